@@ -1,0 +1,130 @@
+//! Every refusal with its code, and the faults that are ours.
+//!
+//! [`Error::Refused`] is for what the person in front of the client can mend; it reaches clients as data, in a payload's
+//! `errors`. All others become GraphQL errors with `extensions.code`, or an HTTP status. [`Error::Internal`] is logged
+//! where it leaves the service and never shown.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use sea_orm::{DbErr, SqlErr};
+
+/// What every fallible operation of the service returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation was not carried out. Nothing was changed where one is returned.
+#[derive(Debug)]
+pub enum Error {
+    /// What the person can mend, one entry for each thing that is wrong; never empty.
+    Refused(Vec<Refusal>),
+    /// The operation needs a signed-in user, and the request did not prove one.
+    Unauthenticated(Reason),
+    /// The signed-in user has no right to this.
+    Forbidden,
+    /// The request makes no sense; the text says what to change.
+    BadInput(String),
+    /// The service cannot do it now; try again after this time.
+    Unavailable(Duration),
+    /// A fault of ours; it is logged, and clients learn only a number.
+    Internal(Box<dyn StdError + Send + Sync>),
+}
+
+/// One thing that is wrong with the input, told so that the person can mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Which rule was broken.
+    pub code: Code,
+    /// The input field it concerns, as the schema names it; `None` where it is no single one.
+    pub field: Option<&'static str>,
+    /// What to do about it, in a sentence.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal that concerns no single field.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, field: None, message: message.into() }
+    }
+
+    /// The same refusal, of this field.
+    #[must_use]
+    pub fn of(self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self }
+    }
+}
+
+/// Which rule a [`Refusal`] is about. The schema's `UserErrorCode` describes each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "graphql/errors.rs describes each for those who meet it")]
+pub enum Code {
+    InvalidCredentials,
+    AccountInactive,
+    EmailNotVerified,
+    InvalidToken,
+    Required,
+    Invalid,
+    TooLong,
+    AlreadyExists,
+    NotFound,
+    PasswordTooShort,
+    PasswordTooCommon,
+    PasswordTooSimilar,
+    PasswordMismatch,
+    PasswordIncorrect,
+    CannotDemoteSelf,
+    CannotDeactivateSelf,
+    CannotDeleteSelf,
+    CannotEditSuperuser,
+    LastSuperuser,
+    FileTooLarge,
+    FileUnsupported,
+}
+
+/// Why a request counts as not signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It carried no access token.
+    Missing,
+    /// What it carried is no access token of this service.
+    Invalid,
+    /// The access token has run out; refreshing gives a new one.
+    Expired,
+    /// The session has ended: signed out, revoked, or run out.
+    Revoked,
+    /// The account is deactivated.
+    Disabled,
+}
+
+impl Error {
+    /// A fault of ours from any error or text.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Internal(source.into())
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(vec![refusal])
+    }
+}
+
+/// A database that cannot be reached or is busy is a matter of time; everything else it says is a fault of ours.
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        match error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
+                tracing::error!(%error, "the database cannot be reached");
+                Self::Unavailable(Duration::from_secs(1))
+            }
+            error => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+/// Turns the violation of a unique constraint into the refusal that it means; other errors stay what they are.
+pub fn on_conflict(error: DbErr, refusal: impl FnOnce() -> Refusal) -> Error {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => refusal().into(),
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,157 @@
+//! Time and chance, as one value that is handed in.
+//!
+//! A [`Clock`] stands in the application; each request, command and turn of the worker takes one [`Moment`] from it and
+//! hands that down. Nothing below asks the system for the time or makes an id by other means.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::tools::secret::Secret;
+
+/// A point in time: whole milliseconds since 1970-01-01T00:00:00Z, stored as that number in both databases, so that
+/// both order and compare it alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sea_orm::DeriveValueType)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The point this many milliseconds after 1970-01-01T00:00:00Z.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z, as JSON Web Tokens count time (RFC 7519, section 2).
+    pub const fn seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// Reads an RFC 3339 time with any offset; parts of a millisecond are dropped.
+    pub fn parse(text: &str) -> Option<Self> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)
+    }
+
+    /// The point that much later, or the last one there is.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis(span)))
+    }
+
+    /// The point that much earlier, or the first one there is.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(span)))
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// RFC 3339 in UTC with milliseconds, such as `2026-11-21T09:30:00.000Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).map_err(|_| fmt::Error)?;
+        let (year, month, day) = time.to_calendar_date();
+        let (hour, minute, second, milli) = time.to_hms_milli();
+        write!(f, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z", u8::from(month))
+    }
+}
+
+/// Where moments come from: the system's clock, or one that a test sets.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The system's clock.
+    #[default]
+    System,
+    /// A clock that stands still until it is set.
+    Set(SetClock),
+}
+
+impl Clock {
+    /// The present moment.
+    pub fn now(&self) -> Moment {
+        match self {
+            Self::System => {
+                #[expect(clippy::disallowed_methods, reason = "the one place where the system is asked")]
+                let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                Moment { at: Timestamp(since.map_or(0, millis)) }
+            }
+            Self::Set(clock) => Moment { at: Timestamp(clock.0.load(Ordering::SeqCst)) },
+        }
+    }
+}
+
+/// A clock that stands still until it is set; its clones are the same clock.
+#[derive(Clone, Debug)]
+pub struct SetClock(Arc<AtomicI64>);
+
+impl SetClock {
+    /// A clock that shows `at`.
+    pub fn new(at: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(at.0)))
+    }
+
+    /// Moves it on.
+    pub fn advance(&self, span: Duration) {
+        self.0.fetch_add(millis(span), Ordering::SeqCst);
+    }
+
+    /// Moves it back, as a corrected system clock may.
+    pub fn step_back(&self, span: Duration) {
+        self.0.fetch_sub(millis(span), Ordering::SeqCst);
+    }
+}
+
+/// The time at which an operation happens, and its source of ids and secrets.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The time.
+    pub at: Timestamp,
+}
+
+impl Moment {
+    /// A new id: a UUIDv7 of this moment (RFC 9562, section 5.7), 74 of its bits random; never given twice.
+    pub fn id(&self) -> Uuid {
+        let mut bytes: [u8; 16] = Secret::<16>::random().reveal();
+        bytes[..6].copy_from_slice(&self.at.0.max(0).to_be_bytes()[2..]);
+        uuid::Builder::from_bytes(bytes).with_version(uuid::Version::SortRand).with_variant(uuid::Variant::RFC4122).into_uuid()
+    }
+
+    /// 256 random bits from the operating system.
+    pub fn secret(&self) -> Secret {
+        Secret::random()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_utc_with_milliseconds_and_read_back() {
+        let time = Timestamp::from_millis(1_795_253_400_042);
+        assert_eq!(time.to_string(), "2026-11-21T09:30:00.042Z");
+        assert_eq!(Timestamp::parse("2026-11-21T10:30:00.0429+01:00"), Some(time));
+        assert_eq!(Timestamp::parse("2026-11-21"), None);
+    }
+
+    #[test]
+    fn ids_carry_their_time_and_differ() {
+        let moment = Moment { at: Timestamp::from_millis(1_795_253_400_042) };
+        let (one, two) = (moment.id(), moment.id());
+        assert_ne!(one, two);
+        assert_eq!(one.get_version_num(), 7);
+        assert_eq!(one.get_timestamp().map(|time| time.to_unix()), Some((1_795_253_400, 42_000_000)));
+    }
+}
