@@ -1,1 +1,33 @@
-pub use sea_orm_migration;
+//! Vestibule's database migrations, one file each; they know nothing of the service.
+//!
+//! All points in time are milliseconds since 1970-01-01T00:00:00Z, all ids are UUIDs, and enumerations are stored by
+//! their names, so that both databases hold the same.
+
+use sea_orm_migration::MigrationTrait;
+pub use sea_orm_migration::MigratorTrait;
+
+mod m0001_users;
+mod m0002_sessions;
+mod m0003_one_time_tokens;
+mod m0004_signing_keys;
+mod m0005_mails;
+mod m0006_audit_events;
+mod m0007_samples;
+
+/// Brings a database up to the present schema.
+pub struct Migrator;
+
+#[sea_orm_migration::async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_users::Migration),
+            Box::new(m0002_sessions::Migration),
+            Box::new(m0003_one_time_tokens::Migration),
+            Box::new(m0004_signing_keys::Migration),
+            Box::new(m0005_mails::Migration),
+            Box::new(m0006_audit_events::Migration),
+            Box::new(m0007_samples::Migration),
+        ]
+    }
+}

@@ -1,0 +1,63 @@
+//! The outbox.
+
+use sea_orm::entity::prelude::*;
+
+use crate::tools::clock::Timestamp;
+
+/// A mail to send, or sent. Its text is made when it is sent, so that none is ever stored.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "mails")]
+pub struct Model {
+    /// Its id, also in its Message-ID.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// What it is about.
+    pub kind: Kind,
+    /// The address that it goes to; for a reset that is still to be looked up, the one that was typed.
+    pub recipient: String,
+    /// Whom it is for; none until a reset was looked up.
+    pub user_id: Option<Uuid>,
+    /// The secret of the link in it, sealed, from the first attempt to the last.
+    pub sealed_token: Option<Vec<u8>>,
+    /// How far it has come.
+    pub status: Status,
+    /// How often sending was tried.
+    pub attempts: i32,
+    /// What the last failed attempt said.
+    pub last_error: Option<String>,
+    /// When it was put here.
+    pub created_at: Timestamp,
+    /// When it is due; none once it is sent or given up.
+    pub next_attempt_at: Option<Timestamp>,
+    /// Until when one worker alone may send it.
+    pub leased_until: Option<Timestamp>,
+    /// When it was sent.
+    pub sent_at: Option<Timestamp>,
+}
+
+/// What a mail is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Kind {
+    /// The link with which a forgotten password is replaced.
+    ResetPassword,
+    /// The password was changed.
+    PasswordChanged,
+    /// An account was made for the reader.
+    Welcome,
+}
+
+/// How far a mail has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// It waits for its next attempt.
+    Queued,
+    /// It was handed over.
+    Sent,
+    /// It was given up.
+    Failed,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,127 @@
+//! The accounts.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, QuerySelect as _};
+
+use crate::tools::clock::Timestamp;
+
+/// An account.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "users")]
+pub struct Model {
+    /// Its id, never given twice.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The name as its owner writes it.
+    pub username: String,
+    /// The name as it is compared: see `tools::identifier::fold`.
+    #[sea_orm(unique)]
+    pub username_key: String,
+    /// The address as its owner writes it; mails go there.
+    pub email: String,
+    /// The address as it is compared: see `tools::identifier::fold`.
+    #[sea_orm(unique)]
+    pub email_key: String,
+    /// PHC string; none where no password was set yet.
+    pub password_hash: Option<String>,
+    /// Given name, or empty.
+    pub first_name: String,
+    /// Family name, or empty.
+    pub last_name: String,
+    /// Telephone number, or empty.
+    pub phone: String,
+    /// Postal address, or empty.
+    pub address: String,
+    /// What the user tells about themself, or empty.
+    pub bio: String,
+    /// What the user is in the organisation.
+    pub role: Role,
+    /// What the user may do with data.
+    pub permission: Permission,
+    /// Whether the account may be used.
+    pub is_active: bool,
+    /// Whether the user administers users.
+    pub is_staff: bool,
+    /// Whether every right is given.
+    pub is_superuser: bool,
+    /// Whether the address was confirmed.
+    pub is_verified: bool,
+    /// When the account was made.
+    pub date_joined: Timestamp,
+    /// When the account was last changed.
+    pub updated_at: Timestamp,
+    /// When the user last signed in.
+    pub last_login: Option<Timestamp>,
+    /// When the user was last seen.
+    pub last_activity: Option<Timestamp>,
+}
+
+/// What a user is in the organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Role {
+    /// Administers users, like staff.
+    Admin,
+    /// Leads others.
+    Manager,
+    /// Works for others.
+    Agent,
+    /// Anybody else.
+    Member,
+}
+
+/// What a user may do with data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Permission {
+    /// Everything.
+    FullAccess,
+    /// Look and download.
+    Download,
+    /// Look only.
+    OnlyView,
+}
+
+impl Model {
+    /// Whether the user counts as staff: by flag, by role, or as a superuser.
+    pub fn is_staff_member(&self) -> bool {
+        self.is_staff || self.is_superuser || self.role == Role::Admin
+    }
+
+    /// First and last name, or the username where both are empty.
+    pub fn name(&self) -> String {
+        let name = format!("{} {}", self.first_name, self.last_name);
+        let name = name.trim();
+        if name.is_empty() { self.username.clone() } else { name.to_owned() }
+    }
+}
+
+impl Entity {
+    /// The user whom this folded identifier names, be it an address or a username; a username has no "@", so that the
+    /// two never meet.
+    pub fn find_by_identifier(folded: &str) -> Select<Self> {
+        let column = if folded.contains('@') { Column::EmailKey } else { Column::UsernameKey };
+        Self::find().filter(column.eq(folded))
+    }
+
+    /// This user, its row locked until the transaction ends, so that what is decided about it stays true. (SQLite
+    /// needs no such lock: its writing transactions come one after the other.)
+    pub fn find_for_update(id: Uuid) -> Select<Self> {
+        Self::find_by_id(id).lock_exclusive()
+    }
+}
+
+/// The rows that this user may see: superusers everything, staff everyone but superusers, others only themselves.
+pub fn visible_to(viewer: &Model) -> Condition {
+    let own = Condition::any().add(Column::Id.eq(viewer.id));
+    if viewer.is_superuser {
+        Condition::all()
+    } else if viewer.is_staff_member() {
+        own.add(Column::IsSuperuser.eq(false))
+    } else {
+        own
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}

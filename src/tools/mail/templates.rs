@@ -1,0 +1,150 @@
+//! What the service says by mail, one pair of templates for each occasion.
+
+use std::fmt;
+use std::time::Duration;
+
+use askama::Template;
+use uuid::Uuid;
+
+use super::message::Message;
+use super::wording;
+use crate::tools::clock::Timestamp;
+
+/// Whose mails these are, and where their links without secrets lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The name of the site, such as `Vestibule`.
+    pub name: String,
+    /// Whom to ask: an address, mostly. `None` leaves it out.
+    pub support: Option<String>,
+    /// The URL of the page to sign in.
+    pub sign_in: String,
+    /// The URL of the page where one asks for a new password.
+    pub forgot_password: String,
+}
+
+/// Whom a mail goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// The address.
+    pub address: String,
+    /// The user's name, or an empty text. Mails greet without it where it is very long or looks like advertising.
+    pub name: String,
+}
+
+/// A link with a secret in it, which works once. Its `Debug` form hides the URL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The whole URL.
+    pub url: String,
+    /// How long it can be used.
+    pub valid_for: Duration,
+}
+
+impl Link {
+    fn holds(&self) -> String {
+        wording::span(self.valid_for)
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("valid_for", &self.valid_for)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a mail says; one variant for each `MailKind` of the schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// To a new user: the link confirms the address.
+    VerifyEmail(Link),
+    /// To the owner of an account with whose address somebody tried to register. The recipient's name is the account's,
+    /// never the one just typed.
+    AlreadyRegistered,
+    /// To a user who forgot the password: the link lets one choose another.
+    ResetPassword(Link),
+    /// To a user whose password was changed, by whomever.
+    PasswordChanged {
+        /// When it was changed.
+        at: Timestamp,
+    },
+    /// To a user whose account was made by somebody else: the link lets one choose a password. Without a link the mail
+    /// tells where to sign in.
+    Welcome(Option<Link>),
+    /// To the new address of an account that is to move there: the link confirms it.
+    ConfirmNewEmail(Link),
+    /// To the old address of an account that has moved.
+    EmailChanged {
+        /// The new address, whole; the mail shows a part.
+        new_address: String,
+    },
+}
+
+impl Content {
+    fn subject(&self, site: &str) -> String {
+        match self {
+            Self::VerifyEmail(_) => format!("Confirm your e-mail address for {site}"),
+            Self::AlreadyRegistered => format!("You already have an account at {site}"),
+            Self::ResetPassword(_) => format!("Reset your password at {site}"),
+            Self::PasswordChanged { .. } => format!("Your password at {site} was changed"),
+            Self::Welcome(_) => format!("Your account at {site}"),
+            Self::ConfirmNewEmail(_) => format!("Confirm your new e-mail address for {site}"),
+            Self::EmailChanged { .. } => format!("Your e-mail address at {site} was changed"),
+        }
+    }
+}
+
+/// The mail that tells `recipient` this. The same arguments always give the same mail.
+pub fn render(site: &Site, recipient: &Recipient, content: &Content, id: Uuid) -> Message {
+    let site = &Site {
+        name: wording::one_line(&site.name),
+        ..site.clone()
+    };
+    let name = wording::name(&recipient.name);
+    let greeting = &name
+        .as_ref()
+        .map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},"));
+    let subject = content.subject(&site.name);
+    let text = Text {
+        site,
+        greeting,
+        content,
+    }
+    .render()
+    .expect("writing to a string does not fail");
+    let html = Html {
+        site,
+        greeting,
+        content,
+        subject: &subject,
+    }
+    .render()
+    .expect("writing to a string does not fail");
+    Message {
+        to: recipient.address.clone(),
+        to_name: name.unwrap_or_default(),
+        subject,
+        text,
+        html,
+        id,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "mail.txt", config = "src/tools/mail/askama.toml")]
+struct Text<'a> {
+    site: &'a Site,
+    greeting: &'a str,
+    content: &'a Content,
+}
+
+#[derive(Template)]
+#[template(path = "mail.html", config = "src/tools/mail/askama.toml")]
+struct Html<'a> {
+    site: &'a Site,
+    greeting: &'a str,
+    content: &'a Content,
+    subject: &'a str,
+}

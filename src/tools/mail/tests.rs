@@ -1,0 +1,166 @@
+//! What each mail says.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::tools::clock::Timestamp;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn site() -> Site {
+    Site {
+        name: "Vestibule".into(),
+        support: Some("help@example.org".into()),
+        sign_in: "https://id.example.org/account/sign-in".into(),
+        forgot_password: "https://id.example.org/account/forgot".into(),
+    }
+}
+
+fn link(path: &str, hours: u32) -> Link {
+    Link {
+        url: format!("https://id.example.org/account/{path}?uid=7&token=geheim"),
+        valid_for: HOUR * hours,
+    }
+}
+
+fn occasions() -> Vec<(&'static str, Content)> {
+    vec![
+        ("verify_email", Content::VerifyEmail(link("verify", 24))),
+        ("already_registered", Content::AlreadyRegistered),
+        ("reset_password", Content::ResetPassword(link("reset", 1))),
+        (
+            "password_changed",
+            Content::PasswordChanged {
+                at: Timestamp::from_millis(1_795_253_400_042),
+            },
+        ),
+        ("welcome_with_link", Content::Welcome(Some(link("reset", 72)))),
+        ("welcome_without_link", Content::Welcome(None)),
+        ("confirm_new_email", Content::ConfirmNewEmail(link("verify", 24))),
+        (
+            "email_changed",
+            Content::EmailChanged {
+                new_address: "anna.new@example.com".into(),
+            },
+        ),
+    ]
+}
+
+fn rendered(site: &Site, name: &str, content: &Content) -> Message {
+    let recipient = Recipient {
+        address: "anna@example.org".into(),
+        name: name.into(),
+    };
+    render(site, &recipient, content, Uuid::nil())
+}
+
+#[test]
+fn each_mail_reads_as_it_was_written() {
+    for (name, content) in occasions() {
+        let mail = rendered(&site(), "Anna Berg", &content);
+        insta::assert_snapshot!(
+            format!("{name}.txt"),
+            format!("Subject: {}\n\n{}", mail.subject, mail.text)
+        );
+        insta::assert_snapshot!(format!("{name}.html"), mail.html);
+    }
+}
+
+#[test]
+fn without_a_support_address_mails_name_those_who_run_the_site() {
+    let site = Site {
+        support: None,
+        ..site()
+    };
+    for (name, content) in occasions() {
+        let mail = rendered(&site, "", &content);
+        for body in [&mail.text, &mail.html] {
+            assert!(
+                !body.contains("Questions?") && !body.contains("help@"),
+                "{name}: {body}"
+            );
+            let names = matches!(content, Content::PasswordChanged { .. } | Content::EmailChanged { .. });
+            assert_eq!(body.contains("those who run Vestibule"), names, "{name}: {body}");
+        }
+    }
+}
+
+#[test]
+fn each_mail_names_the_user_the_site_and_its_links_in_both_forms() {
+    for (name, content) in occasions() {
+        let mail = rendered(&site(), "Anna Berg", &content);
+        assert!(mail.subject.contains("Vestibule"), "{name}");
+        let (url, holds) = match &content {
+            Content::VerifyEmail(link)
+            | Content::ResetPassword(link)
+            | Content::Welcome(Some(link))
+            | Content::ConfirmNewEmail(link) => (link.url.clone(), wording::span(link.valid_for)),
+            Content::AlreadyRegistered | Content::Welcome(None) => (site().sign_in, String::new()),
+            Content::PasswordChanged { .. } => (site().forgot_password, "21 November 2026, 09:30 UTC".into()),
+            Content::EmailChanged { .. } => (String::new(), "a***@example.com".into()),
+        };
+        for part in ["Hello Anna Berg,", "Vestibule", &url, &holds, "help@example.org"] {
+            assert!(mail.text.contains(part), "{name}: {part}");
+            assert!(mail.html.contains(&part.replace('&', "&#38;")), "{name}: {part}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_fetched_to_show_a_mail() {
+    for (name, content) in occasions() {
+        let html = rendered(&site(), "Anna Berg", &content).html;
+        assert!(
+            ["<img", "src=", "url(", "@import", "<link", "<script"]
+                .iter()
+                .all(|part| !html.contains(part)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn markup_in_names_is_shown_and_not_obeyed() {
+    for (name, content) in occasions() {
+        let site = Site {
+            name: "<b>Site</b>".into(),
+            ..site()
+        };
+        let mail = rendered(&site, "<script>alert('x')</script>", &content);
+        assert!(
+            !mail.html.contains("<script") && !mail.html.contains("<b>"),
+            "{name}: {}",
+            mail.html
+        );
+        assert!(mail.html.contains("&#60;script&#62;"), "{name}: {}", mail.html);
+    }
+    let changed = Content::EmailChanged {
+        new_address: "<i>@example.org".into(),
+    };
+    assert!(!rendered(&site(), "", &changed).html.contains("<***"));
+}
+
+#[test]
+fn names_made_to_advertise_are_not_repeated() {
+    for (kind, content) in occasions() {
+        let mail = rendered(&site(), "Win now: https://evil.example", &content);
+        assert!(
+            mail.text.starts_with("Hello,\n") && mail.html.contains("<p>Hello,</p>"),
+            "{kind}"
+        );
+        assert_eq!(mail.to_name, "", "{kind}");
+        assert!(
+            !format!("{}{}{}", mail.subject, mail.text, mail.html).contains("evil"),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn the_debug_forms_hide_links() {
+    for (name, content) in occasions() {
+        assert!(!format!("{content:?}").contains("geheim"), "{name}");
+    }
+}

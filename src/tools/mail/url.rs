@@ -1,0 +1,202 @@
+//! Where mails go, as the configuration writes it.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use lettre::transport::smtp::AsyncSmtpTransportBuilder;
+use lettre::{AsyncSmtpTransport, Tokio1Executor};
+
+/// What is wrong with a setting, in one line that never repeats the setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadSetting(pub(super) &'static str);
+
+impl fmt::Display for BadSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for BadSetting {}
+
+/// Where mails go. Its `Display` and `Debug` forms hide the password.
+#[derive(Clone, PartialEq, Eq)]
+pub enum MailUrl {
+    /// `file:PATH`: one `.eml` file each in this folder, which is made where it is missing.
+    Folder(PathBuf),
+    /// `smtp://…` or `smtps://…`: a server.
+    Smtp(SmtpUrl),
+}
+
+/// A server that takes mail by SMTP: `SCHEME://[USER:PASSWORD@]HOST[:PORT][/EHLO-NAME]`, where user and password are
+/// percent-encoded.
+///
+/// - `smtps://` speaks TLS from the start (port 465 unless given).
+/// - `smtp://` does not encrypt at all (port 25): for a server on the same machine.
+/// - `smtp://…?tls=required` refuses a server without STARTTLS (port 587).
+/// - `smtp://…?tls=opportunistic` uses STARTTLS where it is offered, so an attacker in between can read along (port 587).
+#[derive(Clone, PartialEq, Eq)]
+pub struct SmtpUrl(String);
+
+impl SmtpUrl {
+    /// The settings for connections to the server.
+    pub(super) fn builder(&self) -> AsyncSmtpTransportBuilder {
+        AsyncSmtpTransport::<Tokio1Executor>::from_url(&self.0).expect("the address was checked when it was read")
+    }
+}
+
+impl FromStr for MailUrl {
+    type Err = BadSetting;
+
+    fn from_str(text: &str) -> Result<Self, BadSetting> {
+        if let Some(path) = text.strip_prefix("file:") {
+            if path.is_empty() || path.starts_with("//") && !path.starts_with("///") {
+                return Err(BadSetting("`file:` must be followed by the path of a folder"));
+            }
+            return Ok(Self::Folder(PathBuf::from(path)));
+        }
+        text.parse().map(Self::Smtp)
+    }
+}
+
+impl FromStr for SmtpUrl {
+    type Err = BadSetting;
+
+    fn from_str(text: &str) -> Result<Self, BadSetting> {
+        const ENCODE: BadSetting = BadSetting("special characters in the user or password must be percent-encoded");
+        let Some((scheme @ ("smtp" | "smtps"), rest)) = text.split_once("://") else {
+            return Err(BadSetting("expected `file:PATH`, `smtp://HOST` or `smtps://HOST`"));
+        };
+        if rest.contains(|char: char| char.is_whitespace() || char.is_control()) {
+            return Err(BadSetting("the address of the mail server must not contain spaces"));
+        }
+        let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if tail.contains(['@', '#']) || authority.matches('@').count() > 1 {
+            return Err(ENCODE);
+        }
+        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        if authority.contains('@')
+            && !user
+                .split_once(':')
+                .is_some_and(|(user, password)| !user.is_empty() && !password.is_empty())
+        {
+            return Err(BadSetting(
+                "the mail server's user must be given with a password: `USER:PASSWORD@HOST`",
+            ));
+        }
+        if host.is_empty() || host.starts_with(':') {
+            return Err(BadSetting("the mail server's host is missing"));
+        }
+        match (scheme, tail.split_once('?').map(|(_, query)| query)) {
+            (_, None) | ("smtp", Some("tls=required" | "tls=opportunistic")) => {}
+            ("smtp", _) => {
+                return Err(BadSetting(
+                    "after `?` only `tls=required` and `tls=opportunistic` are known",
+                ));
+            }
+            _ => return Err(BadSetting("`smtps://` takes nothing after `?`")),
+        }
+        match AsyncSmtpTransport::<Tokio1Executor>::from_url(text) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            // What the library says is dropped, for it may quote the address.
+            Err(_) => Err(BadSetting(
+                "the mail server's host, port, user or password cannot be read",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for MailUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => write!(f, "file:{}", path.display()),
+            Self::Smtp(url) => url.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for SmtpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_once('@') {
+            Some((front, back)) => {
+                let (scheme, user) = front.split_once("://").unwrap_or_default();
+                write!(
+                    f,
+                    "{scheme}://{}:***@{back}",
+                    user.split(':').next().unwrap_or_default()
+                )
+            }
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for MailUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for SmtpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_and_servers_are_read_and_shown_without_the_password() {
+        let cases = [
+            ("file:data/mail", "file:data/mail"),
+            ("file:///srv/mail", "file:///srv/mail"),
+            ("smtp://localhost", "smtp://localhost"),
+            ("smtp://127.0.0.1:2525", "smtp://127.0.0.1:2525"),
+            (
+                "smtp://a:geheim@mx.example:587/me.example?tls=required",
+                "smtp://a:***@mx.example:587/me.example?tls=required",
+            ),
+            ("smtps://a%40b:geheim%3F@mx.example", "smtps://a%40b:***@mx.example"),
+        ];
+        for (text, shown) in cases {
+            let url: MailUrl = text.parse().unwrap();
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(format!("{url:?}"), shown);
+        }
+        assert_eq!("file:data/mail".parse(), Ok(MailUrl::Folder("data/mail".into())));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_a_line_without_the_password() {
+        let cases = [
+            ("", "expected"),
+            ("data/mail", "expected"),
+            ("https://geheim@example.org", "expected"),
+            ("file:", "path of a folder"),
+            ("file://mail", "path of a folder"),
+            ("smtp://", "host is missing"),
+            ("smtp://a:geheim@", "host is missing"),
+            ("smtp://a:geheim@:25", "host is missing"),
+            ("smtp://a@host", "with a password"),
+            ("smtp://a:@host", "with a password"),
+            ("smtp://a:geh@eim@host", "percent-encoded"),
+            ("smtp://a:1#geheim@host", "percent-encoded"),
+            ("smtp://a:1/geheim@host", "percent-encoded"),
+            ("smtp://a:1?geheim@host", "percent-encoded"),
+            ("smtp://a:geheim@ho st", "spaces"),
+            ("smtp://a:geheim@host:port", "cannot be read"),
+            ("smtp://a:geheim%FF@host", "cannot be read"),
+            ("smtp://a:geheim@host?tsl=required", "are known"),
+            ("smtp://a:geheim@host?tls=no", "are known"),
+            ("smtps://a:geheim@host?tls=required", "nothing after"),
+        ];
+        for (text, says) in cases {
+            let error = text.parse::<MailUrl>().unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+            assert!(!error.contains("geh") && !error.contains('\n'), "{error}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Times, spans, names and addresses as mails put them, and what keeps strangers' words out of them.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::tools::clock::Timestamp;
+
+/// The longest name, in characters, that a mail repeats.
+const LONGEST_NAME: usize = 80;
+
+/// A point in time to the minute, such as `21 November 2026, 09:30 UTC`.
+pub(super) fn time(at: Timestamp) -> String {
+    let Ok(time) = OffsetDateTime::from_unix_timestamp(at.seconds()) else {
+        return "an unknown date".to_owned();
+    };
+    format!(
+        "{} {} {}, {:02}:{:02} UTC",
+        time.day(),
+        time.month(),
+        time.year(),
+        time.hour(),
+        time.minute()
+    )
+}
+
+/// A span in one unit, such as `1 hour`, `90 minutes` or `3 days`; never more than it is.
+pub(super) fn span(span: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let seconds = span.as_secs();
+    let (unit, name) = match seconds {
+        0..MINUTE => (1, "second"),
+        _ if seconds >= DAY && seconds.is_multiple_of(DAY) => (DAY, "day"),
+        _ if seconds >= HOUR && seconds.is_multiple_of(HOUR) => (HOUR, "hour"),
+        MINUTE..=10_800 => (MINUTE, "minute"),
+        _ => (HOUR, "hour"),
+    };
+    let count = seconds / unit;
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
+/// An address of which its owner recognises enough: `a***@example.org`.
+pub(super) fn masked(address: &str) -> String {
+    let address = one_line(address);
+    let (user, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
+    let first: String = user.chars().take(1).collect();
+    format!("{first}***@{domain}")
+}
+
+/// The text as one line: line breaks, control characters and the invisible marks that turn the direction of writing
+/// become spaces, runs of spaces one.
+pub(super) fn one_line(text: &str) -> String {
+    let spaced: String = text
+        .chars()
+        .map(|char| if is_unseen(char) { ' ' } else { char })
+        .collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_unseen(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{00AD}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+}
+
+/// The name by which a mail may greet: `None` for one that is empty, very long, or made to advertise an address. Names
+/// come from strangers, who can have mail sent to anybody by registering with that person's address.
+pub(super) fn name(name: &str) -> Option<String> {
+    let name = one_line(name);
+    let lower = name.to_lowercase();
+    if name.is_empty()
+        || name.chars().count() > LONGEST_NAME
+        || ["://", "www.", "@"].iter().any(|mark| lower.contains(mark))
+    {
+        return None;
+    }
+    Some(name.split(' ').map(without_host).collect::<Vec<_>>().join(" "))
+}
+
+/// Mail programs turn `example.org` into a link; `example org` they leave alone. `J.R.` and `Jr.` stay as they are.
+fn without_host(word: &str) -> String {
+    const DOTS: [char; 4] = ['.', '\u{3002}', '\u{FF0E}', '\u{FF61}'];
+    let labels: Vec<&str> = word.split(DOTS).collect();
+    let is_host = labels
+        .windows(2)
+        .any(|pair| !pair[0].is_empty() && pair[1].chars().take(2).filter(|char| char.is_alphanumeric()).count() == 2);
+    if is_host {
+        labels.join(" ").trim().to_owned()
+    } else {
+        word.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_told_in_the_largest_unit_that_fits_and_never_promise_more() {
+        let cases = [
+            (0, "0 seconds"),
+            (59, "59 seconds"),
+            (60, "1 minute"),
+            (119, "1 minute"),
+            (3_600, "1 hour"),
+            (5_400, "90 minutes"),
+            (7_200, "2 hours"),
+            (10_799, "179 minutes"),
+            (10_801, "3 hours"),
+            (86_400, "1 day"),
+            (129_600, "36 hours"),
+            (259_200, "3 days"),
+            (259_199, "71 hours"),
+        ];
+        for (seconds, words) in cases {
+            assert_eq!(span(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn times_are_told_to_the_minute() {
+        assert_eq!(
+            time(Timestamp::from_millis(1_795_253_400_042)),
+            "21 November 2026, 09:30 UTC"
+        );
+        assert_eq!(time(Timestamp::from_millis(i64::MAX)), "an unknown date");
+    }
+
+    #[test]
+    fn addresses_show_their_first_letter_and_domain() {
+        assert_eq!(masked("anna.berg@example.org"), "a***@example.org");
+        assert_eq!(masked("ärger@localhost"), "ä***@localhost");
+        assert_eq!(masked("x@y\r\nBcc: z@example.org"), "x***@example.org");
+        assert_eq!(masked("no address"), "n***@");
+    }
+
+    #[test]
+    fn ordinary_names_stay_as_they_are() {
+        for kept in [
+            "Anna Berg",
+            "J.R.R. Tolkien",
+            "Martin Luther King Jr.",
+            "O'Neill-Šmíd",
+            "李小龍",
+            "anna_berg-2",
+        ] {
+            assert_eq!(name(kept).as_deref(), Some(kept));
+        }
+    }
+
+    #[test]
+    fn names_made_to_advertise_are_dropped_or_lose_their_dots() {
+        let long = "a".repeat(81);
+        for dropped in [
+            "",
+            " \u{200B}\r\n",
+            &long,
+            "Win at HTTPS://x.example",
+            "WWW.example.org",
+            "me@example.org",
+        ] {
+            assert_eq!(name(dropped), None, "{dropped:?}");
+        }
+        assert_eq!(
+            name("Visit example.org/now today").as_deref(),
+            Some("Visit example org/now today")
+        );
+        assert_eq!(name("example.org.").as_deref(), Some("example org"));
+        assert_eq!(name("(example.org/x.1)").as_deref(), Some("(example org/x 1)"));
+        assert_eq!(name("example。org").as_deref(), Some("example org"));
+        assert_eq!(name("anna.berg").as_deref(), Some("anna berg"));
+    }
+
+    #[test]
+    fn one_line_has_no_breaks_and_no_invisible_marks() {
+        assert_eq!(one_line(" a\r\nBcc: b\u{2028}c\u{202E}d\u{0}\te "), "a Bcc: b c d e");
+    }
+}
