@@ -125,7 +125,10 @@ impl Moment {
     pub fn id(&self) -> Uuid {
         let mut bytes: [u8; 16] = Secret::<16>::random().reveal();
         bytes[..6].copy_from_slice(&self.at.0.max(0).to_be_bytes()[2..]);
-        uuid::Builder::from_bytes(bytes).with_version(uuid::Version::SortRand).with_variant(uuid::Variant::RFC4122).into_uuid()
+        uuid::Builder::from_bytes(bytes)
+            .with_version(uuid::Version::SortRand)
+            .with_variant(uuid::Variant::RFC4122)
+            .into_uuid()
     }
 
     /// 256 random bits from the operating system.

@@ -20,6 +20,11 @@ impl<const N: usize> Secret<N> {
         Self(bytes)
     }
 
+    /// A secret that was kept elsewhere.
+    pub fn new(bytes: [u8; N]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes themselves; what holds them is no longer guarded.
     pub fn reveal(&self) -> [u8; N] {
         self.0
@@ -61,11 +66,16 @@ impl Vault {
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"vestibule").extract(secret);
         let derive = |purpose: &[u8]| {
             let mut key = [0; 32];
-            root.expand(&[purpose], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut key)).expect("32 bytes are a valid length");
+            root.expand(&[purpose], hkdf::HKDF_SHA256)
+                .and_then(|okm| okm.fill(&mut key))
+                .expect("32 bytes are a valid length");
             key
         };
         let sealing = UnboundKey::new(&CHACHA20_POLY1305, &derive(b"seal")).expect("32 bytes are a key");
-        Self { sealing: LessSafeKey::new(sealing), refresh: hmac::Key::new(hmac::HMAC_SHA256, &derive(b"refresh token")) }
+        Self {
+            sealing: LessSafeKey::new(sealing),
+            refresh: hmac::Key::new(hmac::HMAC_SHA256, &derive(b"refresh token")),
+        }
     }
 
     /// Encrypts for the database (ChaCha20-Poly1305, RFC 8439); `context` says where it belongs and must be the same

@@ -14,10 +14,7 @@ pub(super) async fn write(folder: PathBuf, id: Uuid, bytes: Vec<u8>) -> Result<(
     // One task, so that a caller who stops waiting does not stop it half-way.
     match tokio::task::spawn_blocking(move || write_file(&folder, id, &bytes)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(SendError::temporary(&format!(
-            "the mail folder cannot be written: {}",
-            error.kind()
-        ))),
+        Ok(Err(error)) => Err(SendError::temporary(&format!("the mail folder cannot be written: {}", error.kind()))),
         Err(_) => Err(SendError::temporary("the mail folder cannot be written: interrupted")),
     }
 }
@@ -53,11 +50,7 @@ fn private_file() -> OpenOptions {
 
 /// Puts the new name on the disk; where folders cannot be opened like files, the system does so itself.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()
-    } else {
-        Ok(())
-    }
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -69,19 +62,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("new/mail");
         let id = Uuid::from_u128(7);
-        write(folder.clone(), id, b"the first, longer delivery".to_vec())
-            .await
+        write(folder.clone(), id, b"the first, longer delivery".to_vec()).await.unwrap();
+        fs::write(folder.join(format!(".{id}.part")), "of an attempt that was cut short, and longer than all others")
             .unwrap();
-        fs::write(
-            folder.join(format!(".{id}.part")),
-            "of an attempt that was cut short, and longer than all others",
-        )
-        .unwrap();
         write(folder.clone(), id, b"second".to_vec()).await.unwrap();
-        let names: Vec<_> = fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        let names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [format!("{id}.eml").as_str()]);
         assert_eq!(fs::read(folder.join(format!("{id}.eml"))).unwrap(), b"second");
     }
@@ -103,12 +88,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = write(file.join("mail"), Uuid::nil(), b"secret".to_vec())
-            .await
-            .unwrap_err();
-        assert_eq!(
-            error,
-            SendError::temporary("the mail folder cannot be written: not a directory")
-        );
+        let error = write(file.join("mail"), Uuid::nil(), b"secret".to_vec()).await.unwrap_err();
+        assert_eq!(error, SendError::temporary("the mail folder cannot be written: not a directory"));
     }
 }

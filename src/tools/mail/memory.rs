@@ -83,16 +83,7 @@ mod tests {
         assert_eq!(memory.messages(), [mail(4), mail(4)]);
         assert_eq!(memory.take(), [mail(4), mail(4)]);
         assert_eq!(memory.take(), []);
-        let bad = transport
-            .send(
-                &from,
-                Timestamp::from_millis(0),
-                &Message {
-                    to: "nobody".into(),
-                    ..mail(5)
-                },
-            )
-            .await;
+        let bad = transport.send(&from, Timestamp::from_millis(0), &Message { to: "nobody".into(), ..mail(5) }).await;
         assert!(bad.unwrap_err().permanent);
     }
 }

@@ -30,10 +30,7 @@ pub struct Message {
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message")
-            .field("id", &self.id)
-            .field("subject", &self.subject)
-            .finish_non_exhaustive()
+        f.debug_struct("Message").field("id", &self.id).field("subject", &self.subject).finish_non_exhaustive()
     }
 }
 
@@ -57,9 +54,7 @@ impl FromStr for Sender {
             return Err(BadSetting("the sender's domain must be in its ASCII form (`xn--…`)"));
         }
         if one_line(&name) != name {
-            return Err(BadSetting(
-                "the sender's name must be one line without control characters",
-            ));
+            return Err(BadSetting("the sender's name must be one line without control characters"));
         }
         Ok(Self(Mailbox::new(Some(name).filter(|name| !name.is_empty()), address)))
     }
@@ -89,17 +84,9 @@ mod tests {
     #[test]
     fn senders_are_read_with_and_without_a_name() {
         let named: Sender = "Vestibule <noreply@localhost>".parse().unwrap();
+        assert_eq!((named.0.name.as_deref(), named.0.email.as_ref()), (Some("Vestibule"), "noreply@localhost"));
         assert_eq!(
-            (named.0.name.as_deref(), named.0.email.as_ref()),
-            (Some("Vestibule"), "noreply@localhost")
-        );
-        assert_eq!(
-            "\"Müller, Söhne\" <a@example.org>"
-                .parse::<Sender>()
-                .unwrap()
-                .0
-                .name
-                .as_deref(),
+            "\"Müller, Söhne\" <a@example.org>".parse::<Sender>().unwrap().0.name.as_deref(),
             Some("Müller, Söhne")
         );
         assert_eq!("admin@localhost".parse::<Sender>().unwrap().0.name, None);
@@ -108,14 +95,9 @@ mod tests {
 
     #[test]
     fn senders_that_no_mail_can_come_from_are_refused() {
-        for text in [
-            "",
-            "Vestibule",
-            "Vestibule <>",
-            "a@b@",
-            "A\r\nBcc: x@y.example <a@example.org>",
-            "a@müller.example",
-        ] {
+        for text in
+            ["", "Vestibule", "Vestibule <>", "a@b@", "A\r\nBcc: x@y.example <a@example.org>", "a@müller.example"]
+        {
             assert!(text.parse::<Sender>().is_err(), "{text:?}");
         }
     }

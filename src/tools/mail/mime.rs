@@ -17,17 +17,12 @@ const LAST_DATE: i64 = 253_402_300_799;
 /// The message with all its headers. The same arguments give the same bytes. Fails, for good, where no mail can be sent to
 /// the address.
 pub(super) fn compose(from: &Sender, at: Timestamp, message: &Message) -> Result<lettre::Message, SendError> {
-    let address: Address = message
-        .to
-        .parse()
-        .map_err(|_| SendError::permanent("the recipient's address is not a mail address"))?;
+    let address: Address =
+        message.to.parse().map_err(|_| SendError::permanent("the recipient's address is not a mail address"))?;
     let name = Some(one_line(&message.to_name)).filter(|name| !name.is_empty());
     let seconds = u64::try_from(at.seconds().clamp(0, LAST_DATE)).unwrap_or_default();
     // Tells holiday notices and the like not to answer (RFC 3834, section 5).
-    let automatic = HeaderValue::new(
-        HeaderName::new_from_ascii_str("Auto-Submitted"),
-        "auto-generated".to_owned(),
-    );
+    let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
     let bodies = MultiPart::alternative()
         .boundary(message.id.simple().to_string())
         .singlepart(SinglePart::plain(message.text.clone()))
@@ -64,9 +59,7 @@ mod tests {
     }
 
     fn formatted(message: &Message) -> Vec<u8> {
-        compose(&"Vestibule <noreply@localhost>".parse().unwrap(), AT, message)
-            .unwrap()
-            .formatted()
+        compose(&"Vestibule <noreply@localhost>".parse().unwrap(), AT, message).unwrap().formatted()
     }
 
     #[test]
@@ -79,35 +72,19 @@ mod tests {
             (first.name().map(str::to_owned), first.address().unwrap().to_owned())
         };
         assert_eq!(address(parsed.to().unwrap()), (Some(message().to_name), message().to));
-        assert_eq!(
-            address(parsed.from().unwrap()),
-            (Some("Vestibule".into()), "noreply@localhost".into())
-        );
+        assert_eq!(address(parsed.from().unwrap()), (Some("Vestibule".into()), "noreply@localhost".into()));
         assert_eq!(parsed.subject(), Some(message().subject.as_str()));
         assert_eq!(parsed.date().unwrap().to_rfc3339(), "2026-11-21T09:30:00Z");
-        assert_eq!(
-            parsed.message_id(),
-            Some(format!("{}@localhost", message().id).as_str())
-        );
-        assert_eq!(
-            parsed.header("Auto-Submitted").and_then(Value::as_text),
-            Some("auto-generated")
-        );
+        assert_eq!(parsed.message_id(), Some(format!("{}@localhost", message().id).as_str()));
+        assert_eq!(parsed.header("Auto-Submitted").and_then(Value::as_text), Some("auto-generated"));
         assert_eq!(
             parsed.content_type().map(|kind| (kind.ctype(), kind.subtype())),
             Some(("multipart", Some("alternative")))
         );
-        let parts: Vec<_> = parsed
-            .root_part()
-            .sub_parts()
-            .unwrap()
-            .iter()
-            .map(|id| &parsed.parts[*id as usize])
-            .collect();
+        let parts: Vec<_> =
+            parsed.root_part().sub_parts().unwrap().iter().map(|id| &parsed.parts[*id as usize]).collect();
         let kinds = parts.iter().map(|part| part.content_type().unwrap());
-        let kinds: Vec<_> = kinds
-            .map(|kind| (kind.subtype().unwrap(), kind.attribute("charset").unwrap()))
-            .collect();
+        let kinds: Vec<_> = kinds.map(|kind| (kind.subtype().unwrap(), kind.attribute("charset").unwrap())).collect();
         assert_eq!(kinds, [("plain", "utf-8"), ("html", "utf-8")]);
         assert_eq!(parts[0].text_contents().unwrap().replace("\r\n", "\n"), message().text);
         assert_eq!(parts[1].text_contents().unwrap().replace("\r\n", "\n"), message().html);
@@ -121,65 +98,30 @@ mod tests {
     #[test]
     fn line_breaks_in_names_and_subjects_add_no_header() {
         let hostile = |text: &str| format!("{text}\r\nBcc: victim@example.org\nX-Evil: 1\r\n\r\nbody\0");
-        let bytes = formatted(&Message {
-            to_name: hostile("Anna"),
-            subject: hostile("Hello"),
-            ..message()
-        });
+        let bytes = formatted(&Message { to_name: hostile("Anna"), subject: hostile("Hello"), ..message() });
         let parsed = MessageParser::default().parse(&bytes).unwrap();
         let names: Vec<_> = parsed.headers().iter().map(|header| header.name().to_owned()).collect();
-        let mut expected = [
-            "From",
-            "To",
-            "Subject",
-            "Date",
-            "Message-ID",
-            "Auto-Submitted",
-            "MIME-Version",
-            "Content-Type",
-        ]
-        .to_vec();
+        let mut expected =
+            ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"].to_vec();
         let mut names: Vec<_> = names.iter().map(String::as_str).collect();
         names.sort_unstable();
         expected.sort_unstable();
         assert_eq!(names, expected);
         assert_eq!(parsed.subject(), Some("Hello Bcc: victim@example.org X-Evil: 1 body"));
         assert_eq!(parsed.to().unwrap().iter().count(), 1);
-        let composed = compose(
-            &"noreply@localhost".parse().unwrap(),
-            AT,
-            &Message {
-                to_name: hostile("A"),
-                ..message()
-            },
-        );
+        let composed =
+            compose(&"noreply@localhost".parse().unwrap(), AT, &Message { to_name: hostile("A"), ..message() });
         assert_eq!(composed.unwrap().envelope().to().len(), 1);
     }
 
     #[test]
     fn an_address_that_is_none_fails_for_good_without_being_repeated() {
-        for to in [
-            "",
-            "anna",
-            "anna@",
-            "a@b.example\r\nBcc: c@d.example",
-            "a@b.example, c@d.example",
-            "Anna <a@b.example>",
-        ] {
-            let error = compose(
-                &"noreply@localhost".parse().unwrap(),
-                AT,
-                &Message {
-                    to: to.into(),
-                    ..message()
-                },
-            )
-            .unwrap_err();
-            assert_eq!(
-                error,
-                SendError::permanent("the recipient's address is not a mail address"),
-                "{to:?}"
-            );
+        for to in
+            ["", "anna", "anna@", "a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", "Anna <a@b.example>"]
+        {
+            let error = compose(&"noreply@localhost".parse().unwrap(), AT, &Message { to: to.into(), ..message() })
+                .unwrap_err();
+            assert_eq!(error, SendError::permanent("the recipient's address is not a mail address"), "{to:?}");
         }
     }
 

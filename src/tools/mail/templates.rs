@@ -49,9 +49,7 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link")
-            .field("valid_for", &self.valid_for)
-            .finish_non_exhaustive()
+        f.debug_struct("Link").field("valid_for", &self.valid_for).finish_non_exhaustive()
     }
 }
 
@@ -98,38 +96,13 @@ impl Content {
 
 /// The mail that tells `recipient` this. The same arguments always give the same mail.
 pub fn render(site: &Site, recipient: &Recipient, content: &Content, id: Uuid) -> Message {
-    let site = &Site {
-        name: wording::one_line(&site.name),
-        ..site.clone()
-    };
+    let site = &Site { name: wording::one_line(&site.name), ..site.clone() };
     let name = wording::name(&recipient.name);
-    let greeting = &name
-        .as_ref()
-        .map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},"));
+    let greeting = &name.as_ref().map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},"));
     let subject = content.subject(&site.name);
-    let text = Text {
-        site,
-        greeting,
-        content,
-    }
-    .render()
-    .expect("writing to a string does not fail");
-    let html = Html {
-        site,
-        greeting,
-        content,
-        subject: &subject,
-    }
-    .render()
-    .expect("writing to a string does not fail");
-    Message {
-        to: recipient.address.clone(),
-        to_name: name.unwrap_or_default(),
-        subject,
-        text,
-        html,
-        id,
-    }
+    let text = Text { site, greeting, content }.render().expect("writing to a string does not fail");
+    let html = Html { site, greeting, content, subject: &subject }.render().expect("writing to a string does not fail");
+    Message { to: recipient.address.clone(), to_name: name.unwrap_or_default(), subject, text, html, id }
 }
 
 #[derive(Template)]

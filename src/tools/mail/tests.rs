@@ -19,10 +19,7 @@ fn site() -> Site {
 }
 
 fn link(path: &str, hours: u32) -> Link {
-    Link {
-        url: format!("https://id.example.org/account/{path}?uid=7&token=geheim"),
-        valid_for: HOUR * hours,
-    }
+    Link { url: format!("https://id.example.org/account/{path}?uid=7&token=geheim"), valid_for: HOUR * hours }
 }
 
 fn occasions() -> Vec<(&'static str, Content)> {
@@ -30,29 +27,16 @@ fn occasions() -> Vec<(&'static str, Content)> {
         ("verify_email", Content::VerifyEmail(link("verify", 24))),
         ("already_registered", Content::AlreadyRegistered),
         ("reset_password", Content::ResetPassword(link("reset", 1))),
-        (
-            "password_changed",
-            Content::PasswordChanged {
-                at: Timestamp::from_millis(1_795_253_400_042),
-            },
-        ),
+        ("password_changed", Content::PasswordChanged { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("welcome_with_link", Content::Welcome(Some(link("reset", 72)))),
         ("welcome_without_link", Content::Welcome(None)),
         ("confirm_new_email", Content::ConfirmNewEmail(link("verify", 24))),
-        (
-            "email_changed",
-            Content::EmailChanged {
-                new_address: "anna.new@example.com".into(),
-            },
-        ),
+        ("email_changed", Content::EmailChanged { new_address: "anna.new@example.com".into() }),
     ]
 }
 
 fn rendered(site: &Site, name: &str, content: &Content) -> Message {
-    let recipient = Recipient {
-        address: "anna@example.org".into(),
-        name: name.into(),
-    };
+    let recipient = Recipient { address: "anna@example.org".into(), name: name.into() };
     render(site, &recipient, content, Uuid::nil())
 }
 
@@ -60,27 +44,18 @@ fn rendered(site: &Site, name: &str, content: &Content) -> Message {
 fn each_mail_reads_as_it_was_written() {
     for (name, content) in occasions() {
         let mail = rendered(&site(), "Anna Berg", &content);
-        insta::assert_snapshot!(
-            format!("{name}.txt"),
-            format!("Subject: {}\n\n{}", mail.subject, mail.text)
-        );
+        insta::assert_snapshot!(format!("{name}.txt"), format!("Subject: {}\n\n{}", mail.subject, mail.text));
         insta::assert_snapshot!(format!("{name}.html"), mail.html);
     }
 }
 
 #[test]
 fn without_a_support_address_mails_name_those_who_run_the_site() {
-    let site = Site {
-        support: None,
-        ..site()
-    };
+    let site = Site { support: None, ..site() };
     for (name, content) in occasions() {
         let mail = rendered(&site, "", &content);
         for body in [&mail.text, &mail.html] {
-            assert!(
-                !body.contains("Questions?") && !body.contains("help@"),
-                "{name}: {body}"
-            );
+            assert!(!body.contains("Questions?") && !body.contains("help@"), "{name}: {body}");
             let names = matches!(content, Content::PasswordChanged { .. } | Content::EmailChanged { .. });
             assert_eq!(body.contains("those who run Vestibule"), names, "{name}: {body}");
         }
@@ -113,9 +88,7 @@ fn nothing_is_fetched_to_show_a_mail() {
     for (name, content) in occasions() {
         let html = rendered(&site(), "Anna Berg", &content).html;
         assert!(
-            ["<img", "src=", "url(", "@import", "<link", "<script"]
-                .iter()
-                .all(|part| !html.contains(part)),
+            ["<img", "src=", "url(", "@import", "<link", "<script"].iter().all(|part| !html.contains(part)),
             "{name}"
         );
     }
@@ -124,21 +97,12 @@ fn nothing_is_fetched_to_show_a_mail() {
 #[test]
 fn markup_in_names_is_shown_and_not_obeyed() {
     for (name, content) in occasions() {
-        let site = Site {
-            name: "<b>Site</b>".into(),
-            ..site()
-        };
+        let site = Site { name: "<b>Site</b>".into(), ..site() };
         let mail = rendered(&site, "<script>alert('x')</script>", &content);
-        assert!(
-            !mail.html.contains("<script") && !mail.html.contains("<b>"),
-            "{name}: {}",
-            mail.html
-        );
+        assert!(!mail.html.contains("<script") && !mail.html.contains("<b>"), "{name}: {}", mail.html);
         assert!(mail.html.contains("&#60;script&#62;"), "{name}: {}", mail.html);
     }
-    let changed = Content::EmailChanged {
-        new_address: "<i>@example.org".into(),
-    };
+    let changed = Content::EmailChanged { new_address: "<i>@example.org".into() };
     assert!(!rendered(&site(), "", &changed).html.contains("<***"));
 }
 
@@ -146,15 +110,9 @@ fn markup_in_names_is_shown_and_not_obeyed() {
 fn names_made_to_advertise_are_not_repeated() {
     for (kind, content) in occasions() {
         let mail = rendered(&site(), "Win now: https://evil.example", &content);
-        assert!(
-            mail.text.starts_with("Hello,\n") && mail.html.contains("<p>Hello,</p>"),
-            "{kind}"
-        );
+        assert!(mail.text.starts_with("Hello,\n") && mail.html.contains("<p>Hello,</p>"), "{kind}");
         assert_eq!(mail.to_name, "", "{kind}");
-        assert!(
-            !format!("{}{}{}", mail.subject, mail.text, mail.html).contains("evil"),
-            "{kind}"
-        );
+        assert!(!format!("{}{}{}", mail.subject, mail.text, mail.html).contains("evil"), "{kind}");
     }
 }
 

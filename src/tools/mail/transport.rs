@@ -63,18 +63,12 @@ impl SendError {
 
     /// A failure that trying again will not mend.
     pub fn permanent(summary: &str) -> Self {
-        Self {
-            permanent: true,
-            summary: Self::cut(summary),
-        }
+        Self { permanent: true, summary: Self::cut(summary) }
     }
 
     /// A failure that may pass.
     pub fn temporary(summary: &str) -> Self {
-        Self {
-            permanent: false,
-            summary: Self::cut(summary),
-        }
+        Self { permanent: false, summary: Self::cut(summary) }
     }
 
     /// Words that look like links, or are long enough to be secrets, are left out: servers quote what they refuse.
@@ -102,9 +96,6 @@ mod tests {
         let said = "550 no:\r\nhttps://id.example.org/reset?token=geheim token=3Dgeheim id.example.org/geheim \
                     aaaaaaaaaabbbbbbbbbbccccccccccdddddddddd1 ?geheim%40 done";
         assert_eq!(SendError::permanent(said).summary, "550 no: done");
-        assert_eq!(
-            SendError::temporary(&"wörter ".repeat(100)).summary.chars().count(),
-            200
-        );
+        assert_eq!(SendError::temporary(&"wörter ".repeat(100)).summary.chars().count(), 200);
     }
 }

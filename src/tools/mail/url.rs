@@ -77,13 +77,9 @@ impl FromStr for SmtpUrl {
         }
         let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
         if authority.contains('@')
-            && !user
-                .split_once(':')
-                .is_some_and(|(user, password)| !user.is_empty() && !password.is_empty())
+            && !user.split_once(':').is_some_and(|(user, password)| !user.is_empty() && !password.is_empty())
         {
-            return Err(BadSetting(
-                "the mail server's user must be given with a password: `USER:PASSWORD@HOST`",
-            ));
+            return Err(BadSetting("the mail server's user must be given with a password: `USER:PASSWORD@HOST`"));
         }
         if host.is_empty() || host.starts_with(':') {
             return Err(BadSetting("the mail server's host is missing"));
@@ -91,18 +87,14 @@ impl FromStr for SmtpUrl {
         match (scheme, tail.split_once('?').map(|(_, query)| query)) {
             (_, None) | ("smtp", Some("tls=required" | "tls=opportunistic")) => {}
             ("smtp", _) => {
-                return Err(BadSetting(
-                    "after `?` only `tls=required` and `tls=opportunistic` are known",
-                ));
+                return Err(BadSetting("after `?` only `tls=required` and `tls=opportunistic` are known"));
             }
             _ => return Err(BadSetting("`smtps://` takes nothing after `?`")),
         }
         match AsyncSmtpTransport::<Tokio1Executor>::from_url(text) {
             Ok(_) => Ok(Self(text.to_owned())),
             // What the library says is dropped, for it may quote the address.
-            Err(_) => Err(BadSetting(
-                "the mail server's host, port, user or password cannot be read",
-            )),
+            Err(_) => Err(BadSetting("the mail server's host, port, user or password cannot be read")),
         }
     }
 }
@@ -121,11 +113,7 @@ impl fmt::Display for SmtpUrl {
         match self.0.split_once('@') {
             Some((front, back)) => {
                 let (scheme, user) = front.split_once("://").unwrap_or_default();
-                write!(
-                    f,
-                    "{scheme}://{}:***@{back}",
-                    user.split(':').next().unwrap_or_default()
-                )
+                write!(f, "{scheme}://{}:***@{back}", user.split(':').next().unwrap_or_default())
             }
             None => f.write_str(&self.0),
         }

@@ -14,14 +14,7 @@ pub(super) fn time(at: Timestamp) -> String {
     let Ok(time) = OffsetDateTime::from_unix_timestamp(at.seconds()) else {
         return "an unknown date".to_owned();
     };
-    format!(
-        "{} {} {}, {:02}:{:02} UTC",
-        time.day(),
-        time.month(),
-        time.year(),
-        time.hour(),
-        time.minute()
-    )
+    format!("{} {} {}, {:02}:{:02} UTC", time.day(), time.month(), time.year(), time.hour(), time.minute())
 }
 
 /// A span in one unit, such as `1 hour`, `90 minutes` or `3 days`; never more than it is.
@@ -52,10 +45,7 @@ pub(super) fn masked(address: &str) -> String {
 /// The text as one line: line breaks, control characters and the invisible marks that turn the direction of writing
 /// become spaces, runs of spaces one.
 pub(super) fn one_line(text: &str) -> String {
-    let spaced: String = text
-        .chars()
-        .map(|char| if is_unseen(char) { ' ' } else { char })
-        .collect();
+    let spaced: String = text.chars().map(|char| if is_unseen(char) { ' ' } else { char }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -85,11 +75,7 @@ fn without_host(word: &str) -> String {
     let is_host = labels
         .windows(2)
         .any(|pair| !pair[0].is_empty() && pair[1].chars().take(2).filter(|char| char.is_alphanumeric()).count() == 2);
-    if is_host {
-        labels.join(" ").trim().to_owned()
-    } else {
-        word.to_owned()
-    }
+    if is_host { labels.join(" ").trim().to_owned() } else { word.to_owned() }
 }
 
 #[cfg(test)]
@@ -120,10 +106,7 @@ mod tests {
 
     #[test]
     fn times_are_told_to_the_minute() {
-        assert_eq!(
-            time(Timestamp::from_millis(1_795_253_400_042)),
-            "21 November 2026, 09:30 UTC"
-        );
+        assert_eq!(time(Timestamp::from_millis(1_795_253_400_042)), "21 November 2026, 09:30 UTC");
         assert_eq!(time(Timestamp::from_millis(i64::MAX)), "an unknown date");
     }
 
@@ -137,14 +120,8 @@ mod tests {
 
     #[test]
     fn ordinary_names_stay_as_they_are() {
-        for kept in [
-            "Anna Berg",
-            "J.R.R. Tolkien",
-            "Martin Luther King Jr.",
-            "O'Neill-Šmíd",
-            "李小龍",
-            "anna_berg-2",
-        ] {
+        for kept in ["Anna Berg", "J.R.R. Tolkien", "Martin Luther King Jr.", "O'Neill-Šmíd", "李小龍", "anna_berg-2"]
+        {
             assert_eq!(name(kept).as_deref(), Some(kept));
         }
     }
@@ -152,20 +129,10 @@ mod tests {
     #[test]
     fn names_made_to_advertise_are_dropped_or_lose_their_dots() {
         let long = "a".repeat(81);
-        for dropped in [
-            "",
-            " \u{200B}\r\n",
-            &long,
-            "Win at HTTPS://x.example",
-            "WWW.example.org",
-            "me@example.org",
-        ] {
+        for dropped in ["", " \u{200B}\r\n", &long, "Win at HTTPS://x.example", "WWW.example.org", "me@example.org"] {
             assert_eq!(name(dropped), None, "{dropped:?}");
         }
-        assert_eq!(
-            name("Visit example.org/now today").as_deref(),
-            Some("Visit example org/now today")
-        );
+        assert_eq!(name("Visit example.org/now today").as_deref(), Some("Visit example org/now today"));
         assert_eq!(name("example.org.").as_deref(), Some("example org"));
         assert_eq!(name("(example.org/x.1)").as_deref(), Some("(example org/x 1)"));
         assert_eq!(name("example。org").as_deref(), Some("example org"));

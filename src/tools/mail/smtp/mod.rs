@@ -30,11 +30,7 @@ pub struct Smtp {
 
 impl Smtp {
     pub(super) fn new(url: &SmtpUrl) -> Self {
-        Self {
-            url: url.clone(),
-            pool: Mutex::new(connections(url)),
-            limit: DELIVERY,
-        }
+        Self { url: url.clone(), pool: Mutex::new(connections(url)), limit: DELIVERY }
     }
 
     /// Delivers one message. It goes on where the caller stops waiting: the connection would otherwise return to the pool
@@ -86,11 +82,7 @@ fn failure(error: &Error) -> SendError {
     }
     let text = error.source().map(ToString::to_string).unwrap_or_default();
     let summary = format!("{code} {text}");
-    if error.is_permanent() {
-        SendError::permanent(&summary)
-    } else {
-        SendError::temporary(&summary)
-    }
+    if error.is_permanent() { SendError::permanent(&summary) } else { SendError::temporary(&summary) }
 }
 
 /// Why there was no answer, in words of our own: an error's own text may hold anything.

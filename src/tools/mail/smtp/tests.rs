@@ -48,9 +48,7 @@ impl Server {
     /// The answer ordered for this command, if its turn has come.
     fn ordered(&self, command: &str) -> Option<String> {
         let mut answers = self.answers.lock().unwrap();
-        answers
-            .pop_front_if(|(ordered, _)| *ordered == command)
-            .map(|(_, line)| line)
+        answers.pop_front_if(|(ordered, _)| *ordered == command).map(|(_, line)| line)
     }
 
     async fn talk(self, stream: TcpStream) {
@@ -114,15 +112,11 @@ fn mail(number: u128) -> Message {
 
 async fn send(transport: &Transport, message: &Message) -> Result<(), SendError> {
     let from = "Vestibule <noreply@localhost>".parse().unwrap();
-    transport
-        .send(&from, Timestamp::from_millis(1_795_253_400_042), message)
-        .await
+    transport.send(&from, Timestamp::from_millis(1_795_253_400_042), message).await
 }
 
 async fn connect(server: &Server, user: &str) -> Transport {
-    let url: MailUrl = format!("smtp://{user}127.0.0.1:{}", server.start().await)
-        .parse()
-        .unwrap();
+    let url: MailUrl = format!("smtp://{user}127.0.0.1:{}", server.start().await).parse().unwrap();
     Transport::new(&url)
 }
 
@@ -144,32 +138,17 @@ async fn a_mail_arrives_whole_and_the_connection_serves_again() {
     let parsed = MessageParser::default().parse(received[1].as_bytes()).unwrap();
     assert_eq!(parsed.body_text(0).unwrap().replace("\r\n", "\n"), mail(2).text);
     assert_eq!(parsed.body_html(0).unwrap(), mail(2).html);
-    assert_eq!(
-        parsed.message_id(),
-        Some(format!("{}@localhost", Uuid::from_u128(2)).as_str())
-    );
+    assert_eq!(parsed.message_id(), Some(format!("{}@localhost", Uuid::from_u128(2)).as_str()));
     assert_eq!((received.len(), *server.connections.lock().unwrap()), (2, 1));
 }
 
 #[tokio::test]
 async fn answers_of_the_server_tell_whether_to_try_again() {
     let cases = [
-        (
-            "RCPT",
-            "550 5.1.1 no such user",
-            SendError::permanent("550 5.1.1 no such user"),
-        ),
-        (
-            "RCPT",
-            "450-4.2.0 grey\r\n450 4.2.0 listed",
-            SendError::temporary("450 4.2.0 grey listed"),
-        ),
+        ("RCPT", "550 5.1.1 no such user", SendError::permanent("550 5.1.1 no such user")),
+        ("RCPT", "450-4.2.0 grey\r\n450 4.2.0 listed", SendError::temporary("450 4.2.0 grey listed")),
         ("MAIL", "451 4.3.0 later", SendError::temporary("451 4.3.0 later")),
-        (
-            "MAIL BODY",
-            "552 5.3.4 too big",
-            SendError::permanent("552 5.3.4 too big"),
-        ),
+        ("MAIL BODY", "552 5.3.4 too big", SendError::permanent("552 5.3.4 too big")),
         (
             "AUTH",
             "535 5.7.8 geheim is wrong",
@@ -193,33 +172,22 @@ async fn what_the_server_quotes_of_the_mail_is_left_out() {
     for code in [451, 550] {
         let server = Server::default();
         let transport = connect(&server, "").await;
-        server.answer(
-            "MAIL BODY",
-            format!("{code}-refused for\r\n{code} {LINK} {}", "x ".repeat(300)),
-        );
+        server.answer("MAIL BODY", format!("{code}-refused for\r\n{code} {LINK} {}", "x ".repeat(300)));
         let error = send(&transport, &mail(1)).await.unwrap_err();
         assert!(error.summary.starts_with(&format!("{code} refused for x x")), "{error}");
         assert!(error.summary.chars().count() <= 200);
-        assert!(
-            !format!("{error:?}").contains("geheim") && !error.summary.contains("example.org"),
-            "{error:?}"
-        );
+        assert!(!format!("{error:?}").contains("geheim") && !error.summary.contains("example.org"), "{error:?}");
     }
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_may_come_back() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url: MailUrl = format!("smtp://user:geheim@{}", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
+    let url: MailUrl = format!("smtp://user:geheim@{}", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
     let transport = Transport::new(&url);
     let error = send(&transport, &mail(1)).await.unwrap_err();
-    assert_eq!(
-        error,
-        SendError::temporary("no connection to the mail server: connection refused")
-    );
+    assert_eq!(error, SendError::temporary("no connection to the mail server: connection refused"));
     assert!(!format!("{transport:?}").contains("geheim"));
 }
 
@@ -227,16 +195,12 @@ async fn a_server_that_is_not_there_may_come_back() {
 async fn after_an_answer_that_never_came_the_next_mail_has_a_connection_of_its_own() {
     let server = Server::default();
     let mut transport = connect(&server, "").await;
-    let Transport::Smtp(smtp) = &mut transport else {
-        unreachable!()
-    };
+    let Transport::Smtp(smtp) = &mut transport else { unreachable!() };
     smtp.limit = Duration::from_millis(500);
     server.answer("MAIL BODY", "");
     let error = send(&transport, &mail(1)).await.unwrap_err();
     assert_eq!(error, SendError::temporary("the mail server took too long to answer"));
-    let Transport::Smtp(smtp) = &mut transport else {
-        unreachable!()
-    };
+    let Transport::Smtp(smtp) = &mut transport else { unreachable!() };
     smtp.limit = DELIVERY;
     let_others_run().await;
     send(&transport, &mail(2)).await.unwrap();
@@ -260,13 +224,8 @@ async fn a_delivery_goes_on_where_nobody_waits_for_it() {
 #[tokio::test]
 async fn encryption_that_is_required_and_not_offered_sends_nothing() {
     let server = Server::default();
-    let url: MailUrl = format!("smtp://127.0.0.1:{}?tls=required", server.start().await)
-        .parse()
-        .unwrap();
+    let url: MailUrl = format!("smtp://127.0.0.1:{}?tls=required", server.start().await).parse().unwrap();
     let error = send(&Transport::new(&url), &mail(1)).await.unwrap_err();
-    assert_eq!(
-        error,
-        SendError::temporary("the mail server lacks what this message or our settings need")
-    );
+    assert_eq!(error, SendError::temporary("the mail server lacks what this message or our settings need"));
     assert_eq!(server.received.lock().unwrap().len(), 0);
 }

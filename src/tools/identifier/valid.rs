@@ -1,0 +1,268 @@
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+use unicode_security::GeneralSecurityProfile as _;
+
+use crate::error::{Code, Refusal};
+
+/// The most bytes of an e-mail address (RFC 5321, 4.5.3.1.3, less the angle brackets).
+pub const MAX_EMAIL_BYTES: usize = 254;
+/// The most bytes before its "@" (RFC 5321, 4.5.3.1.1).
+pub const MAX_LOCAL_PART_BYTES: usize = 64;
+/// The most code points of a username.
+pub const MAX_USERNAME_LENGTH: usize = 150;
+
+/// The e-mail address in this text, without blanks around it; as it was typed otherwise.
+///
+/// Refuses with [`Code::Required`], [`Code::TooLong`] or [`Code::Invalid`]. Allowed are addresses without quotes and
+/// comments (the dot-atoms of RFC 5322, with the letters of RFC 6531) at a named host, which may be a single label such
+/// as `localhost`.
+pub fn email(text: &str) -> Result<String, Refusal> {
+    let invalid = || Refusal::new(Code::Invalid, "Enter an e-mail address such as name@example.com.");
+    let too_long = |what, bytes| Refusal::new(Code::TooLong, format!("Use {what} of at most {bytes} bytes."));
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Refusal::new(Code::Required, "Enter an e-mail address."));
+    }
+    let address: String = text.nfc().take(MAX_EMAIL_BYTES + 1).collect();
+    if address.len() > MAX_EMAIL_BYTES {
+        return Err(too_long("an e-mail address", MAX_EMAIL_BYTES));
+    }
+    let (local, domain) = address.split_once('@').ok_or_else(invalid)?;
+    if local.len() > MAX_LOCAL_PART_BYTES {
+        return Err(too_long("an e-mail address with a name", MAX_LOCAL_PART_BYTES));
+    }
+    let local_fits = local.split('.').all(|atom| !atom.is_empty() && is_word(atom, "!#$%&'*+-/=?^_`{|}~"));
+    if !local_fits || !is_domain(domain) || address.parse::<lettre::Address>().is_err() {
+        return Err(invalid());
+    }
+    Ok(address)
+}
+
+/// The username in this text, without blanks around it; as it was typed otherwise.
+///
+/// Refuses with [`Code::Required`], [`Code::TooLong`] (over [`MAX_USERNAME_LENGTH`]) or [`Code::Invalid`]. Allowed are
+/// letters, digits and `. _ + -`, at least one letter or digit among them. Since there is no "@" in it, it can never be
+/// another's e-mail address.
+pub fn username(text: &str) -> Result<String, Refusal> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Refusal::new(Code::Required, "Enter a username."));
+    }
+    let name: String = text.nfc().take(MAX_USERNAME_LENGTH + 1).collect();
+    if name.chars().count() > MAX_USERNAME_LENGTH {
+        let message = format!("Use a username of at most {MAX_USERNAME_LENGTH} characters.");
+        return Err(Refusal::new(Code::TooLong, message));
+    }
+    if !is_word(&name, USERNAME_SIGNS) || !name.contains(char::is_alphanumeric) {
+        return Err(Refusal::new(Code::Invalid, "Use only letters, digits and . _ + - in a username."));
+    }
+    Ok(name)
+}
+
+const USERNAME_SIGNS: &str = "._+-";
+
+/// A username that is allowed, made of what stands before the "@"; other characters become hyphens. It may be taken.
+pub fn username_from_email(email: &str) -> String {
+    let local = email.trim().split('@').next().unwrap_or_default();
+    let mut name = String::new();
+    for c in local.nfc().take(MAX_USERNAME_LENGTH) {
+        let fits = if is_combining_mark(c) { name.ends_with(char::is_alphanumeric) } else { true };
+        name.push(if fits && (is_letter(c) || USERNAME_SIGNS.contains(c)) { c } else { '-' });
+    }
+    let name = name.trim_matches('-');
+    username(name).unwrap_or_else(|_| "user".to_owned())
+}
+
+/// Labels of letters, digits and inner hyphens, up to 63 bytes each (RFC 1035, 2.3.4), the last of which is no number: an
+/// IP address is no domain.
+fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let inner = !label.starts_with('-') && !label.ends_with('-');
+        (1..=63).contains(&label.len()) && inner && is_word(label, "-")
+    };
+    let number = text.rsplit('.').next().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
+    !number && text.split('.').all(is_label)
+}
+
+/// Whether the text has only letters, digits, accents upon these, and some signs.
+fn is_word(text: &str, signs: &str) -> bool {
+    let mut carries_accents = false;
+    text.chars().all(|c| {
+        let fits =
+            if is_combining_mark(c) { carries_accents && is_letter(c) } else { is_letter(c) || signs.contains(c) };
+        carries_accents = is_letter(c);
+        fits
+    })
+}
+
+/// Letters, digits and combining marks that are allowed in identifiers (UTS #39, General Security Profile); among those
+/// not allowed are all that are invisible or a compatibility form of others.
+pub(super) fn is_letter(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || (!c.is_ascii() && (c.is_alphanumeric() || is_combining_mark(c)) && c.identifier_allowed())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tools::identifier::fold;
+
+    fn code<T>(result: Result<T, Refusal>) -> Option<Code> {
+        result.err().map(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn addresses_are_trimmed_and_composed_but_keep_their_case() {
+        for (text, address) in [
+            ("Ann.Lee+news@Quarry.example", "Ann.Lee+news@Quarry.example"),
+            ("  ann@quarry.example\n", "ann@quarry.example"),
+            ("admin@localhost", "admin@localhost"),
+            ("o'brien@x-y.example", "o'brien@x-y.example"),
+            ("jose\u{301}@mu\u{308}nchen.example", "josé@münchen.example"),
+            ("ann@xn--mnchen-3ya.example", "ann@xn--mnchen-3ya.example"),
+            ("用户@例子.example", "用户@例子.example"),
+            ("1@2.x3", "1@2.x3"),
+        ] {
+            assert_eq!(email(text).as_deref(), Ok(address));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "ann",
+            "@",
+            "ann@",
+            "@quarry.example",
+            "ann@@quarry.example",
+            "a@b@quarry.example",
+            "ann lee@quarry.example",
+            "ann@quarry .example",
+            "ann@.example",
+            "ann@quarry..example",
+            "ann@quarry.example.",
+            "ann@-quarry.example",
+            "ann@quarry-.example",
+            "ann@qua_rry.example",
+            ".ann@quarry.example",
+            "ann.@quarry.example",
+            "a..b@quarry.example",
+            "ann,bob@quarry.example",
+            "ann;bob@quarry.example",
+            "ann@quarry.example,bob@quarry.example",
+            "<ann@quarry.example>",
+            "Ann <ann@quarry.example>",
+            "\"ann\"@quarry.example",
+            "ann(home)@quarry.example",
+            "ann\\@quarry.example",
+            "ann@[127.0.0.1]",
+            "ann@127.0.0.1",
+            "ann@[IPv6:::1]",
+            "ann@quarry.example\r\nBcc: bob",
+            "an\0n@quarry.example",
+            "an\u{200b}n@quarry.example",
+            "an\u{200d}n@quarry.example",
+            "an\u{ad}n@quarry.example",
+            "\u{202e}ann@quarry.example",
+            "ann@qua\u{2060}rry.example",
+            "ann\u{3164}@quarry.example",
+            "ann＠quarry.example",
+            "ａnn@quarry.example",
+            "ann@quarry\u{3002}example",
+            "\u{301}ann@quarry.example",
+            "ann@⒈example",
+            "ann@\u{feff}x.example",
+        ] {
+            assert_eq!(code(email(text)), Some(Code::Invalid), "{text:?}");
+        }
+        assert_eq!(code(email("")), Some(Code::Required));
+        assert_eq!(code(email(" \t")), Some(Code::Required));
+    }
+
+    #[test]
+    fn addresses_have_a_length() {
+        let local = "a".repeat(64);
+        assert!(email(&format!("{local}@quarry.example")).is_ok());
+        assert_eq!(code(email(&format!("{local}a@quarry.example"))), Some(Code::TooLong));
+        let label = "b".repeat(60);
+        let longest = format!("{local}@{label}.{label}.{label}.example");
+        assert_eq!(longest.len(), 254 + 1);
+        assert_eq!(code(email(&longest)), Some(Code::TooLong));
+        assert!(email(&longest.replace("example", "exampl")).is_ok());
+        assert_eq!(code(email(&format!("a@{}.example", "b".repeat(64)))), Some(Code::Invalid));
+        assert_eq!(code(email(&"é".repeat(1 << 20))), Some(Code::TooLong));
+    }
+
+    #[test]
+    fn usernames_are_letters_digits_and_four_signs() {
+        for name in ["ann", "Ann_Lee-87", "a.b+c", "7", "josé", "иван", "王芳", "अनिल", "-ann"] {
+            assert_eq!(username(name).as_deref(), Ok(name));
+        }
+        assert_eq!(username(" jose\u{301} ").as_deref(), Ok("josé"));
+        for name in [
+            "ann@quarry",
+            "ann lee",
+            "ann\u{a0}lee",
+            "a/b",
+            "a'b",
+            "a,b",
+            "<ann>",
+            "a\"b",
+            "...",
+            "-",
+            "an\u{200d}n",
+            "an\u{ad}n",
+            "\u{202e}ann",
+            "ann\u{200f}",
+            "a\0b",
+            "ａｎｎ",
+            "ann＠quarry",
+            "\u{301}ann",
+            "a.\u{301}",
+            "ann😀",
+            "ﬁn",
+            "\u{3164}",
+            "a\u{e0041}",
+        ] {
+            assert_eq!(code(username(name)), Some(Code::Invalid), "{name:?}");
+        }
+        assert_eq!(code(username(" ")), Some(Code::Required));
+        assert!(username(&"é".repeat(150)).is_ok());
+        assert!(username(&"e\u{301}".repeat(150)).is_ok());
+        assert_eq!(code(username(&"é".repeat(151))), Some(Code::TooLong));
+        assert_eq!(code(username(&"é".repeat(1 << 20))), Some(Code::TooLong));
+    }
+
+    #[test]
+    fn addresses_suggest_usernames() {
+        for (email, name) in [
+            ("Ann.Lee+news@quarry.example", "Ann.Lee+news"),
+            ("o'brien@quarry.example", "o-brien"),
+            ("!josé!@quarry.example", "josé"),
+            ("#$%@quarry.example", "user"),
+            ("", "user"),
+        ] {
+            assert_eq!(username_from_email(email), name);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_allowed_is_stable_and_no_username_is_an_address(text in "\\PC{0,12}", local in "[a-zé.+!а]{1,9}") {
+            if let Ok(name) = username(&text) {
+                prop_assert_eq!(username(&name), Ok(name.clone()));
+                prop_assert!(!fold(&name).contains('@'));
+            }
+            for email_like in [format!("{local}@quarry.example"), text] {
+                let name = username_from_email(&email_like);
+                prop_assert_eq!(username(&name), Ok(name));
+                if let Ok(address) = email(&email_like) {
+                    prop_assert_eq!(email(&address), Ok(address.clone()));
+                    prop_assert_eq!(fold(&address).matches('@').count(), 1);
+                }
+            }
+        }
+    }
+}

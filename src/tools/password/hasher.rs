@@ -1,0 +1,286 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use argon2::password_hash::phc::{Output, PasswordHash, Salt};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, MIN_SALT_LEN, Version};
+use tokio::sync::Semaphore;
+
+use super::{Argon2Params, MAX_LENGTH, Password};
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::secret::Secret;
+
+/// When to come back where too many passwords wait to be hashed.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Hashes and verifies passwords, a few at a time. Its clones share its limits.
+#[derive(Clone)]
+pub struct Hasher(Arc<Inner>);
+
+/// What [`Hasher::verify`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the password is the one that was stored.
+    pub matches: bool,
+    /// Whether the stored hash has other parameters than are set now; where it matches too, a new one should be stored.
+    pub outdated: bool,
+}
+
+impl Hasher {
+    /// A hasher that computes at most `permits` hashes (at least one) at once, each with its own thread and memory, and
+    /// lets at most `queue` more wait. The memory stays allocated once it was used.
+    pub fn new(params: Argon2Params, permits: usize, queue: usize) -> Self {
+        let permits = permits.clamp(1, Semaphore::MAX_PERMITS);
+        let places = permits.saturating_add(queue).min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Inner {
+            params,
+            places: Arc::new(Semaphore::new(places)),
+            running: Arc::new(Semaphore::new(permits)),
+            memory: Mutex::new(Vec::new()),
+        }))
+    }
+
+    /// The hash to store, with a fresh salt, as a PHC string (`$argon2id$v=19$m=…`).
+    ///
+    /// Refuses a password that is too long, which the policy should have done before. [`Error::Unavailable`] where too
+    /// many wait.
+    pub async fn hash(&self, password: &Password) -> Result<String> {
+        if password.is_too_long() {
+            return Err(Refusal::new(Code::TooLong, format!("Use at most {MAX_LENGTH} characters.")).into());
+        }
+        let fresh = Stored::blank(self.0.params);
+        let password = password.clone();
+        self.run(move |inner| Ok(Stored { tag: inner.tag(&password, &fresh)?, ..fresh }.to_phc())).await?
+    }
+
+    /// Whether `stored`, a PHC string, is the hash of the password.
+    ///
+    /// Where there is nothing stored (no such account, or one without a password), where it cannot be read, or where its
+    /// parameters are out of bounds, a hash is computed all the same, so that it takes as long to say no.
+    /// [`Error::Unavailable`] where too many wait.
+    pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Verdict> {
+        let known = stored.and_then(Stored::parse);
+        let may_match = known.is_some() && !password.is_too_long();
+        let compared = known.unwrap_or_else(|| Stored::blank(self.0.params));
+        let outdated = compared.params != self.0.params;
+        let password = password.clone();
+        self.run(move |inner| {
+            let same = inner.tag(&password, &compared)? == compared.tag;
+            Ok(Verdict { matches: same && may_match, outdated })
+        })
+        .await?
+    }
+
+    /// Does the work on a thread for blocking work. It keeps its permit and its place until it has really ended, even
+    /// where nobody waits for it any more.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T> {
+        let inner = Arc::clone(&self.0);
+        let place = Arc::clone(&inner.places).try_acquire_owned().map_err(|_| Error::Unavailable(RETRY_AFTER))?;
+        let permit = Arc::clone(&inner.running).acquire_owned().await.map_err(Error::internal)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _held = (permit, place);
+            work(&inner)
+        });
+        done.await.map_err(Error::internal)
+    }
+}
+
+struct Inner {
+    params: Argon2Params,
+    /// One for each hash that is computed or waits.
+    places: Arc<Semaphore>,
+    /// One for each hash that is computed.
+    running: Arc<Semaphore>,
+    /// Memory for `params` that is not in use now; getting it anew would cost up to a fifth of the time of a hash.
+    memory: Mutex<Vec<Vec<Block>>>,
+}
+
+impl Inner {
+    /// The tag of the password with the salt, the parameters, and the length of `like`.
+    fn tag(&self, password: &Password, like: &Stored) -> Result<Output> {
+        let params = like.params.for_argon2();
+        let ours = like.params == self.params;
+        let spare = if ours { self.memory.lock().unwrap_or_else(PoisonError::into_inner).pop() } else { None };
+        let mut memory = spare.unwrap_or_else(|| vec![Block::new(); params.block_count()]);
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let mut tag = vec![0; like.tag.len()];
+        let hashed =
+            argon2.hash_password_into_with_memory(password.reveal().as_bytes(), &like.salt, &mut tag, &mut memory);
+        if ours {
+            self.memory.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+        }
+        hashed.map_err(Error::internal)?;
+        Output::new(&tag).map_err(Error::internal)
+    }
+}
+
+/// A stored hash, taken apart.
+struct Stored {
+    params: Argon2Params,
+    salt: Salt,
+    tag: Output,
+}
+
+impl Stored {
+    /// One with a fresh salt and a tag that is still empty.
+    fn blank(params: Argon2Params) -> Self {
+        let salt: [u8; 16] = Secret::<16>::random().reveal();
+        let salt = Salt::new(&salt).expect("16 bytes are a salt");
+        Self { params, salt, tag: Output::new(&[0; 32]).expect("32 bytes are a tag") }
+    }
+
+    /// `None` where it is not of our kind: Argon2id, version 19, parameters within bounds, nothing left out.
+    fn parse(text: &str) -> Option<Self> {
+        let hash = PasswordHash::new(text).ok()?;
+        if hash.algorithm != ARGON2ID_IDENT || hash.version != Some(Version::V0x13.into()) {
+            return None;
+        }
+        let (salt, tag) = (hash.salt?, hash.hash?);
+        let params = hash.params.to_string().parse().ok()?;
+        (salt.len() >= MIN_SALT_LEN).then_some(Self { params, salt, tag })
+    }
+
+    fn to_phc(&self) -> String {
+        format!("$argon2id$v=19${}${}${}", self.params, self.salt, self.tag)
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hasher({})", self.0.params)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::mpsc;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn hasher(params: &str) -> Hasher {
+        Hasher::new(params.parse().unwrap(), 1, 1)
+    }
+
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn what_was_hashed_matches_and_nothing_else_does() {
+        let hasher = hasher("m=8,t=1,p=1");
+        let stored = hasher.hash(&Password::new("caf\u{e9} au lait")).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{stored}");
+        for (typed, matches) in [
+            ("caf\u{e9} au lait", true),
+            ("cafe\u{301} au lait", true),
+            ("caf\u{e9} au laiT", false),
+            (" caf\u{e9} au lait", false),
+            ("caf\u{e9} au lait ", false),
+            ("", false),
+        ] {
+            let verdict = hasher.verify(&Password::new(typed), Some(&stored)).await.unwrap();
+            assert_eq!(verdict, Verdict { matches, outdated: false }, "{typed}");
+        }
+        assert_ne!(
+            hasher.hash(&Password::new("same")).await.unwrap(),
+            hasher.hash(&Password::new("same")).await.unwrap()
+        );
+    }
+
+    #[tokio::test]
+    async fn the_last_of_128_characters_counts_and_longer_passwords_never_match() {
+        let hasher = hasher("m=8,t=1,p=1");
+        let longest = "a".repeat(MAX_LENGTH);
+        let stored = hasher.hash(&Password::new(&longest)).await.unwrap();
+        assert!(hasher.verify(&Password::new(&longest), Some(&stored)).await.unwrap().matches);
+        let changed = format!("{}b", "a".repeat(MAX_LENGTH - 1));
+        assert!(!hasher.verify(&Password::new(&changed), Some(&stored)).await.unwrap().matches);
+
+        let too_long = Password::new(&"a".repeat(MAX_LENGTH + 1));
+        assert!(matches!(hasher.hash(&too_long).await, Err(Error::Refused(_))));
+        let blank = Stored::blank(hasher.0.params);
+        let tag = hasher.0.tag(&too_long, &blank).unwrap();
+        let forced = Stored { tag, ..blank }.to_phc();
+        assert!(!hasher.verify(&too_long, Some(&forced)).await.unwrap().matches);
+    }
+
+    /// The hash is one of the reference implementation's own test vectors.
+    #[tokio::test]
+    async fn hashes_with_other_parameters_are_verified_and_called_outdated() {
+        let stored = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        let verdict = hasher("m=8,t=1,p=1").verify(&Password::new("password"), Some(stored)).await.unwrap();
+        assert_eq!(verdict, Verdict { matches: true, outdated: true });
+        let verdict = hasher("m=256,t=2,p=1").verify(&Password::new("password"), Some(stored)).await.unwrap();
+        assert_eq!(verdict, Verdict { matches: true, outdated: false });
+        let verdict = hasher("m=8,t=1,p=1").verify(&Password::new("passwort"), Some(stored)).await.unwrap();
+        assert_eq!(verdict, Verdict { matches: false, outdated: true });
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_computed_even_where_none_can_match() {
+        let tail = "c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        let unusable = [
+            None,
+            Some(String::new()),
+            Some("!".to_owned()),
+            Some("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ".to_owned()),
+            Some(format!("$argon2id$v=19$m=4294967295,t=1,p=1${tail}")),
+            Some(format!("$argon2id$v=19$m=8,t=4294967295,p=1${tail}")),
+            Some(format!("$argon2id$v=19$m=1048576,t=1,p=17${tail}")),
+            Some(format!("$argon2id$v=16$m=256,t=2,p=1${tail}")),
+            Some(format!("$argon2i$v=19$m=256,t=2,p=1${tail}")),
+            Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbA$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4".to_owned()),
+            Some("$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW".to_owned()),
+        ];
+        for stored in unusable {
+            let hasher = hasher("m=16,t=1,p=1");
+            let verdict = hasher.verify(&Password::new("password"), stored.as_deref()).await.unwrap();
+            assert_eq!(verdict, Verdict { matches: false, outdated: false }, "{stored:?}");
+            let memory = hasher.0.memory.lock().unwrap();
+            assert_eq!(memory.iter().map(Vec::len).collect::<Vec<_>>(), [16], "{stored:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_is_computed_one_waits_and_others_are_turned_away_at_once() {
+        let hasher = hasher("m=8,t=1,p=1");
+        let password = Password::new("open sesame");
+        let (finish, finished) = mpsc::channel::<()>();
+        let mut first = pin!(hasher.run(move |_| finished.recv().is_ok()));
+        assert!(poll(first.as_mut()).is_pending());
+        let mut second = Box::pin(hasher.hash(&password));
+        assert!(poll(second.as_mut()).is_pending());
+        let clone = hasher.clone();
+        assert!(matches!(clone.hash(&password).await, Err(Error::Unavailable(wait)) if wait == Duration::from_secs(1)));
+        assert!(matches!(clone.verify(&password, None).await, Err(Error::Unavailable(_))));
+
+        drop(second);
+        let mut third = pin!(hasher.hash(&password));
+        assert!(poll(third.as_mut()).is_pending(), "who gave up has left the place to the next");
+        finish.send(()).unwrap();
+        assert!(first.await.unwrap());
+        assert!(third.await.unwrap().starts_with("$argon2id$"));
+        assert_eq!(hasher.0.places.available_permits(), 2);
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_holds_its_permit_until_it_ends() {
+        let hasher = hasher("m=8,t=1,p=1");
+        let (finish, finished) = mpsc::channel::<()>();
+        let mut abandoned = Box::pin(hasher.run(move |_| finished.recv().is_ok()));
+        assert!(poll(abandoned.as_mut()).is_pending());
+        drop(abandoned);
+        assert_eq!((hasher.0.running.available_permits(), hasher.0.places.available_permits()), (0, 1));
+        finish.send(()).unwrap();
+        hasher.hash(&Password::new("open sesame")).await.unwrap();
+        assert_eq!((hasher.0.running.available_permits(), hasher.0.places.available_permits()), (1, 2));
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_a_fault_of_ours_and_gives_back_its_permit() {
+        let hasher = hasher("m=8,t=1,p=1");
+        assert!(matches!(hasher.run(|_| panic!("expected by this test")).await, Err::<(), _>(Error::Internal(_))));
+        assert!(hasher.verify(&Password::new("open sesame"), None).await.is_ok());
+    }
+}

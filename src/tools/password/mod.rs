@@ -1,0 +1,77 @@
+//! Passwords and their stored hashes (Argon2id, RFC 9106), computed away from the threads that serve requests.
+
+mod hasher;
+mod params;
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization as _;
+
+pub use self::hasher::{Hasher, Verdict};
+pub use self::params::{Argon2Params, InvalidParams};
+
+/// The most code points that a password may have; at four bytes each, they take 512 bytes at most.
+pub const MAX_LENGTH: usize = 128;
+
+/// A password as it was typed, in Unicode normalisation form C, so that it does not matter how a keyboard composes an
+/// accent (NIST SP 800-63B). Nothing else is changed: blanks and upper case count. It prints as `[secret]`.
+///
+/// Of a text longer than [`MAX_LENGTH`] only so much is kept as shows that it is too long; such a password can be neither
+/// set nor right.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// The password in this text.
+    pub fn new(text: &str) -> Self {
+        Self(text.nfc().take(MAX_LENGTH + 1).collect())
+    }
+
+    /// The text itself; what holds it is no longer guarded.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// How many code points it has; one more than [`MAX_LENGTH`] stands for all that are too many.
+    pub fn length(&self) -> usize {
+        self.0.chars().count()
+    }
+
+    /// Whether it has more than [`MAX_LENGTH`] code points.
+    pub fn is_too_long(&self) -> bool {
+        self.length() > MAX_LENGTH
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_composed_but_otherwise_as_typed() {
+        assert_eq!(Password::new("cafe\u{301}"), Password::new("caf\u{e9}"));
+        assert_ne!(Password::new(" blank"), Password::new("blank"));
+        assert_ne!(Password::new("blank "), Password::new("blank"));
+        assert_ne!(Password::new("Case"), Password::new("case"));
+        assert_ne!(Password::new("ﬁ"), Password::new("fi"), "compatibility characters are not folded");
+    }
+
+    #[test]
+    fn a_password_is_not_printed() {
+        assert_eq!(format!("{:?}", Password::new("open sesame")), "[secret]");
+    }
+
+    #[test]
+    fn code_points_are_counted_and_megabytes_not_kept() {
+        assert!(!Password::new(&"😀".repeat(MAX_LENGTH)).is_too_long());
+        assert_eq!(Password::new(&"😀".repeat(MAX_LENGTH)).reveal().len(), 512);
+        assert!(Password::new(&"a".repeat(MAX_LENGTH + 1)).is_too_long());
+        assert_eq!(Password::new(&"a".repeat(1 << 22)).reveal().len(), MAX_LENGTH + 1);
+    }
+}
