@@ -5,6 +5,7 @@
 //! where it leaves the service and never shown.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{DbErr, SqlErr};
@@ -13,7 +14,7 @@ use sea_orm::{DbErr, SqlErr};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation was not carried out. Nothing was changed where one is returned.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Error {
     /// What the person can mend, one entry for each thing that is wrong; never empty.
     Refused(Vec<Refusal>),
@@ -26,7 +27,7 @@ pub enum Error {
     /// The service cannot do it now; try again after this time.
     Unavailable(Duration),
     /// A fault of ours; it is logged, and clients learn only a number.
-    Internal(Box<dyn StdError + Send + Sync>),
+    Internal(Arc<dyn StdError + Send + Sync>),
 }
 
 /// One thing that is wrong with the input, told so that the person can mend it.
@@ -98,7 +99,7 @@ pub enum Reason {
 impl Error {
     /// A fault of ours from any error or text.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::Internal(source.into())
+        Self::Internal(source.into().into())
     }
 }
 
@@ -116,7 +117,7 @@ impl From<DbErr> for Error {
                 tracing::error!(%error, "the database cannot be reached");
                 Self::Unavailable(Duration::from_secs(1))
             }
-            error => Self::Internal(Box::new(error)),
+            error => Self::internal(error),
         }
     }
 }

@@ -1,0 +1,190 @@
+//! The application: what was built once at the start, shared by all faces.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::available_parallelism;
+
+use crate::config::{BaseUrl, Config};
+use crate::database::Db;
+use crate::domain::access::{self, Client, Viewer};
+use crate::domain::keys;
+use crate::domain::outbox::{self, Courier};
+use crate::domain::passwords::Passwords;
+use crate::domain::tokens::Mint;
+use crate::domain::users::superuser;
+use crate::error::{Error, Result};
+use crate::tools::clock::{Clock, Moment};
+use crate::tools::mail::{Site, Transport};
+use crate::tools::password::Hasher;
+use crate::tools::password_policy::PasswordPolicy;
+use crate::tools::secret::{Secret, Vault};
+use crate::tools::secret_file;
+use crate::tools::token::KeyRing;
+
+/// How many passwords may wait for each that is being hashed: half a second's work.
+const HASHES_WAITING: usize = 32;
+
+/// The milliseconds between two looks for a signing key that a token names and the ring does not have.
+const RELOAD_PAUSE: i64 = 1000;
+
+/// What was built once at the start.
+#[derive(Debug)]
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// Where clients reach the service.
+    pub public_url: BaseUrl,
+    /// The database.
+    pub db: Db,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// The rules and the hashing of passwords.
+    pub passwords: Passwords,
+    /// What mails are delivered with.
+    pub courier: Courier,
+    vault: Arc<Vault>,
+    ring: RwLock<Arc<KeyRing>>,
+    reloaded_at: AtomicI64,
+}
+
+/// The account that was made because there was no superuser.
+#[derive(Debug)]
+pub struct FirstSuperuser {
+    /// Its address.
+    pub email: String,
+    /// Its password, where no setting gave one; to be shown once.
+    pub generated_password: Option<String>,
+}
+
+impl App {
+    /// Opens the database, brings it up to date, and loads the keys. `public_url` is where clients reach the service.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] with a sentence for the operator.
+    pub async fn open(config: Config, public_url: BaseUrl, clock: Clock) -> Result<Self> {
+        let secret = match &config.secret_key {
+            Some(key) => key.bytes().to_vec(),
+            None => {
+                let path = config.data_dir.join("secret.key");
+                secret_file::read_or_create(&path).map_err(|error| named(&path.display(), &error))?
+            }
+        };
+        let vault = Arc::new(Vault::new(&secret));
+        let url = config.database_url();
+        if let Some(folder) = url.sqlite_path().and_then(std::path::Path::parent) {
+            std::fs::create_dir_all(folder).map_err(|error| named(&folder.display(), &error))?;
+        }
+        let db = Db::connect(&url).await.map_err(|error| named(&"VESTIBULE_DATABASE_URL", &error))?;
+        let now = clock.now();
+        let txn = db.begin_alone().await?;
+        Db::migrate(&txn).await?;
+        keys::ensure(&txn, &now, &vault).await?;
+        let ring = keys::load(&txn, &now, &vault, public_url.as_str()).await?;
+        txn.commit().await?;
+
+        let cores = available_parallelism().map_or(1, usize::from);
+        let hasher = Hasher::new(config.argon2, cores, cores * HASHES_WAITING);
+        let policy = PasswordPolicy { min_length: config.password_min_length.into() };
+        let host = public_url.as_str().split("://").nth(1).unwrap_or_default();
+        let host = host.split([':', '/']).next().unwrap_or_default().to_owned();
+        let passwords = Passwords::new(hasher, policy, vec![config.site_name.clone(), host]);
+        let frontend = config.frontend_url.clone().unwrap_or_else(|| public_url.clone());
+        let courier = Courier {
+            transport: Transport::new(&config.mail_url()),
+            from: config.mail_from.clone(),
+            site: Site {
+                name: config.site_name.clone(),
+                support: config.support.clone(),
+                sign_in: format!("{}/account/sign-in", frontend.as_str()),
+                forgot_password: format!("{}/account/forgot", frontend.as_str()),
+            },
+            frontend,
+            links: config.links,
+        };
+        let reloaded_at = AtomicI64::new(now.at.millis());
+        Ok(Self {
+            config,
+            public_url,
+            db,
+            clock,
+            passwords,
+            courier,
+            vault,
+            ring: RwLock::new(Arc::new(ring)),
+            reloaded_at,
+        })
+    }
+
+    /// Makes the first superuser where there is none, by the settings; instances that start together make one.
+    ///
+    /// # Errors
+    /// The refusal of the address or the password in the settings.
+    pub async fn ensure_superuser(&self) -> Result<Option<FirstSuperuser>> {
+        let now = self.clock.now();
+        let txn = self.db.begin_alone().await?;
+        if superuser::exists(&txn).await? {
+            return Ok(None);
+        }
+        let given = self.config.admin_password.as_ref().map(|password| password.reveal().to_owned());
+        let generated_password = given.is_none().then(|| Secret::<16>::random().to_text());
+        let password = given.as_ref().or(generated_password.as_ref()).map(String::as_str).unwrap_or_default();
+        let row = superuser::prepare(&now, &self.passwords, &self.config.admin_email, None, password).await?;
+        let user = superuser::insert(&txn, &now, row).await?;
+        txn.commit().await?;
+        Ok(Some(FirstSuperuser { email: user.email, generated_password }))
+    }
+
+    /// What tokens are made with at present.
+    pub fn mint(&self) -> Mint {
+        Mint { ring: self.ring(), vault: Arc::clone(&self.vault), lives: self.config.sessions }
+    }
+
+    /// The keys that sign and verify access tokens at present.
+    pub fn ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Finds out who sent an access token.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] with the reason.
+    pub async fn authenticate(&self, now: &Moment, client: Client, token: &str) -> Result<Viewer> {
+        let mut ring = self.ring();
+        if !ring.knows_key_of(token) && self.may_reload(now) {
+            self.reload_keys(now).await?;
+            ring = self.ring();
+        }
+        access::authenticate(&self.db, now, &ring, client, token).await
+    }
+
+    /// Loads the signing keys anew, so that a key that another instance or the command line made is known.
+    pub async fn reload_keys(&self, now: &Moment) -> Result<()> {
+        let ring = keys::load(self.db.reader(), now, &self.vault, self.public_url.as_str()).await?;
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+        Ok(())
+    }
+
+    /// Adds a signing key and lets the others run out.
+    pub async fn rotate_keys(&self, now: &Moment) -> Result<String> {
+        let kid = keys::rotate(&self.db, now, &self.vault, &self.config.sessions).await?;
+        self.reload_keys(now).await?;
+        Ok(kid)
+    }
+
+    /// Sends the mails that are due, and returns how many were taken on.
+    pub async fn deliver_mail(&self, now: &Moment) -> Result<usize> {
+        outbox::deliver_due(&self.db, now, &self.vault, &self.courier).await
+    }
+
+    /// Anybody can name a key that does not exist, so looking for it must not cost a query each time.
+    fn may_reload(&self, now: &Moment) -> bool {
+        let last = self.reloaded_at.load(Ordering::Relaxed);
+        let due = (now.at.millis() - last).abs() >= RELOAD_PAUSE;
+        due && self.reloaded_at.compare_exchange(last, now.at.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// A fault at the start, under the name of what it is about.
+fn named(name: &dyn std::fmt::Display, error: &dyn std::fmt::Display) -> Error {
+    Error::internal(format!("{name}: {error}"))
+}

@@ -1,0 +1,521 @@
+//! The one place that reads `vestibule.toml`, the environment and the settings on the command line.
+//!
+//! Each setting is a field of [`Config`], and by that a flag (`--refresh-ttl`), a variable (`VESTIBULE_REFRESH_TTL`) and
+//! a key of the file (`refresh_ttl`): the flag goes before the variable, the variable before the file, the file before
+//! the default.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{BoolishValueParser, Resettable};
+use clap::{Arg, Args, Command, FromArgMatches as _};
+use ipnet::IpNet;
+
+use crate::tools::mail::{MailUrl, Sender};
+use crate::tools::password::Argon2Params;
+
+/// All settings. Durations are written `10s`, `5m`, `1h`, `30d`.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Settings")]
+pub struct Config {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, global = true, env = "VESTIBULE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+
+    /// Folder for what the embedded defaults need
+    #[arg(long, global = true, env = "VESTIBULE_DATA_DIR", value_name = "FOLDER", default_value = "data")]
+    pub data_dir: PathBuf,
+
+    /// `sqlite://PATH` or `postgres://…` [default: `sqlite://DATA_DIR/vestibule.db`]
+    #[arg(long, global = true, env = "VESTIBULE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<DatabaseUrl>,
+
+    /// Where clients reach the service; stands in links, cookies and tokens [default: the listen address]
+    #[arg(long, global = true, env = "VESTIBULE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<BaseUrl>,
+
+    /// Where links in mails lead [default: the built-in pages]
+    #[arg(long, global = true, env = "VESTIBULE_FRONTEND_URL", value_name = "URL")]
+    pub frontend_url: Option<BaseUrl>,
+
+    /// `file:FOLDER` (one .eml each), `smtp://user:password@host:port` or `smtps://…` [default: `file:DATA_DIR/mail`]
+    #[arg(long, global = true, env = "VESTIBULE_MAIL_URL", value_name = "URL", hide_env_values = true)]
+    pub mail_url: Option<MailUrl>,
+
+    /// The sender of mails
+    #[arg(
+        long,
+        global = true,
+        env = "VESTIBULE_MAIL_FROM",
+        value_name = "MAILBOX",
+        default_value = "Vestibule <noreply@localhost>"
+    )]
+    pub mail_from: Sender,
+
+    /// Whom mails say to ask: an address or a link
+    #[arg(long, global = true, env = "VESTIBULE_SUPPORT", value_name = "TEXT")]
+    pub support: Option<String>,
+
+    /// Whose mails and pages they are
+    #[arg(long, global = true, env = "VESTIBULE_SITE_NAME", value_name = "NAME", default_value = "Vestibule")]
+    pub site_name: String,
+
+    /// Seals the signing keys; the same for all instances; 32 characters or more [default: made once in `DATA_DIR`]
+    #[arg(long, global = true, env = "VESTIBULE_SECRET_KEY", value_name = "SECRET", hide_env_values = true)]
+    pub secret_key: Option<SecretKey>,
+
+    /// The first superuser's address; the account is made only when there is no superuser
+    #[arg(long, global = true, env = "VESTIBULE_ADMIN_EMAIL", value_name = "EMAIL", default_value = "admin@localhost")]
+    pub admin_email: String,
+
+    /// The first superuser's password [default: random, printed once]
+    #[arg(long, global = true, env = "VESTIBULE_ADMIN_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
+    pub admin_password: Option<Masked>,
+
+    /// Origins whose pages may call, separated by commas
+    #[arg(long, global = true, env = "VESTIBULE_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub allowed_origins: Vec<Origin>,
+
+    /// Networks of the proxies whose `X-Forwarded-For` counts, separated by commas
+    #[arg(
+        long,
+        global = true,
+        env = "VESTIBULE_TRUSTED_PROXIES",
+        value_name = "NETWORKS",
+        value_delimiter = ',',
+        value_parser = parse_network
+    )]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// Life and renewal of sessions
+    #[command(flatten)]
+    pub sessions: SessionConfig,
+
+    /// Life of mailed links
+    #[command(flatten)]
+    pub links: LinkConfig,
+
+    /// Hashing of passwords: memory in KiB, passes, lanes
+    #[arg(long, global = true, env = "VESTIBULE_ARGON2", value_name = "PARAMETERS", default_value = "m=19456,t=2,p=1")]
+    pub argon2: Argon2Params,
+
+    /// Shortest password, in characters: 8 to 128
+    #[arg(
+        long,
+        global = true,
+        env = "VESTIBULE_PASSWORD_MIN_LENGTH",
+        value_name = "CHARACTERS",
+        default_value = "8",
+        value_parser = clap::value_parser!(u16).range(8..=128)
+    )]
+    pub password_min_length: u16,
+
+    /// Whether clients may ask for the schema
+    #[arg(
+        long,
+        global = true,
+        env = "VESTIBULE_INTROSPECTION",
+        value_name = "BOOL",
+        default_value = "true",
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set
+    )]
+    pub introspection: bool,
+
+    /// Whether GraphiQL is served
+    #[arg(
+        long,
+        global = true,
+        env = "VESTIBULE_GRAPHIQL",
+        value_name = "BOOL",
+        default_value = "true",
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set
+    )]
+    pub graphiql: bool,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `vestibule=debug`
+    #[arg(long, global = true, env = "VESTIBULE_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+
+    /// How log lines are written
+    #[arg(long, global = true, env = "VESTIBULE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// Life and renewal of sessions.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct SessionConfig {
+    /// How long an access token holds
+    #[arg(long, global = true, env = "VESTIBULE_ACCESS_TTL", value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    pub access_ttl: Duration,
+
+    /// How long an unused session lives
+    #[arg(long, global = true, env = "VESTIBULE_REFRESH_TTL", value_name = "DURATION", default_value = "30d", value_parser = parse_duration)]
+    pub refresh_ttl: Duration,
+
+    /// How long a session lives in all
+    #[arg(long, global = true, env = "VESTIBULE_SESSION_TTL", value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
+    pub session_ttl: Duration,
+
+    /// For how long a refresh token that was rotated away gives its successor again
+    #[arg(long, global = true, env = "VESTIBULE_REFRESH_GRACE", value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    pub refresh_grace: Duration,
+}
+
+/// Life of mailed links.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct LinkConfig {
+    /// How long a link to replace a forgotten password holds
+    #[arg(long, global = true, env = "VESTIBULE_RESET_TTL", value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
+    pub reset_ttl: Duration,
+
+    /// How long the link in a welcome mail holds
+    #[arg(long, global = true, env = "VESTIBULE_INVITE_TTL", value_name = "DURATION", default_value = "72h", value_parser = parse_duration)]
+    pub invite_ttl: Duration,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// The defaults alone, as if there were neither file nor environment: where tests start from.
+    pub fn defaults() -> Self {
+        let command = Self::augment_args(Command::new("vestibule")).mut_args(|arg| arg.env(Resettable::Reset));
+        let matches = command.get_matches_from(["vestibule"]);
+        Self::from_arg_matches(&matches).expect("every default is valid")
+    }
+
+    /// The database, by setting or in the data folder.
+    pub fn database_url(&self) -> DatabaseUrl {
+        self.database_url.clone().unwrap_or_else(|| DatabaseUrl::sqlite(&self.data_dir.join("vestibule.db")))
+    }
+
+    /// The way of mails, by setting or into the data folder.
+    pub fn mail_url(&self) -> MailUrl {
+        self.mail_url.clone().unwrap_or_else(|| MailUrl::Folder(self.data_dir.join("mail")))
+    }
+
+    /// What no single setting can tell about itself; the text names the setting.
+    pub fn validate(&self) -> Result<(), String> {
+        let sessions = &self.sessions;
+        if sessions.access_ttl < Duration::from_secs(1) {
+            return Err("VESTIBULE_ACCESS_TTL must be a second at least".to_owned());
+        }
+        if sessions.access_ttl > sessions.refresh_ttl {
+            return Err("VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL".to_owned());
+        }
+        if sessions.refresh_ttl > sessions.session_ttl {
+            return Err("VESTIBULE_REFRESH_TTL must not be longer than VESTIBULE_SESSION_TTL".to_owned());
+        }
+        if self.site_name.trim().is_empty() || self.site_name.chars().any(char::is_control) {
+            return Err("VESTIBULE_SITE_NAME must be a name on one line".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Puts what `vestibule.toml` says (or the file that `VESTIBULE_CONFIG` names) beneath the command's flags and
+/// variables. The text of an error is one line that names the file and the setting.
+pub fn with_file(command: Command) -> Result<Command, String> {
+    #[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
+    let named = std::env::var_os("VESTIBULE_CONFIG").map(PathBuf::from);
+    let path = named.clone().unwrap_or_else(|| PathBuf::from("vestibule.toml"));
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(command),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    with_text(command, &text).map_err(|problem| format!("{}: {problem}", path.display()))
+}
+
+fn with_text(mut command: Command, text: &str) -> Result<Command, String> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.message().to_owned())?;
+    for (key, value) in table {
+        let known = |arg: &Arg| arg.get_id() == key.as_str() && arg.get_env().is_some();
+        if !command.get_arguments().any(known) {
+            return Err(format!("there is no setting {key}"));
+        }
+        let value = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Boolean(flag) => flag.to_string(),
+            toml::Value::Array(list) if list.iter().all(toml::Value::is_str) => {
+                list.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(",")
+            }
+            _ => return Err(format!("{key} must be a text, a number, true, false, or a list of texts")),
+        };
+        command = command.mut_arg(key, |arg| arg.default_value(value));
+    }
+    Ok(command)
+}
+
+/// Clap's error in one line that names the setting as operators know it.
+pub fn explain(error: &clap::Error) -> String {
+    use clap::error::{ContextKind, ContextValue};
+    let text = error.to_string();
+    let mut line = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    if let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) {
+        let flag = arg.trim_start_matches("--").split([' ', '=']).next().unwrap_or_default();
+        let problem = std::error::Error::source(error).map_or_else(|| line.clone(), ToString::to_string);
+        if !flag.is_empty() && arg.starts_with("--") {
+            line = format!("VESTIBULE_{}: {problem}", flag.to_uppercase().replace('-', "_"));
+        }
+    }
+    line
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration =
+        humantime::parse_duration(text).map_err(|_| format!("'{text}' is no duration such as 10s, 5m, 1h or 30d"))?;
+    if duration > Duration::from_secs(10 * 365 * 24 * 60 * 60) {
+        return Err(format!("'{text}' is longer than ten years"));
+    }
+    Ok(duration)
+}
+
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).map_err(|_| format!("'{text}' is no network such as 10.0.0.0/8"))
+}
+
+/// The database's address; printed without its password.
+#[derive(Clone)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The SQLite file at this path.
+    pub fn sqlite(path: &Path) -> Self {
+        Self(format!("sqlite://{}", path.display()))
+    }
+
+    /// Whether it names an SQLite file.
+    pub fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+
+    /// The SQLite file, where it names one.
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        let rest = self.0.strip_prefix("sqlite://")?;
+        rest.split('?').next().map(Path::new)
+    }
+
+    /// The whole address with its password; not for printing.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = ["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
+        if known { Ok(Self(text.to_owned())) } else { Err("it must begin with sqlite:// or postgres://".to_owned()) }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.split("://").next().unwrap_or_default())?;
+        f.write_str("://…")
+    }
+}
+
+/// An `http` or `https` address that paths are appended to; without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(String);
+
+impl BaseUrl {
+    /// The address of what is listening there.
+    pub fn listening(address: SocketAddr) -> Self {
+        Self(format!("http://{address}"))
+    }
+
+    /// The address without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is https, so that cookies can be Secure.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+
+    /// Its scheme, host and port.
+    pub fn origin(&self) -> Origin {
+        let after_scheme = self.0.find("://").map_or(0, |at| at + 3);
+        let end = self.0[after_scheme..].find('/').map_or(self.0.len(), |at| after_scheme + at);
+        Origin(self.0[..end].to_owned())
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("'{text}' is no address such as https://accounts.example.com");
+        let url = url::Url::parse(text).map_err(|_| bad())?;
+        let plain = url.query().is_none() && url.fragment().is_none() && !text.contains('@');
+        if !plain || !url.has_host() || !matches!(url.scheme(), "http" | "https") {
+            return Err(bad());
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+/// Scheme, host and port of a page that calls, as browsers send it in `Origin` (RFC 6454).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// As browsers write it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let base: BaseUrl =
+            text.trim().parse().map_err(|_| format!("'{text}' is no origin such as https://app.example.com"))?;
+        let origin = base.origin();
+        if origin.as_str() == base.as_str() {
+            Ok(Self(origin.0.to_ascii_lowercase()))
+        } else {
+            Err(format!("'{text}' is no origin: leave out the path"))
+        }
+    }
+}
+
+/// A text that is never printed.
+#[derive(Clone)]
+pub struct Masked(String);
+
+impl Masked {
+    /// The text itself; not for printing.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Masked {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Masked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// The secret from which the service's keys are derived: 32 characters or more, ten of them different.
+#[derive(Clone, Debug)]
+pub struct SecretKey(Masked);
+
+impl SecretKey {
+    /// The bytes to derive keys from.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.reveal().as_bytes()
+    }
+}
+
+impl FromStr for SecretKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let mut characters: Vec<char> = text.chars().collect();
+        characters.sort_unstable();
+        characters.dedup();
+        if text.len() < 32 || characters.len() < 10 {
+            return Err("it must be 32 random characters or more, such as `openssl rand -base64 32` prints".to_owned());
+        }
+        Ok(Self(Masked(text.to_owned())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(file: &str, flags: &[&str]) -> Result<Config, String> {
+        let command = Config::augment_args(Command::new("vestibule"));
+        let command = with_text(command, file)?.mut_args(|arg| arg.env(Resettable::Reset));
+        let matches =
+            command.try_get_matches_from([&["vestibule"], flags].concat()).map_err(|error| explain(&error))?;
+        Config::from_arg_matches(&matches).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_go_before_the_file_and_the_file_before_defaults() {
+        let config = parse("listen = '0.0.0.0:80'\nrefresh_grace = '3s'", &["--refresh-grace", "4s"]).unwrap();
+        assert_eq!(config.listen.port(), 80);
+        assert_eq!(config.sessions.refresh_grace, Duration::from_secs(4));
+        assert_eq!(config.sessions.access_ttl, Duration::from_secs(300));
+    }
+
+    #[test]
+    fn lists_and_numbers_may_be_written_as_such() {
+        let file = "allowed_origins = ['http://a.example', 'http://b.example:1']\npassword_min_length = 15";
+        let config = parse(file, &[]).unwrap();
+        assert_eq!(config.allowed_origins.len(), 2);
+        assert_eq!(config.password_min_length, 15);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_one_line_that_names_the_setting() {
+        let problem = |file: &str, flags: &[&str]| parse(file, flags).unwrap_err();
+        assert_eq!(problem("lisen = 'x'", &[]), "there is no setting lisen");
+        assert_eq!(
+            problem("access_ttl = 'soon'", &[]),
+            "VESTIBULE_ACCESS_TTL: 'soon' is no duration such as 10s, 5m, 1h or 30d"
+        );
+        assert_eq!(problem("", &["--listen", "here"]), "VESTIBULE_LISTEN: invalid socket address syntax");
+        assert!(problem("", &["--secret-key", "changeme"]).starts_with("VESTIBULE_SECRET_KEY: it must be 32 random"));
+        assert!(problem("", &["--password-min-length", "7"]).starts_with("VESTIBULE_PASSWORD_MIN_LENGTH: 7 is not in"));
+        assert!(problem("", &["--database-url", "mysql://u:geheim@h"]).starts_with("VESTIBULE_DATABASE_URL: it must"));
+        assert!(!problem("", &["--database-url", "mysql://u:geheim@h"]).contains("geheim"));
+        assert!(
+            problem("", &["--allowed-origins", "https://a.example/path"]).starts_with("VESTIBULE_ALLOWED_ORIGINS: ")
+        );
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_told() {
+        let config = parse("access_ttl = '40d'", &[]).unwrap();
+        assert_eq!(
+            config.validate().unwrap_err(),
+            "VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL"
+        );
+        assert!(Config::defaults().validate().is_ok());
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let flags = [
+            "--admin-password",
+            "geheim",
+            "--database-url",
+            "postgres://u:geheim@h/d",
+            "--mail-url",
+            "smtp://u:geheim@h",
+        ];
+        assert!(!format!("{:?}", parse("", &flags).unwrap()).contains("geheim"));
+    }
+}

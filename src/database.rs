@@ -1,0 +1,113 @@
+//! The connections: one way in for readers, one for writers.
+
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait as _};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait as _,
+};
+
+use crate::config::DatabaseUrl;
+use crate::error::{Error, Result};
+
+/// How long a request waits for a connection, or for another process that writes to the SQLite file.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An open database. On SQLite, writers share one connection and so wait in line instead of fighting for the file's
+/// lock, while readers have several and wait for nobody; on PostgreSQL both are one pool.
+#[derive(Clone, Debug)]
+pub struct Db {
+    reader: DatabaseConnection,
+    writer: DatabaseConnection,
+}
+
+impl Db {
+    /// Opens the database, making the SQLite file where there is none.
+    pub async fn connect(url: &DatabaseUrl) -> Result<Self, DbErr> {
+        if !url.is_sqlite() {
+            let pool = Database::connect(options(url, 10)).await?;
+            return Ok(Self { reader: pool.clone(), writer: pool });
+        }
+        let mut writer = options(url, 1);
+        writer.map_sqlx_sqlite_opts(|file| {
+            let file = file.create_if_missing(true).foreign_keys(true).busy_timeout(PATIENCE);
+            // A commit that was acknowledged must outlive a power cut: in WAL mode only FULL syncs each one.
+            file.pragma("journal_mode", "WAL").pragma("synchronous", "FULL")
+        });
+        let writer = Database::connect(writer).await?;
+        let mut reader = options(url, 4);
+        reader.map_sqlx_sqlite_opts(|file| file.busy_timeout(PATIENCE).pragma("query_only", "ON"));
+        Ok(Self { reader: Database::connect(reader).await?, writer })
+    }
+
+    /// Calls this at each statement: for metrics, and for tests that count.
+    pub fn on_statement(&mut self, call: impl Fn() + Clone + Send + Sync + 'static) {
+        let other = call.clone();
+        self.reader.set_metric_callback(move |_| call());
+        self.writer.set_metric_callback(move |_| other());
+    }
+
+    /// For statements that change nothing.
+    pub fn reader(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// For a single statement that changes something.
+    pub fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
+    /// Begins a transaction that may write; dropped without a commit, it leaves nothing behind.
+    pub async fn begin(&self) -> Result<DatabaseTransaction> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        Ok(self.writer.begin_with_options(options).await?)
+    }
+
+    /// Begins a transaction that no other instance can run at the same time: for what is done once, at the start.
+    pub async fn begin_alone(&self) -> Result<DatabaseTransaction> {
+        let txn = self.begin().await?;
+        if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
+            // Any fixed number will do; this one spells "vestib".
+            txn.execute_unprepared("SELECT pg_advisory_xact_lock(130176417687906)").await?;
+        }
+        Ok(txn)
+    }
+
+    /// Brings the schema up to date, all steps or none. A database that a newer version has changed is refused.
+    pub async fn migrate(txn: &DatabaseTransaction) -> Result<()> {
+        if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
+            // A step over a large table may take longer than any request may.
+            txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        }
+        Migrator::up(txn, None).await.map_err(|error| match error {
+            DbErr::Custom(_) => {
+                Error::internal("the database was changed by a newer version of Vestibule: run that one")
+            }
+            error => error.into(),
+        })
+    }
+
+    /// Whether every migration of this version has run.
+    pub async fn is_migrated(&self) -> Result<bool> {
+        Ok(Migrator::get_pending_migrations_read_only(&self.reader).await?.is_empty())
+    }
+
+    /// Waits for what is under way and closes all connections.
+    pub async fn close(self) -> Result<()> {
+        self.reader.close().await?;
+        Ok(self.writer.close().await?)
+    }
+}
+
+fn options(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url.reveal());
+    options.max_connections(connections).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);
+    if !url.is_sqlite() {
+        options.set_application_name("vestibule").statement_timeout(PATIENCE);
+    }
+    options
+}

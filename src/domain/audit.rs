@@ -1,0 +1,54 @@
+//! The trail of who did what to whom. Events are written in the transaction of what they tell of.
+
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait as _};
+use uuid::Uuid;
+
+use crate::domain::access::{Client, Viewer};
+use crate::entity::audit_event::{self, Action};
+use crate::error::Result;
+use crate::tools::clock::Moment;
+
+/// An event to record.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// What happened.
+    pub action: Action,
+    /// Who did it; none where nobody was signed in.
+    pub actor: Option<Uuid>,
+    /// To whom it was done; none where that is nobody that is known.
+    pub target: Option<Uuid>,
+    /// Where the request came from.
+    pub client: &'a Client,
+}
+
+impl<'a> Event<'a> {
+    /// What somebody did who is not signed in, or was not until then.
+    pub fn by_anyone(client: &'a Client, action: Action, target: impl Into<Option<Uuid>>) -> Self {
+        Self { action, actor: None, target: target.into(), client }
+    }
+
+    /// What a signed-in user did.
+    pub fn by(viewer: &'a Viewer, action: Action, target: impl Into<Option<Uuid>>) -> Self {
+        Self { action, actor: Some(viewer.user().id), target: target.into(), client: viewer.client() }
+    }
+}
+
+/// Records an event under a new id.
+pub async fn record(db: &impl ConnectionTrait, now: &Moment, event: Event<'_>) -> Result<()> {
+    record_as(db, now, now.id(), event).await
+}
+
+/// Records an event under the id of the mail that will tell more about it.
+pub async fn record_as(db: &impl ConnectionTrait, now: &Moment, id: Uuid, event: Event<'_>) -> Result<()> {
+    let row = audit_event::ActiveModel {
+        id: Set(id),
+        action: Set(event.action),
+        actor_id: Set(event.actor),
+        target_id: Set(event.target),
+        ip: Set(event.client.ip.clone()),
+        user_agent: Set(event.client.user_agent.clone()),
+        created_at: Set(now.at),
+    };
+    audit_event::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}

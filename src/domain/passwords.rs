@@ -1,0 +1,77 @@
+//! From a typed password to a stored hash.
+
+use crate::entity::user;
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::password::{Hasher, Password, Verdict};
+use crate::tools::password_policy::PasswordPolicy;
+
+/// The rules for new passwords, and the hashing of all. There is no other way from a typed password to a stored one.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    hasher: Hasher,
+    policy: PasswordPolicy,
+    site: Vec<String>,
+}
+
+/// A password that somebody wants to have.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPassword<'a> {
+    /// The password.
+    pub password: &'a str,
+    /// The same, typed a second time.
+    pub confirm: Option<&'a str>,
+    /// The input fields of both, as the schema names them.
+    pub fields: (&'static str, &'static str),
+}
+
+impl Passwords {
+    /// The rules of this site, whose name and host are too easy to guess.
+    pub fn new(hasher: Hasher, policy: PasswordPolicy, site: Vec<String>) -> Self {
+        Self { hasher, policy, site }
+    }
+
+    /// The rules for new passwords.
+    pub fn policy(&self) -> &PasswordPolicy {
+        &self.policy
+    }
+
+    /// The hash to store of a new password, in PHC form. `about` are the user's own names and addresses, which it must
+    /// not be made of.
+    ///
+    /// # Errors
+    /// The refusal that tells which rule it breaks; [`Error::Unavailable`] where too many passwords are being hashed.
+    pub async fn accept(&self, new: NewPassword<'_>, about: &[&str]) -> Result<String> {
+        let (field, confirm_field) = new.fields;
+        let password = Password::new(new.password);
+        if new.confirm.is_some_and(|confirm| Password::new(confirm) != password) {
+            let refusal = Refusal::new(Code::PasswordMismatch, "The two passwords differ: type the same twice.");
+            return Err(refusal.of(confirm_field).into());
+        }
+        let words: Vec<&str> = self.site.iter().map(String::as_str).chain(about.iter().copied()).collect();
+        self.policy.check(&password, &words).map_err(|refusal| Error::from(refusal.of(field)))?;
+        self.hasher.hash(&password).await
+    }
+
+    /// Whether a typed password is the user's; without a user, or without a stored password, the same work is done
+    /// for nothing, so that time tells nobody which accounts exist.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where too many passwords are being hashed.
+    pub async fn verify(&self, typed: &str, user: Option<&user::Model>) -> Result<Verdict> {
+        let stored = user.and_then(|user| user.password_hash.as_deref());
+        self.hasher.verify(&Password::new(typed), stored).await
+    }
+
+    /// The hash to store of a password that was right, where the stored one was made with other parameters.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where too many passwords are being hashed.
+    pub async fn rehash(&self, typed: &str) -> Result<String> {
+        self.hasher.hash(&Password::new(typed)).await
+    }
+}
+
+/// What a user's password must not be made of.
+pub fn about(user: &user::Model) -> [&str; 4] {
+    [&user.username, &user.email, &user.first_name, &user.last_name]
+}

@@ -1,0 +1,80 @@
+//! What users record.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Alias, Asterisk, OnConflict, Query, UnionType};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, Order,
+};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::access::Viewer;
+use crate::entity::sample::{self, Column};
+use crate::error::Result;
+use crate::tools::clock::Moment;
+use crate::tools::text;
+
+/// The longest key and title, in characters.
+const MAX_LENGTH: usize = 200;
+
+/// A sample to record.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The name that the owning system knows it by.
+    pub key: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// Creates the sample with this key or changes its title; the viewer becomes the one who modified it last.
+///
+/// # Errors
+/// What [`text::required_line`] says of `key` or `title`.
+pub async fn record(db: &Db, now: &Moment, viewer: &Viewer, input: Record) -> Result<sample::Model> {
+    let key = text::required_line("key", &input.key, MAX_LENGTH)?;
+    let title = text::required_line("title", &input.title, MAX_LENGTH)?;
+    let row = sample::ActiveModel {
+        id: Set(now.id()),
+        key: Set(key),
+        title: Set(title),
+        created_at: Set(now.at),
+        modified_at: Set(now.at),
+        modified_by: Set(Some(viewer.user().id)),
+    };
+    let changed = [Column::Title, Column::ModifiedAt, Column::ModifiedBy];
+    let upsert = OnConflict::column(Column::Key).update_columns(changed).to_owned();
+    Ok(sample::Entity::insert(row).on_conflict(upsert).exec_with_returning(db.writer()).await?)
+}
+
+/// The samples that each of these users modified last, newest first, `first` of each; in one statement.
+pub async fn recent(db: &Db, users: &[Uuid], first: u64) -> Result<HashMap<Uuid, Vec<sample::Model>>> {
+    let mut found: HashMap<Uuid, Vec<sample::Model>> = HashMap::new();
+    let mut each = users.iter().map(|user| {
+        let newest = Query::select()
+            .column(Asterisk)
+            .from(sample::Entity)
+            .and_where(Column::ModifiedBy.eq(*user))
+            .order_by(Column::ModifiedAt, Order::Desc)
+            .order_by(Column::Id, Order::Desc)
+            .limit(first)
+            .take();
+        // SQLite takes a limit inside a union only within a subquery of its own.
+        Query::select().column(Asterisk).from_subquery(newest, Alias::new("newest")).take()
+    });
+    let Some(mut query) = each.next() else { return Ok(found) };
+    for other in each {
+        query.union(UnionType::All, other);
+    }
+    let rows = db.reader().query_all(&query).await?;
+    for row in rows {
+        let sample = sample::Model::from_query_result(&row, "")?;
+        if let Some(user) = sample.modified_by {
+            found.entry(user).or_default().push(sample);
+        }
+    }
+    for samples in found.values_mut() {
+        samples.sort_by_key(|sample| std::cmp::Reverse((sample.modified_at, sample.id)));
+    }
+    Ok(found)
+}

@@ -1,0 +1,194 @@
+//! Being signed in: opening, refreshing and ending sessions. An ended session has no row.
+
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, Query};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
+    QueryFilter as _,
+};
+use uuid::Uuid;
+
+use crate::config::SessionConfig;
+use crate::database::Db;
+use crate::domain::access::Client;
+use crate::domain::audit::{self, Event};
+use crate::entity::audit_event::Action;
+use crate::entity::session::{self, Column};
+use crate::entity::user;
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::token::RefreshToken;
+
+/// How many sessions a user may have; one more ends the one that was used longest ago.
+pub const SESSIONS_PER_USER: u64 = 50;
+
+/// Opens a session for a user who has proved who they are.
+pub async fn open(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    client: &Client,
+    lives: &SessionConfig,
+    user: Uuid,
+) -> Result<session::Model> {
+    let row = session::ActiveModel {
+        id: Set(now.id()),
+        user_id: Set(user),
+        counter: Set(0),
+        used: Set(-1),
+        rotated_at: Set(now.at),
+        created_at: Set(now.at),
+        last_used_at: Set(now.at),
+        expires_at: Set(now.at.plus(lives.session_ttl)),
+        ip: Set(client.ip.clone()),
+        user_agent: Set(client.user_agent.clone()),
+    };
+    let session = session::Entity::insert(row).exec_with_returning(txn).await?;
+    let surplus = Query::select()
+        .column(Column::Id)
+        .from(session::Entity)
+        .and_where(Column::UserId.eq(user))
+        .and_where(Column::Id.ne(session.id))
+        .order_by(Column::LastUsedAt, sea_orm::Order::Desc)
+        .order_by(Column::Id, sea_orm::Order::Desc)
+        .offset(SESSIONS_PER_USER - 1)
+        .limit(SESSIONS_PER_USER)
+        .take();
+    session::Entity::delete_many().filter(Column::Id.in_subquery(surplus)).exec(txn).await?;
+    Ok(session)
+}
+
+/// Exchanges a refresh token for the next generation of its session; the token is then dead.
+///
+/// Given once more it yields the same successor as before, as long as that was not used in any part, or within the
+/// grace: so that a lost answer or two tabs at once do not sign anybody out. Anything else that was rotated away is
+/// taken for stolen and ends the session. One statement decides, whoever else is refreshing at that moment.
+///
+/// # Errors
+/// [`Code::InvalidToken`] where the session has ended, is too old, or ends by this.
+pub async fn refresh(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    lives: &SessionConfig,
+    token: RefreshToken,
+) -> Result<(session::Model, user::Model)> {
+    let RefreshToken { session: id, counter } = token;
+    let successor = counter.saturating_add(1);
+    let is_current = || Column::Counter.eq(counter);
+    let lives_on = Condition::all()
+        .add(Column::ExpiresAt.gt(now.at))
+        .add(Column::LastUsedAt.gt(now.at.minus(lives.refresh_ttl)))
+        .add(Expr::exists(
+            Query::select()
+                .expr(Expr::val(1))
+                .from(user::Entity)
+                .and_where(Expr::col((user::Entity, user::Column::Id)).equals((session::Entity, Column::UserId)))
+                .and_where(user::Column::IsActive.eq(true))
+                .take(),
+        ));
+    let refreshed = session::Entity::update_many()
+        .col_expr(
+            Column::Used,
+            CaseStatement::new().case(is_current(), counter).finally(Expr::col(Column::Used)).into(),
+        )
+        .col_expr(
+            Column::RotatedAt,
+            CaseStatement::new().case(is_current(), now.at).finally(Expr::col(Column::RotatedAt)).into(),
+        )
+        .col_expr(Column::Counter, Expr::value(successor))
+        .col_expr(Column::LastUsedAt, Expr::value(now.at))
+        .filter(Column::Id.eq(id))
+        .filter(Condition::any().add(is_current()).add(may_be_repeated(now.at, lives, successor)))
+        .filter(lives_on)
+        .exec_with_returning(db.writer())
+        .await?;
+    let Some(session) = refreshed.into_iter().next() else {
+        end_if_reused(db, now, client, lives, token).await?;
+        return Err(invalid_token());
+    };
+    let user = user::Entity::find_by_id(session.user_id).one(db.reader()).await?.ok_or_else(invalid_token)?;
+    Ok((session, user))
+}
+
+/// The predecessor of this generation may be given once more: nothing of the generation came back yet, or it is so
+/// young that two tabs may have asked at once.
+fn may_be_repeated(now: Timestamp, lives: &SessionConfig, generation: i32) -> Condition {
+    let unused = Column::Used.lt(generation);
+    let young = Column::RotatedAt.gte(now.minus(lives.refresh_grace));
+    Condition::all().add(Column::Counter.eq(generation)).add(Condition::any().add(unused).add(young))
+}
+
+/// Ends the session whose token was given again although its successor is in use: one of the two holders is a thief.
+async fn end_if_reused(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    lives: &SessionConfig,
+    token: RefreshToken,
+) -> Result<()> {
+    let txn = db.begin().await?;
+    let ended = session::Entity::delete_many()
+        .filter(Column::Id.eq(token.session))
+        .filter(Column::Counter.gt(token.counter))
+        .filter(may_be_repeated(now.at, lives, token.counter.saturating_add(1)).not())
+        .exec_with_returning(&txn)
+        .await?;
+    for session in ended {
+        audit::record(&txn, now, Event::by_anyone(client, Action::RefreshReused, session.user_id)).await?;
+    }
+    txn.commit().await?;
+    Ok(())
+}
+
+/// Notes that a token of this generation came back, so that its predecessor is not given a successor again.
+pub async fn mark_used(db: &Db, id: Uuid, generation: i32) -> Result<()> {
+    session::Entity::update_many()
+        .col_expr(Column::Used, Expr::value(generation))
+        .filter(Column::Id.eq(id))
+        .filter(Column::Used.lt(generation))
+        .exec(db.writer())
+        .await?;
+    Ok(())
+}
+
+/// Which sessions to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Logout {
+    /// This one.
+    pub session: Uuid,
+    /// And all others of its user.
+    pub everywhere: bool,
+}
+
+/// Ends a session, or all sessions of its user. One that has ended already is no error.
+pub async fn logout(db: &Db, now: &Moment, client: &Client, input: Logout) -> Result<()> {
+    let txn = db.begin().await?;
+    let ended = session::Entity::delete_by_id(input.session).exec_with_returning(&txn).await?;
+    if let Some(session) = ended {
+        if input.everywhere {
+            end_all(&txn, session.user_id).await?;
+        }
+        let event = Event { actor: Some(session.user_id), ..Event::by_anyone(client, Action::Logout, session.user_id) };
+        audit::record(&txn, now, event).await?;
+    }
+    txn.commit().await?;
+    Ok(())
+}
+
+/// Ends all sessions of a user: the account was deactivated, or its password replaced.
+pub async fn end_all(txn: &impl ConnectionTrait, user: Uuid) -> Result<()> {
+    session::Entity::delete_many().filter(Column::UserId.eq(user)).exec(txn).await?;
+    Ok(())
+}
+
+/// Removes the rows of sessions that have run out; they were dead before.
+pub async fn sweep(db: &Db, now: &Moment, lives: &SessionConfig) -> Result<u64> {
+    let dead = Condition::any()
+        .add(Column::ExpiresAt.lte(now.at))
+        .add(Column::LastUsedAt.lte(now.at.minus(lives.refresh_ttl)));
+    Ok(session::Entity::delete_many().filter(dead).exec(db.writer()).await?.rows_affected)
+}
+
+/// What a refresh token gets that is not, or no longer, good for anything.
+pub fn invalid_token() -> Error {
+    Refusal::new(Code::InvalidToken, "The session has ended: sign in again.").into()
+}

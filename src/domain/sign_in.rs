@@ -1,0 +1,100 @@
+//! Signing in with a password.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
+
+use crate::config::SessionConfig;
+use crate::database::Db;
+use crate::domain::access::Client;
+use crate::domain::audit::{self, Event};
+use crate::domain::passwords::Passwords;
+use crate::domain::sessions;
+use crate::entity::audit_event::Action;
+use crate::entity::user::Column;
+use crate::entity::{session, user};
+use crate::error::{Code, Refusal, Result};
+use crate::tools::clock::Moment;
+use crate::tools::identifier;
+
+/// No address and no username is longer than this, in bytes; whatever is, is not worth folding.
+const MAX_IDENTIFIER: usize = 1000;
+
+/// Somebody who wants to sign in.
+#[derive(Clone, Copy, Debug)]
+pub struct SignIn<'a> {
+    /// An e-mail address or a username, in any case.
+    pub identifier: &'a str,
+    /// The password.
+    pub password: &'a str,
+    /// The session whose refresh token came along in a cookie; the new one takes its place.
+    pub replaces: Option<Uuid>,
+}
+
+/// Opens a session for whoever knows the password of the account.
+///
+/// # Errors
+/// [`Code::InvalidCredentials`], the same whether the account or the password is wrong; with the right password
+/// [`Code::AccountInactive`] or [`Code::EmailNotVerified`].
+pub async fn sign_in(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    (passwords, lives): (&Passwords, &SessionConfig),
+    input: SignIn<'_>,
+) -> Result<(session::Model, user::Model)> {
+    let found = match input.identifier.len() {
+        ..=MAX_IDENTIFIER => {
+            user::Entity::find_by_identifier(&identifier::fold(input.identifier)).one(db.reader()).await?
+        }
+        _ => None,
+    };
+    let verdict = passwords.verify(input.password, found.as_ref()).await?;
+    let user = match found {
+        Some(user) if verdict.matches => user,
+        other => return refuse(db, now, client, other.as_ref(), invalid_credentials()).await,
+    };
+    if !user.is_active {
+        let refusal =
+            Refusal::new(Code::AccountInactive, "This account is deactivated: ask the people who run this site.");
+        return refuse(db, now, client, Some(&user), refusal).await;
+    }
+    if !user.is_verified {
+        let refusal =
+            Refusal::new(Code::EmailNotVerified, "Confirm your e-mail address first: follow the link that was mailed.");
+        return refuse(db, now, client, Some(&user), refusal).await;
+    }
+    let fresh_hash = if verdict.outdated { Some(passwords.rehash(input.password).await?) } else { None };
+
+    let txn = db.begin().await?;
+    let mut update = user::Entity::update_many().col_expr(Column::LastLogin, Expr::value(now.at));
+    if fresh_hash.is_some() {
+        update = update.col_expr(Column::PasswordHash, Expr::value(fresh_hash));
+    }
+    // Whoever was deactivated, or given another password, since the row was read does not get in.
+    let unchanged = update
+        .filter(Column::Id.eq(user.id))
+        .filter(Column::IsActive.eq(true))
+        .filter(Column::PasswordHash.eq(user.password_hash.clone()));
+    let Some(user) = unchanged.exec_with_returning(&txn).await?.into_iter().next() else {
+        return Err(invalid_credentials().into());
+    };
+    if let Some(replaced) = input.replaces {
+        session::Entity::delete_by_id(replaced).exec(&txn).await?;
+    }
+    let session = sessions::open(&txn, now, client, lives, user.id).await?;
+    let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::Login, user.id) };
+    audit::record(&txn, now, event).await?;
+    txn.commit().await?;
+    Ok((session, user))
+}
+
+async fn refuse<T>(db: &Db, now: &Moment, client: &Client, user: Option<&user::Model>, refusal: Refusal) -> Result<T> {
+    let event = Event::by_anyone(client, Action::LoginFailed, user.map(|user| user.id));
+    audit::record(db.writer(), now, event).await?;
+    Err(refusal.into())
+}
+
+fn invalid_credentials() -> Refusal {
+    Refusal::new(Code::InvalidCredentials, "There is no account with this name and password.")
+}

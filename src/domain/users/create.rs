@@ -1,0 +1,133 @@
+//! Making an account for somebody.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
+
+use crate::database::Db;
+use crate::domain::access::Staff;
+use crate::domain::audit::{self, Event};
+use crate::domain::outbox;
+use crate::domain::passwords::{NewPassword, Passwords};
+use crate::entity::audit_event::Action;
+use crate::entity::mail::Kind;
+use crate::entity::user::{self, Column, Permission, Role};
+use crate::error::{Error, Refusal, Result};
+use crate::tools::clock::Moment;
+use crate::tools::{identifier, text};
+
+/// The longest first and last name, in characters.
+pub const MAX_NAME: usize = 150;
+
+/// The longest telephone number, in characters.
+pub const MAX_PHONE: usize = 40;
+
+/// The longest postal address, in characters.
+pub const MAX_ADDRESS: usize = 500;
+
+/// An account to make.
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// The address; unique.
+    pub email: String,
+    /// The username; made from the address where none is given.
+    pub username: Option<String>,
+    /// The password; where none is given, the welcome mail has a link to set one.
+    pub password: Option<String>,
+    /// Given name.
+    pub first_name: String,
+    /// Family name.
+    pub last_name: String,
+    /// Telephone number.
+    pub phone: String,
+    /// Postal address.
+    pub address: String,
+    /// Role.
+    pub role: Role,
+    /// Permission.
+    pub permission: Permission,
+    /// Whether the account may be used.
+    pub is_active: bool,
+    /// Whether its user is staff.
+    pub is_staff: bool,
+}
+
+/// Makes an account and puts the welcome mail in line. An account with a password counts as verified: staff vouch for
+/// it; one without is verified by the link in the mail.
+///
+/// # Errors
+/// One refusal for each field that is wrong: required, invalid, too long, or taken; or the password's.
+pub async fn create(
+    db: &Db,
+    now: &Moment,
+    staff: Staff<'_>,
+    passwords: &Passwords,
+    input: Create,
+) -> Result<user::Model> {
+    let mut refusals = Vec::new();
+    let mut keep =
+        |checked: Result<String, Refusal>| checked.map_err(|refusal| refusals.push(refusal)).unwrap_or_default();
+    let email = keep(identifier::email(&input.email).map_err(|refusal| refusal.of("email")));
+    let given = input.username.as_deref().filter(|name| !name.trim().is_empty());
+    let given = given.map(|name| keep(identifier::username(name).map_err(|refusal| refusal.of("username"))));
+    let first_name = keep(text::line("firstName", &input.first_name, MAX_NAME));
+    let last_name = keep(text::line("lastName", &input.last_name, MAX_NAME));
+    let phone = keep(text::line("phone", &input.phone, MAX_PHONE));
+    let address = keep(text::lines("address", &input.address, MAX_ADDRESS));
+    if !refusals.is_empty() {
+        return Err(Error::Refused(refusals));
+    }
+    let password_hash = match &input.password {
+        Some(password) => {
+            let new = NewPassword { password, confirm: None, fields: ("password", "password") };
+            let about = [given.as_deref().unwrap_or_default(), &email, &first_name, &last_name];
+            Some(passwords.accept(new, &about).await?)
+        }
+        None => None,
+    };
+    let username = given.clone().unwrap_or_else(|| identifier::username_from_email(&email));
+    let row = user::ActiveModel {
+        is_verified: Set(password_hash.is_some()),
+        password_hash: Set(password_hash),
+        first_name: Set(first_name),
+        last_name: Set(last_name),
+        phone: Set(phone),
+        address: Set(address),
+        role: Set(input.role),
+        permission: Set(input.permission),
+        is_active: Set(input.is_active),
+        is_staff: Set(input.is_staff),
+        ..super::blank(now, email, username)
+    };
+
+    let txn = db.begin().await?;
+    let user = match given {
+        Some(_) => user::Entity::insert(row).exec_with_returning(&txn).await.map_err(super::taken)?,
+        None => insert_with_free_username(&txn, now, row).await?,
+    };
+    audit::record(&txn, now, Event::by(&staff, Action::UserCreated, user.id)).await?;
+    outbox::enqueue(&txn, now, Kind::Welcome, &user.email, Some(user.id)).await?;
+    txn.commit().await?;
+    Ok(user)
+}
+
+/// Inserts the row under its username or, where that is taken, under one with a number behind it.
+async fn insert_with_free_username(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    mut row: user::ActiveModel,
+) -> Result<user::Model> {
+    let wanted = row.username.clone().take().unwrap_or_default();
+    loop {
+        let skip = OnConflict::column(Column::UsernameKey).do_nothing().to_owned();
+        let insert = user::Entity::insert(row.clone()).on_conflict(skip);
+        if insert.exec_without_returning(txn).await.map_err(super::taken)? > 0 {
+            let id = row.id.clone().take().unwrap_or_default();
+            let user = user::Entity::find_by_id(id).one(txn).await?;
+            return user.ok_or_else(|| Error::internal("an account that was just made is missing"));
+        }
+        let [.., high, low] = now.id().into_bytes();
+        let name = format!("{wanted}{}", u16::from_be_bytes([high, low]));
+        row.username_key = Set(identifier::fold(&name));
+        row.username = Set(name);
+    }
+}

@@ -1,0 +1,54 @@
+//! Administering users.
+
+/// Making an account for somebody.
+pub mod create;
+/// Finding users.
+pub mod list;
+/// The first superuser.
+pub mod superuser;
+/// Granting and revoking staff rights, deactivating and activating.
+pub mod toggle;
+
+use sea_orm::{ActiveValue::Set, DbErr};
+
+use crate::entity::user;
+use crate::error::{Code, Error, Refusal, on_conflict};
+use crate::tools::clock::Moment;
+use crate::tools::identifier;
+
+/// The row of a new account with this address and name, both checked before, and nothing else.
+fn blank(now: &Moment, email: String, username: String) -> user::ActiveModel {
+    user::ActiveModel {
+        id: Set(now.id()),
+        username_key: Set(identifier::fold(&username)),
+        username: Set(username),
+        email_key: Set(identifier::fold(&email)),
+        email: Set(email),
+        password_hash: Set(None),
+        first_name: Set(String::new()),
+        last_name: Set(String::new()),
+        phone: Set(String::new()),
+        address: Set(String::new()),
+        bio: Set(String::new()),
+        role: Set(user::Role::Member),
+        permission: Set(user::Permission::OnlyView),
+        is_active: Set(true),
+        is_staff: Set(false),
+        is_superuser: Set(false),
+        is_verified: Set(false),
+        date_joined: Set(now.at),
+        updated_at: Set(now.at),
+        last_login: Set(None),
+        last_activity: Set(None),
+    }
+}
+
+/// What it means that an account could not be written because another has its name or address.
+fn taken(error: DbErr) -> Error {
+    // Both databases name the index or its column in their text.
+    let of_username = error.to_string().contains("username_key");
+    on_conflict(error, || {
+        let (what, field) = if of_username { ("username", "username") } else { ("address", "email") };
+        Refusal::new(Code::AlreadyExists, format!("There is an account with this {what} already.")).of(field)
+    })
+}
