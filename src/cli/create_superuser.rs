@@ -1,0 +1,48 @@
+//! `vestibule create-superuser`
+
+use std::io::Read as _;
+
+use crate::config::Config;
+use crate::domain::users::superuser;
+use crate::error::{Error, Result};
+use crate::tools::secret::Secret;
+
+/// Who becomes a superuser.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// The e-mail address
+    #[arg(long)]
+    email: String,
+
+    /// The username [default: made from the address]
+    #[arg(long)]
+    username: Option<String>,
+
+    /// Read the password from standard input, instead of making a random one and printing it
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+/// Makes the account.
+pub(super) async fn run(config: Config, options: Options) -> Result<()> {
+    let typed = if options.password_stdin { Some(read_password()?) } else { None };
+    let password = typed.clone().unwrap_or_else(|| Secret::<16>::random().to_text());
+    let app = super::open(config).await?;
+    let now = app.clock.now();
+    let row = superuser::prepare(&now, &app.passwords, &options.email, options.username.as_deref(), &password).await?;
+    let txn = app.db.begin().await?;
+    let user = superuser::insert(&txn, &now, row).await?;
+    txn.commit().await?;
+    super::say(&format!("{} is a superuser, named {}", user.email, user.username));
+    if typed.is_none() {
+        super::say(&format!("password: {password}"));
+    }
+    Ok(())
+}
+
+/// The password on standard input, without the line break at its end.
+fn read_password() -> Result<String> {
+    let mut text = String::new();
+    std::io::stdin().take(4096).read_to_string(&mut text).map_err(Error::internal)?;
+    Ok(text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)).to_owned())
+}

@@ -1,0 +1,27 @@
+//! Log lines: on standard error, for people or as JSON.
+
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+
+use crate::config::{Config, LogFormat};
+
+/// Whether the filter in the settings makes sense.
+pub(super) fn check(config: &Config) -> Result<(), String> {
+    EnvFilter::try_new(&config.log).map(drop).map_err(|error| format!("VESTIBULE_LOG: {error}"))
+}
+
+/// Starts logging. Of other crates nothing is logged below `warn`, whatever the filter says: what they trace may hold
+/// headers and statements, and so tokens.
+pub(super) fn start(config: &Config) {
+    let asked = EnvFilter::new(&config.log);
+    let harmless = filter_fn(|line| line.target().starts_with("vestibule") || *line.level() <= LevelFilter::WARN);
+    let filter = asked.and(harmless);
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry();
+    match config.log_format {
+        LogFormat::Text => registry.with(lines.with_target(false).with_filter(filter)).init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(filter)).init(),
+    }
+}

@@ -1,0 +1,11 @@
+//! `vestibule migrate`
+
+use crate::config::Config;
+use crate::error::Result;
+
+/// Brings the database up to date.
+pub(super) async fn run(config: Config) -> Result<()> {
+    super::open(config).await?;
+    super::say("the database is up to date");
+    Ok(())
+}

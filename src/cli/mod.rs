@@ -1,0 +1,131 @@
+//! The command line: one file per command.
+
+mod create_superuser;
+mod keys;
+mod logging;
+mod migrate;
+mod schema;
+mod serve;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::app::App;
+use crate::config::{self, BaseUrl, Config};
+use crate::error::Error;
+use crate::tools::clock::Clock;
+
+/// A GraphQL identity service: one binary, one database
+#[derive(Parser)]
+#[command(name = "vestibule", version, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve; the same as no command
+    Serve,
+    /// Bring the database up to date, and exit
+    Migrate,
+    /// Make a superuser
+    CreateSuperuser(create_superuser::Options),
+    /// Print the GraphQL schema
+    Schema,
+    /// The keys that sign access tokens
+    #[command(subcommand)]
+    Keys(KeysCommand),
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Add a key that signs from now on, and let the others run out
+    Rotate,
+}
+
+/// Runs the command that the process was started with. A failure is one line on standard error.
+pub fn run() -> ExitCode {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    logging::start(&cli.config);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string()),
+    };
+    let config = cli.config;
+    let outcome = runtime.block_on(async {
+        match cli.command.unwrap_or(Command::Serve) {
+            Command::Serve => serve::run(config).await,
+            Command::Migrate => migrate::run(config).await,
+            Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
+            Command::Schema => schema::run(),
+            Command::Keys(KeysCommand::Rotate) => keys::rotate(config).await,
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&explain(&error)),
+    }
+}
+
+fn parse() -> Result<Cli, ExitCode> {
+    let command = config::with_file(Cli::command()).map_err(|problem| fail(&problem))?;
+    let matches = command.try_get_matches().map_err(|error| {
+        if error.use_stderr() {
+            return fail(&config::explain(&error));
+        }
+        // Help and version are no errors.
+        let printed = error.print();
+        if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    })?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| fail(&config::explain(&error)))?;
+    logging::check(&cli.config).and_then(|()| cli.config.validate()).map_err(|problem| fail(&problem))?;
+    Ok(cli)
+}
+
+fn fail(problem: &str) -> ExitCode {
+    #[expect(clippy::print_stderr, reason = "this is where the command line speaks")]
+    {
+        eprintln!("vestibule: {problem}");
+    }
+    ExitCode::FAILURE
+}
+
+/// The error in a line for the operator.
+fn explain(error: &Error) -> String {
+    match error {
+        Error::Refused(refusals) => refusals
+            .iter()
+            .map(|refusal| match refusal.field {
+                Some(field) => format!("{field}: {}", refusal.message),
+                None => refusal.message.clone(),
+            })
+            .collect::<Vec<_>>()
+            .join(" "),
+        Error::Internal(source) => source.to_string().replace('\n', " "),
+        Error::Unavailable(_) => "the database cannot be reached; is another process writing to it?".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// What the command prints for people and pipes.
+fn say(line: &str) {
+    #[expect(clippy::print_stdout, reason = "this is where the command line speaks")]
+    {
+        println!("{line}");
+    }
+}
+
+/// The application for commands that do not listen.
+async fn open(config: Config) -> Result<Arc<App>, Error> {
+    let public_url = config.public_url.clone().unwrap_or_else(|| BaseUrl::listening(config.listen));
+    Ok(Arc::new(App::open(config, public_url, Clock::System).await?))
+}

@@ -1,0 +1,81 @@
+//! What resolvers know of their request: the only way to it is through here.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_graphql::Context;
+
+use crate::app::App;
+use crate::domain::access::{Client, Viewer};
+use crate::domain::tokens::Tokens;
+use crate::error::{Error, Reason};
+use crate::graphql::errors::Answer;
+use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::token::RefreshToken;
+
+/// One request, as the HTTP layer found it.
+#[derive(Debug)]
+pub struct Request {
+    /// When it came.
+    pub now: Moment,
+    /// Where it came from.
+    pub client: Client,
+    /// Who sent it, or why that is nobody.
+    pub caller: Result<Viewer, Reason>,
+    /// The refresh token in its cookie, where that is ours and came from a page that may use it.
+    pub cookie: Option<RefreshToken>,
+    cookie_change: Mutex<Option<CookieChange>>,
+}
+
+/// What the answer does to the refresh cookie.
+#[derive(Clone, Debug)]
+pub enum CookieChange {
+    /// It holds this token until then.
+    Set(String, Timestamp),
+    /// It goes away.
+    Clear,
+}
+
+impl Request {
+    /// A request of which these things are known.
+    pub fn new(now: Moment, client: Client, caller: Result<Viewer, Reason>, cookie: Option<RefreshToken>) -> Self {
+        Self { now, client, caller, cookie, cookie_change: Mutex::new(None) }
+    }
+
+    /// Puts the refresh token of these tokens into the cookie.
+    pub fn keep(&self, tokens: &Tokens) {
+        self.change(CookieChange::Set(tokens.refresh.clone(), tokens.refresh_expires_at));
+    }
+
+    /// Takes the cookie away.
+    pub fn forget(&self) {
+        self.change(CookieChange::Clear);
+    }
+
+    /// What became of the cookie.
+    pub fn cookie_change(&self) -> Option<CookieChange> {
+        self.cookie_change.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: CookieChange) {
+        *self.cookie_change.lock().unwrap_or_else(PoisonError::into_inner) = Some(change);
+    }
+
+    fn viewer(&self) -> Result<&Viewer, Error> {
+        self.caller.as_ref().map_err(|reason| Error::Unauthenticated(*reason))
+    }
+}
+
+/// The application.
+pub(crate) fn app<'a>(ctx: &Context<'a>) -> &'a App {
+    ctx.data_unchecked::<Arc<App>>()
+}
+
+/// The request.
+pub(crate) fn request<'a>(ctx: &Context<'a>) -> &'a Request {
+    ctx.data_unchecked::<Arc<Request>>()
+}
+
+/// The signed-in user; UNAUTHENTICATED where there is none.
+pub(crate) fn viewer<'a>(ctx: &Context<'a>) -> Answer<&'a Viewer> {
+    Ok(request(ctx).viewer()?)
+}

@@ -1,0 +1,364 @@
+//! What a document may cost, decided before it is executed.
+//!
+//! The library walks fragments each time that they are spread, before it validates anything: two dozen fragments that
+//! spread each other twice keep it busy for minutes. Here each fragment is counted once, and what would grow too large
+//! is refused in a time that is proportional to the document's length.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+};
+use async_graphql::{Name, Pos, Request};
+
+/// The longest document, in bytes.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// How deep brackets may be nested: the parser calls itself for each.
+const MAX_BRACKETS: usize = 64;
+
+/// How many operations a document may hold.
+const MAX_OPERATIONS: usize = 10;
+
+/// How many fragments a document may hold.
+const MAX_FRAGMENTS: usize = 50;
+
+/// How many selections an operation may have, fragments counted where they are spread.
+const MAX_SELECTIONS: u32 = 500;
+
+/// How deep selections may be nested, fragments included.
+const MAX_DEPTH: u32 = 32;
+
+/// How many fields of an operation may have aliases.
+const MAX_ALIASES: u32 = 30;
+
+/// How many directives an operation may carry.
+const MAX_DIRECTIVES: u32 = 50;
+
+/// How many fields a mutation may have at its root.
+const MAX_MUTATIONS: usize = 4;
+
+/// Fields of which a mutation may have one: each is an attempt at a secret, or sends a mail.
+const SENSITIVE: [&str; 5] = ["login", "refresh", "logout", "requestReset", "confirmReset"];
+
+/// Why a document is not executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// `extensions.code` of the error.
+    pub code: &'static str,
+    /// What to do about it; never a part of the document.
+    pub message: String,
+    /// The line and column that it is about, both counted from 1.
+    pub location: Option<(usize, usize)>,
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It asks.
+    Query,
+    /// It changes something.
+    Mutation,
+    /// It listens.
+    Subscription,
+}
+
+/// Parses the request's document and tells what its operation does, if it may be executed.
+///
+/// # Errors
+/// GRAPHQL_PARSE_FAILED, QUERY_TOO_COMPLEX, GRAPHQL_VALIDATION_FAILED for fragments that spread themselves, and
+/// OPERATION_RESOLUTION_FAILURE where it is not clear which operation is meant.
+pub fn admit(request: &mut Request) -> Result<Kind, Refusal> {
+    if request.query.len() > MAX_BYTES {
+        return Err(too_complex(&format!("The document must have {MAX_BYTES} bytes at most.")));
+    }
+    if bracket_depth(&request.query) > MAX_BRACKETS {
+        return Err(too_complex("The document is nested too deeply."));
+    }
+    let name = request.operation_name.clone();
+    let document = request.parsed_query().map_err(|error| Refusal {
+        code: "GRAPHQL_PARSE_FAILED",
+        message: "The document is no valid GraphQL.".to_owned(),
+        location: error.locations.first().map(place),
+    })?;
+    if document.operations.iter().count() > MAX_OPERATIONS || document.fragments.len() > MAX_FRAGMENTS {
+        let most = format!("A document may hold {MAX_OPERATIONS} operations and {MAX_FRAGMENTS} fragments at most.");
+        return Err(too_complex(&most));
+    }
+    let mut counter = Counter { document, fragments: HashMap::new() };
+    for name in document.fragments.keys() {
+        counter.fragment(name)?;
+    }
+    for (_, operation) in document.operations.iter() {
+        check(&mut counter, &operation.node)?;
+    }
+    let operation = select(document, name.as_deref())?;
+    Ok(match operation.ty {
+        OperationType::Query => Kind::Query,
+        OperationType::Mutation => Kind::Mutation,
+        OperationType::Subscription => Kind::Subscription,
+    })
+}
+
+/// What a selection costs, with all that it spreads.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    selections: u32,
+    depth: u32,
+    aliases: u32,
+    directives: u32,
+}
+
+/// Counts each fragment once, however often it is spread.
+struct Counter<'a> {
+    document: &'a ExecutableDocument,
+    /// The costs so far; none for a fragment that is being counted.
+    fragments: HashMap<&'a Name, Option<Cost>>,
+}
+
+impl<'a> Counter<'a> {
+    fn fragment(&mut self, name: &'a Name) -> Result<Cost, Refusal> {
+        match self.fragments.get(name) {
+            Some(Some(cost)) => return Ok(*cost),
+            Some(None) => {
+                return Err(Refusal {
+                    code: "GRAPHQL_VALIDATION_FAILED",
+                    message: "A fragment must not spread itself, not even through others.".to_owned(),
+                    location: None,
+                });
+            }
+            None => {}
+        }
+        // A fragment that does not exist is left to the validation, which says so.
+        let Some(fragment) = self.document.fragments.get(name) else { return Ok(Cost::default()) };
+        self.fragments.insert(name, None);
+        let cost = self.set(&fragment.node.selection_set.node)?;
+        self.fragments.insert(name, Some(cost));
+        Ok(cost)
+    }
+
+    fn set(&mut self, set: &'a SelectionSet) -> Result<Cost, Refusal> {
+        let mut sum = Cost::default();
+        for item in &set.items {
+            let (inner, own_depth, alias, directives) = match &item.node {
+                Selection::Field(field) => {
+                    let Field { alias, selection_set, directives, .. } = &field.node;
+                    (self.set(&selection_set.node)?, 1, alias.is_some(), directives.len())
+                }
+                Selection::InlineFragment(fragment) => {
+                    let inner = self.set(&fragment.node.selection_set.node)?;
+                    (inner, 1, false, fragment.node.directives.len())
+                }
+                Selection::FragmentSpread(spread) => {
+                    let inner = self.fragment(&spread.node.fragment_name.node)?;
+                    (inner, 1, false, spread.node.directives.len())
+                }
+            };
+            sum.selections = sum.selections.saturating_add(inner.selections).saturating_add(1);
+            sum.aliases = sum.aliases.saturating_add(inner.aliases).saturating_add(u32::from(alias));
+            let directives = u32::try_from(directives).unwrap_or(u32::MAX);
+            sum.directives = sum.directives.saturating_add(inner.directives).saturating_add(directives);
+            sum.depth = sum.depth.max(inner.depth.saturating_add(own_depth));
+        }
+        Ok(sum)
+    }
+}
+
+fn check<'a>(counter: &mut Counter<'a>, operation: &'a OperationDefinition) -> Result<(), Refusal> {
+    let cost = counter.set(&operation.selection_set.node)?;
+    for (value, most, what) in [
+        (cost.selections, MAX_SELECTIONS, "selections"),
+        (cost.depth, MAX_DEPTH, "levels"),
+        (cost.aliases, MAX_ALIASES, "aliases"),
+        (cost.directives, MAX_DIRECTIVES, "directives"),
+    ] {
+        if value > most {
+            return Err(too_complex(&format!("An operation may have {most} {what} at most, fragments included.")));
+        }
+    }
+    if operation.ty == OperationType::Mutation {
+        let mut roots = Vec::new();
+        root_fields(counter.document, &operation.selection_set.node, &mut roots);
+        if roots.len() > MAX_MUTATIONS {
+            return Err(too_complex(&format!("A mutation may have {MAX_MUTATIONS} fields at most.")));
+        }
+        if roots.iter().filter(|name| SENSITIVE.contains(name)).count() > 1 {
+            return Err(too_complex("A mutation may have one field at most that signs in or out or sends a mail."));
+        }
+    }
+    Ok(())
+}
+
+/// The fields at the root of an operation whose size was checked before.
+fn root_fields<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, found: &mut Vec<&'a str>) {
+    for item in &set.items {
+        match &item.node {
+            Selection::Field(field) => found.push(&field.node.name.node),
+            Selection::InlineFragment(fragment) => {
+                root_fields(document, &fragment.node.selection_set.node, found);
+            }
+            Selection::FragmentSpread(spread) => {
+                if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
+                    root_fields(document, &fragment.node.selection_set.node, found);
+                }
+            }
+        }
+    }
+}
+
+fn select<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a OperationDefinition, Refusal> {
+    let unclear =
+        |message: &str| Refusal { code: "OPERATION_RESOLUTION_FAILURE", message: message.to_owned(), location: None };
+    match (&document.operations, name) {
+        (DocumentOperations::Single(operation), None) => Ok(&operation.node),
+        (DocumentOperations::Multiple(operations), None) => match operations.len() {
+            1 => operations.values().next().map(|operation| &operation.node),
+            _ => None,
+        }
+        .ok_or_else(|| unclear("The document has several operations: say by `operationName` which one.")),
+        (DocumentOperations::Multiple(operations), Some(name)) => operations
+            .get(name)
+            .map(|operation| &operation.node)
+            .ok_or_else(|| unclear("There is no operation of this name.")),
+        (DocumentOperations::Single(_), Some(_)) => Err(unclear("There is no operation of this name.")),
+    }
+}
+
+/// How deep brackets are nested in the text, those in strings and comments left out.
+fn bracket_depth(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let (mut depth, mut deepest, mut at) = (0_usize, 0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'#' => at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len() - at),
+            b'"' => {
+                at += string_length(&bytes[at..]);
+                continue;
+            }
+            b'{' | b'[' | b'(' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    deepest
+}
+
+/// The length of the string, or block string, that these bytes begin with; at least 1.
+fn string_length(bytes: &[u8]) -> usize {
+    let block = bytes.starts_with(b"\"\"\"");
+    let (end, mut at): (&[u8], usize) = if block { (b"\"\"\"", 3) } else { (b"\"", 1) };
+    while at < bytes.len() {
+        if bytes[at..].starts_with(end) {
+            return at + end.len();
+        }
+        if !block && matches!(bytes[at], b'\n' | b'\r') {
+            return at;
+        }
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    bytes.len()
+}
+
+fn place(position: &Pos) -> (usize, usize) {
+    (position.line, position.column)
+}
+
+fn too_complex(message: &str) -> Refusal {
+    Refusal { code: "QUERY_TOO_COMPLEX", message: message.to_owned(), location: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn admit_text(document: &str) -> Result<Kind, &'static str> {
+        admit(&mut Request::new(document)).map_err(|refusal| refusal.code)
+    }
+
+    /// Fragments that each spread the next several times.
+    fn cascade(levels: usize, spreads: usize) -> String {
+        let mut document = "{ ...f0 }".to_owned();
+        for level in 0..levels {
+            let next = format!("...f{} ", level + 1).repeat(spreads);
+            document += &format!(" fragment f{level} on Query {{ {next} }}");
+        }
+        document + &format!(" fragment f{levels} on Query {{ __typename }}")
+    }
+
+    #[test]
+    fn what_would_grow_beyond_measure_is_refused() {
+        assert_eq!(admit_text(&cascade(24, 2)), Err("QUERY_TOO_COMPLEX"));
+        assert_eq!(admit_text(&cascade(4, 60)), Err("QUERY_TOO_COMPLEX"));
+        assert_eq!(admit_text(&cascade(49, 1)), Err("QUERY_TOO_COMPLEX"), "too deep");
+        assert_eq!(admit_text(&cascade(20, 1)), Ok(Kind::Query));
+        assert_eq!(admit_text(&format!("{{ {} }}", "a ".repeat(501))), Err("QUERY_TOO_COMPLEX"));
+        assert_eq!(admit_text(&format!("{{ {} }}", "a ".repeat(500))), Ok(Kind::Query));
+        assert_eq!(admit_text(&format!("{}{}", "{a".repeat(5000), "}".repeat(5000))), Err("QUERY_TOO_COMPLEX"));
+        assert_eq!(admit_text(&format!("{{ a(b: {}) }}", "[".repeat(8000))), Err("QUERY_TOO_COMPLEX"));
+        assert_eq!(admit_text(&format!("{{ a }} # {}", "x".repeat(17_000))), Err("QUERY_TOO_COMPLEX"));
+        let aliases: String = (0..31).map(|number| format!("a{number}: a ")).collect();
+        assert_eq!(admit_text(&format!("{{ {aliases} }}")), Err("QUERY_TOO_COMPLEX"));
+        assert_eq!(admit_text(&format!("{{ a {} }}", "@skip(if: false)".repeat(51))), Err("QUERY_TOO_COMPLEX"));
+    }
+
+    #[test]
+    fn a_mutation_has_few_fields_and_one_that_is_sensitive() {
+        let fields = |names: &[&str]| names.iter().map(|name| format!("{name}{{x}} ")).collect::<String>();
+        let mutation = |names: &[&str]| admit_text(&format!("mutation {{ {} }}", fields(names)));
+        assert_eq!(mutation(&["login", "a", "b", "c"]), Ok(Kind::Mutation));
+        assert_eq!(mutation(&["a", "b", "c", "d", "e"]), Err("QUERY_TOO_COMPLEX"));
+        assert_eq!(mutation(&["login", "confirmReset"]), Err("QUERY_TOO_COMPLEX"));
+        let spread = "mutation { a: login{x} ...more } fragment more on Mutation { ... { b: login{x} } }";
+        assert_eq!(admit_text(spread), Err("QUERY_TOO_COMPLEX"));
+    }
+
+    #[test]
+    fn fragments_that_spread_themselves_are_refused() {
+        assert_eq!(admit_text("{ ...a } fragment a on Query { ...a ...a }"), Err("GRAPHQL_VALIDATION_FAILED"));
+        let circle = "{ x } fragment a on Q { ...b ...b } fragment b on Q { ...a }";
+        assert_eq!(admit_text(circle), Err("GRAPHQL_VALIDATION_FAILED"));
+        assert_eq!(admit_text("{ ...unknown }"), Ok(Kind::Query));
+    }
+
+    #[test]
+    fn the_operation_must_be_clear() {
+        let named = |document: &str, name: &str| {
+            let mut request = Request::new(document);
+            request.operation_name = Some(name.to_owned());
+            admit(&mut request).map_err(|refusal| refusal.code)
+        };
+        let two = "query A { a } mutation B { b }";
+        assert_eq!(named(two, "A"), Ok(Kind::Query));
+        assert_eq!(named(two, "B"), Ok(Kind::Mutation));
+        assert_eq!(named(two, "C"), Err("OPERATION_RESOLUTION_FAILURE"));
+        assert_eq!(named("{ a }", "A"), Err("OPERATION_RESOLUTION_FAILURE"));
+        assert_eq!(admit_text(two), Err("OPERATION_RESOLUTION_FAILURE"));
+        assert_eq!(admit_text("subscription { a }"), Ok(Kind::Subscription));
+    }
+
+    #[test]
+    fn a_parse_error_tells_the_place_and_nothing_of_the_document() {
+        let refusal = admit(&mut Request::new("{ secret\n  ) }")).unwrap_err();
+        assert_eq!((refusal.code, refusal.location), ("GRAPHQL_PARSE_FAILED", Some((2, 3))));
+        assert!(!refusal.message.contains("secret"));
+        assert_eq!(admit_text(""), Err("GRAPHQL_PARSE_FAILED"));
+    }
+
+    #[test]
+    fn brackets_in_strings_and_comments_do_not_count() {
+        assert_eq!(bracket_depth("{ a(b: \"[[[\\\"[\", c: \"\"\"[[ \\\"\"\" [\"\"\") # [[[\n { b } }"), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}", brackets in "[\\[\\]{}()\"#a \n\\\\]{0,200}") {
+            let _ = admit_text(&text);
+            let _ = admit_text(&brackets);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The data loaders: made anew for each request, so that what one caller may see never reaches another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::Context;
+use async_graphql::dataloader::{DataLoader, Loader};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::access::Viewer;
+use crate::domain::{samples, users};
+use crate::entity::{sample, user};
+use crate::error::Error;
+use crate::graphql::errors::{Answer, Failure};
+
+/// The loaders of one request.
+pub(crate) struct Loaders {
+    users: DataLoader<Users>,
+    samples: DataLoader<RecentSamples>,
+}
+
+impl Loaders {
+    /// Loaders for whoever sent the request.
+    pub(crate) fn new(app: &Arc<App>, viewer: Option<&Viewer>) -> Self {
+        let users = Users { app: Arc::clone(app), viewer: viewer.cloned() };
+        let samples = RecentSamples { app: Arc::clone(app) };
+        Self { users: DataLoader::new(users, tokio::spawn), samples: DataLoader::new(samples, tokio::spawn) }
+    }
+}
+
+/// The user with this id; none where the viewer may not see them.
+pub(crate) async fn user_by_id(ctx: &Context<'_>, id: Uuid) -> Answer<Option<user::Model>> {
+    ctx.data_unchecked::<Loaders>().users.load_one(id).await.map_err(Failure::from)
+}
+
+/// The samples that this user modified last.
+pub(crate) async fn samples_by_modifier(ctx: &Context<'_>, user: Uuid, first: u64) -> Answer<Vec<sample::Model>> {
+    let found = ctx.data_unchecked::<Loaders>().samples.load_one((user, first)).await.map_err(Failure::from)?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Users by id, as far as the viewer may see them.
+struct Users {
+    app: Arc<App>,
+    viewer: Option<Viewer>,
+}
+
+impl Loader<Uuid> for Users {
+    type Value = user::Model;
+    type Error = Error;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, user::Model>, Error> {
+        let Some(viewer) = &self.viewer else { return Ok(HashMap::new()) };
+        users::list::find_many(&self.app.db, viewer, ids).await
+    }
+}
+
+/// The last samples of users, so many of each.
+struct RecentSamples {
+    app: Arc<App>,
+}
+
+impl Loader<(Uuid, u64)> for RecentSamples {
+    type Value = Vec<sample::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[(Uuid, u64)]) -> Result<HashMap<(Uuid, u64), Vec<sample::Model>>, Error> {
+        let mut users_by_count: HashMap<u64, Vec<Uuid>> = HashMap::new();
+        for (user, first) in keys {
+            users_by_count.entry(*first).or_default().push(*user);
+        }
+        let mut found = HashMap::new();
+        for (first, users) in users_by_count {
+            let samples = samples::recent(&self.app.db, &users, first).await?;
+            found.extend(samples.into_iter().map(|(user, samples)| ((user, first), samples)));
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,31 @@
+//! The scalars of the schema beyond those of GraphQL itself.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+
+use crate::tools::clock::Timestamp;
+
+/// A point in time, as the schema writes it.
+pub(crate) struct DateTime(pub(crate) Timestamp);
+
+/// A point in time by RFC 3339, in UTC with milliseconds: `2026-11-21T09:30:00.000Z`. Input may have any offset.
+#[Scalar(name = "DateTime", specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => {
+                Timestamp::parse(text).map(Self).ok_or_else(|| InputValueError::custom("it is no RFC 3339 time"))
+            }
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+impl From<Timestamp> for DateTime {
+    fn from(time: Timestamp) -> Self {
+        Self(time)
+    }
+}

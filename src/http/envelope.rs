@@ -1,0 +1,143 @@
+//! From a request's body or query string to a GraphQL request, without executing or even parsing the document.
+
+use async_graphql::{Request, Variables};
+use axum::http::StatusCode;
+use serde_json::{Map, Value};
+
+use crate::http::answer::Refusal;
+
+/// Reads a body: a JSON object with `query` and, if it likes, `operationName`, `variables` and `extensions`.
+///
+/// # Errors
+/// 400 with BAD_REQUEST, or PERSISTED_QUERY_NOT_SUPPORTED where a document is only named and not sent.
+pub(super) fn from_body(body: &[u8]) -> Result<Request, Refusal> {
+    let value: Value = serde_json::from_slice(body).map_err(|_| bad("The body must be JSON."))?;
+    match value {
+        Value::Object(fields) => read(fields),
+        Value::Array(_) => Err(bad("Send one request at a time: batches are not supported.")),
+        _ => Err(bad("The body must be a JSON object.")),
+    }
+}
+
+/// Reads a query string: the same parameters, `variables` and `extensions` as JSON.
+///
+/// # Errors
+/// As for [`from_body`].
+pub(super) fn from_query(query: &str) -> Result<Request, Refusal> {
+    let mut fields = Map::new();
+    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let value = match key.as_ref() {
+            "variables" | "extensions" if !value.is_empty() => serde_json::from_str(&value)
+                .map_err(|_| bad(&format!("The parameter `{key}` must be a JSON object.")))?,
+            "query" | "operationName" if !value.is_empty() => Value::String(value.into_owned()),
+            _ => continue,
+        };
+        if fields.insert(key.into_owned(), value).is_some() {
+            return Err(bad("Each parameter may be given once."));
+        }
+    }
+    read(fields)
+}
+
+fn read(mut fields: Map<String, Value>) -> Result<Request, Refusal> {
+    let extensions = object(fields.remove("extensions"), "extensions")?;
+    let query = match fields.remove("query") {
+        Some(Value::String(query)) => query,
+        None | Some(Value::Null) if extensions.contains_key("persistedQuery") || fields.contains_key("documentId") => {
+            let message = "Persisted documents are not supported: send the document.";
+            return Err(Refusal::new(StatusCode::OK, "PERSISTED_QUERY_NOT_SUPPORTED", message));
+        }
+        None | Some(Value::Null) => return Err(bad("The parameter `query` is missing.")),
+        Some(_) => return Err(bad("The parameter `query` must be a text.")),
+    };
+    let variables = Value::Object(object(fields.remove("variables"), "variables")?);
+    if query.contains('\0') || has_nul(&variables) {
+        return Err(bad("The request must not contain NUL characters."));
+    }
+    let mut request = Request::new(query).variables(Variables::from_json(variables));
+    request.operation_name = match fields.remove("operationName") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(name)) => Some(name),
+        Some(_) => return Err(bad("The parameter `operationName` must be a text.")),
+    };
+    Ok(request)
+}
+
+fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, Refusal> {
+    match value {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(map)) => Ok(map),
+        Some(_) => Err(bad(&format!("The parameter `{name}` must be an object."))),
+    }
+}
+
+/// PostgreSQL takes no NUL in text, and nobody types one.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
+fn bad(message: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn code(body: &[u8]) -> &'static str {
+        from_body(body).map_or_else(|refusal| refusal.code, |_| "fine")
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for (body, expected) in [
+            (r#"{"query":"{a}"}"#, "fine"),
+            (r#"{"query":"{a}","operationName":null,"variables":null,"extensions":null}"#, "fine"),
+            (r#"{"query":"{a}","variables":{"a":[1]},"extensions":{"b":2},"operationName":"A","more":1}"#, "fine"),
+            ("", "BAD_REQUEST"),
+            ("{", "BAD_REQUEST"),
+            ("7", "BAD_REQUEST"),
+            (r#"[{"query":"{a}"}]"#, "BAD_REQUEST"),
+            ("{}", "BAD_REQUEST"),
+            (r#"{"query":7}"#, "BAD_REQUEST"),
+            (r#"{"query":"{a}","operationName":7}"#, "BAD_REQUEST"),
+            (r#"{"query":"{a}","variables":[]}"#, "BAD_REQUEST"),
+            (r#"{"query":"{a}","variables":"{}"}"#, "BAD_REQUEST"),
+            (r#"{"query":"{a}","extensions":0}"#, "BAD_REQUEST"),
+            (r#"{"query":"{a}","variables":{"a":"\u0000"}}"#, "BAD_REQUEST"),
+            (r#"{"query":"{a}","variables":{"a":"\ud800"}}"#, "BAD_REQUEST"),
+            (r#"{"extensions":{"persistedQuery":{"version":1}}}"#, "PERSISTED_QUERY_NOT_SUPPORTED"),
+            (r#"{"documentId":"sha256:abc"}"#, "PERSISTED_QUERY_NOT_SUPPORTED"),
+        ] {
+            assert_eq!(code(body.as_bytes()), expected, "{body}");
+        }
+        assert_eq!(code(b"{\"query\":\"\xff\"}"), "BAD_REQUEST");
+        assert_eq!(code("[".repeat(100_000).as_bytes()), "BAD_REQUEST");
+    }
+
+    #[test]
+    fn a_query_string_says_the_same() {
+        let request = from_query("query=%7Ba%7D&operationName=A&variables=%7B%22a%22%3A1%7D").unwrap();
+        assert_eq!((request.query.as_str(), request.operation_name.as_deref()), ("{a}", Some("A")));
+        assert_eq!(serde_json::to_value(&request.variables).unwrap(), serde_json::json!({ "a": 1 }));
+        for query in
+            ["", "query=", "query=%7Ba%7D&query=%7Bb%7D", "query=%7Ba%7D&variables=%5B%5D", "query=a&variables=%7B"]
+        {
+            assert_eq!(from_query(query).unwrap_err().code, "BAD_REQUEST", "{query}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_readers_panic(body in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,100}") {
+            let _ = from_body(&body);
+            let _ = from_query(&text);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The GraphQL endpoint: GraphQL over HTTP as its specification says, and nothing executed before it was checked.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::Request as Query;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Extension, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse as _, Redirect, Response};
+
+use crate::app::App;
+use crate::domain::access::Viewer;
+use crate::error::{Error, Reason, Result};
+use crate::graphql::completion::Types;
+use crate::graphql::context::Request;
+use crate::graphql::document::{self, Kind};
+use crate::graphql::{VestibuleSchema, equip, schema, sdl};
+use crate::http::answer::{self, Refusal};
+use crate::http::media::{self, Media};
+use crate::http::shell::RequestId;
+use crate::http::{client, cookie, envelope};
+
+/// The longest body, in bytes.
+const MAX_BODY: usize = 128 * 1024;
+
+/// How long a client may take to send its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a document may take to be executed.
+const EXECUTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the endpoint is made of.
+pub(super) struct Endpoint {
+    app: Arc<App>,
+    schema: VestibuleSchema,
+    types: Types,
+}
+
+impl Endpoint {
+    /// The endpoint of this application.
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { schema: schema(&app), types: Types::of(&sdl()), app }
+    }
+}
+
+/// `POST /graphql`
+pub(super) async fn post(
+    State(endpoint): State<Arc<Endpoint>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(id): Extension<RequestId>,
+    request: axum::extract::Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some(media) = media::wanted(&parts.headers) else { return not_acceptable() };
+    let read = async {
+        if !media::is_json(&parts.headers) {
+            let message = "Send the request as application/json.";
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "BAD_REQUEST", message));
+        }
+        envelope::from_body(&receive(&parts.headers, body).await?)
+    };
+    match read.await {
+        Ok(query) => endpoint.answer(query, &parts, peer, media, &id).await,
+        Err(refusal) => refusal.into_response(media),
+    }
+}
+
+/// `GET /graphql`, for queries; a browser that asks for a page is led to GraphiQL.
+pub(super) async fn get(
+    State(endpoint): State<Arc<Endpoint>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(id): Extension<RequestId>,
+    request: axum::extract::Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    let parameters = parts.uri.query().unwrap_or_default();
+    if parameters.is_empty() && wants_page(&parts.headers) && endpoint.app.config.graphiql {
+        return Redirect::to("/graphiql").into_response();
+    }
+    let Some(media) = media::wanted(&parts.headers) else { return not_acceptable() };
+    match envelope::from_query(parameters) {
+        Ok(query) => endpoint.answer(query, &parts, peer, media, &id).await,
+        Err(refusal) => refusal.into_response(media),
+    }
+}
+
+/// Every other method.
+pub(super) async fn other_method(headers: HeaderMap) -> Response {
+    method_not_allowed("Send documents by POST, or queries by GET.", "GET, POST", media::wanted(&headers))
+}
+
+impl Endpoint {
+    async fn answer(
+        &self,
+        mut query: Query,
+        parts: &Parts,
+        peer: SocketAddr,
+        media: Media,
+        id: &RequestId,
+    ) -> Response {
+        let kind = match document::admit(&mut query) {
+            Ok(kind) => kind,
+            Err(document::Refusal { code, message, location }) => {
+                let refusal = Refusal::new(answer::refused_document(media), code, message);
+                return refusal.at(location).into_response(media);
+            }
+        };
+        if kind != Kind::Query && parts.method == Method::GET {
+            return method_not_allowed("Only queries may be sent by GET.", "POST", Some(media));
+        }
+        if kind == Kind::Subscription {
+            let message = "Subscriptions are served over WebSocket.";
+            return Refusal::new(answer::refused_document(media), "BAD_REQUEST", message).into_response(media);
+        }
+        let request = match self.recognise(parts, peer).await {
+            Ok(request) => Arc::new(request),
+            Err(error) => return failed(&error, media, id),
+        };
+        let document = query.parsed_query().cloned();
+        let name = query.operation_name.clone();
+        let execution = self.schema.execute(equip(query, &self.app, Arc::clone(&request)));
+        let Ok(mut executed) = tokio::time::timeout(EXECUTION_TIMEOUT, execution).await else {
+            return failed(&Error::Unavailable(Duration::from_secs(1)), media, id);
+        };
+        if let (Ok(document), false) = (document, executed.errors.iter().all(|error| error.path.is_empty())) {
+            self.types.complete(&mut executed, &document, name.as_deref());
+        }
+        let mut response = answer::executed(executed, media, &id.0);
+        if let Some(change) = request.cookie_change() {
+            let value = cookie::write(&change, &self.app.public_url, request.now.at);
+            response.headers_mut().insert(header::SET_COOKIE, value);
+        }
+        response
+    }
+
+    /// Finds out who is asking. That nobody is signed in is no failure: most fields do not mind, and those that do say
+    /// so themselves.
+    async fn recognise(&self, parts: &Parts, peer: SocketAddr) -> Result<Request> {
+        let app = &self.app;
+        let now = app.clock.now();
+        let client = client::of(peer, &parts.headers, &app.config.trusted_proxies);
+        let caller: Result<Viewer, Reason> = match bearer(&parts.headers) {
+            Err(reason) => Err(reason),
+            Ok(token) => match app.authenticate(&now, client.clone(), token).await {
+                Ok(viewer) => Ok(viewer),
+                Err(Error::Unauthenticated(reason)) => Err(reason),
+                Err(error) => return Err(error),
+            },
+        };
+        let cookie = cookie::read(&parts.headers, &app.public_url, &app.config.allowed_origins);
+        let cookie = cookie.and_then(|text| app.mint().read_refresh(text));
+        Ok(Request::new(now, client, caller, cookie))
+    }
+}
+
+/// The token in `Authorization: Bearer …` (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Result<&str, Reason> {
+    let header = headers.get(header::AUTHORIZATION).ok_or(Reason::Missing)?;
+    let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Reason::Invalid)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Reason::Invalid) }
+}
+
+/// Reads the body, as far as it may go.
+async fn receive(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+    let too_large = || {
+        let message = format!("The body must have {MAX_BODY} bytes at most.");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+    };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(bytes)) => Ok(bytes.into()),
+        Ok(Err(error)) if is_length_limit(&error) => Err(too_large()),
+        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "The body broke off.")),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST", "The body took too long to arrive.")),
+    }
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("length limit"))
+}
+
+fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+fn not_acceptable() -> Response {
+    let message = "Answers are application/graphql-response+json or application/json.";
+    Refusal::new(StatusCode::NOT_ACCEPTABLE, "BAD_REQUEST", message).into_response(Media::Json)
+}
+
+fn method_not_allowed(message: &str, allowed: &'static str, media: Option<Media>) -> Response {
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST", message);
+    let mut response = refusal.into_response(media.unwrap_or(Media::Json));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// The answer where the request could not be dealt with at all.
+fn failed(error: &Error, media: Media, id: &RequestId) -> Response {
+    let Error::Unavailable(wait) = error else {
+        tracing::error!(?error, "a request failed by a fault of the service");
+        return answer::fault(&id.0);
+    };
+    let message = "The service is busy: try again in a moment.";
+    let mut response =
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message).into_response(media);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    response
+}

@@ -1,0 +1,16 @@
+//! The HTTP layer: routes, the GraphQL handler, and what is around every request.
+
+mod answer;
+mod client;
+mod cookie;
+mod envelope;
+mod graphql;
+mod health;
+mod keys;
+mod media;
+mod router;
+mod server;
+mod shell;
+
+pub use router::router;
+pub use server::serve;

@@ -1,0 +1,69 @@
+//! The whole route table.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::response::{Html, Redirect};
+use axum::routing::get;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::app::App;
+use crate::http::graphql::{self, Endpoint};
+use crate::http::{health, keys, shell};
+
+/// The headers of requests that pages of other origins may set.
+const REQUEST_HEADERS: [HeaderName; 7] = [
+    header::ACCEPT,
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("apollo-require-preflight"),
+    HeaderName::from_static("apollographql-client-name"),
+    HeaderName::from_static("apollographql-client-version"),
+    HeaderName::from_static("x-apollo-operation-name"),
+];
+
+/// The headers of answers that pages of other origins may read.
+const ANSWER_HEADERS: [HeaderName; 2] = [header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
+
+/// Everything that is served.
+pub fn router(app: &Arc<App>) -> Router {
+    let endpoint = Arc::new(Endpoint::new(Arc::clone(app)));
+    let graphql = Router::new()
+        .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other_method))
+        .with_state(endpoint);
+    let mut routes = Router::new()
+        .route("/.well-known/jwks.json", get(keys::set))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready));
+    if app.config.graphiql {
+        routes = routes
+            .route("/", get(|| async { Redirect::to("/graphiql") }))
+            .route("/graphiql", get(|| async { (graphiql_headers(), Html(crate::graphql::graphiql_page())) }));
+    }
+    routes
+        .with_state(Arc::clone(app))
+        .merge(graphql)
+        .layer(cors(app))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), shell::wrap))
+}
+
+/// Lets pages of the configured origins call, with their cookies; without any, nobody else's.
+fn cors(app: &App) -> CorsLayer {
+    let origins = app.config.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin.as_str()).ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(REQUEST_HEADERS)
+        .expose_headers(ANSWER_HEADERS)
+        .max_age(std::time::Duration::from_secs(60 * 60))
+}
+
+/// What the page needs that nothing else may: scripts and styles of the place that it loads them from.
+fn graphiql_headers() -> [(HeaderName, &'static str); 1] {
+    let policy = "default-src 'none'; script-src 'unsafe-inline' https://unpkg.com; style-src 'unsafe-inline' \
+                  https://unpkg.com; font-src data: https://unpkg.com; img-src data: https:; connect-src 'self'; \
+                  frame-ancestors 'none'";
+    [(header::CONTENT_SECURITY_POLICY, policy)]
+}
