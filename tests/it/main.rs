@@ -1,1 +1,42 @@
-fn main(){}
+//! The service as its clients meet it: every test here starts the real router on a fresh database, and runs on SQLite
+//! and, where `VESTIBULE_TEST_POSTGRES_URL` names a server, on PostgreSQL as well.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may end at once and say why")]
+
+mod app;
+mod client;
+mod engine;
+
+use libtest_mimic::{Arguments, Conclusion, Trial};
+
+/// Lists the tests of a file; one that is forgotten here is dead code, which the compiler tells.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        pub(crate) fn all() -> Vec<crate::engine::Test> {
+            vec![$(crate::engine::Test::new(concat!(module_path!(), "::", stringify!($name)), |place| Box::pin($name(place)))),*]
+        }
+    };
+}
+pub(crate) use tests;
+
+mod architecture;
+mod audit;
+mod loaders;
+mod mail;
+mod parity;
+mod schema;
+mod sessions;
+mod users;
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::from_args();
+    let tests = [audit::all(), loaders::all(), mail::all(), parity::all(), sessions::all(), users::all()].concat();
+    let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();
+    trials.extend(architecture::trials());
+    trials.extend(schema::trials());
+    let conclusion: Conclusion = libtest_mimic::run(&arguments, trials);
+    if engine::postgres_url().is_none() {
+        println!("PostgreSQL was left out: set VESTIBULE_TEST_POSTGRES_URL to a server to test on it as well\n");
+    }
+    conclusion.exit_code()
+}

@@ -1,0 +1,159 @@
+//! A service to test: the real router on a real port, with a clock that the test sets and mails that stay in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sea_orm::DatabaseConnection;
+use serde_json::json;
+use tokio::net::TcpListener;
+use vestibule::app::App;
+use vestibule::config::{BaseUrl, Config};
+use vestibule::http;
+use vestibule::tools::clock::{Clock, SetClock, Timestamp};
+use vestibule::tools::mail::{Memory, Message, Transport};
+
+use crate::client::Client;
+use crate::engine::Place;
+
+/// The superuser that every test finds.
+pub(crate) const ADMIN: (&str, &str) = ("admin@localhost", "a rather long phrase of mine");
+
+/// The password of everybody else.
+pub(crate) const PASSWORD: &str = "another long phrase, theirs";
+
+/// When tests begin.
+pub(crate) const START: &str = "2026-01-05T09:00:00Z";
+
+/// A running service. It stops with the test.
+pub(crate) struct TestApp {
+    /// What the service was built from.
+    pub(crate) app: Arc<App>,
+    /// Its clock, which stands still until the test moves it.
+    pub(crate) clock: SetClock,
+    /// Where it listens.
+    pub(crate) url: String,
+    memory: Memory,
+}
+
+impl TestApp {
+    /// A service with the default settings.
+    pub(crate) async fn start(place: &Place) -> Self {
+        Self::start_with(place, |_| {}).await
+    }
+
+    /// A service with some other settings.
+    pub(crate) async fn start_with(place: &Place, change: impl FnOnce(&mut Config)) -> Self {
+        let clock = SetClock::new(Timestamp::parse(START).unwrap());
+        Self::start_at(place, clock, change, |_| {}).await
+    }
+
+    /// A service that counts its statements.
+    pub(crate) async fn start_counting(place: &Place, counter: Arc<AtomicUsize>) -> Self {
+        let clock = SetClock::new(Timestamp::parse(START).unwrap());
+        let count = move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        Self::start_at(place, clock, |_| {}, |app| app.db.on_statement(count)).await
+    }
+
+    /// One more service on the same database, with the same clock, as a second instance would be.
+    pub(crate) async fn start_second(&self, place: &Place) -> Self {
+        let public_url = self.app.public_url.clone();
+        Self::start_at(place, self.clock.clone(), |config| config.public_url = Some(public_url), |_| {}).await
+    }
+
+    async fn start_at(
+        place: &Place,
+        clock: SetClock,
+        change: impl FnOnce(&mut Config),
+        equip: impl FnOnce(&mut App),
+    ) -> Self {
+        let mut config = Config::defaults();
+        config.data_dir.clone_from(&place.folder);
+        config.database_url = Some(place.database_url.parse().unwrap());
+        config.argon2 = "m=8,t=1,p=1".parse().unwrap();
+        config.admin_password = Some(ADMIN.1.parse().unwrap());
+        change(&mut config);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let public_url: BaseUrl = config.public_url.clone().unwrap_or_else(|| url.parse().unwrap());
+        let mut app = App::open(config, public_url, Clock::Set(clock.clone())).await.expect("the service starts");
+        let memory = Memory::default();
+        app.courier.transport = Transport::Memory(memory.clone());
+        equip(&mut app);
+        let app = Arc::new(app);
+        app.ensure_superuser().await.expect("the first superuser is made");
+        tokio::spawn(http::serve(listener, http::router(&app), std::future::pending()));
+        Self { app, clock, url, memory }
+    }
+
+    /// A client that is not signed in.
+    pub(crate) fn anyone(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    /// The superuser, signed in.
+    pub(crate) async fn admin(&self) -> Client {
+        self.anyone().sign_in(ADMIN.0, ADMIN.1).await
+    }
+
+    /// Makes an account, as the superuser would; its address is `NAME@example.com`, its password [`PASSWORD`].
+    pub(crate) async fn add_user(&self, name: &str) -> Person {
+        self.add(json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD })).await
+    }
+
+    /// Makes a staff account.
+    pub(crate) async fn add_staff(&self, name: &str) -> Person {
+        let email = format!("{name}@example.com");
+        self.add(json!({ "username": name, "email": email, "password": PASSWORD, "isStaff": true })).await
+    }
+
+    /// Makes an account of this `CreateUserInput`.
+    pub(crate) async fn add(&self, input: serde_json::Value) -> Person {
+        let create = "mutation($input: CreateUserInput!) {
+            createUser(input: $input) { user { id email } errors { code field message } }
+        }";
+        let data = self.admin().await.data(create, json!({ "input": input })).await;
+        let payload = &data["createUser"];
+        assert_eq!(payload["errors"], json!([]));
+        self.mails().await;
+        let text = |field: &str| payload["user"][field].as_str().unwrap().to_owned();
+        Person { id: text("id"), email: text("email") }
+    }
+
+    /// Lets the worker deliver what is due, and returns the mails that went out since this was last asked.
+    pub(crate) async fn mails(&self) -> Vec<Message> {
+        while self.app.deliver_mail(&self.app.clock.now()).await.expect("mails are delivered") > 0 {}
+        self.memory.take()
+    }
+
+    /// The way mails go, to let it fail.
+    pub(crate) fn transport(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Moves the clock on.
+    pub(crate) fn wait(&self, span: Duration) {
+        self.clock.advance(span);
+    }
+
+    /// The database, to look at rows.
+    pub(crate) fn db(&self) -> &DatabaseConnection {
+        self.app.db.writer()
+    }
+}
+
+/// Somebody with an account.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub(crate) id: String,
+    pub(crate) email: String,
+}
+
+impl Person {
+    /// The person, signed in.
+    pub(crate) async fn sign_in(&self, app: &TestApp) -> Client {
+        app.anyone().sign_in(&self.email, PASSWORD).await
+    }
+}

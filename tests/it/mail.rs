@@ -1,0 +1,188 @@
+//! The outbox: retried, leased, never lost.
+
+use std::time::Duration;
+
+use sea_orm::{EntityTrait as _, PaginatorTrait as _};
+use serde_json::json;
+use vestibule::entity::mail::{self, Status};
+use vestibule::entity::one_time_token;
+use vestibule::tools::mail::SendError;
+
+use crate::app::TestApp;
+use crate::engine::Place;
+use crate::parity::recovery::link;
+
+crate::tests![
+    a_mail_that_is_not_taken_is_tried_again_later_and_later,
+    a_mail_that_is_refused_for_good_is_given_up,
+    after_twenty_attempts_a_mail_is_given_up,
+    a_mail_that_fails_does_not_hold_up_others,
+    a_second_copy_after_a_crash_has_the_same_link,
+    two_instances_send_each_mail_once,
+    a_request_for_nobody_leaves_nothing_behind,
+    a_mail_for_a_deactivated_user_is_dropped,
+    mails_go_to_files_by_default,
+    nothing_secret_is_in_the_outbox,
+];
+
+const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) { success } }";
+
+async fn request(app: &TestApp, email: &str) {
+    app.anyone().data(REQUEST, json!({ "email": email })).await;
+}
+
+async fn only_mail(app: &TestApp) -> mail::Model {
+    let mut mails = mail::Entity::find().all(app.db()).await.unwrap();
+    mails.retain(|mail| mail.kind == mail::Kind::ResetPassword);
+    assert_eq!(mails.len(), 1);
+    mails.remove(0)
+}
+
+async fn a_mail_that_is_not_taken_is_tried_again_later_and_later(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    request(&app, &ada.email).await;
+    app.transport().fail_next(3, &SendError::temporary("451 later"));
+    let mut waited = Vec::new();
+    for attempt in 1..=3 {
+        assert_eq!(app.mails().await.len(), 0);
+        let row = only_mail(&app).await;
+        assert_eq!((row.status, row.attempts, row.last_error.as_deref()), (Status::Queued, attempt, Some("451 later")));
+        let wait = row.next_attempt_at.unwrap().millis() - app.app.clock.now().at.millis();
+        waited.push(wait);
+        app.wait(Duration::from_millis(wait.unsigned_abs() - 1));
+        assert_eq!(app.mails().await.len(), 0, "it is not tried before its time");
+        app.wait(Duration::from_millis(1));
+    }
+    for (wait, least) in waited.iter().zip([5_000, 10_000, 20_000]) {
+        assert!((least..=least * 5 / 4).contains(wait), "{waited:?}");
+    }
+    assert_eq!(app.mails().await.len(), 1);
+    let row = only_mail(&app).await;
+    assert_eq!((row.status, row.attempts, row.sent_at), (Status::Sent, 4, Some(app.app.clock.now().at)));
+    app.wait(Duration::from_hours(24));
+    assert_eq!(app.mails().await.len(), 0);
+}
+
+async fn a_mail_that_is_refused_for_good_is_given_up(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    request(&app, &ada.email).await;
+    app.transport().fail_next(1, &SendError::permanent("550 no such user"));
+    assert_eq!(app.mails().await.len(), 0);
+    let row = only_mail(&app).await;
+    assert_eq!((row.status, row.next_attempt_at, row.sealed_token), (Status::Failed, None, None));
+    app.wait(Duration::from_hours(24));
+    assert_eq!(app.mails().await.len(), 0);
+}
+
+async fn after_twenty_attempts_a_mail_is_given_up(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    request(&app, &ada.email).await;
+    app.transport().fail_next(20, &SendError::temporary("451 later"));
+    for _ in 0..20 {
+        app.mails().await;
+        app.wait(Duration::from_mins(75));
+    }
+    assert_eq!(app.mails().await.len(), 0);
+    let row = only_mail(&app).await;
+    assert_eq!((row.status, row.attempts), (Status::Failed, 20));
+}
+
+async fn a_mail_that_fails_does_not_hold_up_others(place: Place) {
+    let app = TestApp::start(&place).await;
+    for number in 0..15 {
+        app.add_user(&format!("user{number}")).await;
+    }
+    for number in 0..15 {
+        request(&app, &format!("user{number}@example.com")).await;
+    }
+    app.transport().fail_next(1, &SendError::temporary("451 later"));
+    assert_eq!(app.mails().await.len(), 14);
+}
+
+async fn a_second_copy_after_a_crash_has_the_same_link(place: Place) {
+    use sea_orm::{ActiveModelTrait as _, IntoActiveModel as _};
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    request(&app, &ada.email).await;
+    app.transport().fail_next(1, &SendError::temporary("451 later"));
+    app.mails().await;
+    let waiting = only_mail(&app).await;
+    app.wait(Duration::from_mins(1));
+    let first = app.mails().await.remove(0);
+
+    // As if the process had died when the mail was gone but not yet noted as sent.
+    let now = app.app.clock.now().at;
+    let lease = now.plus(Duration::from_mins(1));
+    let died = mail::Model { next_attempt_at: Some(now), leased_until: Some(lease), ..waiting };
+    died.into_active_model().reset_all().update(app.db()).await.unwrap();
+    assert_eq!(app.mails().await.len(), 0, "somebody else may still be sending it");
+    app.wait(Duration::from_mins(1));
+    let second = app.mails().await.remove(0);
+    assert_eq!(second.id, first.id);
+    assert_eq!(link(&second), link(&first));
+}
+
+async fn two_instances_send_each_mail_once(place: Place) {
+    let app = TestApp::start(&place).await;
+    let second = app.start_second(&place).await;
+    for number in 0..12 {
+        app.add_user(&format!("user{number}")).await;
+    }
+    for number in 0..12 {
+        request(&app, &format!("user{number}@example.com")).await;
+    }
+    let (here, there) = tokio::join!(app.mails(), second.mails());
+    let mut ids: Vec<_> = here.iter().chain(&there).map(|mail| mail.id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), here.len() + there.len()), (12, 12));
+}
+
+async fn a_request_for_nobody_leaves_nothing_behind(place: Place) {
+    let app = TestApp::start(&place).await;
+    request(&app, "nobody@example.com").await;
+    assert_eq!(app.mails().await.len(), 0);
+    assert_eq!(mail::Entity::find().count(app.db()).await.unwrap(), 0);
+    assert_eq!(one_time_token::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn a_mail_for_a_deactivated_user_is_dropped(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    request(&app, &ada.email).await;
+    app.transport().fail_next(1, &SendError::temporary("451 later"));
+    app.mails().await;
+    let toggle = "mutation($id: ID!) { toggleActive(input: { id: $id }) { errors { code } } }";
+    app.admin().await.data(toggle, json!({ "id": ada.id })).await;
+    app.wait(Duration::from_mins(1));
+    assert_eq!(app.mails().await.len(), 0);
+    assert_eq!(one_time_token::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn mails_go_to_files_by_default(place: Place) {
+    use vestibule::tools::mail::Transport;
+    let app = TestApp::start(&place).await;
+    let transport = Transport::new(&app.app.config.mail_url());
+    let Transport::Folder(folder) = &transport else { panic!("{transport:?}") };
+    assert_eq!(*folder, place.folder.join("mail"));
+}
+
+async fn nothing_secret_is_in_the_outbox(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    request(&app, &ada.email).await;
+    app.transport().fail_next(1, &SendError::temporary("451 later"));
+    app.mails().await;
+    let waiting = only_mail(&app).await;
+    app.wait(Duration::from_mins(1));
+    let (_, token) = link(&app.mails().await[0]);
+    let secret = vestibule::tools::secret::Secret::<32>::from_text(&token).unwrap();
+    let sealed = waiting.sealed_token.unwrap();
+    assert!(!sealed.windows(8).any(|part| secret.reveal().windows(8).any(|other| other == part)));
+    assert_eq!(only_mail(&app).await.sealed_token, None);
+    let stored = one_time_token::Entity::find().all(app.db()).await.unwrap();
+    assert_eq!(stored[0].digest, secret.digest());
+}

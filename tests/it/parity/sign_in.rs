@@ -1,0 +1,160 @@
+//! Signing in: rows 1 to 9.
+
+use serde_json::json;
+use vestibule::entity::user;
+
+use crate::app::{PASSWORD, TestApp};
+use crate::engine::Place;
+
+crate::tests![
+    row_01_email_and_password_give_an_access_and_a_refresh_token,
+    row_02_the_identifier_may_be_email_or_username_in_any_case,
+    row_03_wrong_credentials_get_one_message_whatever_is_wrong,
+    row_04_only_the_right_password_tells_that_an_account_is_inactive,
+    row_05_an_unverified_account_cannot_sign_in,
+    row_06_the_refresh_token_comes_in_the_request_or_in_the_cookie,
+    row_07_refresh_rotates_and_the_old_token_is_dead,
+    row_08_logout_kills_the_refresh_token_by_argument_or_cookie,
+    row_09_a_guarded_field_tells_that_no_credentials_were_provided,
+];
+
+const LOGIN: &str = "mutation($input: LoginInput!) { login(input: $input) {
+    tokens { accessToken refreshToken tokenType accessExpiresAt refreshExpiresAt }
+    user { username }
+    errors { code field message }
+} }";
+
+const REFRESH: &str = "mutation($input: RefreshInput! = {}) { refresh(input: $input) {
+    tokens { accessToken refreshToken } user { username } errors { code field message }
+} }";
+
+const LOGOUT: &str = "mutation($input: LogoutInput! = {}) { logout(input: $input) {
+    success errors { code field message }
+} }";
+
+async fn row_01_email_and_password_give_an_access_and_a_refresh_token(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let input = json!({ "input": { "identifier": ada.email, "password": PASSWORD } });
+    let data = app.anyone().data(LOGIN, input).await;
+    let tokens = &data["login"]["tokens"];
+    assert_eq!(tokens["tokenType"], "Bearer");
+    assert_eq!(tokens["accessExpiresAt"], "2026-01-05T09:05:00.000Z");
+    assert_eq!(tokens["refreshExpiresAt"], "2026-02-04T09:00:00.000Z");
+    assert_eq!(data["login"]["user"]["username"], "ada");
+
+    let client = app.anyone().with_token(tokens["accessToken"].as_str().unwrap());
+    assert_eq!(client.data("{ me { email } }", json!({})).await["me"]["email"], "ada@example.com");
+}
+
+async fn row_02_the_identifier_may_be_email_or_username_in_any_case(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("Ada").await;
+    for identifier in ["ada@example.com", "ADA@Example.COM", "ada", "ADA", " ada "] {
+        app.anyone().sign_in(identifier, PASSWORD).await;
+    }
+}
+
+async fn row_03_wrong_credentials_get_one_message_whatever_is_wrong(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    app.add(json!({ "email": "invited@example.com" })).await;
+    let mut answers = Vec::new();
+    for (identifier, password) in [
+        ("ada", "wrong"),
+        ("nobody", PASSWORD),
+        ("nobody@example.com", PASSWORD),
+        ("", ""),
+        ("invited@example.com", ""),
+    ] {
+        let input = json!({ "input": { "identifier": identifier, "password": password } });
+        let answer = app.anyone().send(LOGIN, input).await;
+        assert_eq!(answer.header("set-cookie"), "");
+        answers.push(answer.body);
+    }
+    assert_eq!(answers[0]["data"]["login"]["errors"][0]["code"], "INVALID_CREDENTIALS");
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
+
+async fn row_04_only_the_right_password_tells_that_an_account_is_inactive(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add(json!({ "username": "ada", "email": "ada@example.com", "password": PASSWORD, "isActive": false })).await;
+    let login = |password: &str| json!({ "input": { "identifier": "ada", "password": password } });
+    assert_eq!(app.anyone().refusals(LOGIN, login(PASSWORD)).await, ["ACCOUNT_INACTIVE"]);
+    assert_eq!(app.anyone().refusals(LOGIN, login("wrong")).await, ["INVALID_CREDENTIALS"]);
+}
+
+async fn row_05_an_unverified_account_cannot_sign_in(place: Place) {
+    use sea_orm::{EntityTrait as _, QueryFilter as _, sea_query::Expr};
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    user::Entity::update_many()
+        .col_expr(user::Column::IsVerified, Expr::value(false))
+        .filter(user::COLUMN.username.eq("ada"))
+        .exec(app.db())
+        .await
+        .unwrap();
+    let login = |password: &str| json!({ "input": { "identifier": "ada", "password": password } });
+    assert_eq!(app.anyone().refusals(LOGIN, login(PASSWORD)).await, ["EMAIL_NOT_VERIFIED"]);
+    assert_eq!(app.anyone().refusals(LOGIN, login("wrong")).await, ["INVALID_CREDENTIALS"]);
+}
+
+async fn row_06_the_refresh_token_comes_in_the_request_or_in_the_cookie(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    let input = json!({ "input": { "identifier": "ada", "password": PASSWORD } });
+    let login = app.anyone().send(LOGIN, input).await;
+    let token = login.body["data"]["login"]["tokens"]["refreshToken"].as_str().unwrap();
+    let cookie = login.header("set-cookie");
+    let expected = format!("refresh_token={token}; Max-Age=2592000; Path=/graphql; HttpOnly; SameSite=Strict");
+    assert_eq!(cookie, expected);
+
+    let browser = app.anyone().with_header("cookie", format!("refresh_token={token}"));
+    let by_cookie = browser.send(REFRESH, json!({})).await;
+    let next = by_cookie.body["data"]["refresh"]["tokens"]["refreshToken"].as_str().unwrap();
+    assert_eq!(by_cookie.body["data"]["refresh"]["user"]["username"], "ada");
+    assert!(by_cookie.header("set-cookie").starts_with(&format!("refresh_token={next};")));
+
+    let by_argument = app.anyone().data(REFRESH, json!({ "input": { "refreshToken": next } })).await;
+    assert!(by_argument["refresh"]["tokens"]["refreshToken"].is_string());
+    assert_eq!(app.anyone().refusals(REFRESH, json!({})).await, ["INVALID_TOKEN"]);
+}
+
+async fn row_07_refresh_rotates_and_the_old_token_is_dead(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut client = app.add_user("ada").await.sign_in(&app).await;
+    let mut thief = client.clone();
+    client.refresh().await.unwrap();
+    assert_ne!(client.refresh, thief.refresh);
+    client.data("{ me { id } }", json!({})).await;
+    app.wait(std::time::Duration::from_secs(11));
+    assert_eq!(thief.refresh().await, Err("INVALID_TOKEN".to_owned()));
+}
+
+async fn row_08_logout_kills_the_refresh_token_by_argument_or_cookie(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+
+    let mut client = ada.sign_in(&app).await;
+    let input = json!({ "input": { "refreshToken": client.refresh } });
+    let data = app.anyone().data(LOGOUT, input).await;
+    assert_eq!(data["logout"], json!({ "success": true, "errors": [] }));
+    assert_eq!(client.refresh().await, Err("INVALID_TOKEN".to_owned()));
+    assert_eq!(client.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED REVOKED");
+
+    let mut client = ada.sign_in(&app).await;
+    let browser = app.anyone().with_header("cookie", format!("refresh_token={}", client.refresh));
+    let answer = browser.send(LOGOUT, json!({})).await;
+    assert_eq!(answer.body["data"]["logout"]["success"], true);
+    assert!(answer.header("set-cookie").starts_with("refresh_token=; Max-Age=0;"));
+    assert_eq!(client.refresh().await, Err("INVALID_TOKEN".to_owned()));
+}
+
+async fn row_09_a_guarded_field_tells_that_no_credentials_were_provided(place: Place) {
+    let app = TestApp::start(&place).await;
+    let answer = app.anyone().send("{ me { id } }", json!({})).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.code(), "UNAUTHENTICATED MISSING");
+    assert_eq!(answer.body["errors"][0]["message"], "Authentication credentials were not provided.");
+    assert_eq!(answer.body["data"], json!({ "me": null }));
+}
