@@ -21,16 +21,30 @@ pub(crate) use tests;
 
 mod architecture;
 mod audit;
+mod endpoint;
 mod loaders;
 mod mail;
 mod parity;
+mod passwords;
+mod process;
 mod schema;
 mod sessions;
 mod users;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
-    let tests = [audit::all(), loaders::all(), mail::all(), parity::all(), sessions::all(), users::all()].concat();
+    let tests = [
+        audit::all(),
+        endpoint::all(),
+        loaders::all(),
+        mail::all(),
+        parity::all(),
+        passwords::all(),
+        process::all(),
+        sessions::all(),
+        users::all(),
+    ]
+    .concat();
     let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();
     trials.extend(architecture::trials());
     trials.extend(schema::trials());

@@ -1,0 +1,91 @@
+//! Passwords: hashed as configured, not too many at once, never seen again.
+
+use futures_util::future::join_all;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use serde_json::json;
+use vestibule::entity::user;
+
+use crate::app::{PASSWORD, TestApp};
+use crate::engine::Place;
+
+crate::tests![
+    the_policy_is_told,
+    a_longer_minimum_is_a_setting,
+    signing_in_renews_a_hash_of_other_parameters,
+    more_sign_ins_than_can_be_dealt_with_are_told_to_come_back,
+    a_password_counts_as_typed_and_composed,
+    passwords_do_not_run_out,
+];
+
+const LOGIN: &str =
+    "mutation($p: String!) { login(input: { identifier: \"ada\", password: $p }) { errors { code field } } }";
+
+async fn hash(app: &TestApp) -> String {
+    let ada = user::Entity::find().filter(user::Column::Username.eq("ada")).one(app.db()).await.unwrap();
+    ada.unwrap().password_hash.unwrap()
+}
+
+async fn the_policy_is_told(place: Place) {
+    let app = TestApp::start(&place).await;
+    let data = app.anyone().data("{ passwordPolicy { minLength maxLength minStrength } }", json!({})).await;
+    assert_eq!(data["passwordPolicy"], json!({ "minLength": 8, "maxLength": 128, "minStrength": 3 }));
+}
+
+async fn a_longer_minimum_is_a_setting(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.password_min_length = 15).await;
+    let admin = app.admin().await;
+    let create = "mutation($p: String!) { createUser(input: { email: \"a@example.com\", password: $p }) { errors { code field } } }";
+    assert_eq!(admin.refusals(create, json!({ "p": "vq8#mLw2!xTz0k" })).await, ["PASSWORD_TOO_SHORT password"]);
+    assert_eq!(admin.refusals(create, json!({ "p": "vq8#mLw2!xTz0kP" })).await, [""; 0]);
+    let data = admin.data("{ passwordPolicy { minLength } }", json!({})).await;
+    assert_eq!(data["passwordPolicy"]["minLength"], 15);
+}
+
+async fn signing_in_renews_a_hash_of_other_parameters(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    let before = hash(&app).await;
+    assert!(before.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{before}");
+    let stronger = TestApp::start_with(&place, |config| config.argon2 = "m=16,t=2,p=1".parse().unwrap()).await;
+    stronger.anyone().data(LOGIN, json!({ "p": "wrong" })).await;
+    assert_eq!(hash(&app).await, before);
+    stronger.anyone().sign_in("ada", PASSWORD).await;
+    let renewed = hash(&app).await;
+    assert!(renewed.starts_with("$argon2id$v=19$m=16,t=2,p=1$"), "{renewed}");
+    stronger.anyone().sign_in("ada", PASSWORD).await;
+    assert_eq!(hash(&app).await, renewed);
+}
+
+async fn more_sign_ins_than_can_be_dealt_with_are_told_to_come_back(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.argon2 = "m=4096,t=3,p=1".parse().unwrap()).await;
+    let clients: Vec<_> = (0..300).map(|_| app.anyone()).collect();
+    let answers = join_all(clients.iter().map(|client| client.send(LOGIN, json!({ "p": "wrong" })))).await;
+    let busy: Vec<_> = answers.iter().filter(|answer| answer.body["errors"].is_array()).collect();
+    assert!(!busy.is_empty() && busy.len() < 300, "{} of 300 were turned away", busy.len());
+    for answer in busy {
+        assert_eq!(answer.code(), "SERVICE_UNAVAILABLE");
+        assert_eq!(answer.body["errors"][0]["extensions"]["retryAfter"], 1);
+    }
+    let wrong =
+        |answer: &crate::client::Answer| answer.body["data"]["login"]["errors"][0]["code"] == "INVALID_CREDENTIALS";
+    assert!(answers.iter().any(wrong));
+}
+
+async fn a_password_counts_as_typed_and_composed(place: Place) {
+    let app = TestApp::start(&place).await;
+    let password = " caf\u{e9} und kuchen im garten ";
+    app.add(json!({ "username": "ada", "email": "ada@example.com", "password": password })).await;
+    app.anyone().sign_in("ada", " cafe\u{301} und kuchen im garten ").await;
+    for other in [password.trim(), &password.to_uppercase(), &format!("{password}x")] {
+        assert_eq!(app.anyone().refusals(LOGIN, json!({ "p": other })).await, ["INVALID_CREDENTIALS"], "{other}");
+    }
+    let long = "x".repeat(100_000);
+    assert_eq!(app.anyone().refusals(LOGIN, json!({ "p": long })).await, ["INVALID_CREDENTIALS"]);
+}
+
+async fn passwords_do_not_run_out(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    app.wait(std::time::Duration::from_hours(400 * 24));
+    app.anyone().sign_in("ada", PASSWORD).await;
+}

@@ -1,0 +1,293 @@
+//! The process: how it starts, stops, and refuses to start.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::client::Client;
+use crate::engine::Place;
+
+crate::tests![
+    a_fresh_start_makes_everything_and_prints_where_it_listens,
+    a_wrong_setting_stops_the_start_with_one_line,
+    instances_that_start_together_on_an_empty_database_both_serve,
+    a_request_under_way_when_the_process_is_told_to_stop_is_finished,
+    a_superuser_is_made_on_the_command_line,
+    the_schema_is_printed_without_a_database,
+    the_signing_key_is_rotated_on_the_command_line,
+    another_secret_than_the_databases_is_told,
+    a_database_of_a_newer_version_is_refused,
+    nothing_secret_is_logged,
+    settings_may_come_from_a_file,
+];
+
+fn command(place: &Place) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.env_clear().current_dir(&place.folder);
+    command.env("VESTIBULE_DATABASE_URL", &place.database_url);
+    command.env("VESTIBULE_LISTEN", "127.0.0.1:0").env("VESTIBULE_ARGON2", "m=8,t=1,p=1");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A process that serves; it ends with the test.
+struct Serving {
+    child: Child,
+    /// What it printed until it listened.
+    printed: Vec<String>,
+    url: String,
+}
+
+impl Serving {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut printed = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some(url) = line.strip_prefix("listening on ") {
+                return Self { child, printed, url: url.to_owned() };
+            }
+            printed.push(line);
+        }
+        let mut errors = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        panic!("it did not start: {errors}");
+    }
+
+    fn terminate(&self) {
+        let done = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Waits for its end, and returns what it logged.
+    fn finish(mut self) -> String {
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        errors
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+fn run(mut command: Command, arguments: &[&str], input: &str) -> (bool, String, String) {
+    let mut child = command.args(arguments).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[expect(clippy::unused_async, reason = "all tests are asynchronous")]
+async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
+    for (name, value, expected) in [
+        ("VESTIBULE_LISTEN", "here", "VESTIBULE_LISTEN: invalid socket address syntax"),
+        (
+            "VESTIBULE_REFRESH_GRACE",
+            "soon",
+            "VESTIBULE_REFRESH_GRACE: 'soon' is no duration such as 10s, 5m, 1h or 30d",
+        ),
+        ("VESTIBULE_SECRET_KEY", "changeme", "VESTIBULE_SECRET_KEY: it must be 32 random characters or more"),
+        ("VESTIBULE_DATABASE_URL", "mysql://u:geheim@x/y", "VESTIBULE_DATABASE_URL: it must begin with"),
+        ("VESTIBULE_ARGON2", "m=1", "VESTIBULE_ARGON2: "),
+        ("VESTIBULE_MAIL_URL", "pigeon://coop", "VESTIBULE_MAIL_URL: "),
+        ("VESTIBULE_PUBLIC_URL", "accounts.example", "VESTIBULE_PUBLIC_URL: "),
+        ("VESTIBULE_LOG_FORMAT", "xml", "VESTIBULE_LOG_FORMAT: "),
+        ("VESTIBULE_LOG", "vestibule=loud", "VESTIBULE_LOG: "),
+        ("VESTIBULE_ACCESS_TTL", "60d", "VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL"),
+        ("VESTIBULE_TRUSTED_PROXIES", "10.0.0.0/99", "VESTIBULE_TRUSTED_PROXIES: "),
+        ("VESTIBULE_ADMIN_EMAIL", "nobody", "email: "),
+        ("VESTIBULE_ADMIN_PASSWORD", "geheim", "password: "),
+    ] {
+        let mut command = command(&place);
+        command.env(name, value);
+        let (success, printed, errors) = run(command, &[], "");
+        assert!(!success && printed.is_empty(), "{name}: {printed}");
+        assert!(errors.starts_with(&format!("vestibule: {expected}")), "{name}: {errors}");
+        assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
+        assert!(!errors.contains("geheim"), "{errors}");
+    }
+}
+
+async fn a_fresh_start_makes_everything_and_prints_where_it_listens(place: Place) {
+    let serving = Serving::start(command(&place));
+    assert_eq!(serving.printed[0], "first superuser: admin@localhost");
+    let password = serving.printed[1].strip_prefix("its password, shown this once: ").unwrap();
+    let client = Client::new(&serving.url).sign_in("admin@localhost", password).await;
+    assert_eq!(client.data("{ me { isSuperuser } }", json!({})).await["me"]["isSuperuser"], true);
+    let reset = "mutation { requestReset(input: { email: \"admin@localhost\" }) { success } }";
+    client.data(reset, json!({})).await;
+    let text = only_mail(&place).await;
+    assert!(text.contains("To: ") && text.contains("admin@localhost"), "{text}");
+
+    // A second start finds everything and prints no password.
+    let again = Serving::start(command(&place));
+    assert_eq!(again.printed, [""; 0]);
+    Client::new(&again.url).sign_in("admin", password).await;
+}
+
+/// The only mail in the folder, once it is there.
+async fn only_mail(place: &Place) -> String {
+    let folder = place.folder.join("data/mail");
+    let path = wait_for(|| {
+        let mut files = std::fs::read_dir(&folder).ok()?.map(|file| file.unwrap().path());
+        files.find(|path| path.extension().is_some_and(|extension| extension == "eml"))
+    })
+    .await;
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Tries until there is something: what happens in another process happens when it does.
+async fn wait_for<T>(attempt: impl Fn() -> Option<T>) -> T {
+    for _ in 0..1000 {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it did not happen within ten seconds");
+}
+
+async fn instances_that_start_together_on_an_empty_database_both_serve(place: Place) {
+    let start = || {
+        let place = place.clone();
+        std::thread::spawn(move || {
+            let mut command = command(&place);
+            command.env("VESTIBULE_ADMIN_PASSWORD", "a rather long phrase of mine");
+            Serving::start(command)
+        })
+    };
+    let threads: Vec<_> = (0..4).map(|_| start()).collect();
+    let instances: Vec<Serving> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let made = instances.iter().filter(|instance| !instance.printed.is_empty()).count();
+    assert_eq!(made, 1, "one of them made the first superuser");
+    // They share the signing key, but each has an address, and so an issuer, of its own.
+    for instance in &instances {
+        let client = Client::new(&instance.url).sign_in("admin", "a rather long phrase of mine").await;
+        client.data("{ me { id } }", json!({})).await;
+    }
+}
+
+async fn a_request_under_way_when_the_process_is_told_to_stop_is_finished(place: Place) {
+    let mut slow = command(&place);
+    slow.env("VESTIBULE_ARGON2", "m=65536,t=8,p=1").env("VESTIBULE_ADMIN_PASSWORD", "a rather long phrase of mine");
+    let serving = Serving::start(slow);
+    let login = "mutation { login(input: { identifier: \"admin\", password: \"wrong\" }) { errors { code } } }";
+    let client = Client::new(&serving.url);
+    let under_way = tokio::spawn({
+        let client = client.clone();
+        async move { client.send(login, json!({})).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    serving.terminate();
+    let answer = under_way.await.unwrap();
+    assert_eq!(answer.body["data"]["login"]["errors"][0]["code"], "INVALID_CREDENTIALS");
+    serving.finish();
+}
+
+async fn a_superuser_is_made_on_the_command_line(place: Place) {
+    let arguments = ["create-superuser", "--email", "root@example.com", "--username", "root", "--password-stdin"];
+    let (success, printed, errors) = run(command(&place), &arguments, "correct horse battery staple\n");
+    assert!(success, "{errors}");
+    assert_eq!(printed, "root@example.com is a superuser, named root\n");
+    let again = ["create-superuser", "--email", "other@example.com", "--username", "ROOT", "--password-stdin"];
+    let (success, _, errors) = run(command(&place), &again, "correct horse battery staple\n");
+    assert!(!success);
+    assert_eq!(errors, "vestibule: username: There is an account with this username already.\n");
+    let (success, _, errors) = run(command(&place), &arguments, "short\n");
+    assert!(!success && errors.starts_with("vestibule: password: "), "{errors}");
+
+    let (success, printed, _) = run(command(&place), &["create-superuser", "--email", "two@example.com"], "");
+    assert!(success);
+    let password = printed.lines().nth(1).unwrap().strip_prefix("password: ").unwrap();
+    let serving = Serving::start(command(&place));
+    assert_eq!(serving.printed, [""; 0], "there are superusers, so none is made");
+    Client::new(&serving.url).sign_in("two@example.com", password).await;
+    Client::new(&serving.url).sign_in("root", "correct horse battery staple").await;
+}
+
+#[expect(clippy::unused_async, reason = "all tests are asynchronous")]
+async fn the_schema_is_printed_without_a_database(place: Place) {
+    let (success, printed, _) = run(command(&place), &["schema"], "");
+    assert!(success && printed.contains("type Mutation {"));
+    assert!(std::fs::read_dir(&place.folder).unwrap().next().is_none(), "nothing was made");
+}
+
+async fn the_signing_key_is_rotated_on_the_command_line(place: Place) {
+    let mut serve = command(&place);
+    serve.env("VESTIBULE_ADMIN_PASSWORD", "a rather long phrase of mine");
+    let serving = Serving::start(serve);
+    let before = Client::new(&serving.url).sign_in("admin", "a rather long phrase of mine").await;
+    let (success, printed, _) = run(command(&place), &["keys", "rotate"], "");
+    assert!(success && printed.ends_with("signs from now on\n"), "{printed}");
+    before.data("{ me { id } }", json!({})).await;
+}
+
+async fn another_secret_than_the_databases_is_told(place: Place) {
+    drop(Serving::start(command(&place)));
+    let mut other = command(&place);
+    other.env("VESTIBULE_SECRET_KEY", "0123456789abcdefghijklmnopqrstuvwxyz");
+    let (success, _, errors) = run(other, &[], "");
+    assert!(!success);
+    assert!(errors.contains("VESTIBULE_SECRET_KEY is not the one"), "{errors}");
+}
+
+async fn a_database_of_a_newer_version_is_refused(place: Place) {
+    use sea_orm::ConnectionTrait as _;
+    drop(Serving::start(command(&place)));
+    let db = sea_orm::Database::connect(&place.database_url).await.unwrap();
+    db.execute_unprepared("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_tomorrow', 0)")
+        .await
+        .unwrap();
+    db.close().await.unwrap();
+    let (success, _, errors) = run(command(&place), &["migrate"], "");
+    assert!(!success);
+    assert_eq!(errors, "vestibule: the database was changed by a newer version of Vestibule: run that one\n");
+}
+
+async fn nothing_secret_is_logged(place: Place) {
+    let mut loud = command(&place);
+    loud.env("VESTIBULE_LOG", "trace")
+        .env("VESTIBULE_LOG_FORMAT", "json")
+        .env("VESTIBULE_ADMIN_PASSWORD", "a rather long phrase of mine");
+    let serving = Serving::start(loud);
+    let mut client = Client::new(&serving.url).sign_in("admin", "a rather long phrase of mine").await;
+    let mut secrets = vec!["rather long phrase".to_owned(), "geheim".to_owned()];
+    secrets.extend([client.access.clone().unwrap(), client.refresh.clone()]);
+    client.refresh().await.unwrap();
+    secrets.extend([client.access.clone().unwrap(), client.refresh.clone()]);
+    let login = "mutation { login(input: { identifier: \"line\\nbreak\", password: \"geheim\" }) { errors { code } } }";
+    client.send(login, json!({})).await;
+    client.data("mutation { requestReset(input: { email: \"admin@localhost\" }) { success } }", json!({})).await;
+    let text = only_mail(&place).await.replace("=\r\n", "");
+    let token = text.split("token=3D").nth(1).unwrap_or_else(|| panic!("{text}"));
+    secrets.push(token.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect());
+    serving.terminate();
+    let log = serving.finish();
+    assert!(log.lines().count() >= 5, "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+        assert!(line["timestamp"].is_string());
+    }
+    for secret in secrets {
+        assert!(secret.len() > 5 && !log.contains(&secret), "{secret} was logged");
+    }
+}
+
+#[expect(clippy::unused_async, reason = "all tests are asynchronous")]
+async fn settings_may_come_from_a_file(place: Place) {
+    std::fs::write(place.folder.join("vestibule.toml"), "admin_email = \"chief@example.com\"\naccess_ttl = \"1m\"")
+        .unwrap();
+    let serving = Serving::start(command(&place));
+    assert_eq!(serving.printed[0], "first superuser: chief@example.com");
+    std::fs::write(place.folder.join("vestibule.toml"), "acess_ttl = \"1m\"").unwrap();
+    let (success, _, errors) = run(command(&place), &[], "");
+    assert!(!success);
+    assert_eq!(errors, "vestibule: vestibule.toml: there is no setting acess_ttl\n");
+}
