@@ -53,7 +53,7 @@ impl Serving {
         }
         let mut errors = String::new();
         child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-        panic!("it did not start: {errors}");
+        panic!("it did not start ({:?}): {errors}", child.wait());
     }
 
     fn terminate(&self) {
@@ -84,7 +84,6 @@ fn run(mut command: Command, arguments: &[&str], input: &str) -> (bool, String, 
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
-#[expect(clippy::unused_async, reason = "all tests are asynchronous")]
 async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
     for (name, value, expected) in [
         ("VESTIBULE_LISTEN", "here", "VESTIBULE_LISTEN: invalid socket address syntax"),
@@ -212,7 +211,6 @@ async fn a_superuser_is_made_on_the_command_line(place: Place) {
     Client::new(&serving.url).sign_in("root", "correct horse battery staple").await;
 }
 
-#[expect(clippy::unused_async, reason = "all tests are asynchronous")]
 async fn the_schema_is_printed_without_a_database(place: Place) {
     let (success, printed, _) = run(command(&place), &["schema"], "");
     assert!(success && printed.contains("type Mutation {"));
@@ -280,7 +278,6 @@ async fn nothing_secret_is_logged(place: Place) {
     }
 }
 
-#[expect(clippy::unused_async, reason = "all tests are asynchronous")]
 async fn settings_may_come_from_a_file(place: Place) {
     std::fs::write(place.folder.join("vestibule.toml"), "admin_email = \"chief@example.com\"\naccess_ttl = \"1m\"")
         .unwrap();
