@@ -22,6 +22,7 @@ pub(crate) use tests;
 mod architecture;
 mod audit;
 mod endpoint;
+mod examples;
 mod loaders;
 mod mail;
 mod parity;
@@ -36,6 +37,7 @@ fn main() -> std::process::ExitCode {
     let tests = [
         audit::all(),
         endpoint::all(),
+        examples::all(),
         loaders::all(),
         mail::all(),
         parity::all(),

@@ -1,0 +1,53 @@
+//! The documents of the first session in the README, in its order, so that they stay true.
+
+use serde_json::{Value, json};
+
+use crate::app::{ADMIN, PASSWORD, TestApp};
+use crate::client::Client;
+use crate::engine::Place;
+use crate::parity::recovery::link;
+
+crate::tests![the_first_session];
+
+/// Runs an example and returns the only field of its data, which must have gone well.
+async fn example(client: &Client, name: &str, variables: Value) -> Value {
+    let path = format!("{}/examples/first-session/{name}.graphql", env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(path).unwrap();
+    let data = client.data(&document, variables).await;
+    let (_, field) = data.as_object().unwrap().iter().next().expect("the document has a field");
+    assert!(field["errors"].is_null() || field["errors"] == json!([]), "{name}: {field}");
+    field.clone()
+}
+
+async fn the_first_session(place: Place) {
+    let app = TestApp::start(&place).await;
+    let login = async |identifier: &str, password: &str| {
+        let variables = json!({ "identifier": identifier, "password": password });
+        let tokens = example(&app.anyone(), "1-login", variables).await["tokens"].clone();
+        (app.anyone().with_token(tokens["accessToken"].as_str().unwrap()), tokens["refreshToken"].clone())
+    };
+    let (admin, _) = login(ADMIN.0, ADMIN.1).await;
+    assert_eq!(example(&admin, "2-me", json!({})).await["isSuperuser"], true);
+
+    let ada = json!({ "email": "ada@example.com", "firstName": "Ada", "lastName": "Lovelace" });
+    let created = example(&admin, "3-create-user", ada).await;
+    assert_eq!(created["user"]["name"], "Ada Lovelace");
+    let (uid, token) = link(&app.mails().await[0]);
+    let confirm = json!({ "uid": uid, "token": token, "newPassword": PASSWORD });
+    assert_eq!(example(&app.anyone(), "4-confirm-reset", confirm).await["success"], true);
+    app.mails().await;
+
+    let promoted = example(&admin, "5-toggle-staff", json!({ "id": created["user"]["id"], "isStaff": true })).await;
+    assert_eq!(promoted["user"]["isStaff"], true);
+    let (ada, refresh_token) = login("ada@example.com", PASSWORD).await;
+    assert_eq!(example(&ada, "6-users", json!({ "first": 10 })).await["nodes"][0]["username"], "ada");
+
+    example(&app.anyone(), "7-request-reset", json!({ "email": "ada@example.com" })).await;
+    let (uid, token) = link(&app.mails().await[0]);
+    let confirm = json!({ "uid": uid, "token": token, "newPassword": "quite a new long phrase" });
+    let next = example(&app.anyone(), "8-refresh", json!({ "refreshToken": refresh_token })).await;
+    let ada = app.anyone().with_token(next["tokens"]["accessToken"].as_str().unwrap());
+    assert_eq!(example(&ada, "9-logout", json!({ "everywhere": true })).await["success"], true);
+    example(&app.anyone(), "4-confirm-reset", confirm).await;
+    login("ada", "quite a new long phrase").await;
+}
