@@ -10,6 +10,7 @@ use crate::domain::access::{self, Client, Viewer};
 use crate::domain::keys;
 use crate::domain::outbox::{self, Courier};
 use crate::domain::passwords::Passwords;
+use crate::domain::presence::Presence;
 use crate::domain::tokens::Mint;
 use crate::domain::users::superuser;
 use crate::error::{Error, Result};
@@ -42,6 +43,8 @@ pub struct App {
     pub passwords: Passwords,
     /// What mails are delivered with.
     pub courier: Courier,
+    /// Who was seen since the worker last wrote it down.
+    pub presence: Presence,
     vault: Arc<Vault>,
     ring: RwLock<Arc<KeyRing>>,
     reloaded_at: AtomicI64,
@@ -109,6 +112,7 @@ impl App {
             clock,
             passwords,
             courier,
+            presence: Presence::default(),
             vault,
             ring: RwLock::new(Arc::new(ring)),
             reloaded_at,
@@ -154,7 +158,9 @@ impl App {
             self.reload_keys(now).await?;
             ring = self.ring();
         }
-        access::authenticate(&self.db, now, &ring, client, token).await
+        let viewer = access::authenticate(&self.db, now, &ring, client, token).await?;
+        self.presence.saw(viewer.user().id, now.at);
+        Ok(viewer)
     }
 
     /// Loads the signing keys anew, so that a key that another instance or the command line made is known.

@@ -173,6 +173,10 @@ pub struct LinkConfig {
     #[arg(long, global = true, env = "VESTIBULE_RESET_TTL", value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
     pub reset_ttl: Duration,
 
+    /// How long a link to confirm an e-mail address holds
+    #[arg(long, global = true, env = "VESTIBULE_VERIFY_TTL", value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
+    pub verify_ttl: Duration,
+
     /// How long the link in a welcome mail holds
     #[arg(long, global = true, env = "VESTIBULE_INVITE_TTL", value_name = "DURATION", default_value = "72h", value_parser = parse_duration)]
     pub invite_ttl: Duration,

@@ -48,12 +48,29 @@ impl Viewer {
         &self.client
     }
 
+    /// The proof that the user is here in person.
+    pub fn owner(&self) -> Result<Owner<'_>> {
+        Ok(Owner(self))
+    }
+
     /// The proof that the user is staff: by flag, by the role of an administrator, or as a superuser.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for everybody else.
     pub fn staff(&self) -> Result<Staff<'_>> {
         if self.user.is_staff_member() { Ok(Staff(self)) } else { Err(Error::Forbidden) }
+    }
+}
+
+/// The proof that the signed-in user is here in person, with a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a>(&'a Viewer);
+
+impl Deref for Owner<'_> {
+    type Target = Viewer;
+
+    fn deref(&self) -> &Viewer {
+        self.0
     }
 }
 

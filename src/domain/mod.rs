@@ -4,6 +4,8 @@
 //! An operation takes the database first, then the moment, then the proof of a right where one is needed, then its
 //! input. Whatever it writes, it writes in one transaction, its audit event and its mails included.
 
+/// What signed-in users do with their own account.
+pub mod account;
 /// Who is asking, and what they may do.
 pub mod access;
 /// The trail of who did what to whom.
@@ -18,6 +20,8 @@ pub mod outbox;
 pub mod paging;
 /// From a typed password to a stored hash.
 pub mod passwords;
+/// Who was seen when.
+pub mod presence;
 /// Recovering a forgotten password.
 pub mod reset;
 /// What users record.

@@ -137,7 +137,7 @@ async fn prepare(
         txn.commit().await?;
         return Ok(None);
     };
-    let LinkConfig { reset_ttl, invite_ttl, .. } = courier.links;
+    let LinkConfig { reset_ttl, invite_ttl, verify_ttl } = courier.links;
     let content = match mail.kind {
         Kind::ResetPassword => {
             let life = (Purpose::Reset, reset_ttl);
@@ -148,10 +148,19 @@ async fn prepare(
             Content::Welcome(Some(link(&txn, now, vault, courier, (mail, &user), life).await?))
         }
         Kind::Welcome => Content::Welcome(None),
+        Kind::ConfirmNewEmail => {
+            let life = (Purpose::EmailMove, verify_ttl);
+            Content::ConfirmNewEmail(link(&txn, now, vault, courier, (mail, &user), life).await?)
+        }
+        Kind::EmailChanged => Content::EmailChanged { new_address: user.email.clone() },
         Kind::PasswordChanged => Content::PasswordChanged { at: mail.created_at },
     };
     txn.commit().await?;
-    let recipient = Recipient { address: user.email.clone(), name: user.name() };
+    let address = match mail.kind {
+        Kind::ConfirmNewEmail | Kind::EmailChanged => &mail.recipient,
+        _ => &user.email,
+    };
+    let recipient = Recipient { address: address.clone(), name: user.name() };
     Ok(Some(render(&courier.site, &recipient, &content, mail.id)))
 }
 
@@ -159,7 +168,12 @@ async fn prepare(
 /// that is stored, never to the one that was typed.
 async fn addressee(txn: &DatabaseTransaction, mail: &mail::Model) -> Result<Option<user::Model>> {
     if let Some(id) = mail.user_id {
-        return Ok(user::Entity::find_by_id(id).filter(user::Column::IsActive.eq(true)).one(txn).await?);
+        let found = user::Entity::find_by_id(id).filter(user::Column::IsActive.eq(true)).one(txn).await?;
+        // A link to an address that the user has given up meanwhile must not prove another.
+        let given_up = |user: &user::Model| {
+            mail.kind == Kind::ConfirmNewEmail && user.pending_email.as_deref() != Some(mail.recipient.as_str())
+        };
+        return Ok(found.filter(|user| !given_up(user)));
     }
     let found = user::Entity::find_by_identifier(&identifier::fold(&mail.recipient));
     let Some(user) = found.filter(user::Column::IsActive.eq(true)).one(txn).await? else { return Ok(None) };
@@ -202,7 +216,11 @@ async fn link(
             secret
         }
     };
-    let url = format!("{}/account/reset?uid={}&token={}", courier.frontend.as_str(), user.id, secret.to_text());
+    let (base, token) = (courier.frontend.as_str(), secret.to_text());
+    let url = match purpose {
+        Purpose::Reset | Purpose::Invite => format!("{base}/account/reset?uid={}&token={token}", user.id),
+        Purpose::EmailMove => format!("{base}/account/verify?token={token}"),
+    };
     Ok(Link { url, valid_for: life })
 }
 

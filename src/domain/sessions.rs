@@ -3,13 +3,13 @@
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
-    QueryFilter as _,
+    QueryFilter as _, QueryOrder as _,
 };
 use uuid::Uuid;
 
 use crate::config::SessionConfig;
 use crate::database::Db;
-use crate::domain::access::Client;
+use crate::domain::access::{Client, Owner};
 use crate::domain::audit::{self, Event};
 use crate::entity::audit_event::Action;
 use crate::entity::session::{self, Column};
@@ -178,6 +178,39 @@ pub async fn logout(db: &Db, now: &Moment, client: &Client, input: Logout) -> Re
 pub async fn end_all(txn: &impl ConnectionTrait, user: Uuid) -> Result<()> {
     session::Entity::delete_many().filter(Column::UserId.eq(user)).exec(txn).await?;
     Ok(())
+}
+
+/// Ends all sessions of a user but this one.
+pub async fn end_others(txn: &impl ConnectionTrait, user: Uuid, present: Uuid) -> Result<()> {
+    let others = Condition::all().add(Column::UserId.eq(user)).add(Column::Id.ne(present));
+    session::Entity::delete_many().filter(others).exec(txn).await?;
+    Ok(())
+}
+
+/// The sessions of a user that are alive, the one used last first.
+pub async fn list(db: &Db, now: &Moment, owner: Owner<'_>, lives: &SessionConfig) -> Result<Vec<session::Model>> {
+    let alive = Condition::all()
+        .add(Column::UserId.eq(owner.user().id))
+        .add(Column::ExpiresAt.gt(now.at))
+        .add(Column::LastUsedAt.gt(now.at.minus(lives.refresh_ttl)));
+    let sessions = session::Entity::find().filter(alive).order_by_desc(Column::LastUsedAt).order_by_desc(Column::Id);
+    Ok(sessions.all(db.reader()).await?)
+}
+
+/// Ends one of the owner's sessions, and returns it as it was.
+///
+/// # Errors
+/// [`Code::NotFound`] where the owner has no such session.
+pub async fn revoke(db: &Db, now: &Moment, owner: Owner<'_>, id: &str) -> Result<session::Model> {
+    let not_found = || Refusal::new(Code::NotFound, "You have no such session.").of("id");
+    let id = Uuid::parse_str(id).map_err(|_| not_found())?;
+    let own = Condition::all().add(Column::Id.eq(id)).add(Column::UserId.eq(owner.user().id));
+    let txn = db.begin().await?;
+    let ended = session::Entity::delete_many().filter(own).exec_with_returning(&txn).await?;
+    let session = ended.into_iter().next().ok_or_else(not_found)?;
+    audit::record(&txn, now, Event::by(&owner, Action::SessionRevoked, owner.user().id)).await?;
+    txn.commit().await?;
+    Ok(session)
 }
 
 /// Removes the rows of sessions that have run out; they were dead before.

@@ -46,6 +46,10 @@ pub enum Kind {
     PasswordChanged,
     /// An account was made for the reader.
     Welcome,
+    /// The link with which an account moves to the address it is sent to.
+    ConfirmNewEmail,
+    /// The account has moved to another address; it goes to the old one.
+    EmailChanged,
 }
 
 /// How far a mail has come.

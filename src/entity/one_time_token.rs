@@ -30,6 +30,8 @@ pub enum Purpose {
     Reset,
     /// Setting the first password of an account that staff made.
     Invite,
+    /// Moving an account to another address.
+    EmailMove,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

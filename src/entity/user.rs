@@ -23,6 +23,8 @@ pub struct Model {
     /// The address as it is compared: see `tools::identifier::fold`.
     #[sea_orm(unique)]
     pub email_key: String,
+    /// The address that the user asked to move to and has not confirmed yet.
+    pub pending_email: Option<String>,
     /// PHC string; none where no password was set yet.
     pub password_hash: Option<String>,
     /// Given name, or empty.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_graphql::Context;
 
 use crate::app::App;
-use crate::domain::access::{Client, Viewer};
+use crate::domain::access::{Client, Owner, Viewer};
 use crate::domain::tokens::Tokens;
 use crate::error::{Error, Reason};
 use crate::graphql::errors::Answer;
@@ -73,6 +73,11 @@ pub(crate) fn app<'a>(ctx: &Context<'a>) -> &'a App {
 /// The request.
 pub(crate) fn request<'a>(ctx: &Context<'a>) -> &'a Request {
     ctx.data_unchecked::<Arc<Request>>()
+}
+
+/// The signed-in user in person; UNAUTHENTICATED where there is none, FORBIDDEN for a program with an API token.
+pub(crate) fn owner<'a>(ctx: &Context<'a>) -> Answer<Owner<'a>> {
+    Ok(viewer(ctx)?.owner()?)
 }
 
 /// The signed-in user; UNAUTHENTICATED where there is none.

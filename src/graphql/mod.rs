@@ -7,6 +7,7 @@ use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema};
 
 use crate::app::App;
 
+mod account;
 /// Nulls where fields failed, as the specification has them.
 pub mod completion;
 /// What resolvers know of their request.
@@ -20,6 +21,7 @@ mod passwords;
 mod reset;
 mod samples;
 mod scalars;
+mod sessions;
 mod sign_in;
 mod users;
 
@@ -31,11 +33,24 @@ const MAX_COMPLEXITY: usize = 10_000;
 
 /// What can be asked.
 #[derive(MergedObject, Default)]
-pub struct Query(users::UsersQuery, samples::SamplesQuery, reset::ResetQuery, passwords::PasswordsQuery);
+pub struct Query(
+    users::UsersQuery,
+    samples::SamplesQuery,
+    sessions::SessionsQuery,
+    reset::ResetQuery,
+    passwords::PasswordsQuery,
+);
 
 /// What can be changed. Each field takes one `input` and returns a payload whose `errors` tell what the person can mend.
 #[derive(MergedObject, Default)]
-pub struct Mutation(sign_in::SignInMutation, reset::ResetMutation, users::UsersMutation, samples::SamplesMutation);
+pub struct Mutation(
+    sign_in::SignInMutation,
+    reset::ResetMutation,
+    account::AccountMutation,
+    sessions::SessionsMutation,
+    users::UsersMutation,
+    samples::SamplesMutation,
+);
 
 /// The schema that requests are executed against.
 pub type VestibuleSchema = Schema<Query, Mutation, EmptySubscription>;

@@ -41,6 +41,11 @@ impl User {
         &self.0.email
     }
 
+    /// An address that the user asked to move to and has not confirmed yet.
+    async fn pending_email(&self) -> Option<&str> {
+        self.0.pending_email.as_deref()
+    }
+
     /// Given name; may be empty.
     async fn first_name(&self) -> &str {
         &self.0.first_name

@@ -19,6 +19,7 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
+mod account;
 mod architecture;
 mod audit;
 mod endpoint;
@@ -35,6 +36,7 @@ mod users;
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
     let tests = [
+        account::all(),
         audit::all(),
         endpoint::all(),
         examples::all(),

@@ -4,6 +4,8 @@
 pub mod create;
 /// Finding users.
 pub mod list;
+/// Deleting an account, or anonymizing it.
+pub mod remove;
 /// The first superuser.
 pub mod superuser;
 /// Granting and revoking staff rights, deactivating and activating.
@@ -24,6 +26,7 @@ fn blank(now: &Moment, email: String, username: String) -> user::ActiveModel {
         username: Set(username),
         email_key: Set(identifier::fold(&email)),
         email: Set(email),
+        pending_email: Set(None),
         password_hash: Set(None),
         first_name: Set(String::new()),
         last_name: Set(String::new()),
@@ -44,7 +47,7 @@ fn blank(now: &Moment, email: String, username: String) -> user::ActiveModel {
 }
 
 /// What it means that an account could not be written because another has its name or address.
-fn taken(error: DbErr) -> Error {
+pub(super) fn taken(error: DbErr) -> Error {
     // Both databases name the index or its column in their text.
     let of_username = error.to_string().contains("username_key");
     on_conflict(error, || {

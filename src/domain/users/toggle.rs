@@ -1,7 +1,7 @@
 //! Granting and revoking staff rights, deactivating and activating.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use crate::database::Db;
@@ -58,18 +58,30 @@ pub async fn toggle(db: &Db, now: &Moment, staff: Staff<'_>, input: Toggle) -> R
     if to == present {
         return Ok(target);
     }
+    let changed = match action {
+        Action::Deactivated => deactivate(&txn, now, id).await?,
+        _ => set(&txn, now, id, column, to).await?,
+    };
+    audit::record(&txn, now, Event::by(&staff, action, id)).await?;
+    txn.commit().await?;
+    Ok(changed)
+}
+
+/// Deactivates an account whose row is locked: its user is out at once, on every device, and no link that was mailed
+/// leads back in.
+pub(in crate::domain) async fn deactivate(txn: &DatabaseTransaction, now: &Moment, id: Uuid) -> Result<user::Model> {
+    sessions::end_all(txn, id).await?;
+    one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(id)).exec(txn).await?;
+    set(txn, now, id, Column::IsActive, false).await
+}
+
+async fn set(txn: &DatabaseTransaction, now: &Moment, id: Uuid, column: Column, to: bool) -> Result<user::Model> {
     let changed = user::Entity::update_many()
         .col_expr(column, Expr::value(to))
         .col_expr(Column::UpdatedAt, Expr::value(now.at))
         .filter(Column::Id.eq(id))
-        .exec_with_returning(&txn)
+        .exec_with_returning(txn)
         .await?;
-    if action == Action::Deactivated {
-        sessions::end_all(&txn, id).await?;
-        one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(id)).exec(&txn).await?;
-    }
-    audit::record(&txn, now, Event::by(&staff, action, id)).await?;
-    txn.commit().await?;
     changed.into_iter().next().ok_or_else(|| not_found().into())
 }
 

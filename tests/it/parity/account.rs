@@ -7,7 +7,133 @@ use serde_json::json;
 use crate::app::{PASSWORD, TestApp};
 use crate::engine::Place;
 
-crate::tests![row_11_who_am_i, row_18_the_samples_that_i_modified_last_newest_first];
+crate::tests![
+    row_10_the_session_is_kept_alive_by_refreshing_near_expiry,
+    row_11_who_am_i,
+    row_12_change_own_names_phone_address_and_bio,
+    row_14_change_own_password_and_only_the_present_session_goes_on,
+    row_15_deactivate_own_account,
+    row_16_delete_own_account,
+    row_18_the_samples_that_i_modified_last_newest_first,
+    row_20_last_activity_is_kept,
+];
+
+const NEW: &str = "quite a new long phrase";
+
+async fn row_10_the_session_is_kept_alive_by_refreshing_near_expiry(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut client = app.add_user("ada").await.sign_in(&app).await;
+    let expiry = "mutation($t: String!) { refresh(input: { refreshToken: $t }) { tokens { accessExpiresAt refreshToken } } }";
+    let answer = client.data(expiry, json!({ "t": client.refresh })).await;
+    assert_eq!(answer["refresh"]["tokens"]["accessExpiresAt"], "2026-01-05T09:05:00.000Z");
+    answer["refresh"]["tokens"]["refreshToken"].as_str().unwrap().clone_into(&mut client.refresh);
+    for _ in 0..10 {
+        app.wait(Duration::from_secs(290));
+        client.refresh().await.unwrap();
+        client.data("{ me { id } }", json!({})).await;
+    }
+}
+
+async fn row_12_change_own_names_phone_address_and_bio(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let update = "mutation($input: UpdateMeInput!) { updateMe(input: $input) {
+        user { username firstName lastName phone address bio updatedAt } errors { code field }
+    } }";
+    app.wait(Duration::from_secs(60));
+    let input = json!({ "firstName": " Ada ", "lastName": "Lovelace", "phone": "1", "address": "A\nB", "bio": "Hm\r\nYes" });
+    let updated = ada.data(update, json!({ "input": input })).await;
+    let expected = json!({
+        "username": "ada", "firstName": "Ada", "lastName": "Lovelace", "phone": "1", "address": "A\nB", "bio": "Hm\nYes",
+        "updatedAt": "2026-01-05T09:01:00.000Z",
+    });
+    assert_eq!(updated["updateMe"]["user"], expected);
+    let one = ada.data(update, json!({ "input": { "username": "Countess", "bio": "" } })).await;
+    assert_eq!(one["updateMe"]["user"]["username"], "Countess");
+    assert_eq!((&one["updateMe"]["user"]["bio"], &one["updateMe"]["user"]["phone"]), (&json!(""), &json!("1")));
+    app.add_user("bob").await;
+    let refused = json!({ "firstName": "A\nB", "lastName": "x".repeat(151), "username": "a@b", "bio": "\u{202e}" });
+    assert_eq!(
+        ada.refusals(update, json!({ "input": refused })).await,
+        ["INVALID username", "INVALID firstName", "TOO_LONG lastName", "INVALID bio"]
+    );
+    let taken = json!({ "input": { "username": "BOB", "firstName": "Lost" } });
+    assert_eq!(ada.refusals(update, taken).await, ["ALREADY_EXISTS username"]);
+    assert_eq!(ada.data("{ me { firstName } }", json!({})).await["me"]["firstName"], "Ada");
+}
+
+async fn row_14_change_own_password_and_only_the_present_session_goes_on(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let (mut present, mut other) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
+    let change = "mutation($o: String!, $n: String!, $c: String) {
+        changePassword(input: { oldPassword: $o, newPassword: $n, newPasswordConfirm: $c }) { success errors { code field } }
+    }";
+    let refusals = async |old: &str, new: &str, confirm: &str| {
+        present.refusals(change, json!({ "o": old, "n": new, "c": confirm })).await
+    };
+    assert_eq!(refusals("wrong", NEW, NEW).await, ["PASSWORD_INCORRECT oldPassword"]);
+    assert_eq!(refusals(PASSWORD, NEW, "else").await, ["PASSWORD_MISMATCH newPasswordConfirm"]);
+    assert_eq!(refusals(PASSWORD, "short", "short").await, ["PASSWORD_TOO_SHORT newPassword"]);
+    assert_eq!(refusals(PASSWORD, NEW, NEW).await, [""; 0]);
+    present.refresh().await.unwrap();
+    present.data("{ me { id } }", json!({})).await;
+    assert_eq!(other.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED REVOKED");
+    assert_eq!(other.refresh().await, Err("INVALID_TOKEN".to_owned()));
+    app.anyone().sign_in("ada", NEW).await;
+    let mails = app.mails().await;
+    assert_eq!(mails.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), ["ada@example.com"]);
+    assert!(mails[0].subject.contains("was changed"), "{}", mails[0].subject);
+}
+
+async fn row_15_deactivate_own_account(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let (client, other) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
+    let deactivate = "mutation($p: String!) { deactivateMe(input: { currentPassword: $p }) { success errors { code field } } }";
+    assert_eq!(client.refusals(deactivate, json!({ "p": "wrong" })).await, ["PASSWORD_INCORRECT currentPassword"]);
+    assert_eq!(client.data(deactivate, json!({ "p": PASSWORD })).await["deactivateMe"]["success"], true);
+    for device in [&client, &other] {
+        assert_eq!(device.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED REVOKED");
+    }
+    let login = "mutation($p: String!) { login(input: { identifier: \"ada\", password: $p }) { errors { code field } } }";
+    assert_eq!(app.anyone().refusals(login, json!({ "p": PASSWORD })).await, ["ACCOUNT_INACTIVE"]);
+    let activate = "mutation($id: ID!) { toggleActive(input: { id: $id }) { errors { code field } } }";
+    app.admin().await.data(activate, json!({ "id": ada.id })).await;
+    ada.sign_in(&app).await;
+}
+
+async fn row_16_delete_own_account(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let client = ada.sign_in(&app).await;
+    let delete = "mutation($p: String!) { deleteMe(input: { currentPassword: $p }) { outcome errors { code field } } }";
+    assert_eq!(client.refusals(delete, json!({ "p": "wrong" })).await, ["PASSWORD_INCORRECT currentPassword"]);
+    assert_eq!(client.data(delete, json!({ "p": PASSWORD })).await["deleteMe"]["outcome"], "DELETED");
+    assert_eq!(client.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED REVOKED");
+    let login = "mutation($p: String!) { login(input: { identifier: \"ada\", password: $p }) { errors { code field } } }";
+    assert_eq!(app.anyone().refusals(login, json!({ "p": PASSWORD })).await, ["INVALID_CREDENTIALS"]);
+    let again = app.add_user("ada").await;
+    assert_ne!(again.id, ada.id, "name and address are free again, the id is not");
+}
+
+async fn row_20_last_activity_is_kept(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let client = ada.sign_in(&app).await;
+    app.wait(Duration::from_secs(60));
+    client.data("{ me { id } }", json!({})).await;
+    app.app.presence.flush(&app.app.db).await.unwrap();
+    let seen = async || {
+        let user = "query($id: ID!) { user(id: $id) { lastActivity isOnline } }";
+        app.admin().await.data(user, json!({ "id": ada.id })).await["user"].clone()
+    };
+    assert_eq!(seen().await, json!({ "lastActivity": "2026-01-05T09:01:00.000Z", "isOnline": true }));
+    app.wait(Duration::from_secs(299));
+    assert_eq!(seen().await["isOnline"], true);
+    app.wait(Duration::from_secs(1));
+    assert_eq!(seen().await["isOnline"], false);
+}
 
 async fn row_11_who_am_i(place: Place) {
     let app = TestApp::start(&place).await;

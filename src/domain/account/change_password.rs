@@ -1,0 +1,60 @@
+//! Replacing one's password.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+
+use super::{incorrect, prove};
+use crate::database::Db;
+use crate::domain::access::Owner;
+use crate::domain::audit::{self, Event};
+use crate::domain::passwords::{self, NewPassword, Passwords};
+use crate::domain::{outbox, sessions};
+use crate::entity::audit_event::Action;
+use crate::entity::user::Column;
+use crate::entity::{mail, one_time_token, user};
+use crate::error::Result;
+use crate::tools::clock::Moment;
+
+/// The present password and the next.
+#[derive(Clone, Copy, Debug)]
+pub struct ChangePassword<'a> {
+    /// The present password.
+    pub old: &'a str,
+    /// The next.
+    pub new: NewPassword<'a>,
+}
+
+/// Sets a new password. The present session goes on, all others end, links in mails are dead, and the owner is told.
+///
+/// # Errors
+/// [`crate::error::Code::PasswordIncorrect`] of `oldPassword`, or the refusal of the new one.
+pub async fn change_password(
+    db: &Db,
+    now: &Moment,
+    owner: Owner<'_>,
+    passwords: &Passwords,
+    input: ChangePassword<'_>,
+) -> Result<()> {
+    let user = owner.user();
+    prove(passwords, user, input.old, "oldPassword").await?;
+    let hash = passwords.accept(input.new, &passwords::about(user)).await?;
+
+    let txn = db.begin().await?;
+    let changed = user::Entity::update_many()
+        .col_expr(Column::PasswordHash, Expr::value(hash))
+        .col_expr(Column::UpdatedAt, Expr::value(now.at))
+        .filter(Column::Id.eq(user.id))
+        .filter(Column::IsActive.eq(true))
+        .filter(Column::PasswordHash.eq(user.password_hash.clone()))
+        .exec(&txn)
+        .await?;
+    if changed.rows_affected == 0 {
+        return Err(incorrect("oldPassword").into());
+    }
+    one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(user.id)).exec(&txn).await?;
+    sessions::end_others(&txn, user.id, owner.session()).await?;
+    audit::record(&txn, now, Event::by(&owner, Action::PasswordChanged, user.id)).await?;
+    outbox::enqueue(&txn, now, mail::Kind::PasswordChanged, &user.email, Some(user.id)).await?;
+    txn.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Moving to another e-mail address: noted first, carried out when the owner of that address follows the link.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+
+use crate::domain::access::Client;
+use crate::domain::audit::{self, Event};
+use crate::domain::outbox;
+use crate::entity::audit_event::Action;
+use crate::entity::mail::Kind;
+use crate::entity::one_time_token::{self, Purpose};
+use crate::entity::user::{self, Column};
+use crate::error::{Code, Error, Refusal, Result, on_conflict};
+use crate::tools::clock::Moment;
+use crate::tools::identifier;
+use crate::tools::secret::Secret;
+
+/// Notes the address to move to, puts the mail with the link in line, and makes an earlier link worthless: it was sent
+/// to another address. Only another spelling of the present address holds at once.
+pub(super) async fn begin(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    user: &user::Model,
+    email: String,
+) -> Result<user::Model> {
+    let earlier = Condition::all()
+        .add(one_time_token::Column::UserId.eq(user.id))
+        .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove));
+    one_time_token::Entity::delete_many().filter(earlier).exec(txn).await?;
+    let update = user::Entity::update_many().filter(Column::Id.eq(user.id));
+    let update = if identifier::fold(&email) == user.email_key {
+        let none = Expr::value(Option::<String>::None);
+        update.col_expr(Column::Email, Expr::value(email)).col_expr(Column::PendingEmail, none)
+    } else {
+        outbox::enqueue(txn, now, Kind::ConfirmNewEmail, &email, Some(user.id)).await?;
+        update.col_expr(Column::PendingEmail, Expr::value(email))
+    };
+    let changed = update.exec_with_returning(txn).await?;
+    changed.into_iter().next().ok_or_else(|| Error::internal("the account went away while it was changed"))
+}
+
+/// Carries the move out if this secret is of a link for one: spends the link, tells the old address, and makes links
+/// that were mailed there worthless. None where it is no such link.
+///
+/// # Errors
+/// [`Code::InvalidToken`] where another account has taken the address meanwhile.
+pub async fn confirm(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    client: &Client,
+    secret: &Secret,
+) -> Result<Option<user::Model>> {
+    let good = Condition::all()
+        .add(one_time_token::Column::Digest.eq(secret.digest()))
+        .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove))
+        .add(one_time_token::Column::ExpiresAt.gt(now.at));
+    let spent = one_time_token::Entity::delete_many().filter(good).exec_with_returning(txn).await?;
+    let Some(token) = spent.into_iter().next() else { return Ok(None) };
+    let found = user::Entity::find_for_update(token.user_id).filter(Column::IsActive.eq(true)).one(txn).await?;
+    let Some((before, email)) = found.and_then(|user| user.pending_email.clone().map(|email| (user, email))) else {
+        return Ok(None);
+    };
+    let key = identifier::fold(&email);
+    let changed = user::Entity::update_many()
+        .col_expr(Column::Email, Expr::value(email))
+        .col_expr(Column::EmailKey, Expr::value(key))
+        .col_expr(Column::PendingEmail, Expr::value(Option::<String>::None))
+        .col_expr(Column::IsVerified, Expr::value(true))
+        .col_expr(Column::UpdatedAt, Expr::value(now.at))
+        .filter(Column::Id.eq(before.id))
+        .exec_with_returning(txn)
+        .await
+        .map_err(|error| on_conflict(error, || Refusal::new(Code::InvalidToken, "The address is taken meanwhile.")))?;
+    one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(before.id)).exec(txn).await?;
+    outbox::enqueue(txn, now, Kind::EmailChanged, &before.email, Some(before.id)).await?;
+    let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChanged, before.id) };
+    audit::record(txn, now, event).await?;
+    Ok(changed.into_iter().next())
+}

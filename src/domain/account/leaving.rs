@@ -1,0 +1,61 @@
+//! Deactivating and deleting one's account.
+
+use super::prove;
+use crate::database::Db;
+use crate::domain::access::Owner;
+use crate::domain::audit::{self, Event};
+use crate::domain::guard_rails;
+use crate::domain::passwords::Passwords;
+use crate::domain::users::remove::{self, Removed};
+use crate::domain::users::toggle;
+use crate::entity::audit_event::Action;
+use crate::entity::user;
+use crate::error::{Error, Reason, Result};
+use crate::tools::clock::Moment;
+
+/// Deactivates the owner's account: all sessions and links end. Staff can activate it again.
+///
+/// # Errors
+/// [`crate::error::Code::PasswordIncorrect`] of `currentPassword`, [`crate::error::Code::LastSuperuser`].
+pub async fn deactivate(
+    db: &Db,
+    now: &Moment,
+    owner: Owner<'_>,
+    passwords: &Passwords,
+    current_password: &str,
+) -> Result<()> {
+    prove(passwords, owner.user(), current_password, "currentPassword").await?;
+    let txn = db.begin().await?;
+    let user = user::Entity::find_for_update(owner.user().id).one(&txn).await?.ok_or_else(gone)?;
+    guard_rails::may_leave(&txn, &user).await?;
+    toggle::deactivate(&txn, now, user.id).await?;
+    audit::record(&txn, now, Event::by(&owner, Action::Deactivated, user.id)).await?;
+    txn.commit().await?;
+    Ok(())
+}
+
+/// Deletes the owner's account with all that hangs on it, or anonymizes it where other records still name it.
+///
+/// # Errors
+/// [`crate::error::Code::PasswordIncorrect`] of `currentPassword`, [`crate::error::Code::LastSuperuser`].
+pub async fn delete(
+    db: &Db,
+    now: &Moment,
+    owner: Owner<'_>,
+    passwords: &Passwords,
+    current_password: &str,
+) -> Result<Removed> {
+    prove(passwords, owner.user(), current_password, "currentPassword").await?;
+    let txn = db.begin().await?;
+    let user = user::Entity::find_for_update(owner.user().id).one(&txn).await?.ok_or_else(gone)?;
+    guard_rails::may_leave(&txn, &user).await?;
+    let removed = remove::remove(&txn, now, &user).await?;
+    audit::record(&txn, now, Event::by(&owner, removed.outcome.action(), user.id)).await?;
+    txn.commit().await?;
+    Ok(removed)
+}
+
+/// The account was deleted since the request began.
+fn gone() -> Error {
+    Error::Unauthenticated(Reason::Revoked)
+}

@@ -1,0 +1,88 @@
+//! Deleting an account, or anonymizing it where other records still name it.
+
+use sea_orm::sea_query::{Expr, Query};
+use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
+
+use crate::domain::sessions;
+use crate::entity::audit_event::Action;
+use crate::entity::user::{self, Column, Permission, Role};
+use crate::entity::{mail, one_time_token, sample};
+use crate::error::Result;
+use crate::tools::clock::Moment;
+use crate::tools::identifier;
+
+/// What became of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is gone.
+    Deleted,
+    /// Its row stays, because other records name it, with nothing personal in it.
+    Anonymized,
+}
+
+impl Outcome {
+    /// The action to record.
+    pub fn action(self) -> Action {
+        match self {
+            Self::Deleted => Action::Deleted,
+            Self::Anonymized => Action::Anonymized,
+        }
+    }
+}
+
+/// An account that was removed.
+#[derive(Clone, Debug)]
+pub struct Removed {
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Removes the account with its sessions, links and mails. The row must be locked, and leaving allowed.
+pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model) -> Result<Removed> {
+    sessions::end_all(txn, user.id).await?;
+    one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(user.id)).exec(txn).await?;
+    mail::Entity::delete_many().filter(mail::Column::UserId.eq(user.id)).exec(txn).await?;
+    let named = Query::select()
+        .expr(Expr::val(1))
+        .from(sample::Entity)
+        .and_where(sample::Column::ModifiedBy.eq(user.id))
+        .take();
+    let unnamed = Expr::not_exists(named);
+    let deleted = user::Entity::delete_many().filter(Column::Id.eq(user.id)).filter(unnamed).exec(txn).await?;
+    if deleted.rows_affected > 0 {
+        return Ok(Removed { outcome: Outcome::Deleted });
+    }
+    let anonymous = anonymous(now, user);
+    user::Entity::update(anonymous.into_active_model().reset_all()).exec(txn).await?;
+    Ok(Removed { outcome: Outcome::Anonymized })
+}
+
+/// The same account with nothing personal in it, which nobody can use.
+fn anonymous(now: &Moment, user: &user::Model) -> user::Model {
+    let name = format!("deleted_user_{}", user.id);
+    let email = format!("{name}@example.invalid");
+    user::Model {
+        id: user.id,
+        username_key: identifier::fold(&name),
+        username: name,
+        email_key: identifier::fold(&email),
+        email,
+        pending_email: None,
+        password_hash: None,
+        first_name: "[deleted]".to_owned(),
+        last_name: String::new(),
+        phone: String::new(),
+        address: String::new(),
+        bio: String::new(),
+        role: Role::Member,
+        permission: Permission::OnlyView,
+        is_active: false,
+        is_staff: false,
+        is_superuser: false,
+        is_verified: false,
+        date_joined: user.date_joined,
+        updated_at: now.at,
+        last_login: None,
+        last_activity: None,
+    }
+}

@@ -1,0 +1,188 @@
+//! What signed-in users do with their own account.
+
+use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
+
+use crate::domain::account::change_password::{self, ChangePassword};
+use crate::domain::account::profile::{self, Profile};
+use crate::domain::account::leaving;
+use crate::domain::passwords::NewPassword;
+use crate::domain::users::remove::Outcome;
+use crate::graphql::context::{app, owner, request, viewer};
+use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::users::User;
+
+/// What to change about oneself. What is left out stays as it is.
+#[derive(InputObject)]
+pub(crate) struct UpdateMeInput {
+    /// The username; unique, without "@".
+    username: Option<String>,
+    /// The e-mail address to move to: needs `currentPassword`, and holds once its owner follows the link mailed to it.
+    email: Option<String>,
+    /// Given name.
+    first_name: Option<String>,
+    /// Family name.
+    last_name: Option<String>,
+    /// Telephone number.
+    phone: Option<String>,
+    /// Postal address; may have several lines.
+    address: Option<String>,
+    /// What the user tells about themself: 2000 characters at most.
+    bio: Option<String>,
+    /// The present password, for a new e-mail address.
+    #[graphql(secret)]
+    current_password: Option<String>,
+}
+
+/// The outcome of `updateMe`.
+#[derive(SimpleObject)]
+pub(crate) struct UpdateMePayload {
+    /// The user after the change; null where there are errors.
+    user: Option<User>,
+    /// What is wrong with each field; PASSWORD_INCORRECT of `currentPassword`.
+    errors: Vec<UserError>,
+}
+
+/// The present password and the next.
+#[derive(InputObject)]
+pub(crate) struct ChangePasswordInput {
+    /// The present password.
+    #[graphql(secret)]
+    old_password: String,
+    /// The next password; see `passwordPolicy`.
+    #[graphql(secret)]
+    new_password: String,
+    /// The next password, typed a second time; left out, it is not compared.
+    #[graphql(secret)]
+    new_password_confirm: Option<String>,
+}
+
+/// The outcome of `changePassword`.
+#[derive(SimpleObject)]
+pub(crate) struct ChangePasswordPayload {
+    /// Whether the new password holds.
+    success: bool,
+    /// PASSWORD_INCORRECT of `oldPassword`, or what is wrong with the new one.
+    errors: Vec<UserError>,
+}
+
+/// The proof that it is the owner who wants to deactivate the account.
+#[derive(InputObject)]
+pub(crate) struct DeactivateMeInput {
+    /// The present password.
+    #[graphql(secret)]
+    current_password: String,
+}
+
+/// The outcome of `deactivateMe`.
+#[derive(SimpleObject)]
+pub(crate) struct DeactivateMePayload {
+    /// Whether the account is deactivated.
+    success: bool,
+    /// PASSWORD_INCORRECT or LAST_SUPERUSER.
+    errors: Vec<UserError>,
+}
+
+/// The proof that it is the owner who wants to delete the account.
+#[derive(InputObject)]
+pub(crate) struct DeleteMeInput {
+    /// The present password.
+    #[graphql(secret)]
+    current_password: String,
+}
+
+/// The outcome of `deleteMe`.
+#[derive(SimpleObject)]
+pub(crate) struct DeleteMePayload {
+    /// What became of the account; null where there are errors.
+    outcome: Option<DeletionOutcome>,
+    /// PASSWORD_INCORRECT or LAST_SUPERUSER.
+    errors: Vec<UserError>,
+}
+
+/// What becomes of a deleted account.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Outcome")]
+pub(crate) enum DeletionOutcome {
+    /// It is gone.
+    Deleted,
+    /// Other records still name it, so its row stays, with nothing personal in it.
+    Anonymized,
+}
+
+#[derive(Default)]
+pub(crate) struct AccountMutation;
+
+#[Object]
+impl AccountMutation {
+    /// Changes the signed-in user's own details.
+    async fn update_me(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to change.")] input: UpdateMeInput,
+    ) -> Answer<Option<UpdateMePayload>> {
+        let app = app(ctx);
+        let input = Profile {
+            username: input.username,
+            email: input.email,
+            first_name: input.first_name,
+            last_name: input.last_name,
+            phone: input.phone,
+            address: input.address,
+            bio: input.bio,
+            current_password: input.current_password,
+        };
+        let updated = profile::update(&app.db, &request(ctx).now, viewer(ctx)?, &app.passwords, input).await;
+        let (user, errors) = outcome(updated)?;
+        Ok(Some(UpdateMePayload { user: user.map(User), errors }))
+    }
+
+    /// Replaces the signed-in user's password. The present session goes on, all others end, and a mail tells the user.
+    async fn change_password(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The present password and the next.")] input: ChangePasswordInput,
+    ) -> Answer<Option<ChangePasswordPayload>> {
+        let app = app(ctx);
+        let new = NewPassword {
+            password: &input.new_password,
+            confirm: input.new_password_confirm.as_deref(),
+            fields: ("newPassword", "newPasswordConfirm"),
+        };
+        let input = ChangePassword { old: &input.old_password, new };
+        let now = &request(ctx).now;
+        let changed = change_password::change_password(&app.db, now, owner(ctx)?, &app.passwords, input).await;
+        let (changed, errors) = outcome(changed)?;
+        Ok(Some(ChangePasswordPayload { success: changed.is_some(), errors }))
+    }
+
+    /// Deactivates the signed-in user's own account: all sessions end, and only staff can activate it again.
+    async fn deactivate_me(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The proof that it is the owner.")] input: DeactivateMeInput,
+    ) -> Answer<Option<DeactivateMePayload>> {
+        let (app, request) = (app(ctx), request(ctx));
+        let left = leaving::deactivate(&app.db, &request.now, owner(ctx)?, &app.passwords, &input.current_password).await;
+        let (left, errors) = outcome(left)?;
+        if left.is_some() {
+            request.forget();
+        }
+        Ok(Some(DeactivateMePayload { success: left.is_some(), errors }))
+    }
+
+    /// Deletes the signed-in user's own account for good, with sessions, tokens, avatar and waiting mails. Where other
+    /// records still name the user, the account is anonymized instead.
+    async fn delete_me(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The proof that it is the owner.")] input: DeleteMeInput,
+    ) -> Answer<Option<DeleteMePayload>> {
+        let (app, request) = (app(ctx), request(ctx));
+        let left = leaving::delete(&app.db, &request.now, owner(ctx)?, &app.passwords, &input.current_password).await;
+        let (removed, errors) = outcome(left)?;
+        if removed.is_some() {
+            request.forget();
+        }
+        Ok(Some(DeleteMePayload { outcome: removed.map(|removed| removed.outcome.into()), errors }))
+    }
+}

@@ -1,0 +1,170 @@
+//! The own account, where it gets delicate: moving to another address, sessions, leaving.
+
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use serde_json::json;
+use vestibule::entity::{mail, one_time_token, session, user};
+
+use crate::app::{ADMIN, PASSWORD, TestApp};
+use crate::engine::Place;
+
+crate::tests![
+    sessions_tell_device_address_and_which_one_this_is,
+    a_session_is_revoked_and_nobody_elses,
+    the_last_superuser_cannot_leave,
+    two_last_superusers_cannot_leave_at_once,
+    whoever_is_still_named_is_anonymized,
+    nothing_of_a_deleted_account_stays,
+    presence_is_written_in_few_statements,
+    another_spelling_of_the_own_address_holds_at_once,
+    a_new_address_needs_the_password,
+];
+
+const SESSIONS: &str = "{ sessions { id createdAt lastUsedAt expiresAt ip userAgent isCurrent } }";
+const REVOKE: &str = "mutation($id: ID!) { revokeSession(input: { id: $id }) { session { id } errors { code field } } }";
+const DELETE: &str = "mutation($p: String!) { deleteMe(input: { currentPassword: $p }) { outcome errors { code field } } }";
+const DEACTIVATE: &str = "mutation($p: String!) { deactivateMe(input: { currentPassword: $p }) { success errors { code field } } }";
+const UPDATE: &str = "mutation($input: UpdateMeInput!) { updateMe(input: $input) {
+    user { email pendingEmail } errors { code field }
+} }";
+
+async fn sessions_tell_device_address_and_which_one_this_is(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let phone = app.anyone().with_header("user-agent", "Phone/1").sign_in(&ada.email, PASSWORD).await;
+    app.wait(Duration::from_secs(60));
+    let mut laptop = app.anyone().with_header("user-agent", "Laptop/2").sign_in(&ada.email, PASSWORD).await;
+    app.wait(Duration::from_secs(60));
+    laptop.refresh().await.unwrap();
+    let sessions = laptop.data(SESSIONS, json!({})).await["sessions"].clone();
+    assert_eq!(sessions.as_array().unwrap().len(), 2);
+    let (first, second) = (&sessions[0], &sessions[1]);
+    assert_eq!((&first["userAgent"], &first["isCurrent"]), (&json!("Laptop/2"), &json!(true)));
+    assert_eq!((&first["createdAt"], &first["lastUsedAt"]), (&json!("2026-01-05T09:01:00.000Z"), &json!("2026-01-05T09:02:00.000Z")));
+    assert_eq!((&second["userAgent"], &second["isCurrent"]), (&json!("Phone/1"), &json!(false)));
+    assert_eq!((&second["ip"], &second["expiresAt"]), (&json!("127.0.0.1"), &json!("2026-02-04T09:00:00.000Z")));
+    assert_eq!(app.anyone().code(SESSIONS, json!({})).await, "UNAUTHENTICATED MISSING");
+    drop(phone);
+}
+
+async fn a_session_is_revoked_and_nobody_elses(place: Place) {
+    let app = TestApp::start(&place).await;
+    let (ada, bob) = (app.add_user("ada").await, app.add_user("bob").await.sign_in(&app).await);
+    let (laptop, mut phone) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
+    let mine = phone.data(SESSIONS, json!({})).await["sessions"].as_array().unwrap().clone();
+    let id = mine.iter().find(|session| session["isCurrent"] == true).unwrap()["id"].clone();
+    assert_eq!(bob.refusals(REVOKE, json!({ "id": id })).await, ["NOT_FOUND id"]);
+    assert_eq!(bob.refusals(REVOKE, json!({ "id": "nonsense" })).await, ["NOT_FOUND id"]);
+    phone.data("{ me { id } }", json!({})).await;
+    let revoked = laptop.data(REVOKE, json!({ "id": id })).await;
+    assert_eq!(revoked["revokeSession"]["session"]["id"], id);
+    assert_eq!(phone.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED REVOKED");
+    assert_eq!(phone.refresh().await, Err("INVALID_TOKEN".to_owned()));
+    laptop.data("{ me { id } }", json!({})).await;
+}
+
+async fn the_last_superuser_cannot_leave(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    for document in [DELETE, DEACTIVATE] {
+        assert_eq!(admin.refusals(document, json!({ "p": ADMIN.1 })).await, ["LAST_SUPERUSER"]);
+    }
+    second_superuser(&app).await;
+    assert_eq!(admin.refusals(DEACTIVATE, json!({ "p": ADMIN.1 })).await, [""; 0]);
+    let second = app.anyone().sign_in("second", ADMIN.1).await;
+    assert_eq!(second.refusals(DELETE, json!({ "p": ADMIN.1 })).await, ["LAST_SUPERUSER"], "the first is deactivated");
+}
+
+async fn second_superuser(app: &TestApp) {
+    use vestibule::domain::users::superuser;
+    let now = app.app.clock.now();
+    let row = superuser::prepare(&now, &app.app.passwords, "second@example.com", None, ADMIN.1).await.unwrap();
+    let txn = app.app.db.begin().await.unwrap();
+    superuser::insert(&txn, &now, row).await.unwrap();
+    txn.commit().await.unwrap();
+}
+
+async fn two_last_superusers_cannot_leave_at_once(place: Place) {
+    let app = TestApp::start(&place).await;
+    second_superuser(&app).await;
+    let (first, second) = (app.admin().await, app.anyone().sign_in("second", ADMIN.1).await);
+    let (one, two) = tokio::join!(
+        first.refusals(DEACTIVATE, json!({ "p": ADMIN.1 })),
+        second.refusals(DELETE, json!({ "p": ADMIN.1 }))
+    );
+    let mut outcomes = [one, two];
+    outcomes.sort();
+    assert_eq!(outcomes, [vec![], vec!["LAST_SUPERUSER".to_owned()]]);
+}
+
+async fn whoever_is_still_named_is_anonymized(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add(json!({ "username": "ada", "email": "ada@example.com", "password": PASSWORD, "lastName": "Lovelace", "phone": "1" })).await;
+    let client = ada.sign_in(&app).await;
+    client.data("mutation { recordSample(input: { key: \"S-1\", title: \"One\" }) { sample { id } } }", json!({})).await;
+    assert_eq!(client.data(DELETE, json!({ "p": PASSWORD })).await["deleteMe"]["outcome"], "ANONYMIZED");
+    let user = "query($id: ID!) { user(id: $id) {
+        username email name firstName lastName phone isActive isStaff recentSamples { key modifiedBy { name } }
+    } }";
+    let left = app.admin().await.data(user, json!({ "id": ada.id })).await;
+    assert_eq!(
+        left["user"],
+        json!({
+            "username": format!("deleted_user_{}", ada.id), "email": format!("deleted_user_{}@example.invalid", ada.id),
+            "name": "[deleted]", "firstName": "[deleted]", "lastName": "", "phone": "", "isActive": false, "isStaff": false,
+            "recentSamples": [{ "key": "S-1", "modifiedBy": { "name": "[deleted]" } }],
+        })
+    );
+    app.add_user("ada").await;
+}
+
+async fn nothing_of_a_deleted_account_stays(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let client = ada.sign_in(&app).await;
+    let reset = "mutation { requestReset(input: { email: \"ada@example.com\" }) { success } }";
+    client.data(reset, json!({})).await;
+    app.mails().await;
+    client.data(reset, json!({})).await;
+    client.data(DELETE, json!({ "p": PASSWORD })).await;
+    assert_eq!(app.mails().await.len(), 0);
+    let id: uuid::Uuid = ada.id.parse().unwrap();
+    assert_eq!(user::Entity::find_by_id(id).count(app.db()).await.unwrap(), 0);
+    assert_eq!(session::Entity::find().filter(session::Column::UserId.eq(id)).count(app.db()).await.unwrap(), 0);
+    assert_eq!(mail::Entity::find().filter(mail::Column::UserId.eq(id)).count(app.db()).await.unwrap(), 0);
+    assert_eq!(one_time_token::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn presence_is_written_in_few_statements(place: Place) {
+    let counter = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let app = TestApp::start_counting(&place, std::sync::Arc::clone(&counter)).await;
+    for number in 0..450_u128 {
+        app.app.presence.saw(uuid::Uuid::from_u128(number), app.app.clock.now().at);
+    }
+    let before = counter.load(std::sync::atomic::Ordering::SeqCst);
+    app.app.presence.flush(&app.app.db).await.unwrap();
+    app.app.presence.flush(&app.app.db).await.unwrap();
+    assert_eq!(counter.load(std::sync::atomic::Ordering::SeqCst) - before, 3);
+}
+
+async fn another_spelling_of_the_own_address_holds_at_once(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let input = json!({ "input": { "email": "Ada@Example.com", "currentPassword": PASSWORD } });
+    let updated = ada.data(UPDATE, input).await;
+    assert_eq!(updated["updateMe"]["user"], json!({ "email": "Ada@Example.com", "pendingEmail": null }));
+    assert_eq!(app.mails().await.len(), 0);
+}
+
+async fn a_new_address_needs_the_password(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let refusals = async |input: serde_json::Value| ada.refusals(UPDATE, json!({ "input": input })).await;
+    assert_eq!(refusals(json!({ "email": "new@example.com" })).await, ["REQUIRED currentPassword"]);
+    let wrong = json!({ "email": "new@example.com", "currentPassword": "wrong" });
+    assert_eq!(refusals(wrong).await, ["PASSWORD_INCORRECT currentPassword"]);
+    assert_eq!(refusals(json!({ "email": "nonsense", "currentPassword": PASSWORD })).await, ["INVALID email"]);
+    assert_eq!(refusals(json!({ "email": "ada@example.com" })).await, [""; 0], "the address that it has");
+    assert_eq!(app.mails().await.len(), 0);
+}
