@@ -4,33 +4,33 @@
 //! An operation takes the database first, then the moment, then the proof of a right where one is needed, then its
 //! input. Whatever it writes, it writes in one transaction, its audit event and its mails included.
 
-/// What signed-in users do with their own account.
+// What signed-in users do with their own account.
 pub mod account;
-/// Who is asking, and what they may do.
+// Who is asking, and what they may do.
 pub mod access;
-/// The trail of who did what to whom.
+// The trail of who did what to whom.
 pub mod audit;
-/// What nobody may do to superusers and to themselves.
+// What nobody may do to superusers and to themselves.
 pub mod guard_rails;
-/// The keys that sign access tokens.
+// The keys that sign access tokens.
 pub mod keys;
-/// Mails: put in line with the change that they tell of, delivered by a worker.
+// Mails: put in line with the change that they tell of, delivered by a worker.
 pub mod outbox;
-/// Pages of long lists.
+// Pages of long lists.
 pub mod paging;
-/// From a typed password to a stored hash.
+// From a typed password to a stored hash.
 pub mod passwords;
-/// Who was seen when.
+// Who was seen when.
 pub mod presence;
-/// Recovering a forgotten password.
+// Recovering a forgotten password.
 pub mod reset;
-/// What users record.
+// What users record.
 pub mod samples;
-/// Being signed in: opening, refreshing and ending sessions.
+// Being signed in: opening, refreshing and ending sessions.
 pub mod sessions;
-/// Signing in with a password.
+// Signing in with a password.
 pub mod sign_in;
-/// The tokens that clients are given.
+// The tokens that clients are given.
 pub mod tokens;
-/// Administering users.
+// Administering users.
 pub mod users;

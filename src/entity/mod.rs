@@ -1,16 +1,16 @@
 //! SeaORM models, one file per table, with named filters; no rules.
 
-/// Who did what to whom.
+// Who did what to whom.
 pub mod audit_event;
-/// The outbox.
+// The outbox.
 pub mod mail;
-/// The digests of the secrets in mailed links.
+// The digests of the secrets in mailed links.
 pub mod one_time_token;
-/// What users record.
+// What users record.
 pub mod sample;
-/// Where users are signed in.
+// Where users are signed in.
 pub mod session;
-/// The keys that sign access tokens.
+// The keys that sign access tokens.
 pub mod signing_key;
-/// The accounts.
+// The accounts.
 pub mod user;

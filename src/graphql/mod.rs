@@ -8,11 +8,11 @@ use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema};
 use crate::app::App;
 
 mod account;
-/// Nulls where fields failed, as the specification has them.
+// Nulls where fields failed, as the specification has them.
 pub mod completion;
-/// What resolvers know of their request.
+// What resolvers know of their request.
 pub mod context;
-/// What a document may cost, decided before it is executed.
+// What a document may cost, decided before it is executed.
 pub mod document;
 mod errors;
 mod loaders;

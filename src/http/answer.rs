@@ -4,6 +4,7 @@ use async_graphql::{Response as Executed, ServerError, Value};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::http::media::Media;
@@ -61,15 +62,18 @@ pub(super) fn executed(mut response: Executed, media: Media, request_id: &str) -
     for error in &mut response.errors {
         tidy(error, request_id);
     }
-    let mut body = serde_json::Map::new();
-    if was_executed {
-        body.insert("data".to_owned(), json!(response.data));
-    }
-    if !response.errors.is_empty() {
-        body.insert("errors".to_owned(), json!(response.errors));
-    }
     let status = if was_executed { StatusCode::OK } else { refused_document(media) };
-    respond(status, media, &body.into())
+    let body = ExecutedBody { data: was_executed.then_some(&response.data), errors: &response.errors };
+    respond(status, media, &body)
+}
+
+/// The body of such an answer, its fields in the order in which the document asks for them.
+#[derive(Serialize)]
+struct ExecutedBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
 }
 
 /// The answer where a handler panicked.
@@ -79,8 +83,9 @@ pub(super) fn fault(request_id: &str) -> Response {
     respond(StatusCode::INTERNAL_SERVER_ERROR, Media::Json, &json!({ "errors": [error] }))
 }
 
-fn respond(status: StatusCode, media: Media, body: &serde_json::Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
+fn respond(status: StatusCode, media: Media, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("GraphQL values are JSON");
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
     response

@@ -1,20 +1,20 @@
 //! Leaves that know neither the database nor GraphQL; none imports another's rules.
 
-/// Time and chance, as one value that is handed in.
+// Time and chance, as one value that is handed in.
 pub mod clock;
-/// The tokens that clients hold.
+// The tokens that clients hold.
 pub mod token;
-/// Passwords and their hashes.
+// Passwords and their hashes.
 pub mod password;
-/// The rules for new passwords.
+// The rules for new passwords.
 pub mod password_policy;
-/// E-mail addresses and usernames, as they are written and as they are compared.
+// E-mail addresses and usernames, as they are written and as they are compared.
 pub mod identifier;
-/// Secrets, their digests, and the keys derived from the service's own.
+// Secrets, their digests, and the keys derived from the service's own.
 pub mod secret;
-/// The service's secret where no setting gives one.
+// The service's secret where no setting gives one.
 pub mod secret_file;
-/// Mails: their wording, and the way out of the house.
+// Mails: their wording, and the way out of the house.
 pub mod mail;
-/// Text that people type, made fit to be kept.
+// Text that people type, made fit to be kept.
 pub mod text;

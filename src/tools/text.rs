@@ -16,15 +16,15 @@ pub fn line(field: &'static str, text: &str, max: usize) -> Result<String, Refus
 /// The same for text of several lines; line breaks are kept as line feeds.
 ///
 /// # Errors
-/// As for [`line`].
+/// As for [`line()`].
 pub fn lines(field: &'static str, text: &str, max: usize) -> Result<String, Refusal> {
     clean(field, &text.replace("\r\n", "\n"), max, true)
 }
 
-/// The same as [`line`], for what must not be empty.
+/// The same as [`line()`], for what must not be empty.
 ///
 /// # Errors
-/// [`Code::Required`] where it is; otherwise as for [`line`].
+/// [`Code::Required`] where it is; otherwise as for [`line()`].
 pub fn required_line(field: &'static str, text: &str, max: usize) -> Result<String, Refusal> {
     let text = line(field, text, max)?;
     if text.is_empty() {

@@ -1,12 +1,12 @@
 //! What signed-in users do with their own account.
 
-/// Replacing one's password.
+// Replacing one's password.
 pub mod change_password;
-/// Moving to another e-mail address.
+// Moving to another e-mail address.
 pub mod email_move;
-/// Deactivating and deleting one's account.
+// Deactivating and deleting one's account.
 pub mod leaving;
-/// Changing one's names and other details.
+// Changing one's names and other details.
 pub mod profile;
 
 use crate::domain::passwords::Passwords;

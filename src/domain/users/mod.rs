@@ -1,14 +1,14 @@
 //! Administering users.
 
-/// Making an account for somebody.
+// Making an account for somebody.
 pub mod create;
-/// Finding users.
+// Finding users.
 pub mod list;
-/// Deleting an account, or anonymizing it.
+// Deleting an account, or anonymizing it.
 pub mod remove;
-/// The first superuser.
+// The first superuser.
 pub mod superuser;
-/// Granting and revoking staff rights, deactivating and activating.
+// Granting and revoking staff rights, deactivating and activating.
 pub mod toggle;
 
 use sea_orm::{ActiveValue::Set, DbErr};
