@@ -98,6 +98,10 @@ pub struct Config {
     #[command(flatten)]
     pub links: LinkConfig,
 
+    /// Limits on what can be asked for
+    #[command(flatten)]
+    pub limits: LimitConfig,
+
     /// Hashing of passwords: memory in KiB, passes, lanes
     #[arg(long, global = true, env = "VESTIBULE_ARGON2", value_name = "PARAMETERS", default_value = "m=19456,t=2,p=1")]
     pub argon2: Argon2Params,
@@ -180,6 +184,50 @@ pub struct LinkConfig {
     /// How long the link in a welcome mail holds
     #[arg(long, global = true, env = "VESTIBULE_INVITE_TTL", value_name = "DURATION", default_value = "72h", value_parser = parse_duration)]
     pub invite_ttl: Duration,
+}
+
+/// Limits on what can be asked for, written `3/1h`: so many at once, and as many again in that time.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct LimitConfig {
+    /// Whether there are any limits; off is for load tests
+    #[arg(
+        long,
+        global = true,
+        env = "VESTIBULE_LIMITS",
+        value_name = "ON|OFF",
+        default_value = "on",
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set
+    )]
+    pub limits: bool,
+
+    /// Mails that strangers can have sent to one address
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_MAIL_ADDRESS", value_name = "LIMIT", default_value = "3/1h")]
+    pub limit_mail_address: Limit,
+
+    /// Requests for such mails from one client
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_MAIL_CLIENT", value_name = "LIMIT", default_value = "30/1h")]
+    pub limit_mail_client: Limit,
+}
+
+/// So many at once, and as many again in that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// How many; at least one.
+    pub count: u32,
+    /// In what time.
+    pub per: Duration,
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("'{text}' is no limit such as 3/1h");
+        let (count, per) = text.split_once('/').ok_or_else(bad)?;
+        let limit = Self { count: count.trim().parse().map_err(|_| bad())?, per: parse_duration(per.trim())? };
+        if limit.count == 0 || limit.per < Duration::from_secs(1) { Err(bad()) } else { Ok(limit) }
+    }
 }
 
 /// How log lines are written.

@@ -24,6 +24,8 @@ pub enum Error {
     Forbidden,
     /// The request makes no sense; the text says what to change.
     BadInput(String),
+    /// It was asked for too often; try again after this time.
+    RateLimited(Duration),
     /// The service cannot do it now; try again after this time.
     Unavailable(Duration),
     /// A fault of ours; it is logged, and clients learn only a number.

@@ -14,6 +14,7 @@ mod m0005_mails;
 mod m0006_audit_events;
 mod m0007_samples;
 mod m0011_pending_email;
+mod m0012_limits;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_audit_events::Migration),
             Box::new(m0007_samples::Migration),
             Box::new(m0011_pending_email::Migration),
+            Box::new(m0012_limits::Migration),
         ]
     }
 }

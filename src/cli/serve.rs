@@ -21,6 +21,9 @@ pub(super) async fn run(config: Config) -> Result<()> {
     let listening = BaseUrl::listening(listener.local_addr().map_err(Error::internal)?);
     let public_url = config.public_url.clone().unwrap_or_else(|| listening.clone());
     let app = Arc::new(App::open(config, public_url, Clock::System).await?);
+    if !app.config.limits.limits {
+        tracing::warn!("VESTIBULE_LIMITS is off: nobody is kept from asking too often");
+    }
     if let Some(first) = app.ensure_superuser().await? {
         super::say(&format!("first superuser: {}", first.email));
         if let Some(password) = first.generated_password {

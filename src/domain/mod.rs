@@ -14,6 +14,8 @@ pub mod audit;
 pub mod guard_rails;
 // The keys that sign access tokens.
 pub mod keys;
+// Limits on what can be asked for.
+pub mod limits;
 // Mails: put in line with the change that they tell of, delivered by a worker.
 pub mod outbox;
 // Pages of long lists.

@@ -4,10 +4,11 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use crate::config::SessionConfig;
+use crate::config::{LimitConfig, SessionConfig};
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
+use crate::domain::limits;
 use crate::domain::outbox;
 use crate::domain::passwords::{self, NewPassword, Passwords};
 use crate::domain::sessions;
@@ -25,9 +26,10 @@ use crate::tools::secret::Secret;
 /// delivers the mail finds out. So neither the answer nor its time tells.
 ///
 /// # Errors
-/// [`Code::Required`] or [`Code::Invalid`] where it is no address.
-pub async fn request(db: &Db, now: &Moment, client: &Client, email: &str) -> Result<()> {
+/// [`Code::Required`] or [`Code::Invalid`] where it is no address; [`Error::RateLimited`].
+pub async fn request(db: &Db, now: &Moment, client: &Client, limits: &LimitConfig, email: &str) -> Result<()> {
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
+    limits::take_mail(db, now, client, limits, &email).await?;
     let txn = db.begin().await?;
     let id = outbox::enqueue(&txn, now, mail::Kind::ResetPassword, &email, None).await?;
     audit::record_as(&txn, now, id, Event::by_anyone(client, Action::ResetRequested, None)).await?;

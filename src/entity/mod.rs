@@ -2,6 +2,8 @@
 
 // Who did what to whom.
 pub mod audit_event;
+// How much of each limit is used up.
+pub mod limit;
 // The outbox.
 pub mod mail;
 // The digests of the secrets in mailed links.

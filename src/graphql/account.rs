@@ -3,8 +3,8 @@
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 
 use crate::domain::account::change_password::{self, ChangePassword};
-use crate::domain::account::profile::{self, Profile};
 use crate::domain::account::leaving;
+use crate::domain::account::profile::{self, Profile};
 use crate::domain::passwords::NewPassword;
 use crate::domain::users::remove::Outcome;
 use crate::graphql::context::{app, owner, request, viewer};
@@ -162,7 +162,8 @@ impl AccountMutation {
         #[graphql(desc = "The proof that it is the owner.")] input: DeactivateMeInput,
     ) -> Answer<Option<DeactivateMePayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let left = leaving::deactivate(&app.db, &request.now, owner(ctx)?, &app.passwords, &input.current_password).await;
+        let left =
+            leaving::deactivate(&app.db, &request.now, owner(ctx)?, &app.passwords, &input.current_password).await;
         let (left, errors) = outcome(left)?;
         if left.is_some() {
             request.forget();

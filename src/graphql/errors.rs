@@ -38,6 +38,8 @@ impl From<Failure> for async_graphql::Error {
             }
             Error::Unavailable(wait) => coded("The service is busy: try again in a moment.", "SERVICE_UNAVAILABLE")
                 .extend_with(|_, extensions| extensions.set("retryAfter", wait.as_secs().max(1))),
+            Error::RateLimited(wait) => coded("Too many attempts: try again later.", "RATE_LIMITED")
+                .extend_with(|_, extensions| extensions.set("retryAfter", wait.as_secs().max(1))),
             Error::Internal(source) => {
                 tracing::error!(error = ?source, "a request failed by a fault of the service");
                 coded("Something went wrong on our side.", "INTERNAL_SERVER_ERROR")

@@ -88,7 +88,9 @@ impl ResetMutation {
         #[graphql(desc = "Who has forgotten a password.")] input: RequestResetInput,
     ) -> Answer<Option<RequestResetPayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let (done, errors) = outcome(reset::request(&app.db, &request.now, &request.client, &input.email).await)?;
+        let limits = &app.config.limits;
+        let asked = reset::request(&app.db, &request.now, &request.client, limits, &input.email).await;
+        let (done, errors) = outcome(asked)?;
         let message = done.map_or("", |()| "If this address has an account, a mail with a link is on its way to it.");
         Ok(Some(RequestResetPayload { success: done.is_some(), message: message.to_owned(), errors }))
     }

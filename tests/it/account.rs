@@ -22,9 +22,12 @@ crate::tests![
 ];
 
 const SESSIONS: &str = "{ sessions { id createdAt lastUsedAt expiresAt ip userAgent isCurrent } }";
-const REVOKE: &str = "mutation($id: ID!) { revokeSession(input: { id: $id }) { session { id } errors { code field } } }";
-const DELETE: &str = "mutation($p: String!) { deleteMe(input: { currentPassword: $p }) { outcome errors { code field } } }";
-const DEACTIVATE: &str = "mutation($p: String!) { deactivateMe(input: { currentPassword: $p }) { success errors { code field } } }";
+const REVOKE: &str =
+    "mutation($id: ID!) { revokeSession(input: { id: $id }) { session { id } errors { code field } } }";
+const DELETE: &str =
+    "mutation($p: String!) { deleteMe(input: { currentPassword: $p }) { outcome errors { code field } } }";
+const DEACTIVATE: &str =
+    "mutation($p: String!) { deactivateMe(input: { currentPassword: $p }) { success errors { code field } } }";
 const UPDATE: &str = "mutation($input: UpdateMeInput!) { updateMe(input: $input) {
     user { email pendingEmail } errors { code field }
 } }";
@@ -41,7 +44,10 @@ async fn sessions_tell_device_address_and_which_one_this_is(place: Place) {
     assert_eq!(sessions.as_array().unwrap().len(), 2);
     let (first, second) = (&sessions[0], &sessions[1]);
     assert_eq!((&first["userAgent"], &first["isCurrent"]), (&json!("Laptop/2"), &json!(true)));
-    assert_eq!((&first["createdAt"], &first["lastUsedAt"]), (&json!("2026-01-05T09:01:00.000Z"), &json!("2026-01-05T09:02:00.000Z")));
+    assert_eq!(
+        (&first["createdAt"], &first["lastUsedAt"]),
+        (&json!("2026-01-05T09:01:00.000Z"), &json!("2026-01-05T09:02:00.000Z"))
+    );
     assert_eq!((&second["userAgent"], &second["isCurrent"]), (&json!("Phone/1"), &json!(false)));
     assert_eq!((&second["ip"], &second["expiresAt"]), (&json!("127.0.0.1"), &json!("2026-02-04T09:00:00.000Z")));
     assert_eq!(app.anyone().code(SESSIONS, json!({})).await, "UNAUTHENTICATED MISSING");
@@ -102,7 +108,9 @@ async fn whoever_is_still_named_is_anonymized(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add(json!({ "username": "ada", "email": "ada@example.com", "password": PASSWORD, "lastName": "Lovelace", "phone": "1" })).await;
     let client = ada.sign_in(&app).await;
-    client.data("mutation { recordSample(input: { key: \"S-1\", title: \"One\" }) { sample { id } } }", json!({})).await;
+    client
+        .data("mutation { recordSample(input: { key: \"S-1\", title: \"One\" }) { sample { id } } }", json!({}))
+        .await;
     assert_eq!(client.data(DELETE, json!({ "p": PASSWORD })).await["deleteMe"]["outcome"], "ANONYMIZED");
     let user = "query($id: ID!) { user(id: $id) {
         username email name firstName lastName phone isActive isStaff recentSamples { key modifiedBy { name } }

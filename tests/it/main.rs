@@ -24,6 +24,7 @@ mod architecture;
 mod audit;
 mod endpoint;
 mod examples;
+mod limits;
 mod loaders;
 mod mail;
 mod parity;
@@ -40,6 +41,7 @@ fn main() -> std::process::ExitCode {
         audit::all(),
         endpoint::all(),
         examples::all(),
+        limits::all(),
         loaders::all(),
         mail::all(),
         parity::all(),

@@ -81,7 +81,8 @@ pub async fn update(
     let mut update = user::Entity::update_many().col_expr(Column::UpdatedAt, Expr::value(now.at));
     if let Some(username) = username {
         let key = identifier::fold(&username);
-        update = update.col_expr(Column::UsernameKey, Expr::value(key)).col_expr(Column::Username, Expr::value(username));
+        update =
+            update.col_expr(Column::UsernameKey, Expr::value(key)).col_expr(Column::Username, Expr::value(username));
     }
     let texts = [
         (Column::FirstName, first_name),

@@ -1,7 +1,10 @@
 //! Deleting an account, or anonymizing it where other records still name it.
 
 use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
+use sea_orm::{
+    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _,
+    QueryFilter as _,
+};
 
 use crate::domain::sessions;
 use crate::entity::audit_event::Action;

@@ -23,7 +23,8 @@ const NEW: &str = "quite a new long phrase";
 async fn row_10_the_session_is_kept_alive_by_refreshing_near_expiry(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
-    let expiry = "mutation($t: String!) { refresh(input: { refreshToken: $t }) { tokens { accessExpiresAt refreshToken } } }";
+    let expiry =
+        "mutation($t: String!) { refresh(input: { refreshToken: $t }) { tokens { accessExpiresAt refreshToken } } }";
     let answer = client.data(expiry, json!({ "t": client.refresh })).await;
     assert_eq!(answer["refresh"]["tokens"]["accessExpiresAt"], "2026-01-05T09:05:00.000Z");
     answer["refresh"]["tokens"]["refreshToken"].as_str().unwrap().clone_into(&mut client.refresh);
@@ -41,7 +42,8 @@ async fn row_12_change_own_names_phone_address_and_bio(place: Place) {
         user { username firstName lastName phone address bio updatedAt } errors { code field }
     } }";
     app.wait(Duration::from_secs(60));
-    let input = json!({ "firstName": " Ada ", "lastName": "Lovelace", "phone": "1", "address": "A\nB", "bio": "Hm\r\nYes" });
+    let input =
+        json!({ "firstName": " Ada ", "lastName": "Lovelace", "phone": "1", "address": "A\nB", "bio": "Hm\r\nYes" });
     let updated = ada.data(update, json!({ "input": input })).await;
     let expected = json!({
         "username": "ada", "firstName": "Ada", "lastName": "Lovelace", "phone": "1", "address": "A\nB", "bio": "Hm\nYes",
@@ -90,13 +92,15 @@ async fn row_15_deactivate_own_account(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let (client, other) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
-    let deactivate = "mutation($p: String!) { deactivateMe(input: { currentPassword: $p }) { success errors { code field } } }";
+    let deactivate =
+        "mutation($p: String!) { deactivateMe(input: { currentPassword: $p }) { success errors { code field } } }";
     assert_eq!(client.refusals(deactivate, json!({ "p": "wrong" })).await, ["PASSWORD_INCORRECT currentPassword"]);
     assert_eq!(client.data(deactivate, json!({ "p": PASSWORD })).await["deactivateMe"]["success"], true);
     for device in [&client, &other] {
         assert_eq!(device.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED REVOKED");
     }
-    let login = "mutation($p: String!) { login(input: { identifier: \"ada\", password: $p }) { errors { code field } } }";
+    let login =
+        "mutation($p: String!) { login(input: { identifier: \"ada\", password: $p }) { errors { code field } } }";
     assert_eq!(app.anyone().refusals(login, json!({ "p": PASSWORD })).await, ["ACCOUNT_INACTIVE"]);
     let activate = "mutation($id: ID!) { toggleActive(input: { id: $id }) { errors { code field } } }";
     app.admin().await.data(activate, json!({ "id": ada.id })).await;
@@ -111,7 +115,8 @@ async fn row_16_delete_own_account(place: Place) {
     assert_eq!(client.refusals(delete, json!({ "p": "wrong" })).await, ["PASSWORD_INCORRECT currentPassword"]);
     assert_eq!(client.data(delete, json!({ "p": PASSWORD })).await["deleteMe"]["outcome"], "DELETED");
     assert_eq!(client.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED REVOKED");
-    let login = "mutation($p: String!) { login(input: { identifier: \"ada\", password: $p }) { errors { code field } } }";
+    let login =
+        "mutation($p: String!) { login(input: { identifier: \"ada\", password: $p }) { errors { code field } } }";
     assert_eq!(app.anyone().refusals(login, json!({ "p": PASSWORD })).await, ["INVALID_CREDENTIALS"]);
     let again = app.add_user("ada").await;
     assert_ne!(again.id, ada.id, "name and address are free again, the id is not");

@@ -19,6 +19,7 @@ crate::tests![
     row_31_a_used_expired_or_overtaken_link_is_refused,
     row_32_a_weak_password_is_refused_and_the_link_stays_good,
     row_33_on_request_the_user_is_signed_in_at_once_but_never_staff,
+    row_36_requests_are_logged_and_throttled_per_address_and_per_client,
     row_34_a_page_can_ask_beforehand_whether_a_link_is_good,
 ];
 
@@ -226,4 +227,34 @@ async fn row_34_a_page_can_ask_beforehand_whether_a_link_is_good(place: Place) {
     assert!(!good(&link.0, "nonsense").await);
     app.wait(Duration::from_hours(1));
     assert!(!good(&link.0, &link.1).await);
+}
+
+async fn row_36_requests_are_logged_and_throttled_per_address_and_per_client(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    let events = async || {
+        let all = audit_event::Entity::find().all(app.db()).await.unwrap();
+        all.iter().filter(|event| event.action == audit_event::Action::ResetRequested).count()
+    };
+    for (address, spelling) in [("ada@example.com", "ADA@EXAMPLE.COM"), ("nobody@example.com", "Nobody@example.com")] {
+        for _ in 0..3 {
+            app.anyone().data(REQUEST, json!({ "email": address })).await;
+        }
+        let refused = app.anyone().send(REQUEST, json!({ "email": spelling })).await;
+        assert_eq!(refused.code(), "RATE_LIMITED");
+        assert_eq!(refused.body["errors"][0]["extensions"]["retryAfter"], 20 * 60);
+    }
+    assert_eq!(events().await, 6);
+    app.wait(Duration::from_secs(20 * 60));
+    app.anyone().data(REQUEST, json!({ "email": "ada@example.com" })).await;
+    assert_eq!(app.anyone().code(REQUEST, json!({ "email": "ada@example.com" })).await, "RATE_LIMITED");
+
+    // The limits are the database's, so a second instance knows what the first has given.
+    let second = app.start_second(&place).await;
+    assert_eq!(second.anyone().code(REQUEST, json!({ "email": "ada@example.com" })).await, "RATE_LIMITED");
+    app.wait(Duration::from_secs(60 * 60));
+    for number in 0..30 {
+        app.anyone().data(REQUEST, json!({ "email": format!("user{number}@example.com") })).await;
+    }
+    assert_eq!(second.anyone().code(REQUEST, json!({ "email": "new@example.com" })).await, "RATE_LIMITED");
 }
