@@ -1,0 +1,89 @@
+//! The service to measure: the release binary on a fresh database.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait as _, Database};
+use tempfile::TempDir;
+
+/// A running service.
+pub(crate) struct Service {
+    child: Child,
+    /// Where it listens, as host and port.
+    pub(crate) address: String,
+    /// From the start of the process to the line that tells where it listens, on a database that was there before.
+    pub(crate) started_in: Duration,
+    /// The server and the database to drop in the end.
+    database: Option<(String, String)>,
+    _folder: TempDir,
+}
+
+pub(crate) fn postgres_url() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "a setting of the driver, not of the service")]
+    std::env::var("VESTIBULE_TEST_POSTGRES_URL").ok().filter(|url| !url.is_empty())
+}
+
+impl Service {
+    pub(crate) fn on_sqlite() -> Self {
+        Self::start(None, None)
+    }
+
+    pub(crate) async fn on_postgres(server: &str) -> Self {
+        let name = format!("vestibule_load_{}", std::process::id());
+        let db = Database::connect(server).await.expect("the PostgreSQL server answers");
+        db.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("its user may create databases");
+        let (base, _) = server.rsplit_once('/').expect("the address ends in a database");
+        Self::start(Some(&format!("{base}/{name}")), Some((server.to_owned(), name)))
+    }
+
+    fn start(url: Option<&str>, database: Option<(String, String)>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = launch(folder.path(), url);
+        first.0.kill().unwrap();
+        first.0.wait().unwrap();
+        let started = Instant::now();
+        let (child, address) = launch(folder.path(), url);
+        Self { child, address, started_in: started.elapsed(), database, _folder: folder }
+    }
+
+    /// The processor time that it has spent so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("this is Linux");
+        let after_name = stat.rsplit(") ").next().unwrap();
+        let ticks = |index: usize| after_name.split(' ').nth(index).unwrap().parse::<u64>().unwrap();
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+    }
+
+    /// The memory that it occupies, in MiB.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("this is Linux");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    }
+
+    pub(crate) async fn stop(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        if let Some((server, name)) = self.database.take() {
+            let db = Database::connect(&server).await.expect("the PostgreSQL server answers");
+            db.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("it is ours");
+        }
+    }
+}
+
+fn launch(folder: &std::path::Path, url: Option<&str>) -> (Child, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    command.env_clear().current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.env("VESTIBULE_LISTEN", "127.0.0.1:0").env("VESTIBULE_ADMIN_PASSWORD", super::PASSWORD);
+    command.env("VESTIBULE_LIMITS", "off").env("VESTIBULE_LOG", "error");
+    if let Some(url) = url {
+        command.env("VESTIBULE_DATABASE_URL", url);
+    }
+    let mut child = command.spawn().expect("the release binary was built");
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let listening =
+        lines.map(Result::unwrap).find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned));
+    let Some(address) = listening else { panic!("it did not start: {:?}", child.wait()) };
+    (child, address)
+}

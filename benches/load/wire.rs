@@ -1,0 +1,160 @@
+//! HTTP/1.1 with as little work as possible: requests are made beforehand, and of answers only the length is read.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::service::Service;
+
+/// What was measured.
+pub(crate) struct Figures {
+    /// Answers in a second by the clock.
+    pub(crate) per_second: f64,
+    /// Answers for a second of the service's processor time.
+    pub(crate) per_cpu_second: f64,
+    /// Latencies in milliseconds.
+    pub(crate) p50: f64,
+    /// Of a hundred answers, all but one were quicker.
+    pub(crate) p99: f64,
+    /// The slowest.
+    pub(crate) max: f64,
+}
+
+/// A kept connection.
+pub(crate) struct Wire {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// The tokens of a session.
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    refresh: String,
+}
+
+pub(crate) fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").into_bytes()
+}
+
+pub(crate) fn post(token: Option<&str>, document: &str) -> Vec<u8> {
+    let body = json!({ "query": document }).to_string();
+    let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let length = body.len();
+    let head = "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    format!("{head}{authorization}content-length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+pub(crate) fn login(password: &str) -> Vec<u8> {
+    let tokens = "tokens { accessToken refreshToken }";
+    post(
+        None,
+        &format!("mutation {{ login(input: {{ identifier: \"admin\", password: \"{password}\" }}) {{ {tokens} }} }}"),
+    )
+}
+
+impl Wire {
+    pub(crate) async fn connect(service: &Service) -> Self {
+        let stream = TcpStream::connect(&service.address).await.expect("the service listens");
+        stream.set_nodelay(true).unwrap();
+        Self { stream, buffer: vec![0; 16 * 1024] }
+    }
+
+    /// Sends a request and returns the body of its answer.
+    async fn ask(&mut self, request: &[u8]) -> &[u8] {
+        self.stream.write_all(request).await.expect("the connection holds");
+        let mut filled = 0;
+        loop {
+            let read = self.stream.read(&mut self.buffer[filled..]).await.expect("the connection holds");
+            assert!(read > 0, "the service closed the connection");
+            filled += read;
+            let head_end = self.buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n");
+            let Some(head_end) = head_end.map(|at| at + 4) else { continue };
+            let head = std::str::from_utf8(&self.buffer[..head_end]).unwrap();
+            assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+            let length =
+                head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("answers have a length");
+            let end = head_end + length.parse::<usize>().unwrap();
+            if filled >= end {
+                return &self.buffer[head_end..end];
+            }
+        }
+    }
+
+    pub(crate) async fn sign_in(mut self, password: &str) -> Tokens {
+        let answer: Value = serde_json::from_slice(self.ask(&login(password)).await).unwrap();
+        tokens(&answer["data"]["login"]["tokens"])
+    }
+}
+
+fn tokens(value: &Value) -> Tokens {
+    let text = |name: &str| value[name].as_str().unwrap_or_else(|| panic!("no tokens: {value}")).to_owned();
+    Tokens { access: text("accessToken"), refresh: text("refreshToken") }
+}
+
+/// Asks over as many connections as there are clients, each the same thing again and again.
+pub(crate) async fn ask_all(
+    service: &Service,
+    clients: usize,
+    span: Duration,
+    request: impl Fn(usize) -> Vec<u8>,
+) -> Figures {
+    let cpu = service.cpu();
+    let started = Instant::now();
+    let each = (0..clients).map(|client| {
+        let request = request(client);
+        async move {
+            let mut wire = Wire::connect(service).await;
+            let mut latencies = Vec::new();
+            while started.elapsed() < span {
+                let asked = Instant::now();
+                wire.ask(&request).await;
+                latencies.push(asked.elapsed());
+            }
+            latencies
+        }
+    });
+    let latencies = join_all(each).await.concat();
+    figures(latencies, started.elapsed(), service.cpu().saturating_sub(cpu))
+}
+
+/// Refreshes each session again and again.
+pub(crate) async fn refresh_all(service: &Service, sessions: Vec<Tokens>, span: Duration) -> Figures {
+    let cpu = service.cpu();
+    let started = Instant::now();
+    let each = sessions.into_iter().map(|mut session| async move {
+        let mut wire = Wire::connect(service).await;
+        let mut latencies = Vec::new();
+        while started.elapsed() < span {
+            let input = format!("refreshToken: \"{}\"", session.refresh);
+            let document =
+                format!("mutation {{ refresh(input: {{ {input} }}) {{ tokens {{ accessToken refreshToken }} }} }}");
+            let request = post(None, &document);
+            let asked = Instant::now();
+            let answer = wire.ask(&request).await;
+            latencies.push(asked.elapsed());
+            let answer: Value = serde_json::from_slice(answer).unwrap();
+            session = tokens(&answer["data"]["refresh"]["tokens"]);
+        }
+        latencies
+    });
+    let latencies = join_all(each).await.concat();
+    figures(latencies, started.elapsed(), service.cpu().saturating_sub(cpu))
+}
+
+fn figures(mut latencies: Vec<Duration>, elapsed: Duration, cpu: Duration) -> Figures {
+    latencies.sort_unstable();
+    let at = |share: usize| {
+        latencies.get((latencies.len() * share / 100).min(latencies.len() - 1)).unwrap().as_secs_f64() * 1e3
+    };
+    let count = f64::from(u32::try_from(latencies.len()).unwrap());
+    Figures {
+        per_second: count / elapsed.as_secs_f64(),
+        per_cpu_second: count / cpu.as_secs_f64(),
+        p50: at(50),
+        p99: at(99),
+        max: at(100),
+    }
+}
