@@ -6,8 +6,12 @@
 
 /// Who is asking, and what they may do.
 pub mod access;
+/// The tokens that users make for scripts.
+pub mod api_tokens;
 /// The trail of who did what to whom.
 pub mod audit;
+/// Lists as files, read page by page.
+pub mod exports;
 /// What nobody may do to superusers and to themselves.
 pub mod guard_rails;
 /// The keys that sign access tokens.

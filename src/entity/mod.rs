@@ -1,5 +1,7 @@
 //! SeaORM models, one file per table, with named filters; no rules.
 
+/// What scripts sign in with.
+pub mod api_token;
 /// Who did what to whom.
 pub mod audit_event;
 /// The outbox.

@@ -7,6 +7,7 @@ use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema};
 
 use crate::app::App;
 
+mod api_tokens;
 /// Nulls where fields failed, as the specification has them.
 pub mod completion;
 /// What resolvers know of their request.
@@ -31,11 +32,11 @@ const MAX_COMPLEXITY: usize = 10_000;
 
 /// What can be asked.
 #[derive(MergedObject, Default)]
-pub struct Query(users::UsersQuery, samples::SamplesQuery, reset::ResetQuery, passwords::PasswordsQuery);
+pub struct Query(users::UsersQuery, samples::SamplesQuery, reset::ResetQuery, passwords::PasswordsQuery, api_tokens::ApiTokensQuery);
 
 /// What can be changed. Each field takes one `input` and returns a payload whose `errors` tell what the person can mend.
 #[derive(MergedObject, Default)]
-pub struct Mutation(sign_in::SignInMutation, reset::ResetMutation, users::UsersMutation, samples::SamplesMutation);
+pub struct Mutation(sign_in::SignInMutation, reset::ResetMutation, users::UsersMutation, samples::SamplesMutation, api_tokens::ApiTokensMutation);
 
 /// The schema that requests are executed against.
 pub type VestibuleSchema = Schema<Query, Mutation, EmptySubscription>;
@@ -71,6 +72,6 @@ pub fn graphiql_page() -> String {
 
 /// Puts what resolvers need of their request into it.
 pub fn equip(query: async_graphql::Request, app: &Arc<App>, request: Arc<context::Request>) -> async_graphql::Request {
-    let loaders = loaders::Loaders::new(app, request.caller.as_ref().ok());
+    let loaders = loaders::Loaders::new(app, request.viewer().ok());
     query.data(request).data(loaders)
 }
