@@ -52,12 +52,7 @@ pub async fn list(db: &Db, viewer: &Viewer) -> Result<Vec<api_token::Model>> {
 /// # Errors
 /// What [`text::required_line`] says of `name`; [`Code::Required`] of `scopes`; [`Code::Invalid`] of `expiresAt` where
 /// that has passed, and of nothing where the user has [`TOKENS_PER_USER`] already.
-pub async fn create(
-    db: &Db,
-    now: &Moment,
-    owner: Present<'_>,
-    input: Create,
-) -> Result<(api_token::Model, ApiToken)> {
+pub async fn create(db: &Db, now: &Moment, owner: Present<'_>, input: Create) -> Result<(api_token::Model, ApiToken)> {
     let mut refusals = Vec::new();
     let name = text::required_line("name", &input.name, MAX_NAME);
     let name = name.map_err(|refusal| refusals.push(refusal)).unwrap_or_default();

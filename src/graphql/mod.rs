@@ -14,7 +14,7 @@ pub mod completion;
 pub mod context;
 /// What a document may cost, decided before it is executed.
 pub mod document;
-mod errors;
+pub(crate) mod errors;
 mod loaders;
 mod paging;
 mod passwords;
@@ -32,11 +32,23 @@ const MAX_COMPLEXITY: usize = 10_000;
 
 /// What can be asked.
 #[derive(MergedObject, Default)]
-pub struct Query(users::UsersQuery, samples::SamplesQuery, reset::ResetQuery, passwords::PasswordsQuery, api_tokens::ApiTokensQuery);
+pub struct Query(
+    users::UsersQuery,
+    samples::SamplesQuery,
+    reset::ResetQuery,
+    passwords::PasswordsQuery,
+    api_tokens::ApiTokensQuery,
+);
 
 /// What can be changed. Each field takes one `input` and returns a payload whose `errors` tell what the person can mend.
 #[derive(MergedObject, Default)]
-pub struct Mutation(sign_in::SignInMutation, reset::ResetMutation, users::UsersMutation, samples::SamplesMutation, api_tokens::ApiTokensMutation);
+pub struct Mutation(
+    sign_in::SignInMutation,
+    reset::ResetMutation,
+    users::UsersMutation,
+    samples::SamplesMutation,
+    api_tokens::ApiTokensMutation,
+);
 
 /// The schema that requests are executed against.
 pub type VestibuleSchema = Schema<Query, Mutation, EmptySubscription>;

@@ -19,8 +19,10 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
+mod api_tokens;
 mod architecture;
 mod audit;
+mod exports;
 mod loaders;
 mod mail;
 mod parity;
@@ -30,7 +32,17 @@ mod users;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
-    let tests = [audit::all(), loaders::all(), mail::all(), parity::all(), sessions::all(), users::all()].concat();
+    let tests = [
+        api_tokens::all(),
+        exports::all(),
+        audit::all(),
+        loaders::all(),
+        mail::all(),
+        parity::all(),
+        sessions::all(),
+        users::all(),
+    ]
+    .concat();
     let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();
     trials.extend(architecture::trials());
     trials.extend(schema::trials());
