@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 
 use crate::config::{BaseUrl, Config};
 use crate::database::Db;
-use crate::domain::access::{self, Client, Viewer};
+use crate::domain::access::{self, Caller, Client};
 use crate::domain::keys;
 use crate::domain::outbox::{self, Courier};
 use crate::domain::passwords::Passwords;
@@ -14,6 +14,7 @@ use crate::domain::presence::Presence;
 use crate::domain::tokens::Mint;
 use crate::domain::users::superuser;
 use crate::error::{Error, Result};
+use crate::tools::api_token::ApiToken;
 use crate::tools::clock::{Clock, Moment};
 use crate::tools::mail::{Site, Transport};
 use crate::tools::password::Hasher;
@@ -148,19 +149,19 @@ impl App {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Finds out who sent an access token.
+    /// Finds out who sent an access token or an API token.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason.
-    pub async fn authenticate(&self, now: &Moment, client: Client, token: &str) -> Result<Viewer> {
+    pub async fn authenticate(&self, now: &Moment, client: Client, token: &str) -> Result<Caller> {
         let mut ring = self.ring();
-        if !ring.knows_key_of(token) && self.may_reload(now) {
+        if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) && self.may_reload(now) {
             self.reload_keys(now).await?;
             ring = self.ring();
         }
-        let viewer = access::authenticate(&self.db, now, &ring, client, token).await?;
-        self.presence.saw(viewer.user().id, now.at);
-        Ok(viewer)
+        let caller = access::authenticate(&self.db, now, &ring, client, token).await?;
+        self.presence.saw(caller.user_id(), now.at);
+        Ok(caller)
     }
 
     /// Loads the signing keys anew, so that a key that another instance or the command line made is known.

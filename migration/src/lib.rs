@@ -13,6 +13,7 @@ mod m0004_signing_keys;
 mod m0005_mails;
 mod m0006_audit_events;
 mod m0007_samples;
+mod m0010_api_tokens;
 mod m0011_pending_email;
 mod m0012_limits;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_mails::Migration),
             Box::new(m0006_audit_events::Migration),
             Box::new(m0007_samples::Migration),
+            Box::new(m0010_api_tokens::Migration),
             Box::new(m0011_pending_email::Migration),
             Box::new(m0012_limits::Migration),
         ]

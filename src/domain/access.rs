@@ -1,7 +1,27 @@
 //! Who is asking, and what they may do.
 //!
-//! A right is a value: an operation for signed-in users takes a [`Viewer`], one for staff takes a [`Staff`], and neither
-//! can be had but by [`authenticate`] and [`Viewer::staff`]. So no operation can forget to ask.
+//! A right is a value: an operation takes the proof of the right that it needs, and no proof can be had but by the steps
+//! below. So no operation can forget to ask.
+//!
+//! ```text
+//! authenticate ── Caller ─┬─ viewer(Read | Write) ── &Viewer ─┬─ staff() ──── Staff
+//!                         │                                   └─ present() ── Present
+//!                         └─ exporter() ── Exporter ── staff() ── Staff
+//! ```
+//!
+//! Which one an operation takes:
+//!
+//! | it … | proof | session | API token |
+//! |---|---|---|---|
+//! | reads or writes as a signed-in user | [`Viewer`] | yes | with READ for queries, with WRITE for mutations |
+//! | administers users | [`Staff`] | of staff | the same, of staff |
+//! | gives out a whole list | [`Exporter`] | yes | with EXPORT |
+//! | concerns a credential, a session or a token, or ends an account | [`Present`] | yes | never |
+//!
+//! [`Present`] is for whatever would let the holder of a leaked token stay, or shut the owner out: passwords and e-mail
+//! addresses (one's own and, by staff, others'), sessions, API tokens, leaving. Where only a part of the input is of that
+//! kind, the operation takes a [`Viewer`] or [`Staff`] and asks for [`Viewer::present`] once that part is given. What
+//! anyone may call (signing in, registering, resetting) takes a [`Client`] and minds no credential.
 
 use std::ops::Deref;
 
@@ -9,9 +29,11 @@ use sea_orm::EntityTrait as _;
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::sessions;
+use crate::domain::{api_tokens, sessions};
+use crate::entity::api_token::{Scope, Scopes};
 use crate::entity::{session, user};
 use crate::error::{Error, Reason, Result};
+use crate::tools::api_token::ApiToken;
 use crate::tools::clock::Moment;
 use crate::tools::token::KeyRing;
 
@@ -24,12 +46,58 @@ pub struct Client {
     pub user_agent: Option<String>,
 }
 
-/// The signed-in user of a request, as the database knows them at its start.
+/// Whoever sent a request. What they may do depends on what they want, so that comes first: see [`Caller::viewer`].
+#[derive(Clone, Debug)]
+pub struct Caller(Viewer);
+
+impl Caller {
+    /// Whose credential it is.
+    pub fn user_id(&self) -> Uuid {
+        self.0.user.id
+    }
+
+    /// The proof that the caller may do this kind of thing as themself: with a session, everything; with an API token,
+    /// what its scopes say.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where the scope is missing.
+    pub fn viewer(&self, scope: Scope) -> Result<&Viewer> {
+        match &self.0.credential {
+            Credential::ApiToken(scopes) if !scopes.contains(scope) => Err(Error::Forbidden),
+            Credential::ApiToken(_) | Credential::Session(_) => Ok(&self.0),
+        }
+    }
+
+    /// The proof that the caller may be given whole lists.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for API tokens without the scope EXPORT.
+    pub fn exporter(&self) -> Result<Exporter<'_>> {
+        self.viewer(Scope::Export).map(Exporter)
+    }
+
+    /// The proof that the caller is here by a session.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for API tokens.
+    pub fn present(&self) -> Result<Present<'_>> {
+        self.0.present()
+    }
+}
+
+/// The signed-in user of a request, as the database knows them at its start, whose credential fits the request.
 #[derive(Clone, Debug)]
 pub struct Viewer {
     user: user::Model,
-    session: Uuid,
+    credential: Credential,
     client: Client,
+}
+
+/// What a request was signed in with.
+#[derive(Clone, Debug)]
+enum Credential {
+    Session(Uuid),
+    ApiToken(Scopes),
 }
 
 impl Viewer {
@@ -38,19 +106,14 @@ impl Viewer {
         &self.user
     }
 
-    /// The session that the request belongs to.
-    pub fn session(&self) -> Uuid {
-        self.session
+    /// The session that the request belongs to; none where it came with an API token.
+    pub fn session(&self) -> Option<Uuid> {
+        self.present().ok().map(|present| present.session())
     }
 
     /// Where the request comes from.
     pub fn client(&self) -> &Client {
         &self.client
-    }
-
-    /// The proof that the user is here in person.
-    pub fn owner(&self) -> Result<Owner<'_>> {
-        Ok(Owner(self))
     }
 
     /// The proof that the user is staff: by flag, by the role of an administrator, or as a superuser.
@@ -60,17 +123,16 @@ impl Viewer {
     pub fn staff(&self) -> Result<Staff<'_>> {
         if self.user.is_staff_member() { Ok(Staff(self)) } else { Err(Error::Forbidden) }
     }
-}
 
-/// The proof that the signed-in user is here in person, with a session.
-#[derive(Clone, Copy, Debug)]
-pub struct Owner<'a>(&'a Viewer);
-
-impl Deref for Owner<'_> {
-    type Target = Viewer;
-
-    fn deref(&self) -> &Viewer {
-        self.0
+    /// The proof that the user is here by a session, and not a script with a token of theirs.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for API tokens, whatever their scopes.
+    pub fn present(&self) -> Result<Present<'_>> {
+        match self.credential {
+            Credential::Session(session) => Ok(Present { viewer: self, session }),
+            Credential::ApiToken(_) => Err(Error::Forbidden),
+        }
     }
 }
 
@@ -86,12 +148,60 @@ impl Deref for Staff<'_> {
     }
 }
 
-/// Finds out who sent an access token. The database is asked each time, so that an ended session or a deactivated
-/// account is out at once, and that rights are today's and not the token's.
+/// The proof that the signed-in user may be given whole lists.
+#[derive(Clone, Copy, Debug)]
+pub struct Exporter<'a>(&'a Viewer);
+
+impl Deref for Exporter<'_> {
+    type Target = Viewer;
+
+    fn deref(&self) -> &Viewer {
+        self.0
+    }
+}
+
+/// The proof that the signed-in user is here by a session: what concerns credentials, sessions and tokens asks for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Present<'a> {
+    viewer: &'a Viewer,
+    session: Uuid,
+}
+
+impl Present<'_> {
+    /// The session that the request belongs to.
+    pub fn session(&self) -> Uuid {
+        self.session
+    }
+}
+
+impl Deref for Present<'_> {
+    type Target = Viewer;
+
+    fn deref(&self) -> &Viewer {
+        self.viewer
+    }
+}
+
+/// Finds out who sent an access token or an API token. The database is asked each time, so that an ended session, a
+/// deleted token or a deactivated account is out at once, and that rights are today's and not the token's.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] with the reason.
-pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: Client, token: &str) -> Result<Viewer> {
+pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: Client, token: &str) -> Result<Caller> {
+    let (user, credential) = if ApiToken::is_meant_by(token) {
+        let (token, user) = api_tokens::recognise(db, now, token).await?;
+        (user, Credential::ApiToken(token.scopes))
+    } else {
+        let (session, user) = by_access_token(db, now, ring, token).await?;
+        (user, Credential::Session(session))
+    };
+    if !user.is_active {
+        return Err(Error::Unauthenticated(Reason::Disabled));
+    }
+    Ok(Caller(Viewer { user, credential, client }))
+}
+
+async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> Result<(Uuid, user::Model)> {
     let claims = ring.verify(token, now.at).map_err(Error::Unauthenticated)?;
     let found = session::Entity::find_by_id(claims.sid).find_also_related(user::Entity).one(db.reader()).await?;
     let Some((session, Some(user))) = found else {
@@ -103,11 +213,8 @@ pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: Client,
     if session.expires_at <= now.at {
         return Err(Error::Unauthenticated(Reason::Revoked));
     }
-    if !user.is_active {
-        return Err(Error::Unauthenticated(Reason::Disabled));
-    }
-    if session.used < claims.generation {
+    if session.used < claims.generation && user.is_active {
         sessions::mark_used(db, session.id, claims.generation).await?;
     }
-    Ok(Viewer { user, session: session.id, client })
+    Ok((session.id, user))
 }

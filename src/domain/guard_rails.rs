@@ -1,7 +1,9 @@
 //! What nobody may do to superusers and to themselves. All paths of change ask here, inside their transaction and of
 //! the row that they have locked: GraphQL, pages, import and command line, one user or many.
 
-use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 use uuid::Uuid;
 
 use crate::entity::user::{self, Column};
@@ -38,20 +40,19 @@ pub fn check(actor: Uuid, target: &user::Model, change: Change) -> Result<(), Re
     Ok(())
 }
 
-/// Whether this user may leave: somebody must remain who has every right. The rows of all superusers stay locked until
-/// the transaction ends, so that the last two cannot leave at the same moment.
+/// Whether this user may leave: somebody must remain who has every right. To be asked before any user's row is locked:
+/// the rows of all active superusers are, one after the other in the order of their ids, and stay so until the
+/// transaction ends. So the last two can neither leave at the same moment nor wait for each other for ever.
 ///
 /// # Errors
 /// [`Code::LastSuperuser`].
-pub async fn may_leave(txn: &DatabaseTransaction, user: &user::Model) -> Result<()> {
-    if !user.is_superuser {
-        return Ok(());
-    }
+pub async fn may_leave(txn: &DatabaseTransaction, user: Uuid) -> Result<()> {
     let active = user::Entity::find().filter(Column::IsSuperuser.eq(true)).filter(Column::IsActive.eq(true));
-    let superusers = active.lock_exclusive().all(txn).await?;
-    if superusers.iter().any(|other| other.id != user.id) {
-        return Ok(());
+    let superusers = active.order_by_asc(Column::Id).lock_exclusive().all(txn).await?;
+    match superusers.as_slice() {
+        [last] if last.id == user => {
+            Err(Refusal::new(Code::LastSuperuser, "You are the last superuser: make another one first.").into())
+        }
+        _ => Ok(()),
     }
-    let message = "You are the last superuser: make another one first.";
-    Err(Refusal::new(Code::LastSuperuser, message).into())
 }

@@ -4,12 +4,16 @@
 //! An operation takes the database first, then the moment, then the proof of a right where one is needed, then its
 //! input. Whatever it writes, it writes in one transaction, its audit event and its mails included.
 
-// What signed-in users do with their own account.
-pub mod account;
 // Who is asking, and what they may do.
 pub mod access;
+// What signed-in users do with their own account.
+pub mod account;
+// The tokens that users make for scripts.
+pub mod api_tokens;
 // The trail of who did what to whom.
 pub mod audit;
+// Lists as files, read page by page.
+pub mod exports;
 // What nobody may do to superusers and to themselves.
 pub mod guard_rails;
 // The keys that sign access tokens.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::config::SessionConfig;
 use crate::database::Db;
-use crate::domain::access::{Client, Owner};
+use crate::domain::access::{Client, Present};
 use crate::domain::audit::{self, Event};
 use crate::entity::audit_event::Action;
 use crate::entity::session::{self, Column};
@@ -188,7 +188,7 @@ pub async fn end_others(txn: &impl ConnectionTrait, user: Uuid, present: Uuid) -
 }
 
 /// The sessions of a user that are alive, the one used last first.
-pub async fn list(db: &Db, now: &Moment, owner: Owner<'_>, lives: &SessionConfig) -> Result<Vec<session::Model>> {
+pub async fn list(db: &Db, now: &Moment, owner: Present<'_>, lives: &SessionConfig) -> Result<Vec<session::Model>> {
     let alive = Condition::all()
         .add(Column::UserId.eq(owner.user().id))
         .add(Column::ExpiresAt.gt(now.at))
@@ -201,7 +201,7 @@ pub async fn list(db: &Db, now: &Moment, owner: Owner<'_>, lives: &SessionConfig
 ///
 /// # Errors
 /// [`Code::NotFound`] where the owner has no such session.
-pub async fn revoke(db: &Db, now: &Moment, owner: Owner<'_>, id: &str) -> Result<session::Model> {
+pub async fn revoke(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Result<session::Model> {
     let not_found = || Refusal::new(Code::NotFound, "You have no such session.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| not_found())?;
     let own = Condition::all().add(Column::Id.eq(id)).add(Column::UserId.eq(owner.user().id));

@@ -1,6 +1,9 @@
 //! SeaORM models, one file per table, with named filters; no rules.
 
 // Who did what to whom.
+// What scripts sign in with.
+pub mod api_token;
+// Who did what to whom.
 pub mod audit_event;
 // How much of each limit is used up.
 pub mod limit;

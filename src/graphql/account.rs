@@ -7,7 +7,7 @@ use crate::domain::account::leaving;
 use crate::domain::account::profile::{self, Profile};
 use crate::domain::passwords::NewPassword;
 use crate::domain::users::remove::Outcome;
-use crate::graphql::context::{app, owner, request, viewer};
+use crate::graphql::context::{app, present, request, viewer};
 use crate::graphql::errors::{Answer, UserError, outcome};
 use crate::graphql::users::User;
 
@@ -150,7 +150,7 @@ impl AccountMutation {
         };
         let input = ChangePassword { old: &input.old_password, new };
         let now = &request(ctx).now;
-        let changed = change_password::change_password(&app.db, now, owner(ctx)?, &app.passwords, input).await;
+        let changed = change_password::change_password(&app.db, now, present(ctx)?, &app.passwords, input).await;
         let (changed, errors) = outcome(changed)?;
         Ok(Some(ChangePasswordPayload { success: changed.is_some(), errors }))
     }
@@ -163,7 +163,7 @@ impl AccountMutation {
     ) -> Answer<Option<DeactivateMePayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let left =
-            leaving::deactivate(&app.db, &request.now, owner(ctx)?, &app.passwords, &input.current_password).await;
+            leaving::deactivate(&app.db, &request.now, present(ctx)?, &app.passwords, &input.current_password).await;
         let (left, errors) = outcome(left)?;
         if left.is_some() {
             request.forget();
@@ -179,7 +179,7 @@ impl AccountMutation {
         #[graphql(desc = "The proof that it is the owner.")] input: DeleteMeInput,
     ) -> Answer<Option<DeleteMePayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let left = leaving::delete(&app.db, &request.now, owner(ctx)?, &app.passwords, &input.current_password).await;
+        let left = leaving::delete(&app.db, &request.now, present(ctx)?, &app.passwords, &input.current_password).await;
         let (removed, errors) = outcome(left)?;
         if removed.is_some() {
             request.forget();

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_graphql::Context;
 
 use crate::app::App;
-use crate::domain::access::{Client, Owner, Viewer};
+use crate::domain::access::{Caller, Client, Exporter, Present, Viewer};
 use crate::domain::tokens::Tokens;
+use crate::entity::api_token::Scope;
 use crate::error::{Error, Reason};
+use crate::graphql::document::Kind;
 use crate::graphql::errors::Answer;
 use crate::tools::clock::{Moment, Timestamp};
 use crate::tools::token::RefreshToken;
@@ -20,7 +22,9 @@ pub struct Request {
     /// Where it came from.
     pub client: Client,
     /// Who sent it, or why that is nobody.
-    pub caller: Result<Viewer, Reason>,
+    pub caller: Result<Caller, Reason>,
+    /// The scope that an API token must have for an operation of this kind.
+    scope: Scope,
     /// The refresh token in its cookie, where that is ours and came from a page that may use it.
     pub cookie: Option<RefreshToken>,
     cookie_change: Mutex<Option<CookieChange>>,
@@ -36,9 +40,19 @@ pub enum CookieChange {
 }
 
 impl Request {
-    /// A request of which these things are known.
-    pub fn new(now: Moment, client: Client, caller: Result<Viewer, Reason>, cookie: Option<RefreshToken>) -> Self {
-        Self { now, client, caller, cookie, cookie_change: Mutex::new(None) }
+    /// A request of which these things are known, for an operation of this kind.
+    pub fn new(
+        now: Moment,
+        client: Client,
+        caller: Result<Caller, Reason>,
+        cookie: Option<RefreshToken>,
+        kind: Kind,
+    ) -> Self {
+        let scope = match kind {
+            Kind::Query | Kind::Subscription => Scope::Read,
+            Kind::Mutation => Scope::Write,
+        };
+        Self { now, client, caller, scope, cookie, cookie_change: Mutex::new(None) }
     }
 
     /// Puts the refresh token of these tokens into the cookie.
@@ -60,7 +74,12 @@ impl Request {
         *self.cookie_change.lock().unwrap_or_else(PoisonError::into_inner) = Some(change);
     }
 
-    fn viewer(&self) -> Result<&Viewer, Error> {
+    /// The signed-in user, where their credential is good for an operation of this kind.
+    pub(crate) fn viewer(&self) -> Result<&Viewer, Error> {
+        self.caller()?.viewer(self.scope)
+    }
+
+    fn caller(&self) -> Result<&Caller, Error> {
         self.caller.as_ref().map_err(|reason| Error::Unauthenticated(*reason))
     }
 }
@@ -75,12 +94,21 @@ pub(crate) fn request<'a>(ctx: &Context<'a>) -> &'a Request {
     ctx.data_unchecked::<Arc<Request>>()
 }
 
-/// The signed-in user in person; UNAUTHENTICATED where there is none, FORBIDDEN for a program with an API token.
-pub(crate) fn owner<'a>(ctx: &Context<'a>) -> Answer<Owner<'a>> {
-    Ok(viewer(ctx)?.owner()?)
-}
-
 /// The signed-in user; UNAUTHENTICATED where there is none.
+/// The signed-in user; UNAUTHENTICATED where there is none, FORBIDDEN where it is an API token whose scopes do not cover
+/// an operation of this kind: READ a query, WRITE a mutation.
 pub(crate) fn viewer<'a>(ctx: &Context<'a>) -> Answer<&'a Viewer> {
     Ok(request(ctx).viewer()?)
+}
+
+/// The signed-in user by a session, for what concerns credentials, sessions and tokens; UNAUTHENTICATED where there is
+/// none, FORBIDDEN where it is an API token.
+pub(crate) fn present<'a>(ctx: &Context<'a>) -> Answer<Present<'a>> {
+    Ok(request(ctx).caller()?.present()?)
+}
+
+/// The signed-in user, for whole lists; UNAUTHENTICATED where there is none, FORBIDDEN where it is an API token without
+/// the scope EXPORT.
+pub(crate) fn exporter<'a>(ctx: &Context<'a>) -> Answer<Exporter<'a>> {
+    Ok(request(ctx).caller()?.exporter()?)
 }

@@ -52,7 +52,7 @@ fn explain(reason: Reason) -> (&'static str, &'static str) {
     match reason {
         Reason::Missing => ("Authentication credentials were not provided.", "MISSING"),
         Reason::Invalid => ("The access token is not valid.", "INVALID"),
-        Reason::Expired => ("The access token has expired: refresh it.", "EXPIRED"),
+        Reason::Expired => ("The token has expired: refresh it, or make a new API token.", "EXPIRED"),
         Reason::Revoked => ("The session has ended: sign in again.", "REVOKED"),
         Reason::Disabled => ("This account is deactivated.", "DISABLED"),
     }

@@ -8,13 +8,14 @@ use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema};
 use crate::app::App;
 
 mod account;
+mod api_tokens;
 // Nulls where fields failed, as the specification has them.
 pub mod completion;
 // What resolvers know of their request.
 pub mod context;
 // What a document may cost, decided before it is executed.
 pub mod document;
-mod errors;
+pub(crate) mod errors;
 mod loaders;
 mod paging;
 mod passwords;
@@ -39,6 +40,7 @@ pub struct Query(
     sessions::SessionsQuery,
     reset::ResetQuery,
     passwords::PasswordsQuery,
+    api_tokens::ApiTokensQuery,
 );
 
 /// What can be changed. Each field takes one `input` and returns a payload whose `errors` tell what the person can mend.
@@ -50,6 +52,7 @@ pub struct Mutation(
     sessions::SessionsMutation,
     users::UsersMutation,
     samples::SamplesMutation,
+    api_tokens::ApiTokensMutation,
 );
 
 /// The schema that requests are executed against.
@@ -86,6 +89,6 @@ pub fn graphiql_page() -> String {
 
 /// Puts what resolvers need of their request into it.
 pub fn equip(query: async_graphql::Request, app: &Arc<App>, request: Arc<context::Request>) -> async_graphql::Request {
-    let loaders = loaders::Loaders::new(app, request.caller.as_ref().ok());
+    let loaders = loaders::Loaders::new(app, request.viewer().ok());
     query.data(request).data(loaders)
 }

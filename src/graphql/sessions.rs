@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use crate::domain::sessions;
 use crate::entity::session;
-use crate::graphql::context::{app, owner, request};
+use crate::graphql::context::{app, present, request};
 use crate::graphql::errors::{Answer, UserError, outcome};
 use crate::graphql::scalars::DateTime;
 
@@ -63,7 +63,7 @@ pub(crate) struct SessionsQuery;
 impl SessionsQuery {
     /// Where the signed-in user is signed in, the session used last first.
     async fn sessions(&self, ctx: &Context<'_>) -> Answer<Option<Vec<Session>>> {
-        let (app, owner) = (app(ctx), owner(ctx)?);
+        let (app, owner) = (app(ctx), present(ctx)?);
         let found = sessions::list(&app.db, &request(ctx).now, owner, &app.config.sessions).await?;
         Ok(Some(found.into_iter().map(|found| session(ctx, owner.session(), found)).collect()))
     }
@@ -80,7 +80,7 @@ impl SessionsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which session to end.")] input: RevokeSessionInput,
     ) -> Answer<Option<RevokeSessionPayload>> {
-        let owner = owner(ctx)?;
+        let owner = present(ctx)?;
         let (ended, errors) = outcome(sessions::revoke(&app(ctx).db, &request(ctx).now, owner, &input.id).await)?;
         Ok(Some(RevokeSessionPayload { session: ended.map(|ended| session(ctx, owner.session(), ended)), errors }))
     }

@@ -168,7 +168,7 @@ impl SignInMutation {
                 Some(text) => app.mint().read_refresh(text).ok_or_else(sessions::invalid_token)?.session,
                 None => match (request.cookie, &request.caller) {
                     (Some(token), _) => token.session,
-                    (None, Ok(viewer)) => viewer.session(),
+                    (None, Ok(caller)) => caller.present()?.session(),
                     // Whoever has ended already has nothing left to end.
                     (None, Err(Reason::Revoked | Reason::Disabled)) => return Ok(()),
                     (None, Err(reason)) => return Err(Error::Unauthenticated(*reason)),

@@ -10,7 +10,7 @@ use crate::domain::users::create::{self, Create};
 use crate::domain::users::list;
 use crate::domain::users::toggle::{self, Flag, Toggle};
 use crate::entity::user;
-use crate::graphql::context::{app, request, viewer};
+use crate::graphql::context::{app, exporter, request, viewer};
 use crate::graphql::errors::{Answer, UserError, outcome};
 use crate::graphql::paging::PageInfo;
 use crate::graphql::samples::{self, Sample};
@@ -241,13 +241,14 @@ impl UsersQuery {
         Ok(Some(UserConnection(list::page(&app(ctx).db, staff(ctx)?, &window).await?)))
     }
 
-    /// The e-mail addresses of all users in one text, to paste into a mail program: staff. Leaves an audit event.
+    /// The e-mail addresses of all users in one text, to paste into a mail program: staff; of API tokens, those
+    /// with the scope EXPORT. Leaves an audit event.
     async fn all_emails(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What stands between two addresses: 10 characters at most.", default = ";")] separator: String,
     ) -> Answer<Option<String>> {
-        Ok(Some(list::all_emails(&app(ctx).db, &request(ctx).now, staff(ctx)?, &separator).await?))
+        Ok(Some(list::all_emails(&app(ctx).db, &request(ctx).now, exporter(ctx)?, &separator).await?))
     }
 }
 
@@ -264,7 +265,7 @@ pub(crate) struct CreateUserInput {
     email: String,
     /// The username; made from the address where it is left out.
     username: Option<String>,
-    /// The password. Without it, the welcome mail has a link with which the user sets one.
+    /// The password. Without it, the welcome mail has a link with which the user sets one. API tokens may not give it.
     #[graphql(secret)]
     password: Option<String>,
     /// Given name.

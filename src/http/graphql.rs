@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 
 use crate::app::App;
-use crate::domain::access::Viewer;
+use crate::domain::access::Caller;
 use crate::error::{Error, Reason, Result};
 use crate::graphql::completion::Types;
 use crate::graphql::context::Request;
@@ -115,7 +115,7 @@ impl Endpoint {
             let message = "Subscriptions are served over WebSocket.";
             return Refusal::new(answer::refused_document(media), "BAD_REQUEST", message).into_response(media);
         }
-        let request = match self.recognise(parts, peer).await {
+        let request = match self.recognise(parts, peer, kind).await {
             Ok(request) => Arc::new(request),
             Err(error) => return failed(&error, media, id),
         };
@@ -138,26 +138,26 @@ impl Endpoint {
 
     /// Finds out who is asking. That nobody is signed in is no failure: most fields do not mind, and those that do say
     /// so themselves.
-    async fn recognise(&self, parts: &Parts, peer: SocketAddr) -> Result<Request> {
+    async fn recognise(&self, parts: &Parts, peer: SocketAddr, kind: Kind) -> Result<Request> {
         let app = &self.app;
         let now = app.clock.now();
         let client = client::of(peer, &parts.headers, &app.config.trusted_proxies);
-        let caller: Result<Viewer, Reason> = match bearer(&parts.headers) {
+        let caller: Result<Caller, Reason> = match bearer(&parts.headers) {
             Err(reason) => Err(reason),
             Ok(token) => match app.authenticate(&now, client.clone(), token).await {
-                Ok(viewer) => Ok(viewer),
+                Ok(caller) => Ok(caller),
                 Err(Error::Unauthenticated(reason)) => Err(reason),
                 Err(error) => return Err(error),
             },
         };
         let cookie = cookie::read(&parts.headers, &app.public_url, &app.config.allowed_origins);
         let cookie = cookie.and_then(|text| app.mint().read_refresh(text));
-        Ok(Request::new(now, client, caller, cookie))
+        Ok(Request::new(now, client, caller, cookie, kind))
     }
 }
 
 /// The token in `Authorization: Bearer …` (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Result<&str, Reason> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Reason> {
     let header = headers.get(header::AUTHORIZATION).ok_or(Reason::Missing)?;
     let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Reason::Invalid)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(Reason::Invalid) }

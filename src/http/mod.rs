@@ -1,9 +1,11 @@
 //! The HTTP layer: routes, the GraphQL handler, and what is around every request.
 
 mod answer;
+mod caller;
 mod client;
 mod cookie;
 mod envelope;
+mod exports;
 mod graphql;
 mod health;
 mod keys;

@@ -10,7 +10,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
 use crate::http::graphql::{self, Endpoint};
-use crate::http::{health, keys, shell};
+use crate::http::{exports, health, keys, shell};
 
 /// The headers of requests that pages of other origins may set.
 const REQUEST_HEADERS: [HeaderName; 7] = [
@@ -24,7 +24,8 @@ const REQUEST_HEADERS: [HeaderName; 7] = [
 ];
 
 /// The headers of answers that pages of other origins may read.
-const ANSWER_HEADERS: [HeaderName; 2] = [header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
+const ANSWER_HEADERS: [HeaderName; 3] =
+    [header::CONTENT_DISPOSITION, header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
 
 /// Everything that is served.
 pub fn router(app: &Arc<App>) -> Router {
@@ -34,6 +35,9 @@ pub fn router(app: &Arc<App>) -> Router {
         .with_state(endpoint);
     let mut routes = Router::new()
         .route("/.well-known/jwks.json", get(keys::set))
+        .route("/export/samples.csv", get(exports::samples_csv))
+        .route("/export/users.csv", get(exports::users_csv))
+        .route("/export/users.xlsx", get(exports::users_xlsx))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready));
     if app.config.graphiql {

@@ -17,4 +17,9 @@ pub mod secret_file;
 // Mails: their wording, and the way out of the house.
 pub mod mail;
 // Text that people type, made fit to be kept.
+// The tokens that scripts hold.
+pub mod api_token;
+// Tables for spreadsheet programs.
+pub mod sheet;
+// Text that people type, made fit to be kept.
 pub mod text;

@@ -20,10 +20,12 @@ macro_rules! tests {
 pub(crate) use tests;
 
 mod account;
+mod api_tokens;
 mod architecture;
 mod audit;
 mod endpoint;
 mod examples;
+mod exports;
 mod limits;
 mod loaders;
 mod mail;
@@ -38,9 +40,11 @@ fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
     let tests = [
         account::all(),
+        api_tokens::all(),
         audit::all(),
         endpoint::all(),
         examples::all(),
+        exports::all(),
         limits::all(),
         loaders::all(),
         mail::all(),

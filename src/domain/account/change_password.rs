@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::{incorrect, prove};
 use crate::database::Db;
-use crate::domain::access::Owner;
+use crate::domain::access::Present;
 use crate::domain::audit::{self, Event};
 use crate::domain::passwords::{self, NewPassword, Passwords};
 use crate::domain::{outbox, sessions};
@@ -31,7 +31,7 @@ pub struct ChangePassword<'a> {
 pub async fn change_password(
     db: &Db,
     now: &Moment,
-    owner: Owner<'_>,
+    owner: Present<'_>,
     passwords: &Passwords,
     input: ChangePassword<'_>,
 ) -> Result<()> {

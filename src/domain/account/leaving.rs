@@ -2,7 +2,7 @@
 
 use super::prove;
 use crate::database::Db;
-use crate::domain::access::Owner;
+use crate::domain::access::Present;
 use crate::domain::audit::{self, Event};
 use crate::domain::guard_rails;
 use crate::domain::passwords::Passwords;
@@ -20,14 +20,14 @@ use crate::tools::clock::Moment;
 pub async fn deactivate(
     db: &Db,
     now: &Moment,
-    owner: Owner<'_>,
+    owner: Present<'_>,
     passwords: &Passwords,
     current_password: &str,
 ) -> Result<()> {
     prove(passwords, owner.user(), current_password, "currentPassword").await?;
     let txn = db.begin().await?;
+    guard_rails::may_leave(&txn, owner.user().id).await?;
     let user = user::Entity::find_for_update(owner.user().id).one(&txn).await?.ok_or_else(gone)?;
-    guard_rails::may_leave(&txn, &user).await?;
     toggle::deactivate(&txn, now, user.id).await?;
     audit::record(&txn, now, Event::by(&owner, Action::Deactivated, user.id)).await?;
     txn.commit().await?;
@@ -41,14 +41,14 @@ pub async fn deactivate(
 pub async fn delete(
     db: &Db,
     now: &Moment,
-    owner: Owner<'_>,
+    owner: Present<'_>,
     passwords: &Passwords,
     current_password: &str,
 ) -> Result<Removed> {
     prove(passwords, owner.user(), current_password, "currentPassword").await?;
     let txn = db.begin().await?;
+    guard_rails::may_leave(&txn, owner.user().id).await?;
     let user = user::Entity::find_for_update(owner.user().id).one(&txn).await?.ok_or_else(gone)?;
-    guard_rails::may_leave(&txn, &user).await?;
     let removed = remove::remove(&txn, now, &user).await?;
     audit::record(&txn, now, Event::by(&owner, removed.outcome.action(), user.id)).await?;
     txn.commit().await?;

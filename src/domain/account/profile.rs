@@ -70,7 +70,7 @@ pub async fn update(
     }
     let moves = email.filter(|email| *email != user.email);
     if moves.is_some() {
-        viewer.owner()?;
+        viewer.present()?;
         let password = input.current_password.as_deref().ok_or_else(|| {
             Refusal::new(Code::Required, "Give your present password to change your address.").of("currentPassword")
         })?;

@@ -55,7 +55,7 @@ pub struct Create {
 /// it; one without is verified by the link in the mail.
 ///
 /// # Errors
-/// One refusal for each field that is wrong: required, invalid, too long, or taken; or the password's.
+/// [`Error::Forbidden`] where an API token sets a password; one refusal for each field that is wrong: required, invalid, too long, or taken; or the password's.
 pub async fn create(
     db: &Db,
     now: &Moment,
@@ -63,6 +63,11 @@ pub async fn create(
     passwords: &Passwords,
     input: Create,
 ) -> Result<user::Model> {
+    if input.password.is_some() || input.is_staff || input.role == Role::Admin {
+        // A token that could choose a password could sign in with it, and so be more than a token; and who holds a leaked
+        // one must not make themself an account with the rights of staff.
+        staff.present()?;
+    }
     let mut refusals = Vec::new();
     let mut keep =
         |checked: Result<String, Refusal>| checked.map_err(|refusal| refusals.push(refusal)).unwrap_or_default();

@@ -8,7 +8,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::{Staff, Viewer};
+use crate::domain::access::{Exporter, Staff, Viewer};
 use crate::domain::audit::{self, Event};
 use crate::domain::paging::{self, Page, Window};
 use crate::entity::audit_event::Action;
@@ -48,8 +48,9 @@ pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap
 /// The addresses of all users in alphabetical order, with `separator` between them; leaves an audit event.
 ///
 /// # Errors
-/// [`Error::BadInput`] where the separator is too long.
-pub async fn all_emails(db: &Db, now: &Moment, staff: Staff<'_>, separator: &str) -> Result<String> {
+/// [`Error::Forbidden`] where the viewer is not staff; [`Error::BadInput`] where the separator is too long.
+pub async fn all_emails(db: &Db, now: &Moment, exporter: Exporter<'_>, separator: &str) -> Result<String> {
+    let staff = exporter.staff()?;
     if separator.chars().count() > MAX_SEPARATOR {
         return Err(Error::BadInput(format!("`separator` must have {MAX_SEPARATOR} characters at most.")));
     }

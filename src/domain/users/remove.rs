@@ -9,7 +9,7 @@ use sea_orm::{
 use crate::domain::sessions;
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column, Permission, Role};
-use crate::entity::{mail, one_time_token, sample};
+use crate::entity::{api_token, mail, one_time_token, sample};
 use crate::error::Result;
 use crate::tools::clock::Moment;
 use crate::tools::identifier;
@@ -40,10 +40,11 @@ pub struct Removed {
     pub outcome: Outcome,
 }
 
-/// Removes the account with its sessions, links and mails. The row must be locked, and leaving allowed.
+/// Removes the account with its sessions, links, API tokens and mails. The row must be locked, and leaving allowed.
 pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model) -> Result<Removed> {
     sessions::end_all(txn, user.id).await?;
     one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(user.id)).exec(txn).await?;
+    api_token::Entity::delete_many().filter(api_token::Column::UserId.eq(user.id)).exec(txn).await?;
     mail::Entity::delete_many().filter(mail::Column::UserId.eq(user.id)).exec(txn).await?;
     let named = Query::select()
         .expr(Expr::val(1))

@@ -38,8 +38,12 @@ pub struct Toggle {
 /// Flips a flag, or sets it. A user who is deactivated is out at once: all sessions and links end.
 ///
 /// # Errors
-/// [`Code::NotFound`] where there is no such user; the guard rails'.
+/// [`Code::NotFound`] where there is no such user; the guard rails'; [`Error::Forbidden`] for staff rights by API token.
 pub async fn toggle(db: &Db, now: &Moment, staff: Staff<'_>, input: Toggle) -> Result<user::Model> {
+    if input.flag == Flag::Staff {
+        // Whoever holds a leaked API token must not give an account of theirs the rights of staff.
+        staff.present()?;
+    }
     let id = Uuid::parse_str(&input.id).map_err(|_| not_found())?;
     let txn = db.begin().await?;
     let target = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(not_found)?;

@@ -1,0 +1,141 @@
+//! Lists as files. An export is recorded before its first row is read, and then read in pages, each by a statement of
+//! its own, so that it holds neither memory nor a reader of the database, however long the list and slow the client.
+//!
+//! Rows come in the order of their ids, which is that of their making. Ids never change, so a row that is changed
+//! meanwhile is neither missing nor there twice.
+
+use sea_orm::{ActiveEnum as _, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::{QuerySelect as _, Select};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::access::Exporter;
+use crate::domain::audit::{self, Event};
+use crate::entity::audit_event::Action;
+use crate::entity::{sample, user};
+use crate::error::Result;
+use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::sheet::Row;
+
+/// How many rows are read at a time.
+const PAGE: u64 = 500;
+
+/// What the columns of samples are called.
+const SAMPLE_COLUMNS: [&str; 5] = ["id", "key", "title", "created_at", "modified_at"];
+
+/// What the columns of users are called. The first ten are those of the sheet that users are imported from.
+const USER_COLUMNS: [&str; 14] = [
+    "email",
+    "username",
+    "first_name",
+    "last_name",
+    "bio",
+    "phone",
+    "address",
+    "role",
+    "permission",
+    "is_active",
+    "is_staff",
+    "is_verified",
+    "date_joined",
+    "last_login",
+];
+
+/// An export that was granted and recorded.
+#[derive(Clone, Debug)]
+pub struct Export {
+    list: List,
+    after: Option<Uuid>,
+    is_complete: bool,
+}
+
+/// What is exported.
+#[derive(Clone, Debug)]
+enum List {
+    Samples(Select<sample::Entity>),
+    Users(Select<user::Entity>),
+}
+
+/// The samples that the viewer modified last; leaves an audit event.
+pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>) -> Result<Export> {
+    let own = exporter.user().id;
+    audit::record(db.writer(), now, Event::by(&exporter, Action::Exported, own)).await?;
+    let list = sample::Entity::find().filter(sample::Column::ModifiedBy.eq(own)).order_by_asc(sample::Column::Id);
+    Ok(Export::of(List::Samples(list)))
+}
+
+/// All users; superusers show to superusers only. Leaves an audit event.
+///
+/// # Errors
+/// [`crate::error::Error::Forbidden`] where the viewer is not staff.
+pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>) -> Result<Export> {
+    let staff = exporter.staff()?;
+    audit::record(db.writer(), now, Event::by(&staff, Action::Exported, None)).await?;
+    let list = user::Entity::find().filter(user::visible_to(staff.user())).order_by_asc(user::Column::Id);
+    Ok(Export::of(List::Users(list)))
+}
+
+impl Export {
+    fn of(list: List) -> Self {
+        Self { list, after: None, is_complete: false }
+    }
+
+    /// What the columns are called.
+    pub fn columns(&self) -> &'static [&'static str] {
+        match self.list {
+            List::Samples(_) => &SAMPLE_COLUMNS,
+            List::Users(_) => &USER_COLUMNS,
+        }
+    }
+
+    /// The next rows; none where there are no more.
+    pub async fn next(&mut self, db: &Db) -> Result<Option<Vec<Row>>> {
+        if self.is_complete {
+            return Ok(None);
+        }
+        let (rows, last) = match &self.list {
+            List::Samples(list) => {
+                let page = list.clone().filter(self.beyond(sample::Column::Id)).limit(PAGE).all(db.reader()).await?;
+                let last = page.last().map(|sample| sample.id);
+                (page.into_iter().map(sample_row).collect::<Vec<_>>(), last)
+            }
+            List::Users(list) => {
+                let page = list.clone().filter(self.beyond(user::Column::Id)).limit(PAGE).all(db.reader()).await?;
+                let last = page.last().map(|user| user.id);
+                (page.into_iter().map(user_row).collect(), last)
+            }
+        };
+        self.after = last;
+        self.is_complete = (rows.len() as u64) < PAGE;
+        Ok(Some(rows).filter(|rows| !rows.is_empty()))
+    }
+
+    fn beyond(&self, id: impl sea_orm::ColumnTrait) -> Condition {
+        Condition::all().add_option(self.after.map(|after| id.gt(after)))
+    }
+}
+
+fn sample_row(sample: sample::Model) -> Row {
+    let sample::Model { id, key, title, created_at, modified_at, .. } = sample;
+    vec![id.to_string(), key, title, created_at.to_string(), modified_at.to_string()]
+}
+
+fn user_row(user: user::Model) -> Row {
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    vec![
+        user.email,
+        user.username,
+        user.first_name,
+        user.last_name,
+        user.bio,
+        user.phone,
+        user.address,
+        user.role.to_value(),
+        user.permission.to_value(),
+        user.is_active.to_string(),
+        user.is_staff.to_string(),
+        user.is_verified.to_string(),
+        user.date_joined.to_string(),
+        time(user.last_login),
+    ]
+}

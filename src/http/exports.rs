@@ -1,0 +1,130 @@
+//! Lists as files to download, for whoever has a session or an API token with the scope EXPORT.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::{Stream, stream};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::app::App;
+use crate::domain::exports::{self, Export};
+use crate::error::{Error, Result};
+use crate::http::caller::Asker;
+use crate::tools::clock::Moment;
+use crate::tools::sheet;
+
+/// The media type of comma-separated values (RFC 7111).
+const CSV: &str = "text/csv; charset=utf-8";
+
+/// The media type of workbooks.
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
+/// How many bytes of a file are read at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// Each workbook that is being written keeps a core busy; others wait in line.
+static WRITING: Semaphore = Semaphore::const_new(2);
+
+/// `/export/samples.csv`: the caller's samples.
+pub(super) async fn samples_csv(State(app): State<Arc<App>>, asker: Asker) -> Response {
+    let granted = async { exports::samples(&app.db, &asker.now, asker.caller.exporter()?).await };
+    match granted.await {
+        Ok(export) => download(&asker.now, "samples", "csv", Body::from_stream(csv(app, export))),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// `/export/users.csv`: all users, for staff.
+pub(super) async fn users_csv(State(app): State<Arc<App>>, asker: Asker) -> Response {
+    let granted = async { exports::users(&app.db, &asker.now, asker.caller.exporter()?).await };
+    match granted.await {
+        Ok(export) => download(&asker.now, "users", "csv", Body::from_stream(csv(app, export))),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// `/export/users.xlsx`: all users, for staff.
+pub(super) async fn users_xlsx(State(app): State<Arc<App>>, asker: Asker) -> Response {
+    let written = async {
+        let export = exports::users(&app.db, &asker.now, asker.caller.exporter()?).await?;
+        workbook(&app, &asker.now, export).await
+    };
+    match written.await {
+        Ok(file) => download(&asker.now, "users", "xlsx", Body::from_stream(chunks(file))),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// An answer that is saved under a name with the day in it, such as `users-2026-01-05.csv`.
+fn download(now: &Moment, name: &str, extension: &str, body: Body) -> Response {
+    let time = now.at.to_string();
+    let (day, _) = time.split_once('T').unwrap_or_default();
+    let disposition = format!("attachment; filename=\"{name}-{day}.{extension}\"");
+    let media = if extension == "csv" { CSV } else { XLSX };
+    ([(header::CONTENT_TYPE, media.to_owned()), (header::CONTENT_DISPOSITION, disposition)], body).into_response()
+}
+
+/// An export as comma-separated values, its heading first; a page is read when the client has taken the one before. Where
+/// one cannot be read, the answer breaks off, so that nobody takes a part for the whole.
+fn csv(app: Arc<App>, export: Export) -> impl Stream<Item = Result<Vec<u8>, Broken>> {
+    let heading = sheet::csv([export.columns().iter().copied()]).map_err(Broken::from);
+    let rows = stream::try_unfold((app, export), async |(app, mut export)| {
+        let page = export.next(&app.db).await?;
+        let Some(page) = page else { return Ok(None) };
+        let text = sheet::csv(page.iter().map(|row| row.iter().map(String::as_str)))?;
+        Ok(Some((text, (app, export))))
+    });
+    futures_util::StreamExt::chain(stream::iter([heading]), rows)
+}
+
+/// An export as a workbook, complete in a nameless file: what is inside one is known only when all rows are.
+async fn workbook(app: &App, now: &Moment, mut export: Export) -> Result<File> {
+    let _turn = WRITING.acquire().await.map_err(Error::internal)?;
+    let (sender, mut pages) = mpsc::channel(2);
+    let (folder, at, columns) = (app.config.data_dir.clone(), now.at, export.columns());
+    let writing = tokio::task::spawn_blocking(move || {
+        sheet::workbook(&folder, at, "Users", columns, std::iter::from_fn(|| pages.blocking_recv()))
+    });
+    while let Some(page) = export.next(&app.db).await? {
+        if sender.send(page).await.is_err() {
+            // The writer gave up; why, it says itself.
+            break;
+        }
+    }
+    drop(sender);
+    Ok(File::from_std(writing.await.map_err(Error::internal)??))
+}
+
+/// A file's bytes.
+fn chunks(file: File) -> impl Stream<Item = io::Result<Vec<u8>>> {
+    stream::try_unfold(file, async |mut file| {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let read = (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await?;
+        Ok((read > 0).then_some((chunk, file)))
+    })
+}
+
+/// Why an answer broke off; it is in the log, and clients learn nothing.
+#[derive(Debug)]
+struct Broken;
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        tracing::error!(?error, "an export broke off");
+        Self
+    }
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the export broke off")
+    }
+}
+
+impl std::error::Error for Broken {}

@@ -1,0 +1,107 @@
+//! The tokens that scripts hold: made to be recognised, by people as well as by programs that look for leaked secrets.
+//!
+//! The text is `vst_`, 43 characters of secret and 6 of checksum; the expression `vst_[A-Za-z0-9_-]{49}` finds it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::tools::secret::Secret;
+
+/// What each begins with.
+const START: &str = "vst_";
+
+/// How many characters of the text are kept to recognise a token by; 24 of the secret's 256 bits.
+const SHOWN: usize = 8;
+
+/// The characters of the checksum: CRC-32, which notices every change of a single character for certain.
+const CHECKSUM: usize = 6;
+
+/// A token for a script: 256 secret bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiToken(Secret);
+
+impl ApiToken {
+    /// The token of this secret.
+    pub fn new(secret: Secret) -> Self {
+        Self(secret)
+    }
+
+    /// Whether a text means to be such a token and no access token, whether it is one or not.
+    pub fn is_meant_by(text: &str) -> bool {
+        text.starts_with(START)
+    }
+
+    /// The text that its owner is shown once.
+    pub fn to_text(&self) -> String {
+        let text = format!("{START}{}", self.0.to_text());
+        let checksum = checksum(&text);
+        text + &checksum
+    }
+
+    /// Reads the text back; `None` where a character is wrong, so that a typo costs no query.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (text, given) = text.split_at_checked(text.len().checked_sub(CHECKSUM)?)?;
+        let secret = Secret::from_text(text.strip_prefix(START)?)?;
+        (checksum(text) == given).then_some(Self(secret))
+    }
+
+    /// What is stored in place of the token: the SHA-256 of its secret.
+    pub fn digest(&self) -> Vec<u8> {
+        self.0.digest()
+    }
+
+    /// How its text begins, for its owner to recognise it by.
+    pub fn prefix(&self) -> String {
+        self.to_text().chars().take(SHOWN).collect()
+    }
+}
+
+fn checksum(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(crc32fast::hash(text.as_bytes()).to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_token_reads_back(bytes: [u8; 32]) {
+            let token = ApiToken::new(Secret::new(bytes));
+            let text = token.to_text();
+            prop_assert_eq!(text.len(), START.len() + 43 + CHECKSUM);
+            prop_assert!(text.starts_with(&token.prefix()));
+            prop_assert_eq!(ApiToken::from_text(&text), Some(token));
+        }
+
+        #[test]
+        fn no_changed_character_goes_unnoticed(bytes: [u8; 32], at in 0..53_usize, to in "[ -~]") {
+            let text = ApiToken::new(Secret::new(bytes)).to_text();
+            let changed = format!("{}{to}{}", &text[..at], &text[at + 1..]);
+            prop_assert_eq!(ApiToken::from_text(&changed).is_some(), changed == text);
+            prop_assert_eq!(ApiToken::from_text(&text[..at]), None);
+            prop_assert_eq!(ApiToken::from_text(&format!("{text}{to}")), None);
+        }
+
+        #[test]
+        fn two_neighbours_that_changed_places_are_noticed(bytes: [u8; 32], at in 0..52_usize) {
+            let text = ApiToken::new(Secret::new(bytes)).to_text();
+            let mut changed = text.clone().into_bytes();
+            changed.swap(at, at + 1);
+            let changed = String::from_utf8(changed).unwrap();
+            prop_assert_eq!(ApiToken::from_text(&changed).is_some(), changed == text);
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC*") {
+            prop_assert_eq!(ApiToken::from_text(&text), None);
+            prop_assert_eq!(ApiToken::from_text(&format!("{START}{text}")), None);
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_printed() {
+        assert_eq!(format!("{:?}", ApiToken::new(Secret::random())), "ApiToken([secret])");
+    }
+}

@@ -1,0 +1,370 @@
+//! API tokens: what each scope may do, how long they hold, and who may make them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sea_orm::{EntityTrait as _, PaginatorTrait as _};
+use serde_json::{Value, json};
+use vestibule::entity::audit_event::Action;
+use vestibule::entity::{api_token, audit_event};
+
+use crate::app::{PASSWORD, Person, TestApp};
+use crate::client::Client;
+use crate::engine::Place;
+
+crate::tests![
+    each_scope_does_what_it_says_and_nothing_else,
+    no_token_touches_credentials_sessions_or_tokens,
+    what_anyone_may_call_minds_no_token,
+    a_token_has_its_owners_rights_of_today,
+    a_token_ends_at_its_time,
+    rotating_kills_the_old_secret_and_keeps_the_rest,
+    a_deleted_token_is_dead,
+    the_token_of_a_deactivated_owner_is_dead,
+    a_user_has_fifty_tokens_even_when_two_are_made_at_once,
+    what_is_wrong_with_a_token_is_told_per_field,
+    anothers_token_is_not_found,
+    a_secret_is_shown_once_and_kept_nowhere,
+    a_mistyped_token_costs_no_query,
+    the_last_use_is_kept_to_the_minute,
+    making_renewing_and_deleting_leave_events,
+];
+
+pub(crate) const CREATE: &str = "mutation($input: CreateApiTokenInput!) { createApiToken(input: $input) {
+    apiToken { id name scopes prefix createdAt lastUsedAt expiresAt } secret errors { code field }
+} }";
+
+const ROTATE: &str = "mutation($id: ID!) { rotateApiToken(input: { id: $id }) {
+    apiToken { id name scopes prefix createdAt lastUsedAt expiresAt } secret errors { code field }
+} }";
+
+const DELETE: &str =
+    "mutation($id: ID!) { deleteApiToken(input: { id: $id }) { apiToken { id } errors { code field } } }";
+
+const LIST: &str = "{ apiTokens { id name scopes prefix createdAt lastUsedAt expiresAt } }";
+
+const ME: &str = "{ me { username } }";
+
+const RECORD: &str =
+    "mutation { recordSample(input: { key: \"K\", title: \"T\" }) { sample { key } errors { code } } }";
+
+/// Makes a token with these scopes, and returns its id and secret.
+pub(crate) async fn make(owner: &Client, scopes: &[&str]) -> (String, String) {
+    let input = json!({ "input": { "name": "a script", "scopes": scopes } });
+    let data = owner.data(CREATE, input).await;
+    let payload = &data["createApiToken"];
+    assert_eq!(payload["errors"], json!([]));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&payload["apiToken"]["id"]), text(&payload["secret"]))
+}
+
+async fn each_scope_does_what_it_says_and_nothing_else(place: Place) {
+    let app = TestApp::start(&place).await;
+    let person = app.add_staff("boss").await;
+    let boss = person.sign_in(&app).await;
+    for scopes in [&["READ"][..], &["WRITE"], &["EXPORT"], &["READ", "WRITE"], &["READ", "WRITE", "EXPORT"]] {
+        let (_, secret) = make(&boss, scopes).await;
+        let token = app.anyone().with_token(secret);
+        let user = json!({ "id": person.id });
+        let queries = [
+            (ME, json!({})),
+            ("query($id: ID!) { user(id: $id) { email } }", user.clone()),
+            ("{ users { nodes { email } } }", json!({})),
+            ("{ recentSamples { key } }", json!({})),
+            (LIST, json!({})),
+        ];
+        let mutations = [
+            (RECORD, json!({})),
+            ("mutation($id: ID!) { toggleActive(input: { id: $id, isActive: true }) { user { id } } }", user.clone()),
+        ];
+        let emails = [("{ allEmails }", json!({}))];
+        for (scope, documents) in [("READ", &queries[..]), ("WRITE", &mutations), ("EXPORT", &emails)] {
+            for (document, variables) in documents {
+                match scopes.contains(&scope) {
+                    true => drop(token.data(document, variables.clone()).await),
+                    false => assert_eq!(token.code(document, variables.clone()).await, "FORBIDDEN", "{document}"),
+                }
+            }
+        }
+        for path in ["/export/samples.csv", "/export/users.csv", "/export/users.xlsx"] {
+            let status = if scopes.contains(&"EXPORT") { 200 } else { 403 };
+            assert_eq!(token.get(path).await.status, status, "{path} {scopes:?}");
+        }
+    }
+}
+
+/// Operations that are added later belong into this list.
+async fn no_token_touches_credentials_sessions_or_tokens(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let (id, secret) = make(&boss, &["READ", "WRITE", "EXPORT"]).await;
+    let token = app.anyone().with_token(&secret);
+    let create_user = "mutation($p: String) { createUser(input: { email: \"eve@example.com\", password: $p }) {
+        user { id } errors { code } } }";
+    for (document, variables) in [
+        (CREATE, json!({ "input": { "name": "more", "scopes": ["READ"] } })),
+        (ROTATE, json!({ "id": id })),
+        (DELETE, json!({ "id": id })),
+        ("mutation { logout { success } }", json!({})),
+        ("mutation { logout(input: { everywhere: true }) { success } }", json!({})),
+        (create_user, json!({ "p": PASSWORD })),
+        ("mutation { createUser(input: { email: \"a@example.com\", isStaff: true }) { user { id } } }", json!({})),
+        ("mutation { createUser(input: { email: \"a@example.com\", role: ADMIN }) { user { id } } }", json!({})),
+        ("mutation { toggleStaff(input: { id: \"x\" }) { user { id } } }", json!({})),
+        ("mutation { changePassword(input: { oldPassword: \"x\", newPassword: \"y\" }) { success } }", json!({})),
+        (
+            "mutation { updateMe(input: { email: \"x@example.com\", currentPassword: \"y\" }) { user { id } } }",
+            json!({}),
+        ),
+        ("{ sessions { id } }", json!({})),
+        ("mutation { revokeSession(input: { id: \"x\" }) { session { id } } }", json!({})),
+        ("mutation { deactivateMe(input: { currentPassword: \"x\" }) { success } }", json!({})),
+        ("mutation { deleteMe(input: { currentPassword: \"x\" }) { outcome } }", json!({})),
+    ] {
+        assert_eq!(token.code(document, variables).await, "FORBIDDEN", "{document}");
+    }
+    token.data(ME, json!({})).await;
+    boss.data(ME, json!({})).await;
+    assert_eq!(boss.data(LIST, json!({})).await["apiTokens"].as_array().unwrap().len(), 1);
+    token
+        .data("mutation { updateMe(input: { bio: \"by a script\" }) { user { bio } errors { code } } }", json!({}))
+        .await;
+    let created = token.data(create_user, json!({ "p": null })).await;
+    assert_eq!(created["createUser"]["errors"], json!([]));
+}
+
+async fn what_anyone_may_call_minds_no_token(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let session = ada.sign_in(&app).await;
+    let (_, secret) = make(&session, &["EXPORT"]).await;
+    let token = app.anyone().with_token(secret);
+    token.data("{ passwordPolicy { minLength } }", json!({})).await;
+    token.data("mutation { requestReset(input: { email: \"a@example.com\" }) { success } }", json!({})).await;
+    let mut other = token.clone().sign_in("ada", PASSWORD).await;
+    other.refresh().await.unwrap();
+    let logout = "mutation($token: String) { logout(input: { refreshToken: $token }) { success errors { code } } }";
+    token.data(logout, json!({ "token": other.refresh })).await;
+    assert_eq!(other.code(ME, json!({})).await, "UNAUTHENTICATED REVOKED");
+    session.data(ME, json!({})).await;
+}
+
+async fn a_token_has_its_owners_rights_of_today(place: Place) {
+    let app = TestApp::start(&place).await;
+    let person = app.add_user("ada").await;
+    let (_, secret) = make(&person.sign_in(&app).await, &["READ", "WRITE", "EXPORT"]).await;
+    let token = app.anyone().with_token(secret);
+    assert_eq!(token.data(ME, json!({})).await["me"]["username"], "ada");
+    assert_eq!(token.code("{ users { totalCount } }", json!({})).await, "FORBIDDEN");
+    assert_eq!(token.code("{ allEmails }", json!({})).await, "FORBIDDEN");
+    assert_eq!(token.get("/export/users.csv").await.status, 403);
+    toggle(&app, "toggleStaff", &person).await;
+    token.data("{ users { totalCount } allEmails }", json!({})).await;
+    assert_eq!(token.get("/export/users.csv").await.status, 200);
+    toggle(&app, "toggleStaff", &person).await;
+    assert_eq!(token.code("{ users { totalCount } }", json!({})).await, "FORBIDDEN");
+}
+
+async fn toggle(app: &TestApp, what: &str, person: &Person) {
+    let document = format!("mutation($id: ID!) {{ {what}(input: {{ id: $id }}) {{ errors {{ code }} }} }}");
+    app.admin().await.data(&document, json!({ "id": person.id })).await;
+}
+
+async fn a_token_ends_at_its_time(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let input = json!({ "input": { "name": "a day", "scopes": ["READ"], "expiresAt": "2026-01-06T10:00:00+01:00" } });
+    let data = ada.data(CREATE, input).await;
+    assert_eq!(data["createApiToken"]["apiToken"]["expiresAt"], "2026-01-06T09:00:00.000Z");
+    let token = app.anyone().with_token(data["createApiToken"]["secret"].as_str().unwrap());
+    let (_, endless) = make(&ada, &["READ"]).await;
+    app.wait(Duration::from_millis(24 * 60 * 60 * 1000 - 1));
+    token.data(ME, json!({})).await;
+    app.wait(Duration::from_millis(1));
+    assert_eq!(token.code(ME, json!({})).await, "UNAUTHENTICATED EXPIRED");
+    assert_eq!(token.get("/export/samples.csv").await.code(), "UNAUTHENTICATED EXPIRED");
+    let ada = app.anyone().sign_in("ada", PASSWORD).await;
+    let id = json!({ "id": data["createApiToken"]["apiToken"]["id"] });
+    assert_eq!(ada.refusals(ROTATE, id).await, ["INVALID id"]);
+    app.wait(Duration::from_hours(24 * 365));
+    app.anyone().with_token(endless).data(ME, json!({})).await;
+}
+
+async fn rotating_kills_the_old_secret_and_keeps_the_rest(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let input = json!({ "input": { "name": "ci", "scopes": ["EXPORT", "READ"], "expiresAt": "2027-01-01T00:00:00Z" } });
+    let before = ada.data(CREATE, input).await["createApiToken"].clone();
+    app.wait(Duration::from_secs(1));
+    let after = ada.data(ROTATE, json!({ "id": before["apiToken"]["id"] })).await["rotateApiToken"].clone();
+    for field in ["id", "name", "scopes", "createdAt", "expiresAt"] {
+        assert_eq!(before["apiToken"][field], after["apiToken"][field]);
+    }
+    assert_eq!(after["apiToken"]["scopes"], json!(["READ", "EXPORT"]));
+    let secret = |payload: &Value| payload["secret"].as_str().unwrap().to_owned();
+    assert_ne!(secret(&before), secret(&after));
+    assert!(secret(&after).starts_with(after["apiToken"]["prefix"].as_str().unwrap()));
+    let client = |payload: &Value| app.anyone().with_token(secret(payload));
+    assert_eq!(client(&before).code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
+    client(&after).data(ME, json!({})).await;
+}
+
+async fn a_deleted_token_is_dead(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let (id, secret) = make(&ada, &["READ", "EXPORT"]).await;
+    let token = app.anyone().with_token(secret);
+    token.data(ME, json!({})).await;
+    let deleted = ada.data(DELETE, json!({ "id": id })).await;
+    assert_eq!(deleted["deleteApiToken"]["apiToken"]["id"], json!(id));
+    assert_eq!(token.code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
+    assert_eq!(token.get("/export/samples.csv").await.code(), "UNAUTHENTICATED INVALID");
+    assert_eq!(ada.data(LIST, json!({})).await["apiTokens"], json!([]));
+    assert_eq!(ada.refusals(DELETE, json!({ "id": id })).await, ["NOT_FOUND id"]);
+    assert_eq!(ada.refusals(ROTATE, json!({ "id": id })).await, ["NOT_FOUND id"]);
+}
+
+async fn the_token_of_a_deactivated_owner_is_dead(place: Place) {
+    let app = TestApp::start(&place).await;
+    let person = app.add_user("ada").await;
+    let (_, secret) = make(&person.sign_in(&app).await, &["READ", "EXPORT"]).await;
+    let token = app.anyone().with_token(secret);
+    toggle(&app, "toggleActive", &person).await;
+    assert_eq!(token.code(ME, json!({})).await, "UNAUTHENTICATED DISABLED");
+    let export = token.get("/export/samples.csv").await;
+    assert_eq!((export.status, export.code().as_str()), (401, "UNAUTHENTICATED DISABLED"));
+}
+
+async fn a_user_has_fifty_tokens_even_when_two_are_made_at_once(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    for _ in 0..49 {
+        make(&ada, &["READ"]).await;
+    }
+    let input = json!({ "input": { "name": "one more" } });
+    let attempts = futures_util::future::join_all((0..6).map(|_| ada.refusals(CREATE, input.clone()))).await;
+    assert_eq!(attempts.iter().filter(|refusals| refusals.is_empty()).count(), 1);
+    assert_eq!(attempts.iter().filter(|refusals| **refusals == ["INVALID"]).count(), 5);
+    assert_eq!(api_token::Entity::find().count(app.db()).await.unwrap(), 50);
+    make(&app.admin().await, &["READ"]).await;
+}
+
+async fn what_is_wrong_with_a_token_is_told_per_field(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    for (input, refusals) in [
+        (json!({ "name": " " }), &["REQUIRED name"][..]),
+        (json!({ "name": "x".repeat(101) }), &["TOO_LONG name"]),
+        (json!({ "name": "a\nb" }), &["INVALID name"]),
+        (json!({ "name": "x", "scopes": [] }), &["REQUIRED scopes"]),
+        (json!({ "name": "x", "expiresAt": "2026-01-05T09:00:00Z" }), &["INVALID expiresAt"]),
+        (
+            json!({ "name": "", "scopes": [], "expiresAt": "1970-01-01T00:00:00Z" }),
+            &["REQUIRED name", "REQUIRED scopes", "INVALID expiresAt"],
+        ),
+    ] {
+        assert_eq!(ada.refusals(CREATE, json!({ "input": input })).await, refusals, "{input}");
+    }
+    for input in [json!({ "name": "x", "scopes": ["ADMIN"] }), json!({ "name": "x", "expiresAt": "tomorrow" })] {
+        assert_eq!(ada.code(CREATE, json!({ "input": input })).await, "BAD_USER_INPUT");
+    }
+    assert_eq!(api_token::Entity::find().count(app.db()).await.unwrap(), 0);
+    let made = ada.data(CREATE, json!({ "input": { "name": " é ", "scopes": ["READ", "READ"] } })).await;
+    let token = &made["createApiToken"]["apiToken"];
+    assert_eq!((&token["name"], &token["scopes"]), (&json!("é"), &json!(["READ"])));
+}
+
+async fn anothers_token_is_not_found(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let (id, secret) = make(&ada, &["READ"]).await;
+    let admin = app.admin().await;
+    for id in [id.as_str(), "nonsense", ""] {
+        for document in [ROTATE, DELETE] {
+            assert_eq!(admin.refusals(document, json!({ "id": id })).await, ["NOT_FOUND id"]);
+        }
+    }
+    assert_eq!(admin.data(LIST, json!({})).await["apiTokens"], json!([]));
+    app.anyone().with_token(secret).data(ME, json!({})).await;
+    for (document, variables) in [
+        (LIST, json!({})),
+        (CREATE, json!({ "input": { "name": "x" } })),
+        (ROTATE, json!({ "id": id })),
+        (DELETE, json!({ "id": id })),
+    ] {
+        assert_eq!(app.anyone().code(document, variables).await, "UNAUTHENTICATED MISSING");
+    }
+}
+
+async fn a_secret_is_shown_once_and_kept_nowhere(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let (first, one) = make(&ada, &["READ"]).await;
+    app.wait(Duration::from_secs(1));
+    let (second, two) = make(&ada, &["READ"]).await;
+    assert_eq!((one.len(), &one[..4]), (53, "vst_"));
+    let list = ada.data(LIST, json!({})).await;
+    let ids: Vec<&str> = list["apiTokens"].as_array().unwrap().iter().map(|t| t["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, [second, first]);
+    assert_eq!(list["apiTokens"][0]["prefix"], json!(two[..8]));
+    let rows = format!("{list} {:?}", api_token::Entity::find().all(app.db()).await.unwrap());
+    for secret in [&one, &two] {
+        assert!(!rows.contains(&secret[8..47]));
+    }
+    assert_eq!(ada.code("{ apiTokens { secret } }", json!({})).await, "GRAPHQL_VALIDATION_FAILED");
+}
+
+async fn a_mistyped_token_costs_no_query(place: Place) {
+    let counter = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let app = TestApp::start_counting(&place, std::sync::Arc::clone(&counter)).await;
+    let (_, secret) = make(&app.admin().await, &["READ"]).await;
+    let statements = || counter.load(std::sync::atomic::Ordering::SeqCst);
+    let swapped = format!("{}{}", &secret[..52], if secret.ends_with('A') { "B" } else { "A" });
+    let before = statements();
+    for text in [&secret[..52], &swapped, "vst_", "vst_ü", &format!("{secret}x"), &secret.to_uppercase()] {
+        let client = app.anyone().with_header("authorization", format!("Bearer {text}"));
+        assert_eq!(client.code(ME, json!({})).await, "UNAUTHENTICATED INVALID", "{text}");
+    }
+    assert_eq!(statements(), before);
+    let token = app.anyone().with_token(secret);
+    token.data(ME, json!({})).await;
+    assert_eq!(statements(), before + 2, "the token with its owner, and the note of its use");
+    token.data(ME, json!({})).await;
+    assert_eq!(statements(), before + 3);
+}
+
+async fn the_last_use_is_kept_to_the_minute(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let (_, secret) = make(&ada, &["READ"]).await;
+    let token = app.anyone().with_token(secret);
+    let last = async || ada.data(LIST, json!({})).await["apiTokens"][0]["lastUsedAt"].clone();
+    assert_eq!(last().await, Value::Null);
+    for (wait, expected) in [(0, "09:00:00"), (59, "09:00:00"), (1, "09:01:00"), (61, "09:02:01")] {
+        app.wait(Duration::from_secs(wait));
+        token.data(ME, json!({})).await;
+        assert_eq!(last().await, format!("2026-01-05T{expected}.000Z"));
+    }
+}
+
+async fn making_renewing_and_deleting_leave_events(place: Place) {
+    let app = TestApp::start(&place).await;
+    let person = app.add_user("ada").await;
+    let ada = person.sign_in(&app).await;
+    let (id, secret) = make(&ada, &["READ"]).await;
+    ada.data(ROTATE, json!({ "id": id })).await;
+    ada.data(DELETE, json!({ "id": id })).await;
+    ada.refusals(DELETE, json!({ "id": id })).await;
+    ada.refusals(CREATE, json!({ "input": { "name": "" } })).await;
+    app.anyone().with_token(secret).code(ME, json!({})).await;
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let own = person.id.parse().ok();
+    for event in audit_event::Entity::find().all(app.db()).await.unwrap() {
+        if [Action::ApiTokenCreated, Action::ApiTokenRotated, Action::ApiTokenDeleted].contains(&event.action) {
+            assert_eq!((event.actor_id, event.target_id), (own, own));
+            *seen.entry(format!("{:?}", event.action)).or_default() += 1;
+        }
+    }
+    let expected = ["ApiTokenCreated", "ApiTokenRotated", "ApiTokenDeleted"].map(|action| (action.to_owned(), 1));
+    assert_eq!(seen, HashMap::from(expected));
+}

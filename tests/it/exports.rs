@@ -1,0 +1,291 @@
+//! Lists as files.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use calamine::{Data, Reader as _, Xlsx};
+use sea_orm::{ActiveValue::Set, EntityTrait as _};
+use serde_json::json;
+use vestibule::entity::audit_event::{self, Action};
+use vestibule::entity::{sample, user};
+
+use crate::app::{ADMIN, PASSWORD, TestApp};
+use crate::client::Client;
+use crate::engine::Place;
+
+crate::tests![
+    users_come_in_both_formats_with_the_same_rows,
+    nothing_is_taken_for_a_formula,
+    superusers_are_in_superusers_exports_only,
+    a_file_is_an_attachment_with_the_day_in_its_name,
+    whoever_may_not_gets_a_status_and_a_code,
+    an_export_is_recorded_and_a_refused_one_is_not,
+    only_own_samples_are_exported,
+    a_long_list_is_complete_and_in_order,
+    nothing_is_left_on_the_disk,
+];
+
+const COLUMNS: [&str; 14] = [
+    "email",
+    "username",
+    "first_name",
+    "last_name",
+    "bio",
+    "phone",
+    "address",
+    "role",
+    "permission",
+    "is_active",
+    "is_staff",
+    "is_verified",
+    "date_joined",
+    "last_login",
+];
+
+/// The body of an export that is granted.
+async fn bytes(client: &Client, path: &str) -> Vec<u8> {
+    let token = client.access.clone().unwrap();
+    let response = client.request("GET", path).bearer_auth(token).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.bytes().await.unwrap().to_vec()
+}
+
+/// An export's rows, its heading first.
+async fn csv_rows(client: &Client, path: &str) -> Vec<Vec<String>> {
+    let bytes = bytes(client, path).await;
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes.as_slice());
+    reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+/// A workbook's rows; all cells must be text or empty.
+async fn xlsx_rows(client: &Client) -> Vec<Vec<String>> {
+    let mut book = Xlsx::new(Cursor::new(bytes(client, "/export/users.xlsx").await)).unwrap();
+    assert_eq!(book.sheet_names(), ["Users"]);
+    assert!(book.worksheet_formula("Users").unwrap().is_empty());
+    let text = |cell: &Data| match cell {
+        Data::String(text) => text.clone(),
+        Data::Empty => String::new(),
+        other => panic!("a cell is no text: {other:?}"),
+    };
+    let range = book.worksheet_range("Users").unwrap();
+    range.rows().map(|row| row.iter().map(text).collect()).collect()
+}
+
+async fn users_come_in_both_formats_with_the_same_rows(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.wait(Duration::from_secs(1));
+    app.add(json!({
+        "username": "zoe", "email": "Zoe@example.com", "password": PASSWORD, "firstName": "Zoë", "lastName": "O'Brien",
+        "phone": "020 7946", "address": "1 \"High\" Street\nLondon", "role": "MANAGER", "permission": "DOWNLOAD",
+        "isActive": false,
+    }))
+    .await;
+    app.wait(Duration::from_secs(1));
+    let admin = app.admin().await;
+    let rows = csv_rows(&admin, "/export/users.csv").await;
+    assert_eq!(rows[0], COLUMNS);
+    assert_eq!(rows[1][..2], [ADMIN.0, "admin"]);
+    assert_eq!(
+        rows[2],
+        [
+            "Zoe@example.com",
+            "zoe",
+            "Zoë",
+            "O'Brien",
+            "",
+            "020 7946",
+            "1 \"High\" Street\nLondon",
+            "MANAGER",
+            "DOWNLOAD",
+            "false",
+            "false",
+            "true",
+            "2026-01-05T09:00:01.000Z",
+            "",
+        ]
+    );
+    assert_eq!(rows[1][13], "2026-01-05T09:00:02.000Z");
+    assert_eq!(rows.len(), 3);
+    assert_eq!(xlsx_rows(&admin).await, rows);
+}
+
+async fn nothing_is_taken_for_a_formula(place: Place) {
+    let app = TestApp::start(&place).await;
+    let payload = "=HYPERLINK(\"http://evil.example\",\"x\")";
+    app.wait(Duration::from_secs(1));
+    app.add(json!({
+        "username": "eve", "email": "+eve@example.com", "password": PASSWORD, "firstName": payload,
+        "lastName": "-2+3+cmd|' /C calc'!A0", "phone": "+44 20 7946 0000", "address": "@SUM(1+1)*cmd|' /C calc'!A0",
+    }))
+    .await;
+    let admin = app.admin().await;
+    let rows = csv_rows(&admin, "/export/users.csv").await;
+    assert_eq!(rows[2][0], "'+eve@example.com");
+    assert_eq!(rows[2][2], format!("'{payload}"));
+    assert_eq!(rows[2][3], "'-2+3+cmd|' /C calc'!A0");
+    assert_eq!(rows[2][5], "'+44 20 7946 0000");
+    assert_eq!(rows[2][6], "'@SUM(1+1)*cmd|' /C calc'!A0");
+    assert!(rows.iter().flatten().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t', '\r'])));
+    // In a workbook a cell of text is text, whatever is in it.
+    let rows = xlsx_rows(&admin).await;
+    assert_eq!((rows[2][2].as_str(), rows[2][5].as_str()), (payload, "+44 20 7946 0000"));
+
+    let input = json!({ "input": { "key": "=1+1", "title": "@x" } });
+    let record = "mutation($input: RecordSampleInput!) { recordSample(input: $input) { errors { code } } }";
+    admin.data(record, input).await;
+    assert_eq!(csv_rows(&admin, "/export/samples.csv").await[1][1..3], ["'=1+1", "'@x"]);
+}
+
+async fn superusers_are_in_superusers_exports_only(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    app.add_user("ada").await;
+    let mut names = Vec::new();
+    for client in [&app.admin().await, &boss] {
+        let rows = csv_rows(client, "/export/users.csv").await;
+        assert_eq!(xlsx_rows(client).await.len(), rows.len());
+        let mut users: Vec<String> = rows[1..].iter().map(|row| row[1].clone()).collect();
+        users.sort();
+        names.push(users);
+    }
+    assert_eq!(names[0], ["ada", "admin", "boss"]);
+    assert_eq!(names[1], ["ada", "boss"]);
+}
+
+async fn a_file_is_an_attachment_with_the_day_in_its_name(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let workbook = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+    for (path, name, media) in [
+        ("/export/samples.csv", "samples-2026-01-05.csv", "text/csv; charset=utf-8"),
+        ("/export/users.csv", "users-2026-01-05.csv", "text/csv; charset=utf-8"),
+        ("/export/users.xlsx", "users-2026-01-05.xlsx", workbook),
+    ] {
+        let answer = admin.get(path).await;
+        assert_eq!(answer.header("content-disposition"), format!("attachment; filename=\"{name}\""));
+        assert_eq!(answer.header("content-type"), media);
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    }
+    assert_eq!(csv_rows(&admin, "/export/samples.csv").await, [["id", "key", "title", "created_at", "modified_at"]]);
+}
+
+async fn whoever_may_not_gets_a_status_and_a_code(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let token = ada.access.clone().unwrap();
+    for path in ["/export/samples.csv", "/export/users.csv", "/export/users.xlsx"] {
+        let answer = app.anyone().get(path).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "UNAUTHENTICATED MISSING"));
+        assert_eq!(answer.body["errors"][0]["message"], "Authentication credentials were not provided.");
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        assert_eq!(answer.header("content-type"), "application/json");
+        let answer = app.anyone().get(&format!("{path}?access_token={token}&token={token}")).await;
+        assert_eq!(answer.status, 401);
+        let answer = app.anyone().with_token("nonsense").get(path).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "UNAUTHENTICATED INVALID"));
+        let answer = app.anyone().with_header("authorization", "Basic YTpi").get(path).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "UNAUTHENTICATED INVALID"));
+        let answer = ada.finish(ada.request("POST", path)).await;
+        assert_eq!(answer.status, 405);
+    }
+    for path in ["/export/users.csv", "/export/users.xlsx"] {
+        let answer = ada.get(path).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "FORBIDDEN"));
+    }
+    assert_eq!(ada.get("/export/samples.csv").await.status, 200);
+    app.wait(Duration::from_secs(400));
+    assert_eq!(ada.get("/export/samples.csv").await.code(), "UNAUTHENTICATED EXPIRED");
+}
+
+async fn an_export_is_recorded_and_a_refused_one_is_not(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await;
+    let ada = app.add_user("ada").await;
+    let (staff, client) = (boss.sign_in(&app).await, ada.sign_in(&app).await);
+    let (_, secret) = crate::api_tokens::make(&staff, &["READ"]).await;
+    for path in ["/export/samples.csv", "/export/users.csv", "/export/users.xlsx"] {
+        staff.get(path).await;
+        client.get(path).await;
+        app.anyone().get(path).await;
+        app.anyone().with_token(&secret).get(path).await;
+    }
+    let (boss, ada) = (boss.id.parse().ok(), ada.id.parse().ok());
+    let events = audit_event::Entity::find().all(app.db()).await.unwrap();
+    let mut seen: Vec<_> = events
+        .into_iter()
+        .filter(|event| event.action == Action::Exported)
+        .map(|event| (event.actor_id, event.target_id, event.ip))
+        .collect();
+    let local = || Some("127.0.0.1".to_owned());
+    let mut expected = vec![(boss, boss, local()), (ada, ada, local()), (boss, None, local()), (boss, None, local())];
+    seen.sort();
+    expected.sort();
+    assert_eq!(seen, expected);
+}
+
+async fn only_own_samples_are_exported(place: Place) {
+    let app = TestApp::start(&place).await;
+    let record = "mutation($input: RecordSampleInput!) { recordSample(input: $input) { errors { code } } }";
+    let (ada, admin) = (app.add_user("ada").await.sign_in(&app).await, app.admin().await);
+    for (client, key) in [(&ada, "A"), (&ada, "B"), (&admin, "C"), (&admin, "B")] {
+        app.wait(Duration::from_secs(1));
+        client.data(record, json!({ "input": { "key": key, "title": "T" } })).await;
+    }
+    let keys = async |client: &Client| -> Vec<String> {
+        csv_rows(client, "/export/samples.csv").await[1..].iter().map(|row| row[1].clone()).collect()
+    };
+    assert_eq!(keys(&ada).await, ["A"]);
+    assert_eq!(keys(&admin).await, ["B", "C"]);
+}
+
+async fn a_long_list_is_complete_and_in_order(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let mut expected = vec!["boss".to_owned()];
+    let mut keys = Vec::new();
+    let one = user::Entity::find().all(app.db()).await.unwrap().into_iter().find(|user| !user.is_superuser).unwrap();
+    for batch in 0..10 {
+        let (mut users, mut samples) = (Vec::new(), Vec::new());
+        for number in 0..250 {
+            app.wait(Duration::from_millis(1));
+            let now = app.app.clock.now();
+            let name = format!("user{batch}x{number}");
+            let copy = user::Model { id: now.id(), username: name.clone(), username_key: name.clone(), ..one.clone() };
+            let mut row = user::ActiveModel::from(copy);
+            row.email = Set(format!("{name}@example.com"));
+            row.email_key = Set(format!("{name}@example.com"));
+            users.push(row);
+            samples.push(sample::ActiveModel {
+                id: Set(now.id()),
+                key: Set(name.clone()),
+                title: Set(name.clone()),
+                created_at: Set(now.at),
+                // Recorded again in the opposite order, all in few moments.
+                modified_at: Set(now.at.minus(Duration::from_secs(batch * 1000))),
+                modified_by: Set(Some(one.id)),
+            });
+            keys.push(name.clone());
+            expected.push(name);
+        }
+        user::Entity::insert_many(users).exec_without_returning(app.db()).await.unwrap();
+        sample::Entity::insert_many(samples).exec_without_returning(app.db()).await.unwrap();
+    }
+    let column = |rows: Vec<Vec<String>>| -> Vec<String> { rows[1..].iter().map(|row| row[1].clone()).collect() };
+    app.wait(Duration::from_millis(1));
+    assert_eq!(column(csv_rows(&boss, "/export/users.csv").await), expected);
+    assert_eq!(column(xlsx_rows(&boss).await), expected);
+    assert_eq!(column(csv_rows(&boss, "/export/samples.csv").await), keys);
+}
+
+async fn nothing_is_left_on_the_disk(place: Place) {
+    let app = TestApp::start(&place).await;
+    let files = || {
+        let names = std::fs::read_dir(&place.folder).unwrap().map(|file| file.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let admin = app.admin().await;
+    let before = files();
+    xlsx_rows(&admin).await;
+    assert_eq!(files(), before);
+}
