@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::App;
-use crate::domain::sessions;
+use crate::domain::{registration, sessions};
 use crate::error::Result;
 
 /// Between two looks for mails that are due.
@@ -42,6 +42,7 @@ async fn deliver(app: &App) -> Result<()> {
 async fn round(app: &App) -> Result<()> {
     let now = app.clock.now();
     app.reload_keys(&now).await?;
+    registration::sweep(&app.db, &now).await?;
     sessions::sweep(&app.db, &now, &app.config.sessions).await?;
     Ok(())
 }

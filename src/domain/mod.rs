@@ -18,6 +18,8 @@ pub mod outbox;
 pub mod paging;
 /// From a typed password to a stored hash.
 pub mod passwords;
+/// Making an account for oneself.
+pub mod registration;
 /// Recovering a forgotten password.
 pub mod reset;
 /// What users record.
@@ -30,3 +32,5 @@ pub mod sign_in;
 pub mod tokens;
 /// Administering users.
 pub mod users;
+/// Confirming an address with the link that was mailed to it.
+pub mod verify_email;

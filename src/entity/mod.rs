@@ -6,6 +6,8 @@ pub mod audit_event;
 pub mod mail;
 /// The digests of the secrets in mailed links.
 pub mod one_time_token;
+/// Who wants an account and has not confirmed the address yet.
+pub mod registration;
 /// What users record.
 pub mod sample;
 /// Where users are signed in.

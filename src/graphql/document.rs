@@ -39,7 +39,8 @@ const MAX_DIRECTIVES: u32 = 50;
 const MAX_MUTATIONS: usize = 4;
 
 /// Fields of which a mutation may have one: each is an attempt at a secret, or sends a mail.
-const SENSITIVE: [&str; 5] = ["login", "refresh", "logout", "requestReset", "confirmReset"];
+const SENSITIVE: [&str; 8] =
+    ["login", "refresh", "logout", "requestReset", "confirmReset", "register", "verifyEmail", "resendVerification"];
 
 /// Why a document is not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]

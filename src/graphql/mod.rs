@@ -17,6 +17,7 @@ mod errors;
 mod loaders;
 mod paging;
 mod passwords;
+mod registration;
 mod reset;
 mod samples;
 mod scalars;
@@ -35,7 +36,13 @@ pub struct Query(users::UsersQuery, samples::SamplesQuery, reset::ResetQuery, pa
 
 /// What can be changed. Each field takes one `input` and returns a payload whose `errors` tell what the person can mend.
 #[derive(MergedObject, Default)]
-pub struct Mutation(sign_in::SignInMutation, reset::ResetMutation, users::UsersMutation, samples::SamplesMutation);
+pub struct Mutation(
+    sign_in::SignInMutation,
+    reset::ResetMutation,
+    users::UsersMutation,
+    samples::SamplesMutation,
+    registration::RegistrationMutation,
+);
 
 /// The schema that requests are executed against.
 pub type VestibuleSchema = Schema<Query, Mutation, EmptySubscription>;
