@@ -104,6 +104,7 @@ impl App {
             },
             frontend,
             links: config.links,
+            registration: config.registration,
         };
         let reloaded_at = AtomicI64::new(now.at.millis());
         Ok(Self {

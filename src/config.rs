@@ -117,6 +117,10 @@ pub struct Config {
     )]
     pub password_min_length: u16,
 
+    /// Whether people may make accounts for themselves
+    #[arg(long, global = true, env = "VESTIBULE_REGISTRATION", value_name = "STATE", default_value = "open")]
+    pub registration: Registration,
+
     /// Whether clients may ask for the schema
     #[arg(
         long,
@@ -177,13 +181,22 @@ pub struct LinkConfig {
     #[arg(long, global = true, env = "VESTIBULE_RESET_TTL", value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
     pub reset_ttl: Duration,
 
-    /// How long a link to confirm an e-mail address holds
-    #[arg(long, global = true, env = "VESTIBULE_VERIFY_TTL", value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
-    pub verify_ttl: Duration,
-
     /// How long the link in a welcome mail holds
     #[arg(long, global = true, env = "VESTIBULE_INVITE_TTL", value_name = "DURATION", default_value = "72h", value_parser = parse_duration)]
     pub invite_ttl: Duration,
+
+    /// How long a link to confirm an address holds, and a registration waits for that
+    #[arg(long, global = true, env = "VESTIBULE_VERIFY_TTL", value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
+    pub verify_ttl: Duration,
+}
+
+/// Whether people may make accounts for themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Registration {
+    /// Anybody may.
+    Open,
+    /// Accounts are made by staff alone.
+    Closed,
 }
 
 /// Limits on what can be asked for, written `3/1h`: so many at once, and as many again in that time.

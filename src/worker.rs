@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::App;
-use crate::domain::{limits, sessions};
+use crate::domain::{limits, registration, sessions};
 use crate::error::Result;
 
 /// Between two looks for mails that are due.
@@ -47,10 +47,12 @@ async fn deliver(app: &App) -> Result<()> {
     Ok(())
 }
 
-async fn round(app: &App) -> Result<()> {
+/// What is done once a minute: new signing keys are noticed, and what has run out is swept away.
+pub async fn round(app: &App) -> Result<()> {
     let now = app.clock.now();
     app.reload_keys(&now).await?;
     limits::sweep(&app.db, &now).await?;
+    registration::sweep(&app.db, &now).await?;
     sessions::sweep(&app.db, &now, &app.config.sessions).await?;
     Ok(())
 }

@@ -13,6 +13,7 @@ mod m0004_signing_keys;
 mod m0005_mails;
 mod m0006_audit_events;
 mod m0007_samples;
+mod m0008_registrations;
 mod m0010_api_tokens;
 mod m0011_pending_email;
 mod m0012_limits;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_mails::Migration),
             Box::new(m0006_audit_events::Migration),
             Box::new(m0007_samples::Migration),
+            Box::new(m0008_registrations::Migration),
             Box::new(m0010_api_tokens::Migration),
             Box::new(m0011_pending_email::Migration),
             Box::new(m0012_limits::Migration),

@@ -1,6 +1,7 @@
 //! The trail of who did what to whom. Events are written in the transaction of what they tell of.
 
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait as _};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use crate::domain::access::{Client, Viewer};
@@ -50,5 +51,15 @@ pub async fn record_as(db: &impl ConnectionTrait, now: &Moment, id: Uuid, event:
         created_at: Set(now.at),
     };
     audit_event::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Notes whom an event concerned that was recorded before this was known.
+pub async fn name_target(db: &impl ConnectionTrait, event: Uuid, target: Uuid) -> Result<()> {
+    audit_event::Entity::update_many()
+        .col_expr(audit_event::Column::TargetId, Expr::value(target))
+        .filter(audit_event::Column::Id.eq(event))
+        .exec(db)
+        .await?;
     Ok(())
 }

@@ -29,6 +29,9 @@ pub mod passwords;
 // Who was seen when.
 pub mod presence;
 // Recovering a forgotten password.
+// Making an account for oneself.
+pub mod registration;
+// Recovering a forgotten password.
 pub mod reset;
 // What users record.
 pub mod samples;
@@ -40,3 +43,5 @@ pub mod sign_in;
 pub mod tokens;
 // Administering users.
 pub mod users;
+// Confirming an address with the link that was mailed to it.
+pub mod verify_email;

@@ -41,15 +41,23 @@ impl Passwords {
     /// # Errors
     /// The refusal that tells which rule it breaks; [`Error::Unavailable`] where too many passwords are being hashed.
     pub async fn accept(&self, new: NewPassword<'_>, about: &[&str]) -> Result<String> {
+        self.check(new, about).map_err(Error::from)?;
+        self.hasher.hash(&Password::new(new.password)).await
+    }
+
+    /// Whether [`Self::accept`] would take this password: for telling what is wrong with it along with the rest.
+    ///
+    /// # Errors
+    /// The refusal that tells which rule it breaks.
+    pub fn check(&self, new: NewPassword<'_>, about: &[&str]) -> Result<(), Refusal> {
         let (field, confirm_field) = new.fields;
         let password = Password::new(new.password);
         if new.confirm.is_some_and(|confirm| Password::new(confirm) != password) {
             let refusal = Refusal::new(Code::PasswordMismatch, "The two passwords differ: type the same twice.");
-            return Err(refusal.of(confirm_field).into());
+            return Err(refusal.of(confirm_field));
         }
         let words: Vec<&str> = self.site.iter().map(String::as_str).chain(about.iter().copied()).collect();
-        self.policy.check(&password, &words).map_err(|refusal| Error::from(refusal.of(field)))?;
-        self.hasher.hash(&password).await
+        self.policy.check(&password, &words).map_err(|refusal| refusal.of(field))
     }
 
     /// Whether a typed password is the user's; without a user, or without a stored password, the same work is done

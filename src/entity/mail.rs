@@ -14,7 +14,7 @@ pub struct Model {
     pub id: Uuid,
     /// What it is about.
     pub kind: Kind,
-    /// The address that it goes to; for a reset that is still to be looked up, the one that was typed.
+    /// The address that it goes to; where the reader is still to be looked up, the one that was typed.
     pub recipient: String,
     /// Whom it is for; none until a reset was looked up.
     pub user_id: Option<Uuid>,
@@ -34,6 +34,8 @@ pub struct Model {
     pub leased_until: Option<Timestamp>,
     /// When it was sent.
     pub sent_at: Option<Timestamp>,
+    /// Which registration its link completes; none until a request for another link was looked up.
+    pub registration_id: Option<Uuid>,
 }
 
 /// What a mail is about.
@@ -50,6 +52,10 @@ pub enum Kind {
     ConfirmNewEmail,
     /// The account has moved to another address; it goes to the old one.
     EmailChanged,
+    /// The link that confirms the address of a new account.
+    VerifyEmail,
+    /// Somebody wanted an account for an address that has one.
+    AlreadyRegistered,
 }
 
 /// How far a mail has come.

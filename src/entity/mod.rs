@@ -12,6 +12,9 @@ pub mod mail;
 // The digests of the secrets in mailed links.
 pub mod one_time_token;
 // What users record.
+// Who wants an account and has not confirmed the address yet.
+pub mod registration;
+// What users record.
 pub mod sample;
 // Where users are signed in.
 pub mod session;

@@ -39,8 +39,19 @@ const MAX_DIRECTIVES: u32 = 50;
 const MAX_MUTATIONS: usize = 4;
 
 /// Fields of which a mutation may have one: each is an attempt at a secret, or sends a mail.
-const SENSITIVE: [&str; 8] =
-    ["login", "refresh", "logout", "requestReset", "confirmReset", "changePassword", "deactivateMe", "deleteMe"];
+const SENSITIVE: [&str; 11] = [
+    "login",
+    "refresh",
+    "logout",
+    "requestReset",
+    "confirmReset",
+    "register",
+    "verifyEmail",
+    "resendVerification",
+    "changePassword",
+    "deactivateMe",
+    "deleteMe",
+];
 
 /// Why a document is not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]

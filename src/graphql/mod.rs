@@ -19,6 +19,7 @@ pub(crate) mod errors;
 mod loaders;
 mod paging;
 mod passwords;
+mod registration;
 mod reset;
 mod samples;
 mod scalars;
@@ -53,6 +54,7 @@ pub struct Mutation(
     users::UsersMutation,
     samples::SamplesMutation,
     api_tokens::ApiTokensMutation,
+    registration::RegistrationMutation,
 );
 
 /// The schema that requests are executed against.

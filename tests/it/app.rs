@@ -59,8 +59,17 @@ impl TestApp {
 
     /// One more service on the same database, with the same clock, as a second instance would be.
     pub(crate) async fn start_second(&self, place: &Place) -> Self {
+        self.start_second_with(place, |_| {}).await
+    }
+
+    /// The same with some other settings.
+    pub(crate) async fn start_second_with(&self, place: &Place, change: impl FnOnce(&mut Config)) -> Self {
         let public_url = self.app.public_url.clone();
-        Self::start_at(place, self.clock.clone(), |config| config.public_url = Some(public_url), |_| {}).await
+        let change = |config: &mut Config| {
+            config.public_url = Some(public_url);
+            change(config);
+        };
+        Self::start_at(place, self.clock.clone(), change, |_| {}).await
     }
 
     async fn start_at(

@@ -32,6 +32,7 @@ mod mail;
 mod parity;
 mod passwords;
 mod process;
+mod registration;
 mod schema;
 mod sessions;
 mod users;
@@ -51,6 +52,7 @@ fn main() -> std::process::ExitCode {
         parity::all(),
         passwords::all(),
         process::all(),
+        registration::all(),
         sessions::all(),
         users::all(),
     ]

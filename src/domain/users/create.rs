@@ -24,6 +24,9 @@ pub const MAX_PHONE: usize = 40;
 /// The longest postal address, in characters.
 pub const MAX_ADDRESS: usize = 500;
 
+/// The most digits of the number behind a username that was taken.
+const MAX_NUMBER_LENGTH: usize = 5;
+
 /// An account to make.
 #[derive(Clone, Debug)]
 pub struct Create {
@@ -116,12 +119,13 @@ pub async fn create(
 }
 
 /// Inserts the row under its username or, where that is taken, under one with a number behind it.
-async fn insert_with_free_username(
+pub(in crate::domain) async fn insert_with_free_username(
     txn: &DatabaseTransaction,
     now: &Moment,
     mut row: user::ActiveModel,
 ) -> Result<user::Model> {
     let wanted = row.username.clone().take().unwrap_or_default();
+    let stem: String = wanted.chars().take(identifier::MAX_USERNAME_LENGTH - MAX_NUMBER_LENGTH).collect();
     loop {
         let skip = OnConflict::column(Column::UsernameKey).do_nothing().to_owned();
         let insert = user::Entity::insert(row.clone()).on_conflict(skip);
@@ -131,7 +135,7 @@ async fn insert_with_free_username(
             return user.ok_or_else(|| Error::internal("an account that was just made is missing"));
         }
         let [.., high, low] = now.id().into_bytes();
-        let name = format!("{wanted}{}", u16::from_be_bytes([high, low]));
+        let name = format!("{stem}{}", u16::from_be_bytes([high, low]));
         row.username_key = Set(identifier::fold(&name));
         row.username = Set(name);
     }

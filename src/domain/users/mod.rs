@@ -19,7 +19,7 @@ use crate::tools::clock::Moment;
 use crate::tools::identifier;
 
 /// The row of a new account with this address and name, both checked before, and nothing else.
-fn blank(now: &Moment, email: String, username: String) -> user::ActiveModel {
+pub(in crate::domain) fn blank(now: &Moment, email: String, username: String) -> user::ActiveModel {
     user::ActiveModel {
         id: Set(now.id()),
         username_key: Set(identifier::fold(&username)),

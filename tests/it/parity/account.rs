@@ -11,6 +11,7 @@ crate::tests![
     row_10_the_session_is_kept_alive_by_refreshing_near_expiry,
     row_11_who_am_i,
     row_12_change_own_names_phone_address_and_bio,
+    row_13_change_own_address_once_confirmed_and_the_old_one_is_told,
     row_14_change_own_password_and_only_the_present_session_goes_on,
     row_15_deactivate_own_account,
     row_16_delete_own_account,
@@ -196,4 +197,48 @@ async fn row_18_the_samples_that_i_modified_last_newest_first(place: Place) {
     assert_eq!(recent["me"]["recentSamples"], json!([{ "key": "S-3" }, { "key": "S-23" }]));
     assert_eq!(ada.refusals(record, json!({ "input": { "key": " ", "title": "x" } })).await, ["REQUIRED key"]);
     assert_eq!(app.anyone().code("{ recentSamples { key } }", json!({})).await, "UNAUTHENTICATED MISSING");
+}
+
+async fn row_13_change_own_address_once_confirmed_and_the_old_one_is_told(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let client = ada.sign_in(&app).await;
+    let update = "mutation($e: String!, $p: String) { updateMe(input: { email: $e, currentPassword: $p }) {
+        user { email pendingEmail } errors { code field }
+    } }";
+    let verify = "mutation($t: String!) { verifyEmail(input: { token: $t }) {
+        user { email pendingEmail } tokens { accessToken } errors { code field }
+    } }";
+    let wish = json!({ "e": "countess@example.com", "p": PASSWORD });
+    let held = client.data(update, wish.clone()).await["updateMe"]["user"].clone();
+    assert_eq!(held, json!({ "email": "ada@example.com", "pendingEmail": "countess@example.com" }));
+    let first = app.mails().await;
+    assert_eq!(first.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), ["countess@example.com"]);
+    app.anyone().sign_in("ada@example.com", PASSWORD).await;
+
+    // A newer wish makes the older link worthless: it went to another address.
+    client.data(update, json!({ "e": "lovelace@example.com", "p": PASSWORD })).await;
+    assert_eq!(app.anyone().refusals(verify, json!({ "t": token(&first[0]) })).await, ["INVALID_TOKEN token"]);
+    let second = app.mails().await;
+    assert_eq!(second[0].to, "lovelace@example.com");
+    let moved = app.anyone().data(verify, json!({ "t": token(&second[0]) })).await["verifyEmail"].clone();
+    assert_eq!(moved["user"], json!({ "email": "lovelace@example.com", "pendingEmail": null }));
+    assert_eq!(moved["tokens"], json!(null), "a move signs nobody in");
+    assert_eq!(app.anyone().refusals(verify, json!({ "t": token(&second[0]) })).await, ["INVALID_TOKEN token"]);
+    let told = app.mails().await;
+    assert_eq!(told.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), ["ada@example.com"]);
+    app.anyone().sign_in("lovelace@example.com", PASSWORD).await;
+    client.data("{ me { id } }", json!({})).await;
+
+    // Somebody else takes the address before the link is followed.
+    client.data(update, wish).await;
+    let third = app.mails().await;
+    app.add(json!({ "email": "countess@example.com" })).await;
+    assert_eq!(app.anyone().refusals(verify, json!({ "t": token(&third[0]) })).await.len(), 1);
+    assert_eq!(client.data("{ me { email } }", json!({})).await["me"]["email"], "lovelace@example.com");
+}
+
+fn token(mail: &vestibule::tools::mail::Message) -> String {
+    let (_, rest) = mail.text.split_once("token=").expect("the mail has a link");
+    rest.split_whitespace().next().unwrap().to_owned()
 }

@@ -4,11 +4,21 @@ mod account;
 mod api_tokens;
 mod builders;
 pub(crate) mod recovery;
+pub(crate) mod registration;
 mod sign_in;
 mod staff;
 
 use crate::engine::Test;
 
 pub(crate) fn all() -> Vec<Test> {
-    [sign_in::all(), account::all(), api_tokens::all(), recovery::all(), staff::all(), builders::all()].concat()
+    [
+        sign_in::all(),
+        account::all(),
+        api_tokens::all(),
+        recovery::all(),
+        staff::all(),
+        builders::all(),
+        registration::all(),
+    ]
+    .concat()
 }

@@ -1,0 +1,80 @@
+//! What a mail says and to whom, found out when it is sent.
+
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+
+use crate::config::LinkConfig;
+use crate::database::Db;
+use crate::domain::outbox::draft::{Draft, reader};
+use crate::domain::outbox::{Courier, address_move, registration};
+use crate::entity::mail::{self, Kind};
+use crate::entity::one_time_token::Purpose;
+use crate::entity::user;
+use crate::error::Result;
+use crate::tools::clock::Moment;
+use crate::tools::identifier;
+use crate::tools::mail::{Content, Link, Message, Recipient, render};
+use crate::tools::secret::Vault;
+
+/// The mail's text, with a link where it has one; none where there is nobody to send it to, and its row is gone.
+pub(super) async fn message(
+    db: &Db,
+    now: &Moment,
+    vault: &Vault,
+    courier: &Courier,
+    mail: &mail::Model,
+) -> Result<Option<Message>> {
+    let txn = db.begin().await?;
+    let draft = Draft { txn: &txn, now, vault, courier, mail };
+    let told = match mail.kind {
+        Kind::VerifyEmail => registration::answer(draft).await?,
+        Kind::AlreadyRegistered => registration::repeat_already_registered(draft).await?,
+        Kind::ConfirmNewEmail => address_move::confirm_new(draft).await?,
+        Kind::EmailChanged => address_move::tell_old(draft).await?,
+        Kind::ResetPassword | Kind::Welcome | Kind::PasswordChanged => to_active_user(draft).await?,
+    };
+    if told.is_none() {
+        mail::Entity::delete_by_id(mail.id).exec(&txn).await?;
+    }
+    txn.commit().await?;
+    Ok(told.map(|(recipient, content)| render(&courier.site, &recipient, &content, mail.id)))
+}
+
+async fn to_active_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
+    let Some(user) = addressee(draft).await? else { return Ok(None) };
+    let LinkConfig { reset_ttl, invite_ttl, .. } = draft.courier.links;
+    let content = match draft.mail.kind {
+        Kind::ResetPassword => Content::ResetPassword(link(draft, &user, (Purpose::Reset, reset_ttl)).await?),
+        Kind::Welcome if user.password_hash.is_none() => {
+            Content::Welcome(Some(link(draft, &user, (Purpose::Invite, invite_ttl)).await?))
+        }
+        Kind::Welcome => Content::Welcome(None),
+        Kind::PasswordChanged => Content::PasswordChanged { at: draft.mail.created_at },
+        Kind::VerifyEmail | Kind::AlreadyRegistered | Kind::ConfirmNewEmail | Kind::EmailChanged => return Ok(None),
+    };
+    Ok(Some((reader(&user), content)))
+}
+
+/// The active user whom the mail is for. Who asked for a reset is looked up here, and the mail then goes to the address
+/// that is stored, never to the one that was typed.
+async fn addressee(draft: Draft<'_>) -> Result<Option<user::Model>> {
+    let known = draft.mail.user_id;
+    let found = match known {
+        Some(id) => user::Entity::find_by_id(id),
+        None => user::Entity::find_by_identifier(&identifier::fold(&draft.mail.recipient)),
+    };
+    let Some(user) = found.filter(user::Column::IsActive.eq(true)).one(draft.txn).await? else { return Ok(None) };
+    if known.is_none() {
+        draft.found_user(&user).await?;
+    }
+    Ok(Some(user))
+}
+
+/// The link to set a password: made at the first attempt, the same at each further one.
+async fn link(draft: Draft<'_>, user: &user::Model, (purpose, life): (Purpose, Duration)) -> Result<Link> {
+    let secret = draft.user_secret(user, (purpose, life)).await?;
+    let frontend = draft.courier.frontend.as_str();
+    let url = format!("{frontend}/account/reset?uid={}&token={}", user.id, secret.to_text());
+    Ok(Link { url, valid_for: life })
+}

@@ -1,0 +1,108 @@
+//! Sending what is due: under a lease, tried again, never lost.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Query};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, Order, QueryFilter as _};
+
+use crate::database::Db;
+use crate::domain::outbox::{Courier, compose};
+use crate::entity::mail::{self, Column, Status};
+use crate::error::Result;
+use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::mail::SendError;
+use crate::tools::secret::Vault;
+
+/// How often sending is tried before a mail is given up.
+const ATTEMPTS: i32 = 20;
+
+/// The wait after the first failed attempt; it doubles with each, up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
+/// The longest wait between two attempts.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// For how long one worker alone may send a mail; longer than any transport tries.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How many mails a worker sends at once.
+const BATCH: u64 = 10;
+
+/// Sends what is due, several mails at once so that a slow one holds up none, and returns how many it took on. A mail
+/// that cannot be sent waits for its next attempt; one whose account is gone is dropped.
+pub async fn deliver_due(db: &Db, now: &Moment, vault: &Vault, courier: &Courier) -> Result<usize> {
+    let leased = lease(db, now).await?;
+    let count = leased.len();
+    let deliveries = leased.into_iter().map(|mail| async move {
+        let id = mail.id;
+        if let Err(error) = deliver(db, now, vault, courier, mail).await {
+            tracing::error!(mail = %id, ?error, "a mail could not be delivered; it is tried again when its lease ends");
+        }
+    });
+    futures_util::future::join_all(deliveries).await;
+    Ok(count)
+}
+
+/// Takes mails that are due, for a time, so that no other worker sends them too.
+async fn lease(db: &Db, now: &Moment) -> Result<Vec<mail::Model>> {
+    let free = Condition::any().add(Column::LeasedUntil.is_null()).add(Column::LeasedUntil.lte(now.at));
+    let due = Query::select()
+        .column(Column::Id)
+        .from(mail::Entity)
+        .and_where(Column::Status.eq(Status::Queued))
+        .and_where(Column::NextAttemptAt.lte(now.at))
+        .cond_where(free)
+        .order_by(Column::NextAttemptAt, Order::Asc)
+        .limit(BATCH)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .take();
+    let leased = mail::Entity::update_many()
+        .col_expr(Column::LeasedUntil, Expr::value(now.at.plus(LEASE)))
+        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
+        .filter(Column::Id.in_subquery(due))
+        .exec_with_returning(db.writer())
+        .await?;
+    Ok(leased)
+}
+
+async fn deliver(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: mail::Model) -> Result<()> {
+    let Some(message) = compose::message(db, now, vault, courier, &mail).await? else { return Ok(()) };
+    let sent = courier.transport.send(&courier.from, mail.created_at, &message).await;
+    settle(db, now, &mail, sent).await
+}
+
+/// Notes how an attempt ended, unless another worker has taken the mail over since.
+async fn settle(db: &Db, now: &Moment, mail: &mail::Model, sent: Result<(), SendError>) -> Result<()> {
+    let none = Option::<Timestamp>::None;
+    let mut update = mail::Entity::update_many().col_expr(Column::LeasedUntil, Expr::value(none));
+    let no_token = Expr::value(Option::<Vec<u8>>::None);
+    update = match sent {
+        Ok(()) => update
+            .col_expr(Column::Status, Expr::value(Status::Sent))
+            .col_expr(Column::SentAt, Expr::value(now.at))
+            .col_expr(Column::NextAttemptAt, Expr::value(none))
+            .col_expr(Column::SealedToken, no_token),
+        Err(error) => {
+            tracing::warn!(mail = %mail.id, attempt = mail.attempts, error = error.summary, "a mail was not taken");
+            let update = update.col_expr(Column::LastError, Expr::value(error.summary));
+            if error.permanent || mail.attempts >= ATTEMPTS {
+                update
+                    .col_expr(Column::Status, Expr::value(Status::Failed))
+                    .col_expr(Column::NextAttemptAt, Expr::value(none))
+                    .col_expr(Column::SealedToken, no_token)
+            } else {
+                update.col_expr(Column::NextAttemptAt, Expr::value(now.at.plus(wait(mail))))
+            }
+        }
+    };
+    update.filter(Column::Id.eq(mail.id)).filter(Column::LeasedUntil.eq(mail.leased_until)).exec(db.writer()).await?;
+    Ok(())
+}
+
+/// The wait before the next attempt, up to a quarter longer by the mail's id, so that mails that failed together do
+/// not all come back together.
+fn wait(mail: &mail::Model) -> Duration {
+    let doublings = mail.attempts.clamp(1, 20).unsigned_abs() - 1;
+    let wait = Duration::min(FIRST_WAIT * 2_u32.pow(doublings), LONGEST_WAIT);
+    wait + wait / 4 * u32::from(mail.id.as_bytes()[15]) / 255
+}

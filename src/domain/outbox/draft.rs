@@ -1,0 +1,85 @@
+//! A mail while it is being written: its row, the transaction that holds it, and the secret of its link.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+
+use crate::domain::audit;
+use crate::domain::outbox::Courier;
+use crate::domain::reset;
+use crate::entity::mail::{self, Column};
+use crate::entity::one_time_token::Purpose;
+use crate::entity::user;
+use crate::error::{Error, Result};
+use crate::tools::clock::Moment;
+use crate::tools::mail::{Link, Recipient};
+use crate::tools::secret::{Secret, Vault};
+
+/// A mail while it is being written.
+#[derive(Clone, Copy)]
+pub(super) struct Draft<'a> {
+    pub(super) txn: &'a DatabaseTransaction,
+    pub(super) now: &'a Moment,
+    pub(super) vault: &'a Vault,
+    pub(super) courier: &'a Courier,
+    pub(super) mail: &'a mail::Model,
+}
+
+impl Draft<'_> {
+    /// The secret of the link, where an earlier attempt made one.
+    pub(super) fn kept_secret(&self) -> Result<Option<Secret>> {
+        let Some(sealed) = &self.mail.sealed_token else { return Ok(None) };
+        let bytes = self.vault.unseal(&self.context(), sealed).and_then(|bytes| bytes.try_into().ok());
+        let secret = bytes.map(Secret::new).ok_or_else(|| Error::internal("a mail's secret cannot be unsealed"))?;
+        Ok(Some(secret))
+    }
+
+    /// Keeps the secret for further attempts.
+    pub(super) async fn keep_secret(&self, secret: &Secret) -> Result<()> {
+        let sealed = self.vault.seal(&self.context(), &secret.reveal());
+        self.note([(Column::SealedToken, Expr::value(sealed))]).await
+    }
+
+    /// The secret of a link of this user's: made at the first attempt, the same at each further one.
+    pub(super) async fn user_secret(&self, user: &user::Model, (purpose, life): (Purpose, Duration)) -> Result<Secret> {
+        if let Some(secret) = self.kept_secret()? {
+            return Ok(secret);
+        }
+        let secret = reset::make_link(self.txn, self.now, user.id, purpose, self.now.at.plus(life)).await?;
+        self.keep_secret(&secret).await?;
+        Ok(secret)
+    }
+
+    /// Notes in the mail's row, and in the audit event of the same id, whom the mail turned out to be for.
+    pub(super) async fn found_user(&self, user: &user::Model) -> Result<()> {
+        let address = Expr::value(user.email.clone());
+        self.note([(Column::UserId, Expr::value(user.id)), (Column::Recipient, address)]).await?;
+        audit::name_target(self.txn, self.mail.id, user.id).await
+    }
+
+    /// Changes the mail's row.
+    pub(super) async fn note(&self, changes: impl IntoIterator<Item = (Column, Expr)>) -> Result<()> {
+        let mut update = mail::Entity::update_many();
+        for (column, value) in changes {
+            update = update.col_expr(column, value);
+        }
+        update.filter(Column::Id.eq(self.mail.id)).exec(self.txn).await?;
+        Ok(())
+    }
+
+    /// The link that confirms the address which this mail goes to.
+    pub(super) fn verify_link(&self, secret: &Secret, life: Duration) -> Link {
+        let url = format!("{}/account/verify?token={}", self.courier.frontend.as_str(), secret.to_text());
+        Link { url, valid_for: life }
+    }
+
+    fn context(&self) -> String {
+        self.mail.id.to_string()
+    }
+}
+
+/// A user as the reader of a mail, at the address that is stored.
+pub(super) fn reader(user: &user::Model) -> Recipient {
+    Recipient { address: user.email.clone(), name: user.name() }
+}

@@ -1,0 +1,79 @@
+//! Mails: put in line with the change that they tell of, delivered by a worker.
+//!
+//! A row says which mail goes to whom. Its text is made when it is sent and never stored; the secret of a link is kept
+//! sealed from the first attempt to the last, so that a second copy of a mail has the same link.
+
+mod address_move;
+mod compose;
+mod deliver;
+mod draft;
+mod registration;
+
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
+use uuid::Uuid;
+
+use crate::config::{BaseUrl, LinkConfig, Registration};
+use crate::entity::mail::{self, Kind, Status};
+use crate::error::Result;
+use crate::tools::clock::Moment;
+use crate::tools::mail::{Sender, Site, Transport};
+
+pub use self::deliver::deliver_due;
+
+/// What delivering needs to know.
+#[derive(Debug)]
+pub struct Courier {
+    /// The way mails go.
+    pub transport: Transport,
+    /// Their sender.
+    pub from: Sender,
+    /// Whose mails they are.
+    pub site: Site,
+    /// Where their links lead; taken from the configuration alone.
+    pub frontend: BaseUrl,
+    /// How long their links hold.
+    pub links: LinkConfig,
+    /// Whether links to new accounts are still sent.
+    pub registration: Registration,
+}
+
+/// Puts a mail in line, in the transaction of what it tells of. Returns its id.
+pub async fn enqueue(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    kind: Kind,
+    recipient: &str,
+    user: Option<Uuid>,
+) -> Result<Uuid> {
+    insert(txn, row(now, kind, recipient, user)).await
+}
+
+/// Puts the first mail of a registration in line, under whose id the registration is to be stored.
+pub async fn enqueue_for_registration(txn: &DatabaseTransaction, now: &Moment, recipient: &str) -> Result<Uuid> {
+    let mut row = row(now, Kind::VerifyEmail, recipient, None);
+    row.registration_id = Set(row.id.clone().take());
+    insert(txn, row).await
+}
+
+async fn insert(txn: &DatabaseTransaction, row: mail::ActiveModel) -> Result<Uuid> {
+    let mail = mail::Entity::insert(row).exec_with_returning(txn).await?;
+    Ok(mail.id)
+}
+
+fn row(now: &Moment, kind: Kind, recipient: &str, user: Option<Uuid>) -> mail::ActiveModel {
+    mail::ActiveModel {
+        id: Set(now.id()),
+        kind: Set(kind),
+        recipient: Set(recipient.to_owned()),
+        user_id: Set(user),
+        sealed_token: Set(None),
+        status: Set(Status::Queued),
+        attempts: Set(0),
+        last_error: Set(None),
+        created_at: Set(now.at),
+        next_attempt_at: Set(Some(now.at)),
+        leased_until: Set(None),
+        sent_at: Set(None),
+        registration_id: Set(None),
+    }
+}

@@ -1,0 +1,79 @@
+//! The answer to a registration: a link for whoever reads the address's mail or, where the address has an account, word
+//! to its owner. Which of the two, only this mail tells.
+
+use sea_orm::EntityTrait as _;
+use sea_orm::sea_query::Expr;
+
+use crate::config::Registration;
+use crate::domain::outbox::draft::{Draft, reader};
+use crate::domain::registration::pending;
+use crate::entity::mail::{Column, Kind};
+use crate::entity::{registration, user};
+use crate::error::Result;
+use crate::tools::identifier;
+use crate::tools::mail::{Content, Recipient};
+
+/// The mail that answers a registration or a request for another link; none where nothing is waiting there (any more).
+pub(super) async fn answer(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
+    if draft.courier.registration == Registration::Closed {
+        return Ok(None);
+    }
+    let Some(waiting) = waiting(draft).await? else { return Ok(None) };
+    let owner = user::Entity::find_by_identifier(&waiting.email_key).one(draft.txn).await?;
+    match owner {
+        Some(owner) => already_registered(draft, &waiting, &owner).await,
+        None => verify_email(draft, &waiting).await,
+    }
+}
+
+/// The mail to the owner of an account with whose address somebody tried to register, at a further attempt.
+pub(super) async fn repeat_already_registered(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
+    let Some(id) = draft.mail.user_id else { return Ok(None) };
+    let owner = user::Entity::find_by_id(id).one(draft.txn).await?;
+    Ok(owner.map(|owner| (reader(&owner), Content::AlreadyRegistered)))
+}
+
+/// The registration that the mail is for: its own, as long as that was not replaced, or the one of the address from
+/// which another link was asked for.
+async fn waiting(draft: Draft<'_>) -> Result<Option<registration::Model>> {
+    match draft.mail.registration_id {
+        Some(id) => pending::find(draft.txn, draft.now, id).await,
+        None => pending::find_by_address(draft.txn, draft.now, &identifier::fold(&draft.mail.recipient)).await,
+    }
+}
+
+/// Drops the registration and tells the owner of the account, whom a deactivated account belongs to as well.
+async fn already_registered(
+    draft: Draft<'_>,
+    waiting: &registration::Model,
+    owner: &user::Model,
+) -> Result<Option<(Recipient, Content)>> {
+    if !pending::remove(draft.txn, waiting.id).await? {
+        return Ok(None);
+    }
+    draft.found_user(owner).await?;
+    let no_token = Expr::value(Option::<Vec<u8>>::None);
+    draft.note([(Column::Kind, Expr::value(Kind::AlreadyRegistered)), (Column::SealedToken, no_token)]).await?;
+    Ok(Some((reader(owner), Content::AlreadyRegistered)))
+}
+
+/// The link, made at the first attempt and the same at each further one; one that was overtaken meanwhile is not sent.
+async fn verify_email(draft: Draft<'_>, waiting: &registration::Model) -> Result<Option<(Recipient, Content)>> {
+    let life = draft.courier.links.verify_ttl;
+    let secret = match draft.kept_secret()? {
+        Some(secret) if waiting.digest.as_ref() == Some(&secret.digest()) => secret,
+        Some(_) => return Ok(None),
+        None => {
+            let ends = draft.now.at.plus(life);
+            let Some(secret) = pending::make_link(draft.txn, draft.now, waiting.id, ends).await? else {
+                return Ok(None);
+            };
+            draft.keep_secret(&secret).await?;
+            let address = Expr::value(waiting.email.clone());
+            draft.note([(Column::RegistrationId, Expr::value(waiting.id)), (Column::Recipient, address)]).await?;
+            secret
+        }
+    };
+    let recipient = Recipient { address: waiting.email.clone(), name: waiting.name() };
+    Ok(Some((recipient, Content::VerifyEmail(draft.verify_link(&secret, life)))))
+}

@@ -1,0 +1,126 @@
+//! Asking for an account.
+
+use std::time::Duration;
+
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+
+use crate::config::{LimitConfig, Registration};
+use crate::database::Db;
+use crate::domain::access::Client;
+use crate::domain::audit::{self, Event};
+use crate::domain::limits;
+use crate::domain::outbox;
+use crate::domain::passwords::{NewPassword, Passwords};
+use crate::domain::registration::{pending, require_open};
+use crate::domain::users::create::{MAX_NAME, MAX_PHONE};
+use crate::entity::audit_event::Action;
+use crate::entity::{registration, user};
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::clock::Moment;
+use crate::tools::{identifier, text};
+
+/// What registering goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// Whether anybody may register.
+    pub registration: Registration,
+    /// The rules for passwords.
+    pub passwords: &'a Passwords,
+    /// How long a registration waits for its address to be confirmed.
+    pub verify_ttl: Duration,
+    /// How many mails may be asked for.
+    pub limits: &'a LimitConfig,
+}
+
+/// An account that somebody wants to have.
+#[derive(Clone, Copy, Debug)]
+pub struct Register<'a> {
+    /// The address.
+    pub email: &'a str,
+    /// The username; made from the address where none is given.
+    pub username: Option<&'a str>,
+    /// The password.
+    pub password: NewPassword<'a>,
+    /// Given name.
+    pub first_name: &'a str,
+    /// Family name.
+    pub last_name: &'a str,
+    /// Telephone number.
+    pub phone: &'a str,
+}
+
+/// Keeps a registration until the link that is mailed to the address makes a user of it. An earlier one of the same
+/// address is replaced, its password and its link with it: so whoever registers somebody else's address gains nothing,
+/// since only the owner's own link, which came with the owner's own password, is good.
+///
+/// Whether the address has an account, or a registration that waits, is not looked up here: the same work is done and the
+/// same rows are written in each case, and the worker that delivers the mail finds out. So neither the answer nor its
+/// time tells. A username that is taken is told, as usernames are public.
+///
+/// # Errors
+/// [`Error::Forbidden`] where registration is closed; one refusal for each field that is wrong: required, invalid, too
+/// long, or taken; and the password's; [`Error::RateLimited`].
+pub async fn register(db: &Db, now: &Moment, client: &Client, rules: Rules<'_>, input: Register<'_>) -> Result<()> {
+    require_open(rules.registration)?;
+    let mut row = check(db, now, client, rules, input).await?;
+
+    let txn = db.begin().await?;
+    let id = outbox::enqueue_for_registration(&txn, now, row.email.as_ref()).await?;
+    row.id = Set(id);
+    row.created_at = Set(now.at);
+    row.expires_at = Set(now.at.plus(rules.verify_ttl));
+    pending::store(&txn, row).await?;
+    audit::record_as(&txn, now, id, Event::by_anyone(client, Action::Registered, None)).await?;
+    txn.commit().await?;
+    Ok(())
+}
+
+/// The row of the registration, its password hashed, but without its id and times.
+async fn check(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    rules: Rules<'_>,
+    input: Register<'_>,
+) -> Result<registration::ActiveModel> {
+    let mut refusals = Vec::new();
+    let mut keep =
+        |checked: Result<String, Refusal>| checked.map_err(|refusal| refusals.push(refusal)).unwrap_or_default();
+    let email = keep(identifier::email(input.email).map_err(|refusal| refusal.of("email")));
+    let given = input.username.filter(|name| !name.trim().is_empty());
+    let username = given.map(|name| keep(identifier::username(name).map_err(|refusal| refusal.of("username"))));
+    let first_name = keep(text::line("firstName", input.first_name, MAX_NAME));
+    let last_name = keep(text::line("lastName", input.last_name, MAX_NAME));
+    let phone = keep(text::line("phone", input.phone, MAX_PHONE));
+    if let Some(name) = username.as_deref().filter(|name| !name.is_empty()) {
+        refusals.extend(taken(db, name).await?);
+    }
+    let about = [username.as_deref().unwrap_or_default(), &email, &first_name, &last_name];
+    refusals.extend(rules.passwords.check(input.password, &about).err());
+    if !refusals.is_empty() {
+        return Err(Error::Refused(refusals));
+    }
+    limits::take_mail(db, now, client, rules.limits, &email).await?;
+    let password_hash = rules.passwords.accept(input.password, &about).await?;
+    Ok(registration::ActiveModel {
+        email_key: Set(identifier::fold(&email)),
+        email: Set(email),
+        username: Set(username),
+        password_hash: Set(password_hash),
+        first_name: Set(first_name),
+        last_name: Set(last_name),
+        phone: Set(phone),
+        digest: Set(None),
+        link_made_at: Set(None),
+        ..registration::ActiveModel::default()
+    })
+}
+
+/// Tells at once what would be known at the end only. Nothing rests on it: whoever is faster gets the name, and the
+/// other one a number behind it.
+async fn taken(db: &Db, username: &str) -> Result<Option<Refusal>> {
+    let key = user::Column::UsernameKey.eq(identifier::fold(username));
+    let owner = user::Entity::find().filter(key).one(db.reader()).await?;
+    let message = "There is an account with this username already: choose another.";
+    Ok(owner.map(|_| Refusal::new(Code::AlreadyExists, message).of("username")))
+}

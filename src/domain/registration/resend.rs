@@ -1,0 +1,37 @@
+//! Asking for another mail with a link.
+
+use crate::config::{LimitConfig, Registration};
+use crate::database::Db;
+use crate::domain::access::Client;
+use crate::domain::limits;
+use crate::domain::outbox;
+use crate::domain::registration::require_open;
+use crate::entity::mail::Kind;
+use crate::error::{Error, Result};
+use crate::tools::clock::Moment;
+use crate::tools::identifier;
+
+/// Asks for another mail with a link that completes the registration of this address; when it is delivered, the link
+/// before it is dead.
+///
+/// Whether a registration waits there is not looked up here, as in [`super::register::register`]: the request writes the
+/// same row in each case, and the worker drops what nobody waits for.
+///
+/// # Errors
+/// [`Error::Forbidden`] where registration is closed; [`crate::error::Code::Required`] or
+/// [`crate::error::Code::Invalid`] where it is no address; [`Error::RateLimited`].
+pub async fn resend(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    (registration, limits): (Registration, &LimitConfig),
+    email: &str,
+) -> Result<()> {
+    require_open(registration)?;
+    let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
+    limits::take_mail(db, now, client, limits, &email).await?;
+    let txn = db.begin().await?;
+    outbox::enqueue(&txn, now, Kind::VerifyEmail, &email, None).await?;
+    txn.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Making an account for oneself.
+
+use async_graphql::{Context, InputObject, Object, SimpleObject};
+
+use crate::domain::passwords::NewPassword;
+use crate::domain::registration::register::{self, Register, Rules};
+use crate::domain::registration::resend;
+use crate::domain::verify_email;
+use crate::graphql::context::{app, request};
+use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::sign_in::{AuthTokens, hand_out};
+use crate::graphql::users::User;
+
+/// An account that somebody wants to have.
+#[derive(InputObject)]
+pub(crate) struct RegisterInput {
+    /// The e-mail address. A mail to it tells how to go on.
+    email: String,
+    /// The password; see `passwordPolicy`.
+    #[graphql(secret)]
+    password: String,
+    /// The password, typed a second time; left out, it is not compared.
+    #[graphql(secret)]
+    password_confirm: Option<String>,
+    /// The username: letters, digits and `. _ + -`. Made from the address where it is left out.
+    username: Option<String>,
+    /// Given name.
+    #[graphql(default)]
+    first_name: String,
+    /// Family name.
+    #[graphql(default)]
+    last_name: String,
+    /// Telephone number.
+    #[graphql(default)]
+    phone: String,
+}
+
+/// The outcome of `register`: the same whether or not the address has an account.
+#[derive(SimpleObject)]
+pub(crate) struct RegisterPayload {
+    /// Whether the registration was taken on.
+    success: bool,
+    /// What to tell the person, in an English sentence; empty where there are errors.
+    message: String,
+    /// REQUIRED, INVALID, TOO_LONG or PASSWORD_… of each field that is wrong; ALREADY_EXISTS of a username that is taken,
+    /// never of an address.
+    errors: Vec<UserError>,
+}
+
+/// The link of a mail that asks to confirm an address.
+#[derive(InputObject)]
+pub(crate) struct VerifyEmailInput {
+    /// The `token` of the link in the mail.
+    #[graphql(secret)]
+    token: String,
+}
+
+/// The outcome of `verifyEmail`.
+#[derive(SimpleObject)]
+pub(crate) struct VerifyEmailPayload {
+    /// The user whose address is confirmed; null where there are errors.
+    user: Option<User>,
+    /// The tokens of a new session, where the account is new and the link not older than an hour; otherwise null, and the
+    /// user signs in with the password.
+    tokens: Option<AuthTokens>,
+    /// INVALID_TOKEN where the link is no longer good.
+    errors: Vec<UserError>,
+}
+
+/// Who waits for a mail.
+#[derive(InputObject)]
+pub(crate) struct ResendVerificationInput {
+    /// The e-mail address that was used to register, in any case.
+    email: String,
+}
+
+/// The outcome of `resendVerification`: the same whether or not a registration waits.
+#[derive(SimpleObject)]
+pub(crate) struct ResendVerificationPayload {
+    /// Whether the request was taken on.
+    success: bool,
+    /// What to tell the person, in an English sentence; empty where there are errors.
+    message: String,
+    /// REQUIRED, INVALID or TOO_LONG where the input is no e-mail address.
+    errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub(crate) struct RegistrationMutation;
+
+#[Object]
+impl RegistrationMutation {
+    /// Asks for an account: anyone may call it, unless registration is closed (FORBIDDEN). There is none until the address
+    /// is confirmed with the link that is mailed to it. Neither the answer nor the time it takes tells whether the address
+    /// has an account already; the mail tells its owner. Registering again replaces what waits, and its link.
+    async fn register(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The account that is wanted.")] input: RegisterInput,
+    ) -> Answer<Option<RegisterPayload>> {
+        let (app, request) = (app(ctx), request(ctx));
+        let rules = Rules {
+            registration: app.config.registration,
+            passwords: &app.passwords,
+            verify_ttl: app.config.links.verify_ttl,
+            limits: &app.config.limits,
+        };
+        let wanted = Register {
+            email: &input.email,
+            username: input.username.as_deref(),
+            password: NewPassword {
+                password: &input.password,
+                confirm: input.password_confirm.as_deref(),
+                fields: ("password", "passwordConfirm"),
+            },
+            first_name: &input.first_name,
+            last_name: &input.last_name,
+            phone: &input.phone,
+        };
+        let registered = register::register(&app.db, &request.now, &request.client, rules, wanted).await;
+        let (done, errors) = outcome(registered)?;
+        let message = done.map_or("", |()| "A mail is on its way to this address: it tells how to go on.");
+        Ok(Some(RegisterPayload { success: done.is_some(), message: message.to_owned(), errors }))
+    }
+
+    /// Confirms an e-mail address with the link of a mail: anyone may call it. The link is spent. That of a new account
+    /// makes the account and, while it is young, signs its user in; it is refused once registration is closed.
+    async fn verify_email(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The link of the mail.")] input: VerifyEmailInput,
+    ) -> Answer<Option<VerifyEmailPayload>> {
+        let (app, request) = (app(ctx), request(ctx));
+        let rules = (app.config.registration, &app.config.sessions);
+        let verified = verify_email::verify_email(&app.db, &request.now, &request.client, rules, &input.token).await;
+        let (verified, errors) = outcome(verified)?;
+        let Some(verified) = verified else { return Ok(Some(VerifyEmailPayload { user: None, tokens: None, errors })) };
+        let tokens = verified.session.map(|session| hand_out(ctx, &session, &verified.user));
+        Ok(Some(VerifyEmailPayload { user: Some(User(verified.user)), tokens, errors }))
+    }
+
+    /// Asks for another mail with a link to confirm the address of a new account: anyone may call it, unless registration
+    /// is closed (FORBIDDEN). The link before it is dead. Neither the answer nor the time it takes tells whether a
+    /// registration waits.
+    async fn resend_verification(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who waits for a mail.")] input: ResendVerificationInput,
+    ) -> Answer<Option<ResendVerificationPayload>> {
+        let (app, request) = (app(ctx), request(ctx));
+        let rules = (app.config.registration, &app.config.limits);
+        let asked = resend::resend(&app.db, &request.now, &request.client, rules, &input.email).await;
+        let (done, errors) = outcome(asked)?;
+        let message = done.map_or("", |()| "If a registration of this address waits, a new mail is on its way to it.");
+        Ok(Some(ResendVerificationPayload { success: done.is_some(), message: message.to_owned(), errors }))
+    }
+}
