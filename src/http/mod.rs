@@ -10,6 +10,7 @@ mod graphql;
 mod health;
 mod keys;
 mod media;
+mod pages;
 mod router;
 mod server;
 mod shell;

@@ -10,7 +10,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
 use crate::http::graphql::{self, Endpoint};
-use crate::http::{exports, health, keys, shell};
+use crate::http::{exports, health, keys, pages, shell};
 
 /// The headers of requests that pages of other origins may set.
 const REQUEST_HEADERS: [HeaderName; 7] = [
@@ -39,7 +39,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/export/users.csv", get(exports::users_csv))
         .route("/export/users.xlsx", get(exports::users_xlsx))
         .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready));
+        .route("/readyz", get(health::ready))
+        .merge(pages::routes(app));
     if app.config.graphiql {
         routes = routes
             .route("/", get(|| async { Redirect::to("/graphiql") }))

@@ -72,6 +72,13 @@ impl TestApp {
         Self::start_at(place, self.clock.clone(), change, |_| {}).await
     }
 
+    /// A service whose mails go to files, as by default.
+    pub(crate) async fn start_on_files(place: &Place) -> Self {
+        let clock = SetClock::new(Timestamp::parse(START).unwrap());
+        let files = |app: &mut App| app.courier.transport = Transport::new(&app.config.mail_url());
+        Self::start_at(place, clock, |_| {}, files).await
+    }
+
     async fn start_at(
         place: &Place,
         clock: SetClock,
@@ -131,9 +138,14 @@ impl TestApp {
         Person { id: text("id"), email: text("email") }
     }
 
+    /// Lets the worker deliver what is due.
+    pub(crate) async fn deliver(&self) {
+        while self.app.deliver_mail(&self.app.clock.now()).await.expect("mails are delivered") > 0 {}
+    }
+
     /// Lets the worker deliver what is due, and returns the mails that went out since this was last asked.
     pub(crate) async fn mails(&self) -> Vec<Message> {
-        while self.app.deliver_mail(&self.app.clock.now()).await.expect("mails are delivered") > 0 {}
+        self.deliver().await;
         self.memory.take()
     }
 

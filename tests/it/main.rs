@@ -29,6 +29,7 @@ mod exports;
 mod limits;
 mod loaders;
 mod mail;
+mod pages;
 mod parity;
 mod passwords;
 mod process;
@@ -49,6 +50,7 @@ fn main() -> std::process::ExitCode {
         limits::all(),
         loaders::all(),
         mail::all(),
+        pages::all(),
         parity::all(),
         passwords::all(),
         process::all(),

@@ -17,6 +17,7 @@ use crate::engine::Place;
 use crate::parity::registration::{REGISTER, VERIFY, register, token, wanted};
 
 crate::tests![
+    registering_again_kills_the_first_link_before_any_mail_goes_out,
     a_free_a_pending_and_a_taken_address_get_the_same_answer_for_the_same_work,
     asking_for_another_mail_tells_nothing_either,
     the_owner_of_a_taken_address_is_told_by_mail,
@@ -385,4 +386,13 @@ async fn one_document_registers_once(place: Place) {
         let twice = format!("mutation {{ a: {field} b: {field} }}");
         assert_eq!(app.anyone().code(&twice, json!({})).await, "QUERY_TOO_COMPLEX");
     }
+}
+
+async fn registering_again_kills_the_first_link_before_any_mail_goes_out(place: Place) {
+    let app = TestApp::start(&place).await;
+    let first = register(&app, wanted("ada@example.com")).await;
+    app.anyone().data(REGISTER, wanted("ada@example.com")).await;
+    verify_refused(&app, &first).await;
+    let mails = app.mails().await;
+    assert!(verify(&app, &token(&mails[0])).await["user"].is_object());
 }

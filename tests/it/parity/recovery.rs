@@ -9,6 +9,7 @@ use vestibule::tools::mail::Message;
 
 use crate::app::{PASSWORD, TestApp};
 use crate::engine::Place;
+use crate::pages::{Browser, text};
 
 crate::tests![
     row_26_a_reset_mail_goes_to_active_users_only_and_the_address_is_taken_in_any_case,
@@ -19,6 +20,7 @@ crate::tests![
     row_31_a_used_expired_or_overtaken_link_is_refused,
     row_32_a_weak_password_is_refused_and_the_link_stays_good,
     row_33_on_request_the_user_is_signed_in_at_once_but_never_staff,
+    row_35_pages_lead_from_a_forgotten_password_to_being_signed_in,
     row_36_requests_are_logged_and_throttled_per_address_and_per_client,
     row_34_a_page_can_ask_beforehand_whether_a_link_is_good,
 ];
@@ -257,4 +259,26 @@ async fn row_36_requests_are_logged_and_throttled_per_address_and_per_client(pla
         app.anyone().data(REQUEST, json!({ "email": format!("user{number}@example.com") })).await;
     }
     assert_eq!(second.anyone().code(REQUEST, json!({ "email": "new@example.com" })).await, "RATE_LIMITED");
+}
+
+async fn row_35_pages_lead_from_a_forgotten_password_to_being_signed_in(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let mut browser = Browser::new(&app);
+    let sign_in = browser.open("/account/sign-in").await;
+    assert!(text(&sign_in).contains("href=\"/account/forgot\""));
+    let forgot = browser.open("/account/forgot").await;
+    let known = browser.submit(&forgot, &[("email", &ada.email)]).await;
+    let unknown = browser.submit(&forgot, &[("email", "nobody@example.com")]).await;
+    assert_eq!(text(&known), text(&unknown));
+    let (uid, token) = link(&app.mails().await[0]);
+    let reset = browser.open(&format!("/account/reset?uid={uid}&token={token}")).await;
+    let set = browser.submit(&reset, &[("newPassword", NEW), ("newPasswordConfirm", NEW)]).await;
+    assert!(text(&set).contains("Your new password is set: sign in with it."));
+    let signed_in = browser.submit(&set, &[("identifier", "ada"), ("password", NEW)]).await;
+    assert!(text(&signed_in).contains("You are signed in"));
+    let refresh = "mutation { refresh { user { username } errors { code } } }";
+    let cookie = format!("refresh_token={}", browser.cookie("refresh_token").unwrap());
+    let data = app.anyone().with_header("cookie", cookie).data(refresh, json!({})).await;
+    assert_eq!(data["refresh"]["user"]["username"], "ada");
 }

@@ -1,0 +1,216 @@
+//! The pages to sign in, to register, and to confirm an address.
+
+use axum::response::Response;
+
+use super::view::{Field, Form, View};
+use super::{Sent, Visit, form, invalid_link, lead};
+use crate::config::Registration;
+use crate::domain::passwords::NewPassword;
+use crate::domain::registration::register::{self, Register, Rules};
+use crate::domain::sign_in::{self, SignIn};
+use crate::domain::verify_email;
+use crate::error::Error;
+use crate::http::cookie;
+
+/// `GET /account/sign-in`
+pub(super) async fn sign_in_form(visit: Visit) -> Response {
+    let done = match visit.parameter("done") {
+        "password" => Some("Your new password is set: sign in with it."),
+        "verified" => Some("Your e-mail address is confirmed: you can sign in."),
+        "signed-in" => return visit.show(&signed_in_view(&visit)),
+        _ => None,
+    };
+    visit.show(&View { notice: done.map(str::to_owned), ..sign_in_view(&visit, "") })
+}
+
+/// `POST /account/sign-in`
+pub(super) async fn sign_in(sent: Sent) -> Response {
+    let visit = &sent.visit;
+    let app = &visit.app;
+    let mint = app.mint();
+    let known = cookie::read(&visit.headers, &app.public_url, &app.config.allowed_origins);
+    let input = SignIn {
+        identifier: sent.field("identifier"),
+        password: sent.field("password"),
+        replaces: known.and_then(|text| mint.read_refresh(text)).map(|token| token.session),
+    };
+    let rules = (&app.passwords, &app.config.sessions);
+    match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
+        Ok((session, user)) => {
+            visit.lead_signed_in("/account/sign-in?done=signed-in", &mint.tokens(&visit.now, &session, &user))
+        }
+        Err(error) => visit.refuse(sign_in_view(visit, sent.field("identifier")), error),
+    }
+}
+
+fn sign_in_view(visit: &Visit, identifier: &str) -> View {
+    let fields = vec![
+        Field {
+            name: "identifier",
+            label: "E-mail address or username",
+            kind: "text",
+            autocomplete: "username",
+            value: identifier.to_owned(),
+            required: true,
+            ..Field::default()
+        },
+        Field {
+            name: "password",
+            label: "Password",
+            kind: "password",
+            autocomplete: "current-password",
+            required: true,
+            ..Field::default()
+        },
+    ];
+    let mut links = vec![("Forgot your password?", "/account/forgot".to_owned())];
+    if visit.app.config.registration == Registration::Open {
+        links.push(("Create an account", "/account/register".to_owned()));
+    }
+    View {
+        title: "Sign in",
+        form: Some(Form { fields, ..form("/account/sign-in", "Sign in") }),
+        links,
+        ..View::default()
+    }
+}
+
+fn signed_in_view(visit: &Visit) -> View {
+    let mut links = Vec::new();
+    if let Some(frontend) = &visit.app.config.frontend_url {
+        links.push(("Go on to the site", frontend.as_str().to_owned()));
+    }
+    if visit.app.config.graphiql {
+        links.push(("Explore with GraphiQL", "/graphiql".to_owned()));
+    }
+    View {
+        title: "You are signed in",
+        paragraphs: vec!["This browser stays signed in. Pages of this site may go on with it.".to_owned()],
+        links,
+        ..View::default()
+    }
+}
+
+/// `GET /account/register`
+pub(super) async fn register_form(visit: Visit) -> Response {
+    if !visit.parameter("sent").is_empty() {
+        let text = "A mail is on its way to you: it tells how to go on. Look into the folder for unwanted mail, too.";
+        let links = vec![("Sign in", "/account/sign-in".to_owned())];
+        let title = "Look into your mail";
+        return visit.show(&View { title, paragraphs: vec![text.to_owned()], links, ..View::default() });
+    }
+    match visit.app.config.registration {
+        Registration::Open => visit.show(&register_view(&visit, &|_| String::new())),
+        Registration::Closed => visit.refuse(closed_view(), Error::Forbidden),
+    }
+}
+
+/// `POST /account/register`
+pub(super) async fn register(sent: Sent) -> Response {
+    let visit = &sent.visit;
+    let app = &visit.app;
+    let rules = Rules {
+        registration: app.config.registration,
+        passwords: &app.passwords,
+        verify_ttl: app.config.links.verify_ttl,
+        limits: &app.config.limits,
+    };
+    let wanted = Register {
+        email: sent.field("email"),
+        username: Some(sent.field("username")).filter(|name| !name.is_empty()),
+        password: NewPassword {
+            password: sent.field("password"),
+            confirm: Some(sent.field("passwordConfirm")),
+            fields: ("password", "passwordConfirm"),
+        },
+        first_name: sent.field("firstName"),
+        last_name: sent.field("lastName"),
+        phone: "",
+    };
+    match register::register(&app.db, &visit.now, &visit.client, rules, wanted).await {
+        Ok(()) => lead("/account/register?sent=1"),
+        Err(Error::Forbidden) => visit.refuse(closed_view(), Error::Forbidden),
+        Err(error) => visit.refuse(register_view(visit, &|name| sent.field(name).to_owned()), error),
+    }
+}
+
+fn register_view(visit: &Visit, typed: &dyn Fn(&str) -> String) -> View {
+    let text = |name, label, autocomplete| Field {
+        name,
+        label,
+        kind: "text",
+        autocomplete,
+        value: typed(name),
+        ..Field::default()
+    };
+    let password = |name, label, hint| Field {
+        name,
+        label,
+        kind: "password",
+        autocomplete: "new-password",
+        hint,
+        required: true,
+        ..Field::default()
+    };
+    let hint = format!("At least {} characters, and not easy to guess.", visit.app.passwords.policy().min_length);
+    let optional = "May be left empty; then it is made from your address.".to_owned();
+    let fields = vec![
+        Field { kind: "email", required: true, ..text("email", "E-mail address", "email") },
+        Field { hint: Some(optional), ..text("username", "Username", "username") },
+        text("firstName", "First name", "given-name"),
+        text("lastName", "Last name", "family-name"),
+        password("password", "Password", Some(hint)),
+        password("passwordConfirm", "The same once more", None),
+    ];
+    View {
+        title: "Create an account",
+        form: Some(Form { fields, ..form("/account/register", "Create the account") }),
+        links: vec![("You have one? Sign in", "/account/sign-in".to_owned())],
+        ..View::default()
+    }
+}
+
+fn closed_view() -> View {
+    View { title: "Registration is closed", links: vec![("Sign in", "/account/sign-in".to_owned())], ..View::default() }
+}
+
+/// `GET /account/verify?token=…`: asks for a click, because programs that look through mails open links too.
+pub(super) async fn verify_form(visit: Visit) -> Response {
+    visit.show(&verify_view(visit.parameter("token")))
+}
+
+/// `POST /account/verify`
+pub(super) async fn verify(sent: Sent) -> Response {
+    let visit = &sent.visit;
+    let app = &visit.app;
+    let rules = (app.config.registration, &app.config.sessions);
+    match verify_email::verify_email(&app.db, &visit.now, &visit.client, rules, sent.field("token")).await {
+        Ok(verified) => match verified.session {
+            Some(session) => {
+                let tokens = app.mint().tokens(&visit.now, &session, &verified.user);
+                visit.lead_signed_in("/account/sign-in?done=signed-in", &tokens)
+            }
+            None => lead("/account/sign-in?done=verified"),
+        },
+        Err(Error::Refused(_)) => visit.refuse(dead_view(), Error::Refused(invalid_link())),
+        Err(error) => visit.refuse(verify_view(sent.field("token")), error),
+    }
+}
+
+fn verify_view(token: &str) -> View {
+    let hidden = vec![("token", token.to_owned())];
+    View {
+        title: "Confirm your e-mail address",
+        paragraphs: vec!["One click, and we know that you read the mail that brought you here.".to_owned()],
+        form: Some(Form { hidden, ..form("/account/verify", "Confirm the address") }),
+        ..View::default()
+    }
+}
+
+fn dead_view() -> View {
+    View {
+        title: "This link does not work",
+        links: vec![("Register again", "/account/register".to_owned()), ("Sign in", "/account/sign-in".to_owned())],
+        ..View::default()
+    }
+}

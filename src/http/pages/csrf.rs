@@ -1,0 +1,81 @@
+//! Forms are taken from our own pages only: a hidden field must hold what a cookie holds, which other sites can neither
+//! read nor set, and the browser must not say that another site sent it.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use crate::config::BaseUrl;
+use crate::tools::secret::Secret;
+
+/// The secret of a form: the one in the request's cookie, or a new one.
+pub(super) struct Csrf {
+    /// The text of the hidden field.
+    pub(super) text: String,
+    is_new: bool,
+}
+
+impl Csrf {
+    /// The secret for the pages of this browser.
+    pub(super) fn of(headers: &HeaderMap, public: &BaseUrl) -> Self {
+        match in_cookie(headers, public) {
+            Some(secret) => Self { text: secret.to_text(), is_new: false },
+            None => Self { text: Secret::<32>::random().to_text(), is_new: true },
+        }
+    }
+
+    /// The `Set-Cookie` header, where the browser does not have the secret yet.
+    pub(super) fn set_cookie(&self, public: &BaseUrl) -> Option<HeaderValue> {
+        let scope = if public.is_https() { "Path=/; Secure" } else { "Path=/account" };
+        let cookie = format!("{}={}; {scope}; HttpOnly; SameSite=Lax", name(public), self.text);
+        self.is_new.then(|| HeaderValue::from_str(&cookie).expect("a secret is base64url"))
+    }
+}
+
+/// Whether a form with this hidden field was sent by one of our pages.
+pub(super) fn is_ours(headers: &HeaderMap, public: &BaseUrl, field: &str) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin");
+    let same_origin = text("sec-fetch-site").is_some()
+        || text(header::ORIGIN.as_str()).is_none_or(|origin| origin == public.origin().as_str());
+    let secret = in_cookie(headers, public);
+    same_site && same_origin && secret.is_some() && secret == Secret::<32>::from_text(field)
+}
+
+fn name(public: &BaseUrl) -> &'static str {
+    if public.is_https() { "__Host-csrf" } else { "csrf" }
+}
+
+fn in_cookie(headers: &HeaderMap, public: &BaseUrl) -> Option<Secret> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name(public)).and_then(|(_, value)| Secret::from_text(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_needs_the_secret_of_the_cookie_and_must_come_from_here() {
+        let public: BaseUrl = "http://accounts.example".parse().unwrap();
+        let csrf = Csrf::of(&HeaderMap::new(), &public);
+        let cookie = format!("csrf={}", csrf.text);
+        let sent = |pairs: &[(&'static str, &str)], field: &str| {
+            let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            is_ours(&headers, &public, field)
+        };
+        let other = Secret::<32>::random().to_text();
+        assert!(sent(&[("cookie", &cookie)], &csrf.text));
+        assert!(sent(&[("cookie", &cookie), ("origin", "http://accounts.example")], &csrf.text));
+        assert!(sent(
+            &[("cookie", &cookie), ("sec-fetch-site", "same-origin"), ("origin", "http://localhost:1")],
+            &csrf.text
+        ));
+        assert!(!sent(&[("cookie", &cookie)], &other));
+        assert!(!sent(&[("cookie", &cookie)], ""));
+        assert!(!sent(&[], &csrf.text));
+        assert!(!sent(&[("cookie", "csrf=")], ""));
+        assert!(!sent(&[("cookie", &cookie), ("origin", "https://evil.example")], &csrf.text));
+        assert!(!sent(&[("cookie", &cookie), ("sec-fetch-site", "cross-site")], &csrf.text));
+        assert!(!sent(&[("cookie", &cookie), ("sec-fetch-site", "same-site")], &csrf.text));
+    }
+}

@@ -1,0 +1,138 @@
+//! `/dev/mail`: the mails that go to files, for a newcomer who wants to follow a link without a mail server. It is there
+//! only where mails do go to files and nobody but this machine can ask.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path as PathParameter, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::get;
+use mail_parser::{Message, MessageParser};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::tools::mail::MailUrl;
+
+/// How many mails are listed.
+const MOST: usize = 200;
+
+/// Mails bring styles of their own; scripts and everything from elsewhere stay out.
+const POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Whether the inbox is there at all.
+pub(super) fn is_served(app: &App) -> bool {
+    app.config.listen.ip().is_loopback() && matches!(app.config.mail_url(), MailUrl::Folder(_))
+}
+
+/// Its routes.
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/dev/mail", get(list)).route("/dev/mail/{id}", get(show))
+}
+
+#[derive(Template)]
+#[template(path = "mails.html", config = "src/http/pages/askama.toml")]
+struct Page<'a> {
+    site: &'a str,
+    mails: Vec<Line>,
+    open: Option<Open>,
+}
+
+/// A mail in the list.
+struct Line {
+    id: Uuid,
+    subject: String,
+    to: String,
+    date: String,
+}
+
+/// A mail to read: its text in parts, links and others.
+struct Open {
+    subject: String,
+    to: String,
+    date: String,
+    parts: Vec<(String, bool)>,
+    html: String,
+}
+
+async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let Some(folder) = folder(&app, &headers) else { return StatusCode::NOT_FOUND.into_response() };
+    let mails = tokio::task::spawn_blocking(move || {
+        let names = std::fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut ids: Vec<Uuid> = names.filter_map(|name| name.strip_suffix(".eml")?.parse().ok()).collect();
+        // The ids begin with their time.
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids.into_iter().take(MOST).filter_map(|id| read(&folder, id, |mail| line(id, mail))).collect()
+    });
+    page(&app, mails.await.unwrap_or_default(), None)
+}
+
+async fn show(State(app): State<Arc<App>>, PathParameter(id): PathParameter<String>, headers: HeaderMap) -> Response {
+    let (Some(folder), Ok(id)) = (folder(&app, &headers), id.parse()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let mail = tokio::task::spawn_blocking(move || read(&folder, id, open)).await;
+    match mail.ok().flatten() {
+        Some(mail) => page(&app, Vec::new(), Some(mail)),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The folder of the mails, if the request came by a name of this machine: pages elsewhere can point names of theirs
+/// here.
+fn folder(app: &App, headers: &HeaderMap) -> Option<std::path::PathBuf> {
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_local =
+        name == "localhost" || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    match app.config.mail_url() {
+        MailUrl::Folder(folder) if is_local => Some(folder),
+        _ => None,
+    }
+}
+
+fn read<T>(folder: &Path, id: Uuid, of: impl FnOnce(&Message<'_>) -> T) -> Option<T> {
+    let bytes = std::fs::read(folder.join(format!("{id}.eml"))).ok()?;
+    MessageParser::default().parse(&bytes).map(|mail| of(&mail))
+}
+
+fn line(id: Uuid, mail: &Message<'_>) -> Line {
+    let Open { subject, to, date, .. } = open(mail);
+    Line { id, subject, to, date }
+}
+
+fn open(mail: &Message<'_>) -> Open {
+    let to = mail.to().and_then(|to| to.first()).and_then(|to| to.address()).unwrap_or_default();
+    Open {
+        subject: mail.subject().unwrap_or_default().to_owned(),
+        to: to.to_owned(),
+        date: mail.date().map(mail_parser::DateTime::to_rfc3339).unwrap_or_default(),
+        parts: parts(&mail.body_text(0).unwrap_or_default()),
+        html: mail.body_html(0).unwrap_or_default().into_owned(),
+    }
+}
+
+/// The text, cut where links begin and end.
+fn parts(text: &str) -> Vec<(String, bool)> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("http://").into_iter().chain(rest.find("https://")).min() {
+        let (before, link) = rest.split_at(start);
+        let (link, after) = link.split_at(link.find(char::is_whitespace).unwrap_or(link.len()));
+        parts.extend([(before.to_owned(), false), (link.to_owned(), true)]);
+        rest = after;
+    }
+    parts.push((rest.to_owned(), false));
+    parts
+}
+
+fn page(app: &App, mails: Vec<Line>, open: Option<Open>) -> Response {
+    let page = Page { site: &app.config.site_name, mails, open };
+    let html = page.render().expect("writing to a string does not fail");
+    ([(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))], Html(html)).into_response()
+}

@@ -1,0 +1,210 @@
+//! The built-in pages, for people without a front end of their own: rendered here, working without scripts, and calling
+//! the same operations as GraphQL. Opening a link never spends it; a form's POST does.
+
+mod account;
+mod csrf;
+mod dev_mail;
+mod recovery;
+mod view;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+
+use crate::app::App;
+use crate::domain::access::Client;
+use crate::domain::tokens::Tokens;
+use crate::error::{Code, Error, Refusal, Result};
+use crate::graphql::context::CookieChange;
+use crate::http::pages::csrf::Csrf;
+use crate::http::pages::view::{Form, View};
+use crate::http::{client, cookie};
+use crate::tools::clock::Moment;
+
+/// The longest form, in bytes.
+const MAX_FORM: usize = 16 * 1024;
+
+/// How long a client may take to send a form.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pages' routes.
+pub(super) fn routes(app: &App) -> Router<Arc<App>> {
+    let pages = Router::new()
+        .route("/account/sign-in", get(account::sign_in_form).post(account::sign_in))
+        .route("/account/register", get(account::register_form).post(account::register))
+        .route("/account/verify", get(account::verify_form).post(account::verify))
+        .route("/account/forgot", get(recovery::forgot_form).post(recovery::forgot))
+        .route("/account/reset", get(recovery::reset_form).post(recovery::reset))
+        .route("/account/style.css", get(style));
+    if dev_mail::is_served(app) { pages.merge(dev_mail::routes()) } else { pages }
+}
+
+/// Whether developers find their mails at `/dev/mail`.
+pub(super) fn has_dev_mail(app: &App) -> bool {
+    dev_mail::is_served(app)
+}
+
+async fn style() -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
+    (headers, include_str!("style.css"))
+}
+
+/// A visit to a page.
+struct Visit {
+    app: Arc<App>,
+    now: Moment,
+    client: Client,
+    headers: HeaderMap,
+    /// The parameters of the address.
+    query: HashMap<String, String>,
+    csrf: Csrf,
+}
+
+impl FromRequestParts<Arc<App>> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &Arc<App>) -> Result<Self, Response> {
+        let peer = ConnectInfo::<SocketAddr>::from_request_parts(parts, app).await;
+        let ConnectInfo(peer) = peer.map_err(IntoResponse::into_response)?;
+        Ok(Self {
+            now: app.clock.now(),
+            client: client::of(peer, &parts.headers, &app.config.trusted_proxies),
+            query: pairs(parts.uri.query().unwrap_or_default().as_bytes()),
+            csrf: Csrf::of(&parts.headers, &app.public_url),
+            headers: parts.headers.clone(),
+            app: Arc::clone(app),
+        })
+    }
+}
+
+impl Visit {
+    /// Shows a page.
+    fn show(&self, view: &View) -> Response {
+        self.show_as(StatusCode::OK, view, &[])
+    }
+
+    /// Shows a form again with what is wrong in it or, where it could not be dealt with, says so above it.
+    fn refuse(&self, mut view: View, error: Error) -> Response {
+        let (status, notice, wait) = match error {
+            Error::Refused(refusals) => return self.show_as(StatusCode::UNPROCESSABLE_ENTITY, &view, &refusals),
+            Error::RateLimited(wait) => {
+                (StatusCode::TOO_MANY_REQUESTS, "You have asked for this too often: try again later.", Some(wait))
+            }
+            Error::Unavailable(wait) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "The service is busy: try again in a moment.", Some(wait))
+            }
+            Error::Forbidden => (StatusCode::FORBIDDEN, "This is closed here.", None),
+            other => {
+                tracing::error!(error = ?other, "a page failed by a fault of the service");
+                (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side.", None)
+            }
+        };
+        view.notice = Some(notice.to_owned());
+        let mut response = self.show_as(status, &view, &[]);
+        if let Some(wait) = wait {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+
+    fn show_as(&self, status: StatusCode, view: &View, refusals: &[Refusal]) -> Response {
+        let site = (self.app.config.site_name.as_str(), has_dev_mail(&self.app));
+        let mut response = view::show(site, &self.csrf.text, status, view, refusals);
+        if let Some(cookie) = self.csrf.set_cookie(&self.app.public_url) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    /// Leads to another page, signed in.
+    fn lead_signed_in(&self, to: &str, tokens: &Tokens) -> Response {
+        let change = CookieChange::Set(tokens.refresh.clone(), tokens.refresh_expires_at);
+        let mut response = lead(to);
+        let value = cookie::write(&change, &self.app.public_url, self.now.at);
+        response.headers_mut().append(header::SET_COOKIE, value);
+        response
+    }
+
+    /// A parameter of the address, or nothing.
+    fn parameter(&self, name: &str) -> &str {
+        self.query.get(name).map_or("", String::as_str)
+    }
+}
+
+/// A form that one of our pages has sent.
+struct Sent {
+    visit: Visit,
+    fields: HashMap<String, String>,
+}
+
+impl FromRequest<Arc<App>> for Sent {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let visit = Visit::from_request_parts(&mut parts, app).await?;
+        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !kind.starts_with("application/x-www-form-urlencoded") {
+            return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
+        }
+        let fields = pairs(&receive(body).await?);
+        if !csrf::is_ours(&visit.headers, &app.public_url, fields.get("csrf").map_or("", String::as_str)) {
+            let view = View {
+                title: "Please send the form once more",
+                paragraphs: vec![
+                    "It did not come from an open page of this site, or that was open for too long.".to_owned(),
+                ],
+                links: vec![("Back to the form", parts.uri.path().to_owned())],
+                ..View::default()
+            };
+            return Err(visit.show_as(StatusCode::FORBIDDEN, &view, &[]));
+        }
+        Ok(Self { visit, fields })
+    }
+}
+
+impl Sent {
+    /// What was typed into a field, or nothing.
+    fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
+    }
+}
+
+async fn receive(body: Body) -> Result<Vec<u8>, Response> {
+    match tokio::time::timeout(FORM_TIMEOUT, to_bytes(body, MAX_FORM)).await {
+        Ok(Ok(bytes)) => Ok(bytes.into()),
+        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
+    }
+}
+
+/// The pairs of a form or a query; NUL characters, which nobody types, are dropped.
+fn pairs(text: &[u8]) -> HashMap<String, String> {
+    url::form_urlencoded::parse(text).map(|(key, value)| (key.into_owned(), value.replace('\0', ""))).collect()
+}
+
+/// A refusal of no single field, for a page that shows nothing else.
+fn invalid_link() -> Vec<Refusal> {
+    vec![Refusal::new(
+        Code::InvalidToken,
+        "This link is no longer good: it was used, has run out, or a newer mail replaces it.",
+    )]
+}
+
+/// Leads to another page, so that reloading it sends no form again.
+fn lead(to: &str) -> Response {
+    Redirect::to(to).into_response()
+}
+
+/// A form with its button, to fill in.
+fn form(action: &'static str, button: &'static str) -> Form {
+    Form { action, button, hidden: Vec::new(), fields: Vec::new() }
+}

@@ -1,0 +1,110 @@
+//! The pages for a forgotten password.
+
+use axum::response::Response;
+
+use super::view::{Field, Form, View};
+use super::{Sent, Visit, form, invalid_link, lead};
+use crate::domain::passwords::NewPassword;
+use crate::domain::reset::{self, Confirm, Link};
+use crate::error::{Error, Result};
+
+/// `GET /account/forgot`
+pub(super) async fn forgot_form(visit: Visit) -> Response {
+    if visit.parameter("sent").is_empty() {
+        return visit.show(&forgot_view(""));
+    }
+    let text = "If this address has an account, a mail with a link is on its way to it. Look into the folder for unwanted \
+                mail, too.";
+    let links = vec![("Sign in", "/account/sign-in".to_owned()), ("Ask again", "/account/forgot".to_owned())];
+    visit.show(&View { title: "Look into your mail", paragraphs: vec![text.to_owned()], links, ..View::default() })
+}
+
+/// `POST /account/forgot`
+pub(super) async fn forgot(sent: Sent) -> Response {
+    let visit = &sent.visit;
+    let (app, email) = (&visit.app, sent.field("email"));
+    match reset::request(&app.db, &visit.now, &visit.client, &app.config.limits, email).await {
+        Ok(()) => lead("/account/forgot?sent=1"),
+        Err(error) => visit.refuse(forgot_view(email), error),
+    }
+}
+
+fn forgot_view(email: &str) -> View {
+    let field = Field {
+        name: "email",
+        label: "E-mail address",
+        kind: "email",
+        autocomplete: "email",
+        value: email.to_owned(),
+        required: true,
+        ..Field::default()
+    };
+    View {
+        title: "Forgot your password?",
+        paragraphs: vec!["We mail you a link to set a new one.".to_owned()],
+        form: Some(Form { fields: vec![field], ..form("/account/forgot", "Send the link") }),
+        links: vec![("Back to sign in", "/account/sign-in".to_owned())],
+        ..View::default()
+    }
+}
+
+/// `GET /account/reset?uid=…&token=…`
+pub(super) async fn reset_form(visit: Visit) -> Response {
+    let (uid, token) = (visit.parameter("uid"), visit.parameter("token"));
+    match reset::is_valid(&visit.app.db, &visit.now, Link { uid, token }).await {
+        Ok(true) => visit.show(&reset_view(&visit, uid, token)),
+        Ok(false) => visit.refuse(dead_view(), Error::Refused(invalid_link())),
+        Err(error) => visit.refuse(dead_view(), error),
+    }
+}
+
+/// `POST /account/reset`
+pub(super) async fn reset(sent: Sent) -> Response {
+    let visit = &sent.visit;
+    let app = &visit.app;
+    let link = Link { uid: sent.field("uid"), token: sent.field("token") };
+    let new = NewPassword {
+        password: sent.field("newPassword"),
+        confirm: Some(sent.field("newPasswordConfirm")),
+        fields: ("newPassword", "newPasswordConfirm"),
+    };
+    let rules = (&app.passwords, &app.config.sessions);
+    let confirm = Confirm { link, new, login: false };
+    let confirmed: Result<_> = reset::confirm(&app.db, &visit.now, &visit.client, rules, confirm).await;
+    match confirmed {
+        Ok(_) => lead("/account/sign-in?done=password"),
+        Err(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
+            visit.refuse(dead_view(), Error::Refused(invalid_link()))
+        }
+        Err(error) => visit.refuse(reset_view(visit, link.uid, link.token), error),
+    }
+}
+
+fn reset_view(visit: &Visit, uid: &str, token: &str) -> View {
+    let hint = format!("At least {} characters, and not easy to guess.", visit.app.passwords.policy().min_length);
+    let field = |name, label, hint| Field {
+        name,
+        label,
+        kind: "password",
+        autocomplete: "new-password",
+        hint,
+        required: true,
+        ..Field::default()
+    };
+    let fields =
+        vec![field("newPassword", "New password", Some(hint)), field("newPasswordConfirm", "The same once more", None)];
+    let hidden = vec![("uid", uid.to_owned()), ("token", token.to_owned())];
+    View {
+        title: "Set a new password",
+        form: Some(Form { hidden, fields, ..form("/account/reset", "Set the password") }),
+        ..View::default()
+    }
+}
+
+fn dead_view() -> View {
+    View {
+        title: "This link does not work",
+        links: vec![("Ask for a new mail", "/account/forgot".to_owned()), ("Sign in", "/account/sign-in".to_owned())],
+        ..View::default()
+    }
+}

@@ -1,0 +1,262 @@
+//! The built-in pages, as a browser without scripts uses them.
+
+use serde_json::json;
+
+use crate::app::{ADMIN, PASSWORD, TestApp};
+use crate::client::Answer;
+use crate::engine::Place;
+use crate::parity::recovery::reset_link;
+
+crate::tests![
+    opening_a_link_never_spends_it,
+    a_form_from_elsewhere_is_refused,
+    what_is_wrong_stands_beside_the_field_and_what_was_typed_is_kept,
+    somebody_registers_and_confirms_by_the_pages,
+    closed_registration_closes_the_pages,
+    pages_are_framed_and_scripted_by_nobody,
+    too_many_requests_are_told,
+    developers_read_their_mails_here_and_nobody_else_does,
+    markup_in_names_is_shown_and_not_obeyed,
+];
+
+/// A browser without scripts: it keeps cookies and follows forms.
+pub(crate) struct Browser<'a> {
+    app: &'a TestApp,
+    cookies: Vec<(String, String)>,
+}
+
+impl<'a> Browser<'a> {
+    pub(crate) fn new(app: &'a TestApp) -> Self {
+        Self { app, cookies: Vec::new() }
+    }
+
+    pub(crate) async fn open(&mut self, path: &str) -> Answer {
+        let request = self.app.anyone().request("GET", path);
+        self.finish(request).await
+    }
+
+    /// Fills in the form of a page that is open, with its hidden fields, and follows where it leads.
+    pub(crate) async fn submit(&mut self, page: &Answer, typed: &[(&str, &str)]) -> Answer {
+        let html = page.body.as_str().unwrap();
+        let action = attribute(html.split("<form").nth(1).expect("the page has a form"), "action");
+        let hidden: Vec<(String, String)> = html
+            .split("<input type=\"hidden\"")
+            .skip(1)
+            .map(|input| (attribute(input, "name"), attribute(input, "value")))
+            .collect();
+        let typed = typed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let fields: Vec<(String, String)> = hidden.into_iter().chain(typed).collect();
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.app.anyone().request("POST", &action).body(body);
+        let answer = self.finish(request.header("content-type", "application/x-www-form-urlencoded")).await;
+        match answer.status {
+            303 => {
+                let to = answer.header("location").to_owned();
+                self.open(&to).await
+            }
+            _ => answer,
+        }
+    }
+
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    async fn finish(&mut self, mut request: reqwest::RequestBuilder) -> Answer {
+        if !self.cookies.is_empty() {
+            let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            request = request.header("cookie", pairs.join("; "));
+        }
+        let answer = self.app.anyone().finish(request.header("sec-fetch-site", "same-origin")).await;
+        for cookie in answer.headers.get_all("set-cookie") {
+            let (name, rest) = cookie.to_str().unwrap().split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            self.cookies.retain(|(key, _)| key != name);
+            self.cookies.push((name.to_owned(), value.to_owned()));
+        }
+        answer
+    }
+}
+
+fn attribute(html: &str, name: &str) -> String {
+    let (_, rest) = html.split_once(&format!("{name}=\"")).expect("the attribute is there");
+    rest.split('"').next().unwrap().to_owned()
+}
+
+pub(crate) fn text(answer: &Answer) -> &str {
+    answer.body.as_str().expect("it is a page")
+}
+
+async fn opening_a_link_never_spends_it(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let (uid, token) = reset_link(&app, &ada.email).await;
+    let path = format!("/account/reset?uid={uid}&token={token}");
+    for _ in 0..3 {
+        assert!(text(&Browser::new(&app).open(&path).await).contains("Set a new password"));
+        let head = app.anyone().finish(app.anyone().request("HEAD", &path)).await;
+        assert_eq!(head.status, 200);
+    }
+    let mut browser = Browser::new(&app);
+    let page = browser.open(&path).await;
+    let new = [("newPassword", "quite a new long phrase"), ("newPasswordConfirm", "quite a new long phrase")];
+    assert!(text(&browser.submit(&page, &new).await).contains("Your new password is set"));
+    let dead = browser.open(&path).await;
+    assert_eq!(dead.status, 422);
+    assert!(text(&dead).contains("no longer good") && text(&dead).contains("/account/forgot"));
+}
+
+async fn a_form_from_elsewhere_is_refused(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut browser = Browser::new(&app);
+    browser.open("/account/forgot").await;
+    let csrf = browser.cookie("csrf").unwrap().to_owned();
+    let post = async |headers: &[(&'static str, &str)], field: &str| {
+        let body = format!("csrf={field}&email=ada%40example.com");
+        let mut request = app.anyone().request("POST", "/account/forgot").body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        app.anyone().finish(request).await.status
+    };
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let cookie = format!("csrf={csrf}");
+    assert_eq!(post(&[form, ("cookie", &cookie)], &csrf).await, 303);
+    assert_eq!(post(&[form], &csrf).await, 403);
+    assert_eq!(post(&[form, ("cookie", &cookie)], "").await, 403);
+    assert_eq!(post(&[form, ("cookie", &cookie), ("origin", "https://evil.example")], &csrf).await, 403);
+    assert_eq!(post(&[form, ("cookie", &cookie), ("sec-fetch-site", "cross-site")], &csrf).await, 403);
+    assert_eq!(post(&[("content-type", "text/plain"), ("cookie", &cookie)], &csrf).await, 415);
+    assert_eq!(post(&[form, ("cookie", &cookie)], &"x".repeat(20_000)).await, 413);
+}
+
+async fn what_is_wrong_stands_beside_the_field_and_what_was_typed_is_kept(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let mut browser = Browser::new(&app);
+    let page = browser.open("/account/sign-in").await;
+    let wrong = browser.submit(&page, &[("identifier", "ada"), ("password", "geheim!!")]).await;
+    assert_eq!(wrong.status, 422);
+    let html = text(&wrong);
+    assert!(html.contains("role=\"alert\"") && html.contains("There is no account with this name and password."));
+    assert!(html.contains("value=\"ada\"") && !html.contains("geheim!!"));
+    assert!(html.contains("<title>Error: Sign in"));
+
+    let (uid, token) = reset_link(&app, &ada.email).await;
+    let page = browser.open(&format!("/account/reset?uid={uid}&token={token}")).await;
+    let weak = browser.submit(&page, &[("newPassword", "short"), ("newPasswordConfirm", "short")]).await;
+    let html = text(&weak);
+    assert!(html.contains("<a href=\"#newPassword\">Use at least 8 characters.</a>"), "{html}");
+    assert!(html.contains("aria-describedby=\"newPassword-hint newPassword-error\""), "{html}");
+    let differ = browser.submit(&weak, &[("newPassword", PASSWORD), ("newPasswordConfirm", "else")]).await;
+    assert!(text(&differ).contains("id=\"newPasswordConfirm-error\""));
+    let good = browser.submit(&differ, &[("newPassword", PASSWORD), ("newPasswordConfirm", PASSWORD)]).await;
+    assert!(text(&good).contains("Your new password is set"), "the link stayed good");
+}
+
+async fn somebody_registers_and_confirms_by_the_pages(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut browser = Browser::new(&app);
+    let page = browser.open("/account/register").await;
+    let wanted =
+        [("email", "eve@example.com"), ("username", ""), ("password", PASSWORD), ("passwordConfirm", PASSWORD)];
+    let told = browser.submit(&page, &wanted).await;
+    assert!(text(&told).contains("Look into your mail"));
+    let mails = app.mails().await;
+    let link = mails[0].text.split_whitespace().find(|word| word.contains("/account/verify?")).unwrap();
+    let path = link.strip_prefix(&app.url).unwrap();
+    let page = browser.open(path).await;
+    assert!(text(&page).contains("Confirm your e-mail address"));
+    let done = browser.submit(&page, &[]).await;
+    assert!(text(&done).contains("You are signed in"));
+    assert!(browser.cookie("refresh_token").is_some_and(|token| !token.is_empty()));
+    let again = browser.open(path).await;
+    let spent = browser.submit(&again, &[]).await;
+    assert_eq!(spent.status, 422);
+    app.anyone().sign_in("eve", PASSWORD).await;
+}
+
+async fn closed_registration_closes_the_pages(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.registration = vestibule::config::Registration::Closed).await;
+    let mut browser = Browser::new(&app);
+    let page = browser.open("/account/register").await;
+    assert_eq!(page.status, 403);
+    assert!(text(&page).contains("Registration is closed"));
+    assert!(!text(&browser.open("/account/sign-in").await).contains("/account/register"));
+}
+
+async fn pages_are_framed_and_scripted_by_nobody(place: Place) {
+    let app = TestApp::start(&place).await;
+    for path in ["/account/sign-in", "/account/forgot", "/account/register", "/account/verify", "/account/reset"] {
+        let page = app.anyone().get(path).await;
+        let policy = page.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert_eq!(page.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(page.header("cache-control"), "no-store", "{path}");
+        let html = text(&page);
+        assert!(html.contains("<html lang=\"en\">") && html.contains("name=\"viewport\""), "{path}");
+        assert!(!html.contains("<script") && !html.contains("onpaste") && !html.contains("style="), "{path}");
+        for input in html.split("<input ").skip(1).filter(|input| !input.contains("type=\"hidden\"")) {
+            assert!(
+                input.contains("autocomplete=\"") && html.contains(&format!("for=\"{}\"", attribute(input, "id"))),
+                "{input}"
+            );
+        }
+    }
+    let style = app.anyone().get("/account/style.css").await;
+    assert!(style.header("content-type").starts_with("text/css"));
+}
+
+async fn too_many_requests_are_told(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut browser = Browser::new(&app);
+    for _ in 0..3 {
+        let page = browser.open("/account/forgot").await;
+        assert!(text(&browser.submit(&page, &[("email", "ada@example.com")]).await).contains("Look into your mail"));
+    }
+    let page = browser.open("/account/forgot").await;
+    let refused = browser.submit(&page, &[("email", "ada@example.com")]).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1200"));
+    assert!(text(&refused).contains("too often") && text(&refused).contains("value=\"ada@example.com\""));
+}
+
+async fn developers_read_their_mails_here_and_nobody_else_does(place: Place) {
+    use vestibule::tools::mail::Transport;
+    let app = TestApp::start_on_files(&place).await;
+    app.anyone().data("mutation { requestReset(input: { email: \"admin@localhost\" }) { success } }", json!({})).await;
+    app.deliver().await;
+    let list = app.anyone().get("/dev/mail").await;
+    let html = text(&list);
+    assert!(html.contains("Reset your password at Vestibule") && html.contains("admin@localhost"), "{html}");
+    let mail = app.anyone().get(&format!("/dev/mail/{}", attribute_after(html, "/dev/mail/"))).await;
+    let path = text(&mail).split('"').find(|part| part.contains("/account/reset?uid=")).unwrap().to_owned();
+    let path = path.replace("&#38;", "&").replace("&amp;", "&");
+    let mut browser = Browser::new(&app);
+    assert!(text(&browser.open(path.strip_prefix(&app.url).unwrap()).await).contains("Set a new password"));
+    assert!(text(&mail).contains("<iframe sandbox"));
+    for name in ["nonsense", "..%2f..%2fsecret.key", "../secret.key", "019b8d62-7a80-737f-9974-f356954f143d"] {
+        assert_eq!(app.anyone().get(&format!("/dev/mail/{name}")).await.status, 404, "{name}");
+    }
+    assert_eq!(app.anyone().with_header("host", "evil.example").get("/dev/mail").await.status, 404);
+    assert!(matches!(app.app.courier.transport, Transport::Folder(_)));
+
+    let app = TestApp::start_with(&place, |config| config.mail_url = Some("smtp://127.0.0.1:1".parse().unwrap())).await;
+    assert_eq!(app.anyone().get("/dev/mail").await.status, 404);
+    let app = TestApp::start_with(&place, |config| config.listen = "0.0.0.0:0".parse().unwrap()).await;
+    assert_eq!(app.anyone().get("/dev/mail").await.status, 404);
+}
+
+fn attribute_after(html: &str, mark: &str) -> String {
+    html.split(mark).nth(1).unwrap().split('"').next().unwrap().to_owned()
+}
+
+async fn markup_in_names_is_shown_and_not_obeyed(place: Place) {
+    let app = TestApp::start_with(&place, |config| "<b>Site</b>".clone_into(&mut config.site_name)).await;
+    let mut browser = Browser::new(&app);
+    let page = browser.open("/account/sign-in").await;
+    let name = "\"><script>alert(1)</script>";
+    let again = browser.submit(&page, &[("identifier", name), ("password", ADMIN.1)]).await;
+    assert!(!text(&again).contains("<script") && !text(&again).contains("<b>"), "{}", text(&again));
+    let odd = browser.open("/account/verify?token=%22%3E%3Cscript%3E").await;
+    assert!(!text(&odd).contains("<script"));
+}
