@@ -14,7 +14,9 @@ use crate::domain::tokens::Mint;
 use crate::domain::users::superuser;
 use crate::error::{Error, Result};
 use crate::tools::clock::{Clock, Moment};
+use crate::tools::image::Studio;
 use crate::tools::mail::{Site, Transport};
+use crate::tools::media::MediaStore;
 use crate::tools::password::Hasher;
 use crate::tools::password_policy::PasswordPolicy;
 use crate::tools::secret::{Secret, Vault};
@@ -42,6 +44,10 @@ pub struct App {
     pub passwords: Passwords,
     /// What mails are delivered with.
     pub courier: Courier,
+    /// Where files of users are kept.
+    pub media: MediaStore,
+    /// Where avatars are made.
+    pub studio: Studio,
     vault: Arc<Vault>,
     ring: RwLock<Arc<KeyRing>>,
     reloaded_at: AtomicI64,
@@ -101,6 +107,7 @@ impl App {
             frontend,
             links: config.links,
         };
+        let media = MediaStore::open(&config.media_url()).map_err(|error| named(&"VESTIBULE_MEDIA_URL", &error))?;
         let reloaded_at = AtomicI64::new(now.at.millis());
         Ok(Self {
             config,
@@ -109,6 +116,8 @@ impl App {
             clock,
             passwords,
             courier,
+            media,
+            studio: Studio::default(),
             vault,
             ring: RwLock::new(Arc::new(ring)),
             reloaded_at,

@@ -13,6 +13,7 @@ mod m0004_signing_keys;
 mod m0005_mails;
 mod m0006_audit_events;
 mod m0007_samples;
+mod m0009_avatars;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_mails::Migration),
             Box::new(m0006_audit_events::Migration),
             Box::new(m0007_samples::Migration),
+            Box::new(m0009_avatars::Migration),
         ]
     }
 }

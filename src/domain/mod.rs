@@ -8,6 +8,8 @@
 pub mod access;
 /// The trail of who did what to whom.
 pub mod audit;
+/// Pictures of users.
+pub mod avatars;
 /// What nobody may do to superusers and to themselves.
 pub mod guard_rails;
 /// The keys that sign access tokens.

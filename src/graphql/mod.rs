@@ -7,6 +7,7 @@ use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema};
 
 use crate::app::App;
 
+mod avatars;
 /// Nulls where fields failed, as the specification has them.
 pub mod completion;
 /// What resolvers know of their request.
@@ -35,7 +36,13 @@ pub struct Query(users::UsersQuery, samples::SamplesQuery, reset::ResetQuery, pa
 
 /// What can be changed. Each field takes one `input` and returns a payload whose `errors` tell what the person can mend.
 #[derive(MergedObject, Default)]
-pub struct Mutation(sign_in::SignInMutation, reset::ResetMutation, users::UsersMutation, samples::SamplesMutation);
+pub struct Mutation(
+    sign_in::SignInMutation,
+    reset::ResetMutation,
+    users::UsersMutation,
+    samples::SamplesMutation,
+    avatars::AvatarsMutation,
+);
 
 /// The schema that requests are executed against.
 pub type VestibuleSchema = Schema<Query, Mutation, EmptySubscription>;

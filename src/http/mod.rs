@@ -1,6 +1,7 @@
 //! The HTTP layer: routes, the GraphQL handler, and what is around every request.
 
 mod answer;
+mod avatars;
 mod client;
 mod cookie;
 mod envelope;
@@ -8,6 +9,7 @@ mod graphql;
 mod health;
 mod keys;
 mod media;
+mod multipart;
 mod router;
 mod server;
 mod shell;

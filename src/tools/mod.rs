@@ -16,5 +16,9 @@ pub mod secret;
 pub mod secret_file;
 /// Mails: their wording, and the way out of the house.
 pub mod mail;
+/// Pictures that people send, made safe to show.
+pub mod image;
+/// Where files are kept that users send.
+pub mod media;
 /// Text that people type, made fit to be kept.
 pub mod text;

@@ -21,6 +21,7 @@ pub(crate) use tests;
 
 mod architecture;
 mod audit;
+mod avatars;
 mod loaders;
 mod mail;
 mod parity;
@@ -30,7 +31,9 @@ mod users;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
-    let tests = [audit::all(), loaders::all(), mail::all(), parity::all(), sessions::all(), users::all()].concat();
+    let tests =
+        [audit::all(), avatars::all(), loaders::all(), mail::all(), parity::all(), sessions::all(), users::all()]
+            .concat();
     let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();
     trials.extend(architecture::trials());
     trials.extend(schema::trials());

@@ -40,6 +40,7 @@ fn blank(now: &Moment, email: String, username: String) -> user::ActiveModel {
         updated_at: Set(now.at),
         last_login: Set(None),
         last_activity: Set(None),
+        avatar: Set(None),
     }
 }
 
