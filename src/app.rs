@@ -16,7 +16,9 @@ use crate::domain::users::superuser;
 use crate::error::{Error, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::{Clock, Moment};
+use crate::tools::image::Studio;
 use crate::tools::mail::{Site, Transport};
+use crate::tools::media::MediaStore;
 use crate::tools::password::Hasher;
 use crate::tools::password_policy::PasswordPolicy;
 use crate::tools::secret::{Secret, Vault};
@@ -46,6 +48,10 @@ pub struct App {
     pub courier: Courier,
     /// Who was seen since the worker last wrote it down.
     pub presence: Presence,
+    /// Where files of users are kept.
+    pub media: MediaStore,
+    /// Where avatars are made.
+    pub studio: Studio,
     vault: Arc<Vault>,
     ring: RwLock<Arc<KeyRing>>,
     reloaded_at: AtomicI64,
@@ -106,6 +112,7 @@ impl App {
             links: config.links,
             registration: config.registration,
         };
+        let media = MediaStore::open(&config.media_url()).map_err(|error| named(&"VESTIBULE_MEDIA_URL", &error))?;
         let reloaded_at = AtomicI64::new(now.at.millis());
         Ok(Self {
             config,
@@ -115,6 +122,8 @@ impl App {
             passwords,
             courier,
             presence: Presence::default(),
+            media,
+            studio: Studio::default(),
             vault,
             ring: RwLock::new(Arc::new(ring)),
             reloaded_at,

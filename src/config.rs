@@ -15,6 +15,7 @@ use clap::{Arg, Args, Command, FromArgMatches as _};
 use ipnet::IpNet;
 
 use crate::tools::mail::{MailUrl, Sender};
+use crate::tools::media::MediaUrl;
 use crate::tools::password::Argon2Params;
 
 /// All settings. Durations are written `10s`, `5m`, `1h`, `30d`.
@@ -44,6 +45,10 @@ pub struct Config {
     /// `file:FOLDER` (one .eml each), `smtp://user:password@host:port` or `smtps://…` [default: `file:DATA_DIR/mail`]
     #[arg(long, global = true, env = "VESTIBULE_MAIL_URL", value_name = "URL", hide_env_values = true)]
     pub mail_url: Option<MailUrl>,
+
+    /// Where files of users go: `file:FOLDER`, `s3://BUCKET/PATH`, `gs://…` or `az://…` [default: `file:DATA_DIR/media`]
+    #[arg(long, global = true, env = "VESTIBULE_MEDIA_URL", value_name = "URL", hide_env_values = true)]
+    pub media_url: Option<MediaUrl>,
 
     /// The sender of mails
     #[arg(
@@ -268,6 +273,11 @@ impl Config {
     /// The way of mails, by setting or into the data folder.
     pub fn mail_url(&self) -> MailUrl {
         self.mail_url.clone().unwrap_or_else(|| MailUrl::Folder(self.data_dir.join("mail")))
+    }
+
+    /// The store of users' files, by setting or in the data folder.
+    pub fn media_url(&self) -> MediaUrl {
+        self.media_url.clone().unwrap_or_else(|| MediaUrl::Folder(self.data_dir.join("media")))
     }
 
     /// What no single setting can tell about itself; the text names the setting.

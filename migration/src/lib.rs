@@ -14,6 +14,7 @@ mod m0005_mails;
 mod m0006_audit_events;
 mod m0007_samples;
 mod m0008_registrations;
+mod m0009_avatars;
 mod m0010_api_tokens;
 mod m0011_pending_email;
 mod m0012_limits;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_audit_events::Migration),
             Box::new(m0007_samples::Migration),
             Box::new(m0008_registrations::Migration),
+            Box::new(m0009_avatars::Migration),
             Box::new(m0010_api_tokens::Migration),
             Box::new(m0011_pending_email::Migration),
             Box::new(m0012_limits::Migration),

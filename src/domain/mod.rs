@@ -12,6 +12,8 @@ pub mod account;
 pub mod api_tokens;
 // The trail of who did what to whom.
 pub mod audit;
+// Pictures of users.
+pub mod avatars;
 // Lists as files, read page by page.
 pub mod exports;
 // What nobody may do to superusers and to themselves.
@@ -28,7 +30,6 @@ pub mod paging;
 pub mod passwords;
 // Who was seen when.
 pub mod presence;
-// Recovering a forgotten password.
 // Making an account for oneself.
 pub mod registration;
 // Recovering a forgotten password.

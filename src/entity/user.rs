@@ -57,6 +57,8 @@ pub struct Model {
     pub last_login: Option<Timestamp>,
     /// When the user was last seen.
     pub last_activity: Option<Timestamp>,
+    /// The name of the largest file of the picture; none where there is no picture. See `domain::avatars`.
+    pub avatar: Option<String>,
 }
 
 /// What a user is in the organisation.

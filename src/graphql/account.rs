@@ -179,11 +179,18 @@ impl AccountMutation {
         #[graphql(desc = "The proof that it is the owner.")] input: DeleteMeInput,
     ) -> Answer<Option<DeleteMePayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let left = leaving::delete(&app.db, &request.now, present(ctx)?, &app.passwords, &input.current_password).await;
-        let (removed, errors) = outcome(left)?;
-        if removed.is_some() {
+        let left = leaving::delete(
+            &app.db,
+            &request.now,
+            present(ctx)?,
+            (&app.passwords, &app.media),
+            &input.current_password,
+        )
+        .await;
+        let (left, errors) = outcome(left)?;
+        if left.is_some() {
             request.forget();
         }
-        Ok(Some(DeleteMePayload { outcome: removed.map(|removed| removed.outcome.into()), errors }))
+        Ok(Some(DeleteMePayload { outcome: left.map(DeletionOutcome::from), errors }))
     }
 }

@@ -9,6 +9,7 @@ use crate::app::App;
 
 mod account;
 mod api_tokens;
+mod avatars;
 // Nulls where fields failed, as the specification has them.
 pub mod completion;
 // What resolvers know of their request.
@@ -55,6 +56,7 @@ pub struct Mutation(
     samples::SamplesMutation,
     api_tokens::ApiTokensMutation,
     registration::RegistrationMutation,
+    avatars::AvatarsMutation,
 );
 
 /// The schema that requests are executed against.

@@ -10,6 +10,7 @@ use crate::domain::users::create::{self, Create};
 use crate::domain::users::list;
 use crate::domain::users::toggle::{self, Flag, Toggle};
 use crate::entity::user;
+use crate::graphql::avatars;
 use crate::graphql::context::{app, exporter, request, viewer};
 use crate::graphql::errors::{Answer, UserError, outcome};
 use crate::graphql::paging::PageInfo;
@@ -129,6 +130,16 @@ impl User {
     /// When the user was last seen; null where that never happened.
     async fn last_activity(&self) -> Option<DateTime> {
         self.0.last_activity.map(DateTime)
+    }
+
+    /// Where the user's picture is, an absolute address that never changes its content; null where there is none. It is
+    /// square: the smallest that has this side at least, or the largest there is.
+    async fn avatar_url(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The side in pixels, 1 to 1024.", default = 256)] size: i32,
+    ) -> Answer<Option<String>> {
+        avatars::url(ctx, self.0.avatar.as_deref(), size)
     }
 
     /// The samples that this user modified last, newest first.

@@ -21,7 +21,7 @@ use crate::graphql::{VestibuleSchema, equip, schema, sdl};
 use crate::http::answer::{self, Refusal};
 use crate::http::media::{self, Media};
 use crate::http::shell::RequestId;
-use crate::http::{client, cookie, envelope};
+use crate::http::{client, cookie, envelope, multipart};
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = 128 * 1024;
@@ -37,12 +37,13 @@ pub(super) struct Endpoint {
     app: Arc<App>,
     schema: VestibuleSchema,
     types: Types,
+    uploads: multipart::Places,
 }
 
 impl Endpoint {
     /// The endpoint of this application.
     pub(super) fn new(app: Arc<App>) -> Self {
-        Self { schema: schema(&app), types: Types::of(&sdl()), app }
+        Self { schema: schema(&app), types: Types::of(&sdl()), uploads: multipart::Places::default(), app }
     }
 }
 
@@ -55,9 +56,12 @@ pub(super) async fn post(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let Some(media) = media::wanted(&parts.headers) else { return not_acceptable() };
+    if multipart::is_one(&parts.headers) {
+        return endpoint.upload(&parts, body, peer, media, &id).await;
+    }
     let read = async {
         if !media::is_json(&parts.headers) {
-            let message = "Send the request as application/json.";
+            let message = "Send the request as application/json, or as multipart/form-data where it has a file.";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "BAD_REQUEST", message));
         }
         envelope::from_body(&receive(&parts.headers, body).await?)
@@ -93,6 +97,26 @@ pub(super) async fn other_method(headers: HeaderMap) -> Response {
 }
 
 impl Endpoint {
+    /// Answers a request with a file. Nobody's file is kept in memory but that of a signed-in user, and only so many at
+    /// a time; what a resolver answers to anybody else does not depend on it.
+    async fn upload(&self, parts: &Parts, body: Body, peer: SocketAddr, media: Media, id: &RequestId) -> Response {
+        if let Err(refusal) = multipart::admit(&parts.headers) {
+            return refusal.into_response(media);
+        }
+        let is_known = match self.recognise(parts, peer, Kind::Mutation).await {
+            Ok(request) => request.caller.is_ok(),
+            Err(error) => return failed(&error, media, id),
+        };
+        let _place = match self.uploads.take(is_known).await {
+            Ok(place) => place,
+            Err(error) => return failed(&error, media, id),
+        };
+        match multipart::read(&parts.headers, body, is_known).await {
+            Ok(query) => self.answer(query, parts, peer, media, id).await,
+            Err(refusal) => refusal.into_response(media),
+        }
+    }
+
     async fn answer(
         &self,
         mut query: Query,

@@ -2,6 +2,7 @@
 
 mod answer;
 mod caller;
+mod avatars;
 mod client;
 mod cookie;
 mod envelope;
@@ -11,6 +12,7 @@ mod health;
 mod keys;
 mod media;
 mod pages;
+mod multipart;
 mod router;
 mod server;
 mod shell;

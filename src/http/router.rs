@@ -10,16 +10,17 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
 use crate::http::graphql::{self, Endpoint};
-use crate::http::{exports, health, keys, pages, shell};
+use crate::http::{avatars, exports, health, keys, pages, shell};
 
 /// The headers of requests that pages of other origins may set.
-const REQUEST_HEADERS: [HeaderName; 7] = [
+const REQUEST_HEADERS: [HeaderName; 8] = [
     header::ACCEPT,
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     HeaderName::from_static("apollo-require-preflight"),
     HeaderName::from_static("apollographql-client-name"),
     HeaderName::from_static("apollographql-client-version"),
+    HeaderName::from_static("graphql-require-preflight"),
     HeaderName::from_static("x-apollo-operation-name"),
 ];
 
@@ -38,6 +39,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/export/samples.csv", get(exports::samples_csv))
         .route("/export/users.csv", get(exports::users_csv))
         .route("/export/users.xlsx", get(exports::users_xlsx))
+        .route("/media/avatars/{name}", get(avatars::file))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(pages::routes(app));

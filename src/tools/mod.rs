@@ -1,25 +1,28 @@
 //! Leaves that know neither the database nor GraphQL; none imports another's rules.
 
+// The tokens that scripts hold.
+pub mod api_token;
 // Time and chance, as one value that is handed in.
 pub mod clock;
-// The tokens that clients hold.
-pub mod token;
+// E-mail addresses and usernames, as they are written and as they are compared.
+pub mod identifier;
+// Pictures that people send, made safe to show.
+pub mod image;
+// Mails: their wording, and the way out of the house.
+pub mod mail;
+// Where files are kept that users send.
+pub mod media;
 // Passwords and their hashes.
 pub mod password;
 // The rules for new passwords.
 pub mod password_policy;
-// E-mail addresses and usernames, as they are written and as they are compared.
-pub mod identifier;
 // Secrets, their digests, and the keys derived from the service's own.
 pub mod secret;
 // The service's secret where no setting gives one.
 pub mod secret_file;
-// Mails: their wording, and the way out of the house.
-pub mod mail;
-// Text that people type, made fit to be kept.
-// The tokens that scripts hold.
-pub mod api_token;
 // Tables for spreadsheet programs.
 pub mod sheet;
 // Text that people type, made fit to be kept.
 pub mod text;
+// The tokens that clients hold.
+pub mod token;

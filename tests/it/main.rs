@@ -23,6 +23,7 @@ mod account;
 mod api_tokens;
 mod architecture;
 mod audit;
+mod avatars;
 mod endpoint;
 mod examples;
 mod exports;
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         account::all(),
         api_tokens::all(),
         audit::all(),
+        avatars::all(),
         endpoint::all(),
         examples::all(),
         exports::all(),

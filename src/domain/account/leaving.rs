@@ -4,14 +4,16 @@ use super::prove;
 use crate::database::Db;
 use crate::domain::access::Present;
 use crate::domain::audit::{self, Event};
+use crate::domain::avatars;
 use crate::domain::guard_rails;
 use crate::domain::passwords::Passwords;
-use crate::domain::users::remove::{self, Removed};
+use crate::domain::users::remove::{self, Outcome};
 use crate::domain::users::toggle;
 use crate::entity::audit_event::Action;
 use crate::entity::user;
 use crate::error::{Error, Reason, Result};
 use crate::tools::clock::Moment;
+use crate::tools::media::MediaStore;
 
 /// Deactivates the owner's account: all sessions and links end. Staff can activate it again.
 ///
@@ -42,9 +44,9 @@ pub async fn delete(
     db: &Db,
     now: &Moment,
     owner: Present<'_>,
-    passwords: &Passwords,
+    (passwords, store): (&Passwords, &MediaStore),
     current_password: &str,
-) -> Result<Removed> {
+) -> Result<Outcome> {
     prove(passwords, owner.user(), current_password, "currentPassword").await?;
     let txn = db.begin().await?;
     guard_rails::may_leave(&txn, owner.user().id).await?;
@@ -52,7 +54,8 @@ pub async fn delete(
     let removed = remove::remove(&txn, now, &user).await?;
     audit::record(&txn, now, Event::by(&owner, removed.outcome.action(), user.id)).await?;
     txn.commit().await?;
-    Ok(removed)
+    avatars::delete(store, removed.avatar.as_deref()).await;
+    Ok(removed.outcome)
 }
 
 /// The account was deleted since the request began.

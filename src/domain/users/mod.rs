@@ -43,6 +43,7 @@ pub(in crate::domain) fn blank(now: &Moment, email: String, username: String) ->
         updated_at: Set(now.at),
         last_login: Set(None),
         last_activity: Set(None),
+        avatar: Set(None),
     }
 }
 

@@ -38,6 +38,8 @@ impl Outcome {
 pub struct Removed {
     /// What became of it.
     pub outcome: Outcome,
+    /// Its picture, whose files are to be deleted once the transaction is committed.
+    pub avatar: Option<String>,
 }
 
 /// Removes the account with its sessions, links, API tokens and mails. The row must be locked, and leaving allowed.
@@ -54,11 +56,11 @@ pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model)
     let unnamed = Expr::not_exists(named);
     let deleted = user::Entity::delete_many().filter(Column::Id.eq(user.id)).filter(unnamed).exec(txn).await?;
     if deleted.rows_affected > 0 {
-        return Ok(Removed { outcome: Outcome::Deleted });
+        return Ok(Removed { outcome: Outcome::Deleted, avatar: user.avatar.clone() });
     }
     let anonymous = anonymous(now, user);
     user::Entity::update(anonymous.into_active_model().reset_all()).exec(txn).await?;
-    Ok(Removed { outcome: Outcome::Anonymized })
+    Ok(Removed { outcome: Outcome::Anonymized, avatar: user.avatar.clone() })
 }
 
 /// The same account with nothing personal in it, which nobody can use.
@@ -78,6 +80,7 @@ fn anonymous(now: &Moment, user: &user::Model) -> user::Model {
         phone: String::new(),
         address: String::new(),
         bio: String::new(),
+        avatar: None,
         role: Role::Member,
         permission: Permission::OnlyView,
         is_active: false,

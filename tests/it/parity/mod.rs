@@ -2,6 +2,7 @@
 
 mod account;
 mod api_tokens;
+mod avatar;
 mod builders;
 pub(crate) mod recovery;
 pub(crate) mod registration;
@@ -15,6 +16,7 @@ pub(crate) fn all() -> Vec<Test> {
         sign_in::all(),
         account::all(),
         api_tokens::all(),
+        avatar::all(),
         recovery::all(),
         staff::all(),
         builders::all(),

@@ -1,0 +1,414 @@
+//! Pictures of users: what is refused, what is kept of a file, and how it is served.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, GenericImageView as _, ImageFormat, Rgb, RgbImage};
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+use crate::app::TestApp;
+use crate::client::{Answer, Client};
+use crate::engine::Place;
+
+crate::tests![
+    files_that_are_no_pictures_or_too_large_are_refused,
+    of_a_file_nothing_is_kept_but_the_picture,
+    a_photograph_stands_upright,
+    requests_with_files_are_of_one_form,
+    a_body_that_is_too_long_is_not_read,
+    nobody_else_may_upload,
+    a_text_that_stands_for_a_file_is_none,
+    names_that_are_not_ours_lead_nowhere,
+    an_avatar_is_served_inertly_and_for_ever,
+    sizes_are_those_that_there_are,
+    removing_lets_the_files_go,
+    a_store_that_fails_changes_nothing,
+];
+
+pub(crate) const UPLOAD: &str = "mutation($input: UploadAvatarInput!) { uploadAvatar(input: $input) {
+    user { avatarUrl small: avatarUrl(size: 64) large: avatarUrl(size: 1024) } errors { code field message }
+} }";
+
+const REMOVE: &str = "mutation { removeAvatar { user { avatarUrl } errors { code } } }";
+
+const RED: Rgb<u8> = Rgb([200, 20, 20]);
+const BLUE: Rgb<u8> = Rgb([20, 20, 200]);
+
+/// Red on the left, blue on the right.
+fn picture(width: u32, height: u32) -> DynamicImage {
+    RgbImage::from_fn(width, height, |x, _| if x < width / 2 { RED } else { BLUE }).into()
+}
+
+/// A picture as a file.
+pub(crate) fn file(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    picture(width, height).write_to(&mut file, format).unwrap();
+    file.into_inner()
+}
+
+fn operations() -> String {
+    json!({ "query": UPLOAD, "variables": { "input": { "file": null } } }).to_string()
+}
+
+const MAP: &str = r#"{"0":["variables.input.file"]}"#;
+
+/// The form of an upload.
+fn form(file: Vec<u8>) -> Form {
+    let file = Part::bytes(file).file_name("../../me.png").mime_str("image/png").unwrap();
+    Form::new().text("operations", operations()).text("map", MAP).part("0", file)
+}
+
+async fn send(client: &Client, form: Form) -> Answer {
+    let request = client.request("POST", "/graphql").header("graphql-require-preflight", "1");
+    client.finish(request.multipart(form)).await
+}
+
+/// Uploads a file and returns the payload.
+pub(crate) async fn upload(client: &Client, file: Vec<u8>) -> Value {
+    let answer = send(client, form(file)).await;
+    assert!(answer.body["errors"].is_null(), "{}", answer.body);
+    answer.body["data"]["uploadAvatar"].clone()
+}
+
+async fn refusal(client: &Client, file: Vec<u8>) -> String {
+    let payload = upload(client, file).await;
+    assert!(payload["user"].is_null());
+    format!("{} {}", payload["errors"][0]["code"].as_str().unwrap(), payload["errors"][0]["field"].as_str().unwrap())
+}
+
+/// The path of an address of this service.
+pub(crate) fn path(app: &TestApp, address: &Value) -> String {
+    address.as_str().unwrap().strip_prefix(&app.url).expect("the address is absolute").to_owned()
+}
+
+/// The names of the files in the store.
+pub(crate) fn stored(place: &Place) -> Vec<String> {
+    let folder = place.folder.join("media/avatars");
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A file as it is served.
+struct Served {
+    status: u16,
+    headers: reqwest::header::HeaderMap,
+    bytes: Vec<u8>,
+}
+
+async fn get(client: &Client, path: &str) -> Served {
+    let response = client.request("GET", path).send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Served { status, headers, bytes: response.bytes().await.unwrap().to_vec() }
+}
+
+fn png_header(width: u32, height: u32) -> Vec<u8> {
+    let mut png = file(4, 4, ImageFormat::Png);
+    png[16..20].copy_from_slice(&width.to_be_bytes());
+    png[20..24].copy_from_slice(&height.to_be_bytes());
+    // The checksum of the header, as PNG has it (ISO 3309).
+    let crc = png[12..29].iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
+    });
+    png[29..33].copy_from_slice(&(!crc).to_be_bytes());
+    png
+}
+
+/// A GIF whose frame is there so many times.
+fn gif_of(frames: usize) -> Vec<u8> {
+    let mut gif = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff".to_vec();
+    gif.extend(b"\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00".repeat(frames));
+    gif.push(0x3b);
+    gif
+}
+
+/// A photograph of a camera that was held on its side, with a note of where that was.
+fn photograph(width: u32, height: u32) -> Vec<u8> {
+    let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+    exif.extend(b"48.858N 2.294E");
+    let mut jpeg = vec![0xff, 0xd8, 0xff, 0xe1];
+    jpeg.extend(u16::try_from(exif.len() + 2).unwrap().to_be_bytes());
+    jpeg.extend(exif);
+    jpeg.extend(&file(width, height, ImageFormat::Jpeg)[2..]);
+    jpeg
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+async fn files_that_are_no_pictures_or_too_large_are_refused(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let png = file(64, 64, ImageFormat::Png);
+    for (what, bytes) in [
+        ("nothing", Vec::new()),
+        ("SVG", b"<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>".to_vec()),
+        ("HTML", b"<!doctype html><script>alert(1)</script>".to_vec()),
+        ("HTML that begins as a GIF", b"GIF89a/*<svg/onload=alert(1)>*/=alert(1)".to_vec()),
+        ("a PDF", b"%PDF-1.7\n".to_vec()),
+        ("a BMP", [&b"BM"[..], &file(8, 8, ImageFormat::Png)].concat()),
+        ("a PNG cut short", png[..png.len() - 30].to_vec()),
+        ("the first bytes of a PNG", b"\x89PNG\r\n\x1a\n<script>".to_vec()),
+        ("a JPEG cut short", {
+            let jpeg = file(64, 64, ImageFormat::Jpeg);
+            jpeg[..jpeg.len() - 100].to_vec()
+        }),
+        ("a PNG with another's data", png_header(4000, 4000)),
+        ("a PNG without pixels", png_header(0, 5)),
+    ] {
+        assert_eq!(refusal(&ada, bytes).await, "FILE_UNSUPPORTED file", "{what}");
+    }
+    let mut heavy = png.clone();
+    heavy.resize(6 * 1024 * 1024, 0);
+    for (what, bytes) in
+        [("6 MB", heavy), ("30000 by 30000", png_header(30_000, 30_000)), ("a GIF of many frames", gif_of(5000))]
+    {
+        assert_eq!(refusal(&ada, bytes).await, "FILE_TOO_LARGE file", "{what}");
+    }
+    assert_eq!(stored(&place), [""; 0]);
+    assert!(upload(&ada, gif_of(3)).await["user"]["avatarUrl"].is_string());
+}
+
+async fn of_a_file_nothing_is_kept_but_the_picture(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let mut polyglot = file(80, 80, ImageFormat::Png);
+    polyglot.extend(b"<script>alert(document.domain)</script>");
+    for (bytes, secret) in [(polyglot, "<script>"), (photograph(80, 80), "48.858N")] {
+        assert!(contains(&bytes, secret));
+        let payload = upload(&ada, bytes).await;
+        for size in ["avatarUrl", "small"] {
+            let kept = get(&ada, &path(&app, &payload["user"][size])).await;
+            assert_eq!(kept.status, 200);
+            assert!(!contains(&kept.bytes, secret) && !contains(&kept.bytes, "Exif"));
+        }
+    }
+}
+
+async fn a_photograph_stands_upright(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let payload = upload(&ada, photograph(120, 80)).await;
+    let kept = get(&ada, &path(&app, &payload["user"]["avatarUrl"])).await;
+    let square = image::load_from_memory(&kept.bytes).unwrap();
+    assert_eq!(square.dimensions(), (80, 80));
+    // The left of what the camera saw is above.
+    assert!(square.get_pixel(40, 10).0[0] > 150 && square.get_pixel(40, 70).0[2] > 150);
+    assert!(square.get_pixel(5, 10).0[0] > 150 && square.get_pixel(75, 70).0[2] > 150);
+}
+
+async fn requests_with_files_are_of_one_form(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let png = || Part::bytes(file(8, 8, ImageFormat::Png)).file_name("a.png");
+    let text = |operations: &str, map: &str| {
+        Form::new().text("operations", operations.to_owned()).text("map", map.to_owned()).part("0", png())
+    };
+    let mime = |essence: &str| {
+        let part = Part::text(operations()).mime_str(essence).unwrap();
+        Form::new().part("operations", part).text("map", MAP).part("0", png())
+    };
+    for (what, form) in [
+        ("no part", Form::new()),
+        ("no map", Form::new().text("operations", operations()).part("0", png())),
+        ("no file", Form::new().text("operations", operations()).text("map", MAP)),
+        ("no operations", Form::new().text("map", MAP).part("0", png())),
+        ("the file first", Form::new().part("0", png()).text("operations", operations()).text("map", MAP)),
+        ("two files", text(&operations(), MAP).part("1", png())),
+        ("two files in the map", text(&operations(), r#"{"0":["variables.input.file"],"1":["variables.b"]}"#)),
+        ("a file for two variables", text(&operations(), r#"{"0":["variables.input.file","variables.b"]}"#)),
+        ("an unknown variable", text(&operations(), r#"{"0":["variables.input.nonsense"]}"#)),
+        ("no variable", text(&operations(), r#"{"0":["query"]}"#)),
+        ("another file", text(&operations(), r#"{"1":["variables.input.file"]}"#)),
+        ("an empty map", text(&operations(), "{}")),
+        ("a map that is none", text(&operations(), "[]")),
+        ("a batch", text(&format!("[{}]", operations()), r#"{"0":["0.variables.input.file"]}"#)),
+        ("no JSON", text("{", MAP)),
+        ("operations in multipart/mixed", mime("multipart/mixed")),
+        ("operations in text/plain", mime("text/plain")),
+    ] {
+        let answer = send(&ada, form).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{what}: {}", answer.body);
+    }
+    for form in [mime("application/json"), mime("application/json; charset=utf-8")] {
+        assert!(send(&ada, form).await.body["data"]["uploadAvatar"]["user"]["avatarUrl"].is_string());
+    }
+    let long = format!("{}{}", operations(), " ".repeat(128 * 1024));
+    assert_eq!(send(&ada, text(&long, MAP)).await.code(), "PAYLOAD_TOO_LARGE");
+
+    let request = |header: &'static str, value: &'static str| {
+        ada.request("POST", "/graphql").header(header, value).multipart(text(&operations(), MAP))
+    };
+    for (header, value) in [("x-other", "1"), ("apollo-require-preflight", ""), ("origin", "http://localhost")] {
+        let answer = ada.finish(request(header, value)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{header}");
+    }
+    for header in ["apollo-require-preflight", "graphql-require-preflight", "x-apollo-operation-name"] {
+        assert_eq!(
+            ada.finish(request(header, "1")).await.body["data"]["uploadAvatar"]["errors"],
+            json!([]),
+            "{header}"
+        );
+    }
+    for kind in ["multipart/mixed; boundary=x", "application/x-www-form-urlencoded"] {
+        let request = ada.request("POST", "/graphql").header("content-type", kind).body("--x--");
+        assert_eq!(ada.finish(request.header("graphql-require-preflight", "1")).await.status, 415, "{kind}");
+    }
+    let request = ada.request("POST", "/graphql").header("content-type", "multipart/form-data").body("--x--");
+    assert_eq!(ada.finish(request.header("graphql-require-preflight", "1")).await.status, 400);
+}
+
+async fn a_body_that_is_too_long_is_not_read(place: Place) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let app = TestApp::start(&place).await;
+    let head = "POST /graphql HTTP/1.1\r\nhost: x\r\ngraphql-require-preflight: 1\r\n\
+                content-type: multipart/form-data; boundary=x\r\n";
+    let mut socket = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
+    socket.write_all(format!("{head}content-length: 99000000\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+
+    // Neither headers of a part without end nor a body without announced length go on for ever.
+    for endless in ["--x\r\nx: ", "--x\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n"] {
+        let mut socket = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
+        socket.write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
+        socket.write_all(format!("{:x}\r\n{endless}\r\n", endless.len()).as_bytes()).await.unwrap();
+        let chunk = format!("10000\r\n{}\r\n", "a".repeat(0x10000));
+        let mut sent = 0;
+        while sent < 400 && socket.write_all(chunk.as_bytes()).await.is_ok() {
+            sent += 1;
+        }
+        assert!(sent < 200, "it takes {sent} times 64 KB");
+    }
+}
+
+async fn nobody_else_may_upload(place: Place) {
+    let app = TestApp::start(&place).await;
+    let png = file(8, 8, ImageFormat::Png);
+    assert_eq!(send(&app.anyone(), form(png.clone())).await.code(), "UNAUTHENTICATED MISSING");
+    assert_eq!(send(&app.anyone().with_token("nonsense"), form(png)).await.code(), "UNAUTHENTICATED INVALID");
+    assert_eq!(app.anyone().code(REMOVE, json!({})).await, "UNAUTHENTICATED MISSING");
+    assert_eq!(stored(&place), [""; 0]);
+}
+
+async fn a_text_that_stands_for_a_file_is_none(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    for text in ["#__graphql_file__:0", "#__graphql_file__:99999999999", "a.png"] {
+        assert_eq!(ada.code(UPLOAD, json!({ "input": { "file": text } })).await, "BAD_USER_INPUT", "{text}");
+    }
+}
+
+async fn names_that_are_not_ours_lead_nowhere(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    std::fs::write(place.folder.join("media/secret.jpg"), "secret").unwrap();
+    let payload = upload(&ada, file(8, 8, ImageFormat::Png)).await;
+    let ours = path(&app, &payload["user"]["avatarUrl"]);
+    let name = ours.rsplit('/').next().unwrap();
+    for path in [
+        "/media/avatars/..%2f..%2fsecret.key",
+        "/media/avatars/..%2fsecret.jpg",
+        "/media/avatars/%2e%2e%2fsecret.jpg",
+        "/media/avatars/..%5csecret.jpg",
+        "/media/avatars/%252e%252e%252fsecret.jpg",
+        "/media/avatars//etc/passwd",
+        "/media/avatars/%2fetc%2fpasswd",
+        "/media/avatars/%00",
+        "/media/avatars/%ff%fe",
+        "/media/avatars/",
+        "/media/avatars/.",
+        "/media/secret.jpg",
+        "/media/avatars/secret.jpg%00.png",
+        &format!("/media/avatars/{name}%00"),
+        &format!("/media/avatars/{name}/"),
+        &format!("/media/avatars/.%2f{name}"),
+        &format!("/media/avatars/{}", name.to_uppercase()),
+        &format!("/media/avatars/{}", name.replace(".jpg", ".webp")),
+        &format!("/media/avatars/{}-8.jpg", "0".repeat(64)),
+    ] {
+        assert_eq!(get(&ada, path).await.status, 404, "{path}");
+    }
+    // As a client sends it that does not tidy paths up.
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    for path in ["/media/avatars/../secret.jpg", "/media/avatars/../../secret.key", "/media/avatars/./../../test.db"] {
+        let mut socket = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
+        socket.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 404", "{path}");
+    }
+}
+
+async fn an_avatar_is_served_inertly_and_for_ever(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let payload = upload(&ada, file(80, 80, ImageFormat::Png)).await;
+    let path = path(&app, &payload["user"]["avatarUrl"]);
+    let Served { headers, bytes, .. } = get(&app.anyone(), &path).await;
+    let header = |name: &str| headers[name].to_str().unwrap();
+    assert_eq!(header("content-type"), "image/jpeg");
+    assert_eq!(header("cache-control"), "public, max-age=31536000, immutable");
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    assert_eq!(header("content-security-policy"), "default-src 'none'; sandbox");
+    assert_eq!(header("cross-origin-resource-policy"), "cross-origin");
+    assert_eq!(image::guess_format(&bytes).unwrap(), ImageFormat::Jpeg);
+
+    let head = app.anyone().finish(app.anyone().request("HEAD", &path)).await;
+    assert_eq!((head.status, head.header("content-length")), (200, bytes.len().to_string().as_str()));
+    for (tag, status) in [(header("etag"), 304), ("W/\"a\", *", 304), ("\"other\"", 200)] {
+        let request = app.anyone().request("GET", &path).header("if-none-match", tag);
+        assert_eq!(app.anyone().finish(request).await.status, status, "{tag}");
+    }
+    assert_eq!(app.anyone().finish(app.anyone().request("POST", &path)).await.status, 405);
+}
+
+async fn sizes_are_those_that_there_are(place: Place) {
+    let app = TestApp::start_with(&place, |config| {
+        config.public_url = Some("https://accounts.example/id".parse().unwrap());
+    })
+    .await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    upload(&ada, file(300, 200, ImageFormat::Png)).await;
+    let url = "query($size: Int!) { me { avatarUrl(size: $size) } }";
+    for (size, suffix) in [(1, "-64.jpg"), (64, "-64.jpg"), (65, "-128.jpg"), (129, "-200.jpg"), (1024, "-200.jpg")] {
+        let data = ada.data(url, json!({ "size": size })).await;
+        let address = data["me"]["avatarUrl"].as_str().unwrap();
+        assert!(address.starts_with("https://accounts.example/id/media/avatars/"), "{address}");
+        assert!(address.ends_with(suffix), "{size}: {address}");
+    }
+    for size in [0, -1, 1025, i32::MIN] {
+        assert_eq!(ada.code(url, json!({ "size": size })).await, "BAD_USER_INPUT", "{size}");
+    }
+}
+
+async fn removing_lets_the_files_go(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let bob = app.add_user("bob").await.sign_in(&app).await;
+    let same = file(80, 80, ImageFormat::Png);
+    upload(&ada, same.clone()).await;
+    let bobs = path(&app, &upload(&bob, same.clone()).await["user"]["avatarUrl"]);
+    // The same picture once more is a new one, so that a removal at the same time cannot take its files away.
+    upload(&ada, same).await;
+    assert_eq!(stored(&place).len(), 4);
+    for _ in 0..2 {
+        let data = ada.data(REMOVE, json!({})).await;
+        assert_eq!(data["removeAvatar"], json!({ "user": { "avatarUrl": null }, "errors": [] }));
+    }
+    assert_eq!(stored(&place).len(), 2);
+    assert_eq!(get(&app.anyone(), &bobs).await.status, 200);
+    assert_eq!(ada.data("{ me { avatarUrl } }", json!({})).await["me"]["avatarUrl"], Value::Null);
+}
+
+async fn a_store_that_fails_changes_nothing(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    std::fs::write(place.folder.join("media/avatars"), "a file where the folder should be").unwrap();
+    let answer = send(&ada, form(file(80, 80, ImageFormat::Png))).await;
+    assert_eq!(answer.code(), "SERVICE_UNAVAILABLE");
+    assert_eq!(ada.data("{ me { avatarUrl } }", json!({})).await["me"]["avatarUrl"], Value::Null);
+}
