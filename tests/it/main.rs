@@ -22,18 +22,29 @@ pub(crate) use tests;
 mod architecture;
 mod audit;
 mod avatars;
+mod cloud;
 mod loaders;
 mod mail;
 mod parity;
 mod schema;
 mod sessions;
+mod uploads;
 mod users;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
-    let tests =
-        [audit::all(), avatars::all(), loaders::all(), mail::all(), parity::all(), sessions::all(), users::all()]
-            .concat();
+    let tests = [
+        audit::all(),
+        avatars::all(),
+        cloud::all(),
+        loaders::all(),
+        mail::all(),
+        parity::all(),
+        sessions::all(),
+        uploads::all(),
+        users::all(),
+    ]
+    .concat();
     let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();
     trials.extend(architecture::trials());
     trials.extend(schema::trials());
