@@ -101,14 +101,16 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, keep: bool) -> Result<
     let boundary = multer::parse_boundary(text).map_err(|_| bad("multipart/form-data must name its boundary."))?;
     let allowance = Arc::new(Allowance::default());
     let counted = Arc::clone(&allowance);
-    let chunks = body.into_data_stream().then(move |chunk| {
+    let chunks = futures_util::stream::unfold((body.into_data_stream(), false), move |(mut chunks, again)| {
         let counted = Arc::clone(&counted);
         async move {
-            // The reader takes up all that is there at once; waiting makes it deal with one chunk before the next.
-            tokio::task::yield_now().await;
-            let chunk = chunk.map_err(|_| Broken::Off)?;
-            counted.spend(chunk.len())?;
-            Ok::<_, Broken>(chunk)
+            // The reader takes up all that is there at once: made to wait, it deals with one chunk before the next. The
+            // end must not come at once either, or it may take a body that came as one chunk for an empty one.
+            if again {
+                tokio::task::yield_now().await;
+            }
+            let chunk = chunks.next().await?.map_err(|_| Broken::Off);
+            Some((chunk.and_then(|chunk| counted.spend(chunk.len()).map(|()| chunk)), (chunks, true)))
         }
     });
     let parts = Parts { multipart: Multipart::new(chunks, boundary), allowance };
@@ -260,13 +262,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(body: &str) -> Result<Request, Refusal> {
+    fn parse(body: &str, chunk: usize) -> Result<Request, Refusal> {
         let headers =
             HeaderMap::from_iter([(header::CONTENT_TYPE, "multipart/form-data; boundary=x".parse().unwrap())]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let chunks: Vec<_> =
-            body.as_bytes().chunks(7).map(|chunk| Ok::<_, Broken>(Bytes::copy_from_slice(chunk))).collect();
-        runtime.block_on(read(&headers, Body::from_stream(futures_util::stream::iter(chunks)), true))
+            body.as_bytes().chunks(chunk).map(|chunk| Ok::<_, Broken>(Bytes::copy_from_slice(chunk))).collect();
+        // Chunks that are not there yet when they are first asked for, as from a network.
+        let chunks = futures_util::stream::iter(chunks).then(async |chunk| {
+            tokio::task::yield_now().await;
+            chunk
+        });
+        runtime.block_on(read(&headers, Body::from_stream(chunks), true))
     }
 
     fn part(name: &str, content: &str) -> String {
@@ -277,10 +284,13 @@ mod tests {
     fn the_file_becomes_the_variable() {
         let operations = part("operations", r#"{"query":"{a}","variables":{"a":{"b":[null]}}}"#);
         let map = part("map", r#"{"0":["variables.a.b.0"]}"#);
-        let request = parse(&format!("{operations}{map}{}--x--\r\n", part("0", "some\r\n--bytes"))).unwrap();
-        assert_eq!(&request.uploads[0].content[..], b"some\r\n--bytes");
-        let variables = serde_json::to_value(&request.variables).unwrap();
-        assert_eq!(variables["a"]["b"][0], "#__graphql_file__:0");
+        let body = format!("{operations}{map}{}--x--\r\n", part("0", "some\r\n--bytes"));
+        for chunk in [1, 7, 100, body.len()] {
+            let request = parse(&body, chunk).unwrap();
+            assert_eq!(&request.uploads[0].content[..], b"some\r\n--bytes");
+            let variables = serde_json::to_value(&request.variables).unwrap();
+            assert_eq!(variables["a"]["b"][0], "#__graphql_file__:0");
+        }
     }
 
     proptest! {
@@ -293,9 +303,10 @@ mod tests {
                 "Content-Type: multipart/mixed", "Content-Type: ", "\u{fffd}", "x",
             ]), 0..40),
             text in "\\PC{0,60}",
+            chunk in 1_usize..80,
         ) {
-            let _ = parse(&pieces.concat());
-            let _ = parse(&format!("{}{}{text}", part("operations", r#"{"query":"{a}","variables":{"a":null}}"#), pieces.concat()));
+            let _ = parse(&pieces.concat(), chunk);
+            let _ = parse(&format!("{}{}{text}", part("operations", r#"{"query":"{a}","variables":{"a":null}}"#), pieces.concat()), chunk);
             let _ = target(text.as_bytes());
         }
     }

@@ -97,7 +97,7 @@ impl MediaStore {
     /// # Errors
     /// [`Error::Unavailable`] where the store does not take it.
     pub async fn put(&self, name: &str, file: Vec<u8>) -> Result<()> {
-        self.store.put(&self.path(name), file.into()).await.map_err(unavailable)?;
+        self.store.put(&self.path(name), file.into()).await.map_err(|error| unavailable(&error))?;
         Ok(())
     }
 
@@ -109,13 +109,13 @@ impl MediaStore {
         let found = match self.store.get(&self.path(name)).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(unavailable(error)),
+            Err(error) => return Err(unavailable(&error)),
         };
         let file = found.into_stream().try_fold(Vec::new(), async |mut file, chunk| {
             file.extend_from_slice(&chunk);
             Ok(file)
         });
-        Ok(Some(file.await.map_err(unavailable)?))
+        Ok(Some(file.await.map_err(|error| unavailable(&error))?))
     }
 
     /// Lets a file go; that there is none is no failure.
@@ -125,12 +125,12 @@ impl MediaStore {
     pub async fn delete(&self, name: &str) -> Result<()> {
         match self.store.delete(&self.path(name)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(unavailable(error)),
+            Err(error) => Err(unavailable(&error)),
         }
     }
 
     fn path(&self, name: &str) -> Path {
-        name.split('/').fold(self.folder.clone(), |path, part| path.join(part))
+        name.split('/').fold(self.folder.clone(), Path::join)
     }
 }
 
@@ -160,7 +160,7 @@ fn cloud(url: &Url) -> Result<Arc<dyn ObjectStore>, String> {
     })
 }
 
-fn unavailable(error: object_store::Error) -> Error {
+fn unavailable(error: &object_store::Error) -> Error {
     tracing::error!(%error, "the media store failed");
     Error::Unavailable(RETRY_AFTER)
 }

@@ -24,6 +24,7 @@ mod api_tokens;
 mod architecture;
 mod audit;
 mod avatars;
+mod cloud;
 mod endpoint;
 mod examples;
 mod exports;
@@ -37,6 +38,7 @@ mod process;
 mod registration;
 mod schema;
 mod sessions;
+mod uploads;
 mod users;
 
 fn main() -> std::process::ExitCode {
@@ -46,6 +48,7 @@ fn main() -> std::process::ExitCode {
         api_tokens::all(),
         audit::all(),
         avatars::all(),
+        cloud::all(),
         endpoint::all(),
         examples::all(),
         exports::all(),
@@ -58,6 +61,7 @@ fn main() -> std::process::ExitCode {
         process::all(),
         registration::all(),
         sessions::all(),
+        uploads::all(),
         users::all(),
     ]
     .concat();

@@ -67,7 +67,9 @@ async fn keep(now: &Moment, store: &MediaStore, squares: Squares) -> Result<File
     let Squares { encoding, files } = squares;
     let mut content = ring::digest::Context::new(&ring::digest::SHA256);
     content.update(now.id().as_bytes());
-    files.iter().for_each(|(_, file)| content.update(file));
+    for (_, file) in &files {
+        content.update(file);
+    }
     let digest: String = content.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     let side = files.iter().map(|(side, _)| *side).max().unwrap_or_default();
     let largest = FileName::new(digest.clone(), side, encoding);

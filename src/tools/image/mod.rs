@@ -103,6 +103,10 @@ fn squares(file: &[u8]) -> Result<Squares, Refusal> {
     let side = whole.width().min(whole.height());
     let (left, top) = ((whole.width() - side) / 2, (whole.height() - side) / 2);
     let mut square = if whole.width() == whole.height() { whole } else { whole.crop_imm(left, top, side, side) };
+    if side > SIDES[0] * 4 {
+        // Means of blocks, which cost a fraction of the fine filter and do not show where that follows.
+        square = square.thumbnail_exact(SIDES[0] * 2, SIDES[0] * 2);
+    }
     if side > SIDES[0] {
         square = square.resize_exact(SIDES[0], SIDES[0], FilterType::CatmullRom);
     }

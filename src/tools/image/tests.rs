@@ -43,6 +43,9 @@ fn each_format_becomes_squares_that_are_not_larger_than_it() {
         }
     }
     assert_eq!(sides(&squares(&file(&flag(600, 700), ImageFormat::Jpeg)).unwrap()), [512, 256, 128, 64]);
+    let large = squares(&file(&flag(2100, 2300), ImageFormat::Png)).unwrap();
+    let square = image::load_from_memory(&large.files[0].1).unwrap();
+    assert!(near(square.get_pixel(256, 240), RED) && near(square.get_pixel(256, 272), BLUE));
     assert_eq!(sides(&squares(&file(&flag(900, 7), ImageFormat::Png)).unwrap()), [7]);
 }
 
