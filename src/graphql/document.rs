@@ -38,8 +38,8 @@ const MAX_DIRECTIVES: u32 = 50;
 /// How many fields a mutation may have at its root.
 const MAX_MUTATIONS: usize = 4;
 
-/// Fields of which a mutation may have one: each is an attempt at a secret, or sends a mail.
-const SENSITIVE: [&str; 11] = [
+/// Fields of which a mutation may have one: each is an attempt at a secret, sends a mail, or takes long.
+const SENSITIVE: [&str; 12] = [
     "login",
     "refresh",
     "logout",
@@ -51,6 +51,7 @@ const SENSITIVE: [&str; 11] = [
     "changePassword",
     "deactivateMe",
     "deleteMe",
+    "uploadAvatar",
 ];
 
 /// Why a document is not executed.
@@ -195,7 +196,9 @@ fn check<'a>(counter: &mut Counter<'a>, operation: &'a OperationDefinition) -> R
             return Err(too_complex(&format!("A mutation may have {MAX_MUTATIONS} fields at most.")));
         }
         if roots.iter().filter(|name| SENSITIVE.contains(name)).count() > 1 {
-            return Err(too_complex("A mutation may have one field at most that signs in or out or sends a mail."));
+            return Err(too_complex(
+                "A mutation may have one field at most that signs in or out, sends a mail, or takes a file.",
+            ));
         }
     }
     Ok(())
