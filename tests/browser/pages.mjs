@@ -1,0 +1,130 @@
+// The built-in pages in a real browser: without scripts, by keyboard, wide and narrow, light and dark.
+// Usage: node pages.mjs BINARY SCREENSHOT_FOLDER
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const [binary, shots] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const folder = mkdtempSync(join(tmpdir(), "vestibule-browser-"));
+mkdirSync(shots, { recursive: true });
+
+/** Starts the service on a fresh folder and resolves to it and its address. */
+async function start() {
+  const env = { PATH: process.env.PATH, VESTIBULE_LISTEN: "127.0.0.1:0", VESTIBULE_ADMIN_PASSWORD: "a rather long phrase of mine" };
+  const service = spawn(binary, [], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
+  for await (const line of createInterface({ input: service.stdout })) {
+    const found = line.match(/^listening on (.*)$/);
+    if (found) return { service, url: found[1] };
+  }
+  throw new Error("the service did not start");
+}
+
+/** Opens the mail with this subject, waiting for the worker, and returns the link in it. */
+async function linkOf(page, url, subject) {
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    await page.goto(`${url}/dev/mail`);
+    const mail = page.getByRole("link", { name: subject }).first();
+    if (await mail.count()) {
+      await mail.click();
+      return page.locator("pre a").first().getAttribute("href");
+    }
+    await page.waitForTimeout(100);
+  }
+  throw new Error(`no mail "${subject}" came`);
+}
+
+/** Goes to a field by keyboard alone. */
+async function tabTo(page, id) {
+  for (let presses = 0; presses < 30; presses += 1) {
+    if ((await page.evaluate(() => document.activeElement?.id)) === id) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`${id} cannot be reached by keyboard`);
+}
+
+const { service, url } = await start();
+const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
+let passed = 0;
+try {
+  const password = "quite a new long phrase";
+  const plain = await browser.newContext({ javaScriptEnabled: false });
+  const page = await plain.newPage();
+  page.setDefaultTimeout(10_000);
+
+  // Registering, by mouse, without scripts.
+  await page.goto(`${url}/account/sign-in`);
+  await page.getByRole("link", { name: "Create an account" }).click();
+  await page.getByLabel("E-mail address").fill("ada@example.com");
+  await page.getByLabel("Password", { exact: true }).fill("short");
+  await page.getByLabel("The same once more").fill("short");
+  await page.getByRole("button", { name: "Create the account" }).click();
+  await page.getByRole("alert").getByRole("link", { name: "Use at least 8 characters." }).waitFor();
+  assert.equal(await page.getByLabel("E-mail address").inputValue(), "ada@example.com");
+  await page.screenshot({ path: join(shots, "register-refused.png"), fullPage: true });
+  await page.getByLabel("Password", { exact: true }).fill(password);
+  await page.getByLabel("The same once more").fill(password);
+  await page.getByRole("button", { name: "Create the account" }).click();
+  await page.getByRole("heading", { name: "Look into your mail" }).waitFor();
+  await page.goto(await linkOf(page, url, /Confirm your e-mail address/));
+  await page.getByRole("button", { name: "Confirm the address" }).click();
+  await page.getByRole("heading", { name: "You are signed in" }).waitFor();
+  passed += 1;
+
+  // A forgotten password, by keyboard alone; opening the link twice does not spend it.
+  const scripted = await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"] });
+  const keys = await scripted.newPage();
+  keys.setDefaultTimeout(10_000);
+  await keys.goto(`${url}/account/forgot`);
+  await tabTo(keys, "email");
+  await keys.keyboard.type("ada@example.com");
+  await keys.keyboard.press("Enter");
+  await keys.getByRole("heading", { name: "Look into your mail" }).waitFor();
+  const link = await linkOf(keys, url, /Reset your password/);
+  await keys.goto(link);
+  await keys.goto(link);
+  await keys.evaluate((text) => navigator.clipboard.writeText(text), "another long phrase, pasted");
+  for (const id of ["newPassword", "newPasswordConfirm"]) {
+    await tabTo(keys, id);
+    await keys.keyboard.press("Control+V");
+  }
+  await keys.keyboard.press("Enter");
+  await keys.getByRole("status").getByText("Your new password is set").waitFor();
+  await tabTo(keys, "identifier");
+  await keys.keyboard.type("ada");
+  await tabTo(keys, "password");
+  await keys.keyboard.type("another long phrase, pasted");
+  await keys.keyboard.press("Enter");
+  await keys.getByRole("heading", { name: "You are signed in" }).waitFor();
+  passed += 1;
+
+  // Every page, wide and narrow, light and dark: nothing for an accessibility checker to find, nothing to scroll sideways.
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [1280, 320]) {
+      const context = await browser.newContext({ colorScheme, viewport: { width, height: 800 }, bypassCSP: true });
+      const look = await context.newPage();
+      for (const name of ["sign-in", "register", "forgot", "verify", "reset"]) {
+        await look.goto(`${url}/account/${name}`);
+        await look.evaluate(axe);
+        const { violations } = await look.evaluate(() => globalThis.axe.run());
+        assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], `${name}, ${colorScheme}, ${width}`);
+        assert.ok(await look.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
+        await look.screenshot({ path: join(shots, `${name}-${colorScheme}-${width}.png`), fullPage: true });
+        passed += 1;
+      }
+      await context.close();
+    }
+  }
+} finally {
+  await browser.close();
+  service.kill();
+  rmSync(folder, { recursive: true, force: true });
+}
+console.log(`${passed} passed, 0 failed`);
