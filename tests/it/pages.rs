@@ -242,6 +242,9 @@ async fn developers_read_their_mails_here_and_nobody_else_does(place: Place) {
 
     let app = TestApp::start_with(&place, |config| config.mail_url = Some("smtp://127.0.0.1:1".parse().unwrap())).await;
     assert_eq!(app.anyone().get("/dev/mail").await.status, 404);
+    let public = "https://accounts.example".parse().unwrap();
+    let app = TestApp::start_with(&place, |config| config.public_url = Some(public)).await;
+    assert_eq!(app.anyone().get("/dev/mail").await.status, 404);
     let app = TestApp::start_with(&place, |config| config.listen = "0.0.0.0:0".parse().unwrap()).await;
     assert_eq!(app.anyone().get("/dev/mail").await.status, 404);
 }

@@ -1,6 +1,7 @@
 //! `/dev/mail`: the mails that go to files, for a newcomer who wants to follow a link without a mail server. It is there
 //! only where mails do go to files and nobody but this machine can ask.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,9 +23,21 @@ const MOST: usize = 200;
 /// Mails bring styles of their own; scripts and everything from elsewhere stay out.
 const POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Whether the inbox is there at all.
+/// Whether the inbox is there at all. A service with a public address is none of a developer's, even where it listens for
+/// a proxy on the same machine only.
 pub(super) fn is_served(app: &App) -> bool {
-    app.config.listen.ip().is_loopback() && matches!(app.config.mail_url(), MailUrl::Folder(_))
+    let authority = app.public_url.as_str().split("://").nth(1).unwrap_or_default();
+    let is_private = is_local(authority.split('/').next().unwrap_or_default());
+    is_private && app.config.listen.ip().is_loopback() && matches!(app.config.mail_url(), MailUrl::Folder(_))
+}
+
+/// Whether a host, with its port perhaps, is a name of this machine.
+fn is_local(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name == "localhost" || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 /// Its routes.
@@ -87,11 +100,8 @@ async fn show(State(app): State<Arc<App>>, PathParameter(id): PathParameter<Stri
 /// here.
 fn folder(app: &App, headers: &HeaderMap) -> Option<std::path::PathBuf> {
     let host = headers.get(header::HOST)?.to_str().ok()?;
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let is_local =
-        name == "localhost" || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
     match app.config.mail_url() {
-        MailUrl::Folder(folder) if is_local => Some(folder),
+        MailUrl::Folder(folder) if is_local(host) => Some(folder),
         _ => None,
     }
 }
