@@ -49,10 +49,7 @@ impl Service {
 
     /// The processor time that it has spent so far.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("this is Linux");
-        let after_name = stat.rsplit(") ").next().unwrap();
-        let ticks = |index: usize| after_name.split(' ').nth(index).unwrap().parse::<u64>().unwrap();
-        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+        cpu_of(&self.child.id().to_string())
     }
 
     /// The memory that it occupies, in MiB.
@@ -70,6 +67,14 @@ impl Service {
             db.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("it is ours");
         }
     }
+}
+
+/// The processor time that a process has spent so far; `self` is this one.
+pub(crate) fn cpu_of(process: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("this is Linux");
+    let after_name = stat.rsplit(") ").next().unwrap();
+    let ticks = |index: usize| after_name.split(' ').nth(index).unwrap().parse::<u64>().unwrap();
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
 }
 
 fn launch(folder: &std::path::Path, url: Option<&str>) -> (Child, String) {
