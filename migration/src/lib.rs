@@ -18,6 +18,8 @@ mod m0009_avatars;
 mod m0010_api_tokens;
 mod m0011_pending_email;
 mod m0012_limits;
+mod m0013_finding;
+mod m0015_watching;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -38,6 +40,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_api_tokens::Migration),
             Box::new(m0011_pending_email::Migration),
             Box::new(m0012_limits::Migration),
+            Box::new(m0013_finding::Migration),
+            Box::new(m0015_watching::Migration),
         ]
     }
 }

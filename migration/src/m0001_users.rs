@@ -1,7 +1,8 @@
 //! The accounts.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, text, text_null, uuid};
+use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, integer, text, text_null, uuid};
+use sea_orm_migration::sea_orm::DatabaseBackend;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -9,9 +10,14 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let table = Table::create()
-            .table("users")
-            .col(uuid("id").primary_key().take())
+        let mut table = Table::create().table("users").take();
+        if manager.get_database_backend() == DatabaseBackend::Sqlite {
+            // An index of full text names rows by a number, which only such a column keeps for good.
+            table.col(integer("number").primary_key().take()).col(uuid("id").unique_key().take());
+        } else {
+            table.col(uuid("id").primary_key().take());
+        }
+        table
             .col(text("username"))
             .col(text("username_key"))
             .col(text("email"))
@@ -31,8 +37,7 @@ impl MigrationTrait for Migration {
             .col(big_integer("date_joined"))
             .col(big_integer("updated_at"))
             .col(big_integer_null("last_login"))
-            .col(big_integer_null("last_activity"))
-            .take();
+            .col(big_integer_null("last_activity"));
         manager.create_table(table).await?;
         let index = Index::create().name("users_username_key").table("users").col("username_key").unique().take();
         manager.create_index(index).await?;

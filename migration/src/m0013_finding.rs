@@ -1,0 +1,99 @@
+//! What lets staff find users among a million: keys to order names by, an index for each order and each filter, and for
+//! any part of a name or address an index of trigrams, with a way for the one or two letters that make none.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::text;
+use sea_orm_migration::sea_orm::DatabaseBackend;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+/// Where a user is searched: what is on one line is found together.
+const SEARCH_TEXT: &str = "username_key || '\n' || email_key || '\n' || first_name_key || ' ' || last_name_key";
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for key in ["first_name_key", "last_name_key"] {
+            let column = text(key).default("").take();
+            manager.alter_table(Table::alter().table("users").add_column(column).take()).await?;
+        }
+        let db = manager.get_connection();
+        db.execute_unprepared("UPDATE users SET first_name_key = lower(first_name), last_name_key = lower(last_name)")
+            .await?;
+        match manager.get_database_backend() {
+            DatabaseBackend::Postgres => db.execute_unprepared(&postgres()).await?,
+            _ => db.execute_unprepared(&sqlite()).await?,
+        };
+        for (name, columns) in [
+            ("users_by_first_name", ["first_name_key", "id"].as_slice()),
+            ("users_by_last_name", &["last_name_key", "id"]),
+            ("users_by_active", &["is_active", "date_joined", "id"]),
+            ("users_by_staff", &["is_staff", "date_joined", "id"]),
+            ("users_by_verified", &["is_verified", "date_joined", "id"]),
+            ("users_by_role", &["role", "date_joined", "id"]),
+        ] {
+            let mut index = Index::create().name(name).table("users").take();
+            for column in columns {
+                index.col(*column);
+            }
+            manager.create_index(index).await?;
+        }
+        db.execute_unprepared("CREATE INDEX users_superusers ON users (id) WHERE is_superuser").await?;
+        db.execute_unprepared("CREATE INDEX users_by_last_activity ON users (COALESCE(last_activity, 0), id)").await?;
+        Ok(())
+    }
+}
+
+/// Keys are compared byte by byte, so that both databases order alike.
+fn postgres() -> String {
+    format!(
+        r#"
+        CREATE EXTENSION IF NOT EXISTS pg_trgm;
+        ALTER TABLE users
+            ALTER COLUMN username_key TYPE text COLLATE "C",
+            ALTER COLUMN email_key TYPE text COLLATE "C",
+            ALTER COLUMN first_name_key TYPE text COLLATE "C",
+            ALTER COLUMN last_name_key TYPE text COLLATE "C";
+        ALTER TABLE users ADD COLUMN search_text text COLLATE "C" GENERATED ALWAYS AS ({SEARCH_TEXT}) STORED;
+        CREATE INDEX users_by_trigrams ON users USING gin (search_text gin_trgm_ops);
+        CREATE FUNCTION vestibule_grams(term text) RETURNS text[] LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+            COST 1000 AS $$
+            DECLARE
+                letters text[] := string_to_array(term, NULL);
+                grams text[] := letters;
+            BEGIN
+                FOR place IN 2..cardinality(letters) LOOP
+                    grams := grams || (letters[place - 1] || letters[place]);
+                END LOOP;
+                RETURN grams;
+            END
+            $$;
+        CREATE INDEX users_by_grams ON users USING gin (vestibule_grams(search_text));
+        "#
+    )
+}
+
+/// The index keeps no text. Two line feeds at the end let every letter begin a trigram.
+fn sqlite() -> String {
+    let add = |row: &str| {
+        format!("INSERT INTO user_trigrams (rowid, terms) SELECT {row}number, {row}search_text || char(10, 10)")
+    };
+    let (add, add_all) = (add("new."), add("users."));
+    let remove = "DELETE FROM user_trigrams WHERE rowid = old.number";
+    format!(
+        "
+        ALTER TABLE users ADD COLUMN search_text TEXT GENERATED ALWAYS AS ({SEARCH_TEXT}) VIRTUAL;
+        CREATE VIRTUAL TABLE user_trigrams USING fts5(
+            terms, tokenize = 'trigram case_sensitive 1', content = '', contentless_delete = 1, detail = none);
+        CREATE VIRTUAL TABLE user_trigram_terms USING fts5vocab(user_trigrams, 'row');
+        {add_all} FROM users;
+        CREATE TRIGGER user_trigrams_insert AFTER INSERT ON users BEGIN {add}; END;
+        CREATE TRIGGER user_trigrams_delete AFTER DELETE ON users BEGIN {remove}; END;
+        CREATE TRIGGER user_trigrams_update
+            AFTER UPDATE OF username_key, email_key, first_name_key, last_name_key ON users
+            WHEN old.search_text <> new.search_text
+            BEGIN {remove}; {add}; END;
+        "
+    )
+}
