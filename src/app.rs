@@ -7,12 +7,14 @@ use std::thread::available_parallelism;
 use crate::config::{BaseUrl, Config};
 use crate::database::Db;
 use crate::domain::access::{self, Caller, Client};
+use crate::domain::import::Importer;
 use crate::domain::keys;
 use crate::domain::outbox::{self, Courier};
 use crate::domain::passwords::Passwords;
 use crate::domain::presence::Presence;
 use crate::domain::tokens::Mint;
 use crate::domain::users::superuser;
+use crate::domain::vigil::Vigil;
 use crate::error::{Error, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::{Clock, Moment};
@@ -23,6 +25,7 @@ use crate::tools::password::Hasher;
 use crate::tools::password_policy::PasswordPolicy;
 use crate::tools::secret::{Secret, Vault};
 use crate::tools::secret_file;
+use crate::tools::sheet;
 use crate::tools::token::KeyRing;
 
 /// How many passwords may wait for each that is being hashed: half a second's work.
@@ -48,10 +51,14 @@ pub struct App {
     pub courier: Courier,
     /// Who was seen since the worker last wrote it down.
     pub presence: Presence,
+    /// Who stays connected.
+    pub vigil: Vigil,
     /// Where files of users are kept.
     pub media: MediaStore,
     /// Where avatars are made.
     pub studio: Studio,
+    /// What spreadsheets are imported with.
+    pub importer: Importer,
     vault: Arc<Vault>,
     ring: RwLock<Arc<KeyRing>>,
     reloaded_at: AtomicI64,
@@ -97,7 +104,8 @@ impl App {
         let policy = PasswordPolicy { min_length: config.password_min_length.into() };
         let host = public_url.as_str().split("://").nth(1).unwrap_or_default();
         let host = host.split([':', '/']).next().unwrap_or_default().to_owned();
-        let passwords = Passwords::new(hasher, policy, vec![config.site_name.clone(), host]);
+        let passwords = Passwords::new(hasher, policy, vec![config.site_name.clone(), host], config.limits);
+        let importer = Importer::new(sheet::Reader::of_this_program()?, config.limits);
         let frontend = config.frontend_url.clone().unwrap_or_else(|| public_url.clone());
         let courier = Courier {
             transport: Transport::new(&config.mail_url()),
@@ -121,9 +129,11 @@ impl App {
             clock,
             passwords,
             courier,
-            presence: Presence::default(),
+            presence: Presence::new(&now),
+            vigil: Vigil::default(),
             media,
             studio: Studio::default(),
+            importer,
             vault,
             ring: RwLock::new(Arc::new(ring)),
             reloaded_at,
@@ -170,6 +180,16 @@ impl App {
             ring = self.ring();
         }
         let caller = access::authenticate(&self.db, now, &ring, client, token).await?;
+        self.presence.saw(caller.user_id(), now.at);
+        Ok(caller)
+    }
+
+    /// Finds out what has become of a caller who stays connected.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] with the reason.
+    pub async fn renew(&self, now: &Moment, caller: &Caller) -> Result<Caller> {
+        let caller = access::renew(&self.db, now, caller).await?;
         self.presence.saw(caller.user_id(), now.at);
         Ok(caller)
     }

@@ -107,6 +107,10 @@ pub struct Config {
     #[command(flatten)]
     pub limits: LimitConfig,
 
+    /// Connections by WebSocket
+    #[command(flatten)]
+    pub sockets: SocketConfig,
+
     /// Hashing of passwords: memory in KiB, passes, lanes
     #[arg(long, global = true, env = "VESTIBULE_ARGON2", value_name = "PARAMETERS", default_value = "m=19456,t=2,p=1")]
     pub argon2: Argon2Params,
@@ -149,6 +153,21 @@ pub struct Config {
         action = clap::ArgAction::Set
     )]
     pub graphiql: bool,
+
+    /// Whether gateways may use the service as a subgraph, by Apollo Federation 2
+    #[arg(
+        long,
+        global = true,
+        env = "VESTIBULE_FEDERATION",
+        value_name = "BOOL",
+        default_value = "false",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set
+    )]
+    pub federation: bool,
 
     /// What is logged: error, warn, info, debug, trace, or a filter such as `vestibule=debug`
     #[arg(long, global = true, env = "VESTIBULE_LOG", value_name = "FILTER", default_value = "info")]
@@ -226,6 +245,40 @@ pub struct LimitConfig {
     /// Requests for such mails from one client
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_MAIL_CLIENT", value_name = "LIMIT", default_value = "30/1h")]
     pub limit_mail_client: Limit,
+
+    /// Wrong passwords for one account from one client
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_SIGN_IN", value_name = "LIMIT", default_value = "10/15m")]
+    pub limit_sign_in: Limit,
+
+    /// Wrong passwords from one client, whatever the account
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_SIGN_IN_CLIENT", value_name = "LIMIT", default_value = "50/15m")]
+    pub limit_sign_in_client: Limit,
+
+    /// Wrong passwords for one account from everywhere; clients that signed in to it lately stay let in
+    #[arg(
+        long,
+        global = true,
+        env = "VESTIBULE_LIMIT_SIGN_IN_ACCOUNT",
+        value_name = "LIMIT",
+        default_value = "100/24h"
+    )]
+    pub limit_sign_in_account: Limit,
+
+    /// Lists given out to one user, and files of users taken in
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_BULK", value_name = "LIMIT", default_value = "60/1h")]
+    pub limit_bulk: Limit,
+}
+
+/// Connections by WebSocket.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct SocketConfig {
+    /// Connections by WebSocket in all
+    #[arg(long, global = true, env = "VESTIBULE_SOCKETS", value_name = "NUMBER", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]
+    pub sockets: u32,
+
+    /// Connections by WebSocket of one client
+    #[arg(long, global = true, env = "VESTIBULE_SOCKETS_PER_CLIENT", value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
+    pub sockets_per_client: u32,
 }
 
 /// So many at once, and as many again in that time.

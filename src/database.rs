@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
+use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait as _,
+    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
 };
 
 use crate::config::DatabaseUrl;
@@ -33,7 +34,9 @@ impl Db {
         writer.map_sqlx_sqlite_opts(|file| {
             let file = file.create_if_missing(true).foreign_keys(true).busy_timeout(PATIENCE);
             // A commit that was acknowledged must outlive a power cut: in WAL mode only FULL syncs each one.
-            file.pragma("journal_mode", "WAL").pragma("synchronous", "FULL")
+            let file = file.pragma("journal_mode", "WAL").pragma("synchronous", "FULL");
+            // In KiB. An import touches all indexes in one transaction: with less, it writes the same pages many times.
+            file.pragma("cache_size", "-32768")
         });
         let writer = Database::connect(writer).await?;
         let mut reader = options(url, 4);
@@ -42,10 +45,15 @@ impl Db {
     }
 
     /// Calls this at each statement: for metrics, and for tests that count.
-    pub fn on_statement(&mut self, call: impl Fn() + Clone + Send + Sync + 'static) {
+    pub fn on_statement(&mut self, call: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
         let other = call.clone();
-        self.reader.set_metric_callback(move |_| call());
-        self.writer.set_metric_callback(move |_| other());
+        self.reader.set_metric_callback(move |info| call(info.statement));
+        self.writer.set_metric_callback(move |info| other(info.statement));
+    }
+
+    /// Which of the two databases it is, for the few statements that differ.
+    pub fn backend(&self) -> DatabaseBackend {
+        self.reader.get_database_backend()
     }
 
     /// For statements that change nothing.
@@ -77,6 +85,30 @@ impl Db {
         Ok(txn)
     }
 
+    /// Tells the other instances on this database; there are none on SQLite.
+    pub async fn notify(&self, channel: Channel, text: &str) -> Result<()> {
+        if self.writer.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
+            let values = [channel.0.into(), text.into()];
+            let statement =
+                Statement::from_sql_and_values(sea_orm::DatabaseBackend::Postgres, "SELECT pg_notify($1, $2)", values);
+            self.writer.execute_raw(statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Listens to the other instances, on a connection of its own; none on SQLite.
+    pub async fn listen(&self, channel: Channel) -> Result<Option<Listener>> {
+        if self.reader.get_database_backend() != sea_orm::DatabaseBackend::Postgres {
+            return Ok(None);
+        }
+        let options = self.reader.get_postgres_connection_pool().connect_options();
+        let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+        let pool = own.connect_lazy_with(options.as_ref().clone());
+        let mut listener = PgListener::connect_with(&pool).await.map_err(Error::internal)?;
+        listener.listen(channel.0).await.map_err(Error::internal)?;
+        Ok(Some(Listener(listener)))
+    }
+
     /// Brings the schema up to date, all steps or none. A database that a newer version has changed is refused.
     pub async fn migrate(txn: &DatabaseTransaction) -> Result<()> {
         if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
@@ -100,6 +132,23 @@ impl Db {
     pub async fn close(self) -> Result<()> {
         self.reader.close().await?;
         Ok(self.writer.close().await?)
+    }
+}
+
+/// What instances tell each other about, by the name that PostgreSQL knows it by.
+#[derive(Clone, Copy, Debug)]
+pub struct Channel(pub &'static str);
+
+/// What other instances say.
+#[derive(Debug)]
+pub struct Listener(PgListener);
+
+impl Listener {
+    /// The next thing that is said, by this instance perhaps; none where something may have been missed because the
+    /// connection was lost meanwhile.
+    pub async fn next(&mut self) -> Result<Option<String>> {
+        let said = self.0.try_recv().await.map_err(Error::internal)?;
+        Ok(said.map(|said| said.payload().to_owned()))
     }
 }
 

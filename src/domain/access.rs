@@ -20,17 +20,18 @@
 //!
 //! [`Present`] is for whatever would let the holder of a leaked token stay, or shut the owner out: passwords and e-mail
 //! addresses (one's own and, by staff, others'), sessions, API tokens, leaving. Where only a part of the input is of that
-//! kind, the operation takes a [`Viewer`] or [`Staff`] and asks for [`Viewer::present`] once that part is given. What
+//! kind, the operation takes a [`Viewer`] or [`Staff`] and asks for [`Viewer::present`] once that part is given; an import
+//! of users, which may be full of such parts, always asks. What
 //! anyone may call (signing in, registering, resetting) takes a [`Client`] and minds no credential.
 
 use std::ops::Deref;
 
-use sea_orm::EntityTrait as _;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::{api_tokens, sessions};
-use crate::entity::api_token::{Scope, Scopes};
+use crate::entity::api_token::{self, Scope, Scopes};
 use crate::entity::{session, user};
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
@@ -56,6 +57,16 @@ impl Caller {
         self.0.user.id
     }
 
+    /// Whose credential it is, as the database knew them.
+    pub(super) fn user(&self) -> &user::Model {
+        &self.0.user
+    }
+
+    /// What the caller is signed in with.
+    pub(super) fn credential(&self) -> &Credential {
+        &self.0.credential
+    }
+
     /// The proof that the caller may do this kind of thing as themself: with a session, everything; with an API token,
     /// what its scopes say.
     ///
@@ -63,8 +74,8 @@ impl Caller {
     /// [`Error::Forbidden`] where the scope is missing.
     pub fn viewer(&self, scope: Scope) -> Result<&Viewer> {
         match &self.0.credential {
-            Credential::ApiToken(scopes) if !scopes.contains(scope) => Err(Error::Forbidden),
-            Credential::ApiToken(_) | Credential::Session(_) => Ok(&self.0),
+            Credential::ApiToken { scopes, .. } if !scopes.contains(scope) => Err(Error::Forbidden),
+            Credential::ApiToken { .. } | Credential::Session(_) => Ok(&self.0),
         }
     }
 
@@ -95,9 +106,11 @@ pub struct Viewer {
 
 /// What a request was signed in with.
 #[derive(Clone, Debug)]
-enum Credential {
+pub(super) enum Credential {
+    /// This session.
     Session(Uuid),
-    ApiToken(Scopes),
+    /// This API token, with the digest of its secret, which a rotation replaces.
+    ApiToken { id: Uuid, digest: Vec<u8>, scopes: Scopes },
 }
 
 impl Viewer {
@@ -131,7 +144,7 @@ impl Viewer {
     pub fn present(&self) -> Result<Present<'_>> {
         match self.credential {
             Credential::Session(session) => Ok(Present { viewer: self, session }),
-            Credential::ApiToken(_) => Err(Error::Forbidden),
+            Credential::ApiToken { .. } => Err(Error::Forbidden),
         }
     }
 }
@@ -190,7 +203,7 @@ impl Deref for Present<'_> {
 pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: Client, token: &str) -> Result<Caller> {
     let (user, credential) = if ApiToken::is_meant_by(token) {
         let (token, user) = api_tokens::recognise(db, now, token).await?;
-        (user, Credential::ApiToken(token.scopes))
+        (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes })
     } else {
         let (session, user) = by_access_token(db, now, ring, token).await?;
         (user, Credential::Session(session))
@@ -199,6 +212,31 @@ pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: Client,
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
     Ok(Caller(Viewer { user, credential, client }))
+}
+
+/// Finds out what has become of a caller who stays connected: as [`authenticate`] does, but by the session or the API
+/// token itself, so that an access token need not be sent again each time that it runs out.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] where the session or the token has ended or the account is not active.
+pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
+    let Viewer { credential, client, .. } = &caller.0;
+    let user = match credential {
+        Credential::Session(id) => {
+            let alive = session::Entity::find_by_id(*id).filter(session::Column::ExpiresAt.gt(now.at));
+            alive.find_also_related(user::Entity).one(db.reader()).await?.and_then(|(_, user)| user)
+        }
+        Credential::ApiToken { id, digest, .. } => {
+            let same = api_token::Entity::find_by_id(*id).filter(api_token::Column::Digest.eq(digest.as_slice()));
+            let alive = same.filter(api_token::alive_at(now.at));
+            alive.find_also_related(user::Entity).one(db.reader()).await?.and_then(|(_, user)| user)
+        }
+    };
+    let user = user.ok_or(Error::Unauthenticated(Reason::Revoked))?;
+    if !user.is_active {
+        return Err(Error::Unauthenticated(Reason::Disabled));
+    }
+    Ok(Caller(Viewer { user, credential: credential.clone(), client: client.clone() }))
 }
 
 async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> Result<(Uuid, user::Model)> {

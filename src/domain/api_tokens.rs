@@ -104,12 +104,11 @@ pub async fn rotate(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Resu
     let own = own(&owner, id)?;
     let secret = ApiToken::new(now.secret());
     let txn = db.begin().await?;
-    let holds = Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now.at));
     let rotated = api_token::Entity::update_many()
         .col_expr(Column::Digest, Expr::value(secret.digest()))
         .col_expr(Column::Prefix, Expr::value(secret.prefix()))
         .filter(own.clone())
-        .filter(holds)
+        .filter(api_token::alive_at(now.at))
         .exec_with_returning(&txn)
         .await?;
     let Some(token) = rotated.into_iter().next() else {

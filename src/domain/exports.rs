@@ -8,9 +8,12 @@ use sea_orm::{ActiveEnum as _, ColumnTrait as _, Condition, EntityTrait as _, Qu
 use sea_orm::{QuerySelect as _, Select};
 use uuid::Uuid;
 
+use crate::config::LimitConfig;
 use crate::database::Db;
 use crate::domain::access::Exporter;
 use crate::domain::audit::{self, Event};
+use crate::domain::import;
+use crate::domain::limits;
 use crate::entity::audit_event::Action;
 use crate::entity::{sample, user};
 use crate::error::Result;
@@ -54,12 +57,17 @@ pub struct Export {
 enum List {
     Samples(Select<sample::Entity>),
     Users(Select<user::Entity>),
+    /// Users by the columns that can be imported.
+    Sheet(Select<user::Entity>),
 }
 
 /// The samples that the viewer modified last; leaves an audit event.
-pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>) -> Result<Export> {
+///
+/// # Errors
+/// [`crate::error::Error::RateLimited`].
+pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &LimitConfig) -> Result<Export> {
     let own = exporter.user().id;
-    audit::record(db.writer(), now, Event::by(&exporter, Action::Exported, own)).await?;
+    record(db, now, exporter, limits, Some(own)).await?;
     let list = sample::Entity::find().filter(sample::Column::ModifiedBy.eq(own)).order_by_asc(sample::Column::Id);
     Ok(Export::of(List::Samples(list)))
 }
@@ -68,11 +76,42 @@ pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>) -> Result<Ex
 ///
 /// # Errors
 /// [`crate::error::Error::Forbidden`] where the viewer is not staff.
-pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>) -> Result<Export> {
+pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &LimitConfig) -> Result<Export> {
+    Ok(Export::of(List::Users(visible_users(db, now, exporter, limits).await?)))
+}
+
+/// The same users, by the columns that can be imported.
+///
+/// # Errors
+/// [`crate::error::Error::Forbidden`] where the viewer is not staff.
+pub async fn users_to_import(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &LimitConfig) -> Result<Export> {
+    Ok(Export::of(List::Sheet(visible_users(db, now, exporter, limits).await?)))
+}
+
+/// Counts an export and records it.
+///
+/// # Errors
+/// [`crate::error::Error::RateLimited`].
+pub(super) async fn record(
+    db: &Db,
+    now: &Moment,
+    exporter: Exporter<'_>,
+    limits: &LimitConfig,
+    target: Option<Uuid>,
+) -> Result<()> {
+    limits::take_bulk(db, now, &exporter, limits).await?;
+    audit::record(db.writer(), now, Event::by(&exporter, Action::Exported, target)).await
+}
+
+async fn visible_users(
+    db: &Db,
+    now: &Moment,
+    exporter: Exporter<'_>,
+    limits: &LimitConfig,
+) -> Result<Select<user::Entity>> {
     let staff = exporter.staff()?;
-    audit::record(db.writer(), now, Event::by(&staff, Action::Exported, None)).await?;
-    let list = user::Entity::find().filter(user::visible_to(staff.user())).order_by_asc(user::Column::Id);
-    Ok(Export::of(List::Users(list)))
+    record(db, now, exporter, limits, None).await?;
+    Ok(user::Entity::find().filter(user::visible_to(staff.user())).order_by_asc(user::Column::Id))
 }
 
 impl Export {
@@ -80,11 +119,17 @@ impl Export {
         Self { list, after: None, is_complete: false }
     }
 
+    /// The columns that can be imported, and nothing below them.
+    pub fn no_users() -> Self {
+        Self { is_complete: true, ..Self::of(List::Sheet(user::Entity::find())) }
+    }
+
     /// What the columns are called.
     pub fn columns(&self) -> &'static [&'static str] {
         match self.list {
             List::Samples(_) => &SAMPLE_COLUMNS,
             List::Users(_) => &USER_COLUMNS,
+            List::Sheet(_) => &import::COLUMNS,
         }
     }
 
@@ -99,10 +144,11 @@ impl Export {
                 let last = page.last().map(|sample| sample.id);
                 (page.into_iter().map(sample_row).collect::<Vec<_>>(), last)
             }
-            List::Users(list) => {
+            List::Users(list) | List::Sheet(list) => {
                 let page = list.clone().filter(self.beyond(user::Column::Id)).limit(PAGE).all(db.reader()).await?;
                 let last = page.last().map(|user| user.id);
-                (page.into_iter().map(user_row).collect(), last)
+                let width = self.columns().len();
+                (page.into_iter().map(|user| user_row(user).into_iter().take(width).collect()).collect(), last)
             }
         };
         self.after = last;

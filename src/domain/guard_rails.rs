@@ -6,38 +6,54 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::entity::user::{self, Column};
+use crate::entity::user::{self, Column, Role};
 use crate::error::{Code, Refusal, Result};
 
 /// A change that somebody asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// Names and whatever else gives nobody a right.
+    Details,
+    /// The role becomes this.
+    Role(Role),
     /// The staff flag becomes this.
     Staff(bool),
     /// The active flag becomes this.
     Active(bool),
+    /// The address or the password becomes another.
+    Credentials,
+    /// The account is removed.
+    Removal,
 }
 
-/// Whether this user may make this change to that one.
+/// Whether this user, or the operator at the command line where it is none, may make this change to that one.
 ///
 /// # Errors
-/// The refusal that the person is told: `CANNOT_DEMOTE_SELF`, `CANNOT_DEACTIVATE_SELF`, `CANNOT_EDIT_SUPERUSER`.
-pub fn check(actor: Uuid, target: &user::Model, change: Change) -> Result<(), Refusal> {
-    if actor == target.id {
-        return match change {
-            Change::Staff(to) if to != target.is_staff => {
-                Err(Refusal::new(Code::CannotDemoteSelf, "You cannot change your own staff rights: ask a colleague."))
-            }
-            Change::Active(false) => {
-                Err(Refusal::new(Code::CannotDeactivateSelf, "You cannot deactivate yourself here: ask a colleague."))
-            }
-            Change::Staff(_) | Change::Active(true) => Ok(()),
+/// The refusal that the person is told: `CANNOT_DEMOTE_SELF`, `CANNOT_DEACTIVATE_SELF`, `CANNOT_DELETE_SELF`,
+/// `CANNOT_EDIT_SUPERUSER`; `INVALID` for one's own address and password, which only the own account's operations
+/// change, because they ask for the present password.
+pub fn check(actor: Option<Uuid>, target: &user::Model, change: Change) -> Result<(), Refusal> {
+    if actor != Some(target.id) {
+        return match target.is_superuser {
+            true => Err(Refusal::new(Code::CannotEditSuperuser, "Superusers cannot be changed here.")),
+            false => Ok(()),
         };
     }
-    if target.is_superuser {
-        return Err(Refusal::new(Code::CannotEditSuperuser, "Superusers cannot be changed here."));
-    }
-    Ok(())
+    let (code, message) = match change {
+        Change::Staff(to) if to != target.is_staff => {
+            (Code::CannotDemoteSelf, "You cannot change your own staff rights: ask a colleague.")
+        }
+        Change::Role(to) if to != target.role => {
+            (Code::CannotDemoteSelf, "You cannot change your own role: ask a colleague.")
+        }
+        Change::Active(false) => (Code::CannotDeactivateSelf, "You cannot deactivate yourself here: ask a colleague."),
+        Change::Credentials => {
+            (Code::Invalid, "Change your own address and password with `updateMe` and `changePassword`.")
+        }
+        Change::Removal => (Code::CannotDeleteSelf, "You cannot delete yourself here: ask a colleague."),
+        Change::Details | Change::Role(_) | Change::Staff(_) | Change::Active(true) => return Ok(()),
+    };
+    Err(Refusal::new(code, message))
 }
 
 /// Whether this user may leave: somebody must remain who has every right. To be asked before any user's row is locked:
@@ -47,7 +63,7 @@ pub fn check(actor: Uuid, target: &user::Model, change: Change) -> Result<(), Re
 /// # Errors
 /// [`Code::LastSuperuser`].
 pub async fn may_leave(txn: &DatabaseTransaction, user: Uuid) -> Result<()> {
-    let active = user::Entity::find().filter(Column::IsSuperuser.eq(true)).filter(Column::IsActive.eq(true));
+    let active = user::Entity::find().filter(user::superusers()).filter(Column::IsActive.eq(true));
     let superusers = active.order_by_asc(Column::Id).lock_exclusive().all(txn).await?;
     match superusers.as_slice() {
         [last] if last.id == user => {

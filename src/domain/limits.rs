@@ -8,11 +8,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict};
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
+use uuid::Uuid;
 
 use crate::config::{Limit, LimitConfig};
 use crate::database::Db;
-use crate::domain::access::Client;
+use crate::domain::access::{Client, Viewer};
+use crate::entity::audit_event::{self, Action};
 use crate::entity::limit::{self, Column};
 use crate::error::{Error, Result};
 use crate::tools::clock::Moment;
@@ -26,7 +31,21 @@ pub enum What {
     MailToAddress,
     /// Requests from one client that send mails.
     MailFromClient,
+    /// Wrong passwords for one account from one client.
+    SignIn,
+    /// Wrong passwords from one client.
+    SignInFromClient,
+    /// Wrong passwords for one account.
+    SignInToAccount,
+    /// Whole lists given out to one user, or taken in from them.
+    Bulk,
 }
+
+/// For how long a client that signed in to an account counts as one of its owner's.
+const KNOWN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// How many of an account's sign-ins are looked through for the client.
+const LATEST: u64 = 200;
 
 /// Takes one request for a mail to this address: of the address's limit and of the client's.
 ///
@@ -37,29 +56,131 @@ pub async fn take_mail(db: &Db, now: &Moment, client: &Client, limits: &LimitCon
         return Ok(());
     }
     let client = network(client);
-    take(db, now, (What::MailFromClient, &client), limits.limit_mail_client).await?;
-    take(db, now, (What::MailToAddress, &identifier::fold(email)), limits.limit_mail_address).await
+    take(db.writer(), now, &Share::new(What::MailFromClient, &client, limits.limit_mail_client)).await?;
+    let to = identifier::fold(email);
+    take(db.writer(), now, &Share::new(What::MailToAddress, &to, limits.limit_mail_address)).await
+}
+
+/// Takes one export or import by this user.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_bulk(db: &Db, now: &Moment, viewer: &Viewer, limits: &LimitConfig) -> Result<()> {
+    if !limits.limits {
+        return Ok(());
+    }
+    let user = viewer.user().id.to_string();
+    take(db.writer(), now, &Share::new(What::Bulk, &user, limits.limit_bulk)).await
+}
+
+/// An attempt at a password that was let through. It counts as a wrong one until it is given back.
+#[derive(Debug, Default)]
+pub struct Attempt(Vec<Share>);
+
+/// Takes one attempt at the password of an account, before it is looked at, so that of many at once no more are than the
+/// limits say. An account that there is none of is limited in the same way, by its `identifier`.
+///
+/// Nobody can lock an account's owner out by guessing: what all others used up does not count for clients that signed in
+/// to it in the last ninety days.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_attempt(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    limits: &LimitConfig,
+    (identifier, user): (&str, Option<Uuid>),
+) -> Result<Attempt> {
+    if !limits.limits {
+        return Ok(Attempt::default());
+    }
+    let network = network(client);
+    let account = user.map_or_else(|| identifier.to_owned(), |user| user.to_string());
+    let mut taken = vec![
+        Share::new(What::SignInFromClient, &network, limits.limit_sign_in_client),
+        Share::new(What::SignIn, &format!("{account}\0{network}"), limits.limit_sign_in),
+    ];
+    let budget = Share::new(What::SignInToAccount, &account, limits.limit_sign_in_account);
+    let txn = db.begin().await?;
+    for share in &taken {
+        take(&txn, now, share).await?;
+    }
+    match take(&txn, now, &budget).await {
+        Ok(()) => taken.push(budget),
+        Err(Error::RateLimited(wait)) => match user {
+            Some(user) if is_known(&txn, now, user, &network).await? => {}
+            _ => return Err(Error::RateLimited(wait)),
+        },
+        Err(error) => return Err(error),
+    }
+    txn.commit().await?;
+    Ok(Attempt(taken))
+}
+
+/// Gives an attempt back whose password was right.
+pub async fn give_back(db: &impl ConnectionTrait, attempt: Attempt) -> Result<()> {
+    // In the order in which they are taken, so that nobody waits for each other.
+    for share in attempt.0 {
+        let step = i64::try_from(share.step().as_millis()).unwrap_or(i64::MAX);
+        limit::Entity::update_many()
+            .col_expr(Column::FullUntil, Expr::col(Column::FullUntil).sub(step))
+            .filter(Column::Key.eq(share.key))
+            .exec(db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether somebody signed in to this account from this network lately.
+async fn is_known(db: &impl ConnectionTrait, now: &Moment, user: Uuid, here: &str) -> Result<bool> {
+    let sign_ins = audit_event::Entity::find()
+        .filter(audit_event::Column::ActorId.eq(user))
+        .filter(audit_event::Column::Action.eq(Action::Login))
+        .filter(audit_event::Column::CreatedAt.gt(now.at.minus(KNOWN)))
+        .order_by_desc(audit_event::Column::Id)
+        .limit(LATEST);
+    let sign_ins = sign_ins.all(db).await?;
+    Ok(sign_ins.into_iter().any(|event| network(&Client { ip: event.ip, user_agent: None }) == here))
+}
+
+/// One of somebody's limit.
+#[derive(Debug)]
+struct Share {
+    what: What,
+    key: String,
+    limit: Limit,
+}
+
+impl Share {
+    fn new(what: What, who: &str, limit: Limit) -> Self {
+        Self { what, key: secret::digest_text(&format!("{what:?}\0{who}")), limit }
+    }
+
+    /// After how long one is given back.
+    fn step(&self) -> Duration {
+        self.limit.per / self.limit.count
+    }
 }
 
 /// Takes one of a limit.
-async fn take(db: &Db, now: &Moment, (what, who): (What, &str), limit: Limit) -> Result<()> {
-    let key = secret::digest_text(&format!("{what:?}\0{who}"));
-    let step = limit.per / limit.count;
-    let row = limit::ActiveModel { key: Set(key.clone()), full_until: Set(now.at.plus(step)) };
+async fn take(db: &impl ConnectionTrait, now: &Moment, share: &Share) -> Result<()> {
+    let step = share.step();
+    let row = limit::ActiveModel { key: Set(share.key.clone()), full_until: Set(now.at.plus(step)) };
     let from = CaseStatement::new().case(Column::FullUntil.gt(now.at), Expr::col((limit::Entity, Column::FullUntil)));
     let next = Expr::expr(from.finally(now.at)).add(i64::try_from(step.as_millis()).unwrap_or(i64::MAX));
-    let room = now.at.plus(limit.per).minus(step);
+    let room = now.at.plus(share.limit.per).minus(step);
     let taken = OnConflict::column(Column::Key)
         .value(Column::FullUntil, next)
         .action_and_where(Column::FullUntil.lte(room))
         .to_owned();
-    let taken = limit::Entity::insert(row).on_conflict(taken).exec_without_returning(db.writer()).await?;
+    let taken = limit::Entity::insert(row).on_conflict(taken).exec_without_returning(db).await?;
     if taken > 0 {
         return Ok(());
     }
-    let full = limit::Entity::find_by_id(key).one(db.reader()).await?;
+    let full = limit::Entity::find_by_id(share.key.as_str()).one(db).await?;
     let wait = full.map_or(1, |row| row.full_until.millis() - room.millis());
-    tracing::warn!(?what, "a limit was reached");
+    tracing::warn!(what = ?share.what, "a limit was reached");
     Err(Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1))))
 }
 
@@ -70,7 +191,7 @@ pub async fn sweep(db: &Db, now: &Moment) -> Result<()> {
 }
 
 /// The network that a client counts as: its address or, with IPv6, the first 64 bits, of which one household has all.
-fn network(client: &Client) -> String {
+pub fn network(client: &Client) -> String {
     match client.ip.as_deref().and_then(|ip| ip.parse().ok()) {
         Some(IpAddr::V6(ip)) => {
             let [a, b, c, d, ..] = ip.segments();

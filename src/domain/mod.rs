@@ -18,6 +18,8 @@ pub mod avatars;
 pub mod exports;
 // What nobody may do to superusers and to themselves.
 pub mod guard_rails;
+// Users from a spreadsheet.
+pub mod import;
 // The keys that sign access tokens.
 pub mod keys;
 // Limits on what can be asked for.
@@ -44,5 +46,7 @@ pub mod sign_in;
 pub mod tokens;
 // Administering users.
 pub mod users;
+// Who stays connected, and for how long they may.
+pub mod vigil;
 // Confirming an address with the link that was mailed to it.
 pub mod verify_email;

@@ -1,17 +1,14 @@
 //! Pages of long lists: by keyset, so that the hundredth page costs what the first does and rows that come or go in
-//! between neither repeat nor hide others.
+//! between neither repeat nor hide others; or by number, for those who want page 500 at once.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sea_orm::sea_query::SimpleExpr;
-use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, Order, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
-};
+use sea_orm::sea_query::{Expr, SelectStatement, SimpleExpr};
+use sea_orm::{Condition, EntityTrait, ExprTrait as _, Order, QuerySelect as _, QueryTrait, Select, Value};
 use uuid::Uuid;
 
 use crate::database::Db;
 use crate::error::{Error, Result};
-use crate::tools::clock::Timestamp;
 
 /// The longest page.
 pub const MAX_PAGE: u64 = 200;
@@ -19,7 +16,7 @@ pub const MAX_PAGE: u64 = 200;
 /// The page where none is asked for.
 pub const DEFAULT_PAGE: u64 = 20;
 
-/// Which part of a list is wanted, in the terms of the Relay cursor specification.
+/// Which part of a list is wanted, in the terms of the Relay cursor specification, or by the number of rows before it.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     /// The first so many after `after`.
@@ -30,77 +27,279 @@ pub struct Window {
     pub last: Option<i32>,
     /// The cursor before which the page ends.
     pub before: Option<String>,
+    /// How many rows to leave out at the beginning; not together with cursors or `last`.
+    pub offset: Option<i32>,
 }
 
 /// A page.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// The rows, in the list's order whichever way was paged.
-    pub rows: Vec<T>,
+    /// The rows with their cursors, in the list's order whichever way was paged.
+    pub rows: Vec<(T, String)>,
     /// Whether there are rows before them.
     pub has_previous: bool,
     /// Whether there are rows after them.
     pub has_next: bool,
 }
 
-/// A place in a list that is ordered by a time and, where that is equal, by id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// The row's time.
-    pub at: Timestamp,
-    /// The row's id.
-    pub id: Uuid,
+/// The order of a list, by one term after the other. The last term must be of a unique key, so that every row has its
+/// own place.
+#[derive(Clone, Debug)]
+pub struct Terms<M>(pub Vec<Term<M>>);
+
+/// One thing that rows are ordered by.
+#[derive(Clone, Debug)]
+pub struct Term<M> {
+    /// What tells the term from the others of the same list in a cursor; below 128.
+    pub tag: u8,
+    /// Whether the highest comes first.
+    pub descends: bool,
+    /// The key in SQL; never null.
+    pub sql: SimpleExpr,
+    /// The same key of a row that was read.
+    pub key: Key<M>,
 }
 
-impl Cursor {
-    /// The text for clients: base64url of time and id.
-    pub fn to_text(self) -> String {
-        URL_SAFE_NO_PAD.encode([self.at.millis().to_be_bytes().as_slice(), self.id.as_bytes()].concat())
+/// What rows are ordered by, and so what a cursor holds. It comes back from clients, and goes into SQL only as a bound
+/// value of its type.
+#[derive(Clone, Debug)]
+pub enum Key<M> {
+    /// A number or a time.
+    Number(fn(&M) -> i64),
+    /// A text.
+    Text(fn(&M) -> &str),
+    /// An id.
+    Id(fn(&M) -> Uuid),
+}
+
+impl<M> Terms<M> {
+    /// The cursor of a row: base64url of its keys, each behind its tag and direction.
+    fn cursor(&self, row: &M) -> String {
+        let mut bytes = Vec::new();
+        for term in &self.0 {
+            bytes.push(term.mark());
+            term.key.write(row, &mut bytes);
+        }
+        URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads the text back.
+    /// The place in a list of this order that a cursor names.
+    fn place(&self, cursor: &str) -> Result<Vec<Value>> {
+        let read = || {
+            let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+            let mut rest = bytes.as_slice();
+            let mut place = Vec::with_capacity(self.0.len());
+            for term in &self.0 {
+                let (mark, tail) = rest.split_first()?;
+                if *mark != term.mark() {
+                    return None;
+                }
+                let (key, tail) = term.key.read(tail)?;
+                place.push(key);
+                rest = tail;
+            }
+            rest.is_empty().then_some(place)
+        };
+        read().ok_or_else(|| {
+            Error::BadInput("This is no cursor of this list in this order: use one that a page gave.".to_owned())
+        })
+    }
+
+    /// The rows beyond a place.
+    fn beyond(&self, place: &[Value], backward: bool) -> Condition {
+        let terms: Vec<(&Term<M>, &Value)> = self.0.iter().zip(place).collect();
+        let compare = |term: &Term<M>, left: SimpleExpr, right: SimpleExpr| {
+            if term.descends == backward { left.gt(right) } else { left.lt(right) }
+        };
+        let one_way = self.0.iter().all(|term| Some(term.descends) == self.0.first().map(|first| first.descends));
+        let rows = match terms.first() {
+            // Compared as one row value, which both databases can look up in an index of these columns.
+            Some((first, _)) if one_way => {
+                let left = Expr::tuple(terms.iter().map(|(term, _)| term.sql.clone()));
+                let right = Expr::tuple(terms.iter().map(|(_, key)| Expr::value((*key).clone())));
+                Condition::all().add(compare(first, left, right))
+            }
+            _ => (0..).zip(&terms).fold(Condition::any(), |rows, (position, (term, key))| {
+                let ties = terms.iter().take(position).fold(Condition::all(), |ties, (term, key)| {
+                    ties.add(term.sql.clone().eq(Expr::value((*key).clone())))
+                });
+                rows.add(ties.add(compare(term, term.sql.clone(), Expr::value((*key).clone()))))
+            }),
+        };
+        // Follows from the rest, but is what an index can be entered with in every case.
+        let bound = terms.first().map(|(term, key)| {
+            let key = Expr::value((*key).clone());
+            if term.descends == backward { term.sql.clone().gte(key) } else { term.sql.clone().lte(key) }
+        });
+        Condition::all().add(rows).add_option(bound)
+    }
+}
+
+impl<M> Term<M> {
+    fn mark(&self) -> u8 {
+        self.tag << 1 | u8::from(self.descends)
+    }
+}
+
+impl<M> Key<M> {
+    fn write(&self, row: &M, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Number(of) => bytes.extend(of(row).to_be_bytes()),
+            Self::Id(of) => bytes.extend(of(row).as_bytes()),
+            Self::Text(of) => {
+                let text = of(row);
+                bytes.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+                bytes.extend(text.as_bytes());
+            }
+        }
+    }
+
+    /// The key that none is below.
+    fn lowest(&self) -> Value {
+        match self {
+            Self::Number(_) => i64::MIN.into(),
+            Self::Text(_) => "".into(),
+            Self::Id(_) => Uuid::nil().into(),
+        }
+    }
+
+    /// Reads a key from the beginning of these bytes.
+    fn read<'a>(&self, bytes: &'a [u8]) -> Option<(Value, &'a [u8])> {
+        match self {
+            Self::Number(_) => {
+                let (number, rest) = bytes.split_first_chunk::<8>()?;
+                Some((i64::from_be_bytes(*number).into(), rest))
+            }
+            Self::Id(_) => {
+                let (id, rest) = bytes.split_first_chunk::<16>()?;
+                Some((Uuid::from_bytes(*id).into(), rest))
+            }
+            Self::Text(_) => {
+                let (length, rest) = bytes.split_first_chunk::<4>()?;
+                let (text, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+                // PostgreSQL takes no text with a zero byte in it.
+                let text = std::str::from_utf8(text).ok().filter(|text| !text.contains('\0'))?;
+                Some((text.into(), rest))
+            }
+        }
+    }
+}
+
+/// A window on a list of some order, made sense of.
+#[derive(Clone, Debug)]
+pub struct Span<M> {
+    order: Terms<M>,
+    after: Option<Vec<Value>>,
+    before: Option<Vec<Value>>,
+    backward: bool,
+    limit: u64,
+    offset: u64,
+}
+
+impl<M> Span<M> {
+    /// The window on a list of this order.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self> {
-        let read = || {
-            let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-            let (at, id) = bytes.split_first_chunk::<8>()?;
-            Some(Self { at: Timestamp::from_millis(i64::from_be_bytes(*at)), id: Uuid::from_slice(id).ok()? })
+    /// [`Error::BadInput`] where the window makes no sense.
+    pub fn new(window: &Window, order: Terms<M>) -> Result<Self> {
+        let bad = |message: &str| Err(Error::BadInput(message.to_owned()));
+        let (backward, limit) = match (window.first, window.last) {
+            (Some(_), Some(_)) => return bad("Give `first` or `last`, not both."),
+            (Some(first), None) => (false, count("first", first)?),
+            (None, Some(last)) => (true, count("last", last)?),
+            (None, None) => (false, DEFAULT_PAGE),
         };
-        read().ok_or_else(|| Error::BadInput("This is no cursor of this list: use one that a page gave.".to_owned()))
+        let offset = match window.offset.map(u64::try_from) {
+            None => 0,
+            Some(Err(_)) => return bad("`offset` must not be negative."),
+            Some(Ok(_)) if backward || window.after.is_some() || window.before.is_some() => {
+                return bad("Give `offset` with `first` alone: cursors and `last` count from elsewhere.");
+            }
+            Some(Ok(offset)) => offset,
+        };
+        let place = |cursor: &Option<String>| cursor.as_deref().map(|cursor| order.place(cursor)).transpose();
+        let (after, before) = (place(&window.after)?, place(&window.before)?);
+        Ok(Self { order, after, before, backward, limit, offset })
+    }
+
+    /// How many rows, from the first that is left out on, show whether there are more than the page has.
+    pub fn depth(&self) -> u64 {
+        self.offset + self.limit + 1
+    }
+
+    /// The rows between the cursors.
+    pub fn between(&self) -> Condition {
+        let mut rows = Condition::all();
+        if let Some(place) = &self.after {
+            rows = rows.add(self.order.beyond(place, false));
+        }
+        if let Some(place) = &self.before {
+            rows = rows.add(self.order.beyond(place, true));
+        }
+        if let ([first, _, _, ..], None, None) = (self.order.0.as_slice(), &self.after, &self.before) {
+            // True of every row; but it leads SQLite to the index of the first term, of which it else makes no use in an
+            // order of several.
+            rows = rows.add(first.sql.clone().gte(Expr::value(first.key.lowest())));
+        }
+        rows
+    }
+
+    /// Takes the page's rows, and one more, of a list.
+    pub fn of<E: EntityTrait>(&self, mut list: Select<E>) -> Select<E> {
+        let query = QueryTrait::query(&mut list);
+        query.cond_where(self.between());
+        self.sort(query);
+        self.cut(list)
+    }
+
+    /// Puts rows into the order in which the page is read.
+    pub fn sort(&self, query: &mut SelectStatement) {
+        for term in &self.order.0 {
+            let order = if term.descends == self.backward { Order::Asc } else { Order::Desc };
+            query.order_by_expr(term.sql.clone(), order);
+        }
+    }
+
+    /// Takes the page's rows, and one more, of rows that are sorted and between the cursors.
+    pub fn cut<E: EntityTrait>(&self, rows: Select<E>) -> Select<E> {
+        rows.limit(self.limit + 1).offset((self.offset > 0).then_some(self.offset))
+    }
+
+    /// Whether these rows fill the page and show that there are more.
+    pub fn is_full(&self, rows: &[M]) -> bool {
+        rows.len() as u64 > self.limit
+    }
+
+    /// The page of the rows that were read.
+    pub fn page(&self, mut rows: Vec<M>) -> Page<M> {
+        let more = self.is_full(&rows);
+        rows.truncate(usize::try_from(self.limit).unwrap_or(usize::MAX));
+        let (has_previous, has_next) = if self.backward {
+            rows.reverse();
+            (more, self.before.is_some())
+        } else {
+            (self.after.is_some() || self.offset > 0, more)
+        };
+        let with_cursor = |row| {
+            let cursor = self.order.cursor(&row);
+            (row, cursor)
+        };
+        Page { rows: rows.into_iter().map(with_cursor).collect(), has_previous, has_next }
     }
 }
 
-/// A page of a list, the newest rows first. `place` tells where a row stands.
+/// A page of a list in this order.
 ///
 /// # Errors
 /// [`Error::BadInput`] where the window makes no sense.
-pub async fn newest_first<E: EntityTrait>(
+pub async fn page<E: EntityTrait>(
     db: &Db,
     list: Select<E>,
     window: &Window,
-    (time, id): (E::Column, E::Column),
+    order: Terms<E::Model>,
 ) -> Result<Page<E::Model>> {
-    let backward = window.last.is_some();
-    let limit = limit(window)?;
-    let mut query = list;
-    if let Some(after) = &window.after {
-        query = query.filter(beyond((time, id), Cursor::from_text(after)?, &Order::Desc));
-    }
-    if let Some(before) = &window.before {
-        query = query.filter(beyond((time, id), Cursor::from_text(before)?, &Order::Asc));
-    }
-    let order = if backward { Order::Asc } else { Order::Desc };
-    let query = query.order_by(time, order.clone()).order_by(id, order).limit(limit + 1);
-    let mut rows = query.all(db.reader()).await?;
-    let more = rows.len() as u64 > limit;
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    if backward {
-        rows.reverse();
-        return Ok(Page { rows, has_previous: more, has_next: window.before.is_some() });
-    }
-    Ok(Page { rows, has_previous: window.after.is_some(), has_next: more })
+    let span = Span::new(window, order)?;
+    Ok(span.page(span.of(list).all(db.reader()).await?))
 }
 
 /// A count that clients may choose, between 0 and [`MAX_PAGE`].
@@ -114,39 +313,37 @@ pub fn count(name: &str, value: i32) -> Result<u64> {
     }
 }
 
-fn limit(window: &Window) -> Result<u64> {
-    match (window.first, window.last) {
-        (Some(_), Some(_)) => Err(Error::BadInput("Give `first` or `last`, not both.".to_owned())),
-        (Some(first), None) => count("first", first),
-        (None, Some(last)) => count("last", last),
-        (None, None) => Ok(DEFAULT_PAGE),
-    }
-}
-
-/// The rows beyond a place in a list of this order.
-fn beyond<C: ColumnTrait>((time, id): (C, C), place: Cursor, order: &Order) -> Condition {
-    let (further, tie): (SimpleExpr, SimpleExpr) = match order {
-        Order::Desc => (time.lt(place.at), id.lt(place.id)),
-        _ => (time.gt(place.at), id.gt(place.id)),
-    };
-    Condition::any().add(further).add(Condition::all().add(time.eq(place.at)).add(tie))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Row = (i64, String, Uuid);
+
+    fn order(descends: bool) -> Terms<Row> {
+        let sql = || Expr::value(0);
+        Terms(vec![
+            Term { tag: 1, descends, sql: sql(), key: Key::Number(|row: &Row| row.0) },
+            Term { tag: 2, descends: false, sql: sql(), key: Key::Text(|row| &row.1) },
+            Term { tag: 3, descends: false, sql: sql(), key: Key::Id(|row| row.2) },
+        ])
+    }
+
     proptest! {
         #[test]
-        fn cursors_read_back(at in any::<i64>(), id in any::<u128>()) {
-            let cursor = Cursor { at: Timestamp::from_millis(at), id: Uuid::from_u128(id) };
-            prop_assert_eq!(Cursor::from_text(&cursor.to_text()).unwrap(), cursor);
+        fn a_cursor_names_the_place_of_its_row_in_its_order_alone(
+            number in any::<i64>(), text in "[^\0]*", id in any::<u128>(), descends in any::<bool>()
+        ) {
+            let row = (number, text.clone(), Uuid::from_u128(id));
+            let cursor = order(descends).cursor(&row);
+            prop_assert_eq!(order(descends).place(&cursor).unwrap(), [number.into(), text.into(), Value::from(row.2)]);
+            prop_assert!(order(!descends).place(&cursor).is_err());
         }
 
         #[test]
-        fn no_text_makes_the_reader_panic(text in "\\PC*") {
-            let _ = Cursor::from_text(&text);
+        fn no_text_makes_the_reader_panic(text in "\\PC*", bytes in any::<Vec<u8>>()) {
+            let _ = order(true).place(&text);
+            let _ = order(true).place(&URL_SAFE_NO_PAD.encode(bytes));
         }
     }
 }

@@ -1,7 +1,12 @@
 //! From a typed password to a stored hash.
 
+use crate::config::LimitConfig;
+use crate::database::Db;
+use crate::domain::access::Client;
+use crate::domain::limits::{self, Attempt};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::clock::Moment;
 use crate::tools::password::{Hasher, Password, Verdict};
 use crate::tools::password_policy::PasswordPolicy;
 
@@ -11,6 +16,7 @@ pub struct Passwords {
     hasher: Hasher,
     policy: PasswordPolicy,
     site: Vec<String>,
+    limits: LimitConfig,
 }
 
 /// A password that somebody wants to have.
@@ -26,8 +32,8 @@ pub struct NewPassword<'a> {
 
 impl Passwords {
     /// The rules of this site, whose name and host are too easy to guess.
-    pub fn new(hasher: Hasher, policy: PasswordPolicy, site: Vec<String>) -> Self {
-        Self { hasher, policy, site }
+    pub fn new(hasher: Hasher, policy: PasswordPolicy, site: Vec<String>, limits: LimitConfig) -> Self {
+        Self { hasher, policy, site, limits }
     }
 
     /// The rules for new passwords.
@@ -61,13 +67,23 @@ impl Passwords {
     }
 
     /// Whether a typed password is the user's; without a user, or without a stored password, the same work is done
-    /// for nothing, so that time tells nobody which accounts exist.
+    /// for nothing, so that time tells nobody which accounts exist. It is an attempt of the limits, to be given back where
+    /// the password was right.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where too many passwords are being hashed.
-    pub async fn verify(&self, typed: &str, user: Option<&user::Model>) -> Result<Verdict> {
+    /// [`Error::RateLimited`] after too many wrong ones; [`Error::Unavailable`] where too many passwords are being hashed.
+    pub async fn verify(
+        &self,
+        db: &Db,
+        now: &Moment,
+        client: &Client,
+        (identifier, user): (&str, Option<&user::Model>),
+        typed: &str,
+    ) -> Result<(Verdict, Attempt)> {
+        let account = (identifier, user.map(|user| user.id));
+        let attempt = limits::take_attempt(db, now, client, &self.limits, account).await?;
         let stored = user.and_then(|user| user.password_hash.as_deref());
-        self.hasher.verify(&Password::new(typed), stored).await
+        Ok((self.hasher.verify(&Password::new(typed), stored).await?, attempt))
     }
 
     /// The hash to store of a password that was right, where the stored one was made with other parameters.

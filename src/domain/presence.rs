@@ -1,55 +1,283 @@
-//! Who was seen when: collected in memory, written in batches, because a write at each request would cost more than the
-//! request.
+//! Who was seen when, and who is online by that: collected in memory, written in batches, because a write at each
+//! request would cost more than the request.
+//!
+//! Who listens to who is online shares a board with everybody who may see the same: a change is read once, however many
+//! listen. Instances on one database tell each other when somebody comes; that somebody has gone, each finds out.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use sea_orm::sea_query::{CaseStatement, Expr};
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, Order, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
+};
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use crate::database::Db;
-use crate::entity::user::{self, Column};
+use crate::database::{Channel, Db};
+use crate::domain::access::{Staff, Viewer};
+use crate::entity::user::{self, Column, last_seen, visible_to_staff};
 use crate::error::Result;
-use crate::tools::clock::Timestamp;
+use crate::tools::clock::{Moment, Timestamp};
 
-/// How many users one statement updates.
+/// For how long somebody counts as online after they were last seen.
+pub const ONLINE: Duration = Duration::from_secs(5 * 60);
+
+/// The most users that a list of who is online has.
+pub const MOST: u64 = 200;
+
+/// How many users one statement updates, and how many that are not written down yet one statement asks for.
 const BATCH: usize = 200;
 
-/// When each user was last seen since the last flush.
-#[derive(Debug, Default)]
-pub struct Presence(Mutex<HashMap<Uuid, Timestamp>>);
+/// Where instances tell each other that somebody came.
+const CHANNEL: Channel = Channel("vestibule_presence");
+
+/// Who was seen by this process, and who listens.
+#[derive(Debug)]
+pub struct Presence {
+    notes: Mutex<HashMap<Uuid, Note>>,
+    news: Notify,
+    /// What staff are shown, and what superusers are.
+    boards: [Board; 2],
+    /// Tells what this instance says from what others say.
+    own_name: String,
+}
+
+/// When a user was last seen.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    at: Timestamp,
+    /// What of it was written down.
+    written: Option<Timestamp>,
+}
+
+impl Note {
+    /// Whether the database does not know yet that the user is online.
+    fn is_arrival(&self) -> bool {
+        self.written.is_none_or(|written| written <= self.at.minus(ONLINE))
+    }
+}
+
+/// Who is online, as some may see it.
+#[derive(Debug)]
+pub struct Online {
+    /// The users, the one seen last first.
+    pub users: Vec<user::Model>,
+    /// Their ids in order, to see whether somebody came or went.
+    ids: Vec<Uuid>,
+}
+
+/// What everybody with the same rights is shown.
+#[derive(Debug)]
+struct Board {
+    is_superuser: bool,
+    shown: watch::Sender<Option<Arc<Online>>>,
+    /// How many reads have begun.
+    begun: AtomicU64,
+    /// The number of the read that is shown, held while reading: whoever waits for it need not read once more what was
+    /// read after it came.
+    shown_read: tokio::sync::Mutex<u64>,
+}
+
+impl Board {
+    fn new(is_superuser: bool) -> Self {
+        Self {
+            is_superuser,
+            shown: watch::Sender::new(None),
+            begun: AtomicU64::new(0),
+            shown_read: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+/// Somebody who listens to who is online.
+#[derive(Debug)]
+pub struct Listening {
+    is_superuser: bool,
+    changes: watch::Receiver<Option<Arc<Online>>>,
+    last: Option<Arc<Online>>,
+}
 
 impl Presence {
-    /// Notes that a user was seen.
-    pub fn saw(&self, user: Uuid, at: Timestamp) {
-        self.lock().insert(user, at);
+    /// Nobody was seen yet.
+    pub fn new(now: &Moment) -> Self {
+        let boards = [Board::new(false), Board::new(true)];
+        Self { notes: Mutex::default(), news: Notify::new(), boards, own_name: now.id().simple().to_string() }
     }
 
-    /// Writes down what was noted. What cannot be written is noted again, unless the user was seen since.
-    pub async fn flush(&self, db: &Db) -> Result<()> {
-        let seen: Vec<(Uuid, Timestamp)> = self.lock().drain().collect();
-        let mut batches = seen.chunks(BATCH);
-        while let Some(batch) = batches.next() {
-            if let Err(error) = write(db, batch).await {
-                let mut notes = self.lock();
-                for (user, at) in batch.iter().chain(batches.flatten()) {
-                    notes.entry(*user).or_insert(*at);
+    /// Notes that a user was seen.
+    pub fn saw(&self, user: Uuid, at: Timestamp) {
+        let mut notes = self.lock();
+        let before = notes.get(&user).copied();
+        let is_news = before.is_none_or(|note| note.at <= at.minus(ONLINE));
+        notes.insert(user, Note { at, written: before.and_then(|note| note.written) });
+        drop(notes);
+        if is_news {
+            self.news.notify_one();
+        }
+    }
+
+    /// Waits until somebody comes, here or at another instance.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Writes down what was noted, and returns whether somebody has come by that.
+    pub async fn flush(&self, db: &Db) -> Result<bool> {
+        let unwritten = |(user, note): (&Uuid, &Note)| (note.written != Some(note.at)).then_some((*user, *note));
+        let seen: Vec<(Uuid, Note)> = self.lock().iter().filter_map(unwritten).collect();
+        for batch in seen.chunks(BATCH) {
+            write(db, batch).await?;
+            let mut notes = self.lock();
+            for (user, note) in batch {
+                if let Some(present) = notes.get_mut(user) {
+                    present.written = Some(note.at);
                 }
-                return Err(error);
             }
+        }
+        Ok(seen.iter().any(|(_, note)| note.is_arrival()))
+    }
+
+    /// Writes down what was noted, and tells those who listen, here and at other instances, what has changed.
+    pub async fn publish(&self, db: &Db, now: &Moment) -> Result<()> {
+        if self.flush(db).await? {
+            db.notify(CHANNEL, &self.own_name).await?;
+        }
+        self.lock().retain(|_, note| note.at > now.at.minus(ONLINE) || note.written != Some(note.at));
+        for board in self.boards.iter().filter(|board| board.shown.receiver_count() > 0) {
+            self.refresh(db, now, board).await?;
         }
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Timestamp>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Hears what other instances tell, until the database can no longer be reached; at once where there are none.
+    pub async fn hear(&self, db: &Db) -> Result<()> {
+        let Some(mut others) = db.listen(CHANNEL).await? else { return Ok(()) };
+        // Something may have been said before.
+        self.news.notify_one();
+        loop {
+            let said = others.next().await?;
+            if said.is_none_or(|name| name != self.own_name) {
+                self.news.notify_one();
+            }
+        }
+    }
+
+    /// Who is online, the one seen last first: [`MOST`] at most.
+    pub async fn list(&self, db: &Db, now: &Moment, staff: Staff<'_>) -> Result<Vec<user::Model>> {
+        self.read(db, now, staff.user().is_superuser).await
+    }
+
+    /// How many are online.
+    pub async fn count(&self, db: &Db, now: &Moment, _: &Viewer) -> Result<u64> {
+        let online = online(now, &self.arrivals(now));
+        Ok(user::Entity::find().filter(online).count(db.reader()).await?)
+    }
+
+    /// Begins to listen to who is online.
+    pub fn listen(&self, staff: Staff<'_>) -> Listening {
+        let is_superuser = staff.user().is_superuser;
+        Listening { is_superuser, changes: self.board(is_superuser).shown.subscribe(), last: None }
+    }
+
+    fn board(&self, is_superuser: bool) -> &Board {
+        let [staff, superusers] = &self.boards;
+        if is_superuser { superusers } else { staff }
+    }
+
+    /// Reads who is online, or takes what was read since this was called, and shows it to all who listen.
+    async fn refresh(&self, db: &Db, now: &Moment, board: &Board) -> Result<Arc<Online>> {
+        let before = board.begun.load(Ordering::SeqCst);
+        let mut shown_read = board.shown_read.lock().await;
+        let shown = board.shown.borrow().clone();
+        if let Some(shown) = shown.filter(|_| *shown_read > before) {
+            return Ok(shown);
+        }
+        let own_read = board.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let users = self.read(db, now, board.is_superuser).await?;
+        let mut ids: Vec<Uuid> = users.iter().map(|user| user.id).collect();
+        ids.sort_unstable();
+        let online = Arc::new(Online { users, ids });
+        board.shown.send_if_modified(|shown| {
+            let changed = shown.as_ref().is_none_or(|shown| shown.ids != online.ids);
+            *shown = Some(Arc::clone(&online));
+            changed
+        });
+        *shown_read = own_read;
+        Ok(online)
+    }
+
+    async fn read(&self, db: &Db, now: &Moment, is_superuser: bool) -> Result<Vec<user::Model>> {
+        let arrivals = self.arrivals(now);
+        let mut online = user::Entity::find().filter(online(now, &arrivals)).filter(visible_to_staff(is_superuser));
+        if !arrivals.is_empty() {
+            let arrived = CaseStatement::new().case(Column::Id.is_in(arrivals), now.at);
+            online = online.order_by(Expr::expr(arrived.finally(last_seen())), Order::Desc);
+        }
+        let mut users = online.order_by(last_seen(), Order::Desc).limit(MOST).all(db.reader()).await?;
+        let notes = self.lock();
+        for user in &mut users {
+            if let Some(note) = notes.get(&user.id) {
+                // None comes before all times.
+                user.last_activity = std::cmp::max(user.last_activity, Some(note.at));
+            }
+        }
+        drop(notes);
+        users.sort_by_key(|user| std::cmp::Reverse((user.last_activity, user.id)));
+        Ok(users)
+    }
+
+    /// Those who came last and of whom the database does not know yet.
+    fn arrivals(&self, now: &Moment) -> Vec<Uuid> {
+        let notes = self.lock();
+        let unknown = notes.iter().filter(|(_, note)| note.is_arrival() && note.at > now.at.minus(ONLINE));
+        let mut unknown: Vec<(Timestamp, Uuid)> = unknown.map(|(user, note)| (note.at, *user)).collect();
+        drop(notes);
+        unknown.sort_unstable_by(|one, other| other.cmp(one));
+        unknown.into_iter().take(BATCH).map(|(_, user)| user).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Note>> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn write(db: &Db, batch: &[(Uuid, Timestamp)]) -> Result<()> {
+impl Listening {
+    /// Who is online: at first at once, and then as soon as somebody came or went.
+    pub async fn next(&mut self, presence: &Presence, db: &Db, now: &Moment) -> Result<Arc<Online>> {
+        let next = match &self.last {
+            None => presence.refresh(db, now, presence.board(self.is_superuser)).await?,
+            Some(last) => loop {
+                if self.changes.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                let shown = self.changes.borrow_and_update().clone();
+                if let Some(shown) = shown.filter(|shown| shown.ids != last.ids) {
+                    break shown;
+                }
+            },
+        };
+        self.last = Some(Arc::clone(&next));
+        Ok(next)
+    }
+}
+
+/// The users who were seen by any instance, or are these.
+fn online(now: &Moment, arrivals: &[Uuid]) -> Condition {
+    let mut seen = Condition::any().add(last_seen().gt(now.at.minus(ONLINE).millis()));
+    if !arrivals.is_empty() {
+        seen = seen.add(Column::Id.is_in(arrivals.iter().copied()));
+    }
+    // Asked for as an equality, SQLite would look up the active ones first: nearly everybody.
+    Condition::all().add(Column::IsActive.ne(false)).add(seen)
+}
+
+async fn write(db: &Db, batch: &[(Uuid, Note)]) -> Result<()> {
     let mut latest = CaseStatement::new();
-    for (user, at) in batch {
+    for (user, Note { at, .. }) in batch {
         // Another instance may have seen the user later.
         let newer = Condition::any().add(Column::LastActivity.is_null()).add(Column::LastActivity.lt(*at));
         latest = latest.case(Condition::all().add(Column::Id.eq(*user)).add(newer), *at);

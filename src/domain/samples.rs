@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{Alias, Asterisk, OnConflict, Query, UnionType};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, Order,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, FromQueryResult as _, Order,
+    QueryFilter as _,
 };
 use uuid::Uuid;
 
@@ -45,6 +46,15 @@ pub async fn record(db: &Db, now: &Moment, viewer: &Viewer, input: Record) -> Re
     let changed = [Column::Title, Column::ModifiedAt, Column::ModifiedBy];
     let upsert = OnConflict::column(Column::Key).update_columns(changed).to_owned();
     Ok(sample::Entity::insert(row).on_conflict(upsert).exec_with_returning(db.writer()).await?)
+}
+
+/// Those of these samples that the viewer may see, in one statement: staff all, others those that they modified last, as
+/// everywhere.
+pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap<Uuid, sample::Model>> {
+    let own = viewer.staff().is_err().then(|| Column::ModifiedBy.eq(viewer.user().id));
+    let found = sample::Entity::find().filter(Column::Id.is_in(ids.iter().copied()));
+    let found = found.filter(Condition::all().add_option(own));
+    Ok(found.all(db.reader()).await?.into_iter().map(|sample| (sample.id, sample)).collect())
 }
 
 /// The samples that each of these users modified last, newest first, `first` of each; in one statement.

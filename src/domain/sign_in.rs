@@ -9,7 +9,7 @@ use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
 use crate::domain::passwords::Passwords;
-use crate::domain::sessions;
+use crate::domain::{limits, sessions};
 use crate::entity::audit_event::Action;
 use crate::entity::user::Column;
 use crate::entity::{session, user};
@@ -35,7 +35,8 @@ pub struct SignIn<'a> {
 ///
 /// # Errors
 /// [`Code::InvalidCredentials`], the same whether the account or the password is wrong; with the right password
-/// [`Code::AccountInactive`] or [`Code::EmailNotVerified`].
+/// [`Code::AccountInactive`] or [`Code::EmailNotVerified`]; [`crate::error::Error::RateLimited`] after too many wrong
+/// passwords.
 pub async fn sign_in(
     db: &Db,
     now: &Moment,
@@ -43,13 +44,13 @@ pub async fn sign_in(
     (passwords, lives): (&Passwords, &SessionConfig),
     input: SignIn<'_>,
 ) -> Result<(session::Model, user::Model)> {
-    let found = match input.identifier.len() {
-        ..=MAX_IDENTIFIER => {
-            user::Entity::find_by_identifier(&identifier::fold(input.identifier)).one(db.reader()).await?
-        }
-        _ => None,
+    let identifier = match input.identifier.len() {
+        ..=MAX_IDENTIFIER => identifier::fold(input.identifier),
+        _ => String::new(),
     };
-    let verdict = passwords.verify(input.password, found.as_ref()).await?;
+    let found = user::Entity::find_by_identifier(&identifier).one(db.reader()).await?;
+    let account = (identifier.as_str(), found.as_ref());
+    let (verdict, attempt) = passwords.verify(db, now, client, account, input.password).await?;
     let user = match found {
         Some(user) if verdict.matches => user,
         other => return refuse(db, now, client, other.as_ref(), invalid_credentials()).await,
@@ -82,6 +83,7 @@ pub async fn sign_in(
     if let Some(replaced) = input.replaces {
         session::Entity::delete_by_id(replaced).exec(&txn).await?;
     }
+    limits::give_back(&txn, attempt).await?;
     let session = sessions::open(&txn, now, client, lives, user.id).await?;
     let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::Login, user.id) };
     audit::record(&txn, now, event).await?;

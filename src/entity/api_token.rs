@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sea_orm::Condition;
 use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
@@ -94,6 +95,11 @@ impl FromStr for Scopes {
         let scopes: Result<Vec<Scope>, DbErr> = names.map(|name| Scope::try_from_value(&name.to_owned())).collect();
         scopes.map(Self::new)
     }
+}
+
+/// The tokens that have not run out.
+pub fn alive_at(now: Timestamp) -> Condition {
+    Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now))
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,7 +1,8 @@
 //! The accounts.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, QuerySelect as _};
+use sea_orm::sea_query::{Expr, SimpleExpr};
+use sea_orm::{Condition, ExprTrait as _, QuerySelect as _};
 
 use crate::tools::clock::Timestamp;
 
@@ -31,6 +32,10 @@ pub struct Model {
     pub first_name: String,
     /// Family name, or empty.
     pub last_name: String,
+    /// Given name as it is searched and ordered by: see `tools::text::fold`.
+    pub first_name_key: String,
+    /// Family name as it is searched and ordered by: see `tools::text::fold`.
+    pub last_name_key: String,
     /// Telephone number, or empty.
     pub phone: String,
     /// Postal address, or empty.
@@ -90,7 +95,7 @@ pub enum Permission {
 impl Model {
     /// Whether the user counts as staff: by flag, by role, or as a superuser.
     pub fn is_staff_member(&self) -> bool {
-        self.is_staff || self.is_superuser || self.role == Role::Admin
+        counts_as_staff(self.is_staff, self.is_superuser, self.role)
     }
 
     /// First and last name, or the username where both are empty.
@@ -116,16 +121,33 @@ impl Entity {
     }
 }
 
-/// The rows that this user may see: superusers everything, staff everyone but superusers, others only themselves.
+/// Whether these flags and this role make somebody staff.
+pub fn counts_as_staff(is_staff: bool, is_superuser: bool, role: Role) -> bool {
+    is_staff || is_superuser || role == Role::Admin
+}
+
+/// The rows that this user may see: staff what [`visible_to_staff`] says, others only themselves.
 pub fn visible_to(viewer: &Model) -> Condition {
-    let own = Condition::any().add(Column::Id.eq(viewer.id));
-    if viewer.is_superuser {
-        Condition::all()
-    } else if viewer.is_staff_member() {
-        own.add(Column::IsSuperuser.eq(false))
+    if viewer.is_staff_member() {
+        visible_to_staff(viewer.is_superuser)
     } else {
-        own
+        Condition::all().add(Column::Id.eq(viewer.id))
     }
+}
+
+/// The rows that staff may see, each of them the same: superusers everything, others everyone but superusers.
+pub fn visible_to_staff(is_superuser: bool) -> Condition {
+    if is_superuser { Condition::all() } else { Condition::all().add(superusers().not()) }
+}
+
+/// The superusers, in the form that their index is made for.
+pub fn superusers() -> SimpleExpr {
+    Expr::col((Entity, Column::IsSuperuser))
+}
+
+/// When a user was last seen, in the form that its index is made for; 0 for those who never were.
+pub fn last_seen() -> SimpleExpr {
+    Expr::cust("COALESCE(users.last_activity, 0)")
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,5 +1,6 @@
 //! Text that people type, made fit to be kept.
 
+use caseless::Caseless as _;
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::{Code, Refusal};
@@ -31,6 +32,11 @@ pub fn required_line(field: &'static str, text: &str, max: usize) -> Result<Stri
         return Err(Refusal::new(Code::Required, "This must not be empty.").of(field));
     }
     Ok(text)
+}
+
+/// A text as it is compared where people search and order by it: composed, and its case folded.
+pub fn fold(text: &str) -> String {
+    text.trim().nfkc().default_case_fold().nfkc().collect()
 }
 
 fn clean(field: &'static str, text: &str, max: usize, breaks: bool) -> Result<String, Refusal> {

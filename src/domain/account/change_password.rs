@@ -36,7 +36,7 @@ pub async fn change_password(
     input: ChangePassword<'_>,
 ) -> Result<()> {
     let user = owner.user();
-    prove(passwords, user, input.old, "oldPassword").await?;
+    prove(db, now, owner, passwords, (input.old, "oldPassword")).await?;
     let hash = passwords.accept(input.new, &passwords::about(user)).await?;
 
     let txn = db.begin().await?;

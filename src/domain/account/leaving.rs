@@ -26,11 +26,11 @@ pub async fn deactivate(
     passwords: &Passwords,
     current_password: &str,
 ) -> Result<()> {
-    prove(passwords, owner.user(), current_password, "currentPassword").await?;
+    prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
     let txn = db.begin().await?;
     guard_rails::may_leave(&txn, owner.user().id).await?;
     let user = user::Entity::find_for_update(owner.user().id).one(&txn).await?.ok_or_else(gone)?;
-    toggle::deactivate(&txn, now, user.id).await?;
+    toggle::deactivate(&txn, now, &user).await?;
     audit::record(&txn, now, Event::by(&owner, Action::Deactivated, user.id)).await?;
     txn.commit().await?;
     Ok(())
@@ -47,7 +47,7 @@ pub async fn delete(
     (passwords, store): (&Passwords, &MediaStore),
     current_password: &str,
 ) -> Result<Outcome> {
-    prove(passwords, owner.user(), current_password, "currentPassword").await?;
+    prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
     let txn = db.begin().await?;
     guard_rails::may_leave(&txn, owner.user().id).await?;
     let user = user::Entity::find_for_update(owner.user().id).one(&txn).await?.ok_or_else(gone)?;

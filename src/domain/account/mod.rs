@@ -9,18 +9,31 @@ pub mod leaving;
 // Changing one's names and other details.
 pub mod profile;
 
+use crate::database::Db;
+use crate::domain::access::Present;
+use crate::domain::limits;
 use crate::domain::passwords::Passwords;
-use crate::entity::user;
 use crate::error::{Code, Refusal, Result};
+use crate::tools::clock::Moment;
 
 /// Asks for the present password once more before something that cannot be undone, or that would let a thief of the
 /// session take over the account.
 ///
 /// # Errors
-/// [`Code::PasswordIncorrect`] of this field.
-async fn prove(passwords: &Passwords, user: &user::Model, typed: &str, field: &'static str) -> Result<()> {
-    let verdict = passwords.verify(typed, Some(user)).await?;
-    if verdict.matches { Ok(()) } else { Err(incorrect(field).into()) }
+/// [`Code::PasswordIncorrect`] of this field; [`crate::error::Error::RateLimited`] after too many wrong ones.
+async fn prove(
+    db: &Db,
+    now: &Moment,
+    owner: Present<'_>,
+    passwords: &Passwords,
+    (typed, field): (&str, &'static str),
+) -> Result<()> {
+    let account = (owner.user().username_key.as_str(), Some(owner.user()));
+    let (verdict, attempt) = passwords.verify(db, now, owner.client(), account, typed).await?;
+    if !verdict.matches {
+        return Err(incorrect(field).into());
+    }
+    limits::give_back(db.writer(), attempt).await
 }
 
 fn incorrect(field: &'static str) -> Refusal {

@@ -7,6 +7,8 @@ mod address_move;
 mod compose;
 mod deliver;
 mod draft;
+// Looking through the outbox, and sending what was given up once more.
+pub mod list;
 mod registration;
 
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
@@ -46,6 +48,20 @@ pub async fn enqueue(
     user: Option<Uuid>,
 ) -> Result<Uuid> {
     insert(txn, row(now, kind, recipient, user)).await
+}
+
+/// Puts mails of one kind in line, one for each address and user; there may be some thousands.
+pub async fn enqueue_all(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    kind: Kind,
+    recipients: Vec<(String, Uuid)>,
+) -> Result<()> {
+    if !recipients.is_empty() {
+        let rows = recipients.into_iter().map(|(recipient, user)| row(now, kind, &recipient, Some(user)));
+        mail::Entity::insert_many(rows).exec_without_returning(txn).await?;
+    }
+    Ok(())
 }
 
 /// Puts the first mail of a registration in line, under whose id the registration is to be stored.

@@ -111,11 +111,9 @@ fn new_user(now: &Moment, registration: registration::Model) -> user::ActiveMode
     let username = registration.username.unwrap_or_else(|| identifier::username_from_email(&registration.email));
     user::ActiveModel {
         password_hash: Set(Some(registration.password_hash)),
-        first_name: Set(registration.first_name),
-        last_name: Set(registration.last_name),
         phone: Set(registration.phone),
         is_verified: Set(true),
-        ..users::blank(now, registration.email, username)
+        ..users::blank(now, (registration.email, username), (registration.first_name, registration.last_name))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::domain::limits;
 use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::registration::{pending, require_open};
-use crate::domain::users::create::{MAX_NAME, MAX_PHONE};
+use crate::domain::users::details::{MAX_NAME, MAX_PHONE};
 use crate::entity::audit_event::Action;
 use crate::entity::{registration, user};
 use crate::error::{Code, Error, Refusal, Result};

@@ -8,21 +8,13 @@ use crate::domain::access::Staff;
 use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
+use crate::domain::users::details::{MAX_ADDRESS, MAX_NAME, MAX_PHONE};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::error::{Error, Refusal, Result};
 use crate::tools::clock::Moment;
 use crate::tools::{identifier, text};
-
-/// The longest first and last name, in characters.
-pub const MAX_NAME: usize = 150;
-
-/// The longest telephone number, in characters.
-pub const MAX_PHONE: usize = 40;
-
-/// The longest postal address, in characters.
-pub const MAX_ADDRESS: usize = 500;
 
 /// The most digits of the number behind a username that was taken.
 const MAX_NUMBER_LENGTH: usize = 5;
@@ -96,15 +88,13 @@ pub async fn create(
     let row = user::ActiveModel {
         is_verified: Set(password_hash.is_some()),
         password_hash: Set(password_hash),
-        first_name: Set(first_name),
-        last_name: Set(last_name),
         phone: Set(phone),
         address: Set(address),
         role: Set(input.role),
         permission: Set(input.permission),
         is_active: Set(input.is_active),
         is_staff: Set(input.is_staff),
-        ..super::blank(now, email, username)
+        ..super::blank(now, (email, username), (first_name, last_name))
     };
 
     let txn = db.begin().await?;
@@ -125,7 +115,6 @@ pub(in crate::domain) async fn insert_with_free_username(
     mut row: user::ActiveModel,
 ) -> Result<user::Model> {
     let wanted = row.username.clone().take().unwrap_or_default();
-    let stem: String = wanted.chars().take(identifier::MAX_USERNAME_LENGTH - MAX_NUMBER_LENGTH).collect();
     loop {
         let skip = OnConflict::column(Column::UsernameKey).do_nothing().to_owned();
         let insert = user::Entity::insert(row.clone()).on_conflict(skip);
@@ -134,9 +123,15 @@ pub(in crate::domain) async fn insert_with_free_username(
             let user = user::Entity::find_by_id(id).one(txn).await?;
             return user.ok_or_else(|| Error::internal("an account that was just made is missing"));
         }
-        let [.., high, low] = now.id().into_bytes();
-        let name = format!("{stem}{}", u16::from_be_bytes([high, low]));
+        let name = numbered(now, &wanted);
         row.username_key = Set(identifier::fold(&name));
         row.username = Set(name);
     }
+}
+
+/// A username with a number behind it.
+pub(in crate::domain) fn numbered(now: &Moment, wanted: &str) -> String {
+    let stem: String = wanted.chars().take(identifier::MAX_USERNAME_LENGTH - MAX_NUMBER_LENGTH).collect();
+    let [.., high, low] = now.id().into_bytes();
+    format!("{stem}{}", u16::from_be_bytes([high, low]))
 }

@@ -2,24 +2,38 @@
 
 // Making an account for somebody.
 pub mod create;
+// Deleting accounts.
+pub mod delete;
+// Names and what else people tell about themselves.
+pub mod details;
 // Finding users.
 pub mod list;
+// What somebody may do to a user.
+pub mod permitted;
 // Deleting an account, or anonymizing it.
 pub mod remove;
+// What lists of users can be searched for.
+mod search;
 // The first superuser.
 pub mod superuser;
 // Granting and revoking staff rights, deactivating and activating.
 pub mod toggle;
+// Changing accounts.
+pub mod update;
 
 use sea_orm::{ActiveValue::Set, DbErr};
 
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, on_conflict};
 use crate::tools::clock::Moment;
-use crate::tools::identifier;
+use crate::tools::{identifier, text};
 
-/// The row of a new account with this address and name, both checked before, and nothing else.
-pub(in crate::domain) fn blank(now: &Moment, email: String, username: String) -> user::ActiveModel {
+/// The row of a new account with this address, username and first and last name, all checked before, and nothing else.
+pub(in crate::domain) fn blank(
+    now: &Moment,
+    (email, username): (String, String),
+    (first_name, last_name): (String, String),
+) -> user::ActiveModel {
     user::ActiveModel {
         id: Set(now.id()),
         username_key: Set(identifier::fold(&username)),
@@ -28,8 +42,10 @@ pub(in crate::domain) fn blank(now: &Moment, email: String, username: String) ->
         email: Set(email),
         pending_email: Set(None),
         password_hash: Set(None),
-        first_name: Set(String::new()),
-        last_name: Set(String::new()),
+        first_name_key: Set(text::fold(&first_name)),
+        first_name: Set(first_name),
+        last_name_key: Set(text::fold(&last_name)),
+        last_name: Set(last_name),
         phone: Set(String::new()),
         address: Set(String::new()),
         bio: Set(String::new()),
@@ -55,4 +71,8 @@ pub(super) fn taken(error: DbErr) -> Error {
         let (what, field) = if of_username { ("username", "username") } else { ("address", "email") };
         Refusal::new(Code::AlreadyExists, format!("There is an account with this {what} already.")).of(field)
     })
+}
+
+fn not_found() -> Refusal {
+    Refusal::new(Code::NotFound, "There is no such user.").of("id")
 }

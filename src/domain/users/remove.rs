@@ -12,7 +12,7 @@ use crate::entity::user::{self, Column, Permission, Role};
 use crate::entity::{api_token, mail, one_time_token, sample};
 use crate::error::Result;
 use crate::tools::clock::Moment;
-use crate::tools::identifier;
+use crate::tools::{identifier, text};
 
 /// What became of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,8 @@ fn anonymous(now: &Moment, user: &user::Model) -> user::Model {
         password_hash: None,
         first_name: "[deleted]".to_owned(),
         last_name: String::new(),
+        first_name_key: text::fold("[deleted]"),
+        last_name_key: String::new(),
         phone: String::new(),
         address: String::new(),
         bio: String::new(),

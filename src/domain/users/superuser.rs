@@ -1,12 +1,12 @@
 //! The first superuser, and further ones: they are made at the start and by the command line alone.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::entity::audit_event::Action;
-use crate::entity::user::{self, Column, Permission, Role};
+use crate::entity::user::{self, Permission, Role};
 use crate::error::{Error, Result};
 use crate::tools::clock::Moment;
 use crate::tools::identifier;
@@ -41,13 +41,13 @@ pub async fn prepare(
         is_staff: Set(true),
         is_superuser: Set(true),
         is_verified: Set(true),
-        ..super::blank(now, email, username)
+        ..super::blank(now, (email, username), Default::default())
     }))
 }
 
 /// Whether there is any superuser.
 pub async fn exists(txn: &DatabaseTransaction) -> Result<bool> {
-    let any = user::Entity::find().filter(Column::IsSuperuser.eq(true)).one(txn).await?;
+    let any = user::Entity::find().filter(user::superusers()).one(txn).await?;
     Ok(any.is_some())
 }
 

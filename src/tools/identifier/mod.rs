@@ -17,9 +17,9 @@
 
 mod valid;
 
-use caseless::Caseless as _;
-use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::skeleton;
+
+use crate::tools::text;
 
 pub use self::valid::{
     MAX_EMAIL_BYTES, MAX_LOCAL_PART_BYTES, MAX_USERNAME_LENGTH, email, username, username_from_email,
@@ -43,7 +43,7 @@ pub fn fold(text: &str) -> String {
 }
 
 fn fold_once(text: &str) -> String {
-    let plain: String = text.trim().nfkc().default_case_fold().nfkc().collect();
+    let plain = text::fold(text);
     let mut folded = String::with_capacity(plain.len());
     for c in plain.chars() {
         if c.is_ascii() {

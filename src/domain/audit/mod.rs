@@ -1,5 +1,8 @@
 //! The trail of who did what to whom. Events are written in the transaction of what they tell of.
 
+// Looking through the trail.
+pub mod list;
+
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
@@ -41,7 +44,21 @@ pub async fn record(db: &impl ConnectionTrait, now: &Moment, event: Event<'_>) -
 
 /// Records an event under the id of the mail that will tell more about it.
 pub async fn record_as(db: &impl ConnectionTrait, now: &Moment, id: Uuid, event: Event<'_>) -> Result<()> {
-    let row = audit_event::ActiveModel {
+    audit_event::Entity::insert(row(now, id, event)).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Records events, each under a new id; there may be some thousands.
+pub async fn record_all(db: &impl ConnectionTrait, now: &Moment, events: Vec<Event<'_>>) -> Result<()> {
+    if !events.is_empty() {
+        let rows = events.into_iter().map(|event| row(now, now.id(), event));
+        audit_event::Entity::insert_many(rows).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+fn row(now: &Moment, id: Uuid, event: Event<'_>) -> audit_event::ActiveModel {
+    audit_event::ActiveModel {
         id: Set(id),
         action: Set(event.action),
         actor_id: Set(event.actor),
@@ -49,9 +66,7 @@ pub async fn record_as(db: &impl ConnectionTrait, now: &Moment, id: Uuid, event:
         ip: Set(event.client.ip.clone()),
         user_agent: Set(event.client.user_agent.clone()),
         created_at: Set(now.at),
-    };
-    audit_event::Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
+    }
 }
 
 /// Notes whom an event concerned that was recorded before this was known.

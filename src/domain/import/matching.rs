@@ -1,0 +1,194 @@
+//! Rows and the accounts there are: which are new, which change, and which may not.
+
+use std::collections::{HashMap, HashSet};
+
+use sea_orm::{
+    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+
+use super::entries::{Entries, Entry};
+use super::{BATCH, By, Counts, Errors, Progress, Watch};
+use crate::domain::guard_rails::{self, Change};
+use crate::entity::user::{self, Column};
+use crate::error::{Code, Refusal, Result};
+
+/// What is to become of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It becomes an account.
+    New,
+    /// Its account is changed.
+    Changed,
+    /// Its account is as it says.
+    Same,
+}
+
+/// What is to become of the entries, in their order.
+#[derive(Debug)]
+pub(super) struct Fates(Vec<Fate>);
+
+impl Fates {
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for fate in &self.0 {
+            match fate {
+                Fate::New => counts.created += 1,
+                Fate::Changed => counts.updated += 1,
+                Fate::Same => counts.unchanged += 1,
+            }
+        }
+        counts
+    }
+
+    /// The entries of this fate.
+    pub(super) fn of<'a>(&self, fate: Fate, entries: &'a Entries) -> Vec<&'a Entry> {
+        let with_fates = entries.0.iter().zip(&self.0);
+        with_fates.filter(|(_, its)| **its == fate).map(|(entry, _)| entry).collect()
+    }
+}
+
+/// Finds out what is to become of the entries. The accounts that they name are locked until the transaction ends, in
+/// the order of their addresses, so that two imports do not wait for each other.
+pub(super) async fn fates(
+    txn: &DatabaseTransaction,
+    by: &By<'_>,
+    Entries(entries): &Entries,
+    errors: &mut Errors,
+    watch: &Watch<'_>,
+) -> Result<Fates> {
+    let mut fates = Vec::with_capacity(entries.len());
+    for batch in entries.chunks(BATCH) {
+        let batch: Vec<&Entry> = batch.iter().collect();
+        let accounts = accounts(txn, &batch).await?;
+        let mut names = HashMap::new();
+        for entry in &batch {
+            let account = accounts.get(&*entry.email_key);
+            let changes = account.map(|account| Changes::of(entry, account));
+            if entry.is_staff.unwrap_or(false) != account.is_some_and(|account| account.is_staff)
+                && entry.is_staff.is_some()
+            {
+                let message = "The staff flag is not imported: change it with `toggleStaff`.";
+                errors.add(entry.row, "is_staff", Refusal::new(Code::Invalid, message));
+            }
+            match (account, &changes) {
+                (Some(account), Some(changes)) => {
+                    if let Err((column, refusal)) = changes.check(by, account) {
+                        errors.add(entry.row, column, refusal);
+                    }
+                    fates.push(if changes.is_empty() { Fate::Same } else { Fate::Changed });
+                }
+                _ => fates.push(Fate::New),
+            }
+            if let Some((_, key)) = &entry.username
+                && account.is_none_or(|account| *account.username_key != **key)
+            {
+                names.insert(&**key, entry.row);
+            }
+        }
+        for name in taken_names(txn, names.keys().copied()).await? {
+            if let Some(row) = names.get(name.as_str()) {
+                let message = "There is an account with this username already.";
+                errors.add(*row, "username", Refusal::new(Code::AlreadyExists, message));
+            }
+        }
+        watch(Progress::Done(fates.len(), 2 * entries.len()));
+    }
+    Ok(Fates(fates))
+}
+
+/// The accounts that these entries name, by their folded address, locked.
+pub(super) async fn accounts(txn: &DatabaseTransaction, entries: &[&Entry]) -> Result<HashMap<String, user::Model>> {
+    let keys = entries.iter().map(|entry| &*entry.email_key);
+    let found = user::Entity::find().filter(Column::EmailKey.is_in(keys)).order_by_asc(Column::EmailKey);
+    let found = found.lock_exclusive().all(txn).await?;
+    Ok(found.into_iter().map(|account| (account.email_key.clone(), account)).collect())
+}
+
+/// Which of these folded usernames an account has.
+pub(super) async fn taken_names<'a>(
+    txn: &DatabaseTransaction,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<HashSet<String>> {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let taken = user::Entity::find().filter(Column::UsernameKey.is_in(names));
+    let taken = taken.select_only().column(Column::UsernameKey).into_tuple::<String>().all(txn).await?;
+    Ok(taken.into_iter().collect())
+}
+
+/// How an entry differs from its account.
+#[derive(Clone, Debug)]
+pub(super) struct Changes {
+    /// The account as it becomes.
+    pub(super) after: user::Model,
+    /// The first column that differs and gives nobody a right.
+    detail: Option<&'static str>,
+    has_other_role: bool,
+    /// Whether the active flag changes.
+    pub(super) is_toggled: bool,
+}
+
+impl Changes {
+    pub(super) fn of(entry: &Entry, account: &user::Model) -> Self {
+        let mut after = account.clone();
+        let mut detail = None;
+        if let Some((name, key)) = &entry.username {
+            set(&mut after.username, name, "username", &mut detail);
+            after.username_key = String::from(&**key);
+        }
+        let [first_name, last_name, bio, phone, address] = &entry.texts;
+        for (field, text, column) in [
+            (&mut after.first_name, first_name, "first_name"),
+            (&mut after.last_name, last_name, "last_name"),
+            (&mut after.bio, bio, "bio"),
+            (&mut after.phone, phone, "phone"),
+            (&mut after.address, address, "address"),
+        ] {
+            if !text.is_empty() {
+                set(field, text, column, &mut detail);
+            }
+        }
+        after.role = entry.role.unwrap_or(account.role);
+        after.permission = entry.permission.unwrap_or(account.permission);
+        after.is_active = entry.is_active.unwrap_or(account.is_active);
+        if after.permission != account.permission {
+            detail = detail.or(Some("permission"));
+        }
+        let (has_other_role, is_toggled) = (after.role != account.role, after.is_active != account.is_active);
+        Self { after, detail, has_other_role, is_toggled }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.is_of_details() && !self.is_toggled
+    }
+
+    /// Whether anything changes but the active flag.
+    pub(super) fn is_of_details(&self) -> bool {
+        self.detail.is_some() || self.has_other_role
+    }
+
+    /// Whether all this may be done.
+    fn check(&self, by: &By<'_>, account: &user::Model) -> Result<(), (&'static str, Refusal)> {
+        // Staff cannot see superusers, and shall not find out by guessing what changes nothing.
+        let is_hidden = matches!(by, By::Staff(staff) if account.is_superuser && !staff.user().is_superuser);
+        let asked = [
+            (is_hidden, "email", Change::Details),
+            (self.detail.is_some(), self.detail.unwrap_or_default(), Change::Details),
+            (self.has_other_role, "role", Change::Role(self.after.role)),
+            (self.is_toggled, "is_active", Change::Active(self.after.is_active)),
+        ];
+        for (_, column, change) in asked.into_iter().filter(|(is_asked, _, _)| *is_asked) {
+            guard_rails::check(by.id(), account, change).map_err(|refusal| (column, refusal))?;
+        }
+        Ok(())
+    }
+}
+
+fn set(field: &mut String, to: &str, column: &'static str, detail: &mut Option<&'static str>) {
+    if field != to {
+        to.clone_into(field);
+        *detail = detail.or(Some(column));
+    }
+}

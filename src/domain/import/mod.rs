@@ -1,0 +1,227 @@
+//! Users from a spreadsheet: matched by e-mail address, created or updated, all rows or none.
+//!
+//! 1. The file is read in a process of its own (`tools/sheet`), and each cell checked as `createUser` checks its fields.
+//! 2. In one transaction, the rows are matched with the accounts there are, and asked whether they may be changed so.
+//! 3. Where nothing is wrong, everything is written; an account that is as its row says is not touched.
+//!
+//! What is wrong is told cell by cell.
+
+// Rows and the accounts there are.
+mod matching;
+// From cells to entries.
+mod entries;
+// New accounts and changed ones.
+mod write;
+
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use self::entries::{Entries, Reading};
+use crate::config::LimitConfig;
+use crate::database::Db;
+use crate::domain::access::{Client, Staff};
+use crate::domain::audit::{self, Event};
+use crate::domain::limits;
+use crate::entity::audit_event::Action;
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::clock::Moment;
+use crate::tools::sheet;
+
+/// What the columns are called; only the first must be there.
+pub const COLUMNS: [&str; 10] =
+    ["email", "username", "first_name", "last_name", "bio", "phone", "address", "role", "permission", "is_active"];
+
+/// The most row errors that are told.
+const MAX_ERRORS: usize = 1000;
+
+/// How many rows are asked for or written by one statement. A row has 23 columns, and SQLite takes 32,766 values.
+const BATCH: usize = 500;
+
+/// When to try again where another import is under way.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// What imports are done with: one at a time.
+#[derive(Debug)]
+pub struct Importer {
+    reader: sheet::Reader,
+    limits: LimitConfig,
+    turn: Semaphore,
+}
+
+impl Importer {
+    /// An importer that reads files with this, as often as the limits say.
+    pub fn new(reader: sheet::Reader, limits: LimitConfig) -> Self {
+        Self { reader, limits, turn: Semaphore::new(1) }
+    }
+}
+
+/// Who imports.
+#[derive(Clone, Copy, Debug)]
+pub enum By<'a> {
+    /// Staff.
+    Staff(Staff<'a>),
+    /// Whoever runs the command line.
+    Operator(&'a Client),
+}
+
+impl<'a> By<'a> {
+    fn id(&self) -> Option<Uuid> {
+        match self {
+            Self::Staff(staff) => Some(staff.user().id),
+            Self::Operator(_) => None,
+        }
+    }
+
+    fn event(&'a self, action: Action, target: Option<Uuid>) -> Event<'a> {
+        match self {
+            Self::Staff(staff) => Event::by(staff, action, target),
+            Self::Operator(client) => Event::by_anyone(client, action, target),
+        }
+    }
+}
+
+/// What to import.
+#[derive(Clone, Debug)]
+pub struct Import<F> {
+    /// The spreadsheet, .xlsx or .csv.
+    pub file: F,
+    /// Whether only to tell what would be done.
+    pub dry_run: bool,
+    /// Whether new users get the welcome mail.
+    pub send_welcome: bool,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was carried out, or would be.
+    Done(Counts),
+    /// Nothing was changed, because of these cells; at most 1,000 are told, in the order of the rows.
+    Refused(Vec<RowError>),
+}
+
+/// How many users there were of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those who got an account.
+    pub created: u32,
+    /// Those whose account was changed.
+    pub updated: u32,
+    /// Those whose account was as the sheet says.
+    pub unchanged: u32,
+}
+
+/// What is wrong with a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowError {
+    /// The row's number as spreadsheet programs show it, from 1, the heading included.
+    pub row: u32,
+    /// The heading of the column; none where it is no single one.
+    pub column: Option<String>,
+    /// Which rule was broken.
+    pub code: Code,
+    /// What to do about it, in a sentence.
+    pub message: String,
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many rows were read.
+    Read(usize),
+    /// So many steps were done, of so many.
+    Done(usize, usize),
+}
+
+/// What is told of the progress.
+pub type Watch<'a> = dyn Fn(Progress) + Send + Sync + 'a;
+
+/// Imports users. A script may not: who holds a leaked API token must not give anybody the role of an administrator.
+///
+/// # Errors
+/// [`Error::Forbidden`] by an API token; [`Error::RateLimited`]; [`Error::Unavailable`] while another import is under way;
+/// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`.
+pub async fn import<F: AsRef<[u8]> + Send + 'static>(
+    db: &Db,
+    now: &Moment,
+    importer: &Importer,
+    by: By<'_>,
+    input: Import<F>,
+    watch: &Watch<'_>,
+) -> Result<Outcome> {
+    if let By::Staff(staff) = by {
+        staff.present()?;
+        limits::take_bulk(db, now, &staff, &importer.limits).await?;
+    }
+    let Import { file, dry_run, send_welcome } = input;
+    let _turn = importer.turn.try_acquire().map_err(|_| Error::Unavailable(BUSY))?;
+    let (entries, mut errors) = read(importer, file, watch).await?;
+
+    let txn = db.begin().await?;
+    if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
+        // A plan that was kept from before an import, when the table was small, reads all of the table for each batch.
+        txn.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
+    }
+    let fates = matching::fates(&txn, &by, &entries, &mut errors, watch).await?;
+    if !errors.is_empty() {
+        return Ok(Outcome::Refused(errors.listed()));
+    }
+    let counts = fates.counts();
+    if dry_run || counts == (Counts { unchanged: counts.unchanged, ..Counts::default() }) {
+        return Ok(Outcome::Done(counts));
+    }
+    write::write(write::Writing { txn: &txn, now, by: &by, send_welcome, watch }, &entries, &fates).await?;
+    audit::record(&txn, now, by.event(Action::UsersImported, None)).await?;
+    txn.commit().await?;
+    Ok(Outcome::Done(counts))
+}
+
+/// What the file says, and what is wrong with it as it stands.
+async fn read<F: AsRef<[u8]> + Send + 'static>(
+    importer: &Importer,
+    file: F,
+    watch: &Watch<'_>,
+) -> Result<(Entries, Errors)> {
+    let mut pages = importer.reader.open(file)?;
+    let mut reading = Reading::default();
+    while let Some(page) = pages.next().await? {
+        // Checking takes longer than an asynchronous thread may be kept from others.
+        let checked = tokio::task::spawn_blocking(move || {
+            for row in page.rows()? {
+                reading.add(&row);
+            }
+            Ok::<_, Error>(reading)
+        });
+        reading = checked.await.map_err(Error::internal)??;
+        watch(Progress::Read(reading.rows()));
+    }
+    tokio::task::spawn_blocking(move || reading.finish()).await.map_err(Error::internal)
+}
+
+/// What is wrong, as far as it is told.
+#[derive(Debug, Default)]
+struct Errors(Vec<RowError>);
+
+impl Errors {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, row: u32, column: &str, refusal: Refusal) {
+        let Refusal { code, message, .. } = refusal;
+        let column = Some(column.to_owned()).filter(|column| !column.is_empty());
+        // A name may be both another row's and another account's.
+        let is_told = |error: &RowError| (error.row, error.code, &error.column) == (row, code, &column);
+        if self.0.len() < MAX_ERRORS && !self.0.iter().any(is_told) {
+            self.0.push(RowError { row, column, code, message });
+        }
+    }
+
+    fn listed(mut self) -> Vec<RowError> {
+        self.0.sort_by_key(|error| error.row);
+        self.0
+    }
+}

@@ -1,0 +1,83 @@
+//! Deleting accounts, one or many: all or none.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use uuid::Uuid;
+
+use super::remove;
+use crate::database::Db;
+use crate::domain::access::Staff;
+use crate::domain::audit::{self, Event};
+use crate::domain::avatars;
+use crate::domain::guard_rails::{self, Change};
+use crate::domain::users::remove::Outcome;
+use crate::entity::user::{self, Column};
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::clock::Moment;
+use crate::tools::media::MediaStore;
+
+/// The most accounts that are deleted at once.
+const MAX_ACCOUNTS: usize = 500;
+
+/// Deletes accounts with all that hangs on them, or anonymizes those that other records still name. Returns what became
+/// of each. `field` is the input field that refusals are told of; each names the id that it concerns.
+///
+/// # Errors
+/// [`Code::NotFound`], [`Code::CannotDeleteSelf`] and [`Code::CannotEditSuperuser`]; [`Code::Required`] and
+/// [`Code::TooLong`] where there are none or too many; [`Error::Forbidden`] for API tokens.
+pub async fn delete(
+    db: &Db,
+    now: &Moment,
+    staff: Staff<'_>,
+    store: &MediaStore,
+    (field, ids): (&'static str, &[String]),
+) -> Result<Vec<Outcome>> {
+    staff.present()?;
+    if ids.is_empty() {
+        return Err(Refusal::new(Code::Required, "Name one user at least.").of(field).into());
+    }
+    if ids.len() > MAX_ACCOUNTS {
+        let message = format!("{MAX_ACCOUNTS} users at most are deleted at once.");
+        return Err(Refusal::new(Code::TooLong, message).of(field).into());
+    }
+    let mut refusals = Vec::new();
+    let mut refuse = |refusal: Refusal, id: &str| {
+        refusals.push(Refusal { message: format!("{id}: {}", refusal.message), ..refusal.of(field) });
+    };
+    let mut wanted = BTreeSet::new();
+    for id in ids {
+        match Uuid::parse_str(id) {
+            Ok(id) => drop(wanted.insert(id)),
+            Err(_) => refuse(super::not_found(), &id.chars().take(36).collect::<String>()),
+        }
+    }
+
+    let txn = db.begin().await?;
+    // All lock in the order of ids, so that two who delete the same users do not wait for each other.
+    let found = user::Entity::find().filter(Column::Id.is_in(wanted.iter().copied())).order_by_asc(Column::Id);
+    let users = found.lock_exclusive().all(&txn).await?;
+    for user in &users {
+        wanted.remove(&user.id);
+        if let Err(refusal) = guard_rails::check(Some(staff.user().id), user, Change::Removal) {
+            refuse(refusal, &user.id.to_string());
+        }
+    }
+    for id in wanted {
+        refuse(super::not_found(), &id.to_string());
+    }
+    if !refusals.is_empty() {
+        return Err(Error::Refused(refusals));
+    }
+    let mut removed = Vec::with_capacity(users.len());
+    for user in &users {
+        let gone = remove::remove(&txn, now, user).await?;
+        audit::record(&txn, now, Event::by(&staff, gone.outcome.action(), user.id)).await?;
+        removed.push(gone);
+    }
+    txn.commit().await?;
+    for gone in &removed {
+        avatars::delete(store, gone.avatar.as_deref()).await;
+    }
+    Ok(removed.into_iter().map(|gone| gone.outcome).collect())
+}

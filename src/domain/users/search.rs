@@ -1,0 +1,91 @@
+//! Searching users: any part of a username, an e-mail address or a name, in any case.
+
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::{Expr, Func, SimpleExpr};
+use sea_orm::{Condition, DatabaseBackend, ExprTrait as _};
+
+use crate::error::{Error, Result};
+use crate::tools::{identifier, text};
+
+/// The longest text to search for, in characters.
+const MAX_TERM: usize = 100;
+
+/// How many characters make a word of both databases' indexes.
+const GRAM: usize = 3;
+
+/// A text to search for.
+#[derive(Clone, Debug)]
+pub(super) struct Search {
+    /// The text as keys of names are folded, and as those of identifiers are; one where both are the same.
+    spellings: Vec<String>,
+}
+
+impl Search {
+    /// Reads what was typed; none where that is nothing but blanks.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] where it is too long or holds control characters.
+    pub(super) fn parse(typed: &str) -> Result<Option<Self>> {
+        let words: Vec<&str> = typed.split_whitespace().collect();
+        let typed = words.join(" ");
+        if typed.chars().count() > MAX_TERM || typed.chars().any(char::is_control) {
+            let message =
+                format!("`search` must have {MAX_TERM} characters at most, and none that control the output.");
+            return Err(Error::BadInput(message));
+        }
+        let mut spellings = vec![text::fold(&typed), identifier::fold(&typed)];
+        spellings.dedup();
+        spellings.retain(|spelling| !spelling.is_empty());
+        Ok((!spellings.is_empty()).then_some(Self { spellings }))
+    }
+
+    /// The users found, whom no index has to find: `%` and `_` are letters here.
+    pub(super) fn matches(&self, backend: DatabaseBackend) -> Condition {
+        let place = if backend == DatabaseBackend::Postgres { "strpos" } else { "instr" };
+        let found = |term: &String| Func::cust(place).args([text_column(), Expr::value(term.as_str())]);
+        self.spellings.iter().fold(Condition::any(), |any, term| any.add(Expr::expr(found(term)).gt(0)))
+    }
+
+    /// All users found and perhaps some more, looked up in the index.
+    pub(super) fn candidates(&self, backend: DatabaseBackend) -> Condition {
+        let find = if backend == DatabaseBackend::Postgres { in_postgres } else { in_sqlite };
+        self.spellings.iter().fold(Condition::any(), |any, term| any.add(find(term)))
+    }
+}
+
+fn text_column() -> SimpleExpr {
+    Expr::col(("users", "search_text"))
+}
+
+fn in_postgres(term: &str) -> SimpleExpr {
+    if term.chars().count() < GRAM {
+        return Expr::cust_with_values("vestibule_grams(users.search_text) @> array_append(NULL, $1)", [term]);
+    }
+    let mut pattern = String::from("%");
+    for c in term.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    text_column().like(pattern)
+}
+
+fn in_sqlite(term: &str) -> SimpleExpr {
+    let found = "users.number IN (SELECT rowid FROM user_trigrams WHERE user_trigrams MATCH ";
+    let letters: Vec<char> = term.chars().collect();
+    if letters.len() < GRAM {
+        // Every trigram that begins with the term; a pair of quotes finds nothing.
+        let any = "(SELECT coalesce(group_concat('\"' || replace(term, '\"', '\"\"') || '\"', ' OR '), '\"\"') \
+                   FROM user_trigram_terms WHERE term >= ? AND term < ?))";
+        return Expr::cust_with_values(format!("{found}{any}"), [term.to_owned(), format!("{term}{}", char::MAX)]);
+    }
+    let trigrams = letters.windows(GRAM).map(|gram| {
+        let gram: String = gram.iter().collect();
+        format!("\"{}\"", gram.replace('"', "\"\""))
+    });
+    let all = trigrams.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" AND ");
+    Expr::cust_with_values(format!("{found}?)"), [all])
+}

@@ -1,0 +1,231 @@
+//! Changing accounts.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
+
+use super::details::Details;
+use super::not_found;
+use crate::database::Db;
+use crate::domain::access::Staff;
+use crate::domain::audit::{self, Event};
+use crate::domain::guard_rails::{self, Change};
+use crate::domain::outbox;
+use crate::domain::passwords::{NewPassword, Passwords};
+use crate::entity::audit_event::Action;
+use crate::entity::mail::Kind;
+use crate::entity::user::{self, Column, Permission, Role};
+use crate::entity::{one_time_token, session};
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::clock::Moment;
+use crate::tools::identifier;
+
+/// An account to change; what is none stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// The user's id.
+    pub id: String,
+    /// Names and the like.
+    pub details: Details,
+    /// The e-mail address, which holds at once: staff vouch for it.
+    pub email: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// The role.
+    pub role: Option<Role>,
+    /// The permission.
+    pub permission: Option<Permission>,
+    /// Whether the account may be used.
+    pub is_active: Option<bool>,
+    /// Whether the user is staff.
+    pub is_staff: Option<bool>,
+}
+
+/// What an account becomes, checked, as far as it is not so already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::domain) struct Changes {
+    pub(in crate::domain) details: Details,
+    pub(in crate::domain) email: Option<String>,
+    pub(in crate::domain) password_hash: Option<String>,
+    pub(in crate::domain) role: Option<Role>,
+    pub(in crate::domain) permission: Option<Permission>,
+    pub(in crate::domain) is_active: Option<bool>,
+    pub(in crate::domain) is_staff: Option<bool>,
+}
+
+/// Changes an account. Whoever is deactivated or given a password is out at once, on every device. The owner is told by
+/// mail of another address, at the old one, and of another password.
+///
+/// # Errors
+/// [`Code::NotFound`] of `id`; one refusal for each field that is wrong: required, invalid, too long, or taken; the
+/// password's; the guard rails'. [`Error::Forbidden`] where an API token would change an address, a password, or who is
+/// staff.
+pub async fn update(
+    db: &Db,
+    now: &Moment,
+    staff: Staff<'_>,
+    passwords: &Passwords,
+    input: Update,
+) -> Result<user::Model> {
+    let id = Uuid::parse_str(&input.id).map_err(|_| not_found())?;
+    let mut refusals = Vec::new();
+    let details = input.details.check(&mut refusals);
+    let email = input
+        .email
+        .and_then(|email| identifier::email(&email).map_err(|refusal| refusals.push(refusal.of("email"))).ok());
+    if !refusals.is_empty() {
+        return Err(Error::Refused(refusals));
+    }
+    let password_hash = match &input.password {
+        Some(password) => {
+            staff.present()?;
+            let user = user::Entity::find_by_id(id).one(db.reader()).await?.ok_or_else(not_found)?;
+            guard_rails::check(Some(staff.user().id), &user, Change::Credentials).map_err(|r| r.of("password"))?;
+            let about = |new: &Option<String>, old: String| new.clone().unwrap_or(old);
+            let about = [
+                about(&details.username, user.username),
+                about(&email, user.email),
+                about(&details.first_name, user.first_name),
+                about(&details.last_name, user.last_name),
+            ];
+            let new = NewPassword { password, confirm: None, fields: ("password", "password") };
+            Some(passwords.accept(new, &about.each_ref().map(String::as_str)).await?)
+        }
+        None => None,
+    };
+
+    let txn = db.begin().await?;
+    let target = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(not_found)?;
+    let changes = Changes {
+        details: details.changes(&target),
+        email: email.filter(|email| *email != target.email),
+        password_hash,
+        role: input.role.filter(|role| *role != target.role),
+        permission: input.permission.filter(|permission| *permission != target.permission),
+        is_active: input.is_active.filter(|is_active| *is_active != target.is_active),
+        is_staff: input.is_staff.filter(|is_staff| *is_staff != target.is_staff),
+    };
+    if changes.need_presence(&target) {
+        staff.present()?;
+    }
+    changes.check(Some(staff.user().id), &target)?;
+    let changed = changes.write(&txn, now, &target).await?;
+    for action in changes.actions() {
+        audit::record(&txn, now, Event::by(&staff, action, id)).await?;
+    }
+    txn.commit().await?;
+    Ok(changed)
+}
+
+impl Changes {
+    /// Whether a leaked API token could take the account over by this, or make an account one of staff.
+    fn need_presence(&self, target: &user::Model) -> bool {
+        let admin = [self.role, self.role.map(|_| target.role)].contains(&Some(Role::Admin));
+        admin || self.email.is_some() || self.password_hash.is_some() || self.is_staff.is_some()
+    }
+
+    /// Whether this user, or the operator where it is none, may make these changes to that one.
+    ///
+    /// # Errors
+    /// All refusals of the guard rails, each of the input field that it concerns.
+    pub(in crate::domain) fn check(&self, actor: Option<Uuid>, target: &user::Model) -> Result<()> {
+        let changes = [
+            (self.details != Details::default() || self.permission.is_some()).then_some(("id", Change::Details)),
+            self.email.as_ref().map(|_| ("email", Change::Credentials)),
+            self.password_hash.as_ref().map(|_| ("password", Change::Credentials)),
+            self.role.map(|to| ("role", Change::Role(to))),
+            self.is_active.map(|to| ("isActive", Change::Active(to))),
+            self.is_staff.map(|to| ("isStaff", Change::Staff(to))),
+        ];
+        let refused = changes.into_iter().flatten().filter_map(|(field, change)| {
+            guard_rails::check(actor, target, change).map_err(|refusal| refusal.of(field)).err()
+        });
+        let mut refusals: Vec<Refusal> = refused.collect();
+        // That one may not touch a superuser at all is no matter of single fields.
+        if let Some(whole) = refusals.iter().find(|refusal| refusal.code == Code::CannotEditSuperuser) {
+            refusals = vec![whole.clone().of("id")];
+        }
+        if refusals.is_empty() { Ok(()) } else { Err(Error::Refused(refusals)) }
+    }
+
+    /// Makes the changes to an account whose row is locked, with all that follows from them but the audit events.
+    ///
+    /// # Errors
+    /// [`Code::AlreadyExists`] of `username` or `email`.
+    pub(in crate::domain) async fn write(
+        &self,
+        txn: &DatabaseTransaction,
+        now: &Moment,
+        target: &user::Model,
+    ) -> Result<user::Model> {
+        if *self == Self::default() {
+            return Ok(target.clone());
+        }
+        let mut update = user::Entity::update_many().col_expr(Column::UpdatedAt, Expr::value(now.at));
+        update = self.details.clone().write(update);
+        if let Some(email) = &self.email {
+            update = update
+                .col_expr(Column::Email, Expr::value(email))
+                .col_expr(Column::EmailKey, Expr::value(identifier::fold(email)))
+                .col_expr(Column::PendingEmail, Expr::value(Option::<String>::None));
+        }
+        if let Some(hash) = &self.password_hash {
+            update = update
+                .col_expr(Column::PasswordHash, Expr::value(hash))
+                .col_expr(Column::IsVerified, Expr::value(true));
+        }
+        let set = |update: sea_orm::UpdateMany<_>, column: Column, value: Option<sea_orm::Value>| match value {
+            Some(value) => update.col_expr(column, Expr::value(value)),
+            None => update,
+        };
+        update = set(update, Column::Role, self.role.map(Into::into));
+        update = set(update, Column::Permission, self.permission.map(Into::into));
+        update = set(update, Column::IsActive, self.is_active.map(Into::into));
+        update = set(update, Column::IsStaff, self.is_staff.map(Into::into));
+        let changed = update.filter(Column::Id.eq(target.id)).exec_with_returning(txn).await.map_err(super::taken)?;
+        let changed = changed.into_iter().next().ok_or_else(not_found)?;
+
+        let is_shut_out = self.password_hash.is_some() || self.is_active == Some(false);
+        if is_shut_out {
+            shut_out(txn, &[target.id]).await?;
+        } else if self.email.is_some() {
+            end_links(txn, &[target.id]).await?;
+        }
+        if self.email.is_some() {
+            outbox::enqueue(txn, now, Kind::EmailChanged, &target.email, Some(target.id)).await?;
+        }
+        if self.password_hash.is_some() {
+            outbox::enqueue(txn, now, Kind::PasswordChanged, &changed.email, Some(target.id)).await?;
+        }
+        Ok(changed)
+    }
+
+    /// The events that tell of the changes.
+    pub(in crate::domain) fn actions(&self) -> impl Iterator<Item = Action> {
+        let is_detail = self.details != Details::default() || self.role.is_some() || self.permission.is_some();
+        let flag = |to: Option<bool>, on, off| to.map(|to| if to { on } else { off });
+        [
+            is_detail.then_some(Action::UserUpdated),
+            self.email.as_ref().map(|_| Action::EmailChanged),
+            self.password_hash.as_ref().map(|_| Action::PasswordSet),
+            flag(self.is_staff, Action::StaffGranted, Action::StaffRevoked),
+            flag(self.is_active, Action::Activated, Action::Deactivated),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// Ends the sessions and links of users who are deactivated or were given a password.
+pub(in crate::domain) async fn shut_out(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
+    let theirs = session::Column::UserId.is_in(users.iter().copied());
+    session::Entity::delete_many().filter(theirs).exec(txn).await?;
+    end_links(txn, users).await
+}
+
+/// Makes the links worthless that were mailed to users: to an old address, or around a new password.
+async fn end_links(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
+    let theirs = one_time_token::Column::UserId.is_in(users.iter().copied());
+    one_time_token::Entity::delete_many().filter(theirs).exec(txn).await?;
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Who stays connected, and for how long they may: as long as the session lives, or the API token, that they came with,
+//! the account is active, and no right is gone that they had meanwhile.
+//!
+//! All of them are looked up together, twice a second, in the database and not by messages between instances, so that
+//! nobody stays because a message was lost.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::access::{Caller, Credential};
+use crate::entity::{api_token, session, user};
+use crate::error::Result;
+use crate::tools::clock::Moment;
+
+/// How many are looked up by one statement.
+const BATCH: usize = 500;
+
+/// Everybody who stays connected to this process.
+#[derive(Debug, Default)]
+pub struct Vigil(Arc<Mutex<Posts>>);
+
+#[derive(Debug, Default)]
+struct Posts {
+    last: u64,
+    by_number: HashMap<u64, Post>,
+}
+
+/// Somebody who is connected.
+#[derive(Debug)]
+struct Post {
+    held: Held,
+    /// Dropped, it ends the stay.
+    _end: oneshot::Sender<()>,
+}
+
+/// What a stay depends on.
+#[derive(Clone, Debug)]
+struct Held {
+    credential: Credential,
+    rights: Rights,
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug)]
+struct Rights {
+    is_staff: bool,
+    is_superuser: bool,
+}
+
+impl Rights {
+    fn of_user(user: &user::Model) -> Self {
+        Self::of(user.is_staff, user.is_superuser, user.role)
+    }
+
+    fn of(is_staff: bool, is_superuser: bool, role: user::Role) -> Self {
+        Self { is_staff: user::counts_as_staff(is_staff, is_superuser, role), is_superuser }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self { is_staff: self.is_staff || other.is_staff, is_superuser: self.is_superuser || other.is_superuser }
+    }
+
+    fn include(self, other: Self) -> bool {
+        self.is_staff >= other.is_staff && self.is_superuser >= other.is_superuser
+    }
+}
+
+/// A stay; it is over where this is dropped.
+#[derive(Debug)]
+pub struct Stay {
+    number: u64,
+    posts: Arc<Mutex<Posts>>,
+    end: oneshot::Receiver<()>,
+}
+
+impl Stay {
+    /// Lets the stay depend on what the caller may do by now, as well as on what they could do before: either may have
+    /// been made use of.
+    pub fn extend(&self, caller: &Caller) {
+        if let Some(post) = lock(&self.posts).by_number.get_mut(&self.number) {
+            post.held.rights = post.held.rights.and(Rights::of_user(caller.user()));
+        }
+    }
+
+    /// Waits until the caller may stay no longer; must not be waited for again after that.
+    pub async fn ended(&mut self) {
+        // Nothing is ever sent: the other end is dropped.
+        let _ = (&mut self.end).await;
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        lock(&self.posts).by_number.remove(&self.number);
+    }
+}
+
+impl Vigil {
+    /// Lets the caller stay for now.
+    pub fn begin(&self, caller: &Caller) -> Stay {
+        let rights = Rights::of_user(caller.user());
+        let held = Held { credential: caller.credential().clone(), rights };
+        let (sender, end) = oneshot::channel();
+        let mut posts = lock(&self.0);
+        posts.last += 1;
+        let number = posts.last;
+        posts.by_number.insert(number, Post { held, _end: sender });
+        Stay { number, posts: Arc::clone(&self.0), end }
+    }
+
+    /// How many stay at present.
+    pub fn count(&self) -> usize {
+        lock(&self.0).by_number.len()
+    }
+
+    /// Ends the stay of those who may stay no longer.
+    pub async fn check(&self, db: &Db, now: &Moment) -> Result<()> {
+        let held: Vec<(u64, Held)> =
+            lock(&self.0).by_number.iter().map(|(number, post)| (*number, post.held.clone())).collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        let (mut sessions, mut tokens) = (HashSet::new(), HashSet::new());
+        for (_, held) in &held {
+            match held.credential {
+                Credential::Session(id) => sessions.insert(id),
+                Credential::ApiToken { id, .. } => tokens.insert(id),
+            };
+        }
+        let sessions = live_sessions(db, now, sessions).await?;
+        let tokens = live_tokens(db, now, tokens).await?;
+        let may_stay = |held: &Held| {
+            let rights = match &held.credential {
+                Credential::Session(id) => sessions.get(id),
+                Credential::ApiToken { id, digest, .. } => {
+                    tokens.get(id).filter(|(present, _)| present == digest).map(|(_, rights)| rights)
+                }
+            };
+            rights.is_some_and(|rights| rights.include(held.rights))
+        };
+        let over: Vec<u64> = held.iter().filter(|(_, held)| !may_stay(held)).map(|(number, _)| *number).collect();
+        let mut posts = lock(&self.0);
+        for number in over {
+            posts.by_number.remove(&number);
+        }
+        Ok(())
+    }
+}
+
+fn lock(posts: &Mutex<Posts>) -> MutexGuard<'_, Posts> {
+    posts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Those of these sessions that are alive, with the rights of their users.
+async fn live_sessions(db: &Db, now: &Moment, ids: HashSet<Uuid>) -> Result<HashMap<Uuid, Rights>> {
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let mut live = HashMap::new();
+    for batch in ids.chunks(BATCH) {
+        let rows: Vec<(Uuid, bool, bool, user::Role)> = session::Entity::find()
+            .inner_join(user::Entity)
+            .filter(session::Column::Id.is_in(batch.iter().copied()))
+            .filter(session::Column::ExpiresAt.gt(now.at))
+            .filter(user::Column::IsActive.eq(true))
+            .select_only()
+            .column(session::Column::Id)
+            .columns([user::Column::IsStaff, user::Column::IsSuperuser, user::Column::Role])
+            .into_tuple()
+            .all(db.reader())
+            .await?;
+        live.extend(rows.into_iter().map(|(id, staff, superuser, role)| (id, Rights::of(staff, superuser, role))));
+    }
+    Ok(live)
+}
+
+/// Those of these API tokens that are alive, with the digests of their secrets and the rights of their owners.
+async fn live_tokens(db: &Db, now: &Moment, ids: HashSet<Uuid>) -> Result<HashMap<Uuid, (Vec<u8>, Rights)>> {
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let mut live = HashMap::new();
+    for batch in ids.chunks(BATCH) {
+        let rows: Vec<(Uuid, Vec<u8>, bool, bool, user::Role)> = api_token::Entity::find()
+            .inner_join(user::Entity)
+            .filter(api_token::Column::Id.is_in(batch.iter().copied()))
+            .filter(api_token::alive_at(now.at))
+            .filter(user::Column::IsActive.eq(true))
+            .select_only()
+            .columns([api_token::Column::Id, api_token::Column::Digest])
+            .columns([user::Column::IsStaff, user::Column::IsSuperuser, user::Column::Role])
+            .into_tuple()
+            .all(db.reader())
+            .await?;
+        live.extend(
+            rows.into_iter()
+                .map(|(id, digest, staff, superuser, role)| (id, (digest, Rights::of(staff, superuser, role)))),
+        );
+    }
+    Ok(live)
+}
