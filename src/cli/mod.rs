@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod create_superuser;
+mod import;
 mod keys;
 mod logging;
 mod migrate;
@@ -16,6 +17,7 @@ use crate::app::App;
 use crate::config::{self, BaseUrl, Config};
 use crate::error::Error;
 use crate::tools::clock::Clock;
+use crate::tools::sheet;
 
 /// A GraphQL identity service: one binary, one database
 #[derive(Parser)]
@@ -36,11 +38,29 @@ enum Command {
     Migrate,
     /// Make a superuser
     CreateSuperuser(create_superuser::Options),
-    /// Print the GraphQL schema
-    Schema,
+    /// Create and update users from a spreadsheet
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// Print the GraphQL schema; with `--federation`, as a subgraph's
+    Schema {
+        #[command(subcommand)]
+        command: Option<SchemaCommand>,
+    },
     /// The keys that sign access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
+}
+
+#[derive(Subcommand)]
+enum SchemaCommand {
+    /// Tell what changed since an older schema; fails where a change breaks clients
+    Diff(schema::DiffOptions),
+}
+
+#[derive(Subcommand)]
+enum ImportCommand {
+    /// Create and update users, all rows or none; a row's user is found by the e-mail address
+    Users(import::Options),
 }
 
 #[derive(Subcommand)]
@@ -51,6 +71,10 @@ enum KeysCommand {
 
 /// Runs the command that the process was started with. A failure is one line on standard error.
 pub fn run() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == sheet::COMMAND) {
+        // What the service starts to read a file has no settings, and no memory to spare.
+        return sheet::serve().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     let cli = match parse() {
         Ok(cli) => cli,
         Err(code) => return code,
@@ -66,7 +90,9 @@ pub fn run() -> ExitCode {
             Command::Serve => serve::run(config).await,
             Command::Migrate => migrate::run(config).await,
             Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
-            Command::Schema => schema::run(),
+            Command::Import(ImportCommand::Users(options)) => import::run(config, options).await,
+            Command::Schema { command: None } => schema::print(&config),
+            Command::Schema { command: Some(SchemaCommand::Diff(options)) } => schema::diff(&config, &options),
             Command::Keys(KeysCommand::Rotate) => keys::rotate(config).await,
         }
     });
@@ -112,6 +138,7 @@ fn explain(error: &Error) -> String {
             .join(" "),
         Error::Internal(source) => source.to_string().replace('\n', " "),
         Error::Unavailable(_) => "the database cannot be reached; is another process writing to it?".to_owned(),
+        Error::BadInput(message) => message.clone(),
         other => format!("{other:?}"),
     }
 }

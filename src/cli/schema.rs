@@ -1,11 +1,54 @@
-//! `vestibule schema`
+//! `vestibule schema`: needs no database.
 
-use crate::error::Result;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
 use crate::graphql;
+use crate::graphql::diff::{Change, Severity, compare};
 
-/// Prints the schema; needs no database.
+/// What to compare with.
+#[derive(Args)]
+pub(super) struct DiffOptions {
+    /// A file with the older schema
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+
+    /// Fail where a change might break clients, too
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Prints the schema.
 #[expect(clippy::unnecessary_wraps, reason = "all commands return the same")]
-pub(super) fn run() -> Result<()> {
-    super::say(graphql::sdl().trim_end());
+pub(super) fn print(config: &Config) -> Result<()> {
+    super::say(present(config).trim_end());
     Ok(())
+}
+
+/// Prints what changed, what breaks clients first.
+pub(super) fn diff(config: &Config, options: &DiffOptions) -> Result<()> {
+    let name = options.old.display();
+    let old = std::fs::read_to_string(&options.old).map_err(|error| Error::BadInput(format!("{name}: {error}")))?;
+    let changes = compare(&old, &present(config)).map_err(|problem| Error::BadInput(format!("{name}: {problem}")))?;
+    for change in &changes {
+        super::say(&change.to_string());
+    }
+    let count = |severity| changes.iter().filter(|change: &&Change| change.severity == severity).count();
+    let (breaking, dangerous) = (count(Severity::Breaking), count(Severity::Dangerous));
+    super::say(&format!("{breaking} breaking, {dangerous} dangerous, {} safe", count(Severity::Safe)));
+    if breaking > 0 {
+        return Err(Error::BadInput("the schema breaks clients of the older one".to_owned()));
+    }
+    if options.strict && dangerous > 0 {
+        return Err(Error::BadInput("the schema might break clients of the older one".to_owned()));
+    }
+    Ok(())
+}
+
+/// The schema that these settings lead to.
+fn present(config: &Config) -> String {
+    if config.federation { graphql::federation_sdl() } else { graphql::sdl() }
 }

@@ -1,4 +1,12 @@
-//! Tables for spreadsheet programs. All cells are text, and none is taken for a formula.
+//! Tables for spreadsheet programs, written and read. Where they are written, all cells are text, and none is taken for
+//! a formula.
+
+// Reading a table in a process of its own.
+mod child;
+// Tables that people send.
+pub mod read;
+// Workbooks, looked through before they are parsed.
+mod workbook;
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -9,6 +17,8 @@ use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, XlsxError};
 
 use crate::error::{Error, Result};
 use crate::tools::clock::Timestamp;
+
+pub use self::child::{COMMAND, Page, Pages, Reader, serve};
 
 /// A row of a table, its cells in the order of the columns.
 pub type Row = Vec<String>;
@@ -35,9 +45,18 @@ pub fn csv<'a>(rows: impl IntoIterator<Item = impl IntoIterator<Item = &'a str>>
     writer.into_inner().map_err(|error| Error::internal(error.to_string()))
 }
 
-/// The text, or the text behind an apostrophe where it would be taken for a formula.
+/// The text, or the text behind an apostrophe where it would be taken for a formula, or has such an apostrophe itself.
 fn neutral(text: &str) -> Cow<'_, str> {
-    if text.starts_with(FORMULA) { format!("'{text}").into() } else { text.into() }
+    if is_like_a_formula(text) { format!("'{text}").into() } else { text.into() }
+}
+
+/// The text that [`neutral`] was given.
+fn plain(text: &str) -> &str {
+    text.strip_prefix('\'').filter(|rest| is_like_a_formula(rest)).unwrap_or(text)
+}
+
+fn is_like_a_formula(text: &str) -> bool {
+    text.trim_start_matches('\'').starts_with(FORMULA)
 }
 
 /// Writes a workbook (Office Open XML) into a file in this folder and returns it, open at its beginning. Whatever the
@@ -128,7 +147,8 @@ mod tests {
             ("\rx", "\"'\rx\""),
             ("＝1", "'＝1"),
             ("a=1", "a=1"),
-            ("'=1", "'=1"),
+            ("'=1", "''=1"),
+            ("'a", "'a"),
             ("a,\"b\"", "\"a,\"\"b\"\"\""),
             ("é", "é"),
         ] {

@@ -1,0 +1,70 @@
+//! `vestibule import`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::config::Config;
+use crate::domain::access::Client;
+use crate::domain::import::{self, By, Counts, Import, Outcome, Progress};
+use crate::error::{Error, Result};
+
+/// Which users to import.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// The spreadsheet, .xlsx or .csv, with a column `email`
+    file: PathBuf,
+
+    /// Only tell what would be done
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Send new users no mail
+    #[arg(long)]
+    no_welcome: bool,
+}
+
+/// Imports users.
+pub(super) async fn run(config: Config, options: Options) -> Result<()> {
+    let Options { file: path, dry_run, no_welcome } = options;
+    let file = tokio::fs::read(&path).await.map_err(|error| Error::internal(format!("{}: {error}", path.display())))?;
+    let app = super::open(config).await?;
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let watch = |progress| show(&bar, progress);
+    let import = Import { file, dry_run, send_welcome: !no_welcome };
+    let by = Client::default();
+    let imported = import::import(&app.db, &app.clock.now(), &app.importer, By::Operator(&by), import, &watch).await;
+    bar.finish_and_clear();
+    match imported? {
+        Outcome::Done(Counts { created, updated, unchanged }) => {
+            let would = if dry_run { "would be " } else { "" };
+            super::say(&format!("{would}created: {created}, {would}updated: {updated}, unchanged: {unchanged}"));
+            Ok(())
+        }
+        Outcome::Refused(errors) => {
+            for error in &errors {
+                let column = error.column.as_ref().map(|column| format!(", {column}")).unwrap_or_default();
+                super::say(&format!("row {}{column}: {}", error.row, error.message));
+            }
+            Err(Error::BadInput("nothing was imported: mend these rows first".to_owned()))
+        }
+    }
+}
+
+/// Shows the progress on standard error, where that is a terminal.
+fn show(bar: &ProgressBar, progress: Progress) {
+    match progress {
+        Progress::Read(rows) => bar.set_message(format!("{rows} rows read")),
+        Progress::Done(steps, of) => {
+            if bar.length().is_none() {
+                if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent} %") {
+                    bar.set_style(style);
+                }
+                bar.set_length(of as u64);
+            }
+            bar.set_position(steps as u64);
+        }
+    }
+}

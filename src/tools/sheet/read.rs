@@ -1,0 +1,279 @@
+//! Tables that people send: workbooks (.xlsx) and comma-separated values, read row by row within limits.
+//!
+//! Whatever is in a file, it costs no more than the limits below. Even so, this is to run in a process of its own (see
+//! `child`): what parses workbooks reserves as much memory as a file asks for.
+
+use std::borrow::Cow;
+use std::io::Read as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::{plain, workbook};
+use crate::error::{Code, Error, Refusal, Result};
+
+/// The largest file, in bytes.
+pub const MAX_BYTES: usize = 10 * 1024 * 1024;
+
+/// The last row that may hold something, counted from 1; the first is the heading.
+pub const MAX_ROW: u32 = 100_001;
+
+/// The most columns that may hold something.
+pub const MAX_COLUMNS: usize = 64;
+
+/// The most characters of a cell.
+const MAX_CELL: usize = 32_767;
+
+/// The most bytes of text in all cells together. A workbook stores a text once and names it many times.
+const MAX_TEXT: usize = 64 * 1024 * 1024;
+
+/// What workbooks of this kind begin with: they are ZIP archives.
+const ZIP: [u8; 4] = *b"PK\x03\x04";
+
+/// What workbooks of before 2007 begin with, and those that a password protects.
+const OLE: [u8; 4] = [0xd0, 0xcf, 0x11, 0xe0];
+
+/// A row that holds something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SheetRow {
+    /// Its number as spreadsheet programs show it, from 1.
+    pub number: u32,
+    /// Its cells from the first column on; the empty ones at its end are left out.
+    pub cells: Vec<String>,
+    /// The columns, from 0, whose cells hold no value but an error, such as `#N/A`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<usize>,
+}
+
+/// What takes up rows.
+pub type Sink<'a> = dyn FnMut(SheetRow) -> Result<()> + 'a;
+
+/// Reads a table, of a workbook the first sheet, and hands its rows over. What the file is, its first bytes say.
+///
+/// # Errors
+/// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`; whatever the sink returns.
+pub fn read(bytes: &[u8], sink: &mut Sink<'_>) -> Result<()> {
+    if bytes.len() > MAX_BYTES {
+        return Err(file_too_large());
+    }
+    let mut rows = Rows { sink, row: SheetRow::default(), text: 0 };
+    if bytes.starts_with(&ZIP) {
+        workbook::read(bytes, &mut rows)?;
+    } else if bytes.starts_with(&OLE) {
+        return Err(unsupported("Save the workbook as .xlsx, without a password."));
+    } else {
+        comma_separated(bytes, &mut rows)?;
+    }
+    rows.finish()
+}
+
+fn comma_separated(bytes: &[u8], rows: &mut Rows<'_, '_>) -> Result<()> {
+    let text = std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
+    let text = text.ok().filter(|text| !text.contains('\0')).ok_or_else(|| {
+        unsupported(
+            "The file is neither a workbook (.xlsx) nor comma-separated text in UTF-8: save it as one of these.",
+        )
+    })?;
+    // Spreadsheet programs show empty lines as rows, which the reader passes over, and a cell of several lines as one row.
+    let text_after = text.trim_start_matches(['\r', '\n']);
+    let mut row = line_breaks(text.strip_suffix(text_after).unwrap_or_default());
+    let (separator, end) = first_line(text_after);
+    let mut reader = csv::ReaderBuilder::new();
+    let reader = reader.has_headers(false).flexible(true).delimiter(separator);
+    let mut reader = reader.from_reader(text_after.as_bytes().chain(end));
+    let mut record = csv::StringRecord::new();
+    let mut line = reader.position().line();
+    while reader.read_record(&mut record).map_err(|_| damaged())? {
+        let passed = u32::try_from(reader.position().line() - line).unwrap_or(u32::MAX);
+        line = reader.position().line();
+        let own = 1 + record.iter().map(line_breaks).sum::<u32>();
+        row = row.saturating_add(passed.saturating_sub(own));
+        for (column, cell) in record.iter().enumerate() {
+            rows.put(row, column, plain(cell).into(), false)?;
+        }
+        row = row.saturating_add(1);
+    }
+    Ok(())
+}
+
+fn line_breaks(text: &str) -> u32 {
+    u32::try_from(text.matches('\n').count()).unwrap_or(u32::MAX)
+}
+
+/// What parts the cells, which is whichever of the three is most frequent in the first line, outside of quotes; and what
+/// ends that line.
+fn first_line(text: &str) -> (u8, &'static [u8]) {
+    let mut end: &[u8] = b"\n";
+    let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
+    let mut quoted = false;
+    for byte in text.bytes() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' if !quoted => break,
+            b'\r' if !quoted => {
+                end = b"\r\n";
+                break;
+            }
+            _ if quoted => {}
+            _ => counts.iter_mut().filter(|(sign, _)| *sign == byte).for_each(|(_, count)| *count += 1),
+        }
+    }
+    // Of equals the last is taken, and that shall be the comma.
+    (counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(sign, _)| *sign), end)
+}
+
+/// Cells that become rows, within limits.
+pub(super) struct Rows<'a, 'b> {
+    sink: &'a mut Sink<'b>,
+    row: SheetRow,
+    text: usize,
+}
+
+impl Rows<'_, '_> {
+    /// Takes a cell up; its row and column are counted from 0. Rows must come in their order.
+    pub(super) fn put(&mut self, row: u32, column: usize, text: Cow<'_, str>, is_broken: bool) -> Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        if row >= MAX_ROW || column >= MAX_COLUMNS {
+            let most = "The sheet must have 100,000 rows below its heading and 64 columns at most.";
+            return Err(too_large(most));
+        }
+        self.text += text.len();
+        if text.len() > MAX_CELL && text.chars().nth(MAX_CELL).is_some() || self.text > MAX_TEXT {
+            return Err(too_large("The sheet holds too much text."));
+        }
+        let number = row + 1;
+        if number != self.row.number {
+            if number < self.row.number {
+                return Err(damaged());
+            }
+            self.flush()?;
+            self.row.number = number;
+        }
+        if self.row.cells.len() <= column {
+            self.row.cells.resize(column + 1, String::new());
+        }
+        if let Some(cell) = self.row.cells.get_mut(column) {
+            *cell = text.into_owned();
+        }
+        if is_broken {
+            self.row.broken.push(column);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let row = std::mem::take(&mut self.row);
+        if row.cells.is_empty() { Ok(()) } else { (self.sink)(row) }
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.flush()
+    }
+}
+
+/// The refusal of a file that has too many bytes.
+pub fn file_too_large() -> Error {
+    too_large("The file must have 10 MB at most.")
+}
+
+pub(super) fn too_large(message: &str) -> Error {
+    Refusal::new(Code::FileTooLarge, message).of("file").into()
+}
+
+pub(super) fn unsupported(message: &str) -> Error {
+    Refusal::new(Code::FileUnsupported, message).of("file").into()
+}
+
+pub(super) fn damaged() -> Error {
+    unsupported("The file is damaged, or no sheet that can be read: save it anew as .xlsx or .csv.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rows(bytes: &[u8]) -> Result<Vec<(u32, Vec<String>)>, Code> {
+        let mut rows = Vec::new();
+        let mut keep = |row: SheetRow| {
+            rows.push((row.number, row.cells));
+            Ok(())
+        };
+        match read(bytes, &mut keep) {
+            Ok(()) => Ok(rows),
+            Err(Error::Refused(refusals)) => Err(refusals[0].code),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    fn texts(rows: &[(u32, &[&str])]) -> Vec<(u32, Vec<String>)> {
+        rows.iter().map(|(number, cells)| (*number, cells.iter().map(|cell| (*cell).to_owned()).collect())).collect()
+    }
+
+    #[test]
+    fn text_is_parted_by_what_its_first_line_is_parted_by() {
+        let expected = texts(&[(1, &["a", "b,;c"]), (2, &["1", "2"])]);
+        for text in ["a,\"b,;c\"\r\n1,2\r\n", "a;\"b,;c\"\n1;2", "\u{feff}a\t\"b,;c\"\n1\t2\n"] {
+            assert_eq!(rows(text.as_bytes()).unwrap(), expected, "{text:?}");
+        }
+        assert_eq!(rows(b"email\na@x.example\n").unwrap(), texts(&[(1, &["email"]), (2, &["a@x.example"])]));
+        assert_eq!(rows(b"").unwrap(), []);
+        assert_eq!(rows(b"a,b,,\n,,\n\"x\ny\"\n").unwrap(), texts(&[(1, &["a", "b"]), (3, &["x\ny"])]));
+        let expected = texts(&[(3, &["a"]), (4, &["x\r\ny\n"]), (6, &["b"]), (7, &["c"]), (10, &["d"])]);
+        let text = "\n\na\n\"x\r\ny\n\"\n\nb\nc\n\n\nd";
+        for end in ["", "\n", "\n\n"] {
+            assert_eq!(rows(format!("{text}{end}").as_bytes()).unwrap(), expected);
+            let text = format!("{text}{end}").replace("\r\n", "\n").replace('\n', "\r\n");
+            assert_eq!(rows(text.as_bytes()).unwrap()[4], expected[4]);
+        }
+    }
+
+    #[test]
+    fn the_apostrophe_of_an_export_is_taken_away_again() {
+        for cell in ["=1", "'=1", "''=1", "'a", "+44", "a", "'", "@x", "''"] {
+            let bytes = super::super::csv([["x", cell]]).unwrap();
+            assert_eq!(rows(&bytes).unwrap(), texts(&[(1, &["x", cell])]), "{cell}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_or_too_much_is_refused() {
+        for bytes in
+            [&b"\xff\xfee\0m\0"[..], b"email\nj\xf6rg@x.example", b"\x89PNG\r\n\x1a\n\0\0", &OLE, b"a\0b", &ZIP]
+        {
+            assert_eq!(rows(bytes), Err(Code::FileUnsupported), "{bytes:?}");
+        }
+        let wide = ",".repeat(MAX_COLUMNS - 1);
+        assert!(rows(format!("{wide}x").as_bytes()).is_ok());
+        let long = "\u{e9}".repeat(MAX_CELL);
+        assert!(rows(long.as_bytes()).is_ok());
+        let high = "a\n".repeat(MAX_ROW as usize);
+        assert_eq!(rows(high.as_bytes()).unwrap().len(), MAX_ROW as usize);
+        for text in [format!("{wide},x"), format!("{long}x"), format!("{high}a"), "a".repeat(MAX_BYTES + 1)] {
+            assert_eq!(rows(text.as_bytes()), Err(Code::FileTooLarge));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "[a,;\"'=\n\r\t\u{feff}]{0,40}") {
+            let _ = rows(&bytes);
+            let _ = rows(&[&ZIP[..], &bytes].concat());
+            let _ = rows(text.as_bytes());
+        }
+
+        #[test]
+        fn what_an_export_writes_is_read_back(cells in proptest::collection::vec("\\PC{0,8}|['=+@]{0,4}", 1..6)) {
+            // What parts the cells is told by the heading, which every export begins with.
+            let heading: Vec<_> = cells.iter().map(|_| "heading").collect();
+            let bytes = super::super::csv([heading, cells.iter().map(String::as_str).collect()]).unwrap();
+            let mut expected = cells;
+            while expected.last().is_some_and(String::is_empty) {
+                expected.pop();
+            }
+            let read = rows(&bytes).unwrap();
+            prop_assert_eq!(read.get(1).map(|(_, cells)| cells.clone()).unwrap_or_default(), expected);
+        }
+    }
+}
