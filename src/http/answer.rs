@@ -1,5 +1,8 @@
 //! Answers in GraphQL's shape: every error has a code, and no answer says more than it should.
 
+use std::sync::LazyLock;
+
+use async_graphql::indexmap::IndexMap;
 use async_graphql::{Response as Executed, ServerError, Value};
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,6 +17,9 @@ const MAX_ERRORS: usize = 20;
 
 /// The longest message of an error, in bytes.
 const MAX_MESSAGE: usize = 300;
+
+/// The data of a document that asks for nothing.
+static EMPTY: LazyLock<Value> = LazyLock::new(|| Value::Object(IndexMap::new()));
 
 /// A request that is not executed.
 #[derive(Clone, Debug)]
@@ -37,13 +43,19 @@ impl Refusal {
         Self { location, ..self }
     }
 
-    /// The answer.
+    /// The answer. Without data, no success shows where the media type lets the status tell.
     pub(super) fn into_response(self, media: Media) -> Response {
+        let status = if self.status == StatusCode::OK { refused_document(media) } else { self.status };
+        respond(status, media, &json!({ "errors": [self.error()] }))
+    }
+
+    /// Its error alone.
+    pub(super) fn error(&self) -> serde_json::Value {
         let mut error = json!({ "message": self.message, "extensions": { "code": self.code } });
         if let Some((line, column)) = self.location {
             error["locations"] = json!([{ "line": line, "column": column }]);
         }
-        respond(self.status, media, &json!({ "errors": [error] }))
+        error
     }
 }
 
@@ -57,19 +69,35 @@ pub(super) fn refused_document(media: Media) -> StatusCode {
 
 /// The answer to a document that went to the executor.
 pub(super) fn executed(mut response: Executed, media: Media, request_id: &str) -> Response {
-    let was_executed = response.errors.is_empty() || response.data != Value::Null || has_path(&response.errors);
+    let was_executed = was_executed(&response);
+    tidy_all(&mut response, request_id);
+    let status = if was_executed { StatusCode::OK } else { refused_document(media) };
+    respond(status, media, &body(&response, was_executed))
+}
+
+/// Whether the document was executed, and not refused by the executor.
+pub(super) fn was_executed(response: &Executed) -> bool {
+    response.errors.is_empty() || response.data != Value::Null || has_path(&response.errors)
+}
+
+/// Makes the errors fit for clients.
+pub(super) fn tidy_all(response: &mut Executed, request_id: &str) {
     response.errors.truncate(MAX_ERRORS);
     for error in &mut response.errors {
         tidy(error, request_id);
     }
-    let status = if was_executed { StatusCode::OK } else { refused_document(media) };
-    let body = ExecutedBody { data: was_executed.then_some(&response.data), errors: &response.errors };
-    respond(status, media, &body)
+}
+
+/// The body of an answer.
+pub(super) fn body(response: &Executed, was_executed: bool) -> ExecutedBody<'_> {
+    // The library has no object where all fields were skipped.
+    let data = if response.data == Value::Null && response.errors.is_empty() { &EMPTY } else { &response.data };
+    ExecutedBody { data: was_executed.then_some(data), errors: &response.errors }
 }
 
 /// The body of such an answer, its fields in the order in which the document asks for them.
 #[derive(Serialize)]
-struct ExecutedBody<'a> {
+pub(super) struct ExecutedBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a Value>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -98,11 +126,18 @@ fn has_path(errors: &[ServerError]) -> bool {
 /// Gives the error a code where the library gave none, names the request where the fault is ours, and keeps it short.
 fn tidy(error: &mut ServerError, request_id: &str) {
     if error.message.len() > MAX_MESSAGE {
-        error.message.truncate(error.message.floor_char_boundary(MAX_MESSAGE));
+        error.message.truncate(error.message.floor_char_boundary(MAX_MESSAGE - '…'.len_utf8()));
         error.message.push('…');
     }
     let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code")).cloned();
-    let code = code.unwrap_or_else(|| classify(error).into());
+    let code = code.unwrap_or_else(|| {
+        let code = classify(error);
+        if !error.path.is_empty() {
+            // What the library says of a value repeats the value.
+            "An argument has a value that cannot be read.".clone_into(&mut error.message);
+        }
+        code.into()
+    });
     let extensions = error.extensions.get_or_insert_default();
     if code == Value::from("INTERNAL_SERVER_ERROR") {
         extensions.set("requestId", request_id);
@@ -113,11 +148,12 @@ fn tidy(error: &mut ServerError, request_id: &str) {
 /// What an error of the library is about: what it says of limits, of values, and before execution of the document.
 fn classify(error: &ServerError) -> &'static str {
     let message = error.message.as_str();
-    if message.starts_with("Query is ") || message.contains("recursion depth") || message.contains("directives") {
+    let limits = ["Query is ", "The recursion depth of the query", "The number of directives"];
+    if limits.iter().any(|limit| message.starts_with(limit)) {
         "QUERY_TOO_COMPLEX"
     } else if !error.path.is_empty()
         || message.starts_with("Invalid value for argument")
-        || message.contains("Variable ")
+        || matches!(message, "Entity not found." | "\"__typename\" must be an existing string.")
     {
         "BAD_USER_INPUT"
     } else {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::domain::access::Caller;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::graphql::errors::Failure;
 use crate::http::shell::RequestId;
 use crate::http::{client, graphql};
@@ -27,6 +27,22 @@ pub(super) struct Asker {
     request_id: String,
 }
 
+/// Whoever asks for what anyone may have, and some have more of.
+pub(super) struct Visitor {
+    /// When the request came.
+    pub(super) now: Moment,
+    /// Who sent it; none where it has no credential. With a wrong one, the route is not reached.
+    pub(super) caller: Option<Caller>,
+    request_id: String,
+}
+
+impl Visitor {
+    /// The answer where the visitor does not get what they ask for.
+    pub(super) fn refuse(&self, error: Error) -> Response {
+        refusal(error, &self.request_id)
+    }
+}
+
 impl Asker {
     /// The answer where the caller does not get what they ask for.
     pub(super) fn refuse(&self, error: Error) -> Response {
@@ -38,13 +54,26 @@ impl FromRequestParts<Arc<App>> for Asker {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        let Visitor { now, caller, request_id } = Visitor::from_request_parts(parts, app).await?;
+        match caller {
+            Some(caller) => Ok(Self { now, caller, request_id }),
+            None => Err(refusal(Error::Unauthenticated(Reason::Missing), &request_id)),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let peer = ConnectInfo::<SocketAddr>::from_request_parts(parts, app).await;
         let ConnectInfo(peer) = peer.map_err(axum::response::IntoResponse::into_response)?;
         let now = app.clock.now();
         let client = client::of(peer, &parts.headers, &app.config.trusted_proxies);
         let recognised = match graphql::bearer(&parts.headers) {
-            Ok(token) => app.authenticate(&now, client, token).await,
+            Ok(token) => app.authenticate(&now, client, token).await.map(Some),
+            Err(Reason::Missing) => Ok(None),
             Err(reason) => Err(Error::Unauthenticated(reason)),
         };
         match recognised {
@@ -55,7 +84,7 @@ impl FromRequestParts<Arc<App>> for Asker {
 }
 
 /// The answer to a request that is refused: a status, and a body in the shape of a GraphQL error.
-fn refusal(error: Error, request_id: &str) -> Response {
+pub(super) fn refusal(error: Error, request_id: &str) -> Response {
     let wait = match error {
         Error::RateLimited(wait) | Error::Unavailable(wait) => Some(wait),
         _ => None,

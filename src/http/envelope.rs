@@ -1,19 +1,21 @@
 //! From a request's body or query string to a GraphQL request, without executing or even parsing the document.
 
+use std::collections::HashSet;
+
 use async_graphql::{Request, Variables};
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::http::answer::Refusal;
+use crate::http::json;
 
 /// Reads a body: a JSON object with `query` and, if it likes, `operationName`, `variables` and `extensions`.
 ///
 /// # Errors
 /// 400 with BAD_REQUEST, or PERSISTED_QUERY_NOT_SUPPORTED where a document is only named and not sent.
 pub(super) fn from_body(body: &[u8]) -> Result<Request, Refusal> {
-    let value: Value = serde_json::from_slice(body).map_err(|_| bad("The body must be JSON."))?;
-    match value {
-        Value::Object(fields) => read(fields),
+    match json::read(body).ok_or_else(|| bad("The body must be JSON that names no member twice."))? {
+        Value::Object(fields) => from_fields(fields),
         Value::Array(_) => Err(bad("Send one request at a time: batches are not supported.")),
         _ => Err(bad("The body must be a JSON object.")),
     }
@@ -25,26 +27,62 @@ pub(super) fn from_body(body: &[u8]) -> Result<Request, Refusal> {
 /// As for [`from_body`].
 pub(super) fn from_query(query: &str) -> Result<Request, Refusal> {
     let mut fields = Map::new();
-    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        let value = match key.as_ref() {
-            "variables" | "extensions" if !value.is_empty() => serde_json::from_str(&value)
-                .map_err(|_| bad(&format!("The parameter `{key}` must be a JSON object.")))?,
-            "query" | "operationName" if !value.is_empty() => Value::String(value.into_owned()),
+    let mut seen = HashSet::new();
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (Some(key), Some(value)) = (decode(key), decode(value)) else {
+            return Err(bad("The query string must be UTF-8."));
+        };
+        let value = match key.as_str() {
+            "variables" | "extensions" if !value.is_empty() => json::read(value.as_bytes()).ok_or_else(|| {
+                bad(&format!("The parameter `{key}` must be a JSON object that names no member twice."))
+            })?,
+            "query" | "operationName" | "documentId" if !value.is_empty() => Value::String(value),
+            "variables" | "extensions" | "query" | "operationName" | "documentId" => Value::Null,
             _ => continue,
         };
-        if fields.insert(key.into_owned(), value).is_some() {
+        if !seen.insert(key.clone()) {
             return Err(bad("Each parameter may be given once."));
         }
+        fields.insert(key, value);
     }
-    read(fields)
+    from_fields(fields)
 }
 
-fn read(mut fields: Map<String, Value>) -> Result<Request, Refusal> {
+/// A part of a query string as it was before it was encoded for a form; none where that was no UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = text.as_bytes().iter();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(&byte) = bytes.next() {
+        let escaped = bytes.as_slice().get(..2).filter(|_| byte == b'%').and_then(hexadecimal);
+        match (byte, escaped) {
+            (b'+', _) => decoded.push(b' '),
+            (_, Some(escaped)) => {
+                decoded.push(escaped);
+                bytes.nth(1);
+            }
+            (byte, None) => decoded.push(byte),
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(*digits.get(at)?).to_digit(16);
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+}
+
+/// Reads the fields of such an object.
+///
+/// # Errors
+/// As for [`from_body`].
+pub(super) fn from_fields(mut fields: Map<String, Value>) -> Result<Request, Refusal> {
     let extensions = object(fields.remove("extensions"), "extensions")?;
     let query = match fields.remove("query") {
         Some(Value::String(query)) => query,
         None | Some(Value::Null) if extensions.contains_key("persistedQuery") || fields.contains_key("documentId") => {
-            let message = "Persisted documents are not supported: send the document.";
+            // Apollo's and urql's clients know this message, and send the document then.
+            let message = "PersistedQueryNotSupported";
             return Err(Refusal::new(StatusCode::OK, "PERSISTED_QUERY_NOT_SUPPORTED", message));
         }
         None | Some(Value::Null) => return Err(bad("The parameter `query` is missing.")),
@@ -114,6 +152,8 @@ mod tests {
             (r#"{"query":"{a}","variables":{"a":"\ud800"}}"#, "BAD_REQUEST"),
             (r#"{"extensions":{"persistedQuery":{"version":1}}}"#, "PERSISTED_QUERY_NOT_SUPPORTED"),
             (r#"{"documentId":"sha256:abc"}"#, "PERSISTED_QUERY_NOT_SUPPORTED"),
+            (r#"{"query":"{a}","query":"{b}"}"#, "BAD_REQUEST"),
+            (r#"{"query":"{a}","variables":{"a":{"b":1,"b":2}}}"#, "BAD_REQUEST"),
         ] {
             assert_eq!(code(body.as_bytes()), expected, "{body}");
         }
@@ -126,11 +166,25 @@ mod tests {
         let request = from_query("query=%7Ba%7D&operationName=A&variables=%7B%22a%22%3A1%7D").unwrap();
         assert_eq!((request.query.as_str(), request.operation_name.as_deref()), ("{a}", Some("A")));
         assert_eq!(serde_json::to_value(&request.variables).unwrap(), serde_json::json!({ "a": 1 }));
-        for query in
-            ["", "query=", "query=%7Ba%7D&query=%7Bb%7D", "query=%7Ba%7D&variables=%5B%5D", "query=a&variables=%7B"]
-        {
+        for query in [
+            "",
+            "query=",
+            "query=%7Ba%7D&query=%7Bb%7D",
+            "query=&query=%7Bb%7D",
+            "query=%7Ba%7D&variables=%5B%5D",
+            "query=a&variables=%7B",
+            "query=a&variables=%7B%22a%22%3A1%2C%22a%22%3A2%7D",
+            "query=%7Ba(b%3A%22%FF%22)%7D",
+            "query=a&%C3=b",
+        ] {
             assert_eq!(from_query(query).unwrap_err().code, "BAD_REQUEST", "{query}");
         }
+        for query in
+            ["documentId=sha256%3Aabc", "extensions=%7B%22persistedQuery%22%3A%7B%22version%22%3A1%7D%7D&query="]
+        {
+            assert_eq!(from_query(query).unwrap_err().code, "PERSISTED_QUERY_NOT_SUPPORTED", "{query}");
+        }
+        assert_eq!(from_query("query=a+%2B%c3%A4%zz%4").unwrap().query, "a +ä%zz%4");
     }
 
     proptest! {
@@ -138,6 +192,13 @@ mod tests {
         fn no_bytes_make_the_readers_panic(body in proptest::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,100}") {
             let _ = from_body(&body);
             let _ = from_query(&text);
+            let forms: Vec<_> = url::form_urlencoded::parse(text.as_bytes()).map(|(_, value)| value.into_owned()).collect();
+            let ours: Vec<_> = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+                decode(pair.split_once('=').unwrap_or((pair, "")).1)
+            }).collect();
+            for (form, ours) in forms.iter().zip(&ours) {
+                prop_assert!(ours.as_ref().is_none_or(|ours| ours == form));
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ static WRITING: Semaphore = Semaphore::const_new(2);
 
 /// `/export/samples.csv`: the caller's samples.
 pub(super) async fn samples_csv(State(app): State<Arc<App>>, asker: Asker) -> Response {
-    let granted = async { exports::samples(&app.db, &asker.now, asker.caller.exporter()?).await };
+    let granted = async { exports::samples(&app.db, &asker.now, asker.caller.exporter()?, &app.config.limits).await };
     match granted.await {
         Ok(export) => download(&asker.now, "samples", "csv", Body::from_stream(csv(app, export))),
         Err(error) => asker.refuse(error),
@@ -42,7 +42,7 @@ pub(super) async fn samples_csv(State(app): State<Arc<App>>, asker: Asker) -> Re
 
 /// `/export/users.csv`: all users, for staff.
 pub(super) async fn users_csv(State(app): State<Arc<App>>, asker: Asker) -> Response {
-    let granted = async { exports::users(&app.db, &asker.now, asker.caller.exporter()?).await };
+    let granted = async { exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.config.limits).await };
     match granted.await {
         Ok(export) => download(&asker.now, "users", "csv", Body::from_stream(csv(app, export))),
         Err(error) => asker.refuse(error),
@@ -52,7 +52,7 @@ pub(super) async fn users_csv(State(app): State<Arc<App>>, asker: Asker) -> Resp
 /// `/export/users.xlsx`: all users, for staff.
 pub(super) async fn users_xlsx(State(app): State<Arc<App>>, asker: Asker) -> Response {
     let written = async {
-        let export = exports::users(&app.db, &asker.now, asker.caller.exporter()?).await?;
+        let export = exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.config.limits).await?;
         workbook(&app, &asker.now, export).await
     };
     match written.await {
@@ -62,7 +62,7 @@ pub(super) async fn users_xlsx(State(app): State<Arc<App>>, asker: Asker) -> Res
 }
 
 /// An answer that is saved under a name with the day in it, such as `users-2026-01-05.csv`.
-fn download(now: &Moment, name: &str, extension: &str, body: Body) -> Response {
+pub(super) fn download(now: &Moment, name: &str, extension: &str, body: Body) -> Response {
     let time = now.at.to_string();
     let (day, _) = time.split_once('T').unwrap_or_default();
     let disposition = format!("attachment; filename=\"{name}-{day}.{extension}\"");
@@ -84,7 +84,7 @@ fn csv(app: Arc<App>, export: Export) -> impl Stream<Item = Result<Vec<u8>, Brok
 }
 
 /// An export as a workbook, complete in a nameless file: what is inside one is known only when all rows are.
-async fn workbook(app: &App, now: &Moment, mut export: Export) -> Result<File> {
+pub(super) async fn workbook(app: &App, now: &Moment, mut export: Export) -> Result<File> {
     let _turn = WRITING.acquire().await.map_err(Error::internal)?;
     let (sender, mut pages) = mpsc::channel(2);
     let (folder, at, columns) = (app.config.data_dir.clone(), now.at, export.columns());
@@ -102,7 +102,7 @@ async fn workbook(app: &App, now: &Moment, mut export: Export) -> Result<File> {
 }
 
 /// A file's bytes.
-fn chunks(file: File) -> impl Stream<Item = io::Result<Vec<u8>>> {
+pub(super) fn chunks(file: File) -> impl Stream<Item = io::Result<Vec<u8>>> {
     stream::try_unfold(file, async |mut file| {
         let mut chunk = Vec::with_capacity(CHUNK);
         let read = (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await?;

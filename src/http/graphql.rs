@@ -17,11 +17,12 @@ use crate::error::{Error, Reason, Result};
 use crate::graphql::completion::Types;
 use crate::graphql::context::Request;
 use crate::graphql::document::{self, Kind};
-use crate::graphql::{VestibuleSchema, equip, schema, sdl};
+use crate::graphql::inputs::Inputs;
+use crate::graphql::{VestibuleSchema, equip, schema};
 use crate::http::answer::{self, Refusal};
 use crate::http::media::{self, Media};
 use crate::http::shell::RequestId;
-use crate::http::{client, cookie, envelope, multipart};
+use crate::http::{client, cookie, envelope, multipart, socket};
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = 128 * 1024;
@@ -30,20 +31,36 @@ const MAX_BODY: usize = 128 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a document may take to be executed.
-const EXECUTION_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const EXECUTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a document with a file may take to be executed: the file may have a hundred thousand rows.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the endpoint is made of.
 pub(super) struct Endpoint {
-    app: Arc<App>,
-    schema: VestibuleSchema,
-    types: Types,
+    pub(super) app: Arc<App>,
+    pub(super) schema: VestibuleSchema,
+    pub(super) types: Types,
+    inputs: Inputs,
     uploads: multipart::Places,
+    pub(super) places: socket::Places,
 }
 
 impl Endpoint {
     /// The endpoint of this application.
     pub(super) fn new(app: Arc<App>) -> Self {
-        Self { schema: schema(&app), types: Types::of(&sdl()), uploads: multipart::Places::default(), app }
+        let places = socket::Places::new(app.config.sockets);
+        let uploads = multipart::Places::default();
+        let schema = schema(&app);
+        let document = schema.document();
+        Self { types: Types::of(&document), inputs: Inputs::of(&document), schema, uploads, places, app }
+    }
+
+    /// Checks a request as far as that can be done without executing it, and tells what its operation does.
+    pub(super) fn admit(&self, query: &mut Query) -> std::result::Result<Kind, document::Refusal> {
+        let kind = document::admit(query)?;
+        self.inputs.admit(query)?;
+        Ok(kind)
     }
 }
 
@@ -72,7 +89,7 @@ pub(super) async fn post(
     }
 }
 
-/// `GET /graphql`, for queries; a browser that asks for a page is led to GraphiQL.
+/// `GET /graphql`, for queries and to open a WebSocket; a browser that asks for a page is led to GraphiQL.
 pub(super) async fn get(
     State(endpoint): State<Arc<Endpoint>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -80,6 +97,9 @@ pub(super) async fn get(
     request: axum::extract::Request,
 ) -> Response {
     let (parts, _) = request.into_parts();
+    if socket::is_one(&parts.headers) {
+        return socket::open(endpoint, parts, peer, id).await;
+    }
     let parameters = parts.uri.query().unwrap_or_default();
     if parameters.is_empty() && wants_page(&parts.headers) && endpoint.app.config.graphiql {
         return Redirect::to("/graphiql").into_response();
@@ -125,14 +145,15 @@ impl Endpoint {
         media: Media,
         id: &RequestId,
     ) -> Response {
-        let kind = match document::admit(&mut query) {
+        let kind = match self.admit(&mut query) {
             Ok(kind) => kind,
             Err(document::Refusal { code, message, location }) => {
                 let refusal = Refusal::new(answer::refused_document(media), code, message);
                 return refusal.at(location).into_response(media);
             }
         };
-        if kind != Kind::Query && parts.method == Method::GET {
+        // HEAD comes here as GET does.
+        if kind != Kind::Query && parts.method != Method::POST {
             return method_not_allowed("Only queries may be sent by GET.", "POST", Some(media));
         }
         if kind == Kind::Subscription {
@@ -145,8 +166,9 @@ impl Endpoint {
         };
         let document = query.parsed_query().cloned();
         let name = query.operation_name.clone();
+        let patience = if query.uploads.is_empty() { EXECUTION_TIMEOUT } else { UPLOAD_TIMEOUT };
         let execution = self.schema.execute(equip(query, &self.app, Arc::clone(&request)));
-        let Ok(mut executed) = tokio::time::timeout(EXECUTION_TIMEOUT, execution).await else {
+        let Ok(mut executed) = tokio::time::timeout(patience, execution).await else {
             return failed(&Error::Unavailable(Duration::from_secs(1)), media, id);
         };
         if let (Ok(document), false) = (document, executed.errors.iter().all(|error| error.path.is_empty())) {

@@ -69,7 +69,7 @@ fn matches(range: &str, media: Media) -> Option<Wish> {
 
 /// Whether the request's body says that it is JSON, in UTF-8 as JSON is (RFC 8259, section 8.1).
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let Some(value) = content_type(headers) else { return false };
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
     essence.eq_ignore_ascii_case("application/json")
@@ -79,6 +79,15 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
             }
             parameter => parameter.is_some(),
         })
+}
+
+/// What the request's body says that it is; none where it says two things, or hides it under an encoding.
+pub(super) fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let is_plain = encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    value.to_str().ok().filter(|_| is_plain)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_graphql::{Request, UploadValue};
+use async_graphql::{Request, UploadValue, Value, Variables};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt as _;
@@ -14,11 +14,12 @@ use multer::{Field, Multipart};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{Error, Result};
+use crate::graphql::inputs::FILE_MARK;
 use crate::http::answer::Refusal;
 use crate::http::{envelope, media};
 
 /// The longest body, in bytes.
-const MAX_BODY: usize = 10 * 1024 * 1024;
+const MAX_BODY: usize = MAX_FILE + MAX_AROUND;
 
 /// The longest part `operations`, in bytes.
 const MAX_OPERATIONS: usize = 128 * 1024;
@@ -27,7 +28,7 @@ const MAX_OPERATIONS: usize = 128 * 1024;
 const MAX_MAP: usize = 4 * 1024;
 
 /// As much of a file is kept, in bytes: one more than the largest that is taken, so that who takes it can tell.
-const MAX_FILE: usize = crate::tools::image::MAX_BYTES + 1;
+const MAX_FILE: usize = crate::tools::sheet::read::MAX_BYTES + 1;
 
 /// How much may come before the file and after it, in bytes. What comes is searched for the end of a part's headers
 /// again and again, so that it must not grow long.
@@ -37,7 +38,7 @@ const MAX_AROUND: usize = 1024 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many files may be in memory at once.
-const PLACES: usize = 24;
+const PLACES: usize = 12;
 
 /// How long a request waits for a place.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,7 +74,7 @@ impl Places {
 
 /// Whether the request says that it has parts.
 pub(super) fn is_one(headers: &HeaderMap) -> bool {
-    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = media::content_type(headers).unwrap_or_default();
     text.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("multipart/form-data"))
 }
 
@@ -97,7 +98,7 @@ pub(super) fn admit(headers: &HeaderMap) -> Result<(), Refusal> {
 /// # Errors
 /// BAD_REQUEST, PAYLOAD_TOO_LARGE.
 pub(super) async fn read(headers: &HeaderMap, body: Body, keep: bool) -> Result<Request, Refusal> {
-    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let text = media::content_type(headers).unwrap_or_default();
     let boundary = multer::parse_boundary(text).map_err(|_| bad("multipart/form-data must name its boundary."))?;
     let allowance = Arc::new(Allowance::default());
     let counted = Arc::clone(&allowance);
@@ -130,9 +131,16 @@ impl Parts {
         if operations.headers().contains_key(header::CONTENT_TYPE) && !media::is_json(operations.headers()) {
             return Err(bad("The part `operations` must be application/json."));
         }
-        let mut request = envelope::from_body(&whole(operations, "operations", MAX_OPERATIONS).await?)?;
+        let operations = whole(operations, "operations", MAX_OPERATIONS).await?;
+        let mut request = envelope::from_body(&operations)?;
+        if request.variables.values().any(names_a_file) {
+            return Err(bad("A variable must not be the text that stands for a file."));
+        }
         let map = self.next("map").await?;
         let (name, path) = target(&whole(map, "map", MAX_MAP).await?)?;
+        if at(&request.variables, &path) != Some(&Value::Null) {
+            return Err(bad("The part `map` must name a variable that is in `operations`, with the value null."));
+        }
 
         let file = self.next(&name).await?;
         let filename = file.file_name().unwrap_or_default().to_owned();
@@ -144,9 +152,6 @@ impl Parts {
             return Err(bad("Send one file at a time, and nothing after it."));
         }
         request.set_upload(&path, UploadValue { filename, content_type, content });
-        if request.uploads.is_empty() {
-            return Err(bad("The part `map` must name a variable that is in `operations`, with the value null."));
-        }
         Ok(request)
     }
 
@@ -157,6 +162,27 @@ impl Parts {
             bad("The parts must be `operations`, `map`, and the one file that `map` names, in this order.")
         })
     }
+}
+
+/// Whether the text with which the library marks files is in a value.
+fn names_a_file(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.starts_with(FILE_MARK),
+        Value::List(items) => items.iter().any(names_a_file),
+        Value::Object(fields) => fields.values().any(names_a_file),
+        _ => false,
+    }
+}
+
+/// What is at a path such as `variables.input.file`.
+fn at<'a>(variables: &'a Variables, path: &str) -> Option<&'a Value> {
+    let mut names = path.strip_prefix("variables.")?.split('.');
+    let first = variables.get(names.next()?)?;
+    names.try_fold(first, |value, name| match value {
+        Value::List(items) => items.get(name.parse::<usize>().ok()?),
+        Value::Object(fields) => fields.get(name),
+        _ => None,
+    })
 }
 
 /// The part and the variable that the part `map` names: one of each, such as `{"0": ["variables.input.file"]}`.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::response::{Html, Redirect};
 use axum::routing::get;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
 use crate::http::graphql::{self, Endpoint};
-use crate::http::{avatars, exports, health, keys, pages, shell};
+use crate::http::{avatars, exports, graphiql, health, import, keys, pages, shell};
 
 /// The headers of requests that pages of other origins may set.
 const REQUEST_HEADERS: [HeaderName; 8] = [
@@ -34,20 +33,17 @@ pub fn router(app: &Arc<App>) -> Router {
     let graphql = Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other_method))
         .with_state(endpoint);
-    let mut routes = Router::new()
+    let routes = Router::new()
         .route("/.well-known/jwks.json", get(keys::set))
         .route("/export/samples.csv", get(exports::samples_csv))
         .route("/export/users.csv", get(exports::users_csv))
         .route("/export/users.xlsx", get(exports::users_xlsx))
+        .route("/import/users.xlsx", get(import::users_xlsx))
         .route("/media/avatars/{name}", get(avatars::file))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .merge(graphiql::routes(app))
         .merge(pages::routes(app));
-    if app.config.graphiql {
-        routes = routes
-            .route("/", get(|| async { Redirect::to("/graphiql") }))
-            .route("/graphiql", get(|| async { (graphiql_headers(), Html(crate::graphql::graphiql_page())) }));
-    }
     routes
         .with_state(Arc::clone(app))
         .merge(graphql)
@@ -65,12 +61,4 @@ fn cors(app: &App) -> CorsLayer {
         .allow_headers(REQUEST_HEADERS)
         .expose_headers(ANSWER_HEADERS)
         .max_age(std::time::Duration::from_secs(60 * 60))
-}
-
-/// What the page needs that nothing else may: scripts and styles of the place that it loads them from.
-fn graphiql_headers() -> [(HeaderName, &'static str); 1] {
-    let policy = "default-src 'none'; script-src 'unsafe-inline' https://unpkg.com; style-src 'unsafe-inline' \
-                  https://unpkg.com; font-src data: https://unpkg.com; img-src data: https:; connect-src 'self'; \
-                  frame-ancestors 'none'";
-    [(header::CONTENT_SECURITY_POLICY, policy)]
 }

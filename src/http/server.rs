@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tower_service::Service as _;
 
 /// How long a client may take to send a request's headers.
@@ -20,12 +21,18 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests in flight may go on after the service was told to stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Whether the service was told to stop, for whoever outlives their request. The service waits for all that hold one.
+#[derive(Clone, Debug)]
+pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
+
 /// Serves until `stop` is ready, then lets requests in flight finish, for ten seconds at most.
 pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_TIMEOUT).max_concurrent_streams(100);
     let connections = GracefulShutdown::new();
+    let (told, stopping) = watch::channel(false);
+    let stopping = Stopping(stopping);
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, peer) = tokio::select! {
@@ -44,9 +51,10 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             tracing::debug!(%error, "a connection ended at once");
             continue;
         }
-        let router = router.clone();
+        let (router, stopping) = (router.clone(), stopping.clone());
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(stopping.clone());
             let mut router = router.clone();
             async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
         });
@@ -58,8 +66,10 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             }
         });
     }
-    drop(listener);
-    if tokio::time::timeout(FINISH_TIMEOUT, connections.shutdown()).await.is_err() {
+    drop((listener, stopping));
+    told.send_replace(true);
+    let finished = async { tokio::join!(connections.shutdown(), told.closed()) };
+    if tokio::time::timeout(FINISH_TIMEOUT, finished).await.is_err() {
         tracing::warn!("some requests were still under way and were cut off");
     }
 }

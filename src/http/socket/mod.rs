@@ -1,0 +1,78 @@
+//! GraphQL over WebSocket, by the protocol graphql-transport-ws: who may open a connection, and how many.
+
+mod connection;
+mod places;
+mod protocol;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts as _, WebSocketUpgrade};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use tracing::Instrument as _;
+
+use crate::app::App;
+use crate::domain::limits;
+use crate::http::answer::Refusal;
+use crate::http::graphql::Endpoint;
+use crate::http::media::Media;
+use crate::http::server::Stopping;
+use crate::http::shell::RequestId;
+use crate::http::{caller, client};
+
+pub(super) use places::Places;
+
+/// The longest message of a client, in bytes.
+const MAX_MESSAGE: usize = 16 * 1024;
+
+/// What a connection reads at once, in bytes. Most connections are idle, and each has such a buffer.
+const READ_BUFFER: usize = 2 * 1024;
+
+/// Whether a request wants to open a connection.
+pub(super) fn is_one(headers: &HeaderMap) -> bool {
+    let named = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    named.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("websocket"))
+}
+
+/// Opens a connection.
+pub(super) async fn open(endpoint: Arc<Endpoint>, mut parts: Parts, peer: SocketAddr, id: RequestId) -> Response {
+    let refuse = |status, code, message: &str| Refusal::new(status, code, message).into_response(Media::Json);
+    if !may_call(&endpoint.app, &parts.headers) {
+        return refuse(StatusCode::FORBIDDEN, "FORBIDDEN", "Pages of this origin may not call.");
+    }
+    let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
+        return refuse(StatusCode::BAD_REQUEST, "BAD_REQUEST", "This is no handshake of WebSocket, version 13.");
+    };
+    let upgrade = upgrade.protocols([protocol::NAME]);
+    if upgrade.selected_protocol().is_none() {
+        let message = format!("Name {} in Sec-WebSocket-Protocol: no other protocol is spoken.", protocol::NAME);
+        return refuse(StatusCode::BAD_REQUEST, "BAD_REQUEST", &message);
+    }
+    let Some(Stopping(stopping)) = parts.extensions.get::<Stopping>().cloned() else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "No connections can be opened here.");
+    };
+    let client = client::of(peer, &parts.headers, &endpoint.app.config.trusted_proxies);
+    let place = match endpoint.places.take(limits::network(&client)) {
+        Ok(place) => place,
+        Err(error) => return caller::refusal(error, &id.0),
+    };
+    let span = tracing::info_span!("socket", id = id.0);
+    let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
+    upgrade.read_buffer_size(READ_BUFFER).write_buffer_size(0).on_upgrade(move |socket| {
+        let serving = async move {
+            connection::serve(socket, endpoint, client, id, stopping).await;
+            drop(place);
+        };
+        serving.instrument(span)
+    })
+}
+
+/// Whether the request comes from no page, or from one of ours or of the allowed origins. Browsers do not ask before they
+/// open a connection, as they do before other requests to another origin.
+fn may_call(app: &App, headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let is_it = |known: &str| origin.as_bytes().eq_ignore_ascii_case(known.as_bytes());
+    is_it(app.public_url.origin().as_str()) || app.config.allowed_origins.iter().any(|known| is_it(known.as_str()))
+}
