@@ -6,6 +6,7 @@ use crate::domain::account::change_password::{self, ChangePassword};
 use crate::domain::account::leaving;
 use crate::domain::account::profile::{self, Profile};
 use crate::domain::passwords::NewPassword;
+use crate::domain::users::details::Details;
 use crate::domain::users::remove::Outcome;
 use crate::graphql::context::{app, present, request, viewer};
 use crate::graphql::errors::{Answer, UserError, outcome};
@@ -122,13 +123,15 @@ impl AccountMutation {
     ) -> Answer<Option<UpdateMePayload>> {
         let app = app(ctx);
         let input = Profile {
-            username: input.username,
+            details: Details {
+                username: input.username,
+                first_name: input.first_name,
+                last_name: input.last_name,
+                phone: input.phone,
+                address: input.address,
+                bio: input.bio,
+            },
             email: input.email,
-            first_name: input.first_name,
-            last_name: input.last_name,
-            phone: input.phone,
-            address: input.address,
-            bio: input.bio,
             current_password: input.current_password,
         };
         let updated = profile::update(&app.db, &request(ctx).now, viewer(ctx)?, &app.passwords, input).await;

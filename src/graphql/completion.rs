@@ -48,7 +48,7 @@ impl Types {
         let root = match operation.node.ty {
             OperationType::Query => "Query",
             OperationType::Mutation => "Mutation",
-            OperationType::Subscription => return,
+            OperationType::Subscription => "Subscription",
         };
         // Where every root field failed, the library has no object at all.
         let data = match std::mem::take(&mut response.data) {

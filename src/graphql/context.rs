@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_graphql::Context;
 
 use crate::app::App;
-use crate::domain::access::{Caller, Client, Exporter, Present, Viewer};
+use crate::domain::access::{Caller, Client, Exporter, Present, Staff, Viewer};
 use crate::domain::tokens::Tokens;
 use crate::entity::api_token::Scope;
 use crate::error::{Error, Reason};
@@ -23,8 +23,8 @@ pub struct Request {
     pub client: Client,
     /// Who sent it, or why that is nobody.
     pub caller: Result<Caller, Reason>,
-    /// The scope that an API token must have for an operation of this kind.
-    scope: Scope,
+    /// What its operation does.
+    kind: Kind,
     /// The refresh token in its cookie, where that is ours and came from a page that may use it.
     pub cookie: Option<RefreshToken>,
     cookie_change: Mutex<Option<CookieChange>>,
@@ -48,11 +48,7 @@ impl Request {
         cookie: Option<RefreshToken>,
         kind: Kind,
     ) -> Self {
-        let scope = match kind {
-            Kind::Query | Kind::Subscription => Scope::Read,
-            Kind::Mutation => Scope::Write,
-        };
-        Self { now, client, caller, scope, cookie, cookie_change: Mutex::new(None) }
+        Self { now, client, caller, kind, cookie, cookie_change: Mutex::new(None) }
     }
 
     /// Puts the refresh token of these tokens into the cookie.
@@ -76,7 +72,11 @@ impl Request {
 
     /// The signed-in user, where their credential is good for an operation of this kind.
     pub(crate) fn viewer(&self) -> Result<&Viewer, Error> {
-        self.caller()?.viewer(self.scope)
+        let scope = match self.kind {
+            Kind::Query | Kind::Subscription => Scope::Read,
+            Kind::Mutation => Scope::Write,
+        };
+        self.caller()?.viewer(scope)
     }
 
     fn caller(&self) -> Result<&Caller, Error> {
@@ -89,16 +89,31 @@ pub(crate) fn app<'a>(ctx: &Context<'a>) -> &'a App {
     ctx.data_unchecked::<Arc<App>>()
 }
 
+/// The application, to hold on to.
+pub(crate) fn shared_app<'a>(ctx: &Context<'a>) -> &'a Arc<App> {
+    ctx.data_unchecked()
+}
+
+/// The time that what is read counts for: that of the request, or the present one where a subscription outlives it.
+pub(crate) fn now(ctx: &Context<'_>) -> Moment {
+    let request = request(ctx);
+    if request.kind == Kind::Subscription { app(ctx).clock.now() } else { request.now }
+}
+
 /// The request.
 pub(crate) fn request<'a>(ctx: &Context<'a>) -> &'a Request {
     ctx.data_unchecked::<Arc<Request>>()
 }
 
-/// The signed-in user; UNAUTHENTICATED where there is none.
 /// The signed-in user; UNAUTHENTICATED where there is none, FORBIDDEN where it is an API token whose scopes do not cover
 /// an operation of this kind: READ a query, WRITE a mutation.
 pub(crate) fn viewer<'a>(ctx: &Context<'a>) -> Answer<&'a Viewer> {
     Ok(request(ctx).viewer()?)
+}
+
+/// The signed-in user as staff; FORBIDDEN where they are not, and otherwise as for [`viewer`].
+pub(crate) fn staff<'a>(ctx: &Context<'a>) -> Answer<Staff<'a>> {
+    Ok(viewer(ctx)?.staff()?)
 }
 
 /// The signed-in user by a session, for what concerns credentials, sessions and tokens; UNAUTHENTICATED where there is

@@ -4,7 +4,7 @@
 //! spread each other twice keep it busy for minutes. Here each fragment is counted once, and what would grow too large
 //! is refused in a time that is proportional to the document's length.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
@@ -39,7 +39,7 @@ const MAX_DIRECTIVES: u32 = 50;
 const MAX_MUTATIONS: usize = 4;
 
 /// Fields of which a mutation may have one: each is an attempt at a secret, sends a mail, or takes long.
-const SENSITIVE: [&str; 12] = [
+const SENSITIVE: [&str; 13] = [
     "login",
     "refresh",
     "logout",
@@ -52,6 +52,7 @@ const SENSITIVE: [&str; 12] = [
     "deactivateMe",
     "deleteMe",
     "uploadAvatar",
+    "importUsers",
 ];
 
 /// Why a document is not executed.
@@ -79,14 +80,24 @@ pub enum Kind {
 /// Parses the request's document and tells what its operation does, if it may be executed.
 ///
 /// # Errors
-/// GRAPHQL_PARSE_FAILED, QUERY_TOO_COMPLEX, GRAPHQL_VALIDATION_FAILED for fragments that spread themselves, and
-/// OPERATION_RESOLUTION_FAILURE where it is not clear which operation is meant.
+/// GRAPHQL_PARSE_FAILED, BAD_REQUEST for NUL in a string, QUERY_TOO_COMPLEX, GRAPHQL_VALIDATION_FAILED for fragments that spread themselves and
+/// subscriptions of several fields, and OPERATION_RESOLUTION_FAILURE where it is not clear which operation is meant.
 pub fn admit(request: &mut Request) -> Result<Kind, Refusal> {
     if request.query.len() > MAX_BYTES {
         return Err(too_complex(&format!("The document must have {MAX_BYTES} bytes at most.")));
     }
     if bracket_depth(&request.query) > MAX_BRACKETS {
         return Err(too_complex("The document is nested too deeply."));
+    }
+    if let Some(text) = joined(&request.query)? {
+        request.query = text;
+    }
+    if names_twice(&request.query) {
+        return Err(Refusal {
+            code: "GRAPHQL_VALIDATION_FAILED",
+            message: "An input object names each field once.".to_owned(),
+            location: None,
+        });
     }
     let name = request.operation_name.clone();
     let document = request.parsed_query().map_err(|error| Refusal {
@@ -196,13 +207,23 @@ fn check<'a>(counter: &mut Counter<'a>, operation: &'a OperationDefinition) -> R
             return Err(too_complex(&format!("An operation may have {most} {what} at most, fragments included.")));
         }
     }
+    if operation.ty == OperationType::Subscription {
+        let roots = root_fields(counter.document, operation);
+        // The library would listen to each of them (October 2021, section 5.2.3.1, wants one).
+        if roots.len() > 1 {
+            return Err(Refusal {
+                code: "GRAPHQL_VALIDATION_FAILED",
+                message: "A subscription has one field at its root.".to_owned(),
+                location: None,
+            });
+        }
+    }
     if operation.ty == OperationType::Mutation {
-        let mut roots = Vec::new();
-        root_fields(counter.document, &operation.selection_set.node, &mut roots);
+        let roots = root_fields(counter.document, operation);
         if roots.len() > MAX_MUTATIONS {
             return Err(too_complex(&format!("A mutation may have {MAX_MUTATIONS} fields at most.")));
         }
-        if roots.iter().filter(|name| SENSITIVE.contains(name)).count() > 1 {
+        if roots.iter().filter(|field| SENSITIVE.contains(&field.name.node.as_str())).count() > 1 {
             return Err(too_complex(
                 "A mutation may have one field at most that signs in or out, sends a mail, or takes a file.",
             ));
@@ -212,16 +233,20 @@ fn check<'a>(counter: &mut Counter<'a>, operation: &'a OperationDefinition) -> R
 }
 
 /// The fields at the root of an operation whose size was checked before.
-fn root_fields<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, found: &mut Vec<&'a str>) {
+pub(crate) fn root_fields<'a>(document: &'a ExecutableDocument, operation: &'a OperationDefinition) -> Vec<&'a Field> {
+    let mut found = Vec::new();
+    collect(document, &operation.selection_set.node, &mut found);
+    found
+}
+
+fn collect<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, found: &mut Vec<&'a Field>) {
     for item in &set.items {
         match &item.node {
-            Selection::Field(field) => found.push(&field.node.name.node),
-            Selection::InlineFragment(fragment) => {
-                root_fields(document, &fragment.node.selection_set.node, found);
-            }
+            Selection::Field(field) => found.push(&field.node),
+            Selection::InlineFragment(fragment) => collect(document, &fragment.node.selection_set.node, found),
             Selection::FragmentSpread(spread) => {
                 if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
-                    root_fields(document, &fragment.node.selection_set.node, found);
+                    collect(document, &fragment.node.selection_set.node, found);
                 }
             }
         }
@@ -246,6 +271,115 @@ fn select<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'
     }
 }
 
+/// The text with pairs of surrogates such as `\ud83d\ude00` in its strings replaced by the character that they stand for;
+/// none where there are none. The parser takes no such escapes.
+fn joined(text: &str) -> Result<Option<String>, Refusal> {
+    if !text.contains("\\u") {
+        return Ok(None);
+    }
+    if text.contains("\"\"\"") {
+        // Where block strings end is the parser's secret; with one, such escapes are not taken anywhere.
+        for (at, _) in text.match_indices("\\u") {
+            if let Some(unit @ (0 | 0xd800..=0xdfff)) = escape(text, at) {
+                return Err(not_a_character(unit));
+            }
+        }
+        return Ok(None);
+    }
+    let bytes = text.as_bytes();
+    let (mut joined, mut copied, mut at, mut is_string) = (String::new(), 0, 0, false);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'#' if !is_string => at += line_length(&bytes[at..]),
+            b'"' => (at, is_string) = (at + 1, !is_string),
+            b'\\' if is_string => match escape(text, at) {
+                None => at += 2,
+                Some(high @ 0xd800..=0xdbff) => {
+                    let low = escape(text, at + 6).filter(|low| (0xdc00..=0xdfff).contains(low));
+                    let low = low.ok_or_else(|| not_a_character(high))?;
+                    joined.push_str(&text[copied..at]);
+                    joined.extend(char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)));
+                    at += 12;
+                    copied = at;
+                }
+                Some(unit @ (0 | 0xdc00..=0xdfff)) => return Err(not_a_character(unit)),
+                Some(_) => at += 6,
+            },
+            _ => at += 1,
+        }
+    }
+    joined.push_str(&text[copied..]);
+    Ok((copied > 0).then_some(joined))
+}
+
+/// Whether an input object in the text names a field twice, of which the parser would keep the last and say nothing.
+fn names_twice(text: &str) -> bool {
+    // As above: with a block string, nobody but the parser knows what is text.
+    if text.contains("\"\"\"") {
+        return false;
+    }
+    let bytes = text.as_bytes();
+    let (mut at, mut parentheses) = (0, 0_usize);
+    // The fields so far of each object that is open.
+    let mut open: Vec<HashSet<&[u8]>> = Vec::new();
+    while let Some(byte) = bytes.get(at) {
+        let mut length = 1;
+        match byte {
+            b'#' => length = line_length(&bytes[at..]),
+            b'"' => length = string_length(&bytes[at..]),
+            b'(' => parentheses += 1,
+            b')' => parentheses = parentheses.saturating_sub(1),
+            // Outside of parentheses, braces hold selections.
+            b'{' if parentheses > 0 => open.push(HashSet::new()),
+            b'}' if parentheses > 0 => drop(open.pop()),
+            b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
+                let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+                length = bytes[at..].iter().take_while(|byte| is_name(byte)).count();
+                let name = &bytes[at..at + length];
+                let is_field = bytes.get(at + length + ignored_length(&bytes[at + length..])) == Some(&b':');
+                if is_field && open.last_mut().is_some_and(|fields| !fields.insert(name)) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+        at += length;
+    }
+    false
+}
+
+/// How much space, commas and comments these bytes begin with.
+fn ignored_length(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        at += match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | b',' => 1,
+            b'#' => line_length(&bytes[at..]),
+            _ => break,
+        };
+    }
+    at
+}
+
+/// The number in an escape such as `\u00e4` at this place.
+fn escape(text: &str, at: usize) -> Option<u32> {
+    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+    u32::from_str_radix(digits, 16).ok()
+}
+
+fn not_a_character(unit: u32) -> Refusal {
+    let (code, message) = match unit {
+        0 => ("BAD_REQUEST", "The request must not contain NUL characters."),
+        _ => ("GRAPHQL_PARSE_FAILED", "An escape in a string stands for no character: write the character itself."),
+    };
+    Refusal { code, message: message.to_owned(), location: None }
+}
+
+/// How far it is to the end of the line.
+fn line_length(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len())
+}
+
 /// How deep brackets are nested in the text, those in strings and comments left out.
 fn bracket_depth(text: &str) -> usize {
     if text.contains("\"\"\"") {
@@ -256,7 +390,7 @@ fn bracket_depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut at) = (0_usize, 0, 0);
     while let Some(byte) = bytes.get(at) {
         match byte {
-            b'#' => at += bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len() - at),
+            b'#' => at += line_length(&bytes[at..]),
             b'"' => {
                 at += string_length(&bytes[at..]);
                 continue;
@@ -356,6 +490,17 @@ mod tests {
     }
 
     #[test]
+    fn a_subscription_has_one_field() {
+        assert_eq!(
+            admit_text("subscription { ...f } fragment f on Subscription { a { b c } }"),
+            Ok(Kind::Subscription)
+        );
+        assert_eq!(admit_text("subscription { a { b } c: a { b } }"), Err("GRAPHQL_VALIDATION_FAILED"));
+        let spread = "subscription { a ...f } fragment f on Subscription { b }";
+        assert_eq!(admit_text(spread), Err("GRAPHQL_VALIDATION_FAILED"));
+    }
+
+    #[test]
     fn fragments_that_spread_themselves_are_refused() {
         assert_eq!(admit_text("{ ...a } fragment a on Query { ...a ...a }"), Err("GRAPHQL_VALIDATION_FAILED"));
         let circle = "{ x } fragment a on Q { ...b ...b } fragment b on Q { ...a }";
@@ -388,15 +533,57 @@ mod tests {
     }
 
     #[test]
+    fn escapes_that_stand_for_no_character_do_not_reach_the_parser() {
+        let string = |content: &str| admit_text(&format!("{{ a(b: \"{content}\") }}"));
+        assert_eq!(string("\\u00e4\\\\ud800\\n"), Ok(Kind::Query));
+        for lone in ["\\ud83d", "\\udE00", "\\uD83Dx\\uDE00", "\\ud83d\\ud83d", "\\\\\\ud83d", "\\\"\\ud83d"] {
+            assert_eq!(string(lone), Err("GRAPHQL_PARSE_FAILED"), "{lone}");
+        }
+        assert_eq!(string("\\u0000"), Err("BAD_REQUEST"));
+        assert_eq!(admit_text("{ a # \"\\ud800\n }"), Ok(Kind::Query));
+        assert_eq!(admit_text("{ a(b: \"\"\"x\"\"\", c: \"\\ud800\") }"), Err("GRAPHQL_PARSE_FAILED"));
+        assert_eq!(admit_text("{ a(b: \"\"\"x\"\"\", c: \"\\u0000\") }"), Err("BAD_REQUEST"));
+
+        let mut request = Request::new("{ a(b: \"x\\ud83d\\uDE00y\\\\ud83d\") }");
+        assert_eq!(admit(&mut request), Ok(Kind::Query));
+        assert_eq!(request.query, "{ a(b: \"x😀y\\\\ud83d\") }");
+    }
+
+    #[test]
+    fn an_input_object_names_each_field_once() {
+        for document in [
+            "{ a(b: { c: 1, c: 1 }) }",
+            "{ a(b: { c: { d: X } # }\n c :2 }) }",
+            "{ a(b: [{ d: 1, c: \"}\", e: [{ c: 1, c # :\n : 2 }] }]) }",
+            "query($a: A = { b: 1, b: $c }) { a }",
+        ] {
+            assert_eq!(admit_text(document), Err("GRAPHQL_VALIDATION_FAILED"), "{document}");
+        }
+        for document in [
+            "{ a(b: { c: { c: 1 }, d: { c: 1 } }, c: { c: c }) { c: a c: a(c: { c: 1 }) } }",
+            "query($a: A = { b: 1 }, $b: A = { b: 1 }) { a(b: [{ c: $b }, { c: $b }]) @skip(if: true) { b: a, b: a } }",
+            "{ a(b: { c: \"c: 1\" # c: 1\n d: 1e5 }) }",
+        ] {
+            assert_eq!(admit_text(document), Ok(Kind::Query), "{document}");
+        }
+    }
+
+    #[test]
     fn brackets_in_strings_and_comments_do_not_count() {
         assert_eq!(bracket_depth("{ a(b: \"[[[\\\"[\") # [[[\n { b } }"), 2);
     }
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC{0,200}", brackets in "[\\[\\]{}()\"#a \n\\\\]{0,200}") {
+        fn no_text_makes_it_panic(
+            text in "\\PC{0,200}",
+            brackets in "[\\[\\]{}()\"#a \n\\\\]{0,200}",
+            escapes in "(\\\\u[dD][89c]00|\\\\u0000|\\\\|\"|u|#|\n|a|ä|\"\"\"){0,40}",
+        ) {
             let _ = admit_text(&text);
+            let _ = admit_text(&format!("{{ a(b: \"{escapes}\") }}"));
             let _ = admit_text(&brackets);
+            let _ = names_twice(&format!("({brackets}"));
         }
     }
 }

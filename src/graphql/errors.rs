@@ -70,6 +70,7 @@ pub(crate) fn outcome<T>(result: Result<T>) -> Answer<(Option<T>, Vec<UserError>
 /// One thing that is wrong with the input, told so that the person in front of the client can mend it. Where a payload
 /// has any, its other fields are empty and nothing was changed.
 #[derive(SimpleObject)]
+#[graphql(shareable)]
 pub(crate) struct UserError {
     /// Which rule was broken. More may be added: take one that you do not know for INVALID.
     code: UserErrorCode,

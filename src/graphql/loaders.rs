@@ -13,30 +13,44 @@ use crate::domain::{samples, users};
 use crate::entity::{sample, user};
 use crate::error::Error;
 use crate::graphql::errors::{Answer, Failure};
+use crate::graphql::users::User;
 
 /// The loaders of one request.
 pub(crate) struct Loaders {
     users: DataLoader<Users>,
-    samples: DataLoader<RecentSamples>,
+    samples: DataLoader<Samples>,
+    recent_samples: DataLoader<RecentSamples>,
 }
 
 impl Loaders {
     /// Loaders for whoever sent the request.
     pub(crate) fn new(app: &Arc<App>, viewer: Option<&Viewer>) -> Self {
         let users = Users { app: Arc::clone(app), viewer: viewer.cloned() };
-        let samples = RecentSamples { app: Arc::clone(app) };
-        Self { users: DataLoader::new(users, tokio::spawn), samples: DataLoader::new(samples, tokio::spawn) }
+        let samples = Samples { app: Arc::clone(app), viewer: viewer.cloned() };
+        let recent_samples = RecentSamples { app: Arc::clone(app) };
+        Self {
+            users: DataLoader::new(users, tokio::spawn),
+            samples: DataLoader::new(samples, tokio::spawn),
+            recent_samples: DataLoader::new(recent_samples, tokio::spawn),
+        }
     }
 }
 
-/// The user with this id; none where the viewer may not see them.
-pub(crate) async fn user_by_id(ctx: &Context<'_>, id: Uuid) -> Answer<Option<user::Model>> {
-    ctx.data_unchecked::<Loaders>().users.load_one(id).await.map_err(Failure::from)
+/// The user whom another record names; none where it names nobody, or one who is gone or may not be seen.
+pub(crate) async fn user(ctx: &Context<'_>, id: Option<Uuid>) -> Answer<Option<User>> {
+    let Some(id) = id else { return Ok(None) };
+    let found = ctx.data_unchecked::<Loaders>().users.load_one(id).await.map_err(Failure::from)?;
+    Ok(found.map(User))
+}
+
+/// The sample with this id; none where the viewer may not see it.
+pub(crate) async fn sample(ctx: &Context<'_>, id: Uuid) -> Answer<Option<sample::Model>> {
+    Ok(ctx.data_unchecked::<Loaders>().samples.load_one(id).await?)
 }
 
 /// The samples that this user modified last.
 pub(crate) async fn samples_by_modifier(ctx: &Context<'_>, user: Uuid, first: u64) -> Answer<Vec<sample::Model>> {
-    let found = ctx.data_unchecked::<Loaders>().samples.load_one((user, first)).await.map_err(Failure::from)?;
+    let found = ctx.data_unchecked::<Loaders>().recent_samples.load_one((user, first)).await.map_err(Failure::from)?;
     Ok(found.unwrap_or_default())
 }
 
@@ -53,6 +67,22 @@ impl Loader<Uuid> for Users {
     async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, user::Model>, Error> {
         let Some(viewer) = &self.viewer else { return Ok(HashMap::new()) };
         users::list::find_many(&self.app.db, viewer, ids).await
+    }
+}
+
+/// Samples by id, as far as the viewer may see them.
+struct Samples {
+    app: Arc<App>,
+    viewer: Option<Viewer>,
+}
+
+impl Loader<Uuid> for Samples {
+    type Value = sample::Model;
+    type Error = Error;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, sample::Model>, Error> {
+        let Some(viewer) = &self.viewer else { return Ok(HashMap::new()) };
+        samples::find_many(&self.app.db, viewer, ids).await
     }
 }
 

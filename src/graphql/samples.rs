@@ -44,8 +44,7 @@ impl Sample {
 
     /// Who recorded it last; null where that is nobody whom you may see.
     async fn modified_by(&self, ctx: &Context<'_>) -> Answer<Option<User>> {
-        let Some(id) = self.0.modified_by else { return Ok(None) };
-        Ok(loaders::user_by_id(ctx, id).await?.map(User))
+        loaders::user(ctx, self.0.modified_by).await
     }
 }
 

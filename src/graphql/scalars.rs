@@ -29,3 +29,24 @@ impl From<Timestamp> for DateTime {
         Self(time)
     }
 }
+
+/// The beginning of a day in UTC.
+pub(crate) struct Date(pub(crate) Timestamp);
+
+/// A day by RFC 3339: `2026-11-21`.
+#[Scalar(name = "Date", specified_by_url = "https://scalars.graphql.org/andimarek/local-date")]
+impl ScalarType for Date {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => {
+                let midnight = Timestamp::parse(&format!("{text}T00:00:00Z"));
+                midnight.map(Self).ok_or_else(|| InputValueError::custom("it is no day, as in 2026-11-21"))
+            }
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string().chars().take("2026-11-21".len()).collect())
+    }
+}

@@ -1,0 +1,154 @@
+//! The audit trail.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object};
+
+use crate::domain::audit::list::{self, Filter};
+use crate::domain::paging::Window;
+use crate::entity::audit_event::{self, Action};
+use crate::graphql::context::{app, staff};
+use crate::graphql::errors::Answer;
+use crate::graphql::loaders;
+use crate::graphql::paging::{Connection, Whole, list_complexity};
+use crate::graphql::scalars::DateTime;
+use crate::graphql::users::User;
+
+/// An event, as it was recorded.
+#[derive(Clone)]
+pub(crate) struct AuditEvent(audit_event::Model);
+
+/// One thing that somebody did. Events are kept when the users in them are deleted.
+#[Object]
+impl AuditEvent {
+    /// Its id, opaque and never given twice.
+    async fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// What happened.
+    async fn action(&self) -> AuditAction {
+        self.0.action.into()
+    }
+
+    /// Who did it; null where nobody was signed in, or the user was deleted or may not be seen.
+    async fn actor(&self, ctx: &Context<'_>) -> Answer<Option<User>> {
+        loaders::user(ctx, self.0.actor_id).await
+    }
+
+    /// To whom it was done; null where that is nobody, or the user was deleted or may not be seen.
+    async fn target(&self, ctx: &Context<'_>) -> Answer<Option<User>> {
+        loaders::user(ctx, self.0.target_id).await
+    }
+
+    /// The address that the request came from.
+    async fn ip(&self) -> Option<&str> {
+        self.0.ip.as_deref()
+    }
+
+    /// The program that sent the request, as it names itself.
+    async fn user_agent(&self) -> Option<&str> {
+        self.0.user_agent.as_deref()
+    }
+
+    /// When it happened.
+    async fn created_at(&self) -> DateTime {
+        self.0.created_at.into()
+    }
+}
+
+/// What can happen. More may be added.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Action")]
+pub(crate) enum AuditAction {
+    /// Somebody signed in.
+    Login,
+    /// Somebody could not sign in.
+    LoginFailed,
+    /// Somebody signed out.
+    Logout,
+    /// A refresh token was used a second time, and its session ended for that.
+    RefreshReused,
+    /// Somebody registered.
+    Registered,
+    /// An address was confirmed.
+    EmailVerified,
+    /// An account moved to another address.
+    EmailChanged,
+    /// Somebody asked for a link that replaces a password.
+    ResetRequested,
+    /// A forgotten password was replaced.
+    PasswordReset,
+    /// Somebody changed their own password.
+    PasswordChanged,
+    /// Staff set a user's password.
+    PasswordSet,
+    /// An account was made by staff.
+    UserCreated,
+    /// An account's details were changed.
+    UserUpdated,
+    /// A user got the staff flag.
+    StaffGranted,
+    /// A user lost the staff flag.
+    StaffRevoked,
+    /// An account was activated.
+    Activated,
+    /// An account was deactivated.
+    Deactivated,
+    /// An account was deleted.
+    Deleted,
+    /// An account was deleted, but its row stays without anything personal, because other records name it.
+    Anonymized,
+    /// Users were imported from a file.
+    UsersImported,
+    /// An API token was made.
+    ApiTokenCreated,
+    /// An API token got another secret.
+    ApiTokenRotated,
+    /// An API token was deleted.
+    ApiTokenDeleted,
+    /// A session was ended from another.
+    SessionRevoked,
+    /// A list was given out.
+    Exported,
+}
+
+/// Which events are wanted: those to which all of this applies.
+#[derive(InputObject, Default)]
+pub(crate) struct AuditEventFilter {
+    /// The user who did it or to whom it was done.
+    user_id: Option<ID>,
+    /// What happened.
+    action: Option<AuditAction>,
+    /// It happened after this time.
+    created_after: Option<DateTime>,
+    /// It happened before this time.
+    created_before: Option<DateTime>,
+}
+
+#[derive(Default)]
+pub(crate) struct AuditQuery;
+
+#[Object]
+impl AuditQuery {
+    /// Who did what to whom, the newest first: staff. A page has 20 where no number is given, and 200 at most.
+    #[graphql(complexity = "list_complexity(first, last, child_complexity)")]
+    async fn audit_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many of the list, or after `after`.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+        #[graphql(desc = "The last so many of the list, or before `before`.")] last: Option<i32>,
+        #[graphql(desc = "The cursor before which the page ends.")] before: Option<String>,
+        #[graphql(desc = "Which events are wanted; left out, all.")] filter: Option<AuditEventFilter>,
+    ) -> Answer<Option<Connection<AuditEvent>>> {
+        let filter = filter.unwrap_or_default();
+        let filter = Filter {
+            user: filter.user_id.map(|id| id.0),
+            action: filter.action.map(Into::into),
+            after: filter.created_after.map(|time| time.0),
+            before: filter.created_before.map(|time| time.0),
+        };
+        let window = Window { first, after, last, before, offset: None };
+        let page = list::page(&app(ctx).db, staff(ctx)?, &filter, &window).await?;
+        Ok(Some(Connection::new(page, Whole::Audit(filter), AuditEvent)))
+    }
+}

@@ -1,0 +1,605 @@
+//! What changed between two schemas, and whom it breaks.
+//!
+//! A change is breaking where a document or an answer of yesterday may fail today, dangerous where they stay valid but
+//! a client may be surprised (a value that it does not know, another default), and safe otherwise. The rules are those
+//! of GraphQL Inspector, with one more: a default that goes from an argument which must not be null is breaking.
+//! Whether a directive may be repeated is not compared: the parser does not tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{
+    BaseType, ConstDirective, DirectiveDefinition, EnumType, EnumValueDefinition, FieldDefinition,
+    InputValueDefinition, SchemaDefinition, Type, TypeDefinition, TypeKind, TypeSystemDefinition,
+};
+use async_graphql::{Name, Positioned};
+
+/// Whom a change concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Clients that were right are wrong now.
+    Breaking,
+    /// Clients stay right, but may meet what they do not expect.
+    Dangerous,
+    /// No client needs to know.
+    Safe,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// Whom it concerns.
+    pub severity: Severity,
+    /// What changed, as `Type.field(argument:)` or `@directive(argument:)`.
+    pub path: String,
+    /// How it changed.
+    pub what: String,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Breaking => "breaking",
+            Severity::Dangerous => "dangerous",
+            Severity::Safe => "safe",
+        };
+        write!(f, "{severity:<9}  {}: {}", self.path, self.what)
+    }
+}
+
+/// The changes from the old to the new document, the worst first.
+///
+/// # Errors
+/// What is wrong with a document, in a line.
+pub fn compare(old: &str, new: &str) -> Result<Vec<Change>, String> {
+    let (old, new) = (Document::read(old)?, Document::read(new)?);
+    let mut changes = Changes::default();
+    changes.roots(&old.roots, &new.roots);
+    for (name, pair) in pairs(&old.types, &new.types) {
+        match pair {
+            Pair::Gone(_) => changes.breaking(name, "removed"),
+            Pair::New(_) => changes.safe(name, "added"),
+            Pair::Both(old, new) => changes.types(name, old, new),
+        }
+    }
+    for (name, pair) in pairs(&old.directives, &new.directives) {
+        let path = format!("@{name}");
+        match pair {
+            Pair::Gone(_) => changes.breaking(&path, "removed"),
+            Pair::New(_) => changes.safe(&path, "added"),
+            Pair::Both(old, new) => changes.directives(&path, old, new),
+        }
+    }
+    changes.0.sort();
+    Ok(changes.0)
+}
+
+/// A schema by its names.
+struct Document {
+    /// The types of queries, mutations and subscriptions.
+    roots: BTreeMap<String, String>,
+    types: BTreeMap<String, TypeDefinition>,
+    directives: BTreeMap<String, DirectiveDefinition>,
+}
+
+impl Document {
+    fn read(text: &str) -> Result<Self, String> {
+        let parsed = parse_schema(text).map_err(|error| match error.positions().next() {
+            Some(at) => format!("it is no schema, as of line {}, column {}", at.line, at.column),
+            None => "it is no schema".to_owned(),
+        })?;
+        let (mut types, mut directives) = (BTreeMap::new(), BTreeMap::new());
+        let mut schema = None;
+        for definition in parsed.definitions {
+            match definition {
+                TypeSystemDefinition::Type(definition) if definition.node.extend => {
+                    let name = &definition.node.name.node;
+                    return Err(format!("extensions of types are not understood, as that of {name}"));
+                }
+                TypeSystemDefinition::Type(definition) => {
+                    types.insert(definition.node.name.node.to_string(), definition.node);
+                }
+                TypeSystemDefinition::Directive(definition) => {
+                    directives.insert(definition.node.name.node.to_string(), definition.node);
+                }
+                TypeSystemDefinition::Schema(definition) if definition.node.extend => {}
+                TypeSystemDefinition::Schema(definition) => schema = Some(definition.node),
+            }
+        }
+        let roots = roots(schema.as_ref(), &types);
+        if !roots.contains_key("query") {
+            return Err("there is no type for queries".to_owned());
+        }
+        Ok(Self { roots, types, directives })
+    }
+}
+
+/// The root types that a document names or, without a word about it, has by the names that they usually have.
+fn roots(schema: Option<&SchemaDefinition>, types: &BTreeMap<String, TypeDefinition>) -> BTreeMap<String, String> {
+    let named = |operation: &str, name: &Option<Positioned<Name>>| {
+        name.as_ref().map(|name| (operation.to_owned(), name.node.to_string()))
+    };
+    let usual = |operation: &str, name: &str| types.get(name).map(|_| (operation.to_owned(), name.to_owned()));
+    let found = match schema {
+        Some(schema) => [
+            named("query", &schema.query),
+            named("mutation", &schema.mutation),
+            named("subscription", &schema.subscription),
+        ],
+        None => [usual("query", "Query"), usual("mutation", "Mutation"), usual("subscription", "Subscription")],
+    };
+    found.into_iter().flatten().collect()
+}
+
+/// What has a name in the old schema, the new one, or both.
+enum Pair<'a, T> {
+    Gone(&'a T),
+    New(&'a T),
+    Both(&'a T, &'a T),
+}
+
+fn pairs<'a, K: Ord, T>(old: &'a BTreeMap<K, T>, new: &'a BTreeMap<K, T>) -> Vec<(&'a K, Pair<'a, T>)> {
+    let before = old.iter().map(|(name, old)| {
+        let pair = new.get(name).map_or(Pair::Gone(old), |new| Pair::Both(old, new));
+        (name, pair)
+    });
+    let added = new.iter().filter(|(name, _)| !old.contains_key(name)).map(|(name, new)| (name, Pair::New(new)));
+    before.chain(added).collect()
+}
+
+/// The items by their names.
+fn by_name<T: Named>(items: &[Positioned<T>]) -> BTreeMap<&str, &T> {
+    items.iter().map(|item| (item.node.name().as_str(), &item.node)).collect()
+}
+
+/// What lists of a document are made of.
+trait Named {
+    fn name(&self) -> &Name;
+}
+
+impl Named for Name {
+    fn name(&self) -> &Name {
+        self
+    }
+}
+
+impl Named for FieldDefinition {
+    fn name(&self) -> &Name {
+        &self.name.node
+    }
+}
+
+impl Named for InputValueDefinition {
+    fn name(&self) -> &Name {
+        &self.name.node
+    }
+}
+
+impl Named for EnumValueDefinition {
+    fn name(&self) -> &Name {
+        &self.value.node
+    }
+}
+
+/// The changes found so far.
+#[derive(Default)]
+struct Changes(Vec<Change>);
+
+impl Changes {
+    fn breaking(&mut self, path: &str, what: impl Into<String>) {
+        self.0.push(Change { severity: Severity::Breaking, path: path.to_owned(), what: what.into() });
+    }
+
+    fn dangerous(&mut self, path: &str, what: impl Into<String>) {
+        self.0.push(Change { severity: Severity::Dangerous, path: path.to_owned(), what: what.into() });
+    }
+
+    fn safe(&mut self, path: &str, what: impl Into<String>) {
+        self.0.push(Change { severity: Severity::Safe, path: path.to_owned(), what: what.into() });
+    }
+
+    fn roots(&mut self, old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) {
+        for (operation, pair) in pairs(old, new) {
+            let path = format!("schema.{operation}");
+            match pair {
+                Pair::Gone(name) => self.breaking(&path, format!("was {name}, removed")),
+                Pair::New(name) => self.safe(&path, format!("is {name} now")),
+                Pair::Both(old, new) if old != new => self.breaking(&path, format!("was {old}, is {new} now")),
+                Pair::Both(..) => {}
+            }
+        }
+    }
+
+    fn types(&mut self, path: &str, old: &TypeDefinition, new: &TypeDefinition) {
+        self.description(path, old.description.as_ref(), new.description.as_ref());
+        match (&old.kind, &new.kind) {
+            (TypeKind::Scalar, TypeKind::Scalar) => self.specification(path, &old.directives, &new.directives),
+            (TypeKind::Object(old), TypeKind::Object(new)) => {
+                self.implements(path, &old.implements, &new.implements);
+                self.fields(path, &old.fields, &new.fields);
+            }
+            (TypeKind::Interface(old), TypeKind::Interface(new)) => {
+                self.implements(path, &old.implements, &new.implements);
+                self.fields(path, &old.fields, &new.fields);
+            }
+            (TypeKind::Union(old), TypeKind::Union(new)) => {
+                for (name, pair) in pairs(&by_name(&old.members), &by_name(&new.members)) {
+                    match pair {
+                        Pair::Gone(_) => self.breaking(path, format!("{name} is no member any more")),
+                        Pair::New(_) => self.dangerous(path, format!("{name} is a member now")),
+                        Pair::Both(..) => {}
+                    }
+                }
+            }
+            (TypeKind::Enum(old), TypeKind::Enum(new)) => self.values(path, old, new),
+            (TypeKind::InputObject(input), TypeKind::InputObject(next)) => {
+                match (has_directive(&old.directives, "oneOf"), has_directive(&new.directives, "oneOf")) {
+                    (false, true) => self.breaking(path, "takes exactly one of its fields now"),
+                    (true, false) => self.safe(path, "takes several of its fields now"),
+                    _ => {}
+                }
+                self.inputs(|name| format!("{path}.{name}"), &input.fields, &next.fields);
+            }
+            (old, new) => self.breaking(path, format!("was {}, is {} now", kind(old), kind(new))),
+        }
+    }
+
+    fn implements(&mut self, path: &str, old: &[Positioned<Name>], new: &[Positioned<Name>]) {
+        for (name, pair) in pairs(&by_name(old), &by_name(new)) {
+            match pair {
+                Pair::Gone(_) => self.breaking(path, format!("does not implement {name} any more")),
+                Pair::New(_) => self.dangerous(path, format!("implements {name} now")),
+                Pair::Both(..) => {}
+            }
+        }
+    }
+
+    fn fields(&mut self, path: &str, old: &[Positioned<FieldDefinition>], new: &[Positioned<FieldDefinition>]) {
+        let (old, new) = (by_name(old), by_name(new));
+        for (name, pair) in pairs(&old, &new) {
+            let path = format!("{path}.{name}");
+            match pair {
+                Pair::Gone(_) => self.breaking(&path, "removed"),
+                Pair::New(_) => self.safe(&path, "added"),
+                Pair::Both(old, new) => {
+                    self.description(&path, old.description.as_ref(), new.description.as_ref());
+                    self.deprecation(&path, &old.directives, &new.directives);
+                    let (was, is) = (&old.ty.node, &new.ty.node);
+                    if was != is {
+                        let what = format!("its type was {was}, is {is} now");
+                        if is_within(is, was) { self.safe(&path, what) } else { self.breaking(&path, what) }
+                    }
+                    self.inputs(|name| format!("{path}({name}:)"), &old.arguments, &new.arguments);
+                }
+            }
+        }
+    }
+
+    fn inputs(
+        &mut self,
+        path: impl Fn(&str) -> String,
+        old: &[Positioned<InputValueDefinition>],
+        new: &[Positioned<InputValueDefinition>],
+    ) {
+        let (old, new) = (by_name(old), by_name(new));
+        for (name, pair) in pairs(&old, &new) {
+            let path = path(name);
+            match pair {
+                Pair::Gone(_) => self.breaking(&path, "removed"),
+                Pair::New(input) if is_required(input) => self.breaking(&path, "added, and must be given"),
+                Pair::New(_) => self.dangerous(&path, "added, and may be given"),
+                Pair::Both(old, new) => self.input(&path, old, new),
+            }
+        }
+    }
+
+    fn input(&mut self, path: &str, old: &InputValueDefinition, new: &InputValueDefinition) {
+        self.description(path, old.description.as_ref(), new.description.as_ref());
+        self.deprecation(path, &old.directives, &new.directives);
+        let (was, is) = (&old.ty.node, &new.ty.node);
+        if was != is {
+            let what = format!("its type was {was}, is {is} now");
+            if is_within(was, is) { self.safe(path, what) } else { self.breaking(path, what) }
+        }
+        let default = |input: &InputValueDefinition| input.default_value.as_ref().map(|value| value.node.to_string());
+        match (default(old), default(new)) {
+            (old, new) if old == new => {}
+            (Some(was), None) if is_required(new) => self.breaking(path, format!("must be given, was {was} without")),
+            (was, is) => {
+                let word = |value: Option<String>| value.unwrap_or_else(|| "nothing".to_owned());
+                self.dangerous(path, format!("its default was {}, is {} now", word(was), word(is)));
+            }
+        }
+    }
+
+    fn values(&mut self, path: &str, old: &EnumType, new: &EnumType) {
+        let (old, new) = (by_name(&old.values), by_name(&new.values));
+        for (name, pair) in pairs(&old, &new) {
+            let path = format!("{path}.{name}");
+            match pair {
+                Pair::Gone(_) => self.breaking(&path, "removed"),
+                Pair::New(_) => self.dangerous(&path, "added"),
+                Pair::Both(old, new) => {
+                    self.description(&path, old.description.as_ref(), new.description.as_ref());
+                    self.deprecation(&path, &old.directives, &new.directives);
+                }
+            }
+        }
+    }
+
+    fn directives(&mut self, path: &str, old: &DirectiveDefinition, new: &DirectiveDefinition) {
+        self.description(path, old.description.as_ref(), new.description.as_ref());
+        let places = |directive: &DirectiveDefinition| -> BTreeSet<String> {
+            directive.locations.iter().map(|location| format!("{:?}", location.node)).collect()
+        };
+        let (before, now) = (places(old), places(new));
+        for place in before.difference(&now) {
+            self.breaking(path, format!("must not stand at {place} any more"));
+        }
+        for place in now.difference(&before) {
+            self.safe(path, format!("may stand at {place} now"));
+        }
+        self.inputs(|name| format!("{path}({name}:)"), &old.arguments, &new.arguments);
+    }
+
+    fn description(&mut self, path: &str, old: Option<&Positioned<String>>, new: Option<&Positioned<String>>) {
+        if old.map(|text| text.node.trim()) != new.map(|text| text.node.trim()) {
+            self.safe(path, "its description changed");
+        }
+    }
+
+    fn deprecation(&mut self, path: &str, old: &[Positioned<ConstDirective>], new: &[Positioned<ConstDirective>]) {
+        match (has_directive(old, "deprecated"), has_directive(new, "deprecated")) {
+            (false, true) => self.safe(path, "deprecated"),
+            (true, false) => self.dangerous(path, "not deprecated any more"),
+            (true, true) if argument(old, "deprecated", "reason") != argument(new, "deprecated", "reason") => {
+                self.safe(path, "deprecated for another reason");
+            }
+            _ => {}
+        }
+    }
+
+    fn specification(&mut self, path: &str, old: &[Positioned<ConstDirective>], new: &[Positioned<ConstDirective>]) {
+        if argument(old, "specifiedBy", "url") != argument(new, "specifiedBy", "url") {
+            self.dangerous(path, "is specified elsewhere now");
+        }
+    }
+}
+
+fn has_directive(directives: &[Positioned<ConstDirective>], name: &str) -> bool {
+    directives.iter().any(|directive| directive.node.name.node == name)
+}
+
+fn argument(directives: &[Positioned<ConstDirective>], name: &str, argument: &str) -> Option<String> {
+    let directive = directives.iter().find(|directive| directive.node.name.node == name)?;
+    directive.node.get_argument(argument).map(|value| value.node.to_string())
+}
+
+fn is_required(input: &InputValueDefinition) -> bool {
+    !input.ty.node.nullable && input.default_value.is_none()
+}
+
+/// Whether every value of the one type is a value of the other. An input that is not in a list is taken for a list of
+/// one, but whoever gives such is rare, and the change breaks their variables.
+fn is_within(narrow: &Type, wide: &Type) -> bool {
+    let base = match (&narrow.base, &wide.base) {
+        (BaseType::Named(narrow), BaseType::Named(wide)) => narrow == wide,
+        (BaseType::List(narrow), BaseType::List(wide)) => is_within(narrow, wide),
+        _ => false,
+    };
+    base && (wide.nullable || !narrow.nullable)
+}
+
+fn kind(kind: &TypeKind) -> &'static str {
+    match kind {
+        TypeKind::Scalar => "a scalar",
+        TypeKind::Object(_) => "an object",
+        TypeKind::Interface(_) => "an interface",
+        TypeKind::Union(_) => "a union",
+        TypeKind::Enum(_) => "an enum",
+        TypeKind::InputObject(_) => "an input",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The changes between two documents, beside a query type that stays.
+    fn changes(old: &str, new: &str) -> Vec<String> {
+        let document = |text: &str| format!("type Query {{ a: Int }} {text}");
+        let changes = compare(&document(old), &document(new)).unwrap();
+        changes.iter().map(|change| change.to_string().split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    fn check(cases: &[(&str, &str, &[&str])]) {
+        for (old, new, expected) in cases {
+            assert_eq!(changes(old, new), *expected, "from {old} to {new}");
+            assert!(changes(old, old).is_empty() && changes(new, new).is_empty());
+        }
+    }
+
+    #[test]
+    fn types_come_and_go() {
+        check(&[
+            ("", "scalar A", &["safe A: added"]),
+            ("scalar A", "", &["breaking A: removed"]),
+            ("scalar A", "enum A { B }", &["breaking A: was a scalar, is an enum now"]),
+            ("input A { b: Int }", "type A { b: Int }", &["breaking A: was an input, is an object now"]),
+            ("interface A { b: Int }", "union A = Query", &["breaking A: was an interface, is a union now"]),
+            ("scalar A", "\"Described.\" scalar A", &["safe A: its description changed"]),
+            (
+                "scalar A @specifiedBy(url: \"https://a.example\")",
+                "scalar A @specifiedBy(url: \"https://b.example\")",
+                &["dangerous A: is specified elsewhere now"],
+            ),
+            ("", "type Mutation { a: Int }", &["safe Mutation: added", "safe schema.mutation: is Mutation now"]),
+            (
+                "type Mutation { a: Int }",
+                "",
+                &["breaking Mutation: removed", "breaking schema.mutation: was Mutation, removed"],
+            ),
+            (
+                "schema { query: Query } type Q { a: Int }",
+                "schema { query: Q } type Q { a: Int }",
+                &["breaking schema.query: was Query, is Q now"],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn fields_may_promise_more_and_not_less() {
+        let to = |old: &str, new: &str| changes(&format!("type A {{ b: {old} }}"), &format!("type A {{ b: {new} }}"));
+        for (narrow, wide) in [("Int!", "Int"), ("[Int!]", "[Int]"), ("[Int!]!", "[Int]"), ("[[Int]!]", "[[Int]]")] {
+            assert_eq!(to(wide, narrow), [format!("safe A.b: its type was {wide}, is {narrow} now")]);
+            assert_eq!(to(narrow, wide), [format!("breaking A.b: its type was {narrow}, is {wide} now")]);
+        }
+        for (old, new) in [("Int", "String"), ("Int", "[Int]"), ("[Int]", "Int"), ("[Int!]", "[Int]!")] {
+            assert_eq!(to(old, new), [format!("breaking A.b: its type was {old}, is {new} now")]);
+        }
+        check(&[
+            ("type A { b: Int }", "type A { b: Int c: Int! }", &["safe A.c: added"]),
+            ("type A { b: Int c: Int! }", "type A { b: Int }", &["breaking A.c: removed"]),
+            ("interface A { b: Int }", "interface A { b: Int! }", &["safe A.b: its type was Int, is Int! now"]),
+            ("type A { b: Int }", "type A { \"Words.\" b: Int }", &["safe A.b: its description changed"]),
+            ("type A { b: Int }", "type A { b: Int @deprecated }", &["safe A.b: deprecated"]),
+            ("type A { b: Int @deprecated }", "type A { b: Int }", &["dangerous A.b: not deprecated any more"]),
+            (
+                "type A { b: Int @deprecated(reason: \"c\") }",
+                "type A { b: Int @deprecated(reason: \"d\") }",
+                &["safe A.b: deprecated for another reason"],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn arguments_and_input_fields_may_ask_for_less_and_not_more() {
+        for (start, end, path) in [
+            ("type A { b(z: Int ", "): Int }", "A.b(c:)"),
+            ("input A { z: Int ", "}", "A.c"),
+            ("directive @a(z: Int ", ") on FIELD", "@a(c:)"),
+        ] {
+            let to = |old: &str, new: &str| changes(&format!("{start}{old}{end}"), &format!("{start}{new}{end}"));
+            for (old, new, expected) in [
+                ("", "c: Int", "dangerous PATH: added, and may be given"),
+                ("", "c: Int! = 1", "dangerous PATH: added, and may be given"),
+                ("", "c: Int!", "breaking PATH: added, and must be given"),
+                ("c: Int", "", "breaking PATH: removed"),
+                ("c: Int", "c: Int!", "breaking PATH: its type was Int, is Int! now"),
+                ("c: Int!", "c: Int", "safe PATH: its type was Int!, is Int now"),
+                ("c: [Int!]", "c: [Int]", "safe PATH: its type was [Int!], is [Int] now"),
+                ("c: [Int]", "c: [Int!]", "breaking PATH: its type was [Int], is [Int!] now"),
+                ("c: Int", "c: String", "breaking PATH: its type was Int, is String now"),
+                ("c: Int", "c: [Int]", "breaking PATH: its type was Int, is [Int] now"),
+                ("c: Int = 1", "c: Int = 2", "dangerous PATH: its default was 1, is 2 now"),
+                ("c: Int = 1", "c: Int", "dangerous PATH: its default was 1, is nothing now"),
+                ("c: Int", "c: Int = 1", "dangerous PATH: its default was nothing, is 1 now"),
+                ("c: Int! = 1", "c: Int!", "breaking PATH: must be given, was 1 without"),
+                ("c: Int", "\"Words.\" c: Int", "safe PATH: its description changed"),
+                ("c: Int", "c: Int @deprecated", "safe PATH: deprecated"),
+            ] {
+                assert_eq!(to(old, new), [expected.replace("PATH", path)], "from {old} to {new}");
+            }
+        }
+        check(&[
+            ("input A { b: Int }", "input A @oneOf { b: Int }", &["breaking A: takes exactly one of its fields now"]),
+            ("input A @oneOf { b: Int }", "input A { b: Int }", &["safe A: takes several of its fields now"]),
+        ]);
+    }
+
+    #[test]
+    fn what_clients_may_not_know_is_dangerous() {
+        check(&[
+            ("enum A { B }", "enum A { B C }", &["dangerous A.C: added"]),
+            ("enum A { B C }", "enum A { B }", &["breaking A.C: removed"]),
+            ("enum A { B }", "enum A { B @deprecated }", &["safe A.B: deprecated"]),
+            ("enum A { B }", "enum A { \"Words.\" B }", &["safe A.B: its description changed"]),
+            ("union A = B", "union A = B | C", &["dangerous A: C is a member now"]),
+            ("union A = B | C", "union A = B", &["breaking A: C is no member any more"]),
+            ("type A { b: Int }", "type A implements C { b: Int }", &["dangerous A: implements C now"]),
+            ("type A implements C { b: Int }", "type A { b: Int }", &["breaking A: does not implement C any more"]),
+            ("directive @a on FIELD", "", &["breaking @a: removed"]),
+            ("", "directive @a on FIELD", &["safe @a: added"]),
+            (
+                "directive @a on FIELD",
+                "directive @a on QUERY",
+                &["breaking @a: must not stand at Field any more", "safe @a: may stand at Query now"],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn the_worst_comes_first() {
+        let all = changes("scalar A enum B { C } scalar D", "enum B { C D } scalar D scalar E");
+        assert_eq!(all, ["breaking A: removed", "dangerous B.D: added", "safe E: added"]);
+    }
+
+    #[test]
+    fn what_is_no_schema_is_refused() {
+        assert_eq!(
+            compare("type Query {\n", "type Query { a: Int }").unwrap_err(),
+            "it is no schema, as of line 2, column 1"
+        );
+        assert_eq!(compare("scalar A", "type Query { a: Int }").unwrap_err(), "there is no type for queries");
+        let extended = compare("type Query { a: Int } extend type Query { b: Int }", "type Query { a: Int }");
+        assert_eq!(extended.unwrap_err(), "extensions of types are not understood, as that of Query");
+        assert_eq!(compare("{ a }", "type Query { a: Int }").unwrap_err().split(',').next(), Some("it is no schema"));
+    }
+
+    #[test]
+    fn the_schemas_that_we_print_are_read() {
+        for sdl in [crate::graphql::sdl(), crate::graphql::federation_sdl()] {
+            assert_eq!(compare(&sdl, &sdl), Ok(Vec::new()));
+        }
+    }
+
+    /// Types, fields, arguments, input fields and enum values by number, some of them optional.
+    fn document(parts: &[(u8, u8, u8, bool)]) -> String {
+        let mut types: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        for (kind, owner, item, is_list) in parts {
+            let ty = if *is_list { "[Int]" } else { "Int!" };
+            let (start, text) = match kind % 3 {
+                0 => ("type T", format!("f{item}(a: {ty}, b: Int = {item}): {ty}")),
+                1 => ("input I", format!("f{item}: {ty}")),
+                _ => ("enum E", format!("V{item}")),
+            };
+            types.entry(format!("{start}{}", owner % 3)).or_default().insert(format!("{item}"), text);
+        }
+        types
+            .iter()
+            .map(|(head, items)| {
+                format!("{head} {{ {} }} ", items.values().map(String::as_str).collect::<Vec<_>>().join(" "))
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_schema_is_no_change_of_itself(parts: Vec<(u8, u8, u8, bool)>) {
+            prop_assert!(changes(&document(&parts), &document(&parts)).is_empty());
+        }
+
+        #[test]
+        fn what_is_added_one_way_breaks_the_other(
+            parts: Vec<(u8, u8, u8, bool)>,
+            more in proptest::collection::vec(any::<(u8, u8, u8, bool)>(), 1..5),
+        ) {
+            let known = |part: &(u8, u8, u8, bool)| parts.iter().any(|(kind, owner, item, _)| {
+                (kind % 3, owner % 3, *item) == (part.0 % 3, part.1 % 3, part.2)
+            });
+            let more: Vec<_> = more.into_iter().filter(|part| !known(part)).collect();
+            let all: Vec<_> = parts.iter().chain(&more).copied().collect();
+            let (forth, back) = (changes(&document(&parts), &document(&all)), changes(&document(&all), &document(&parts)));
+            prop_assert_eq!(forth.len(), back.len());
+            prop_assert!(forth.iter().all(|change| change.contains(": added")));
+            prop_assert!(back.iter().all(|change| change.starts_with("breaking") && change.ends_with(": removed")));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[a-zA-Z{}()@:!=\\[\\]\" \n]{0,200}") {
+            let _ = compare(&text, &text);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The outbox.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+
+use crate::domain::outbox::list;
+use crate::domain::paging::Window;
+use crate::entity::mail::{self, Kind, Status};
+use crate::graphql::context::{app, request, staff};
+use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::paging::{Connection, Whole, list_complexity};
+use crate::graphql::scalars::DateTime;
+
+/// A mail, as its row has it: without its text, which is stored nowhere.
+#[derive(Clone)]
+pub(crate) struct OutgoingMail(mail::Model);
+
+/// A mail in the outbox. Its body, and the secrets in it, are never shown.
+#[Object]
+impl OutgoingMail {
+    /// Its id, opaque and never given twice.
+    async fn id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// What it is about.
+    async fn kind(&self) -> MailKind {
+        self.0.kind.into()
+    }
+
+    /// The address that it goes to.
+    async fn recipient(&self) -> &str {
+        &self.0.recipient
+    }
+
+    /// How far it has come.
+    async fn status(&self) -> MailStatus {
+        self.0.status.into()
+    }
+
+    /// How often sending was tried.
+    async fn attempts(&self) -> i32 {
+        self.0.attempts
+    }
+
+    /// What went wrong at the last attempt that failed; null where none did.
+    async fn last_error(&self) -> Option<&str> {
+        self.0.last_error.as_deref()
+    }
+
+    /// When it was put here.
+    async fn created_at(&self) -> DateTime {
+        self.0.created_at.into()
+    }
+
+    /// When it is tried next; null where it was sent or given up.
+    async fn next_attempt_at(&self) -> Option<DateTime> {
+        self.0.next_attempt_at.map(DateTime)
+    }
+
+    /// When it was handed over; null where that has not happened.
+    async fn sent_at(&self) -> Option<DateTime> {
+        self.0.sent_at.map(DateTime)
+    }
+}
+
+/// What a mail is about.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Kind")]
+pub(crate) enum MailKind {
+    /// The link that confirms the address of a new account.
+    VerifyEmail,
+    /// Somebody wanted an account for an address that has one.
+    AlreadyRegistered,
+    /// The link that replaces a forgotten password.
+    ResetPassword,
+    /// The password was changed.
+    PasswordChanged,
+    /// Staff made an account for the reader.
+    Welcome,
+    /// The link that moves an account to the address that it is sent to.
+    ConfirmNewEmail,
+    /// The account has moved to another address; it goes to the old one.
+    EmailChanged,
+}
+
+/// How far a mail has come.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Status")]
+pub(crate) enum MailStatus {
+    /// It waits for its next attempt.
+    Queued,
+    /// It was handed over.
+    Sent,
+    /// It was given up: see `retryMail`.
+    Failed,
+}
+
+/// Which mail to send once more.
+#[derive(InputObject)]
+pub(crate) struct RetryMailInput {
+    /// The mail's id.
+    id: ID,
+}
+
+/// The outcome of `retryMail`.
+#[derive(SimpleObject)]
+pub(crate) struct RetryMailPayload {
+    /// The mail, in line again; null where there are errors.
+    mail: Option<OutgoingMail>,
+    /// NOT_FOUND, or INVALID where it was sent already.
+    errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub(crate) struct MailsQuery;
+
+#[Object]
+impl MailsQuery {
+    /// The mails that wait, were sent or were given up, the newest first: staff. A page has 20 where no number is given,
+    /// and 200 at most. Mails to superusers show to superusers only.
+    #[graphql(complexity = "list_complexity(first, last, child_complexity)")]
+    async fn outgoing_mails(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many of the list, or after `after`.")] first: Option<i32>,
+        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
+        #[graphql(desc = "The last so many of the list, or before `before`.")] last: Option<i32>,
+        #[graphql(desc = "The cursor before which the page ends.")] before: Option<String>,
+        #[graphql(desc = "How far they have come; left out, all.")] status: Option<MailStatus>,
+    ) -> Answer<Option<Connection<OutgoingMail>>> {
+        let status = status.map(Into::into);
+        let window = Window { first, after, last, before, offset: None };
+        let page = list::page(&app(ctx).db, staff(ctx)?, status, &window).await?;
+        Ok(Some(Connection::new(page, Whole::Mails(status), OutgoingMail)))
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct MailsMutation;
+
+#[Object]
+impl MailsMutation {
+    /// Puts a mail that was given up, or waits, in line for the next opportunity: staff.
+    async fn retry_mail(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which mail.")] input: RetryMailInput,
+    ) -> Answer<Option<RetryMailPayload>> {
+        let retried = list::retry(&app(ctx).db, &request(ctx).now, staff(ctx)?, &input.id).await;
+        let (mail, errors) = outcome(retried)?;
+        Ok(Some(RetryMailPayload { mail: mail.map(OutgoingMail), errors }))
+    }
+}
