@@ -1,17 +1,20 @@
 //! A service to test: the real router on a real port, with a clock that the test sets and mails that stay in memory.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sea_orm::DatabaseConnection;
+use sea_orm::{DatabaseConnection, Statement};
 use serde_json::json;
 use tokio::net::TcpListener;
 use vestibule::app::App;
 use vestibule::config::{BaseUrl, Config};
+use vestibule::domain::import::Importer;
 use vestibule::http;
 use vestibule::tools::clock::{Clock, SetClock, Timestamp};
 use vestibule::tools::mail::{Memory, Message, Transport};
+use vestibule::tools::sheet::Reader;
+use vestibule::worker;
 
 use crate::client::Client;
 use crate::engine::Place;
@@ -50,11 +53,27 @@ impl TestApp {
 
     /// A service that counts its statements.
     pub(crate) async fn start_counting(place: &Place, counter: Arc<AtomicUsize>) -> Self {
+        Self::start_counting_with(place, counter, |_| {}).await
+    }
+
+    /// A service with some other settings that counts its statements.
+    pub(crate) async fn start_counting_with(
+        place: &Place,
+        counter: Arc<AtomicUsize>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let clock = SetClock::new(Timestamp::parse(START).unwrap());
-        let count = move || {
+        let count = move |_: &Statement| {
             counter.fetch_add(1, Ordering::SeqCst);
         };
-        Self::start_at(place, clock, |_| {}, |app| app.db.on_statement(count)).await
+        Self::start_at(place, clock, change, |app| app.db.on_statement(count)).await
+    }
+
+    /// A service whose statements are kept.
+    pub(crate) async fn start_recording(place: &Place, statements: Arc<Mutex<Vec<Statement>>>) -> Self {
+        let clock = SetClock::new(Timestamp::parse(START).unwrap());
+        let keep = move |statement: &Statement| statements.lock().unwrap().push(statement.clone());
+        Self::start_at(place, clock, |_| {}, |app| app.db.on_statement(keep)).await
     }
 
     /// One more service on the same database, with the same clock, as a second instance would be.
@@ -97,6 +116,8 @@ impl TestApp {
         let mut app = App::open(config, public_url, Clock::Set(clock.clone())).await.expect("the service starts");
         let memory = Memory::default();
         app.courier.transport = Transport::Memory(memory.clone());
+        // The program that runs is the one of the tests, which reads no sheets.
+        app.importer = Importer::new(Reader::new(env!("CARGO_BIN_EXE_vestibule").into()), app.config.limits);
         equip(&mut app);
         let app = Arc::new(app);
         app.ensure_superuser().await.expect("the first superuser is made");
@@ -138,6 +159,11 @@ impl TestApp {
         Person { id: text("id"), email: text("email") }
     }
 
+    /// Lets the worker work as it does in the process: what it does comes at its own time.
+    pub(crate) fn start_worker(&self) {
+        tokio::spawn(worker::run(Arc::clone(&self.app), std::future::pending()));
+    }
+
     /// Lets the worker deliver what is due.
     pub(crate) async fn deliver(&self) {
         while self.app.deliver_mail(&self.app.clock.now()).await.expect("mails are delivered") > 0 {}
@@ -157,6 +183,11 @@ impl TestApp {
     /// Moves the clock on.
     pub(crate) fn wait(&self, span: Duration) {
         self.clock.advance(span);
+    }
+
+    /// What the clock shows.
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        self.app.clock.now().at
     }
 
     /// The database, to look at rows.

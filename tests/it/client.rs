@@ -33,6 +33,8 @@ const REFRESH: &str = "mutation($input: RefreshInput!) { refresh(input: $input) 
 
 impl Client {
     pub(crate) fn new(url: &str) -> Self {
+        // Whether the service has chosen one in this process depends on what runs beside this.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { url: url.to_owned(), http, access: None, refresh: String::new(), headers: Vec::new() }
     }

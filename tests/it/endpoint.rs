@@ -21,6 +21,16 @@ crate::tests![
     every_error_has_a_code_and_none_tells_too_much,
     a_failed_field_is_null_and_its_neighbours_are_not,
     every_answer_is_kept_from_caches_frames_and_guesses,
+    variables_are_checked_before_execution,
+    a_request_says_each_thing_once,
+    persisted_documents_are_told_to_be_unsupported,
+    nul_in_a_document_is_refused,
+    operations_are_chosen_by_name,
+    names_are_suggested_only_where_they_can_be_asked_for,
+    two_ways_to_tell_a_bodys_length_are_not_believed,
+    methods_without_a_document_do_nothing,
+    subscriptions_are_not_served_over_http,
+    one_client_cannot_hold_up_the_others,
     health_and_readiness_are_told,
     an_unknown_path_is_not_found,
     a_fault_is_logged_under_the_number_that_the_client_sees,
@@ -85,12 +95,24 @@ async fn the_status_tells_what_happened_where_the_media_type_lets_it(place: Plac
 
 async fn only_json_is_read(place: Place) {
     let app = TestApp::start(&place).await;
-    for content_type in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("multipart/mixed")] {
+    for content_type in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("multipart/mixed"),
+        Some("application/json; charset=utf-16"),
+        Some("application/jsonx"),
+        Some("text/plain, application/json"),
+    ] {
         let answer = post(&app, JSON, content_type, &query(TYPENAME)).await;
         assert_eq!((answer.status, answer.code().as_str()), (415, "BAD_REQUEST"), "{content_type:?}");
     }
     let answer = post(&app, JSON, Some("application/json; charset=utf-8"), &query(TYPENAME)).await;
     assert_eq!(answer.status, 200);
+    let twice = app.anyone().with_header("content-type", "text/plain").post(query(TYPENAME)).await;
+    assert_eq!((twice.status, twice.code().as_str()), (415, "BAD_REQUEST"));
+    let packed = app.anyone().with_header("content-encoding", "gzip").post(query(TYPENAME)).await;
+    assert_eq!((packed.status, packed.code().as_str()), (415, "BAD_REQUEST"));
 }
 
 async fn a_body_that_is_too_large_is_refused_before_it_is_read(place: Place) {
@@ -195,10 +217,231 @@ async fn every_error_has_a_code_and_none_tells_too_much(place: Place) {
         assert!(!errors.is_empty() && errors.len() <= 20);
         for error in errors {
             assert!(error["extensions"]["code"].is_string(), "{text}");
-            assert!(error["message"].as_str().unwrap().len() <= 310);
+            assert!(error["message"].as_str().unwrap().len() <= 300);
         }
         assert!(!text.contains("src/") && !text.contains("Error(") && !text.contains("-->"), "{text}");
         assert!(!document.contains("password") || !text.contains(secret), "{text}");
+    }
+}
+
+async fn variables_are_checked_before_execution(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await.with_header("accept", "application/graphql-response+json");
+    let needs = "query($id: ID!, $first: Int) { user(id: $id) { id recentSamples(first: $first) { id } } }";
+    for (document, variables, code) in [
+        (needs, json!({}), "BAD_USER_INPUT"),
+        (needs, json!({ "id": null }), "BAD_USER_INPUT"),
+        (needs, json!({ "id": "x", "first": "many" }), "BAD_USER_INPUT"),
+        (needs, json!({ "id": "x", "first": 1e10 }), "BAD_USER_INPUT"),
+        ("query($f: UserFilter) { users(filter: $f) { totalCount } }", json!({ "f": 7 }), "BAD_USER_INPUT"),
+        (
+            "query($f: UserFilter) { users(filter: $f) { totalCount } }",
+            json!({ "f": { "joinedAfter": "yesterday" } }),
+            "BAD_USER_INPUT",
+        ),
+        ("query($x: Int) { me { id } }", json!({}), "GRAPHQL_VALIDATION_FAILED"),
+        ("{ user(id: $id) { id } }", json!({ "id": "x" }), "GRAPHQL_VALIDATION_FAILED"),
+        ("query($x: NoSuch = {a: 1}) { __typename }", json!({}), "GRAPHQL_VALIDATION_FAILED"),
+        ("query($x: [NoSuch] = [{a: 1}]) { __typename }", json!({}), "GRAPHQL_VALIDATION_FAILED"),
+        ("query($x: String) { user(id: $x) { id } }", json!({ "x": "x" }), "GRAPHQL_VALIDATION_FAILED"),
+    ] {
+        let answer = admin.send(document, variables).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, code), "{document}: {}", answer.body);
+        assert!(answer.body.get("data").is_none(), "{}", answer.body);
+        assert!(!answer.body.to_string().contains("yesterday"), "{}", answer.body);
+    }
+    let optional = "query($first: Int, $yes: Boolean = true) { recentSamples(first: $first) { id } me @include(if: $yes) { username } }";
+    for variables in [json!({}), json!({ "first": 3 }), json!({ "yes": true, "unknown": 1 })] {
+        let data = admin.data(optional, variables).await;
+        assert_eq!(data, json!({ "recentSamples": [], "me": { "username": "admin" } }));
+    }
+    assert_eq!(admin.data("{ __typename @skip(if: true) }", json!({})).await, json!({}));
+}
+
+async fn a_request_says_each_thing_once(place: Place) {
+    let app = TestApp::start(&place).await;
+    for body in [
+        r#"{"query":"{__typename}","query":"{me{id}}"}"#,
+        r#"{"query":"{__typename}","variables":{},"variables":null}"#,
+        r#"{"query":"query($a:ID!){user(id:$a){id}}","variables":{"a":"1","a":"2"}}"#,
+        r#"{"query":"{__typename}","qu\u0065ry":"{me{id}}"}"#,
+    ] {
+        let answer = post(&app, MODERN, JSON, body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{body}");
+    }
+    let login =
+        "mutation { login(input: { identifier: \"a\", password: \"x\", identifier: \"b\" }) { errors { code } } }";
+    assert_eq!(post(&app, MODERN, JSON, &query(login)).await.code(), "GRAPHQL_VALIDATION_FAILED");
+    for query in [
+        "query=%7B__typename%7D&query=%7Bme%7Bid%7D%7D",
+        "query=%7B__typename%7D&variables=%7B%22a%22%3A1%2C%22a%22%3A2%7D",
+        "query=%7B__typename%7D%23%FF",
+        "query=%7B__typename%7D%23%ED%A0%80",
+    ] {
+        let answer = app.anyone().get(&format!("/graphql?{query}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{query}");
+    }
+}
+
+async fn persisted_documents_are_told_to_be_unsupported(place: Place) {
+    let app = TestApp::start(&place).await;
+    let extensions = r#"{"persistedQuery":{"version":1,"sha256Hash":"x"}}"#;
+    let encoded: String = url::form_urlencoded::byte_serialize(extensions.as_bytes()).collect();
+    let by_get = async |query: &str| app.anyone().get(&format!("/graphql?{query}")).await;
+    for answer in [
+        post(&app, JSON, JSON, &format!(r#"{{"operationName":"A","extensions":{extensions}}}"#)).await,
+        post(&app, JSON, JSON, r#"{"documentId":"sha256:x","variables":{}}"#).await,
+        by_get(&format!("extensions={encoded}")).await,
+        by_get(&format!("operationName=A&variables=%7B%7D&extensions={encoded}")).await,
+        by_get("documentId=sha256%3Ax").await,
+    ] {
+        let error = json!({ "message": "PersistedQueryNotSupported", "extensions": { "code": "PERSISTED_QUERY_NOT_SUPPORTED" } });
+        assert_eq!((answer.status, answer.body), (200, json!({ "errors": [error] })));
+    }
+    let modern = post(&app, MODERN, JSON, r#"{"documentId":"sha256:x"}"#).await;
+    assert_eq!((modern.status, modern.code().as_str()), (400, "PERSISTED_QUERY_NOT_SUPPORTED"));
+    // With its document, the request is answered like any other.
+    let whole = post(&app, JSON, JSON, &format!(r#"{{"query":"{{__typename}}","extensions":{extensions}}}"#)).await;
+    assert_eq!(whole.body, json!({ "data": { "__typename": "Query" } }));
+}
+
+async fn nul_in_a_document_is_refused(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    for document in [
+        r#"{ users(search: "\u0000") { totalCount } }"#,
+        r#"mutation { recordSample(input: { key: "k", title: "a\u0000b" }) { errors { code } } }"#,
+        r#"query($s: String = "\u0000") { users(search: $s) { totalCount } }"#,
+        r#"{ users(search: """x""", after: "\u0000") { totalCount } }"#,
+        "{ users(search: \"\0\") { totalCount } }",
+    ] {
+        assert_eq!(admin.code(document, json!({})).await, "BAD_REQUEST", "{document}");
+    }
+    let variable = "query($s: String) { users(search: $s) { totalCount } }";
+    assert_eq!(admin.code(variable, json!({ "s": "\0" })).await, "BAD_REQUEST");
+    let emoji = r#"{ users(search: "\ud83d\ude00 \u00e4") { totalCount } }"#;
+    assert_eq!(admin.data(emoji, json!({})).await, json!({ "users": { "totalCount": 0 } }));
+    assert_eq!(admin.code(r#"{ users(search: "\ud83d") { totalCount } }"#, json!({})).await, "GRAPHQL_PARSE_FAILED");
+}
+
+async fn operations_are_chosen_by_name(place: Place) {
+    let app = TestApp::start(&place).await;
+    let two = "query A { a: __typename } query B($id: ID!) { user(id: $id) { id } }";
+    let ask = async |name: Value| {
+        let body = json!({ "query": two, "operationName": name }).to_string();
+        post(&app, MODERN, JSON, &body).await
+    };
+    assert_eq!(ask(json!("A")).await.body, json!({ "data": { "a": "Query" } }), "what B needs does not matter");
+    assert_eq!(ask(json!("B")).await.code(), "BAD_USER_INPUT");
+    for name in [json!("C"), json!(null), json!("")] {
+        let answer = ask(name.clone()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "OPERATION_RESOLUTION_FAILURE"), "{name}");
+    }
+}
+
+async fn names_are_suggested_only_where_they_can_be_asked_for(place: Place) {
+    let app = TestApp::start(&place).await;
+    let closed = app.start_second_with(&place, |config| config.introspection = false).await;
+    let mut suggested = 0;
+    for document in [
+        "{ usrs { nodes { id } } }",
+        "{ users(frst: 1) { totalCount } }",
+        "{ users { nodes { usernam } } }",
+        "{ users(orderBy: [{ field: DATE_JOIND, direction: DESC }]) { totalCount } }",
+        "mutation { logn { errors { code } } }",
+        "mutation { login(input: { identifer: \"x\", password: \"x\" }) { errors { code } } }",
+        "query($x: UserFiltr) { users(filter: $x) { totalCount } }",
+        "{ me { ...f } } fragment f on Usr { id }",
+        "{ passwordPolicy @skp(if: true) { minLength } }",
+    ] {
+        let (open, closed) =
+            (post(&app, MODERN, JSON, &query(document)).await, post(&closed, MODERN, JSON, &query(document)).await);
+        assert_eq!((open.status, closed.status), (400, 400), "{document}");
+        assert_eq!(open.code(), closed.code(), "{document}");
+        suggested += usize::from(open.body.to_string().contains("Did you mean"));
+        assert!(!closed.body.to_string().contains("Did you mean"), "{}", closed.body);
+        for name in ["users", "first", "username", "DATE_JOINED", "login", "identifier", "UserFilter"] {
+            let is_told = closed.body.to_string().contains(name) && !document.contains(name);
+            assert!(!is_told, "{name}: {}", closed.body);
+        }
+    }
+    assert!(suggested > 0, "it is a help where the schema is open");
+    let schema = "{ __schema { types { name } } __type(name: \"User\") { name } }";
+    assert_eq!(closed.anyone().data(schema, json!({})).await, json!({ "__schema": null, "__type": null }));
+}
+
+async fn two_ways_to_tell_a_bodys_length_are_not_believed(place: Place) {
+    let app = TestApp::start(&place).await;
+    let body = query(TYPENAME);
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let smuggled = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    for (headers, body) in [
+        (format!("content-length: {}\r\ntransfer-encoding: chunked", body.len()), &chunked),
+        (format!("transfer-encoding: chunked\r\ncontent-length: {}", chunked.len() + smuggled.len()), &chunked),
+        (format!("content-length: {}\r\ncontent-length: 3", body.len()), &body),
+        ("content-length: +3".to_owned(), &body),
+        ("transfer-encoding: chunked, identity".to_owned(), &chunked),
+        ("transfer-encoding : chunked".to_owned(), &chunked),
+        ("transfer-encoding: xchunked".to_owned(), &chunked),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
+        let head = "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+        let _ = stream.write_all(format!("{head}{headers}\r\n\r\n{body}{smuggled}").as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.matches("HTTP/1.1 ").count() <= 1 && !answer.ends_with("ok\n"), "{headers}: {answer}");
+    }
+}
+
+async fn methods_without_a_document_do_nothing(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ask = async |method: &str, path: &str| app.anyone().finish(app.anyone().request(method, path)).await;
+    let head = ask("HEAD", "/graphql?query=%7B__typename%7D").await;
+    assert_eq!((head.status, head.body), (200, json!("")));
+    assert_eq!(ask("HEAD", "/graphql?query=mutation%7Blogout%7Bsuccess%7D%7D").await.status, 405);
+    assert_eq!(ask("HEAD", "/graphql").await.status, 400);
+    let options = ask("OPTIONS", "/graphql?query=%7B__typename%7D").await;
+    assert_eq!((options.status, options.header("allow"), &options.body), (200, "GET,HEAD,POST", &json!("")));
+    for method in ["PUT", "PATCH", "DELETE", "QUERY"] {
+        let answer = ask(method, "/graphql?query=%7B__typename%7D").await;
+        assert_eq!((answer.status, answer.code().as_str()), (405, "BAD_REQUEST"), "{method}");
+    }
+    // A page of another origin learns of nothing that it may do.
+    let request = app.anyone().request("OPTIONS", "/graphql").header("origin", "https://evil.example");
+    let foreign = app.anyone().finish(request.header("access-control-request-method", "POST")).await;
+    assert_eq!(foreign.header("access-control-allow-origin"), "");
+}
+
+async fn subscriptions_are_not_served_over_http(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let listen = "subscription { onlineUsers { id } }";
+    let posted = admin.send(listen, json!({})).await;
+    assert_eq!((posted.status, posted.code().as_str()), (200, "BAD_REQUEST"));
+    assert_eq!(post(&app, MODERN, JSON, &query(listen)).await.status, 400);
+    let got = admin.get("/graphql?query=subscription%7BonlineUsers%7Bid%7D%7D").await;
+    assert_eq!((got.status, got.header("allow"), got.code().as_str()), (405, "POST", "BAD_REQUEST"));
+    for accept in ["text/event-stream", "multipart/mixed"] {
+        assert_eq!(post(&app, Some(accept), JSON, &query(listen)).await.status, 406, "{accept}");
+    }
+}
+
+async fn one_client_cannot_hold_up_the_others(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut wide = "{ ...f0 }".to_owned();
+    for level in 0..22 {
+        wide += &format!(" fragment f{level} on Query {{ {} }}", format!("...f{} ", level + 1).repeat(8));
+    }
+    wide += " fragment f22 on Query { __typename }";
+    let schemas: String = (0..1000).map(|number| format!("a{number}: __schema {{ __typename }} ")).collect();
+    let text = format!("{{ user(id: \"\"\"{}\"\"\") {{ id }} }}", "x".repeat(100_000));
+    for hostile in [wide, format!("{{ {schemas} }}"), text] {
+        let (app, hostile) = (&app, &query(&hostile));
+        let all = (0..8).map(|_| post(app, MODERN, JSON, hostile));
+        for answer in futures_util::future::join_all(all).await {
+            assert_eq!((answer.status, answer.code().as_str()), (400, "QUERY_TOO_COMPLEX"), "{}", answer.body);
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Mutex;
 
 use libtest_mimic::{Failed, Trial};
 use sea_orm::{ConnectionTrait as _, Database};
 use tempfile::TempDir;
+use vestibule::database::Db;
 use vestibule::tools::clock::Clock;
 
 /// A test as a function of the place where it runs.
@@ -61,17 +63,48 @@ fn on_postgres(server: &str, run: Run) -> Result<(), Failed> {
     let folder = TempDir::new()?;
     let name = format!("vestibule_test_{}", Clock::System.now().id().simple());
     let (base, _) = server.rsplit_once('/').ok_or("VESTIBULE_TEST_POSTGRES_URL must be postgres://host/database")?;
-    let administer = |statement: String| {
-        block_on(async move {
-            let server = Database::connect(server).await.expect("the PostgreSQL server answers");
-            server.execute_unprepared(&statement).await.expect("its user may create databases");
-        })
-    };
-    administer(format!("CREATE DATABASE {name}"))?;
+    let template = template(base, server)?;
+    administer(server, format!("CREATE DATABASE {name} TEMPLATE {template}"))?;
     let place = Place { database_url: format!("{base}/{name}"), folder: folder.path().to_owned() };
     let outcome = std::panic::catch_unwind(|| block_on(run(place)));
-    administer(format!("DROP DATABASE {name} WITH (FORCE)"))?;
+    administer(server, format!("DROP DATABASE {name} WITH (FORCE)"))?;
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Drops what the tests share, once they are over.
+pub(crate) fn clean_up() -> Result<(), Failed> {
+    match (postgres_url(), TEMPLATE.lock()?.take()) {
+        (Some(server), Some(name)) => administer(&server, format!("DROP DATABASE {name}")),
+        _ => Ok(()),
+    }
+}
+
+fn administer(server: &str, statement: String) -> Result<(), Failed> {
+    block_on(async move {
+        let server = Database::connect(server).await.expect("the PostgreSQL server answers");
+        server.execute_unprepared(&statement).await.expect("its user may create databases");
+    })
+}
+
+static TEMPLATE: Mutex<Option<String>> = Mutex::new(None);
+
+/// The name of a database that every test's is a copy of: copying costs less than running all migrations.
+fn template(base: &str, server: &str) -> Result<String, Failed> {
+    let mut known = TEMPLATE.lock()?;
+    if let Some(name) = known.as_ref() {
+        return Ok(name.clone());
+    }
+    let name = format!("vestibule_template_{}", Clock::System.now().id().simple());
+    administer(server, format!("CREATE DATABASE {name}"))?;
+    let url = format!("{base}/{name}").parse()?;
+    block_on(async move {
+        let db = Db::connect(&url).await.expect("the template can be reached");
+        let txn = db.begin_alone().await.expect("nobody else uses the template");
+        Db::migrate(&txn).await.expect("the migrations run");
+        txn.commit().await.expect("the migrations hold");
+        db.close().await.expect("the template is left alone");
+    })?;
+    Ok(known.insert(name).clone())
 }
 
 fn block_on(future: impl Future<Output = ()>) -> Result<(), Failed> {

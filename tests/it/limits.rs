@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use vestibule::domain::limits;
 use vestibule::entity::limit;
 
-use crate::app::TestApp;
+use crate::app::{PASSWORD, TestApp};
+use crate::client::Client;
 use crate::engine::Place;
 
 crate::tests![
@@ -16,6 +17,14 @@ crate::tests![
     a_limit_is_a_setting_and_can_be_lifted,
     behind_a_trusted_proxy_the_client_is_who_it_says,
     what_is_given_back_leaves_no_row,
+    ten_wrong_passwords_in_a_row_and_no_more_are_looked_at,
+    of_eighty_guesses_at_once_ten_are_looked_at,
+    from_many_addresses_a_hundred_guesses_are_looked_at,
+    who_signed_in_before_is_not_locked_out_by_others,
+    one_client_cannot_try_many_accounts,
+    right_passwords_are_not_counted,
+    guesses_by_a_stolen_session_are_counted,
+    exports_and_imports_are_counted_by_user,
 ];
 
 const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) { success } }";
@@ -73,4 +82,127 @@ async fn what_is_given_back_leaves_no_row(place: Place) {
     app.wait(Duration::from_secs(20 * 60));
     limits::sweep(&app.app.db, &app.app.clock.now()).await.unwrap();
     assert_eq!(limit::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+const LOGIN: &str = "mutation($name: String!, $password: String!) {
+    login(input: { identifier: $name, password: $password }) { tokens { accessToken } errors { code } }
+}";
+
+/// How an attempt to sign in is answered: `in`, or the code.
+async fn attempt(client: &Client, name: &str, password: &str) -> String {
+    let answer = client.send(LOGIN, json!({ "name": name, "password": password })).await;
+    let code = |value: &Value| value.as_str().map(str::to_owned);
+    code(&answer.body["errors"][0]["extensions"]["code"])
+        .or_else(|| code(&answer.body["data"]["login"]["errors"][0]["code"]))
+        .unwrap_or_else(|| "in".to_owned())
+}
+
+/// A service that believes this machine who it speaks for.
+async fn behind_a_proxy(place: &Place) -> TestApp {
+    TestApp::start_with(place, |config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await
+}
+
+async fn ten_wrong_passwords_in_a_row_and_no_more_are_looked_at(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    for name in ["ada", "nobody"] {
+        for _ in 0..10 {
+            assert_eq!(attempt(&app.anyone(), name, "wrong").await, "INVALID_CREDENTIALS");
+        }
+        assert_eq!(attempt(&app.anyone(), name, "wrong").await, "RATE_LIMITED");
+    }
+    // By whatever name and with the right password, until the wait is over.
+    assert_eq!(attempt(&app.anyone(), "ADA@example.com", PASSWORD).await, "RATE_LIMITED");
+    let refused = app.anyone().send(LOGIN, json!({ "name": "ada", "password": PASSWORD })).await;
+    assert_eq!(refused.body["errors"][0]["extensions"]["retryAfter"], 90);
+    app.wait(Duration::from_secs(90));
+    assert_eq!(attempt(&app.anyone(), "ada", PASSWORD).await, "in");
+}
+
+async fn of_eighty_guesses_at_once_ten_are_looked_at(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    let second = app.start_second(&place).await;
+    let clients: Vec<_> = (0..80).map(|number| if number % 2 == 0 { app.anyone() } else { second.anyone() }).collect();
+    let answers = join_all(clients.iter().map(|client| attempt(client, "ada", "wrong"))).await;
+    assert_eq!(answers.iter().filter(|answer| *answer == "INVALID_CREDENTIALS").count(), 10, "{answers:?}");
+    let others = answers.iter().filter(|answer| !["INVALID_CREDENTIALS", "RATE_LIMITED"].contains(&answer.as_str()));
+    assert_eq!(others.count(), 0, "{answers:?}");
+}
+
+async fn from_many_addresses_a_hundred_guesses_are_looked_at(place: Place) {
+    let app = behind_a_proxy(&place).await;
+    app.add_user("ada").await;
+    let mut looked_at = 0;
+    for host in 1..=40 {
+        let client = app.anyone().with_header("x-forwarded-for", format!("198.51.100.{host}"));
+        for _ in 0..4 {
+            looked_at += usize::from(attempt(&client, "ada", "wrong").await == "INVALID_CREDENTIALS");
+        }
+    }
+    assert_eq!(looked_at, 100);
+}
+
+async fn who_signed_in_before_is_not_locked_out_by_others(place: Place) {
+    let app = behind_a_proxy(&place).await;
+    let at = |address: &str| app.anyone().with_header("x-forwarded-for", address);
+    app.add_user("ada").await;
+    let home = at("2001:db8:1:2::7");
+    assert_eq!(attempt(&home, "ada", PASSWORD).await, "in");
+    for host in 1..=10 {
+        for _ in 0..10 {
+            attempt(&at(&format!("198.51.100.{host}")), "ada", "wrong").await;
+        }
+    }
+    assert_eq!(attempt(&at("198.51.100.99"), "ada", PASSWORD).await, "RATE_LIMITED");
+    assert_eq!(attempt(&home, "ada", "wrong").await, "INVALID_CREDENTIALS");
+    assert_eq!(attempt(&at("2001:db8:1:2:ffff::1"), "ada", PASSWORD).await, "in", "the same household");
+    app.wait(Duration::from_secs(91 * 24 * 60 * 60));
+    assert_eq!(attempt(&at("198.51.100.99"), "ada", PASSWORD).await, "in");
+}
+
+async fn one_client_cannot_try_many_accounts(place: Place) {
+    let app = TestApp::start(&place).await;
+    for number in 0..50 {
+        assert_eq!(attempt(&app.anyone(), &format!("user{number}"), "wrong").await, "INVALID_CREDENTIALS");
+    }
+    assert_eq!(attempt(&app.anyone(), "user50", "wrong").await, "RATE_LIMITED");
+}
+
+async fn right_passwords_are_not_counted(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    for _ in 0..60 {
+        assert_eq!(attempt(&app.anyone(), "ada", PASSWORD).await, "in");
+    }
+    limits::sweep(&app.app.db, &app.app.clock.now()).await.unwrap();
+    assert_eq!(limit::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn guesses_by_a_stolen_session_are_counted(place: Place) {
+    let app = TestApp::start(&place).await;
+    let thief = app.add_user("ada").await.sign_in(&app).await;
+    let change =
+        "mutation { changePassword(input: { oldPassword: \"wrong\", newPassword: \"a phrase of the thief\" }) {
+        errors { code field }
+    } }";
+    for _ in 0..10 {
+        assert_eq!(thief.refusals(change, json!({})).await, ["PASSWORD_INCORRECT oldPassword"]);
+    }
+    assert_eq!(thief.code(change, json!({})).await, "RATE_LIMITED");
+    let delete = "mutation { deleteMe(input: { currentPassword: \"wrong\" }) { errors { code } } }";
+    assert_eq!(thief.code(delete, json!({})).await, "RATE_LIMITED");
+}
+
+async fn exports_and_imports_are_counted_by_user(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limit_bulk = "3/1h".parse().unwrap()).await;
+    let staff = app.add_staff("boss").await.sign_in(&app).await;
+    for path in ["/export/users.csv", "/export/samples.csv", "/import/users.xlsx"] {
+        assert_eq!(staff.get(path).await.status, 200);
+    }
+    let refused = staff.get("/export/users.xlsx").await;
+    assert_eq!((refused.status, refused.code().as_str()), (429, "RATE_LIMITED"));
+    assert_eq!(refused.header("retry-after"), "1200");
+    assert_eq!(staff.code("{ allEmails }", json!({})).await, "RATE_LIMITED");
+    assert_eq!(app.admin().await.get("/export/users.csv").await.status, 200);
 }

@@ -6,6 +6,7 @@
 mod app;
 mod client;
 mod engine;
+mod socket;
 
 use libtest_mimic::{Arguments, Conclusion, Trial};
 
@@ -24,20 +25,30 @@ mod api_tokens;
 mod architecture;
 mod audit;
 mod avatars;
+mod changing;
 mod cloud;
 mod endpoint;
 mod examples;
 mod exports;
+mod federation;
+mod finding;
+mod graphiql;
+mod hostile_sheets;
+mod import;
 mod limits;
+mod live;
 mod loaders;
 mod mail;
 mod pages;
 mod parity;
 mod passwords;
+mod plans;
 mod process;
 mod registration;
+mod rights;
 mod schema;
 mod sessions;
+mod settings;
 mod uploads;
 mod users;
 
@@ -48,18 +59,27 @@ fn main() -> std::process::ExitCode {
         api_tokens::all(),
         audit::all(),
         avatars::all(),
+        changing::all(),
         cloud::all(),
         endpoint::all(),
         examples::all(),
         exports::all(),
+        federation::all(),
+        finding::all(),
+        graphiql::all(),
+        hostile_sheets::all(),
+        import::all(),
         limits::all(),
+        live::all(),
         loaders::all(),
         mail::all(),
         pages::all(),
         parity::all(),
         passwords::all(),
+        plans::all(),
         process::all(),
         registration::all(),
+        rights::all(),
         sessions::all(),
         uploads::all(),
         users::all(),
@@ -68,7 +88,11 @@ fn main() -> std::process::ExitCode {
     let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();
     trials.extend(architecture::trials());
     trials.extend(schema::trials());
+    trials.extend(settings::trials());
     let conclusion: Conclusion = libtest_mimic::run(&arguments, trials);
+    if let Err(failure) = engine::clean_up() {
+        println!("what the tests shared could not be dropped: {}", failure.message().unwrap_or_default());
+    }
     if engine::postgres_url().is_none() {
         println!("PostgreSQL was left out: set VESTIBULE_TEST_POSTGRES_URL to a server to test on it as well\n");
     }

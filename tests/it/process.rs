@@ -23,7 +23,7 @@ crate::tests![
     settings_may_come_from_a_file,
 ];
 
-fn command(place: &Place) -> Command {
+pub(crate) fn command(place: &Place) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
     command.env_clear().current_dir(&place.folder);
     command.env("VESTIBULE_DATABASE_URL", &place.database_url);
@@ -33,15 +33,15 @@ fn command(place: &Place) -> Command {
 }
 
 /// A process that serves; it ends with the test.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     /// What it printed until it listened.
     printed: Vec<String>,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Serving {
-    fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut printed = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
@@ -54,6 +54,13 @@ impl Serving {
         let mut errors = String::new();
         child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         panic!("it did not start ({:?}): {errors}", child.wait());
+    }
+
+    /// The most memory that it has used so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")).unwrap();
+        peak.trim().parse::<usize>().unwrap() * 1024
     }
 
     fn terminate(&self) {
@@ -76,7 +83,7 @@ impl Drop for Serving {
     }
 }
 
-fn run(mut command: Command, arguments: &[&str], input: &str) -> (bool, String, String) {
+pub(crate) fn run(mut command: Command, arguments: &[&str], input: &str) -> (bool, String, String) {
     let mut child = command.args(arguments).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -100,6 +107,8 @@ async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
         ("VESTIBULE_LOG_FORMAT", "xml", "VESTIBULE_LOG_FORMAT: "),
         ("VESTIBULE_LOG", "vestibule=loud", "VESTIBULE_LOG: "),
         ("VESTIBULE_ACCESS_TTL", "60d", "VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL"),
+        ("VESTIBULE_SOCKETS", "0", "VESTIBULE_SOCKETS: 0 is not in 1.."),
+        ("VESTIBULE_SOCKETS_PER_CLIENT", "many", "VESTIBULE_SOCKETS_PER_CLIENT: invalid digit"),
         ("VESTIBULE_TRUSTED_PROXIES", "10.0.0.0/99", "VESTIBULE_TRUSTED_PROXIES: "),
         ("VESTIBULE_ADMIN_EMAIL", "nobody", "email: "),
         ("VESTIBULE_ADMIN_PASSWORD", "geheim", "password: "),

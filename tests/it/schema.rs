@@ -1,11 +1,14 @@
 //! The schema that clients are promised.
 
+use std::process::Command;
+
 use libtest_mimic::{Failed, Trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("schema::the_file_is_what_the_code_exports", file_is_up_to_date),
         Trial::test("schema::everything_is_described", everything_is_described),
+        Trial::test("schema::differences_are_told", differences_are_told),
     ]
 }
 
@@ -43,4 +46,30 @@ fn everything_is_described() -> Result<(), Failed> {
 
 fn is_root(line: &str) -> bool {
     ["query:", "mutation:", "subscription:"].iter().any(|root| line.starts_with(root))
+}
+
+/// The command tells by its exit code whether a change breaks clients.
+fn differences_are_told() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let diff = |old: &str, more: &[&str]| -> Result<(bool, String), Failed> {
+        let path = folder.path().join("old.graphql");
+        std::fs::write(&path, old)?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        command.current_dir(folder.path()).args(["schema", "diff"]).arg(&path).args(more);
+        let output = command.output()?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+    };
+    let sdl = vestibule::graphql::sdl();
+    let (passes, text) = diff(&sdl, &["--strict"])?;
+    assert!(passes && text == "0 breaking, 0 dangerous, 0 safe\n", "{text}");
+    let (passes, text) = diff(&sdl.replace("enum UserRole {", "enum UserRole { OWNER"), &[])?;
+    assert!(!passes && text.starts_with("breaking   UserRole.OWNER: removed\n1 breaking, "), "{text}");
+    let older = sdl.replace("  \"\"\"\n  Look and download.\n  \"\"\"\n  DOWNLOAD\n", "");
+    let (passes, text) = diff(&older, &[])?;
+    assert!(passes && text.starts_with("dangerous  UserPermission.DOWNLOAD: added\n"), "{text}");
+    assert!(!diff(&older, &["--strict"])?.0);
+    let (passes, text) = diff("{ me { id } }", &[])?;
+    assert!(!passes && text.contains("old.graphql: it is no schema, as of line 1, column 1"), "{text}");
+    Ok(())
 }

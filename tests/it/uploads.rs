@@ -14,6 +14,7 @@ crate::tests![
     a_body_that_is_too_long_is_not_read,
     nobody_else_may_upload,
     a_text_that_stands_for_a_file_is_none,
+    a_file_is_for_the_one_variable_that_the_map_names,
 ];
 
 async fn requests_with_files_are_of_one_form(place: Place) {
@@ -113,7 +114,53 @@ async fn nobody_else_may_upload(place: Place) {
 async fn a_text_that_stands_for_a_file_is_none(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
-    for text in ["#__graphql_file__:0", "#__graphql_file__:99999999999", "a.png"] {
+    for text in [
+        "#__graphql_file__:0",
+        "#__graphql_file__:99999999999",
+        "#__graphql_file__:x",
+        "#__graphql_file__:",
+        "#__graphql_file__:99999999999999999999999",
+        "a.png",
+    ] {
         assert_eq!(ada.code(UPLOAD, json!({ "input": { "file": text } })).await, "BAD_USER_INPUT", "{text}");
+        let literal = format!("mutation {{ uploadAvatar(input: {{ file: \"{text}\" }}) {{ errors {{ code }} }} }}");
+        assert_eq!(ada.code(&literal, json!({})).await, "BAD_USER_INPUT", "{text}");
+        let default = format!(
+            "mutation($file: Upload! = \"{text}\") {{ uploadAvatar(input: {{ file: $file }}) {{ errors {{ code }} }} }}"
+        );
+        assert_eq!(ada.code(&default, json!({})).await, "GRAPHQL_VALIDATION_FAILED", "{text}");
     }
+    assert_eq!(stored(&place), [""; 0]);
+}
+
+async fn a_file_is_for_the_one_variable_that_the_map_names(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let document = "mutation($mine: Upload!, $more: Upload) {
+        uploadAvatar(input: { file: $mine }) { errors { code } } removeAvatar { errors { code } } }";
+    let form = |variables: serde_json::Value, map: &str| {
+        let operations = json!({ "query": document, "variables": variables }).to_string();
+        let file = Part::bytes(file(8, 8, ImageFormat::Png)).file_name("a.png");
+        Form::new().text("operations", operations).text("map", map.to_owned()).part("0", file)
+    };
+    for (variables, map) in [
+        (json!({ "mine": "#__graphql_file__:0", "more": null }), r#"{"0":["variables.more"]}"#),
+        (json!({ "mine": { "a": ["#__graphql_file__:0"] }, "more": null }), r#"{"0":["variables.more"]}"#),
+        (json!({ "mine": "x" }), r#"{"0":["variables.mine"]}"#),
+        (json!({ "mine": {} }), r#"{"0":["variables.mine"]}"#),
+        (json!({ "mine": null }), r#"{"0":["variables.mine.x"]}"#),
+        (json!({ "mine": [null] }), r#"{"0":["variables.mine.1"]}"#),
+        (json!({ "mine": null }), r#"{"0":["variables."]}"#),
+    ] {
+        assert_eq!(send(&ada, form(variables.clone(), map)).await.code(), "BAD_REQUEST", "{variables} {map}");
+    }
+    // Where a file comes for a variable that takes none, it is not read for another.
+    let other = "mutation($name: String!) { updateMe(input: { firstName: $name }) { errors { code } } }";
+    let operations = json!({ "query": other, "variables": { "name": null } }).to_string();
+    let map = r#"{"0":["variables.name"]}"#;
+    let form = Form::new().text("operations", operations).text("map", map).part("0", Part::text("x"));
+    let answer = send(&ada, form).await;
+    assert!(!answer.body.to_string().contains("graphql_file"), "{}", answer.body);
+    let me = ada.data("{ me { firstName } }", json!({})).await;
+    assert_eq!(me["me"]["firstName"], "");
 }

@@ -4,6 +4,9 @@ mod account;
 mod api_tokens;
 mod avatar;
 mod builders;
+pub(crate) mod desk;
+mod live;
+mod import;
 pub(crate) mod recovery;
 pub(crate) mod registration;
 mod sign_in;
@@ -19,7 +22,10 @@ pub(crate) fn all() -> Vec<Test> {
         avatar::all(),
         recovery::all(),
         staff::all(),
+        desk::all(),
         builders::all(),
+        live::all(),
+        import::all(),
         registration::all(),
     ]
     .concat()

@@ -1,0 +1,331 @@
+//! Finding users: searching, filtering, ordering, and paging through it all.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::app::TestApp;
+use crate::client::Client;
+use crate::engine::Place;
+
+crate::tests![
+    any_part_of_a_name_or_address_is_found_in_any_case,
+    signs_that_mean_something_to_databases_are_letters,
+    one_letter_and_two_are_enough,
+    a_search_knows_every_change,
+    filters_hold_together,
+    every_order_can_be_paged_both_ways_without_gaps_or_repeats,
+    a_page_is_reached_by_its_number,
+    a_cursor_is_good_for_its_own_order_only,
+    hostile_texts_find_nothing_and_break_nothing,
+];
+
+const FIND: &str = "query(
+    $first: Int, $after: String, $last: Int, $before: String, $offset: Int,
+    $search: String, $filter: UserFilter, $orderBy: [UserOrder!]! = [{ field: USERNAME }]
+) {
+    users(
+        first: $first, after: $after, last: $last, before: $before, offset: $offset,
+        search: $search, filter: $filter, orderBy: $orderBy
+    ) {
+        totalCount
+        nodes { username }
+        pageInfo { hasPreviousPage hasNextPage startCursor endCursor }
+    }
+}";
+
+fn names(data: &Value) -> Vec<String> {
+    let nodes = data["users"]["nodes"].as_array().unwrap();
+    nodes.iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The usernames that a search finds; the count must agree.
+async fn found(client: &Client, search: &str) -> Vec<String> {
+    let data = client.data(FIND, json!({ "search": search })).await;
+    let names = names(&data);
+    assert_eq!(data["users"]["totalCount"], names.len(), "{search}");
+    // A short page is found by another way than a whole list.
+    let page = client.data(FIND, json!({ "search": search, "first": 1 })).await;
+    assert_eq!(self::names(&page), names[..names.len().min(1)], "{search}");
+    names
+}
+
+async fn people(place: &Place) -> (TestApp, Client) {
+    let app = TestApp::start(place).await;
+    for (username, email, first_name, last_name) in [
+        ("ada", "Countess@lovelace.example", "Ada", "Lovelace"),
+        ("bob_b", "bob@example.com", "Bob", "Øster-Ås"),
+        ("bobxb", "robert@example.com", "", ""),
+        ("cy", "cy@100-percent.example", "Cyrus%", "李小龍"),
+        ("dora", "dora@example.org", "Dóra", "ИВАНОВА"),
+        ("eve", "eve@example.org", "\"Eve\"", "O'Neil\\"),
+    ] {
+        app.wait(Duration::from_secs(60 * 60 * 24));
+        let input = json!({ "username": username, "email": email, "firstName": first_name, "lastName": last_name });
+        app.add(input).await;
+    }
+    let staff = app.add_staff("zoe").await.sign_in(&app).await;
+    (app, staff)
+}
+
+async fn any_part_of_a_name_or_address_is_found_in_any_case(place: Place) {
+    let (app, staff) = people(&place).await;
+    for (search, expected) in [
+        ("ovela", vec!["ada"]),
+        ("COUNTESS", vec!["ada"]),
+        ("ada lovelace", vec!["ada"]),
+        ("  Ada \t Love ", vec!["ada"]),
+        ("example.ORG", vec!["dora", "eve"]),
+        ("ivan", vec![]),
+        ("иванов", vec!["dora"]),
+        ("DÓRA", vec!["dora"]),
+        ("øster-ås", vec!["bob_b"]),
+        ("ØSTER", vec!["bob_b"]),
+        ("小龍", vec!["cy"]),
+        ("李小龍", vec!["cy"]),
+        ("lovelaceada", vec![]),
+        ("nobody", vec![]),
+    ] {
+        assert_eq!(found(&staff, search).await, expected, "{search}");
+    }
+    assert_eq!(found(&staff, "   ").await.len(), 7);
+    assert_eq!(found(&staff, "admin").await, [""; 0], "superusers show to superusers only");
+    assert_eq!(found(&app.admin().await, "admin").await, ["admin"]);
+}
+
+async fn signs_that_mean_something_to_databases_are_letters(place: Place) {
+    let (_app, staff) = people(&place).await;
+    for (search, expected) in [
+        ("bob_b", vec!["bob_b"]),
+        ("b_b", vec!["bob_b"]),
+        ("_", vec!["bob_b"]),
+        ("%", vec!["cy"]),
+        ("us%", vec!["cy"]),
+        ("100%", vec![]),
+        ("%%%", vec![]),
+        ("\"eve\"", vec!["eve"]),
+        ("\"", vec!["eve"]),
+        ("e\"", vec!["eve"]),
+        ("o'n", vec!["eve"]),
+        ("neil\\", vec!["eve"]),
+        ("\\", vec!["eve"]),
+        ("a OR b", vec![]),
+        ("ada*", vec![]),
+        ("NEAR(ada)", vec![]),
+    ] {
+        assert_eq!(found(&staff, search).await, expected, "{search}");
+    }
+}
+
+async fn one_letter_and_two_are_enough(place: Place) {
+    let (_app, staff) = people(&place).await;
+    assert_eq!(found(&staff, "Y").await, ["cy"]);
+    assert_eq!(found(&staff, "bx").await, ["bobxb"]);
+    assert_eq!(found(&staff, "XB").await, ["bobxb"]);
+    assert_eq!(found(&staff, "李").await, ["cy"]);
+    assert_eq!(found(&staff, "Å").await, ["bob_b"]);
+    // The last letters of all that is searched.
+    assert_eq!(found(&staff, "\\").await, ["eve"]);
+    assert_eq!(found(&staff, "龍").await, ["cy"]);
+    assert_eq!(found(&staff, "qq").await, [""; 0]);
+    assert_eq!(found(&staff, "e").await, ["ada", "bob_b", "bobxb", "cy", "dora", "eve", "zoe"]);
+}
+
+async fn a_search_knows_every_change(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let staff = app.add_staff("zoe").await.sign_in(&app).await;
+    assert_eq!(found(&staff, "grace").await, [""; 0]);
+    let update = "mutation($input: UpdateUserInput!) { updateUser(input: $input) { errors { code field message } } }";
+    let input = json!({ "id": ada.id, "lastName": "Hopper", "firstName": "Grace", "email": "admiral@navy.example" });
+    assert_eq!(staff.refusals(update, json!({ "input": input })).await, [""; 0]);
+    for search in ["grace", "hop", "navy", "gr", "ada"] {
+        assert_eq!(found(&staff, search).await, ["ada"], "{search}");
+    }
+    assert_eq!(found(&staff, "ada@").await, [""; 0]);
+    let own = "mutation { updateMe(input: { username: \"amazing\" }) { errors { code } } }";
+    ada_signed_in(&app).await.data(own, json!({})).await;
+    assert_eq!(found(&staff, "amaz").await, ["amazing"]);
+    assert_eq!(found(&staff, "ada").await, [""; 0]);
+    let delete = "mutation($id: ID!) { deleteUser(input: { id: $id }) { outcome errors { code } } }";
+    assert_eq!(staff.data(delete, json!({ "id": ada.id })).await["deleteUser"]["outcome"], "DELETED");
+    assert_eq!(found(&staff, "hopper").await, [""; 0]);
+    assert_eq!(found(&staff, "ho").await, [""; 0]);
+}
+
+async fn ada_signed_in(app: &TestApp) -> Client {
+    app.anyone().sign_in("ada", crate::app::PASSWORD).await
+}
+
+async fn filters_hold_together(place: Place) {
+    let (app, staff) = people(&place).await;
+    let filtered = async |filter: Value, search: Value| {
+        names(&staff.data(FIND, json!({ "filter": filter, "search": search })).await)
+    };
+    let everybody = filtered(json!({}), Value::Null).await;
+    assert_eq!(everybody.len(), 7);
+    assert_eq!(filtered(json!({ "isStaff": true }), Value::Null).await, ["zoe"]);
+    assert_eq!(filtered(json!({ "isStaff": false }), Value::Null).await.len(), 6);
+    assert_eq!(filtered(json!({ "isVerified": true }), Value::Null).await, ["zoe"]);
+    assert_eq!(filtered(json!({ "isOnline": true }), Value::Null).await, [""; 0], "nothing was written down yet");
+    app.app.presence.flush(&app.app.db).await.unwrap();
+    assert_eq!(filtered(json!({ "isOnline": true }), Value::Null).await, ["zoe"]);
+    assert_eq!(filtered(json!({ "isOnline": false }), json!("e")).await.len(), 6);
+    assert_eq!(filtered(json!({ "joinedOn": "2026-01-07" }), Value::Null).await, ["bob_b"]);
+    assert_eq!(filtered(json!({ "joinedOn": "2026-01-07", "isActive": true }), json!("bob")).await, ["bob_b"]);
+    assert_eq!(filtered(json!({ "joinedOn": "2026-01-07", "isActive": false }), json!("bob")).await, [""; 0]);
+    assert_eq!(filtered(json!({ "joinedAfter": "2026-01-10T09:00:00Z" }), Value::Null).await, ["eve", "zoe"]);
+    assert_eq!(
+        filtered(
+            json!({ "joinedAfter": "2026-01-06T09:00:00Z", "joinedBefore": "2026-01-08T10:00:00+01:00" }),
+            Value::Null
+        )
+        .await,
+        ["bob_b"]
+    );
+    app.add(json!({ "username": "mia", "email": "mia@example.com", "role": "MANAGER", "isActive": false })).await;
+    assert_eq!(filtered(json!({ "role": "MANAGER" }), Value::Null).await, ["mia"]);
+    assert_eq!(filtered(json!({ "isActive": false }), json!("mi")).await, ["mia"]);
+    assert_eq!(staff.code(FIND, json!({ "filter": { "joinedOn": "2026-02-30" } })).await, "BAD_USER_INPUT");
+    assert_eq!(staff.code(FIND, json!({ "filter": { "joinedOn": "20260107" } })).await, "BAD_USER_INPUT");
+}
+
+async fn every_order_can_be_paged_both_ways_without_gaps_or_repeats(place: Place) {
+    let app = TestApp::start(&place).await;
+    for number in 0..12 {
+        if number % 3 == 0 {
+            app.wait(Duration::from_secs(1));
+        }
+        let input = json!({
+            "username": format!("u{}", (number * 7) % 12), "email": format!("e{}@example.com", (number * 5) % 12),
+            "firstName": (["", "Åsa", "bo"][number % 3]), "lastName": (["Ek", "ek", "Dahl", ""][number % 4]),
+            "password": crate::app::PASSWORD,
+        });
+        let person = app.add(input).await;
+        if number % 4 == 1 {
+            person.sign_in(&app).await.data("{ me { id } }", json!({})).await;
+        }
+    }
+    app.app.presence.flush(&app.app.db).await.unwrap();
+    let admin = app.admin().await;
+    let fields = ["ID", "USERNAME", "EMAIL", "FIRST_NAME", "LAST_NAME", "DATE_JOINED", "LAST_ACTIVITY"];
+    let mut orders = vec![json!([])];
+    for (position, field) in fields.iter().enumerate() {
+        for (one, other) in [("ASC", "DESC"), ("DESC", "DESC")] {
+            let term = json!({ "field": field, "direction": one });
+            orders.push(json!([term]));
+            orders.push(json!([term, { "field": (fields[(position + 3) % 7]), "direction": other }, term]));
+        }
+    }
+    for order in orders {
+        for filter in [json!(null), json!({ "isActive": true })] {
+            let list = json!({ "orderBy": order, "filter": filter });
+            let page = async |window: Value| {
+                let mut variables = list.clone();
+                variables.as_object_mut().unwrap().extend(window.as_object().unwrap().clone());
+                let data = admin.data(FIND, variables).await;
+                (names(&data), data["users"]["pageInfo"].clone())
+            };
+            let (all, _) = page(json!({ "first": 200 })).await;
+            assert_eq!(all.len(), 13);
+            let (mut forward, mut after) = (Vec::new(), Value::Null);
+            loop {
+                let (names, info) = page(json!({ "first": 5, "after": after })).await;
+                forward.extend(names);
+                after = info["endCursor"].clone();
+                if info["hasNextPage"] == false {
+                    break;
+                }
+            }
+            assert_eq!(forward, all, "{list}");
+            let (mut backward, mut before) = (Vec::new(), Value::Null);
+            loop {
+                let (names, info) = page(json!({ "last": 5, "before": before })).await;
+                backward.splice(0..0, names);
+                before = info["startCursor"].clone();
+                if info["hasPreviousPage"] == false {
+                    break;
+                }
+            }
+            assert_eq!(backward, all, "{list}");
+            assert_eq!(page(json!({ "first": 3, "offset": 4 })).await.0, all[4..7], "{list}");
+        }
+    }
+}
+
+async fn a_page_is_reached_by_its_number(place: Place) {
+    let (_app, staff) = people(&place).await;
+    let data = staff.data(FIND, json!({ "first": 3, "offset": 3 })).await;
+    assert_eq!(names(&data), ["cy", "dora", "eve"]);
+    let info = &data["users"]["pageInfo"];
+    assert_eq!((&info["hasPreviousPage"], &info["hasNextPage"]), (&json!(true), &json!(true)));
+    assert_eq!(data["users"]["totalCount"], 7);
+    let next = json!({ "first": 3, "after": info["endCursor"] });
+    assert_eq!(names(&staff.data(FIND, next).await), ["zoe"]);
+    assert_eq!(names(&staff.data(FIND, json!({ "offset": 3, "search": "example.org" })).await), [""; 0]);
+    assert_eq!(names(&staff.data(FIND, json!({ "offset": 1, "search": "example.org" })).await), ["eve"]);
+    assert_eq!(names(&staff.data(FIND, json!({ "offset": 1_000_000 })).await), [""; 0]);
+    for window in [
+        json!({ "offset": -1 }),
+        json!({ "offset": 1, "after": info["endCursor"] }),
+        json!({ "offset": 1, "last": 1 }),
+        json!({ "first": 201 }),
+    ] {
+        assert_eq!(staff.code(FIND, window.clone()).await, "BAD_USER_INPUT", "{window}");
+    }
+}
+
+async fn a_cursor_is_good_for_its_own_order_only(place: Place) {
+    let (_app, staff) = people(&place).await;
+    let by = |field: &str, direction: &str| json!([{ "field": field, "direction": direction }]);
+    let data = staff.data(FIND, json!({ "first": 1, "orderBy": by("LAST_NAME", "ASC") })).await;
+    let cursor = &data["users"]["pageInfo"]["endCursor"];
+    for order in [by("LAST_NAME", "DESC"), by("FIRST_NAME", "ASC"), by("DATE_JOINED", "ASC"), by("USERNAME", "ASC")] {
+        let list = json!({ "after": cursor, "orderBy": order });
+        assert_eq!(staff.code(FIND, list.clone()).await, "BAD_USER_INPUT", "{list}");
+    }
+    let list = json!({ "first": 9, "after": cursor, "orderBy": by("LAST_NAME", "ASC") });
+    assert_eq!(names(&staff.data(FIND, list).await).len(), 6);
+}
+
+async fn hostile_texts_find_nothing_and_break_nothing(place: Place) {
+    let (_app, staff) = people(&place).await;
+    for text in [
+        "' OR 1=1 --",
+        "'; DROP TABLE users; --",
+        "\" OR \"a",
+        "a\" AND \"b",
+        "x' UNION SELECT password_hash FROM users --",
+        "$1",
+        "?",
+        "{}",
+        "${jndi:ldap://x}",
+        "\u{202e}\u{feff}",
+        "\u{1f468}\u{200d}\u{1f469}",
+        "-ada",
+        "ada:",
+        "^ada",
+        "(",
+        "ada)",
+        "username_key : a",
+        "🙂",
+        "ﷺﷺﷺﷺﷺﷺﷺﷺﷺﷺﷺﷺ",
+        "\u{301}",
+        "\\'",
+        "%_%",
+        "NOT",
+        "AND",
+        "a\u{200b}b",
+    ] {
+        assert_eq!(found(&staff, text).await, [""; 0], "{text}");
+        assert_eq!(staff.code(FIND, json!({ "after": text })).await, "BAD_USER_INPUT", "{text}");
+    }
+    let long = "a".repeat(101);
+    for text in ["a\u{1}b", "\u{7}", long.as_str()] {
+        assert_eq!(staff.code(FIND, json!({ "search": text })).await, "BAD_USER_INPUT", "{text:?}");
+    }
+    assert_eq!(found(&staff, &"a".repeat(100)).await, [""; 0]);
+    let order = json!({ "orderBy": [{ "field": "password_hash" }] });
+    assert_eq!(staff.code(FIND, order).await, "BAD_USER_INPUT");
+    assert_eq!(found(&staff, "").await.len(), 7);
+}

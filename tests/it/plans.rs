@@ -1,0 +1,127 @@
+//! No list reads a whole table: each statement that a page costs is explained by the database itself.
+
+use std::sync::{Arc, Mutex};
+
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
+use serde_json::{Value, json};
+
+use crate::app::TestApp;
+use crate::client::Client;
+use crate::engine::Place;
+
+crate::tests![no_page_of_a_list_reads_a_whole_table];
+
+const USERS: &str = "query($search: String, $filter: UserFilter, $orderBy: [UserOrder!], $after: String, $first: Int) {
+    users(search: $search, filter: $filter, orderBy: $orderBy, after: $after, first: $first) {
+        nodes { id } pageInfo { endCursor }
+    }
+}";
+
+const TRAIL: &str = "query($filter: AuditEventFilter, $after: String, $first: Int) {
+    auditEvents(filter: $filter, after: $after, first: $first) { nodes { id } pageInfo { endCursor } }
+}";
+
+const MAILS: &str = "query($status: MailStatus, $after: String, $first: Int) {
+    outgoingMails(status: $status, after: $after, first: $first) { nodes { id } pageInfo { endCursor } }
+}";
+
+async fn no_page_of_a_list_reads_a_whole_table(place: Place) {
+    let statements = Arc::new(Mutex::new(Vec::new()));
+    let app = TestApp::start_recording(&place, Arc::clone(&statements)).await;
+    for name in ["ada", "bob", "cyd"] {
+        app.add_user(name).await.sign_in(&app).await.data("{ me { id } }", json!({})).await;
+    }
+    app.app.presence.flush(&app.app.db).await.unwrap();
+    let boss = app.add_staff("boss").await;
+    let staff = boss.sign_in(&app).await;
+    let mut lists = vec![
+        (TRAIL, json!({ "filter": {} })),
+        (TRAIL, json!({ "filter": { "userId": boss.id } })),
+        (TRAIL, json!({ "filter": { "action": "LOGIN" } })),
+        (TRAIL, json!({ "filter": { "createdAfter": "2026-01-01T00:00:00Z", "userId": boss.id, "action": "LOGIN" } })),
+        (MAILS, json!({})),
+        (MAILS, json!({ "status": "SENT" })),
+        ("{ onlineUsers { id } }", json!({})),
+    ];
+    let fields = ["ID", "USERNAME", "EMAIL", "FIRST_NAME", "LAST_NAME", "DATE_JOINED", "LAST_ACTIVITY"];
+    let filters = [
+        json!({}),
+        json!({ "isActive": false }),
+        json!({ "isStaff": true, "isActive": true }),
+        json!({ "isVerified": false }),
+        json!({ "role": "MANAGER", "isVerified": true }),
+        json!({ "isOnline": true, "isActive": true }),
+        json!({ "joinedOn": "2026-01-05", "isActive": true }),
+        json!({ "joinedAfter": "2026-01-01T00:00:00Z" }),
+    ];
+    for field in fields {
+        for direction in ["ASC", "DESC"] {
+            let order = json!([{ "field": field, "direction": direction }]);
+            lists.push((USERS, json!({ "orderBy": order })));
+            let order = json!([{ "field": field, "direction": direction }, { "field": "FIRST_NAME" }]);
+            lists.push((USERS, json!({ "orderBy": order })));
+        }
+        for filter in &filters {
+            lists.push((USERS, json!({ "filter": filter, "orderBy": [{ "field": field }] })));
+            for search in ["ada", "exampl", "a", "qx"] {
+                lists.push((USERS, json!({ "search": search, "filter": filter, "orderBy": [{ "field": field }] })));
+            }
+        }
+    }
+    for (document, variables) in lists {
+        statements.lock().unwrap().clear();
+        walk(&staff, document, &variables).await;
+        let recorded = std::mem::take(&mut *statements.lock().unwrap());
+        let lists: Vec<Statement> = recorded.into_iter().filter(|statement| is_list(&statement.sql)).collect();
+        assert!(!lists.is_empty(), "{variables}");
+        for statement in lists {
+            let plan = explain(&app, &statement).await;
+            assert_eq!(whole_tables(&plan), 0, "{variables}\n{}\n{}", statement.sql, plan.join("\n"));
+        }
+    }
+}
+
+/// A page, and the one after it.
+async fn walk(client: &Client, document: &str, variables: &Value) {
+    let mut variables = variables.clone();
+    variables["first"] = json!(1);
+    let data = client.data(document, variables.clone()).await;
+    let page = data.as_object().unwrap().values().next().unwrap();
+    if let Some(cursor) = page["pageInfo"]["endCursor"].as_str() {
+        variables["after"] = json!(cursor);
+        client.data(document, variables).await;
+    }
+}
+
+/// Who calls is looked up too, by the session's key.
+fn is_list(sql: &str) -> bool {
+    sql.starts_with("SELECT") && !sql.contains("\"sessions\"")
+}
+
+async fn explain(app: &TestApp, statement: &Statement) -> Vec<String> {
+    let db = app.db();
+    let is_postgres = db.get_database_backend() == DatabaseBackend::Postgres;
+    let (explain, column) = if is_postgres { ("EXPLAIN", "QUERY PLAN") } else { ("EXPLAIN QUERY PLAN", "detail") };
+    let explained = Statement { sql: format!("{explain} {}", statement.sql), ..statement.clone() };
+    let rows = if is_postgres {
+        // A table of a few rows is read whole because that is quickest, unless it is forbidden.
+        use sea_orm::TransactionTrait as _;
+        let txn = db.begin().await.unwrap();
+        txn.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
+        txn.query_all_raw(explained).await.unwrap()
+    } else {
+        db.query_all_raw(explained).await.unwrap()
+    };
+    rows.iter().map(|row| row.try_get("", column).unwrap()).collect()
+}
+
+/// How many tables a plan reads from one end to the other without an index to go by. What SQLite scans may also be the
+/// rows of a subquery, which its plan names as one before.
+fn whole_tables(plan: &[String]) -> usize {
+    let named = |name: &str| plan.iter().filter(|line| line.trim() == name).count();
+    let scans = ["users", "audit_events", "mails"].iter().map(|table| {
+        let subqueries = named(&format!("CO-ROUTINE {table}")) + named(&format!("MATERIALIZE {table}"));
+        named(&format!("SCAN {table}")).saturating_sub(subqueries)
+    });
+    scans.sum::<usize>() + plan.iter().filter(|line| line.contains("Seq Scan")).count()
+}

@@ -1,0 +1,36 @@
+//! The manual knows every setting, and its defaults are those of the program.
+
+use std::process::Command;
+
+use libtest_mimic::{Failed, Trial};
+
+const MANUAL: &str = include_str!("../../README.md");
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![Trial::test("settings::the_manual_tells_every_setting_with_its_default", the_manual_tells_all)]
+}
+
+fn the_manual_tells_all() -> Result<(), Failed> {
+    let help = Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["serve", "--help"]).output()?;
+    let help = String::from_utf8(help.stdout)?;
+    let mut untold = Vec::new();
+    let mut lines = help.lines().map(str::trim).peekable();
+    let mut settings = 0;
+    while let Some(line) = lines.next() {
+        let Some(name) = line.strip_prefix("[env: ").map(|rest| rest.trim_end_matches([']', '='])) else { continue };
+        settings += 1;
+        let default = lines.peek().and_then(|line| line.strip_prefix("[default: ")?.strip_suffix(']'));
+        let default = default.map(|default| default.trim_matches('"'));
+        match MANUAL.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{name}`"))) {
+            None => untold.push(name.to_owned()),
+            Some(row) if default.is_some_and(|default| !row.contains(default)) => {
+                untold.push(format!("{name} = {}", default.unwrap_or_default()));
+            }
+            Some(_) => {}
+        }
+    }
+    if settings == 0 {
+        return Err("the program tells of no settings".into());
+    }
+    if untold.is_empty() { Ok(()) } else { Err(format!("README.md does not tell: {untold:#?}").into()) }
+}
