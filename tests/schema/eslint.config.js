@@ -1,0 +1,55 @@
+import graphql from "@graphql-eslint/eslint-plugin";
+import { fileURLToPath } from "node:url";
+
+const schema = process.env.VESTIBULE_SCHEMA ?? fileURLToPath(new URL("../../schema.graphql", import.meta.url));
+const recommended = graphql.configs["flat/schema-recommended"].rules;
+const relay = graphql.configs["flat/schema-relay"].rules;
+
+/** The schema by the rules that graphql-eslint recommends, those of Relay, and a description of everything. */
+export default [
+  {
+    files: ["**/*.graphql"],
+    languageOptions: { parser: graphql.parser, parserOptions: { graphQLConfig: { schema } } },
+    plugins: { "@graphql-eslint": graphql },
+    rules: {
+      ...recommended,
+      ...relay,
+      "@graphql-eslint/require-description": [
+        "error",
+        {
+          types: true,
+          rootField: true,
+          DirectiveDefinition: true,
+          EnumValueDefinition: true,
+          FieldDefinition: true,
+          InputValueDefinition: true,
+          // The directives of the schema are those of GraphQL itself, whose arguments its specification describes.
+          ignoredSelectors: ["DirectiveDefinition > InputValueDefinition"],
+        },
+      ],
+      "@graphql-eslint/strict-id-in-types": [
+        "error",
+        {
+          exceptions: {
+            // Outcomes, and parts of lists, by the Relay cursor specification.
+            suffixes: ["Payload", "Connection", "Edge"],
+            // Values that are a part of another object and exist nowhere else.
+            types: ["ActionCheck", "AuthTokens", "ImportRowError", "PageInfo", "PasswordPolicy", "UserActions", "UserError"],
+          },
+        },
+      ],
+      "@graphql-eslint/relay-edge-types": [
+        "error",
+        {
+          withEdgeSuffix: true,
+          // There is no `node(id:)`: what a client refetches it asks for by `user(id:)`, with that field's rights.
+          shouldImplementNode: false,
+          // Lists of a fixed length, such as the sessions of a user, are plain lists, and connections have `nodes`.
+          listTypeCanWrapOnlyEdgeType: false,
+        },
+      ],
+      // It knows no exceptions, and `User.username` is a word of its own. Nothing else is found by it.
+      "@graphql-eslint/no-typename-prefix": "off",
+    },
+  },
+];
