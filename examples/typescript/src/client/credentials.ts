@@ -1,0 +1,249 @@
+import type { DocumentNode } from "graphql";
+import {
+  LoginDocument,
+  type LoginInput,
+  type LoginMutation,
+  LogoutDocument,
+  type LogoutMutation,
+  MeDocument,
+  type MeQuery,
+  RefreshDocument,
+  type RefreshMutation,
+} from "../gql/graphql";
+import { ConnectionError, type GraphQLResult, isUnauthenticated, VestibuleError } from "./errors";
+import type { RefreshTokenStore } from "./store";
+import type { TabMessage, Tabs } from "./tabs";
+import type { Send, Variables } from "./transport";
+
+/** An access token and when to replace it. */
+export interface AccessToken {
+  /** For the header `Authorization: Bearer …`. */
+  token: string;
+  /** When it runs out, in milliseconds since 1970. */
+  expiresAt: number;
+  /** When to refresh. */
+  refreshAt: number;
+}
+
+/** Who is signed in, as far as the client knows. `unknown` is how a page begins: the cookie cannot be looked at. */
+export type SessionState =
+  | { readonly status: "unknown" | "signedOut" }
+  | { readonly status: "signedIn"; readonly userId: string };
+
+/** What signing in gives: the user, or what the person can mend. */
+export type SignInResult = NonNullable<LoginMutation["login"]>;
+
+/** Tokens as every mutation that signs somebody in gives them. */
+export type AuthTokens = NonNullable<SignInResult["tokens"]>;
+
+/** What `Credentials` needs. */
+export interface CredentialsSetup {
+  send: Send;
+  tabs: Tabs;
+  store: RefreshTokenStore | null;
+  /** Milliseconds since 1970. */
+  now: () => number;
+  /** How long signing in, refreshing and signing out may take, in milliseconds. */
+  patience: number;
+}
+
+/** How long before its end a token is replaced, at most. */
+const LEEWAY = 30_000;
+/** How long to wait for the tokens of the tab that has just refreshed. */
+const HEARSAY = 300;
+
+/**
+ * The tokens of one session, shared by all tabs. Whatever changes them runs while nothing else does, in any tab: so
+ * a refresh cannot overtake a sign-out, and a refresh token is presented once.
+ */
+export class Credentials {
+  #state: SessionState = { status: "unknown" };
+  #access: AccessToken | null = null;
+  #refreshing: Promise<string | null> | null = null;
+  readonly #listeners = new Set<(state: SessionState) => void>();
+  readonly #waiting = new Set<() => void>();
+  readonly #setup: CredentialsSetup;
+
+  constructor(setup: CredentialsSetup) {
+    this.#setup = setup;
+    setup.tabs.listen((message) => this.#hear(message));
+  }
+
+  /** Who is signed in. */
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** Calls `listener` whenever somebody else, or nobody, is signed in; returns how to stop that. */
+  onChange(listener: (state: SessionState) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** A token for the next request, refreshed if it is about to run out; null without one. */
+  async token(): Promise<string | null> {
+    const access = this.#access;
+    if (access === null || this.#setup.now() < access.refreshAt) return access?.token ?? null;
+    try {
+      return await this.renew(access.token);
+    } catch (error) {
+      // As long as the token holds, it does not matter that there is no other yet.
+      if (this.#setup.now() < access.expiresAt) return access.token;
+      throw error;
+    }
+  }
+
+  /** Another token than `stale`, by one refresh for everybody who asks; null if the service says that the session ended. */
+  async renew(stale: string | null): Promise<string | null> {
+    if (this.#access !== null && this.#access.token !== stale) return this.#access.token;
+    if (this.#state.status === "signedOut") return null;
+    this.#refreshing ??= this.#refresh(stale).finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
+  }
+
+  /** Signs in, here and in all other tabs. */
+  signIn(input: LoginInput): Promise<SignInResult> {
+    return this.#setup.tabs.exclusively(async () => {
+      const result = await this.#call<LoginMutation>(LoginDocument, { input });
+      const payload = result.data?.login;
+      if (!payload) throw new VestibuleError(result.errors ?? [], result.data);
+      if (payload.tokens && payload.user) await this.#accept(payload.tokens, payload.user.id);
+      return payload;
+    });
+  }
+
+  /** Takes over tokens that another mutation gave, such as `verifyEmail`. */
+  adopt(tokens: AuthTokens): Promise<void> {
+    return this.#setup.tabs.exclusively(async () => {
+      const result = await this.#call<MeQuery>(MeDocument, {}, tokens.accessToken);
+      if (!result.data?.me) throw new VestibuleError(result.errors ?? [], result.data);
+      await this.#accept(tokens, result.data.me.id);
+    });
+  }
+
+  /**
+   * Signs out, here and in all other tabs; `everywhere` ends the user's sessions on other devices too. Throws, and
+   * stays signed in, if the service cannot be reached: the session would live on.
+   */
+  signOut(everywhere: boolean): Promise<void> {
+    return this.#setup.tabs.exclusively(async () => {
+      const { store } = this.#setup;
+      const refreshToken = store ? await store.read() : null;
+      const input = refreshToken === null ? { everywhere } : { everywhere, refreshToken };
+      const result = await this.#call<LogoutMutation>(LogoutDocument, { input }, this.#access?.token);
+      if (!result.data?.logout && !isUnauthenticated(result)) throw new VestibuleError(result.errors ?? [], result.data);
+      await this.#end();
+    });
+  }
+
+  /** Leaves the other tabs and forgets the tokens, without signing out. */
+  close(): void {
+    this.#setup.tabs.close();
+    this.#listeners.clear();
+    this.#access = null;
+  }
+
+  #refresh(stale: string | null): Promise<string | null> {
+    const { store, tabs } = this.#setup;
+    return tabs.exclusively(async (waited) => {
+      if (waited) await this.#askAround(stale);
+      if (this.#access !== null && this.#access.token !== stale) return this.#access.token;
+      if (this.#state.status === "signedOut") return null;
+      const refreshToken = store ? await store.read() : null;
+      if (store && refreshToken === null) {
+        await this.#end();
+        return null;
+      }
+      const input = refreshToken === null ? {} : { refreshToken };
+      const result = await this.#call<RefreshMutation>(RefreshDocument, { input });
+      const payload = result.data?.refresh;
+      if (payload?.tokens && payload.user) {
+        await this.#accept(payload.tokens, payload.user.id);
+        return payload.tokens.accessToken;
+      }
+      // Only a clear no ends the session here; a limit or a fault says nothing about it.
+      const refused = payload ? payload.errors.length > 0 : isUnauthenticated(result);
+      if (!refused) throw new VestibuleError(result.errors ?? [], result.data);
+      await this.#end();
+      return null;
+    });
+  }
+
+  /** Who had to wait for another tab has probably waited for the very tokens it wants. */
+  async #askAround(stale: string | null): Promise<void> {
+    if (this.#state.status === "signedOut" || (this.#access !== null && this.#access.token !== stale)) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => done(), HEARSAY);
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#waiting.delete(done);
+        resolve();
+      };
+      this.#waiting.add(done);
+      this.#setup.tabs.post({ type: "ask" });
+    });
+  }
+
+  #hear(message: TabMessage): void {
+    if (message.type === "ask") {
+      if (this.#access !== null && this.#state.status === "signedIn" && this.#setup.now() < this.#access.refreshAt) {
+        this.#setup.tabs.post({ type: "signedIn", access: this.#access, userId: this.#state.userId });
+      } else if (this.#state.status === "signedOut") {
+        this.#setup.tabs.post({ type: "signedOut" });
+      }
+      return;
+    }
+    if (message.type === "signedOut") {
+      this.#access = null;
+      this.#become({ status: "signedOut" });
+    } else {
+      const other = this.#state.status !== "signedIn" || this.#state.userId !== message.userId;
+      if (!other && this.#access !== null && this.#access.expiresAt >= message.access.expiresAt) return;
+      this.#access = message.access;
+      this.#become({ status: "signedIn", userId: message.userId });
+    }
+    for (const done of [...this.#waiting]) done();
+  }
+
+  async #accept(tokens: AuthTokens, userId: string): Promise<void> {
+    await this.#setup.store?.write(tokens.refreshToken);
+    const now = this.#setup.now();
+    const expiresAt = Date.parse(tokens.accessExpiresAt);
+    const left = expiresAt - now;
+    // A token that has run out before it came means that this clock is wrong; then UNAUTHENTICATED will tell.
+    const refreshAt = left > 0 ? expiresAt - Math.min(LEEWAY, left / 4) : Number.POSITIVE_INFINITY;
+    this.#access = { token: tokens.accessToken, expiresAt, refreshAt };
+    this.#setup.tabs.post({ type: "signedIn", access: this.#access, userId });
+    this.#become({ status: "signedIn", userId });
+  }
+
+  async #end(): Promise<void> {
+    await this.#setup.store?.write(null);
+    this.#access = null;
+    this.#setup.tabs.post({ type: "signedOut" });
+    this.#become({ status: "signedOut" });
+  }
+
+  #become(next: SessionState): void {
+    const before = this.#state;
+    const same =
+      before.status === next.status &&
+      (before.status !== "signedIn" || next.status !== "signedIn" || before.userId === next.userId);
+    this.#state = next;
+    if (!same) for (const listener of [...this.#listeners]) listener(next);
+  }
+
+  /** Sends with a limit in time: other tabs wait for this one. */
+  async #call<TData>(document: DocumentNode, variables: Variables, token?: string): Promise<GraphQLResult<TData>> {
+    const { send, patience } = this.#setup;
+    const control = new AbortController();
+    const timer = setTimeout(() => control.abort(new ConnectionError("The service took too long to answer.")), patience);
+    try {
+      return (await send(document, variables, { token, signal: control.signal })) as GraphQLResult<TData>;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

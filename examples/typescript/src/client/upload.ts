@@ -1,0 +1,33 @@
+/** A file and where among the variables it stands. */
+export interface FoundFile {
+  /** Such as `variables.input.file`. */
+  path: string;
+  /** The file itself. */
+  file: Blob;
+}
+
+/** Variables without their files, which JSON cannot carry, and the files. */
+export function takeFiles(variables: object): { plain: unknown; files: FoundFile[] } {
+  const files: FoundFile[] = [];
+  const walk = (value: unknown, path: string): unknown => {
+    if (value instanceof Blob) {
+      files.push({ path, file: value });
+      return null;
+    }
+    if (Array.isArray(value)) return value.map((item, index) => walk(item, `${path}.${index}`));
+    if (typeof value === "object" && value !== null) {
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, walk(item, `${path}.${key}`)]));
+    }
+    return value;
+  };
+  return { plain: walk(variables, "variables"), files };
+}
+
+/** The form of the GraphQL multipart request specification. */
+export function multipart(operations: string, files: readonly FoundFile[]): FormData {
+  const form = new FormData();
+  form.append("operations", operations);
+  form.append("map", JSON.stringify(Object.fromEntries(files.map(({ path }, index) => [String(index), [path]]))));
+  files.forEach(({ file }, index) => form.append(String(index), file));
+  return form;
+}

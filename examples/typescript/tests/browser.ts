@@ -1,0 +1,80 @@
+import type { TabMessage, Tabs } from "../src";
+
+/** A `fetch` that keeps cookies as one browser does, notes what is sent, and can be tampered with. */
+export class Browser {
+  /** The names of the operations sent, in order. */
+  readonly sent: string[] = [];
+  /** Access tokens that arrive at the service as rubbish. */
+  readonly broken = new Set<string>();
+  /** The access token sent last. */
+  token = "";
+  /** Whether the network is down for operations of this name. */
+  down: string | null = null;
+  readonly #cookies = new Map<string, string>();
+
+  readonly fetch = async (url: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
+    const headers = new Headers(init.headers);
+    const name = operationName(init.body);
+    this.sent.push(name);
+    if (this.down === name) throw new TypeError("fetch failed");
+    const token = headers.get("authorization")?.replace("Bearer ", "");
+    if (token !== undefined) this.token = token;
+    if (token !== undefined && this.broken.has(token)) headers.set("authorization", "Bearer rubbish");
+    const withCookies = init.credentials === "include";
+    if (withCookies) headers.set("cookie", [...this.#cookies].map(([key, value]) => `${key}=${value}`).join("; "));
+    const response = await fetch(url, { ...init, headers });
+    if (withCookies) for (const cookie of response.headers.getSetCookie()) this.#keep(cookie);
+    return response;
+  };
+
+  /** How often an operation was sent. */
+  count(name: string): number {
+    return this.sent.filter((sent) => sent === name).length;
+  }
+
+  #keep(cookie: string): void {
+    const [, key, value] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
+    if (key === undefined || value === undefined) return;
+    if (value === "" || /max-age=0/i.test(cookie)) this.#cookies.delete(key);
+    else this.#cookies.set(key, value);
+  }
+}
+
+function operationName(body: RequestInit["body"]): string {
+  const text = body instanceof FormData ? body.get("operations") : body;
+  return /(?:query|mutation) (\w+)/.exec(String(text))?.[1] ?? "";
+}
+
+/** Tabs within this process, with the two promises that a browser makes: one lock, and messages that come later. */
+export class TabHub {
+  readonly #heard = new Map<Tabs, (message: TabMessage) => void>();
+  #last: Promise<unknown> = Promise.resolve();
+  #busy = 0;
+
+  /** Opens another tab. */
+  open(): Tabs {
+    const tab: Tabs = {
+      exclusively: <T>(work: (waited: boolean) => Promise<T>): Promise<T> => {
+        const waited = this.#busy > 0;
+        this.#busy += 1;
+        const turn = this.#last
+          .then(() => work(waited))
+          .finally(() => {
+            this.#busy -= 1;
+          });
+        this.#last = turn.catch(() => undefined);
+        return turn;
+      },
+      post: (message) => {
+        for (const [other, hear] of this.#heard) if (other !== tab) setTimeout(() => hear(structuredClone(message)));
+      },
+      listen: (hear) => {
+        this.#heard.set(tab, hear);
+      },
+      close: () => {
+        this.#heard.delete(tab);
+      },
+    };
+    return tab;
+  }
+}

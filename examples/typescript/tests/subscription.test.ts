@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import {
+  createVestibuleClient,
+  type VestibuleClient,
+  type VestibuleOptions,
+  type WatchOnlineUsersSubscription,
+  WatchOnlineUsersDocument,
+} from "../src";
+import { Browser } from "./browser";
+import { ADMIN, type Service, startService, waitFor } from "./service";
+
+describe("subscriptions", () => {
+  let service: Service;
+  const opened: VestibuleClient[] = [];
+
+  beforeAll(async () => {
+    service = await startService();
+  });
+  afterAll(() => {
+    for (const client of opened) client.close();
+    service.stop();
+  });
+
+  function open(options: Partial<VestibuleOptions> = {}): VestibuleClient {
+    const client = createVestibuleClient({ url: service.url, fetch: new Browser().fetch, webSocket: WebSocket, ...options });
+    opened.push(client);
+    return client;
+  }
+
+  /** Watches who is online; what came, and how it ended. */
+  function watch(client: VestibuleClient) {
+    const heard = { lists: [] as WatchOnlineUsersSubscription["onlineUsers"][], error: undefined as Error | undefined };
+    const end = client.subscribe(WatchOnlineUsersDocument, {}, {
+      next: ({ onlineUsers }) => heard.lists.push(onlineUsers),
+      error: (error) => {
+        heard.error = error;
+      },
+    });
+    return { heard, end };
+  }
+
+  test("say at once what holds", async () => {
+    const client = open();
+    const { user } = await client.signIn(ADMIN);
+    const { heard, end } = watch(client);
+    const [list] = await waitFor(() => (heard.lists.length > 0 ? heard.lists : undefined));
+    expect(list?.map(({ id }) => id)).toEqual([user?.id]);
+    end();
+  });
+
+  test("refresh a token that is refused, and go on", async () => {
+    const browser = new Browser();
+    const client = open({
+      fetch: async (url, init) => {
+        const response = await browser.fetch(url, init);
+        if (browser.sent.at(-1) !== "Login") return response;
+        return new Response((await response.text()).replace(/"accessToken":"[^"]*"/, '"accessToken":"rubbish"'));
+      },
+    });
+    await client.signIn(ADMIN);
+    const { heard, end } = watch(client);
+    await waitFor(() => (heard.lists.length > 0 ? true : undefined));
+    expect(browser.sent).toEqual(["Login", "Refresh"]);
+    end();
+  });
+
+  test("try again when the connection cannot be made", async () => {
+    let attempts = 0;
+    class Flaky extends WebSocket {
+      constructor(url: string, protocol: string) {
+        attempts += 1;
+        super(attempts === 1 ? "ws://127.0.0.1:1" : url, protocol);
+      }
+    }
+    const client = open({ webSocket: Flaky });
+    await client.signIn(ADMIN);
+    const { heard, end } = watch(client);
+    await waitFor(() => (heard.lists.length > 0 ? true : undefined));
+    expect([attempts, heard.error]).toEqual([2, undefined]);
+    end();
+  });
+
+  test("end with the session", async () => {
+    const client = open();
+    await client.signIn(ADMIN);
+    const { heard } = watch(client);
+    await waitFor(() => (heard.lists.length > 0 ? true : undefined));
+    await client.signOut();
+    expect(await waitFor(() => heard.error)).toMatchObject({ code: "UNAUTHENTICATED" });
+  });
+
+  test("need somebody signed in", async () => {
+    const { heard } = watch(open());
+    expect(await waitFor(() => heard.error)).toMatchObject({ code: "UNAUTHENTICATED" });
+  });
+});
