@@ -1,0 +1,36 @@
+import { useEffect, useState } from "react";
+import { WatchOnlineUsersDocument, type WatchOnlineUsersSubscription } from "vestibule";
+import { Avatar } from "../avatar";
+import { client, explain } from "../vestibule";
+
+/** Who is online, as it changes. */
+export function Online() {
+  const [users, setUsers] = useState<WatchOnlineUsersSubscription["onlineUsers"] | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  useEffect(
+    () =>
+      client.subscribe(WatchOnlineUsersDocument, {}, {
+        next: ({ onlineUsers }) => setUsers(onlineUsers),
+        error: (error) => setProblem(explain(error)),
+      }),
+    [],
+  );
+  return (
+    <>
+      <h1>Online now</h1>
+      <div role="alert">{problem !== null && <p className="bad">{problem}</p>}</div>
+      <p role="status">{users === null ? "One moment …" : `${users.length} online`}</p>
+      <ul className="people">
+        {users?.map(({ id, name, username, avatarUrl }) => (
+          <li key={id} className="person">
+            <Avatar name={name} url={avatarUrl} size={40} />
+            <span>
+              {name}
+              <small>{username}</small>
+            </span>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

@@ -1,0 +1,45 @@
+import { ConfirmResetDocument } from "vestibule";
+import { Field, Form, text, useSending } from "../form";
+import { go, Link } from "../route";
+import { client } from "../vestibule";
+
+/** Where the link of a mail leads: setting a password, which signs in whoever is not staff. */
+export function Reset() {
+  const sending = useSending(["newPassword"]);
+  const onSend = (fields: FormData): void => {
+    const link = new URLSearchParams(location.search);
+    void sending.send(async () => {
+      const { confirmReset } = await client.request(ConfirmResetDocument, {
+        input: {
+          uid: link.get("uid") ?? "",
+          token: link.get("token") ?? "",
+          newPassword: text(fields, "newPassword"),
+          login: true,
+        },
+      });
+      if (confirmReset?.tokens) {
+        await client.adopt(confirmReset.tokens);
+        go("/");
+      }
+      // Staff has to sign in with the new password.
+      return { errors: confirmReset?.errors ?? [], note: confirmReset?.message ?? "" };
+    });
+  };
+  return (
+    <>
+      <h1>A new password</h1>
+      <Form label="A new password" submit="Set the password" sending={sending} onSend={onSend}>
+        <Field
+          name="newPassword"
+          label="New password"
+          type="password"
+          errors={sending.errors}
+          autoComplete="new-password"
+        />
+      </Form>
+      <p>
+        <Link to="/">Back to signing in</Link>
+      </p>
+    </>
+  );
+}

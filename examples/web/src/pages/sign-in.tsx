@@ -1,0 +1,30 @@
+import { Field, Form, text, useSending } from "../form";
+import { Link } from "../route";
+import { client } from "../vestibule";
+
+/** Signing in; what comes next follows from the session. */
+export function SignIn() {
+  const sending = useSending(["identifier", "password"]);
+  const onSend = (fields: FormData): void => {
+    const input = { identifier: text(fields, "identifier"), password: text(fields, "password") };
+    void sending.send(() => client.signIn(input));
+  };
+  return (
+    <>
+      <h1>Sign in</h1>
+      <Form label="Sign in" submit="Sign in" sending={sending} onSend={onSend}>
+        <Field name="identifier" label="E-mail address or username" errors={sending.errors} autoComplete="username" />
+        <Field
+          name="password"
+          label="Password"
+          type="password"
+          errors={sending.errors}
+          autoComplete="current-password"
+        />
+      </Form>
+      <p>
+        <Link to="/forgot">Forgot the password?</Link>
+      </p>
+    </>
+  );
+}

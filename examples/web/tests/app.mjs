@@ -1,0 +1,224 @@
+// The app in a real browser, on a real service: what people and staff do in it, how it looks, what an accessibility
+// checker finds. Usage: node tests/app.mjs [FOLDER FOR SCREENSHOTS]; VESTIBULE_BIN names the service.
+
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { extname, join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const here = fileURLToPath(new URL("..", import.meta.url));
+const binary = resolve(process.env.VESTIBULE_BIN ?? join(here, "../../target/debug/vestibule"));
+const shots = resolve(process.argv[2] ?? join(here, "screenshots"));
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const admin = { identifier: "admin@example.com", password: "correct horse battery staple 42" };
+const folder = mkdtempSync(join(tmpdir(), "vestibule-web-"));
+mkdirSync(shots, { recursive: true });
+
+/** Serves what was built; every path of the app is the same page. */
+async function servePages() {
+  const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
+  const server = createServer((request, response) => {
+    const wanted = join(here, "dist", new URL(request.url, "http://localhost").pathname);
+    const file = existsSync(wanted) && extname(wanted) ? wanted : join(here, "dist/index.html");
+    response.setHeader("content-type", types[extname(file)] ?? "application/octet-stream");
+    response.end(readFileSync(file));
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  return { server, origin: `http://127.0.0.1:${server.address().port}` };
+}
+
+/** Starts the service on a fresh folder; its mails lead to the app. */
+async function startService(origin) {
+  const env = {
+    PATH: process.env.PATH,
+    VESTIBULE_LISTEN: "127.0.0.1:0",
+    VESTIBULE_DATA_DIR: folder,
+    VESTIBULE_ADMIN_EMAIL: admin.identifier,
+    VESTIBULE_ADMIN_PASSWORD: admin.password,
+    VESTIBULE_ALLOWED_ORIGINS: origin,
+    VESTIBULE_FRONTEND_URL: origin,
+    VESTIBULE_LOG: "warn",
+  };
+  const service = spawn(binary, ["serve"], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
+  for await (const line of createInterface({ input: service.stdout })) {
+    const address = /^listening on (.*)$/.exec(line)?.[1];
+    if (address) return { service, url: `${address}/graphql` };
+  }
+  throw new Error("the service did not start");
+}
+
+/** The link in the newest mail with this subject, once it is there. */
+async function linkOf(page, subject) {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const mails = existsSync(join(folder, "mail")) ? readdirSync(join(folder, "mail")).sort().reverse() : [];
+    for (const name of mails) {
+      const mail = readFileSync(join(folder, "mail", name), "utf8").replace(/=\r?\n/g, "").replace(/=3D/g, "=");
+      const link = mail.includes(`Subject: ${subject}`) && /http:\S+\?uid=[^\s"<]+/.exec(mail)?.[0];
+      if (link) return link;
+    }
+    await page.waitForTimeout(50);
+  }
+  throw new Error(`no mail "${subject}" came`);
+}
+
+/** Nothing for the checker to find, nothing to scroll sideways; a picture to look at. */
+async function inspect(page, name) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), [], name);
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is too wide`);
+  await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
+}
+
+async function signIn(page, { identifier, password }) {
+  await page.getByLabel("E-mail address or username").fill(identifier);
+  await page.getByLabel("Password").fill(password);
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Sign out", exact: true }).waitFor();
+}
+
+const { server, origin } = await servePages();
+const { service, url } = await startService(origin);
+execFileSync("npx", ["vite", "build", "--logLevel", "error"], {
+  cwd: here,
+  env: { ...process.env, VITE_VESTIBULE_URL: url },
+  stdio: "inherit",
+});
+const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
+let passed = 0;
+try {
+  const context = await browser.newContext({ viewport: { width: 1100, height: 800 } });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  const broken = [];
+  page.on("pageerror", (error) => broken.push(error.message));
+
+  // Signing in: a wrong password is told, the right one lets in, a reload keeps it.
+  await page.goto(origin);
+  await page.getByLabel("E-mail address or username").fill(admin.identifier);
+  await page.getByLabel("Password").fill("not the password");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").filter({ hasText: /\w/ }).waitFor();
+  await inspect(page, "sign-in-refused");
+  await signIn(page, admin);
+  await page.reload();
+  await page.getByRole("heading", { level: 1, name: "admin" }).waitFor();
+  passed += 1;
+
+  // The own details and picture.
+  await page.getByLabel("First name").fill("A".repeat(500));
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.locator("input[name=firstName][aria-invalid=true]:focus").waitFor();
+  await page.getByLabel("First name").fill("Ada");
+  await page.getByLabel("Last name").fill("Lovelace");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { level: 1, name: "Ada Lovelace" }).waitFor();
+  const picture = await page.screenshot({ clip: { x: 0, y: 0, width: 300, height: 300 } });
+  await page.locator("input[type=file]").setInputFiles({ name: "me.png", mimeType: "image/png", buffer: picture });
+  await page.locator("img.avatar").waitFor();
+  await page.waitForFunction(() => document.querySelector("img.avatar")?.naturalWidth > 0);
+  await inspect(page, "profile");
+  await page.getByRole("button", { name: "Remove the picture" }).click();
+  await page.locator("main img.avatar").waitFor({ state: "detached" });
+  passed += 1;
+
+  // Users from a file: tried, mended, tried again, imported.
+  const rows = Array.from({ length: 14 }, (_, index) => `user${index}@example.com,First${index},Last${index}`);
+  const csv = (lines) => ({ name: "users.csv", mimeType: "text/csv", buffer: Buffer.from(`email,first_name,last_name\n${lines.join("\n")}\n`) });
+  await page.getByRole("link", { name: "Import" }).click();
+  await page.getByLabel("File").setInputFiles(csv([...rows, "not an address,X,Y"]));
+  await page.getByRole("button", { name: "Try it" }).click();
+  await page.getByRole("cell", { name: "email" }).waitFor();
+  assert.ok(await page.getByRole("button", { name: "Import" }).isDisabled());
+  await inspect(page, "import-wrong");
+  await page.getByLabel("File").setInputFiles(csv(rows));
+  await page.getByRole("button", { name: "Try it" }).click();
+  await page.getByText("This would be done: 14 created").waitFor();
+  await page.getByRole("button", { name: "Import" }).click();
+  await page.getByText(/^Done: 14 created/).waitFor();
+  passed += 1;
+
+  // The users: pages, order, search.
+  await page.getByRole("link", { name: "Users" }).click();
+  await page.getByText("15 users").waitFor();
+  assert.equal(await page.locator("tbody tr").count(), 10);
+  await page.getByRole("button", { name: "Next page" }).click();
+  await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 5);
+  await page.getByRole("button", { name: "Previous page" }).click();
+  await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 10);
+  await page.getByRole("button", { name: "E-mail address" }).click();
+  await page.locator("tbody tr").first().getByText(admin.identifier).waitFor();
+  assert.equal(await page.getByRole("columnheader", { name: "E-mail address" }).getAttribute("aria-sort"), "ascending");
+  await page.getByLabel("Search").fill("last7");
+  await page.getByText("1 user", { exact: true }).waitFor();
+  passed += 1;
+
+  // The switches: grey where the service would refuse, and they do what they say.
+  const staff = page.getByRole("switch", { name: "Staff: First7 Last7" });
+  await staff.click();
+  await page.getByText("First7 Last7 is staff now.").waitFor();
+  assert.ok(await staff.isChecked());
+  await page.getByLabel("Search").fill("");
+  await page.getByText("15 users").waitFor();
+  for (const name of ["Staff: Ada Lovelace", "Active: Ada Lovelace"]) {
+    assert.ok(await page.getByRole("switch", { name }).isDisabled(), name);
+  }
+  await inspect(page, "users");
+  passed += 1;
+
+  // Who is online, live: somebody else signs in, by the link of a mail, and appears.
+  await page.getByRole("link", { name: "Online" }).click();
+  await page.getByText("1 online").waitFor();
+  const guest = await (await browser.newContext({ colorScheme: "dark", viewport: { width: 320, height: 700 } })).newPage();
+  guest.setDefaultTimeout(30_000);
+  await guest.goto(`${origin}/forgot`);
+  await guest.getByLabel("E-mail address").fill("user7@example.com");
+  await guest.keyboard.press("Enter");
+  await guest.getByRole("status").filter({ hasText: /\w/ }).waitFor();
+  await inspect(guest, "forgot-dark-320");
+  await guest.goto(await linkOf(guest, "Reset your password"));
+  await guest.getByRole("textbox", { name: "New password" }).fill("short");
+  await guest.keyboard.press("Enter");
+  await guest.locator("input[aria-invalid=true]:focus").waitFor();
+  await inspect(guest, "reset-dark-320");
+  await guest.getByRole("textbox", { name: "New password" }).fill("orchids under the stairs 55");
+  await guest.keyboard.press("Enter");
+  await guest.getByRole("status").getByText("Your new password is set").waitFor();
+  await guest.getByRole("link", { name: "Back to signing in" }).click();
+  await signIn(guest, { identifier: "user7@example.com", password: "orchids under the stairs 55" });
+  await guest.getByRole("heading", { level: 1, name: "First7 Last7" }).waitFor();
+  await page.getByText("2 online").waitFor();
+  await page.getByRole("listitem").filter({ hasText: "First7 Last7" }).waitFor();
+  await inspect(page, "online");
+  passed += 1;
+
+  // Staff that is no superuser may not change one; and the narrow, dark look of a wide table.
+  await inspect(guest, "profile-dark-320");
+  await guest.getByRole("link", { name: "Users" }).click();
+  await guest.getByText(/users$/).waitFor();
+  await inspect(guest, "users-dark-320");
+  passed += 1;
+
+  // Two tabs: signing out in one signs out in the other.
+  const second = await context.newPage();
+  await second.goto(origin);
+  await second.getByRole("heading", { level: 1, name: "Ada Lovelace" }).waitFor();
+  await second.getByRole("button", { name: "Sign out", exact: true }).click();
+  await page.getByRole("heading", { level: 1, name: "Sign in" }).waitFor();
+  await inspect(page, "sign-in");
+  passed += 1;
+  assert.deepEqual(broken, []);
+} finally {
+  await browser.close();
+  service.kill();
+  server.close();
+  rmSync(folder, { recursive: true, force: true });
+}
+console.log(`${passed} passed, 0 failed`);
