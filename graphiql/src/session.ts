@@ -1,0 +1,153 @@
+/** Who is signed in, and the access token that goes with every request. */
+
+/** The signed-in user as the page names it. */
+export interface User {
+  id: string;
+  name: string;
+  email: string;
+}
+
+interface Tokens {
+  accessToken: string;
+  accessExpiresAt: string;
+}
+
+interface Payload {
+  tokens: Tokens | null;
+  user: User | null;
+  errors: { message: string }[];
+}
+
+interface Answer {
+  data?: Record<string, Payload | null> | null;
+  errors?: { message: string; extensions?: { code?: string } }[];
+}
+
+const SIGNED_IN = "tokens { accessToken accessExpiresAt } user { id name email } errors { message }";
+const LOGIN = `mutation GraphiQLLogin($input: LoginInput!) { login(input: $input) { ${SIGNED_IN} } }`;
+const REFRESH = `mutation GraphiQLRefresh { refresh { ${SIGNED_IN} } }`;
+const LOGOUT = "mutation GraphiQLLogout { logout { errors { message } } }";
+
+/** How long before its end a token is replaced, in milliseconds. */
+const LEEWAY = 30_000;
+
+/**
+ * One session for all tabs of the browser: the refresh token is the cookie, which no script can read, and the access
+ * token is in memory alone. What changes the cookie runs in one tab at a time.
+ */
+export class Session {
+  #user: User | null = null;
+  #token: string | null = null;
+  #refreshAt = 0;
+  #refreshing: Promise<void> | null = null;
+  readonly #listeners = new Set<() => void>();
+  readonly #tabs = new BroadcastChannel("vestibule graphiql");
+
+  constructor(readonly url: string) {
+    this.#tabs.addEventListener("message", () => void this.refresh());
+  }
+
+  /** Who is signed in. */
+  get user(): User | null {
+    return this.#user;
+  }
+
+  /** Calls `listener` whenever somebody else, or nobody, is signed in; returns how to stop that. */
+  readonly onChange = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  /** A token that holds, or null where nobody is signed in. */
+  async token(): Promise<string | null> {
+    if (this.#token !== null && Date.now() >= this.#refreshAt) await this.refresh();
+    return this.#token;
+  }
+
+  /** Takes the next token by the cookie. Nobody is signed in where the service refuses it. */
+  refresh(): Promise<void> {
+    this.#refreshing ??= alone(async () => {
+      const answer = await this.#send(REFRESH);
+      const payload = answer.data?.["refresh"];
+      // A limit or a fault of the service says nothing about the session.
+      if (payload || hasCode(answer, "UNAUTHENTICATED")) this.#become(payload ?? null);
+    })
+      .catch(() => undefined)
+      .finally(() => {
+        this.#refreshing = null;
+      });
+    return this.#refreshing;
+  }
+
+  /** Signs in, in all tabs. Returns what the person can mend, if anything. */
+  signIn(identifier: string, password: string): Promise<string | null> {
+    return alone(async () => {
+      const answer = await this.#send(LOGIN, { input: { identifier, password } });
+      const payload = answer.data?.["login"];
+      if (!payload?.tokens) return told(payload ?? null, answer);
+      this.#become(payload);
+      this.#tabs.postMessage("changed");
+      return null;
+    });
+  }
+
+  /** Signs out, in all tabs. Returns why that was not possible, if it was not. */
+  signOut(): Promise<string | null> {
+    return alone(async () => {
+      const answer = await this.#send(LOGOUT, {}, this.#token);
+      if (!answer.data?.["logout"] && !hasCode(answer, "UNAUTHENTICATED")) return told(null, answer);
+      this.#become(null);
+      this.#tabs.postMessage("changed");
+      return null;
+    });
+  }
+
+  /** `fetch` with the token, unless the request has another; once more with the next if the service does not take it. */
+  readonly fetch: typeof globalThis.fetch = async (input, init) => {
+    const headers = new Headers(init?.headers);
+    const own = !headers.has("authorization");
+    const attempt = async (): Promise<[Response, string | null]> => {
+      const token = own ? await this.token() : null;
+      if (token !== null) headers.set("authorization", `Bearer ${token}`);
+      return [await fetch(input, { ...init, headers }), token];
+    };
+    const [response, token] = await attempt();
+    if (token === null) return response;
+    const answer = (await response.clone().json().catch(() => ({}))) as Answer;
+    // What was carried out in part must not happen twice.
+    const nothing = Object.values(answer.data ?? {}).every((field) => field === null);
+    if (!nothing || !hasCode(answer, "UNAUTHENTICATED")) return response;
+    await this.refresh();
+    return this.#token === null || this.#token === token ? response : (await attempt())[0];
+  };
+
+  async #send(query: string, variables = {}, token: string | null = null): Promise<Answer> {
+    const headers = new Headers({ "content-type": "application/json" });
+    if (token !== null) headers.set("authorization", `Bearer ${token}`);
+    const response = await fetch(this.url, { method: "POST", headers, body: JSON.stringify({ query, variables }) });
+    return (await response.json()) as Answer;
+  }
+
+  #become(payload: Payload | null): void {
+    const before = this.#user?.id;
+    this.#token = payload?.tokens?.accessToken ?? null;
+    this.#user = payload?.tokens ? payload.user : null;
+    const left = Date.parse(payload?.tokens?.accessExpiresAt ?? "") - Date.now();
+    // A token that ran out before it came means that this clock is wrong; then UNAUTHENTICATED will tell.
+    this.#refreshAt = left > 0 ? Date.now() + left - Math.min(LEEWAY, left / 4) : Number.POSITIVE_INFINITY;
+    if (this.#user?.id !== before) for (const listener of this.#listeners) listener();
+  }
+}
+
+async function alone<T>(work: () => Promise<T>): Promise<T> {
+  // Browsers keep locks from pages that came over plain HTTP from another machine.
+  return "locks" in navigator ? navigator.locks.request("vestibule graphiql", work) : work();
+}
+
+function hasCode(answer: Answer, code: string): boolean {
+  return answer.errors?.some(({ extensions }) => extensions?.code === code) ?? false;
+}
+
+function told(payload: Payload | null, answer: Answer): string {
+  return payload?.errors[0]?.message ?? answer.errors?.[0]?.message ?? "The service gave no answer.";
+}
