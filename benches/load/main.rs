@@ -6,12 +6,16 @@
 //! figures stand references from the same run, because absolute figures move with the machine.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers may say what it finds, or end")]
 
+mod idle;
 mod reference;
+#[expect(dead_code, reason = "each driver needs another part of it")]
 mod service;
+#[expect(dead_code, reason = "each driver needs another part of it")]
 mod wire;
 
 use std::time::Duration;
 
+use idle::Idle;
 use service::Service;
 use wire::{Figures, Wire};
 
@@ -50,6 +54,14 @@ async fn measure(name: &str, service: Service, span: Duration, bare: f64) {
     let me: Vec<Vec<u8>> =
         sessions.iter().map(|tokens| wire::post(Some(&tokens.access), "{ me { id username email } }")).collect();
     run(&service, "me", span, |client| me[client].clone()).await;
+
+    let before = service.memory();
+    let mut idle = Idle::open(&service, &sessions[0].access).await;
+    let (took, count) = (idle.opened_in, idle::CONNECTIONS);
+    println!("{name}: {count} idle connections take {} MiB, opened in {took:.1?}", service.memory() - before);
+    run(&service, "me, with them", span, |client| me[client].clone()).await;
+    assert_eq!(idle.count(), usize::from(count), "all are still open");
+    drop(idle);
 
     let refreshed = wire::refresh_all(&service, sessions, span).await;
     print("refresh", &refreshed);

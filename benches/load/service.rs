@@ -16,7 +16,7 @@ pub(crate) struct Service {
     pub(crate) started_in: Duration,
     /// The server and the database to drop in the end.
     database: Option<(String, String)>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 pub(crate) fn postgres_url() -> Option<String> {
@@ -44,7 +44,19 @@ impl Service {
         first.0.wait().unwrap();
         let started = Instant::now();
         let (child, address) = launch(folder.path(), url);
-        Self { child, address, started_in: started.elapsed(), database, _folder: folder }
+        Self { child, address, started_in: started.elapsed(), database, folder }
+    }
+
+    /// Its SQLite file.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("data/vestibule.db")
+    }
+
+    /// The address of its PostgreSQL database.
+    pub(crate) fn database_url(&self) -> String {
+        let (server, name) = self.database.as_ref().expect("it is on PostgreSQL");
+        let (base, _) = server.rsplit_once('/').expect("the address ends in a database");
+        format!("{base}/{name}")
     }
 
     /// The processor time that it has spent so far.
@@ -82,6 +94,7 @@ fn launch(folder: &std::path::Path, url: Option<&str>) -> (Child, String) {
     command.env_clear().current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::null());
     command.env("VESTIBULE_LISTEN", "127.0.0.1:0").env("VESTIBULE_ADMIN_PASSWORD", super::PASSWORD);
     command.env("VESTIBULE_LIMITS", "off").env("VESTIBULE_LOG", "error");
+    command.env("VESTIBULE_SOCKETS_PER_CLIENT", "10000").env("VESTIBULE_ACCESS_TTL", "1h");
     if let Some(url) = url {
         command.env("VESTIBULE_DATABASE_URL", url);
     }

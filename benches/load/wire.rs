@@ -40,7 +40,11 @@ pub(crate) fn get(path: &str) -> Vec<u8> {
 }
 
 pub(crate) fn post(token: Option<&str>, document: &str) -> Vec<u8> {
-    let body = json!({ "query": document }).to_string();
+    post_with(token, document, &Value::Null)
+}
+
+pub(crate) fn post_with(token: Option<&str>, document: &str, variables: &Value) -> Vec<u8> {
+    let body = json!({ "query": document, "variables": variables }).to_string();
     let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let length = body.len();
     let head = "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
@@ -81,6 +85,11 @@ impl Wire {
                 return &self.buffer[head_end..end];
             }
         }
+    }
+
+    /// The same, read.
+    pub(crate) async fn ask_json(&mut self, request: &[u8]) -> Value {
+        serde_json::from_slice(self.ask(request).await).unwrap()
     }
 
     pub(crate) async fn sign_in(mut self, password: &str) -> Tokens {
