@@ -1,6 +1,5 @@
 //! SeaORM models, one file per table, with named filters; no rules.
 
-// Who did what to whom.
 // What scripts sign in with.
 pub mod api_token;
 // Who did what to whom.
@@ -11,7 +10,6 @@ pub mod limit;
 pub mod mail;
 // The digests of the secrets in mailed links.
 pub mod one_time_token;
-// What users record.
 // Who wants an account and has not confirmed the address yet.
 pub mod registration;
 // What users record.
