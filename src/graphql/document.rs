@@ -39,7 +39,7 @@ const MAX_DIRECTIVES: u32 = 50;
 const MAX_MUTATIONS: usize = 4;
 
 /// Fields of which a mutation may have one: each is an attempt at a secret, sends a mail, or takes long.
-const SENSITIVE: [&str; 13] = [
+const SENSITIVE: [&str; 15] = [
     "login",
     "refresh",
     "logout",
@@ -49,6 +49,8 @@ const SENSITIVE: [&str; 13] = [
     "verifyEmail",
     "resendVerification",
     "changePassword",
+    "setUserPassword",
+    "retryMail",
     "deactivateMe",
     "deleteMe",
     "uploadAvatar",

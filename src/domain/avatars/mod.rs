@@ -104,9 +104,12 @@ pub async fn sweep(db: &Db, now: &Moment, store: &MediaStore) -> Result<()> {
 
 async fn try_delete(db: &Db, store: &MediaStore, name: &str) -> Result<()> {
     if let Ok(largest) = name.parse::<FileName>() {
+        let mut deleted = Ok(());
         for file in largest.all() {
-            store.delete(&file.path()).await?;
+            // One that cannot be deleted keeps none of the others.
+            deleted = deleted.and(store.delete(&file.path()).await);
         }
+        deleted?;
     }
     leftover::Entity::delete_by_id(name).exec(db.writer()).await?;
     Ok(())
