@@ -107,6 +107,10 @@ pub struct Config {
     #[command(flatten)]
     pub limits: LimitConfig,
 
+    /// How long what is personal is kept
+    #[command(flatten)]
+    pub retention: RetentionConfig,
+
     /// Connections by WebSocket
     #[command(flatten)]
     pub sockets: SocketConfig,
@@ -264,9 +268,25 @@ pub struct LimitConfig {
     )]
     pub limit_sign_in_account: Limit,
 
+    /// Wrong links of mails from one client
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_LINK", value_name = "LIMIT", default_value = "30/15m")]
+    pub limit_link: Limit,
+
     /// Lists given out to one user, and files of users taken in
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_BULK", value_name = "LIMIT", default_value = "60/1h")]
     pub limit_bulk: Limit,
+}
+
+/// How long what is personal is kept.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct RetentionConfig {
+    /// How long the audit trail keeps addresses and programs of clients; the events themselves stay
+    #[arg(long, global = true, env = "VESTIBULE_KEEP_CLIENTS", value_name = "DURATION", default_value = "180d", value_parser = parse_duration)]
+    pub keep_clients: Duration,
+
+    /// How long the outbox keeps mails that were sent or given up
+    #[arg(long, global = true, env = "VESTIBULE_KEEP_MAILS", value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
+    pub keep_mails: Duration,
 }
 
 /// Connections by WebSocket.
@@ -552,7 +572,14 @@ impl fmt::Debug for Masked {
     }
 }
 
-/// The secret from which the service's keys are derived: 32 characters or more, ten of them different.
+/// How much of a secret is judged, in bytes: what an estimate costs grows faster than the length.
+const MAX_JUDGED: usize = 48;
+
+/// The least guesses that a secret must take, as a power of ten.
+const MIN_KEY_GUESSES: f64 = 20.0;
+
+/// The secret from which the service's keys are derived: 32 characters or more, ten of them different, and of no pattern
+/// that is quickly guessed.
 #[derive(Clone, Debug)]
 pub struct SecretKey(Masked);
 
@@ -571,7 +598,8 @@ impl FromStr for SecretKey {
         let mut characters: Vec<char> = text.chars().collect();
         characters.sort_unstable();
         characters.dedup();
-        if text.len() < 32 || characters.len() < 10 {
+        let start = &text[..text.floor_char_boundary(MAX_JUDGED)];
+        if text.len() < 32 || characters.len() < 10 || zxcvbn::zxcvbn(start, &[]).guesses_log10() < MIN_KEY_GUESSES {
             return Err("it must be 32 random characters or more, such as `openssl rand -base64 32` prints".to_owned());
         }
         Ok(Self(Masked(text.to_owned())))
@@ -632,6 +660,42 @@ mod tests {
             "VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL"
         );
         assert!(Config::defaults().validate().is_ok());
+    }
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused() {
+        for weak in [
+            "",
+            "changeme",
+            "secret",
+            "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/",
+            "change-me-change-me-change-me-change-me",
+            "00000000000000000000000000000000",
+            "0123456789abcdef0123456789abcdef",
+            "abcdefghijklmnopqrstuvwxyz0123456789",
+            "passwordpasswordpasswordpassword123",
+            "qwertyuiopasdfghjklzxcvbnm1234567890",
+            "correct horse battery staple correct horse battery staple",
+        ] {
+            assert!(problem_of(weak).starts_with("VESTIBULE_SECRET_KEY: it must be 32 random"), "{weak}");
+        }
+        for good in [
+            "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "mI3s0iV+PpVUxwdBQ0n0Gq7nq0cXl3Jr0i6d0r6Yb1s=",
+        ] {
+            assert!(parse("", &["--secret-key", good]).is_ok(), "{good}");
+        }
+        for _ in 0..200 {
+            let bytes = crate::tools::secret::Secret::<16>::random().reveal();
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let few = hex.chars().collect::<std::collections::HashSet<_>>().len() < 10;
+            assert!(few || hex.parse::<SecretKey>().is_ok(), "{hex}");
+        }
+    }
+
+    fn problem_of(secret: &str) -> String {
+        parse("", &["--secret-key", secret]).unwrap_err()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::app::App;
-use crate::domain::{limits, registration, sessions};
+use crate::domain::{avatars, limits, registration, retention, sessions};
 use crate::error::Result;
 
 /// Between two looks for mails that are due.
@@ -105,5 +105,7 @@ pub async fn round(app: &App) -> Result<()> {
     limits::sweep(&app.db, &now).await?;
     registration::sweep(&app.db, &now).await?;
     sessions::sweep(&app.db, &now, &app.config.sessions).await?;
+    retention::sweep(&app.db, &now, &app.config.retention).await?;
+    avatars::sweep(&app.db, &now, &app.media).await?;
     Ok(())
 }

@@ -20,6 +20,7 @@ mod m0011_pending_email;
 mod m0012_limits;
 mod m0013_finding;
 mod m0015_watching;
+mod m0016_keeping;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_limits::Migration),
             Box::new(m0013_finding::Migration),
             Box::new(m0015_watching::Migration),
+            Box::new(m0016_keeping::Migration),
         ]
     }
 }

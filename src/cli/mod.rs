@@ -7,6 +7,7 @@ mod logging;
 mod migrate;
 mod schema;
 mod serve;
+mod sessions;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -49,6 +50,9 @@ enum Command {
     /// The keys that sign access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Where people are signed in
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
 }
 
 #[derive(Subcommand)]
@@ -67,6 +71,12 @@ enum ImportCommand {
 enum KeysCommand {
     /// Add a key that signs from now on, and let the others run out
     Rotate,
+}
+
+#[derive(Subcommand)]
+enum SessionsCommand {
+    /// End sessions; API tokens go on
+    Revoke(sessions::RevokeOptions),
 }
 
 /// Runs the command that the process was started with. A failure is one line on standard error.
@@ -94,6 +104,7 @@ pub fn run() -> ExitCode {
             Command::Schema { command: None } => schema::print(&config),
             Command::Schema { command: Some(SchemaCommand::Diff(options)) } => schema::diff(&config, &options),
             Command::Keys(KeysCommand::Rotate) => keys::rotate(config).await,
+            Command::Sessions(SessionsCommand::Revoke(options)) => sessions::revoke(config, options).await,
         }
     });
     match outcome {

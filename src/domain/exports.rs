@@ -88,6 +88,14 @@ pub async fn users_to_import(db: &Db, now: &Moment, exporter: Exporter<'_>, limi
     Ok(Export::of(List::Sheet(visible_users(db, now, exporter, limits).await?)))
 }
 
+/// Whether the caller may export users, without doing so: nothing is counted or recorded.
+///
+/// # Errors
+/// [`crate::error::Error::Forbidden`] where the viewer is not staff.
+pub fn may_export_users(exporter: Exporter<'_>) -> Result<()> {
+    exporter.staff().map(drop)
+}
+
 /// Counts an export and records it.
 ///
 /// # Errors

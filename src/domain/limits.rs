@@ -37,6 +37,8 @@ pub enum What {
     SignInFromClient,
     /// Wrong passwords for one account.
     SignInToAccount,
+    /// Wrong links from one client.
+    Link,
     /// Whole lists given out to one user, or taken in from them.
     Bulk,
 }
@@ -57,8 +59,32 @@ pub async fn take_mail(db: &Db, now: &Moment, client: &Client, limits: &LimitCon
     }
     let client = network(client);
     take(db.writer(), now, &Share::new(What::MailFromClient, &client, limits.limit_mail_client)).await?;
+    take_address(db.writer(), now, limits, email).await
+}
+
+/// Takes one mail of the address's limit, for whoever is known.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_address(db: &impl ConnectionTrait, now: &Moment, limits: &LimitConfig, email: &str) -> Result<()> {
+    if !limits.limits {
+        return Ok(());
+    }
     let to = identifier::fold(email);
-    take(db.writer(), now, &Share::new(What::MailToAddress, &to, limits.limit_mail_address)).await
+    take(db, now, &Share::new(What::MailToAddress, &to, limits.limit_mail_address)).await
+}
+
+/// Takes one attempt at a mailed link, before it is looked up. It counts as a wrong one until it is given back.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_link(db: &Db, now: &Moment, client: &Client, limits: &LimitConfig) -> Result<Attempt> {
+    if !limits.limits {
+        return Ok(Attempt::default());
+    }
+    let share = Share::new(What::Link, &network(client), limits.limit_link);
+    take(db.writer(), now, &share).await?;
+    Ok(Attempt(vec![share]))
 }
 
 /// Takes one export or import by this user.
@@ -73,7 +99,7 @@ pub async fn take_bulk(db: &Db, now: &Moment, viewer: &Viewer, limits: &LimitCon
     take(db.writer(), now, &Share::new(What::Bulk, &user, limits.limit_bulk)).await
 }
 
-/// An attempt at a password that was let through. It counts as a wrong one until it is given back.
+/// An attempt at a password or a link that was let through. It counts as a wrong one until it is given back.
 #[derive(Debug, Default)]
 pub struct Attempt(Vec<Share>);
 
@@ -118,7 +144,7 @@ pub async fn take_attempt(
     Ok(Attempt(taken))
 }
 
-/// Gives an attempt back whose password was right.
+/// Gives an attempt back whose password or link was right.
 pub async fn give_back(db: &impl ConnectionTrait, attempt: Attempt) -> Result<()> {
     // In the order in which they are taken, so that nobody waits for each other.
     for share in attempt.0 {

@@ -36,6 +36,8 @@ pub mod presence;
 pub mod registration;
 // Recovering a forgotten password.
 pub mod reset;
+// What is personal goes away in time.
+pub mod retention;
 // What users record.
 pub mod samples;
 // Being signed in: opening, refreshing and ending sessions.

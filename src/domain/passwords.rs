@@ -41,6 +41,11 @@ impl Passwords {
         &self.policy
     }
 
+    /// How often passwords and links may be tried.
+    pub fn limits(&self) -> &LimitConfig {
+        &self.limits
+    }
+
     /// The hash to store of a new password, in PHC form. `about` are the user's own names and addresses, which it must
     /// not be made of.
     ///

@@ -14,7 +14,7 @@ use crate::domain::passwords::{self, NewPassword, Passwords};
 use crate::domain::sessions;
 use crate::entity::audit_event::Action;
 use crate::entity::one_time_token::{self, Column, Purpose};
-use crate::entity::{mail, session, user};
+use crate::entity::{api_token, mail, session, user};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Moment, Timestamp};
 use crate::tools::identifier;
@@ -47,8 +47,11 @@ pub struct Link<'a> {
 }
 
 /// Whether a link is still good; asking does not spend it.
-pub async fn is_valid(db: &Db, now: &Moment, link: Link<'_>) -> Result<bool> {
-    Ok(owner(db, now, link).await?.is_some())
+///
+/// # Errors
+/// [`Error::RateLimited`] after too many wrong ones.
+pub async fn is_valid(db: &Db, now: &Moment, client: &Client, limits: &LimitConfig, link: Link<'_>) -> Result<bool> {
+    Ok(look_up(db, now, client, limits, link).await?.is_some())
 }
 
 /// A new password, and the link that allows it.
@@ -62,12 +65,13 @@ pub struct Confirm<'a> {
     pub login: bool,
 }
 
-/// Sets the new password, spends the link, and ends all sessions of the user. On request it opens one, but never for
-/// staff: whoever reads their mail must not have the rights of staff by that alone.
+/// Sets the new password, spends the link, and ends all sessions and API tokens of the user: who resets a password may
+/// be taking an account back from somebody else. On request it opens a session, but never for staff: whoever reads their
+/// mail must not have the rights of staff by that alone.
 ///
 /// # Errors
 /// [`Code::InvalidToken`] where the link was used, ran out, or was overtaken by a newer one; the refusal of a weak
-/// password, after which the link is still good.
+/// password, after which the link is still good; [`Error::RateLimited`] after too many wrong links.
 pub async fn confirm(
     db: &Db,
     now: &Moment,
@@ -75,7 +79,8 @@ pub async fn confirm(
     (passwords, lives): (&Passwords, &SessionConfig),
     input: Confirm<'_>,
 ) -> Result<Option<(session::Model, user::Model)>> {
-    let (user, token) = owner(db, now, input.link).await?.ok_or_else(invalid_link)?;
+    let found = look_up(db, now, client, passwords.limits(), input.link).await?;
+    let (user, token) = found.ok_or_else(invalid_link)?;
     let hash = passwords.accept(input.new, &passwords::about(&user)).await?;
 
     let txn = db.begin().await?;
@@ -123,7 +128,7 @@ pub async fn make_link(
 }
 
 /// Stores a new password of an active user, whose address the link has proved by the way, and makes everything that
-/// the old one opened worthless: sessions and links. None where the user is deactivated or gone.
+/// the old one opened worthless: sessions, links and API tokens. None where the user is deactivated or gone.
 async fn set_password(txn: &DatabaseTransaction, now: &Moment, id: Uuid, hash: String) -> Result<Option<user::Model>> {
     let changed = user::Entity::update_many()
         .col_expr(user::Column::PasswordHash, Expr::value(hash))
@@ -135,7 +140,24 @@ async fn set_password(txn: &DatabaseTransaction, now: &Moment, id: Uuid, hash: S
         .await?;
     one_time_token::Entity::delete_many().filter(Column::UserId.eq(id)).exec(txn).await?;
     sessions::end_all(txn, id).await?;
+    api_token::Entity::delete_many().filter(api_token::Column::UserId.eq(id)).exec(txn).await?;
     Ok(changed.into_iter().next())
+}
+
+/// What [`owner`] tells, as an attempt of the limit of wrong links.
+async fn look_up(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    limits: &LimitConfig,
+    link: Link<'_>,
+) -> Result<Option<(user::Model, one_time_token::Model)>> {
+    let attempt = limits::take_link(db, now, client, limits).await?;
+    let found = owner(db, now, link).await?;
+    if found.is_some() {
+        limits::give_back(db.writer(), attempt).await?;
+    }
+    Ok(found)
 }
 
 /// The active user whom a good link belongs to.

@@ -11,7 +11,9 @@ use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::access::{Client, Present};
 use crate::domain::audit::{self, Event};
+use crate::domain::outbox;
 use crate::entity::audit_event::Action;
+use crate::entity::mail::Kind;
 use crate::entity::session::{self, Column};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
@@ -117,7 +119,8 @@ fn may_be_repeated(now: Timestamp, lives: &SessionConfig, generation: i32) -> Co
     Condition::all().add(Column::Counter.eq(generation)).add(Condition::any().add(unused).add(young))
 }
 
-/// Ends the session whose token was given again although its successor is in use: one of the two holders is a thief.
+/// Ends the session whose token was given again although its successor is in use: one of the two holders is a thief. The
+/// owner is told by mail.
 async fn end_if_reused(
     db: &Db,
     now: &Moment,
@@ -134,6 +137,9 @@ async fn end_if_reused(
         .await?;
     for session in ended {
         audit::record(&txn, now, Event::by_anyone(client, Action::RefreshReused, session.user_id)).await?;
+        if let Some(user) = user::Entity::find_by_id(session.user_id).one(&txn).await? {
+            outbox::enqueue(&txn, now, Kind::RefreshReused, &user.email, Some(user.id)).await?;
+        }
     }
     txn.commit().await?;
     Ok(())
@@ -178,6 +184,11 @@ pub async fn logout(db: &Db, now: &Moment, client: &Client, input: Logout) -> Re
 pub async fn end_all(txn: &impl ConnectionTrait, user: Uuid) -> Result<()> {
     session::Entity::delete_many().filter(Column::UserId.eq(user)).exec(txn).await?;
     Ok(())
+}
+
+/// Ends the sessions of everybody, for operators who have reason to. Returns how many there were.
+pub async fn end_everybodys(db: &Db) -> Result<u64> {
+    Ok(session::Entity::delete_many().exec(db.writer()).await?.rows_affected)
 }
 
 /// Ends all sessions of a user but this one.

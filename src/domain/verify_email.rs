@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::config::{Registration, SessionConfig};
+use crate::config::{LimitConfig, Registration, SessionConfig};
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::account::email_move;
+use crate::domain::limits;
 use crate::domain::registration::pending;
 use crate::domain::sessions;
 use crate::entity::{session, user};
@@ -15,6 +16,17 @@ use crate::tools::secret::Secret;
 
 /// How old a link may be to sign its holder in as well: mails lie about for long, and get passed on.
 const SIGNS_IN_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// What confirming goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// Whether anybody may register.
+    pub registration: Registration,
+    /// How long sessions live.
+    pub lives: &'a SessionConfig,
+    /// How many wrong links may be tried.
+    pub limits: &'a LimitConfig,
+}
 
 /// Whose address is confirmed now.
 #[derive(Clone, Debug)]
@@ -30,13 +42,16 @@ pub struct Verified {
 /// # Errors
 /// [`Code::InvalidToken`] where the link was used, ran out, was overtaken by a newer one or never existed, and where the
 /// address was given to somebody else meanwhile. A link to a new account is no longer good once registration is closed.
-pub async fn verify_email(
-    db: &Db,
-    now: &Moment,
-    client: &Client,
-    (registration, lives): (Registration, &SessionConfig),
-    token: &str,
-) -> Result<Verified> {
+/// [`crate::error::Error::RateLimited`] after too many wrong ones.
+pub async fn verify_email(db: &Db, now: &Moment, client: &Client, rules: Rules<'_>, token: &str) -> Result<Verified> {
+    let attempt = limits::take_link(db, now, client, rules.limits).await?;
+    let verified = verify(db, now, client, rules, token).await?;
+    limits::give_back(db.writer(), attempt).await?;
+    Ok(verified)
+}
+
+async fn verify(db: &Db, now: &Moment, client: &Client, rules: Rules<'_>, token: &str) -> Result<Verified> {
+    let Rules { registration, lives, .. } = rules;
     let secret = Secret::from_text(token).ok_or_else(invalid_link)?;
     // A secret belongs to one kind of link; the kinds are tried one after the other.
     if registration == Registration::Open

@@ -56,6 +56,8 @@ pub enum Kind {
     VerifyEmail,
     /// Somebody wanted an account for an address that has one.
     AlreadyRegistered,
+    /// A refresh token came back that had been replaced, and its session was ended.
+    RefreshReused,
 }
 
 /// How far a mail has come.

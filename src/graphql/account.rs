@@ -139,7 +139,8 @@ impl AccountMutation {
         Ok(Some(UpdateMePayload { user: user.map(User), errors }))
     }
 
-    /// Replaces the signed-in user's password. The present session goes on, all others end, and a mail tells the user.
+    /// Replaces the signed-in user's password. The present session goes on, all others end, and a mail tells the user. API
+    /// tokens stay: see `apiTokens` for some that you do not know.
     async fn change_password(
         &self,
         ctx: &Context<'_>,

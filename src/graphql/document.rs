@@ -39,7 +39,7 @@ const MAX_DIRECTIVES: u32 = 50;
 const MAX_MUTATIONS: usize = 4;
 
 /// Fields of which a mutation may have one: each is an attempt at a secret, sends a mail, or takes long.
-const SENSITIVE: [&str; 13] = [
+const SENSITIVE: [&str; 15] = [
     "login",
     "refresh",
     "logout",
@@ -49,11 +49,16 @@ const SENSITIVE: [&str; 13] = [
     "verifyEmail",
     "resendVerification",
     "changePassword",
+    "setUserPassword",
+    "retryMail",
     "deactivateMe",
     "deleteMe",
     "uploadAvatar",
     "importUsers",
 ];
+
+/// Fields of queries that are given a secret, which must not stand in the address of a request.
+const BY_POST: [&str; 1] = ["resetTokenIsValid"];
 
 /// Why a document is not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +126,17 @@ pub fn admit(request: &mut Request) -> Result<Kind, Refusal> {
         OperationType::Query => Kind::Query,
         OperationType::Mutation => Kind::Mutation,
         OperationType::Subscription => Kind::Subscription,
+    })
+}
+
+/// Whether a document that was admitted gives a secret to a query, so that it must not come by GET: addresses are logged
+/// and kept.
+pub fn gives_a_secret(request: &mut Request) -> bool {
+    let Ok(document) = request.parsed_query() else { return false };
+    let document: &ExecutableDocument = document;
+    let mut operations = document.operations.iter();
+    operations.any(|(_, operation)| {
+        root_fields(document, &operation.node).iter().any(|field| BY_POST.contains(&field.name.node.as_str()))
     })
 }
 

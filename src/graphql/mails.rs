@@ -81,6 +81,8 @@ pub(crate) enum MailKind {
     ConfirmNewEmail,
     /// The account has moved to another address; it goes to the old one.
     EmailChanged,
+    /// A refresh token came back that had been replaced, as a thief's does, and its session was ended.
+    RefreshReused,
 }
 
 /// How far a mail has come.
@@ -146,7 +148,8 @@ impl MailsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which mail.")] input: RetryMailInput,
     ) -> Answer<Option<RetryMailPayload>> {
-        let retried = list::retry(&app(ctx).db, &request(ctx).now, staff(ctx)?, &input.id).await;
+        let app = app(ctx);
+        let retried = list::retry(&app.db, &request(ctx).now, staff(ctx)?, &app.config.limits, &input.id).await;
         let (mail, errors) = outcome(retried)?;
         Ok(Some(RetryMailPayload { mail: mail.map(OutgoingMail), errors }))
     }

@@ -131,7 +131,9 @@ impl RegistrationMutation {
         #[graphql(desc = "The link of the mail.")] input: VerifyEmailInput,
     ) -> Answer<Option<VerifyEmailPayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let rules = (app.config.registration, &app.config.sessions);
+        let config = &app.config;
+        let rules =
+            verify_email::Rules { registration: config.registration, lives: &config.sessions, limits: &config.limits };
         let verified = verify_email::verify_email(&app.db, &request.now, &request.client, rules, &input.token).await;
         let (verified, errors) = outcome(verified)?;
         let Some(verified) = verified else { return Ok(Some(VerifyEmailPayload { user: None, tokens: None, errors })) };

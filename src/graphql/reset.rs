@@ -63,7 +63,7 @@ pub(crate) struct ResetQuery;
 
 #[Object]
 impl ResetQuery {
-    /// Whether the link of a reset or welcome mail is still good: anyone may ask, and asking does not spend it.
+    /// Whether the link of a reset or welcome mail is still good: anyone may ask, by POST, and asking does not spend it.
     async fn reset_token_is_valid(
         &self,
         ctx: &Context<'_>,
@@ -71,7 +71,8 @@ impl ResetQuery {
         #[graphql(desc = "The `token` of the link.", secret)] token: String,
     ) -> Answer<Option<bool>> {
         let link = Link { uid: &uid, token: &token };
-        Ok(Some(reset::is_valid(&app(ctx).db, &request(ctx).now, link).await?))
+        let (app, request) = (app(ctx), request(ctx));
+        Ok(Some(reset::is_valid(&app.db, &request.now, &request.client, &app.config.limits, link).await?))
     }
 }
 
@@ -96,7 +97,7 @@ impl ResetMutation {
     }
 
     /// Sets a new password with the link of a reset or welcome mail: anyone may call it. The link is spent, and all
-    /// sessions of the user end.
+    /// sessions and API tokens of the user end.
     async fn confirm_reset(
         &self,
         ctx: &Context<'_>,

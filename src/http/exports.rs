@@ -61,6 +61,35 @@ pub(super) async fn users_xlsx(State(app): State<Arc<App>>, asker: Asker) -> Res
     }
 }
 
+/// `HEAD /export/samples.csv`: what GET would answer, without a list that nobody reads: nothing is recorded or counted.
+pub(super) async fn samples_csv_head(asker: Asker) -> Response {
+    match asker.caller.exporter() {
+        Ok(_) => download(&asker.now, "samples", "csv", nothing()),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// `HEAD /export/users.csv`, in the same way.
+pub(super) async fn users_csv_head(asker: Asker) -> Response {
+    match asker.caller.exporter().and_then(exports::may_export_users) {
+        Ok(()) => download(&asker.now, "users", "csv", nothing()),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// `HEAD /export/users.xlsx`, in the same way.
+pub(super) async fn users_xlsx_head(asker: Asker) -> Response {
+    match asker.caller.exporter().and_then(exports::may_export_users) {
+        Ok(()) => download(&asker.now, "users", "xlsx", nothing()),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// A body that is never sent, of no known length.
+pub(super) fn nothing() -> Body {
+    Body::from_stream(stream::empty::<io::Result<Vec<u8>>>())
+}
+
 /// An answer that is saved under a name with the day in it, such as `users-2026-01-05.csv`.
 pub(super) fn download(now: &Moment, name: &str, extension: &str, body: Body) -> Response {
     let time = now.at.to_string();

@@ -156,6 +156,9 @@ impl Endpoint {
         if kind != Kind::Query && parts.method != Method::POST {
             return method_not_allowed("Only queries may be sent by GET.", "POST", Some(media));
         }
+        if parts.method != Method::POST && document::gives_a_secret(&mut query) {
+            return method_not_allowed("What is given a secret is sent by POST.", "POST", Some(media));
+        }
         if kind == Kind::Subscription {
             let message = "Subscriptions are served over WebSocket.";
             return Refusal::new(answer::refused_document(media), "BAD_REQUEST", message).into_response(media);

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::domain::exports::{self, Export};
 use crate::error::{Error, Result};
 use crate::http::caller::Visitor;
-use crate::http::exports::{chunks, download, workbook};
+use crate::http::exports::{chunks, download, nothing, workbook};
 
 /// The sheet without users: it is the same for all, so that it costs nothing to ask for it again and again.
 static HEADINGS: OnceCell<Vec<u8>> = OnceCell::const_new();
@@ -23,6 +23,11 @@ pub(super) async fn users_xlsx(State(app): State<Arc<App>>, visitor: Visitor) ->
         Ok(body) => download(&visitor.now, "import-users", "xlsx", body),
         Err(error) => visitor.refuse(error),
     }
+}
+
+/// `HEAD /import/users.xlsx`: what GET would answer, without a list that nobody reads.
+pub(super) async fn users_xlsx_head(visitor: Visitor) -> Response {
+    download(&visitor.now, "import-users", "xlsx", nothing())
 }
 
 async fn sheet(app: &App, visitor: &Visitor) -> Result<Body> {

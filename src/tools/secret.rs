@@ -140,6 +140,21 @@ mod tests {
     }
 
     #[test]
+    fn secrets_have_256_bits_and_none_comes_twice() {
+        let texts: std::collections::HashSet<String> = (0..10_000).map(|_| Secret::<32>::random().to_text()).collect();
+        assert_eq!(texts.len(), 10_000);
+        assert!(texts.iter().all(|text| text.len() == 43));
+        // Each bit is set about every second time.
+        for bit in 0..256 {
+            let set = texts.iter().filter(|text| {
+                let secret: Secret<32> = Secret::from_text(text).unwrap();
+                secret.reveal()[bit / 8] >> (bit % 8) & 1 == 1
+            });
+            assert!((4_500..5_500).contains(&set.count()), "bit {bit}");
+        }
+    }
+
+    #[test]
     fn a_secret_is_not_printed() {
         assert_eq!(format!("{:?}", Secret::<32>::random()), "[secret]");
     }

@@ -146,10 +146,10 @@ impl KeyRing {
                 |error| if *error.kind() == ErrorKind::ExpiredSignature { Reason::Expired } else { Reason::Invalid },
             )?
             .claims;
-        if claims.nbf.is_some_and(|nbf| nbf > now.seconds() + LEEWAY) {
+        if claims.nbf.is_some_and(|nbf| nbf > now.seconds().saturating_add(LEEWAY)) {
             return Err(Reason::Invalid);
         }
-        if claims.exp + LEEWAY <= now.seconds() {
+        if claims.exp.saturating_add(LEEWAY) <= now.seconds() {
             return Err(Reason::Expired);
         }
         Ok(claims)

@@ -16,6 +16,7 @@ crate::tests![
     two_last_superusers_cannot_leave_at_once,
     whoever_is_still_named_is_anonymized,
     nothing_of_a_deleted_account_stays,
+    nothing_of_a_former_user_falls_to_the_next_of_that_name,
     presence_is_written_in_few_statements,
     another_spelling_of_the_own_address_holds_at_once,
     a_new_address_needs_the_password,
@@ -142,6 +143,35 @@ async fn nothing_of_a_deleted_account_stays(place: Place) {
     assert_eq!(session::Entity::find().filter(session::Column::UserId.eq(id)).count(app.db()).await.unwrap(), 0);
     assert_eq!(mail::Entity::find().filter(mail::Column::UserId.eq(id)).count(app.db()).await.unwrap(), 0);
     assert_eq!(one_time_token::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn nothing_of_a_former_user_falls_to_the_next_of_that_name(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut ids = std::collections::BTreeSet::new();
+    let mut former = Vec::new();
+    for _ in 0..3 {
+        let ada = app.add_user("ada").await;
+        assert!(ids.insert(ada.id.clone()), "an id is given once");
+        let client = ada.sign_in(&app).await;
+        let (_, secret) = crate::api_tokens::make(&client, &["READ"]).await;
+        for client in &former {
+            let client: &crate::client::Client = client;
+            assert!(client.code("{ me { id } }", json!({})).await.starts_with("UNAUTHENTICATED"));
+        }
+        former.extend([app.anyone().with_token(secret), client.clone()]);
+        assert_eq!(
+            client.data("{ sessions { id } apiTokens { id } }", json!({})).await["sessions"].as_array().map(Vec::len),
+            Some(1)
+        );
+        client.data(DELETE, json!({ "p": PASSWORD })).await;
+    }
+    let link =
+        crate::parity::registration::register(&app, crate::parity::registration::wanted("ada@example.com")).await;
+    let new = app.anyone().data(crate::parity::registration::VERIFY, json!({ "token": link })).await;
+    assert!(ids.insert(new["verifyEmail"]["user"]["id"].as_str().unwrap().to_owned()));
+    for client in &former {
+        assert!(client.code("{ me { id } }", json!({})).await.starts_with("UNAUTHENTICATED"));
+    }
 }
 
 async fn presence_is_written_in_few_statements(place: Place) {

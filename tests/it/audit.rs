@@ -1,6 +1,8 @@
 //! The trail: one event for each thing that happens, in the transaction of what it tells of.
 
-use sea_orm::{EntityTrait as _, QueryOrder as _};
+use std::collections::HashSet;
+
+use sea_orm::{EntityTrait as _, Iterable as _, QueryOrder as _};
 use serde_json::json;
 use vestibule::entity::audit_event::{self, Action};
 
@@ -8,7 +10,11 @@ use crate::app::{PASSWORD, TestApp};
 use crate::engine::Place;
 use crate::parity::recovery::reset_link;
 
-crate::tests![each_operation_leaves_its_event, what_is_refused_leaves_none];
+crate::tests![
+    each_operation_leaves_its_event,
+    each_of_the_actions_leaves_exactly_one_event,
+    what_is_refused_leaves_none,
+];
 
 async fn events(app: &TestApp) -> Vec<audit_event::Model> {
     audit_event::Entity::find().order_by_asc(audit_event::Column::CreatedAt).all(app.db()).await.unwrap()
@@ -68,6 +74,119 @@ async fn each_operation_leaves_its_event(place: Place) {
     let eve = staff.data(create, json!({})).await["createUser"]["user"]["id"].as_str().unwrap().parse().ok();
     next(Action::UserCreated, boss_id, eve).await;
     assert_eq!(events(&app).await[known].user_agent.as_deref(), Some("a testof ours"));
+}
+
+async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    let admin = app.admin().await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let ada = app.add_user("ada").await;
+    let mut done = Vec::new();
+    // The clock stands still, so that only their ids tell new events from old ones.
+    let known = async || events(&app).await.into_iter().map(|event| event.id).collect::<HashSet<_>>();
+    let since = async |known: &HashSet<uuid::Uuid>| {
+        let events = events(&app).await.into_iter().filter(|event| !known.contains(&event.id));
+        events.map(|event| event.action).collect::<Vec<_>>()
+    };
+    macro_rules! leaves {
+        ($action:expr, $($step:tt)*) => {{
+            let before = known().await;
+            $($step)*
+            assert_eq!(since(&before).await, [$action]);
+            done.push($action);
+        }};
+    }
+    let say = async |client: &crate::client::Client, document: &str, variables: serde_json::Value| {
+        client.send(document, variables).await.body
+    };
+    let sign_in = "mutation($p: String!) { login(input: { identifier: \"ada\", password: $p }) { tokens { accessToken refreshToken } } }";
+    leaves!(Action::Login, say(&app.anyone(), sign_in, json!({ "p": PASSWORD })).await;);
+    leaves!(Action::LoginFailed, say(&app.anyone(), sign_in, json!({ "p": "wrong" })).await;);
+    let client = ada.sign_in(&app).await;
+    leaves!(Action::Logout, say(&client, "mutation { logout { success } }", json!({})).await;);
+    let mut thief = ada.sign_in(&app).await;
+    let mut owner = thief.clone();
+    owner.refresh().await.unwrap();
+    owner.data("{ me { id } }", json!({})).await;
+    app.wait(std::time::Duration::from_secs(11));
+    leaves!(
+        Action::RefreshReused,
+        for _ in 0..3 {
+            thief.refresh().await.unwrap_err();
+        }
+    );
+    app.mails().await;
+
+    let wanted = crate::parity::registration::wanted("eve@example.com");
+    let link;
+    leaves!(Action::Registered, link = crate::parity::registration::register(&app, wanted).await;);
+    leaves!(Action::EmailVerified, say(&app.anyone(), crate::parity::registration::VERIFY, json!({ "token": link })).await;);
+
+    let client = ada.sign_in(&app).await;
+    let mv = "mutation($p: String!) { updateMe(input: { email: \"countess@example.com\", currentPassword: $p }) { errors { code } } }";
+    leaves!(Action::UserUpdated, say(&client, mv, json!({ "p": PASSWORD })).await;);
+    let link = crate::parity::registration::token(&app.mails().await[0]);
+    leaves!(Action::EmailChanged, say(&app.anyone(), crate::parity::registration::VERIFY, json!({ "token": link })).await;);
+    app.mails().await;
+
+    let reset;
+    leaves!(Action::ResetRequested, reset = reset_link(&app, "countess@example.com").await;);
+    let confirm = "mutation($u: ID!, $t: String!, $p: String!) { confirmReset(input: { uid: $u, token: $t, newPassword: $p }) { success } }";
+    leaves!(Action::PasswordReset, say(&app.anyone(), confirm, json!({ "u": reset.0, "t": reset.1, "p": PASSWORD })).await;);
+    let client = app.anyone().sign_in("ada", PASSWORD).await;
+    let change =
+        "mutation($p: String!) { changePassword(input: { oldPassword: $p, newPassword: $p }) { errors { code } } }";
+    leaves!(Action::PasswordChanged, say(&client, change, json!({ "p": PASSWORD })).await;);
+    let set =
+        "mutation($id: ID!, $p: String!) { setUserPassword(input: { id: $id, password: $p }) { errors { code } } }";
+    leaves!(Action::PasswordSet, say(&boss, set, json!({ "id": ada.id, "p": PASSWORD })).await;);
+
+    let create = "mutation { createUser(input: { email: \"bob@example.com\" }) { user { id } } }";
+    let bob;
+    leaves!(Action::UserCreated, bob = say(&boss, create, json!({})).await["data"]["createUser"]["user"]["id"].clone(););
+    for (field, to, action) in [
+        ("toggleStaff", "isStaff: true", Action::StaffGranted),
+        ("toggleStaff", "isStaff: false", Action::StaffRevoked),
+        ("toggleActive", "isActive: false", Action::Deactivated),
+        ("toggleActive", "isActive: true", Action::Activated),
+    ] {
+        let document = format!("mutation($id: ID!) {{ {field}(input: {{ id: $id, {to} }}) {{ errors {{ code }} }} }}");
+        leaves!(action, say(&boss, &document, json!({ "id": bob })).await;);
+    }
+    let file = "email,first_name\nada@nowhere.example,Ada\n";
+    let before = known().await;
+    crate::import::import(&boss, file).await;
+    let new = since(&before).await;
+    assert_eq!(new.iter().filter(|action| **action == Action::UsersImported).count(), 1, "{new:?}");
+    done.push(Action::UsersImported);
+
+    let client = app.anyone().sign_in("ada", PASSWORD).await;
+    let make = "mutation { createApiToken(input: { name: \"a\", scopes: [READ] }) { apiToken { id } } }";
+    let made;
+    leaves!(Action::ApiTokenCreated, made = say(&client, make, json!({})).await["data"]["createApiToken"]["apiToken"]["id"].clone(););
+    let rotate = "mutation($id: ID!) { rotateApiToken(input: { id: $id }) { errors { code } } }";
+    leaves!(Action::ApiTokenRotated, say(&client, rotate, json!({ "id": made })).await;);
+    let delete = "mutation($id: ID!) { deleteApiToken(input: { id: $id }) { errors { code } } }";
+    leaves!(Action::ApiTokenDeleted, say(&client, delete, json!({ "id": made })).await;);
+    let other = app.anyone().sign_in("ada", PASSWORD).await;
+    let id = other.data("{ sessions { id isCurrent } }", json!({})).await["sessions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|session| session["isCurrent"] == true)
+        .unwrap()["id"]
+        .clone();
+    let revoke = "mutation($id: ID!) { revokeSession(input: { id: $id }) { errors { code } } }";
+    leaves!(Action::SessionRevoked, say(&client, revoke, json!({ "id": id })).await;);
+    leaves!(Action::Exported, client.get("/export/samples.csv").await;);
+
+    let remove = "mutation($id: ID!) { deleteUser(input: { id: $id }) { errors { code } } }";
+    leaves!(Action::Deleted, say(&admin, remove, json!({ "id": bob })).await;);
+    client.data("mutation { recordSample(input: { key: \"k\", title: \"t\" }) { errors { code } } }", json!({})).await;
+    leaves!(Action::Anonymized, say(&admin, remove, json!({ "id": ada.id })).await;);
+
+    let untold: Vec<Action> = Action::iter().filter(|action| !done.contains(action)).collect();
+    assert_eq!((Action::iter().count(), untold), (25, vec![]));
 }
 
 async fn what_is_refused_leaves_none(place: Place) {

@@ -8,8 +8,10 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use image::ImageFormat;
+use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::json;
 use tokio::net::TcpListener;
+use vestibule::entity::leftover;
 
 use crate::app::TestApp;
 use crate::avatars::{file, path, upload};
@@ -30,10 +32,12 @@ async fn play(State(bucket): State<Bucket>, method: Method, uri: Uri, body: Byte
         // Several are deleted at once, by a list of their names.
         (Method::POST, _) if uri.query() == Some("delete") => {
             let list = String::from_utf8(body.to_vec()).unwrap();
+            let mut deleted = String::new();
             for name in list.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next()) {
                 files.remove(&format!("{}/{name}", uri.path().trim_end_matches('/')));
+                deleted += &format!("<Deleted><Key>{name}</Key></Deleted>");
             }
-            "<DeleteResult></DeleteResult>".into_response()
+            format!("<DeleteResult>{deleted}</DeleteResult>").into_response()
         }
         (Method::GET, Some(file)) => (headers, file.clone()).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
@@ -61,4 +65,5 @@ async fn avatars_may_be_kept_in_a_bucket(place: Place) {
     assert_eq!(app.anyone().get(&first).await.status, 404);
     ada.data("mutation { removeAvatar { errors { code } } }", json!({})).await;
     assert_eq!(names(), [""; 0]);
+    assert_eq!(leftover::Entity::find().count(app.db()).await.unwrap(), 0, "the store is believed");
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -17,6 +18,9 @@ crate::tests![
     queries_may_come_by_get_and_nothing_else,
     what_cannot_be_read_is_refused_in_graphqls_shape,
     documents_that_grow_beyond_measure_are_refused_at_once,
+    each_measure_of_a_document_has_its_end,
+    each_sensitive_mutation_comes_once_a_document,
+    nothing_personal_is_kept_by_caches,
     sensitive_fields_stand_alone,
     every_error_has_a_code_and_none_tells_too_much,
     a_failed_field_is_null_and_its_neighbours_are_not,
@@ -142,8 +146,9 @@ async fn queries_may_come_by_get_and_nothing_else(place: Place) {
     let get = async |query: &str| app.anyone().get(&format!("/graphql?{query}")).await;
     let fine = get("query=query%20A%7B__typename%7D%20query%20B%7Bb%3A__typename%7D&operationName=B").await;
     assert_eq!((fine.status, &fine.body), (200, &json!({ "data": { "b": "Query" } })));
-    let variables = "query=query(%24uid%3AID!)%7BresetTokenIsValid(uid%3A%24uid%2Ctoken%3A%22%22)%7D&variables=%7B%22uid%22%3A%22x%22%7D";
-    assert_eq!(get(variables).await.body["data"]["resetTokenIsValid"], false);
+    let variables =
+        "query=query(%24a%3ABoolean!)%7B__typename%20%40include(if%3A%24a)%7D&variables=%7B%22a%22%3Atrue%7D";
+    assert_eq!(get(variables).await.body["data"]["__typename"], "Query");
     let mutation = get("query=mutation%7Blogout%7Bsuccess%7D%7D").await;
     assert_eq!((mutation.status, mutation.header("allow")), (405, "POST"));
     assert_eq!(get("").await.status, 400);
@@ -183,6 +188,92 @@ async fn documents_that_grow_beyond_measure_are_refused_at_once(place: Place) {
         let answer = post(&app, MODERN, JSON, &query(hostile)).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "QUERY_TOO_COMPLEX"), "{}", answer.body);
         assert!(started.elapsed() < Duration::from_secs(2), "the library takes 23 s for the first of these");
+    }
+}
+
+async fn each_measure_of_a_document_has_its_end(place: Place) {
+    let app = TestApp::start(&place).await;
+    let before = vestibule::entity::audit_event::Entity::find().count(app.db()).await.unwrap();
+    let times = |part: &str, count: usize| format!("{{ {} }}", part.repeat(count));
+    let aliases = |count: usize| {
+        let fields: String = (0..count).map(|number| format!("a{number}: __typename ")).collect();
+        format!("{{ {fields} }}")
+    };
+    let mutations = |count: usize| {
+        let fields: String =
+            (0..count).map(|number| format!("a{number}: removeAvatar {{ errors {{ code }} }} ")).collect();
+        format!("mutation {{ {fields} }}")
+    };
+    let bytes = |count: usize| format!("{:count$}", "{ __typename }");
+    let directives = "__typename @include(if: true) ";
+    let one_field = |count: usize| format!("{{ __typename {} }}", "@include(if: true) ".repeat(count));
+    let nested = |depth: usize| {
+        let mut inner = "id".to_owned();
+        for _ in 0..depth {
+            inner = format!("recentSamples(first: 1) {{ modifiedBy {{ {inner} }} }}");
+        }
+        format!("{{ me {{ {inner} }} }}")
+    };
+    let code = async |document: &str| {
+        let answer = post(&app, MODERN, JSON, &query(document)).await;
+        answer.body["errors"][0]["extensions"]["code"].as_str().unwrap_or("fine").to_owned()
+    };
+    for (what, most, more) in [
+        ("bytes", bytes(16 * 1024), bytes(16 * 1024 + 1)),
+        ("selections", times("__typename ", 500), times("__typename ", 501)),
+        ("aliases", aliases(30), aliases(31)),
+        ("directives", times(directives, 50), times(directives, 51)),
+        ("mutations", mutations(4), mutations(5)),
+        ("levels", nested(8), nested(11)),
+    ] {
+        assert_ne!(code(&most).await, "QUERY_TOO_COMPLEX", "{what}");
+        assert_eq!(code(&more).await, "QUERY_TOO_COMPLEX", "{what}");
+    }
+    assert_ne!(code(&one_field(11)).await, "fine", "ten directives of one field");
+    let admin = app.admin().await;
+    let list = |rows: usize, each: usize| {
+        format!("{{ users(first: {rows}) {{ nodes {{ recentSamples(first: {each}) {{ id title }} }} }} }}")
+    };
+    admin.data(&list(20, 20), json!({})).await;
+    assert_eq!(
+        admin.code(&list(200, 100), json!({})).await,
+        "QUERY_TOO_COMPLEX",
+        "lists count as often as they are long"
+    );
+    assert_eq!(post(&app, MODERN, JSON, &format!("[{}]", query(TYPENAME))).await.code(), "BAD_REQUEST");
+    // Nothing was done for any of them, and the service goes on.
+    let after = vestibule::entity::audit_event::Entity::find().count(app.db()).await.unwrap();
+    assert_eq!(after, before + 1, "the sign-in of the superuser");
+    assert_eq!(post(&app, JSON, JSON, &query(TYPENAME)).await.body["data"]["__typename"], "Query");
+}
+
+async fn each_sensitive_mutation_comes_once_a_document(place: Place) {
+    let app = TestApp::start(&place).await;
+    for field in [
+        "login(input: { identifier: \"a\", password: \"b\" }) { errors { code } }",
+        "refresh { errors { code } }",
+        "logout { success }",
+        "requestReset(input: { email: \"a@example.com\" }) { success }",
+        "confirmReset(input: { uid: \"a\", token: \"b\", newPassword: \"c\" }) { success }",
+        "register(input: { email: \"a@example.com\", password: \"b\" }) { success }",
+        "verifyEmail(input: { token: \"b\" }) { errors { code } }",
+        "resendVerification(input: { email: \"a@example.com\" }) { success }",
+        "changePassword(input: { oldPassword: \"a\", newPassword: \"b\" }) { errors { code } }",
+        "setUserPassword(input: { id: \"a\", password: \"b\" }) { errors { code } }",
+        "retryMail(input: { id: \"a\" }) { errors { code } }",
+        "deactivateMe(input: { currentPassword: \"b\" }) { errors { code } }",
+        "deleteMe(input: { currentPassword: \"b\" }) { errors { code } }",
+    ] {
+        for document in [
+            format!("mutation {{ a: {field} b: {field} }}"),
+            format!("mutation {{ ...f ... {{ b: {field} }} }} fragment f on Mutation {{ a: {field} }}"),
+            format!(
+                "mutation {{ a: {field} b: login(input: {{ identifier: \"a\", password: \"b\" }}) {{ errors {{ code }} }} }}"
+            ),
+        ] {
+            let answer = post(&app, JSON, JSON, &query(&document)).await;
+            assert_eq!(answer.code(), "QUERY_TOO_COMPLEX", "{document}: {}", answer.body);
+        }
     }
 }
 
@@ -474,6 +565,46 @@ async fn every_answer_is_kept_from_caches_frames_and_guesses(place: Place) {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 5);
+}
+
+async fn nothing_personal_is_kept_by_caches(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let anyone = app.anyone();
+    let mut answers = Vec::new();
+    for document in
+        ["{ me { id } }", "{ users { nodes { id } } }", "mutation { logout { success } }", "{ nonsense", "{ a { b } }"]
+    {
+        answers.push((document, app.admin().await.send(document, json!({})).await));
+        answers.push((document, anyone.send(document, json!({})).await));
+    }
+    for path in [
+        "/export/users.csv",
+        "/export/users.xlsx",
+        "/export/samples.csv",
+        "/import/users.xlsx",
+        "/readyz",
+        "/healthz",
+        "/account/sign-in",
+        "/account/forgot",
+        "/account/register",
+        "/account/verify?token=x",
+        "/account/reset?uid=x&token=x",
+        "/dev/mail",
+        "/graphiql",
+        "/media/avatars/nothing.jpg",
+        "/nowhere",
+    ] {
+        answers.push((path, admin.get(path).await));
+        answers.push((path, anyone.get(path).await));
+    }
+    for method in ["PUT", "DELETE", "OPTIONS"] {
+        answers.push((method, admin.finish(admin.request(method, "/graphql")).await));
+    }
+    for (what, answer) in answers {
+        assert_eq!(answer.header("cache-control"), "no-store", "{what} ({})", answer.status);
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{what}");
+    }
 }
 
 async fn health_and_readiness_are_told(place: Place) {

@@ -34,6 +34,11 @@ impl Test {
         Self { name: path.trim_start_matches("it::"), run }
     }
 
+    /// Its module and function.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The test on SQLite, and on PostgreSQL: shown as ignored where there is no server to run it on.
     pub(crate) fn trials(&self) -> [Trial; 2] {
         let Self { name, run } = *self;

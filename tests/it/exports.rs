@@ -20,6 +20,7 @@ crate::tests![
     a_file_is_an_attachment_with_the_day_in_its_name,
     whoever_may_not_gets_a_status_and_a_code,
     an_export_is_recorded_and_a_refused_one_is_not,
+    asking_for_the_headers_alone_exports_nothing,
     only_own_samples_are_exported,
     a_long_list_is_complete_and_in_order,
     nothing_is_left_on_the_disk,
@@ -222,6 +223,27 @@ async fn an_export_is_recorded_and_a_refused_one_is_not(place: Place) {
     seen.sort();
     expected.sort();
     assert_eq!(seen, expected);
+}
+
+async fn asking_for_the_headers_alone_exports_nothing(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limit_bulk = "1/1h".parse().unwrap()).await;
+    let staff = app.add_staff("boss").await.sign_in(&app).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let head = async |client: &crate::client::Client, path: &str| client.finish(client.request("HEAD", path)).await;
+    let before = audit_event::Entity::find().all(app.db()).await.unwrap().len();
+    for path in ["/export/samples.csv", "/export/users.csv", "/export/users.xlsx", "/import/users.xlsx"] {
+        let answer = head(&staff, path).await;
+        assert_eq!((answer.status, answer.body), (200, json!("")), "{path}");
+        let day = answer.headers["content-disposition"].to_str().unwrap();
+        assert!(day.starts_with("attachment; filename=") && day.contains("2026-01-05"), "{day}");
+        let is_users = path.starts_with("/export/users");
+        assert_eq!(head(&ada, path).await.status, if is_users { 403 } else { 200 }, "{path}");
+        let is_open = path.starts_with("/import");
+        assert_eq!(head(&app.anyone(), path).await.status, if is_open { 200 } else { 401 }, "{path}");
+    }
+    assert_eq!(audit_event::Entity::find().all(app.db()).await.unwrap().len(), before);
+    assert_eq!(staff.get("/export/users.csv").await.status, 200, "nothing was counted");
+    assert_eq!(staff.get("/export/users.csv").await.status, 429);
 }
 
 async fn only_own_samples_are_exported(place: Place) {

@@ -316,9 +316,26 @@ async fn hostile_texts_find_nothing_and_break_nothing(place: Place) {
         "NOT",
         "AND",
         "a\u{200b}b",
+        "1' ; WAITFOR DELAY '0:0:5'--",
+        "') OR ('1'='1",
+        "\" OR 1=1--",
+        "admin'--",
+        "0x27 OR 1",
+        "CHAR(39)||CHAR(39)",
+        "' AND pg_sleep(5)--",
+        "'||(SELECT password_hash FROM users LIMIT 1)||'",
     ] {
         assert_eq!(found(&staff, text).await, [""; 0], "{text}");
-        assert_eq!(staff.code(FIND, json!({ "after": text })).await, "BAD_USER_INPUT", "{text}");
+        for variables in [
+            json!({ "after": text }),
+            json!({ "before": text, "last": 3 }),
+            json!({ "orderBy": [{ "field": text }] }),
+            json!({ "orderBy": [{ "field": "USERNAME", "direction": text }] }),
+            json!({ "filter": { "joinedAfter": text } }),
+            json!({ "filter": { "role": text } }),
+        ] {
+            assert_eq!(staff.code(FIND, variables.clone()).await, "BAD_USER_INPUT", "{variables}");
+        }
     }
     let long = "a".repeat(101);
     for text in ["a\u{1}b", "\u{7}", long.as_str()] {

@@ -25,6 +25,10 @@ crate::tests![
     right_passwords_are_not_counted,
     guesses_by_a_stolen_session_are_counted,
     exports_and_imports_are_counted_by_user,
+    no_header_makes_another_client_of_one,
+    nobody_is_let_through_where_attempts_cannot_be_counted,
+    mails_to_new_addresses_and_retries_are_counted,
+    limits_outlive_a_restart,
 ];
 
 const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) { success } }";
@@ -192,6 +196,98 @@ async fn guesses_by_a_stolen_session_are_counted(place: Place) {
     assert_eq!(thief.code(change, json!({})).await, "RATE_LIMITED");
     let delete = "mutation { deleteMe(input: { currentPassword: \"wrong\" }) { errors { code } } }";
     assert_eq!(thief.code(delete, json!({})).await, "RATE_LIMITED");
+}
+
+async fn no_header_makes_another_client_of_one(place: Place) {
+    let first = TestApp::start(&place).await;
+    for trusted in [None, Some("10.0.0.0/8")] {
+        let app = first
+            .start_second_with(&place, |config| {
+                config.trusted_proxies = trusted.map(|network| network.parse().unwrap()).into_iter().collect();
+            })
+            .await;
+        for header in ["x-forwarded-for", "forwarded", "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-client-ip"]
+        {
+            let name = format!("{header} {}", trusted.unwrap_or_default());
+            let mut looked_at = 0;
+            for host in 0..20 {
+                let value =
+                    if header == "forwarded" { format!("for=203.0.113.{host}") } else { format!("203.0.113.{host}") };
+                let client = app.anyone().with_header(header, value);
+                looked_at += usize::from(attempt(&client, &name, "wrong").await == "INVALID_CREDENTIALS");
+            }
+            assert_eq!(looked_at, 10, "{name}");
+            app.wait(Duration::from_hours(24));
+        }
+    }
+    // A trusted proxy is believed in the one header that it writes, and there in its own entry only.
+    let app =
+        first.start_second_with(&place, |config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    let mut looked_at = 0;
+    for host in 0..20 {
+        let client = app.anyone().with_header("x-forwarded-for", format!("203.0.113.{host}, 198.51.100.7"));
+        let client = client.with_header("x-real-ip", format!("203.0.113.{host}"));
+        looked_at += usize::from(attempt(&client, "nobody", "wrong").await == "INVALID_CREDENTIALS");
+    }
+    assert_eq!(looked_at, 10);
+}
+
+async fn nobody_is_let_through_where_attempts_cannot_be_counted(place: Place) {
+    use sea_orm::ConnectionTrait as _;
+    let app = TestApp::start(&place).await;
+    let staff = app.add_staff("boss").await.sign_in(&app).await;
+    app.db().execute_unprepared("ALTER TABLE limits RENAME TO elsewhere").await.unwrap();
+    let mails = vestibule::entity::mail::Entity::find().count(app.db()).await.unwrap();
+    assert_eq!(attempt(&app.anyone(), "boss", PASSWORD).await, "INTERNAL_SERVER_ERROR");
+    assert_eq!(app.anyone().code(REQUEST, json!({ "email": "boss@example.com" })).await, "INTERNAL_SERVER_ERROR");
+    let valid = "{ resetTokenIsValid(uid: \"x\", token: \"x\") }";
+    assert_eq!(app.anyone().code(valid, json!({})).await, "INTERNAL_SERVER_ERROR");
+    assert_eq!(staff.code("{ allEmails }", json!({})).await, "INTERNAL_SERVER_ERROR");
+    assert_eq!(staff.get("/export/users.csv").await.status, 500);
+    assert_eq!(vestibule::entity::mail::Entity::find().count(app.db()).await.unwrap(), mails);
+    staff.data("{ me { id } }", json!({})).await;
+}
+
+async fn mails_to_new_addresses_and_retries_are_counted(place: Place) {
+    use vestibule::tools::mail::SendError;
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let update = "mutation($e: String!, $p: String!) { updateMe(input: { email: $e, currentPassword: $p }) { errors { code } } }";
+    for _ in 0..3 {
+        assert_eq!(ada.refusals(update, json!({ "e": "victim@example.com", "p": PASSWORD })).await, [""; 0]);
+    }
+    assert_eq!(ada.code(update, json!({ "e": "Victim@example.com", "p": PASSWORD })).await, "RATE_LIMITED");
+    assert_eq!(app.anyone().code(REQUEST, json!({ "email": "victim@example.com" })).await, "RATE_LIMITED");
+    assert_eq!(app.mails().await.len(), 3);
+    // Another spelling of the own address sends no mail.
+    assert_eq!(ada.refusals(update, json!({ "e": "ADA@example.com", "p": PASSWORD })).await, [""; 0]);
+
+    app.wait(Duration::from_hours(2));
+    app.transport().fail_next(9, &SendError::permanent("550 no"));
+    app.anyone().data(REQUEST, json!({ "email": "ada@example.com" })).await;
+    app.deliver().await;
+    let mails = "{ outgoingMails(status: FAILED) { nodes { id } } }";
+    let id = admin.data(mails, json!({})).await["outgoingMails"]["nodes"][0]["id"].clone();
+    let retry = "mutation($id: ID!) { retryMail(input: { id: $id }) { mail { id } errors { code } } }";
+    for _ in 0..2 {
+        assert_eq!(admin.refusals(retry, json!({ "id": id })).await, [""; 0]);
+        app.deliver().await;
+    }
+    assert_eq!(admin.code(retry, json!({ "id": id })).await, "RATE_LIMITED");
+    let mail = vestibule::entity::mail::Entity::find_by_id(id.as_str().unwrap().parse::<uuid::Uuid>().unwrap());
+    let mail = mail.one(app.db()).await.unwrap().unwrap();
+    assert_eq!(mail.status, vestibule::entity::mail::Status::Failed, "what is refused changes nothing");
+}
+
+async fn limits_outlive_a_restart(place: Place) {
+    let first = TestApp::start(&place).await;
+    for _ in 0..10 {
+        assert_eq!(attempt(&first.anyone(), "nobody", "wrong").await, "INVALID_CREDENTIALS");
+    }
+    let again = first.start_second(&place).await;
+    first.app.db.clone().close().await.unwrap();
+    assert_eq!(attempt(&again.anyone(), "nobody", "wrong").await, "RATE_LIMITED");
 }
 
 async fn exports_and_imports_are_counted_by_user(place: Place) {

@@ -32,6 +32,7 @@ mod examples;
 mod exports;
 mod federation;
 mod finding;
+mod forgeries;
 mod graphiql;
 mod hostile_sheets;
 mod import;
@@ -45,8 +46,11 @@ mod passwords;
 mod plans;
 mod process;
 mod registration;
+mod recovery;
+mod retention;
 mod rights;
 mod schema;
+mod security;
 mod sessions;
 mod settings;
 mod uploads;
@@ -66,6 +70,7 @@ fn main() -> std::process::ExitCode {
         exports::all(),
         federation::all(),
         finding::all(),
+        forgeries::all(),
         graphiql::all(),
         hostile_sheets::all(),
         import::all(),
@@ -79,6 +84,8 @@ fn main() -> std::process::ExitCode {
         plans::all(),
         process::all(),
         registration::all(),
+        recovery::all(),
+        retention::all(),
         rights::all(),
         sessions::all(),
         uploads::all(),
@@ -89,6 +96,8 @@ fn main() -> std::process::ExitCode {
     trials.extend(architecture::trials());
     trials.extend(schema::trials());
     trials.extend(settings::trials());
+    let names: Vec<String> = tests.iter().map(|test| test.name().to_owned()).collect();
+    trials.extend(security::trials(names));
     let conclusion: Conclusion = libtest_mimic::run(&arguments, trials);
     if let Err(failure) = engine::clean_up() {
         println!("what the tests shared could not be dropped: {}", failure.message().unwrap_or_default());

@@ -17,6 +17,7 @@ crate::tests![
     too_many_requests_are_told,
     developers_read_their_mails_here_and_nobody_else_does,
     markup_in_names_is_shown_and_not_obeyed,
+    no_page_leads_anywhere_else,
 ];
 
 /// A browser without scripts: it keeps cookies and follows forms.
@@ -262,4 +263,47 @@ async fn markup_in_names_is_shown_and_not_obeyed(place: Place) {
     assert!(!text(&again).contains("<script") && !text(&again).contains("<b>"), "{}", text(&again));
     let odd = browser.open("/account/verify?token=%22%3E%3Cscript%3E").await;
     assert!(!text(&odd).contains("<script"));
+}
+
+async fn no_page_leads_anywhere_else(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    let evil = "https://evil.example";
+    let names = ["next", "redirect", "redirect_uri", "return_to", "returnTo", "url", "continue", "target", "done"];
+    let query: Vec<String> = names.iter().map(|name| format!("{name}={evil}//evil.example")).collect();
+    let query = query.join("&");
+    for path in [
+        "/",
+        "/graphql",
+        "/account/sign-in",
+        "/account/forgot",
+        "/account/register",
+        "/account/verify",
+        "//evil.example",
+        "/%2f%2fevil.example",
+        "/\\evil.example",
+    ] {
+        let request = app.anyone().request("GET", &format!("{path}?{query}")).header("accept", "text/html");
+        let answer = app
+            .anyone()
+            .with_header("host", "evil.example")
+            .with_header("x-forwarded-host", "evil.example")
+            .finish(request)
+            .await;
+        let to = answer.header("location");
+        assert!(to.is_empty() || to.starts_with('/') && !to.starts_with("//") && !to.contains("evil"), "{path}: {to}");
+        let html = answer.body.as_str().unwrap_or_default();
+        assert!(!html.contains(&format!("href=\"{evil}")) && !html.contains("action=\"http"), "{path}");
+    }
+    let mut browser = Browser::new(&app);
+    let typed = names.iter().map(|name| (*name, evil));
+    for (path, more) in [
+        ("/account/sign-in", [("identifier", ADMIN.0), ("password", ADMIN.1)]),
+        ("/account/forgot", [("email", ADMIN.0), ("x", "")]),
+    ] {
+        let page = browser.open(&format!("{path}?{query}")).await;
+        let typed: Vec<(&str, &str)> = typed.clone().chain(more).collect();
+        // The browser opens what it is led to as a path of this service, or fails.
+        let answer = browser.submit(&page, &typed).await;
+        assert_eq!(answer.status, 200, "{path}");
+    }
 }

@@ -15,6 +15,9 @@ crate::tests![
     more_sign_ins_than_can_be_dealt_with_are_told_to_come_back,
     a_password_counts_as_typed_and_composed,
     passwords_do_not_run_out,
+    passwords_that_many_use_are_refused_wherever_one_is_chosen,
+    passwords_made_of_names_are_refused,
+    of_128_characters_each_counts,
 ];
 
 const LOGIN: &str =
@@ -85,6 +88,109 @@ async fn a_password_counts_as_typed_and_composed(place: Place) {
     }
     let long = "x".repeat(100_000);
     assert_eq!(app.anyone().refusals(LOGIN, json!({ "p": long })).await, ["INVALID_CREDENTIALS"]);
+}
+
+async fn passwords_that_many_use_are_refused_wherever_one_is_chosen(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    let admin = app.admin().await;
+    let ada = app.add_user("ada").await;
+    let client = ada.sign_in(&app).await;
+    let (uid, token) = crate::parity::recovery::reset_link(&app, &ada.email).await;
+    let anyone = app.anyone();
+    let before = hash(&app).await;
+    let common: Vec<&str> =
+        include_str!("../../src/tools/common_passwords.txt").lines().step_by(199).take(100).collect();
+    assert_eq!(common.len(), 100);
+    for password in common {
+        for (client, document, variables, field) in [
+            (
+                &anyone,
+                "mutation($p: String!) { register(input: { email: \"eve@example.com\", password: $p }) { errors { code field } } }",
+                json!({ "p": password }),
+                "password",
+            ),
+            (
+                &client,
+                "mutation($p: String!, $o: String!) { changePassword(input: { oldPassword: $o, newPassword: $p }) { errors { code field } } }",
+                json!({ "p": password, "o": PASSWORD }),
+                "newPassword",
+            ),
+            (
+                &anyone,
+                "mutation($p: String!, $u: ID!, $t: String!) { confirmReset(input: { uid: $u, token: $t, newPassword: $p }) { errors { code field } } }",
+                json!({ "p": password, "u": uid, "t": token }),
+                "newPassword",
+            ),
+            (
+                &admin,
+                "mutation($p: String!) { createUser(input: { email: \"new@example.com\", password: $p }) { errors { code field } } }",
+                json!({ "p": password }),
+                "password",
+            ),
+            (
+                &admin,
+                "mutation($p: String!, $id: ID!) { updateUser(input: { id: $id, password: $p }) { errors { code field } } }",
+                json!({ "p": password, "id": ada.id }),
+                "password",
+            ),
+            (
+                &admin,
+                "mutation($p: String!, $id: ID!) { setUserPassword(input: { id: $id, password: $p }) { errors { code field } } }",
+                json!({ "p": password, "id": ada.id }),
+                "password",
+            ),
+        ] {
+            let refused = client.refusals(document, variables).await;
+            assert_eq!(refused, [format!("PASSWORD_TOO_COMMON {field}")], "{password}: {document}");
+        }
+    }
+    assert_eq!(hash(&app).await, before);
+    assert_eq!(app.mails().await.len(), 0);
+}
+
+async fn passwords_made_of_names_are_refused(place: Place) {
+    let app = TestApp::start_with(&place, |config| {
+        config.public_url = Some("https://accounts.harbour.example".parse().unwrap());
+    })
+    .await;
+    let admin = app.admin().await;
+    let wanted = json!({
+        "username": "mokonjo", "email": "mark.okonjo@quarry.example", "firstName": "Margaret", "lastName": "Okonjo-Müller",
+    });
+    let person = app.add(wanted).await;
+    let set = "mutation($id: ID!, $p: String!) { setUserPassword(input: { id: $id, password: $p }) { errors { code field } } }";
+    for similar in [
+        "vestibule-2026",
+        "V3st1bu1e#9xQ",
+        "harbour harbour",
+        "i love margaret 4ever",
+        "M4rg4r3t-xk29",
+        "okonjomuller+1",
+        "mark//1987//q8#v",
+        "my quarry pass 81",
+        "mark.okonjo@quarry.example",
+        "mokonjo-mokonjo",
+    ] {
+        let refused = admin.refusals(set, json!({ "id": person.id, "p": similar })).await;
+        assert_eq!(refused, ["PASSWORD_TOO_SIMILAR password"], "{similar}");
+    }
+    for unrelated in ["remarkable lantern drizzle", "lantern otter drizzle pebble", "aaaa bbbb cccc dddd"] {
+        assert_eq!(admin.refusals(set, json!({ "id": person.id, "p": unrelated })).await, [""; 0], "{unrelated}");
+    }
+}
+
+async fn of_128_characters_each_counts(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let words = " lantern otter drizzle pebble".repeat(5);
+    let (good, long) = (&words[..128], &words[..129]);
+    let create = "mutation($p: String!) { createUser(input: { email: \"ada@example.com\", password: $p }) { errors { code field } } }";
+    assert_eq!(admin.refusals(create, json!({ "p": long })).await, ["TOO_LONG password"]);
+    assert_eq!(admin.refusals(create, json!({ "p": good })).await, [""; 0]);
+    app.anyone().sign_in("ada", good).await;
+    for other in [long, &good[..127], good.trim_start(), &format!("{}x", &good[..127])] {
+        assert_eq!(app.anyone().refusals(LOGIN, json!({ "p": other })).await, ["INVALID_CREDENTIALS"], "{other}");
+    }
 }
 
 async fn passwords_do_not_run_out(place: Place) {

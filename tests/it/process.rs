@@ -20,6 +20,8 @@ crate::tests![
     another_secret_than_the_databases_is_told,
     a_database_of_a_newer_version_is_refused,
     nothing_secret_is_logged,
+    what_strangers_send_makes_no_line_of_the_log,
+    everybodys_sessions_are_ended_on_the_command_line,
     settings_may_come_from_a_file,
 ];
 
@@ -239,7 +241,7 @@ async fn the_signing_key_is_rotated_on_the_command_line(place: Place) {
 async fn another_secret_than_the_databases_is_told(place: Place) {
     drop(Serving::start(command(&place)));
     let mut other = command(&place);
-    other.env("VESTIBULE_SECRET_KEY", "0123456789abcdefghijklmnopqrstuvwxyz");
+    other.env("VESTIBULE_SECRET_KEY", "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W");
     let (success, _, errors) = run(other, &[], "");
     assert!(!success);
     assert!(errors.contains("VESTIBULE_SECRET_KEY is not the one"), "{errors}");
@@ -274,7 +276,30 @@ async fn nothing_secret_is_logged(place: Place) {
     client.data("mutation { requestReset(input: { email: \"admin@localhost\" }) { success } }", json!({})).await;
     let text = only_mail(&place).await.replace("=\r\n", "");
     let token = text.split("token=3D").nth(1).unwrap_or_else(|| panic!("{text}"));
-    secrets.push(token.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect());
+    let (uid, _) =
+        text.split("uid=3D").nth(1).and_then(|rest| rest.split_once('&')).unwrap_or_else(|| panic!("{text}"));
+    let token: String = token.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+
+    // Everything else that takes or gives a secret, well or badly.
+    let make = "mutation { createApiToken(input: { name: \"x\", scopes: [READ, EXPORT] }) { secret } }";
+    let api = client.data(make, json!({})).await["createApiToken"]["secret"].as_str().unwrap().to_owned();
+    let script = Client::new(&serving.url).with_token(api.clone());
+    assert_eq!(script.get(&format!("/export/samples.csv?access_token={api}")).await.status, 200);
+    script.get(&format!("/account/reset?uid={uid}&token={token}")).await;
+    script.get(&format!("/account/verify?token={token}")).await;
+    script.get(&format!("/graphql?query=%7Bme%7Bid%7D%7D&token={api}")).await;
+    Client::new(&serving.url).with_token(format!("{api}x")).send("{ me { id } }", json!({})).await;
+    let anyone = Client::new(&serving.url).with_header("cookie", format!("refresh_token={}", client.refresh));
+    let register = "mutation { register(input: { email: \"eve@example.com\", password: \"wooden lantern geheim drizzle\" }) { success } }";
+    anyone.data(register, json!({})).await;
+    let change = "mutation($o: String!) { changePassword(input: { oldPassword: $o, newPassword: \"the second phrase of mine\" }) { errors { code } } }";
+    client.data(change, json!({ "o": "wrong geheim" })).await;
+    client.data(change, json!({ "o": "a rather long phrase of mine" })).await;
+    let confirm = "mutation($u: ID!, $t: String!) { confirmReset(input: { uid: $u, token: $t, newPassword: \"the third phrase of mine\" }) { errors { code } } }";
+    anyone.data(confirm, json!({ "u": uid, "t": token })).await;
+    let refresh = "mutation { refresh(input: {}) { tokens { accessToken refreshToken } errors { code } } }";
+    anyone.send(refresh, json!({})).await;
+    secrets.extend([api, token, "second phrase".to_owned(), "third phrase".to_owned(), "wooden lantern".to_owned()]);
     serving.terminate();
     let log = serving.finish();
     assert!(log.lines().count() >= 5, "{log}");
@@ -284,6 +309,76 @@ async fn nothing_secret_is_logged(place: Place) {
     }
     for secret in secrets {
         assert!(secret.len() > 5 && !log.contains(&secret), "{secret} was logged");
+    }
+}
+
+async fn what_strangers_send_makes_no_line_of_the_log(place: Place) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let evil = "x\n2026-01-01T00:00:00Z ERROR forged\r\u{1b}[2J\u{2028}\u{85}\u{0c}forged";
+    for format in ["json", "text"] {
+        let mut loud = command(&place);
+        loud.env("VESTIBULE_LOG", "trace")
+            .env("VESTIBULE_LOG_FORMAT", format)
+            .env("VESTIBULE_LIMIT_MAIL_CLIENT", "1/1h");
+        loud.env("VESTIBULE_ADMIN_PASSWORD", "a rather long phrase of mine");
+        let serving = Serving::start(loud);
+        let admin = Client::new(&serving.url).sign_in("admin", "a rather long phrase of mine").await;
+        let anyone = Client::new(&serving.url).with_header("user-agent", "forged\u{2028}\t\u{85}");
+        let login = "mutation($n: String!) { login(input: { identifier: $n, password: $n }) { errors { code } } }";
+        anyone.send(login, json!({ "n": evil })).await;
+        let request = "mutation($e: String!) { requestReset(input: { email: $e }) { errors { code } } }";
+        for email in [evil, "a@example.com", "b@example.com", "c@example.com"] {
+            anyone.send(request, json!({ "e": email })).await;
+        }
+        let update = "mutation($n: String!) { updateMe(input: { firstName: $n, bio: $n }) { errors { code } } }";
+        admin.send(update, json!({ "n": evil })).await;
+        admin.send("query($n: String!) { users(search: $n) { totalCount } }", json!({ "n": evil })).await;
+        anyone.get("/nowhere%0aforged%0d%1b%5b2J%e2%80%a8forged?forged=%0a").await;
+        anyone.post("{\"query\":\"{ forged\\n }\"").await;
+        for raw in [
+            "GET /raw\u{1b}[2Jforged HTTP/1.1\r\nhost: x\r\n\r\n",
+            "FOR\u{1b}GED / HTTP/1.1\r\nhost: x\nforged\r\n\r\n",
+        ] {
+            let mut stream = tokio::net::TcpStream::connect(serving.url.trim_start_matches("http://")).await.unwrap();
+            let _ = stream.write_all(raw.as_bytes()).await;
+            let _ = stream.shutdown().await;
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+        serving.terminate();
+        let log = serving.finish();
+        assert!(log.lines().count() >= 5, "{log}");
+        assert!(!log.contains("\u{1b}[2J") && !log.contains("\u{2028}") && !log.contains("\u{85}"), "{log}");
+        for line in log.lines() {
+            match format {
+                "json" => {
+                    assert!(serde_json::from_str::<serde_json::Value>(line).unwrap()["timestamp"].is_string(), "{line}")
+                }
+                _ => assert!(
+                    line.trim_start_matches("\u{1b}[2m").starts_with("20") && !line.starts_with("2026-01-01T00:00:00Z"),
+                    "{line}"
+                ),
+            }
+        }
+    }
+}
+
+async fn everybodys_sessions_are_ended_on_the_command_line(place: Place) {
+    let mut serve = command(&place);
+    serve.env("VESTIBULE_ADMIN_PASSWORD", "a rather long phrase of mine");
+    let serving = Serving::start(serve);
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(Client::new(&serving.url).sign_in("admin", "a rather long phrase of mine").await);
+    }
+    let (success, _, errors) = run(command(&place), &["sessions", "revoke"], "");
+    assert!(!success && errors.starts_with("vestibule: "), "{errors}");
+    clients[0].data("{ me { id } }", json!({})).await;
+    let (success, printed, _) = run(command(&place), &["sessions", "revoke", "--all"], "");
+    assert!(success);
+    assert_eq!(printed, "3 sessions ended\n");
+    for mut client in clients {
+        assert_eq!(client.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED REVOKED");
+        client.refresh().await.unwrap_err();
     }
 }
 

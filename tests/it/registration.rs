@@ -38,6 +38,7 @@ crate::tests![
     nothing_secret_is_stored,
     registering_leaves_its_events,
     one_document_registers_once,
+    no_header_can_be_smuggled_into_a_mail,
 ];
 
 const RESEND: &str = "mutation($email: String!) { resendVerification(input: { email: $email }) {
@@ -374,6 +375,42 @@ async fn registering_leaves_its_events(place: Place) {
         .collect();
     let from = Some("127.0.0.1");
     assert_eq!(seen, [(Action::Registered, None, id, from), (Action::EmailVerified, id, id, from)]);
+}
+
+async fn no_header_can_be_smuggled_into_a_mail(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    for smuggled in [
+        "\r\nBcc: spy@evil.example",
+        "\nBcc: spy@evil.example",
+        "\rBcc: spy@evil.example",
+        "\u{2028}Bcc: x",
+        "\u{0}",
+        "%0d%0aBcc: spy@evil.example",
+        ",spy@evil.example",
+        " <spy@evil.example>",
+        ";spy@evil.example",
+    ] {
+        let email = format!("eve@example.com{smuggled}");
+        assert_eq!(
+            app.anyone().send(REGISTER, wanted(&email)).await.body["data"]["register"]["success"]
+                .as_bool()
+                .unwrap_or(false),
+            false,
+            "{email:?}"
+        );
+        let mut named = wanted("eve@example.com");
+        named["input"]["firstName"] = json!(format!("Eve{smuggled}"));
+        named["input"]["lastName"] = json!(format!("\"<spy@evil.example>\", {smuggled}"));
+        app.anyone().send(REGISTER, named).await;
+        let reset = "mutation($e: String!) { requestReset(input: { email: $e }) { success } }";
+        app.anyone().send(reset, json!({ "e": format!("admin@localhost{smuggled}") })).await;
+        for mail in app.mails().await {
+            assert_eq!(mail.to, "eve@example.com", "{smuggled:?}");
+            for line in [&mail.to, &mail.to_name, &mail.subject] {
+                assert!(!line.chars().any(char::is_control) && !line.contains("evil"), "{line:?}");
+            }
+        }
+    }
 }
 
 async fn one_document_registers_once(place: Place) {

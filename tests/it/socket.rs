@@ -70,6 +70,11 @@ impl Socket {
         self.say(json!({ "type": "subscribe", "id": id, "payload": { "query": document } })).await;
     }
 
+    /// Whether the service says anything, and not good-bye.
+    pub(crate) async fn is_welcome(&mut self) -> bool {
+        matches!(self.frame().await, Message::Text(_))
+    }
+
     /// The next message.
     pub(crate) async fn hear(&mut self) -> Value {
         match self.frame().await {

@@ -24,7 +24,8 @@ pub struct ChangePassword<'a> {
     pub new: NewPassword<'a>,
 }
 
-/// Sets a new password. The present session goes on, all others end, links in mails are dead, and the owner is told.
+/// Sets a new password. The present session goes on, all others end, links in mails are dead, and the owner is told. API
+/// tokens go on as well: the owner knows the old password and has all of them in a list. A reset ends them.
 ///
 /// # Errors
 /// [`crate::error::Code::PasswordIncorrect`] of `oldPassword`, or the refusal of the new one.

@@ -54,7 +54,7 @@ pub async fn delete(
     let removed = remove::remove(&txn, now, &user).await?;
     audit::record(&txn, now, Event::by(&owner, removed.outcome.action(), user.id)).await?;
     txn.commit().await?;
-    avatars::delete(store, removed.avatar.as_deref()).await;
+    avatars::delete(db, store, removed.avatar.as_deref()).await;
     Ok(removed.outcome)
 }
 

@@ -7,6 +7,7 @@ use super::{email_move, prove};
 use crate::database::Db;
 use crate::domain::access::Viewer;
 use crate::domain::audit::{self, Event};
+use crate::domain::limits;
 use crate::domain::passwords::Passwords;
 use crate::domain::users::details::Details;
 use crate::domain::users::taken;
@@ -32,7 +33,7 @@ pub struct Profile {
 ///
 /// # Errors
 /// One refusal for each field that is wrong; [`Code::Required`] or [`Code::PasswordIncorrect`] of `currentPassword`;
-/// [`Error::Forbidden`] for an e-mail address by an API token.
+/// [`Error::Forbidden`] for an e-mail address by an API token; [`Error::RateLimited`] after too many mails with links.
 pub async fn update(
     db: &Db,
     now: &Moment,
@@ -56,6 +57,9 @@ pub async fn update(
             Refusal::new(Code::Required, "Give your present password to change your address.").of("currentPassword")
         })?;
         prove(db, now, owner, passwords, (password, "currentPassword")).await?;
+        if let Some(email) = moves.as_ref().filter(|email| identifier::fold(email) != user.email_key) {
+            limits::take_mail(db, now, viewer.client(), passwords.limits(), email).await?;
+        }
     }
 
     let txn = db.begin().await?;

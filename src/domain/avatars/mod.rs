@@ -2,24 +2,40 @@
 //!
 //! The files come first and the user's row second, so that a row never names a file that is not there; the files that
 //! it no longer names go last. Each upload has names of its own that are never given again, so that letting go of one
-//! picture cannot take another away. What a crash leaves behind is at worst a file that nobody names.
+//! picture cannot take another away.
+//!
+//! Files that are not, or no longer, some user's are noted as leftovers: those of an upload before they are written,
+//! those of a picture that goes in the transaction that lets it go. So neither a crash nor a store that fails leaves a
+//! file behind for ever.
 
 // What their files are called.
 pub mod name;
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
 
 use crate::database::Db;
 use crate::domain::access::Viewer;
 use crate::domain::audit::{self, Event};
 use crate::entity::audit_event::Action;
+use crate::entity::leftover;
 use crate::entity::user::{self, Column};
 use crate::error::{Error, Reason, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::{Moment, Timestamp};
 use crate::tools::image::{Squares, Studio};
 use crate::tools::media::MediaStore;
 use name::FileName;
+
+/// When the files of an upload count as left behind; far longer than a request may take.
+const UPLOAD: Duration = Duration::from_secs(60 * 60);
+
+/// How many leftovers are looked at in a round.
+const BATCH: u64 = 100;
 
 /// Makes the file the signed-in user's avatar, in place of the one that was there.
 ///
@@ -34,52 +50,98 @@ pub async fn upload(
     file: impl AsRef<[u8]> + Send + 'static,
 ) -> Result<user::Model> {
     let squares = studio.squares(file).await.map_err(of_file)?;
-    let largest = keep(now, store, squares).await?;
-    let txn = match replace(db, now, viewer, Some(&largest)).await {
+    let largest = name(now, &squares);
+    note(db.writer(), &largest.to_string(), now.at.plus(UPLOAD)).await?;
+    if let Err(error) = keep(store, &largest, squares).await {
+        delete(db, store, Some(&largest.to_string())).await;
+        return Err(error);
+    }
+    let replaced = match replace(db, now, viewer, Some(&largest)).await {
         Ok(replaced) => replaced,
         Err(error) => {
-            delete(store, Some(&largest.to_string())).await;
+            delete(db, store, Some(&largest.to_string())).await;
             return Err(error);
         }
     };
-    // Whether a commit that fails was carried out is not known, so that the files must stay.
-    txn.commit(store).await
+    // Whether a commit that fails was carried out is not known, so that the files stay until they count as left behind.
+    replaced.commit(db, store).await
 }
 
 /// Takes the signed-in user's avatar away; that there is none is no failure.
 pub async fn remove(db: &Db, now: &Moment, viewer: &Viewer, store: &MediaStore) -> Result<user::Model> {
-    replace(db, now, viewer, None).await?.commit(store).await
+    replace(db, now, viewer, None).await?.commit(db, store).await
 }
 
-/// Deletes the files of what a row of `users` had in `avatar`, once that row is gone or names them no longer. The
-/// caller has done what was asked, so that a file that stays behind is only told to the operator.
-pub async fn delete(store: &MediaStore, avatar: Option<&str>) {
-    let Some(largest) = avatar.and_then(|text| text.parse::<FileName>().ok()) else { return };
-    for file in largest.all() {
-        if store.delete(&file.path()).await.is_err() {
-            tracing::warn!(%file, "the file of an avatar that is gone stays behind");
-        }
+/// Notes, in the transaction of what lets it go, that the files of this picture are to be deleted.
+pub async fn leave_behind(txn: &impl ConnectionTrait, now: &Moment, avatar: Option<&str>) -> Result<()> {
+    match avatar {
+        Some(name) => note(txn, name, now.at).await,
+        None => Ok(()),
     }
 }
 
-/// Stores the files and returns the name of the largest.
-async fn keep(now: &Moment, store: &MediaStore, squares: Squares) -> Result<FileName> {
+/// Deletes the files of what a row of `users` had in `avatar`, once that row is gone or names them no longer. The
+/// caller has done what was asked, so that what fails is left to [`sweep`].
+pub async fn delete(db: &Db, store: &MediaStore, avatar: Option<&str>) {
+    let Some(name) = avatar else { return };
+    if let Err(error) = try_delete(db, store, name).await {
+        tracing::warn!(?error, name, "the files of an avatar that is gone are deleted later");
+    }
+}
+
+/// Deletes files that were left behind: by a crash, or because the store failed.
+///
+/// # Errors
+/// [`Error::Unavailable`] where the store does not answer; the rest is for the next round.
+pub async fn sweep(db: &Db, now: &Moment, store: &MediaStore) -> Result<()> {
+    let due = leftover::Entity::find().filter(leftover::Column::DueAt.lte(now.at));
+    let due = due.order_by_asc(leftover::Column::DueAt).limit(BATCH).all(db.reader()).await?;
+    for leftover in due {
+        try_delete(db, store, &leftover.name).await?;
+    }
+    Ok(())
+}
+
+async fn try_delete(db: &Db, store: &MediaStore, name: &str) -> Result<()> {
+    if let Ok(largest) = name.parse::<FileName>() {
+        let mut deleted = Ok(());
+        for file in largest.all() {
+            // One that cannot be deleted keeps none of the others.
+            deleted = deleted.and(store.delete(&file.path()).await);
+        }
+        deleted?;
+    }
+    leftover::Entity::delete_by_id(name).exec(db.writer()).await?;
+    Ok(())
+}
+
+async fn note(db: &impl ConnectionTrait, name: &str, due_at: Timestamp) -> Result<()> {
+    let row = leftover::ActiveModel { name: Set(name.to_owned()), due_at: Set(due_at) };
+    let again = OnConflict::column(leftover::Column::Name).update_column(leftover::Column::DueAt).to_owned();
+    leftover::Entity::insert(row).on_conflict(again).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// What the largest of the files will be called.
+fn name(now: &Moment, squares: &Squares) -> FileName {
     let Squares { encoding, files } = squares;
     let mut content = ring::digest::Context::new(&ring::digest::SHA256);
     content.update(now.id().as_bytes());
-    for (_, file) in &files {
+    for (_, file) in files {
         content.update(file);
     }
     let digest: String = content.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     let side = files.iter().map(|(side, _)| *side).max().unwrap_or_default();
-    let largest = FileName::new(digest.clone(), side, encoding);
-    for (side, file) in files {
-        if let Err(error) = store.put(&FileName::new(digest.clone(), side, encoding).path(), file).await {
-            delete(store, Some(&largest.to_string())).await;
-            return Err(error);
-        }
+    FileName::new(digest, side, *encoding)
+}
+
+/// Stores the files.
+async fn keep(store: &MediaStore, largest: &FileName, squares: Squares) -> Result<()> {
+    for (side, file) in squares.files {
+        let name = FileName::new(largest.digest().to_owned(), side, squares.encoding);
+        store.put(&name.path(), file).await?;
     }
-    Ok(largest)
+    Ok(())
 }
 
 /// A row that was changed in a transaction that is still open.
@@ -91,9 +153,9 @@ struct Replaced {
 
 impl Replaced {
     /// Makes the change hold, and then lets the old files go.
-    async fn commit(self, store: &MediaStore) -> Result<user::Model> {
+    async fn commit(self, db: &Db, store: &MediaStore) -> Result<user::Model> {
         self.txn.commit().await?;
-        delete(store, self.before.as_deref()).await;
+        delete(db, store, self.before.as_deref()).await;
         Ok(self.user)
     }
 }
@@ -113,6 +175,10 @@ async fn replace(db: &Db, now: &Moment, viewer: &Viewer, to: Option<&FileName>) 
         .exec_with_returning(&txn)
         .await?;
     audit::record(&txn, now, Event::by(viewer, Action::UserUpdated, id)).await?;
+    leave_behind(&txn, now, user.avatar.as_deref()).await?;
+    if let Some(name) = to {
+        leftover::Entity::delete_by_id(name.to_string()).exec(&txn).await?;
+    }
     Ok(Replaced { txn, before: user.avatar, user: changed.into_iter().next().ok_or_else(gone)? })
 }
 

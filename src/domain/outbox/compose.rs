@@ -32,7 +32,9 @@ pub(super) async fn message(
         Kind::AlreadyRegistered => registration::repeat_already_registered(draft).await?,
         Kind::ConfirmNewEmail => address_move::confirm_new(draft).await?,
         Kind::EmailChanged => address_move::tell_old(draft).await?,
-        Kind::ResetPassword | Kind::Welcome | Kind::PasswordChanged => to_active_user(draft).await?,
+        Kind::ResetPassword | Kind::Welcome | Kind::PasswordChanged | Kind::RefreshReused => {
+            to_active_user(draft).await?
+        }
     };
     if told.is_none() {
         mail::Entity::delete_by_id(mail.id).exec(&txn).await?;
@@ -51,6 +53,7 @@ async fn to_active_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>
         }
         Kind::Welcome => Content::Welcome(None),
         Kind::PasswordChanged => Content::PasswordChanged { at: draft.mail.created_at },
+        Kind::RefreshReused => Content::RefreshReused { at: draft.mail.created_at },
         Kind::VerifyEmail | Kind::AlreadyRegistered | Kind::ConfirmNewEmail | Kind::EmailChanged => return Ok(None),
     };
     Ok(Some((reader(&user), content)))

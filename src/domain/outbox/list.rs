@@ -5,8 +5,10 @@ use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
+use crate::config::LimitConfig;
 use crate::database::Db;
 use crate::domain::access::Staff;
+use crate::domain::limits;
 use crate::domain::paging::{self, Key, Page, Term, Terms, Window};
 use crate::entity::mail::{self, Column, Status};
 use crate::entity::user;
@@ -46,23 +48,27 @@ pub async fn count(db: &Db, staff: Staff<'_>, status: Option<Status>) -> Result<
 /// gets as many attempts as a new one.
 ///
 /// # Errors
-/// [`Code::NotFound`] of `id`; [`Code::Invalid`] where it was sent already.
-pub async fn retry(db: &Db, now: &Moment, staff: Staff<'_>, id: &str) -> Result<mail::Model> {
+/// [`Code::NotFound`] of `id`; [`Code::Invalid`] where it was sent already; [`crate::error::Error::RateLimited`] where the
+/// address was sent too many mails, which counts retries and what strangers ask for together.
+pub async fn retry(db: &Db, now: &Moment, staff: Staff<'_>, limits: &LimitConfig, id: &str) -> Result<mail::Model> {
     let missing = || Refusal::new(Code::NotFound, "There is no such mail.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| missing())?;
     let attempts = Expr::case(Column::Status.eq(Status::Failed), 0).finally(Expr::col(Column::Attempts));
     let seen = visible(staff, None).add(Column::Id.eq(id));
+    let txn = db.begin().await?;
     let retried = mail::Entity::update_many()
         .col_expr(Column::Attempts, attempts.into())
         .col_expr(Column::Status, Expr::value(Status::Queued))
         .col_expr(Column::NextAttemptAt, Expr::value(now.at))
         .filter(seen.clone().add(Column::Status.ne(Status::Sent)))
-        .exec_with_returning(db.writer())
+        .exec_with_returning(&txn)
         .await?;
     if let Some(mail) = retried.into_iter().next() {
+        limits::take_address(&txn, now, limits, &mail.recipient).await?;
+        txn.commit().await?;
         return Ok(mail);
     }
-    match mail::Entity::find().filter(seen).count(db.reader()).await? {
+    match mail::Entity::find().filter(seen).count(&txn).await? {
         0 => Err(missing().into()),
         _ => Err(Refusal::new(Code::Invalid, "This mail was sent already.").of("id").into()),
     }

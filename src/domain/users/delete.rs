@@ -77,7 +77,7 @@ pub async fn delete(
     }
     txn.commit().await?;
     for gone in &removed {
-        avatars::delete(store, gone.avatar.as_deref()).await;
+        avatars::delete(db, store, gone.avatar.as_deref()).await;
     }
     Ok(removed.into_iter().map(|gone| gone.outcome).collect())
 }

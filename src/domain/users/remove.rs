@@ -6,6 +6,7 @@ use sea_orm::{
     QueryFilter as _,
 };
 
+use crate::domain::avatars;
 use crate::domain::sessions;
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column, Permission, Role};
@@ -48,6 +49,7 @@ pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model)
     one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(user.id)).exec(txn).await?;
     api_token::Entity::delete_many().filter(api_token::Column::UserId.eq(user.id)).exec(txn).await?;
     mail::Entity::delete_many().filter(mail::Column::UserId.eq(user.id)).exec(txn).await?;
+    avatars::leave_behind(txn, now, user.avatar.as_deref()).await?;
     let named = Query::select()
         .expr(Expr::val(1))
         .from(sample::Entity)

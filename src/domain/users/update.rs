@@ -15,7 +15,7 @@ use crate::domain::passwords::{NewPassword, Passwords};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Column, Permission, Role};
-use crate::entity::{one_time_token, session};
+use crate::entity::{api_token, one_time_token, session};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
 use crate::tools::identifier;
@@ -53,8 +53,8 @@ pub(in crate::domain) struct Changes {
     pub(in crate::domain) is_staff: Option<bool>,
 }
 
-/// Changes an account. Whoever is deactivated or given a password is out at once, on every device. The owner is told by
-/// mail of another address, at the old one, and of another password.
+/// Changes an account. Whoever is deactivated or given a password is out at once, on every device; with another password
+/// the API tokens are gone, too. The owner is told by mail of another address, at the old one, and of another password.
 ///
 /// # Errors
 /// [`Code::NotFound`] of `id`; one refusal for each field that is wrong: required, invalid, too long, or taken; the
@@ -186,6 +186,10 @@ impl Changes {
         let changed = changed.into_iter().next().ok_or_else(not_found)?;
 
         let is_shut_out = self.password_hash.is_some() || self.is_active == Some(false);
+        if self.password_hash.is_some() {
+            // Staff set a password to take an account out of wrong hands, whose tokens must not outlive that.
+            api_token::Entity::delete_many().filter(api_token::Column::UserId.eq(target.id)).exec(txn).await?;
+        }
         if is_shut_out {
             shut_out(txn, &[target.id]).await?;
         } else if self.email.is_some() {

@@ -183,7 +183,9 @@ pub(super) async fn verify_form(visit: Visit) -> Response {
 pub(super) async fn verify(sent: Sent) -> Response {
     let visit = &sent.visit;
     let app = &visit.app;
-    let rules = (app.config.registration, &app.config.sessions);
+    let config = &app.config;
+    let rules =
+        verify_email::Rules { registration: config.registration, lives: &config.sessions, limits: &config.limits };
     match verify_email::verify_email(&app.db, &visit.now, &visit.client, rules, sent.field("token")).await {
         Ok(verified) => match verified.session {
             Some(session) => {

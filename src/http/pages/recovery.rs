@@ -51,7 +51,8 @@ fn forgot_view(email: &str) -> View {
 /// `GET /account/reset?uid=…&token=…`
 pub(super) async fn reset_form(visit: Visit) -> Response {
     let (uid, token) = (visit.parameter("uid"), visit.parameter("token"));
-    match reset::is_valid(&visit.app.db, &visit.now, Link { uid, token }).await {
+    let limits = &visit.app.config.limits;
+    match reset::is_valid(&visit.app.db, &visit.now, &visit.client, limits, Link { uid, token }).await {
         Ok(true) => visit.show(&reset_view(&visit, uid, token)),
         Ok(false) => visit.refuse(dead_view(), Error::Refused(invalid_link())),
         Err(error) => visit.refuse(dead_view(), error),

@@ -78,6 +78,11 @@ pub enum Content {
         /// The new address, whole; the mail shows a part.
         new_address: String,
     },
+    /// To a user of whom two hold what keeps one device signed in.
+    RefreshReused {
+        /// When that was noticed.
+        at: Timestamp,
+    },
 }
 
 impl Content {
@@ -90,6 +95,7 @@ impl Content {
             Self::Welcome(_) => format!("Your account at {site}"),
             Self::ConfirmNewEmail(_) => format!("Confirm your new e-mail address for {site}"),
             Self::EmailChanged { .. } => format!("Your e-mail address at {site} was changed"),
+            Self::RefreshReused { .. } => format!("You were signed out at {site}, to be safe"),
         }
     }
 }

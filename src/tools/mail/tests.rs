@@ -32,6 +32,7 @@ fn occasions() -> Vec<(&'static str, Content)> {
         ("welcome_without_link", Content::Welcome(None)),
         ("confirm_new_email", Content::ConfirmNewEmail(link("verify", 24))),
         ("email_changed", Content::EmailChanged { new_address: "anna.new@example.com".into() }),
+        ("refresh_reused", Content::RefreshReused { at: Timestamp::from_millis(1_795_253_400_042) }),
     ]
 }
 
@@ -73,7 +74,9 @@ fn each_mail_names_the_user_the_site_and_its_links_in_both_forms() {
             | Content::Welcome(Some(link))
             | Content::ConfirmNewEmail(link) => (link.url.clone(), wording::span(link.valid_for)),
             Content::AlreadyRegistered | Content::Welcome(None) => (site().sign_in, String::new()),
-            Content::PasswordChanged { .. } => (site().forgot_password, "21 November 2026, 09:30 UTC".into()),
+            Content::PasswordChanged { .. } | Content::RefreshReused { .. } => {
+                (site().forgot_password, "21 November 2026, 09:30 UTC".into())
+            }
             Content::EmailChanged { .. } => (String::new(), "a***@example.com".into()),
         };
         for part in ["Hello Anna Berg,", "Vestibule", &url, &holds, "help@example.org"] {

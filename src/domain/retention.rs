@@ -1,0 +1,66 @@
+//! What is personal goes away in time. The other tables are swept beside what they belong to.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+
+use crate::config::RetentionConfig;
+use crate::database::Db;
+use crate::entity::mail::Status;
+use crate::entity::one_time_token::{self, Purpose};
+use crate::entity::{audit_event, mail, user};
+use crate::error::Result;
+use crate::tools::clock::Moment;
+
+/// How many accounts are freed of an address that was never confirmed, at a time.
+const BATCH: u64 = 100;
+
+/// Removes what has been kept long enough: who sent a request from the audit trail, mails that were sent or given up,
+/// and links that have run out, with the addresses that were to be confirmed by them.
+pub async fn sweep(db: &Db, now: &Moment, keep: &RetentionConfig) -> Result<()> {
+    let none = || Expr::value(Option::<String>::None);
+    audit_event::Entity::update_many()
+        .col_expr(audit_event::Column::Ip, none())
+        .col_expr(audit_event::Column::UserAgent, none())
+        .filter(audit_event::Column::Ip.is_not_null())
+        .filter(audit_event::Column::CreatedAt.lte(now.at.minus(keep.keep_clients)))
+        .exec(db.writer())
+        .await?;
+    mail::Entity::delete_many()
+        .filter(mail::Column::Status.is_in([Status::Sent, Status::Failed]))
+        .filter(mail::Column::CreatedAt.lte(now.at.minus(keep.keep_mails)))
+        .exec(db.writer())
+        .await?;
+    forget_moves(db, now).await?;
+    one_time_token::Entity::delete_many()
+        .filter(one_time_token::Column::ExpiresAt.lte(now.at))
+        .filter(one_time_token::Column::Purpose.ne(Purpose::EmailMove))
+        .exec(db.writer())
+        .await?;
+    Ok(())
+}
+
+/// Forgets addresses that nobody confirmed in time. The account is locked first, as where a move begins, so that a new
+/// move is either not seen or not touched.
+async fn forget_moves(db: &Db, now: &Moment) -> Result<()> {
+    let dead = one_time_token::Entity::find()
+        .filter(one_time_token::Column::Purpose.eq(Purpose::EmailMove))
+        .filter(one_time_token::Column::ExpiresAt.lte(now.at))
+        .limit(BATCH);
+    for token in dead.all(db.reader()).await? {
+        let txn = db.begin().await?;
+        user::Entity::find_for_update(token.user_id).one(&txn).await?;
+        let gone = one_time_token::Entity::delete_many()
+            .filter(one_time_token::Column::Digest.eq(token.digest))
+            .exec(&txn)
+            .await?;
+        if gone.rows_affected > 0 {
+            user::Entity::update_many()
+                .col_expr(user::Column::PendingEmail, Expr::value(Option::<String>::None))
+                .filter(user::Column::Id.eq(token.user_id))
+                .exec(&txn)
+                .await?;
+        }
+        txn.commit().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! What is personal goes away in time, and nothing else does.
+
+use std::time::Duration;
+
+use image::ImageFormat;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _};
+use serde_json::json;
+use vestibule::domain::avatars;
+use vestibule::entity::{audit_event, leftover, mail, one_time_token, registration, session};
+use vestibule::tools::mail::SendError;
+use vestibule::worker;
+
+use crate::app::{PASSWORD, TestApp};
+use crate::avatars::{REMOVE, file, form, path, send, stored, upload};
+use crate::engine::Place;
+use crate::parity::registration::{REGISTER, wanted};
+
+crate::tests![
+    what_has_run_out_leaves_no_row,
+    the_trail_forgets_who_it_was_but_not_what_happened,
+    mails_that_were_sent_are_forgotten,
+    an_address_that_nobody_confirmed_is_forgotten,
+    files_that_a_store_would_not_let_go_are_deleted_later,
+    files_of_an_upload_that_broke_off_are_deleted,
+    a_picture_in_use_is_never_swept_away,
+];
+
+const DAY: Duration = Duration::from_hours(24);
+
+const REQUEST: &str = "mutation($e: String!) { requestReset(input: { email: $e }) { success } }";
+
+async fn round(app: &TestApp) {
+    worker::round(&app.app).await.unwrap();
+}
+
+async fn what_has_run_out_leaves_no_row(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    ada.sign_in(&app).await;
+    app.anyone().data(REQUEST, json!({ "e": ada.email })).await;
+    app.anyone().data(REGISTER, wanted("eve@example.com")).await;
+    app.mails().await;
+    let counts = async || {
+        [
+            one_time_token::Entity::find().count(app.db()).await.unwrap(),
+            registration::Entity::find().count(app.db()).await.unwrap(),
+            session::Entity::find().count(app.db()).await.unwrap(),
+        ]
+    };
+    round(&app).await;
+    // The sessions are those of the superuser, who made the account, and of the user.
+    assert_eq!(counts().await, [1, 1, 2]);
+    app.wait(Duration::from_mins(61));
+    round(&app).await;
+    assert_eq!(counts().await, [0, 1, 2]);
+    app.wait(DAY);
+    round(&app).await;
+    assert_eq!(counts().await, [0, 0, 2]);
+    app.wait(30 * DAY);
+    round(&app).await;
+    assert_eq!(counts().await, [0, 0, 0]);
+}
+
+async fn the_trail_forgets_who_it_was_but_not_what_happened(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    ada.sign_in(&app).await;
+    let events = async || audit_event::Entity::find().count(app.db()).await.unwrap();
+    let known = async || {
+        let with = audit_event::Column::Ip.is_not_null().or(audit_event::Column::UserAgent.is_not_null());
+        audit_event::Entity::find().filter(with).count(app.db()).await.unwrap()
+    };
+    let before = events().await;
+    // The superuser was made by no client.
+    assert_eq!(known().await, before - 1);
+    app.wait(179 * DAY);
+    round(&app).await;
+    assert_eq!(known().await, before - 1);
+    ada.sign_in(&app).await;
+    app.wait(2 * DAY);
+    round(&app).await;
+    assert_eq!((events().await, known().await), (before + 1, 1), "the young one keeps it");
+
+    let short = app.start_second_with(&place, |config| config.retention.keep_clients = DAY).await;
+    round(&short).await;
+    assert_eq!((events().await, known().await), (before + 1, 0));
+}
+
+async fn mails_that_were_sent_are_forgotten(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    app.transport().fail_next(1, &SendError::permanent("550 no"));
+    app.anyone().data(REQUEST, json!({ "e": ada.email })).await;
+    app.mails().await;
+    app.anyone().data(REQUEST, json!({ "e": ada.email })).await;
+    app.mails().await;
+    let rows = async || mail::Entity::find().count(app.db()).await.unwrap();
+    assert_eq!(rows().await, 3, "a welcome, a failed one and one that was sent");
+    app.wait(89 * DAY);
+    round(&app).await;
+    assert_eq!(rows().await, 3);
+    app.anyone().data(REQUEST, json!({ "e": ada.email })).await;
+    app.wait(2 * DAY);
+    round(&app).await;
+    assert_eq!(rows().await, 1, "what waits is never dropped");
+    app.wait(100 * DAY);
+    round(&app).await;
+    assert_eq!(app.mails().await.len(), 1);
+    round(&app).await;
+    assert_eq!(rows().await, 0);
+}
+
+async fn an_address_that_nobody_confirmed_is_forgotten(place: Place) {
+    let app = TestApp::start(&place).await;
+    let update = "mutation($e: String!, $p: String!) { updateMe(input: { email: $e, currentPassword: $p }) { errors { code } } }";
+    let pending = "{ me { email pendingEmail } }";
+    let ada = app.add_user("ada").await;
+    let mut client = ada.sign_in(&app).await;
+    client.data(update, json!({ "e": "countess@example.com", "p": PASSWORD })).await;
+    app.mails().await;
+    app.wait(Duration::from_hours(23));
+    round(&app).await;
+    client.refresh().await.unwrap();
+    assert_eq!(client.data(pending, json!({})).await["me"]["pendingEmail"], "countess@example.com");
+    app.wait(Duration::from_hours(1));
+    round(&app).await;
+    client.refresh().await.unwrap();
+    let me = json!({ "email": "ada@example.com", "pendingEmail": null });
+    assert_eq!(client.data(pending, json!({})).await["me"], me);
+    assert_eq!(one_time_token::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn leftovers(app: &TestApp) -> u64 {
+    leftover::Entity::find().count(app.db()).await.unwrap()
+}
+
+async fn files_that_a_store_would_not_let_go_are_deleted_later(place: Place) {
+    let app = TestApp::start(&place).await;
+    let people = [app.add_user("ada").await, app.add_user("bob").await];
+    let picture = file(80, 80, ImageFormat::Png);
+    let (media, away) = (place.folder.join("media/avatars"), place.folder.join("media/away"));
+    for (person, leave) in people.iter().zip([
+        REMOVE,
+        "mutation { deleteMe(input: { currentPassword: \"another long phrase, theirs\" }) { errors { code } } }",
+    ]) {
+        let client = person.sign_in(&app).await;
+        upload(&client, picture.clone()).await;
+        // A folder that is a file deletes nothing.
+        std::fs::rename(&media, &away).unwrap();
+        std::fs::write(&media, "a file where the folder should be").unwrap();
+        assert_eq!(client.refusals(leave, json!({})).await, [""; 0], "what was asked for is done all the same");
+        assert_eq!(leftovers(&app).await, 1);
+        assert!(avatars::sweep(&app.app.db, &app.app.clock.now(), &app.app.media).await.is_err());
+        std::fs::remove_file(&media).unwrap();
+        std::fs::rename(&away, &media).unwrap();
+        assert_eq!(stored(&place).len(), 2);
+        round(&app).await;
+        assert_eq!((stored(&place).len(), leftovers(&app).await), (0, 0));
+    }
+}
+
+async fn files_of_an_upload_that_broke_off_are_deleted(place: Place) {
+    use sea_orm::ConnectionTrait as _;
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    // As if the process ended between the files and the row: the row cannot be written, nor the files be deleted.
+    app.db().execute_unprepared("ALTER TABLE audit_events RENAME TO elsewhere").await.unwrap();
+    assert_eq!(send(&ada, form(file(80, 80, ImageFormat::Png))).await.code(), "INTERNAL_SERVER_ERROR");
+    app.db().execute_unprepared("ALTER TABLE elsewhere RENAME TO audit_events").await.unwrap();
+    assert_eq!((stored(&place).len(), leftovers(&app).await), (0, 0), "this one could be cleared up at once");
+
+    let name = format!("{}-80.jpg", "0a".repeat(32));
+    for side in [64, 80] {
+        std::fs::write(place.folder.join(format!("media/avatars/{}-{side}.jpg", "0a".repeat(32))), "x").unwrap();
+    }
+    let due_at = app.clock_now().plus(Duration::from_hours(1));
+    let row = leftover::ActiveModel { name: sea_orm::Set(name), due_at: sea_orm::Set(due_at) };
+    leftover::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    round(&app).await;
+    assert_eq!(stored(&place).len(), 2, "an upload may still be under way");
+    app.wait(Duration::from_hours(1));
+    round(&app).await;
+    assert_eq!((stored(&place).len(), leftovers(&app).await), (0, 0));
+}
+
+async fn a_picture_in_use_is_never_swept_away(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let mut last = String::new();
+    for side in [80, 90, 100] {
+        let payload = upload(&ada, file(side, side, ImageFormat::Png)).await;
+        last = path(&app, &payload["user"]["avatarUrl"]);
+        assert_eq!((stored(&place).len(), leftovers(&app).await), (2, 0));
+    }
+    app.wait(2 * DAY);
+    round(&app).await;
+    assert_eq!(stored(&place).len(), 2);
+    assert_eq!(app.anyone().request("GET", &last).send().await.unwrap().status(), 200);
+}

@@ -1,0 +1,100 @@
+//! `docs/security.md` tells the truth: its figures are the program's, and every test that it names is there.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use libtest_mimic::{Failed, Trial};
+
+const PAGE: &str = include_str!("../../docs/security.md");
+
+/// Steps that are not in this suite, each with a command of its own.
+const STEPS: [&str; 7] = [
+    "tests/silence/run",
+    "tests/mutations/run",
+    "tests/browser/run",
+    "tests/graphql-http/run",
+    "fuzz/run",
+    "cargo run -p faults",
+    ".ci/run",
+];
+
+/// `names` are the situations of this suite, as `module::name`.
+pub(crate) fn trials(names: Vec<String>) -> Vec<Trial> {
+    vec![
+        Trial::test("security::every_test_that_the_page_names_exists", move || tests_exist(&names)),
+        Trial::test("security::the_page_tells_every_limit_with_its_default", limits_are_told),
+    ]
+}
+
+/// The last cells of the tables of promises: what shows each.
+fn shown() -> Vec<(&'static str, Vec<&'static str>)> {
+    let (_, tables) = PAGE.split_once("\n## Requirement, promise, test").expect("the page has its tables");
+    let rows = tables.lines().filter(|line| line.starts_with('|') && !line.starts_with("|-"));
+    let rows = rows.filter(|line| !line.starts_with("| requirement") && !line.starts_with("| class"));
+    rows.map(|line| {
+        let (_, last) = line.trim_end_matches('|').rsplit_once('|').expect("a row has cells");
+        (line, last.split('`').skip(1).step_by(2).collect())
+    })
+    .collect()
+}
+
+fn tests_exist(names: &[String]) -> Result<(), Failed> {
+    let mut problems = Vec::new();
+    let rows = shown();
+    assert!(rows.len() > 60, "the tables were not found");
+    for (line, tests) in rows {
+        if tests.is_empty() && !line.contains("not promised") {
+            problems.push(format!("nothing shows this: {line}"));
+        }
+        for test in tests {
+            if !STEPS.contains(&test) && !names.iter().any(|name| name == test) && !is_there(test)? {
+                problems.push(format!("there is no test {test}"));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n").into()) }
+}
+
+/// Whether there is a test of this path in the library, or one of this suite that is of no database.
+fn is_there(test: &str) -> Result<bool, Failed> {
+    let Some((module, name)) = test.rsplit_once("::") else { return Ok(false) };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = module.trim_end_matches("::tests").replace("::", "/");
+    for file in [
+        format!("src/{path}.rs"),
+        format!("src/{path}/mod.rs"),
+        format!("src/{path}/tests.rs"),
+        format!("tests/it/{path}.rs"),
+    ] {
+        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
+        let is_function = text.contains(&format!("fn {name}("));
+        if is_function && text.contains("#[test]") || text.contains(&format!("Trial::test(\"{test}\"")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn limits_are_told() -> Result<(), Failed> {
+    let help = Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["serve", "--help"]).output()?;
+    let help = String::from_utf8(help.stdout)?;
+    let mut lines = help.lines().map(str::trim).peekable();
+    let mut untold = Vec::new();
+    let mut told = 0;
+    while let Some(line) = lines.next() {
+        let Some(name) = line.strip_prefix("[env: ").map(|rest| rest.trim_end_matches([']', '='])) else { continue };
+        let is_meant = ["_LIMIT_", "_TTL", "_KEEP_", "_GRACE", "_SOCKETS", "_ARGON2", "_MIN_LENGTH"];
+        if !is_meant.iter().any(|part| name.contains(part)) {
+            continue;
+        }
+        let default =
+            lines.peek().and_then(|line| line.strip_prefix("[default: ")?.strip_suffix(']')).unwrap_or("none");
+        match PAGE.contains(&format!("| `{name}` | `{default}` |")) {
+            true => told += 1,
+            false => untold.push(format!("| `{name}` | `{default}` |")),
+        }
+    }
+    assert!(told + untold.len() > 15, "the program tells of no limits");
+    if untold.is_empty() { Ok(()) } else { Err(format!("docs/security.md has no rows: {untold:#?}").into()) }
+}
