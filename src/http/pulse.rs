@@ -254,3 +254,66 @@ impl AsyncWrite for Watched {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patience() -> Patience {
+        let [headers, sending, idle] = [10, 30, 75].map(Duration::from_secs);
+        Patience { headers, sending, idle }
+    }
+
+    /// After how many seconds from its last beat the connection is to end.
+    fn left(pulse: &Pulse) -> Option<u64> {
+        let beat = pulse.lock();
+        beat.deadline(patience()).map(|at| (at - beat.headers_since.unwrap_or(beat.last)).as_secs())
+    }
+
+    #[tokio::test]
+    async fn each_state_of_a_connection_has_its_own_end() {
+        let pulse = Pulse::new(patience());
+        assert_eq!(left(&pulse), Some(10), "the first request is waited for as long as headers");
+        pulse.received(b"GET /");
+        let since = pulse.lock().headers_since;
+        pulse.received(b"more");
+        assert!(since.is_some() && pulse.lock().headers_since == since, "more of it gives no more time");
+        let one = pulse.begin();
+        assert_eq!(left(&pulse), None, "whoever deals with a request sees to its end");
+        let answer = one.answer(Body::from("x"));
+        assert_eq!(left(&pulse), Some(30), "an answer has to be taken");
+        let two = pulse.begin();
+        drop(answer);
+        assert_eq!(left(&pulse), None);
+        drop(two);
+        assert_eq!(left(&pulse), Some(75), "the next request is waited for");
+        pulse.received(b"G");
+        assert_eq!(left(&pulse), Some(10), "and its headers as the first one's");
+    }
+
+    #[tokio::test]
+    async fn with_http_2_pings_are_no_part_of_an_answer() {
+        let pulse = Pulse::new(patience());
+        pulse.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        assert!(pulse.lock().headers_since.is_none(), "frames come between requests as well");
+        let before = pulse.lock().last;
+        pulse.sent(PING);
+        assert_eq!(pulse.lock().last, before);
+        pulse.sent(PING + 1);
+        assert_ne!(pulse.lock().last, before);
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_comes_nearer_is_noticed() {
+        let short = Duration::from_millis(50);
+        let pulse = Pulse::new(Patience { headers: short, sending: short, idle: Duration::from_secs(3600) });
+        drop(pulse.begin());
+        let waiting = tokio::spawn({
+            let pulse = Arc::clone(&pulse);
+            async move { pulse.stops().await }
+        });
+        tokio::task::yield_now().await;
+        pulse.received(b"G");
+        waiting.await.unwrap();
+    }
+}

@@ -51,6 +51,7 @@ mod sessions;
 mod settings;
 mod uploads;
 mod users;
+mod wire;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
@@ -83,6 +84,7 @@ fn main() -> std::process::ExitCode {
         sessions::all(),
         uploads::all(),
         users::all(),
+        wire::all(),
     ]
     .concat();
     let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();
