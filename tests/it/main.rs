@@ -49,6 +49,7 @@ mod rights;
 mod schema;
 mod sessions;
 mod settings;
+mod silence;
 mod uploads;
 mod users;
 mod wire;
@@ -82,6 +83,7 @@ fn main() -> std::process::ExitCode {
         registration::all(),
         rights::all(),
         sessions::all(),
+        silence::all(),
         uploads::all(),
         users::all(),
         wire::all(),
