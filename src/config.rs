@@ -389,7 +389,9 @@ impl Config {
             return Err("VESTIBULE_SOCKETS must not be more than VESTIBULE_CONNECTIONS".to_owned());
         }
         if self.sockets.sockets_per_client > self.wire.connections_per_client {
-            return Err("VESTIBULE_SOCKETS_PER_CLIENT must not be more than VESTIBULE_CONNECTIONS_PER_CLIENT".to_owned());
+            return Err(
+                "VESTIBULE_SOCKETS_PER_CLIENT must not be more than VESTIBULE_CONNECTIONS_PER_CLIENT".to_owned()
+            );
         }
         if self.site_name.trim().is_empty() || self.site_name.chars().any(char::is_control) {
             return Err("VESTIBULE_SITE_NAME must be a name on one line".to_owned());
@@ -659,7 +661,9 @@ mod tests {
         let origin = |text: &str| text.parse::<Origin>().map(|origin| origin.as_str().to_owned());
         assert_eq!(origin("https://App.Example:443/").as_deref(), Ok("https://app.example"));
         assert_eq!(origin("http://bücher.example:8080").as_deref(), Ok("http://xn--bcher-kva.example:8080"));
-        for text in ["*", "null", "https://*.example", "app.example", "file:///", "https://a.example/b", "https://u@a.example"] {
+        for text in
+            ["*", "null", "https://*.example", "app.example", "file:///", "https://a.example/b", "https://u@a.example"]
+        {
             assert!(origin(text).is_err(), "{text}");
         }
         let public: BaseUrl = "https://Accounts.Example:443/at/home".parse().unwrap();

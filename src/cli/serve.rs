@@ -65,6 +65,10 @@ fn allow_files(connections: u32) {
     }
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if allowed < u64::from(connections) + OTHER_FILES {
-        tracing::warn!(allowed, connections, "fewer files may be open than VESTIBULE_CONNECTIONS needs: see `ulimit -n`");
+        tracing::warn!(
+            allowed,
+            connections,
+            "fewer files may be open than VESTIBULE_CONNECTIONS needs: see `ulimit -n`"
+        );
     }
 }

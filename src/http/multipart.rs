@@ -95,12 +95,7 @@ pub(super) fn admit(headers: &HeaderMap) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// BAD_REQUEST, PAYLOAD_TOO_LARGE.
-pub(super) async fn read(
-    headers: &HeaderMap,
-    body: Body,
-    keep: bool,
-    patience: Duration,
-) -> Result<Request, Refusal> {
+pub(super) async fn read(headers: &HeaderMap, body: Body, keep: bool, patience: Duration) -> Result<Request, Refusal> {
     let text = media::content_type(headers).unwrap_or_default();
     let boundary = multer::parse_boundary(text).map_err(|_| bad("multipart/form-data must name its boundary."))?;
     let allowance = Arc::new(Allowance::default());

@@ -119,7 +119,8 @@ impl Stranger {
 
     async fn send(&self, path: &str, fields: &[(&str, &str)]) -> Told {
         let csrf = [("csrf", self.csrf.as_str())];
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(csrf.iter().chain(fields)).finish();
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(csrf.iter().chain(fields)).finish();
         let request = self.client.request("POST", path).header("content-type", "application/x-www-form-urlencoded");
         self.finish(request.body(body)).await
     }
@@ -218,7 +219,8 @@ async fn links_are_not_told_apart_by_what_is_answered(place: Place) {
         let ask_all = async |uid: &str| {
             let valid = format!("/graphql?query=%7BresetTokenIsValid(uid%3A%22{uid}%22%2Ctoken%3A%22{token}%22)%7D");
             let fields = [("uid", uid), ("token", token), ("newPassword", PASSWORD), ("newPasswordConfirm", PASSWORD)];
-            let confirm = |password: &str| json!({ "uid": uid, "token": token, "newPassword": password, "login": true });
+            let confirm =
+                |password: &str| json!({ "uid": uid, "token": token, "newPassword": password, "login": true });
             [
                 stranger.open(&valid).await,
                 stranger.ask(CONFIRM, confirm(PASSWORD)).await,

@@ -178,9 +178,7 @@ async fn who_takes_nothing_of_their_answers_is_let_go(place: Place) {
     .await;
     let mut greedy = Raw::open(&app.url).await;
     let all = "GET /account/style.css HTTP/1.1\r\nhost: x\r\n\r\n".repeat(10_000);
-    let asked = async {
-        while greedy.say(&all).await {}
-    };
+    let asked = async { while greedy.say(&all).await {} };
     tokio::time::timeout(PATIENCE, asked).await.expect("it is ended");
 }
 
@@ -276,7 +274,8 @@ async fn requests_that_could_be_read_in_two_ways_have_no_effect(place: Place) {
     }
     assert_eq!(mail::Entity::find().count(app.db()).await.unwrap(), 0);
     // The same with everything said once is dealt with, also as HTTP/1.0 and with the whole address.
-    for start in ["POST /graphql HTTP/1.0\r\n".to_owned(), format!("POST {}/graphql HTTP/1.1\r\nhost: x\r\n", app.url)] {
+    for start in ["POST /graphql HTTP/1.0\r\n".to_owned(), format!("POST {}/graphql HTTP/1.1\r\nhost: x\r\n", app.url)]
+    {
         let mut raw = Raw::open(&app.url).await;
         raw.say(format!("{start}{length}connection: close\r\n\r\n{body}")).await;
         assert!(raw.rest().await.contains("200 OK"), "{start}");
@@ -320,7 +319,8 @@ async fn http_2_is_kept_within_bounds(place: Place) {
         let _ = tokio::time::timeout(PATIENCE, talk).await.expect("it is ended");
         frames(&bytes)
     };
-    let calm = |frames: &[(u8, Vec<u8>)]| frames.iter().any(|(kind, payload)| *kind == 7 && payload[4..8] == [0, 0, 0, 11]);
+    let calm =
+        |frames: &[(u8, Vec<u8>)]| frames.iter().any(|(kind, payload)| *kind == 7 && payload[4..8] == [0, 0, 0, 11]);
 
     // One that asks once is answered, told how much it may ask for, and let go in good order when it is idle.
     let fine = talk([hello.clone(), frame(1, 5, 1, GET)].concat()).await;
@@ -473,7 +473,13 @@ async fn every_answer_says_how_it_is_to_be_handled(place: Place) {
         ("GET", "/graphiql", vec![], "", 200),
         ("GET", "/graphql?query=%7B__typename%7D", vec![], "", 200),
         ("HEAD", "/graphql?query=%7B__typename%7D", vec![], "", 200),
-        ("OPTIONS", "/graphql", vec![("origin", "https://x.example"), ("access-control-request-method", "POST")], "", 200),
+        (
+            "OPTIONS",
+            "/graphql",
+            vec![("origin", "https://x.example"), ("access-control-request-method", "POST")],
+            "",
+            200,
+        ),
         ("GET", "/graphql", vec![("accept", "text/html")], "", 303),
         ("GET", "/graphql", vec![("accept", "image/png")], "", 406),
         ("GET", "/graphql", socket.to_vec(), "", 400),

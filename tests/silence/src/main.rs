@@ -33,6 +33,8 @@ const ATTEMPTS: usize = 3;
 fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "settings of the check, not of the service")]
     let (program, postgres) = (std::env::args().nth(1), std::env::var("VESTIBULE_TEST_POSTGRES_URL").ok());
+    // It is started in a folder of its own.
+    let program = program.and_then(|program| std::path::absolute(program).ok()?.into_os_string().into_string().ok());
     let Some(program) = program else {
         println!("name the program to measure");
         return ExitCode::FAILURE;
