@@ -270,7 +270,7 @@ async fn requests_that_could_be_read_in_two_ways_have_no_effect(place: Place) {
         let answer = raw.rest().await;
         let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).unwrap_or_default();
         // A reset may overtake what was said before it.
-        assert!(["400", "414", "431", ""].contains(&status), "{:.60} {headers:.60}: {answer:.200}", target);
+        assert!(["400", "414", "431", ""].contains(&status), "{target:.60} {headers:.60}: {answer:.200}");
     }
     assert_eq!(mail::Entity::find().count(app.db()).await.unwrap(), 0);
     // The same with everything said once is dealt with, also as HTTP/1.0 and with the whole address.
