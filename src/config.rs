@@ -115,6 +115,10 @@ pub struct Config {
     #[command(flatten)]
     pub sockets: SocketConfig,
 
+    /// Connections, and how long everything may take
+    #[command(flatten)]
+    pub wire: WireConfig,
+
     /// Hashing of passwords: memory in KiB, passes, lanes
     #[arg(long, global = true, env = "VESTIBULE_ARGON2", value_name = "PARAMETERS", default_value = "m=19456,t=2,p=1")]
     pub argon2: Argon2Params,
@@ -301,6 +305,42 @@ pub struct SocketConfig {
     pub sockets_per_client: u32,
 }
 
+/// Connections, and how long everything may take.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct WireConfig {
+    /// Connections in all, those by WebSocket among them; the process needs as many file descriptors
+    #[arg(long, global = true, env = "VESTIBULE_CONNECTIONS", value_name = "NUMBER", default_value = "12000", value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections: u32,
+
+    /// Connections of one client; those of trusted proxies are not counted
+    #[arg(long, global = true, env = "VESTIBULE_CONNECTIONS_PER_CLIENT", value_name = "NUMBER", default_value = "500", value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections_per_client: u32,
+
+    /// How long the headers of a request may take to arrive, and the first request of a connection
+    #[arg(long, global = true, env = "VESTIBULE_HEADER_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = parse_patience)]
+    pub header_timeout: Duration,
+
+    /// How long a body may take to arrive: of a document without a file, or of a form
+    #[arg(long, global = true, env = "VESTIBULE_BODY_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = parse_patience)]
+    pub body_timeout: Duration,
+
+    /// How long a body with a file may take to arrive, and then to be dealt with
+    #[arg(long, global = true, env = "VESTIBULE_UPLOAD_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = parse_patience)]
+    pub upload_timeout: Duration,
+
+    /// How long a document may take to be executed
+    #[arg(long, global = true, env = "VESTIBULE_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = parse_patience)]
+    pub request_timeout: Duration,
+
+    /// How long a client may take nothing of its answer
+    #[arg(long, global = true, env = "VESTIBULE_SEND_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = parse_patience)]
+    pub send_timeout: Duration,
+
+    /// How long a connection is kept for the next request; longer than a proxy in front keeps it
+    #[arg(long, global = true, env = "VESTIBULE_IDLE_TIMEOUT", value_name = "DURATION", default_value = "75s", value_parser = parse_patience)]
+    pub idle_timeout: Duration,
+}
+
 /// So many at once, and as many again in that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -364,6 +404,14 @@ impl Config {
         }
         if sessions.refresh_ttl > sessions.session_ttl {
             return Err("VESTIBULE_REFRESH_TTL must not be longer than VESTIBULE_SESSION_TTL".to_owned());
+        }
+        if self.sockets.sockets > self.wire.connections {
+            return Err("VESTIBULE_SOCKETS must not be more than VESTIBULE_CONNECTIONS".to_owned());
+        }
+        if self.sockets.sockets_per_client > self.wire.connections_per_client {
+            return Err(
+                "VESTIBULE_SOCKETS_PER_CLIENT must not be more than VESTIBULE_CONNECTIONS_PER_CLIENT".to_owned()
+            );
         }
         if self.site_name.trim().is_empty() || self.site_name.chars().any(char::is_control) {
             return Err("VESTIBULE_SITE_NAME must be a name on one line".to_owned());
@@ -429,6 +477,13 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         return Err(format!("'{text}' is longer than ten years"));
     }
     Ok(duration)
+}
+
+/// A time that somebody is waited for.
+fn parse_patience(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(60 * 60)).contains(&duration);
+    if fits { Ok(duration) } else { Err(format!("'{text}' is not between 100ms and 1h")) }
 }
 
 fn parse_network(text: &str) -> Result<IpNet, String> {
@@ -501,9 +556,8 @@ impl BaseUrl {
 
     /// Its scheme, host and port.
     pub fn origin(&self) -> Origin {
-        let after_scheme = self.0.find("://").map_or(0, |at| at + 3);
-        let end = self.0[after_scheme..].find('/').map_or(self.0.len(), |at| after_scheme + at);
-        Origin(self.0[..end].to_owned())
+        let url = url::Url::parse(&self.0).expect("it was parsed when it was made");
+        Origin(url.origin().ascii_serialization())
     }
 }
 
@@ -538,12 +592,8 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, String> {
         let base: BaseUrl =
             text.trim().parse().map_err(|_| format!("'{text}' is no origin such as https://app.example.com"))?;
-        let origin = base.origin();
-        if origin.as_str() == base.as_str() {
-            Ok(Self(origin.0.to_ascii_lowercase()))
-        } else {
-            Err(format!("'{text}' is no origin: leave out the path"))
-        }
+        let url = url::Url::parse(base.as_str()).map_err(|error| error.to_string())?;
+        if url.path() == "/" { Ok(base.origin()) } else { Err(format!("'{text}' is no origin: leave out the path")) }
     }
 }
 
@@ -635,6 +685,20 @@ mod tests {
     }
 
     #[test]
+    fn origins_are_compared_as_browsers_write_them() {
+        let origin = |text: &str| text.parse::<Origin>().map(|origin| origin.as_str().to_owned());
+        assert_eq!(origin("https://App.Example:443/").as_deref(), Ok("https://app.example"));
+        assert_eq!(origin("http://bücher.example:8080").as_deref(), Ok("http://xn--bcher-kva.example:8080"));
+        for text in
+            ["*", "null", "https://*.example", "app.example", "file:///", "https://a.example/b", "https://u@a.example"]
+        {
+            assert!(origin(text).is_err(), "{text}");
+        }
+        let public: BaseUrl = "https://Accounts.Example:443/at/home".parse().unwrap();
+        assert_eq!(public.origin().as_str(), "https://accounts.example");
+    }
+
+    #[test]
     fn what_is_wrong_is_told_in_one_line_that_names_the_setting() {
         let problem = |file: &str, flags: &[&str]| parse(file, flags).unwrap_err();
         assert_eq!(problem("lisen = 'x'", &[]), "there is no setting lisen");
@@ -660,6 +724,15 @@ mod tests {
             "VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL"
         );
         assert!(Config::defaults().validate().is_ok());
+        for (setting, problem) in [
+            ("sockets = 20000", "VESTIBULE_SOCKETS must not be more than VESTIBULE_CONNECTIONS"),
+            (
+                "connections_per_client = 50",
+                "VESTIBULE_SOCKETS_PER_CLIENT must not be more than VESTIBULE_CONNECTIONS_PER_CLIENT",
+            ),
+        ] {
+            assert_eq!(parse(setting, &[]).unwrap().validate().unwrap_err(), problem);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -9,9 +10,12 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::config::{BaseUrl, Config};
 use crate::error::{Error, Result};
-use crate::http;
+use crate::http::{self, Wire};
 use crate::tools::clock::Clock;
 use crate::worker;
+
+/// As many files are open besides connections, at most: databases, mails, spreadsheets.
+const OTHER_FILES: u64 = 200;
 
 /// Serves until the process is told to stop.
 pub(super) async fn run(config: Config) -> Result<()> {
@@ -30,6 +34,7 @@ pub(super) async fn run(config: Config) -> Result<()> {
             super::say(&format!("its password, shown this once: {password}"));
         }
     }
+    allow_files(app.config.wire.connections);
     let (stop, stopped) = watch::channel(false);
     let wait = |mut stopped: watch::Receiver<bool>| async move {
         // An error means that the sender is gone, and then it is time to stop as well.
@@ -47,6 +52,23 @@ pub(super) async fn run(config: Config) -> Result<()> {
         stop.send_replace(true);
     };
     tokio::spawn(stop_on_signal);
-    http::serve(listener, http::router(&app), wait(stopped)).await;
+    http::serve(listener, http::router(&app), Wire::of(&app.config), wait(stopped)).await;
     worker.await.map_err(Error::internal)
+}
+
+/// Lets the process have as many files and connections open as the system lets it have at all: shells start programs with
+/// a thousand.
+fn allow_files(connections: u32) {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the number of open files cannot be raised");
+    }
+    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if allowed < u64::from(connections) + OTHER_FILES {
+        tracing::warn!(
+            allowed,
+            connections,
+            "fewer files may be open than VESTIBULE_CONNECTIONS needs: see `ulimit -n`"
+        );
+    }
 }

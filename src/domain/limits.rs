@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -84,7 +84,7 @@ pub async fn take_link(db: &Db, now: &Moment, client: &Client, limits: &LimitCon
     }
     let share = Share::new(What::Link, &network(client), limits.limit_link);
     take(db.writer(), now, &share).await?;
-    Ok(Attempt(vec![share]))
+    Ok(Attempt { taken: vec![share], is_void: false })
 }
 
 /// Takes one export or import by this user.
@@ -99,55 +99,101 @@ pub async fn take_bulk(db: &Db, now: &Moment, viewer: &Viewer, limits: &LimitCon
     take(db.writer(), now, &Share::new(What::Bulk, &user, limits.limit_bulk)).await
 }
 
+/// Whose password is attempted.
+#[derive(Clone, Copy, Debug)]
+pub enum Account<'a> {
+    /// Of whoever has this folded name or address, if anybody has it.
+    Named(&'a str, Option<Uuid>),
+    /// Of a user who is signed in.
+    Own(Uuid),
+}
+
 /// An attempt at a password or a link that was let through. It counts as a wrong one until it is given back.
 #[derive(Debug, Default)]
-pub struct Attempt(Vec<Share>);
+pub struct Attempt {
+    taken: Vec<Share>,
+    /// Whether it was let through for appearance only: the password must not be looked at.
+    pub is_void: bool,
+}
 
 /// Takes one attempt at the password of an account, before it is looked at, so that of many at once no more are than the
-/// limits say. An account that there is none of is limited in the same way, by its `identifier`.
+/// limits say. An account that there is none of is limited in the same way, by its name.
+///
+/// An account has two names, its username, which everybody knows, and its address. What was used up by one of them holds
+/// for the other as well, but to say so would tell whose address it is: such an attempt is void, and to be answered like
+/// a wrong password.
 ///
 /// Nobody can lock an account's owner out by guessing: what all others used up does not count for clients that signed in
 /// to it in the last ninety days.
 ///
 /// # Errors
-/// [`Error::RateLimited`] with the time to wait.
+/// [`Error::RateLimited`] with the time to wait, for a name at the same count whether or not anybody has it.
 pub async fn take_attempt(
     db: &Db,
     now: &Moment,
     client: &Client,
     limits: &LimitConfig,
-    (identifier, user): (&str, Option<Uuid>),
+    account: Account<'_>,
 ) -> Result<Attempt> {
     if !limits.limits {
         return Ok(Attempt::default());
     }
     let network = network(client);
-    let account = user.map_or_else(|| identifier.to_owned(), |user| user.to_string());
-    let mut taken = vec![
-        Share::new(What::SignInFromClient, &network, limits.limit_sign_in_client),
-        Share::new(What::SignIn, &format!("{account}\0{network}"), limits.limit_sign_in),
-    ];
-    let budget = Share::new(What::SignInToAccount, &account, limits.limit_sign_in_account);
+    let (name, user) = match account {
+        Account::Named(name, user) => (Some(name), user),
+        Account::Own(user) => (None, Some(user)),
+    };
+    let taking = Taking { now, limits, network: &network, user };
+    let mut attempt = Attempt::default();
     let txn = db.begin().await?;
-    for share in &taken {
-        take(&txn, now, share).await?;
+    let from_client = Share::new(What::SignInFromClient, &network, limits.limit_sign_in_client);
+    take(&txn, now, &from_client).await?;
+    attempt.taken.push(from_client);
+    if let Some(name) = name {
+        taking.take(&txn, &format!("name\0{name}"), &mut attempt).await?;
     }
-    match take(&txn, now, &budget).await {
-        Ok(()) => taken.push(budget),
-        Err(Error::RateLimited(wait)) => match user {
-            Some(user) if is_known(&txn, now, user, &network).await? => {}
-            _ => return Err(Error::RateLimited(wait)),
-        },
-        Err(error) => return Err(error),
+    // Without a user, the same work is done for a row that nobody asks for.
+    let owner = user.map_or_else(|| format!("nobody\0{}", name.unwrap_or_default()), |user| user.to_string());
+    match taking.take(&txn, &owner, &mut attempt).await {
+        Err(Error::RateLimited(_)) if name.is_some() => attempt.is_void = true,
+        taken => taken?,
     }
     txn.commit().await?;
-    Ok(Attempt(taken))
+    Ok(attempt)
+}
+
+/// What attempts at an account are taken by.
+struct Taking<'a> {
+    now: &'a Moment,
+    limits: &'a LimitConfig,
+    network: &'a str,
+    user: Option<Uuid>,
+}
+
+impl Taking<'_> {
+    /// Takes an attempt at what is known by this key: of the client's limit, and of everybody's.
+    async fn take(&self, txn: &DatabaseTransaction, key: &str, attempt: &mut Attempt) -> Result<()> {
+        let Self { now, limits, network, user } = *self;
+        let here = Share::new(What::SignIn, &format!("{key}\0{network}"), limits.limit_sign_in);
+        take(txn, now, &here).await?;
+        attempt.taken.push(here);
+        let budget = Share::new(What::SignInToAccount, key, limits.limit_sign_in_account);
+        match take(txn, now, &budget).await {
+            Ok(()) => attempt.taken.push(budget),
+            Err(Error::RateLimited(wait)) => match user {
+                Some(user) if is_known(txn, now, user, network).await? => {}
+                _ => return Err(Error::RateLimited(wait)),
+            },
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
 }
 
 /// Gives an attempt back whose password or link was right.
 pub async fn give_back(db: &impl ConnectionTrait, attempt: Attempt) -> Result<()> {
     // In the order in which they are taken, so that nobody waits for each other.
-    for share in attempt.0 {
+    for share in attempt.taken {
         let step = i64::try_from(share.step().as_millis()).unwrap_or(i64::MAX);
         limit::Entity::update_many()
             .col_expr(Column::FullUntil, Expr::col(Column::FullUntil).sub(step))

@@ -3,7 +3,7 @@
 use crate::config::LimitConfig;
 use crate::database::Db;
 use crate::domain::access::Client;
-use crate::domain::limits::{self, Attempt};
+use crate::domain::limits::{self, Account, Attempt};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
@@ -82,12 +82,11 @@ impl Passwords {
         db: &Db,
         now: &Moment,
         client: &Client,
-        (identifier, user): (&str, Option<&user::Model>),
+        (account, user): (Account<'_>, Option<&user::Model>),
         typed: &str,
     ) -> Result<(Verdict, Attempt)> {
-        let account = (identifier, user.map(|user| user.id));
         let attempt = limits::take_attempt(db, now, client, &self.limits, account).await?;
-        let stored = user.and_then(|user| user.password_hash.as_deref());
+        let stored = user.filter(|_| !attempt.is_void).and_then(|user| user.password_hash.as_deref());
         Ok((self.hasher.verify(&Password::new(typed), stored).await?, attempt))
     }
 

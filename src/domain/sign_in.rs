@@ -8,8 +8,9 @@ use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
+use crate::domain::limits::{self, Account};
 use crate::domain::passwords::Passwords;
-use crate::domain::{limits, sessions};
+use crate::domain::sessions;
 use crate::entity::audit_event::Action;
 use crate::entity::user::Column;
 use crate::entity::{session, user};
@@ -49,8 +50,8 @@ pub async fn sign_in(
         _ => String::new(),
     };
     let found = user::Entity::find_by_identifier(&identifier).one(db.reader()).await?;
-    let account = (identifier.as_str(), found.as_ref());
-    let (verdict, attempt) = passwords.verify(db, now, client, account, input.password).await?;
+    let account = Account::Named(&identifier, found.as_ref().map(|user| user.id));
+    let (verdict, attempt) = passwords.verify(db, now, client, (account, found.as_ref()), input.password).await?;
     let user = match found {
         Some(user) if verdict.matches => user,
         other => return refuse(db, now, client, other.as_ref(), invalid_credentials()).await,

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 
 use crate::app::App;
+use crate::config::SocketConfig;
 use crate::domain::access::Caller;
 use crate::error::{Error, Reason, Result};
 use crate::graphql::completion::Types;
@@ -21,20 +22,12 @@ use crate::graphql::inputs::Inputs;
 use crate::graphql::{VestibuleSchema, equip, schema};
 use crate::http::answer::{self, Refusal};
 use crate::http::media::{self, Media};
+use crate::http::places::Places;
 use crate::http::shell::RequestId;
 use crate::http::{client, cookie, envelope, multipart, socket};
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = 128 * 1024;
-
-/// How long a client may take to send its body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a document may take to be executed.
-pub(super) const EXECUTION_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a document with a file may take to be executed: the file may have a hundred thousand rows.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the endpoint is made of.
 pub(super) struct Endpoint {
@@ -43,13 +36,15 @@ pub(super) struct Endpoint {
     pub(super) types: Types,
     inputs: Inputs,
     uploads: multipart::Places,
-    pub(super) places: socket::Places,
+    /// For connections by WebSocket.
+    pub(super) places: Places,
 }
 
 impl Endpoint {
     /// The endpoint of this application.
     pub(super) fn new(app: Arc<App>) -> Self {
-        let places = socket::Places::new(app.config.sockets);
+        let SocketConfig { sockets, sockets_per_client } = app.config.sockets;
+        let places = Places::new(sockets, sockets_per_client);
         let uploads = multipart::Places::default();
         let schema = schema(&app);
         let document = schema.document();
@@ -81,7 +76,7 @@ pub(super) async fn post(
             let message = "Send the request as application/json, or as multipart/form-data where it has a file.";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "BAD_REQUEST", message));
         }
-        envelope::from_body(&receive(&parts.headers, body).await?)
+        envelope::from_body(&receive(&parts.headers, body, endpoint.app.config.wire.body_timeout).await?)
     };
     match read.await {
         Ok(query) => endpoint.answer(query, &parts, peer, media, &id).await,
@@ -131,7 +126,7 @@ impl Endpoint {
             Ok(place) => place,
             Err(error) => return failed(&error, media, id),
         };
-        match multipart::read(&parts.headers, body, is_known).await {
+        match multipart::read(&parts.headers, body, is_known, self.app.config.wire.upload_timeout).await {
             Ok(query) => self.answer(query, parts, peer, media, id).await,
             Err(refusal) => refusal.into_response(media),
         }
@@ -169,7 +164,9 @@ impl Endpoint {
         };
         let document = query.parsed_query().cloned();
         let name = query.operation_name.clone();
-        let patience = if query.uploads.is_empty() { EXECUTION_TIMEOUT } else { UPLOAD_TIMEOUT };
+        let wire = &self.app.config.wire;
+        // A file may have a hundred thousand rows.
+        let patience = if query.uploads.is_empty() { wire.request_timeout } else { wire.upload_timeout };
         let execution = self.schema.execute(equip(query, &self.app, Arc::clone(&request)));
         let Ok(mut executed) = tokio::time::timeout(patience, execution).await else {
             return failed(&Error::Unavailable(Duration::from_secs(1)), media, id);
@@ -213,7 +210,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Reason> {
 }
 
 /// Reads the body, as far as it may go.
-async fn receive(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
+async fn receive(headers: &HeaderMap, body: Body, patience: Duration) -> Result<Vec<u8>, Refusal> {
     let too_large = || {
         let message = format!("The body must have {MAX_BODY} bytes at most.");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
@@ -222,7 +219,7 @@ async fn receive(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refusal> {
     if announced.is_some_and(|length| length > MAX_BODY) {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
+    match tokio::time::timeout(patience, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
         Ok(Err(error)) if is_length_limit(&error) => Err(too_large()),
         Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "The body broke off.")),

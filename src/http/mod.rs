@@ -14,12 +14,14 @@ mod import;
 mod json;
 mod keys;
 mod media;
-mod pages;
 mod multipart;
+mod pages;
+mod places;
+mod pulse;
 mod router;
 mod server;
 mod shell;
 mod socket;
 
 pub use router::router;
-pub use server::serve;
+pub use server::{Wire, serve};

@@ -34,9 +34,6 @@ const MAX_FILE: usize = crate::tools::sheet::read::MAX_BYTES + 1;
 /// again and again, so that it must not grow long.
 const MAX_AROUND: usize = 1024 * 1024;
 
-/// How long a client may take to send its body.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
 /// How many files may be in memory at once.
 const PLACES: usize = 12;
 
@@ -93,11 +90,12 @@ pub(super) fn admit(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Reads a request and its file, of which nothing is kept in memory unless `keep` says so.
+/// Reads a request and its file, of which nothing is kept in memory unless `keep` says so. The client may take this long to
+/// send it.
 ///
 /// # Errors
 /// BAD_REQUEST, PAYLOAD_TOO_LARGE.
-pub(super) async fn read(headers: &HeaderMap, body: Body, keep: bool) -> Result<Request, Refusal> {
+pub(super) async fn read(headers: &HeaderMap, body: Body, keep: bool, patience: Duration) -> Result<Request, Refusal> {
     let text = media::content_type(headers).unwrap_or_default();
     let boundary = multer::parse_boundary(text).map_err(|_| bad("multipart/form-data must name its boundary."))?;
     let allowance = Arc::new(Allowance::default());
@@ -115,7 +113,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, keep: bool) -> Result<
         }
     });
     let parts = Parts { multipart: Multipart::new(chunks, boundary), allowance };
-    tokio::time::timeout(TIMEOUT, parts.read(keep)).await.unwrap_or_else(|_| {
+    tokio::time::timeout(patience, parts.read(keep)).await.unwrap_or_else(|_| {
         Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST", "The body took too long to arrive."))
     })
 }
@@ -299,7 +297,7 @@ mod tests {
             tokio::task::yield_now().await;
             chunk
         });
-        runtime.block_on(read(&headers, Body::from_stream(chunks), true))
+        runtime.block_on(read(&headers, Body::from_stream(chunks), true, Duration::from_secs(60)))
     }
 
     fn part(name: &str, content: &str) -> String {

@@ -1,7 +1,9 @@
-//! The accept loop: our own, because axum's has no timeouts, so that a half-sent request would hold its connection for
-//! ever.
+//! The accept loop: our own, because axum's has neither timeouts nor caps, so that whoever sends half a request, or opens
+//! one connection after the other, would hold them for ever.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,66 +12,204 @@ use axum::http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use ipnet::IpNet;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service as _;
 
-/// How long a client may take to send a request's headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::config::{Config, WireConfig};
+use crate::domain::access::Client;
+use crate::domain::limits;
+use crate::http::places::{Full, Place, Places};
+use crate::http::pulse::{Patience, Pulse, Watched};
 
 /// How long requests in flight may go on after the service was told to stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection in which nothing goes on may take to end in good order.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Between two pings of HTTP/2, and how long a client may take to answer one.
+const PING_PAUSE: Duration = Duration::from_secs(20);
+
+/// How many requests a connection of HTTP/2 may have under way.
+const MAX_STREAMS: u32 = 100;
+
+/// How many requests of HTTP/2 may be taken back before they were looked at, and how many streams may break the rules.
+const MAX_RESETS: usize = 50;
+
+/// How long the headers of a request may be, in bytes; with HTTP/1, of which parts of a body are read as well.
+const MAX_HEADERS: u32 = 32 * 1024;
+
+/// How many headers a request may have.
+const MAX_HEADER_COUNT: usize = 100;
+
+/// Between two attempts to accept where there are no file descriptors left: waiting lets some connections end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Between two lines of the log that say the same of the accept loop.
+const LOG_PAUSE: Duration = Duration::from_secs(10);
 
 /// Whether the service was told to stop, for whoever outlives their request. The service waits for all that hold one.
 #[derive(Clone, Debug)]
 pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
 
+impl Stopping {
+    async fn told(&mut self) {
+        // An error means that the accept loop is gone.
+        let _ = self.0.wait_for(|told| *told).await;
+    }
+}
+
+/// How many connections there may be and what they may take their time with, by the settings.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    config: WireConfig,
+    /// Of these, no connections are counted by client: each stands for many clients.
+    trusted: Vec<IpNet>,
+}
+
+impl Wire {
+    /// By these settings.
+    pub fn of(config: &Config) -> Self {
+        Self { config: config.wire, trusted: config.trusted_proxies.clone() }
+    }
+
+    fn patience(&self) -> Patience {
+        let WireConfig { header_timeout, send_timeout, idle_timeout, .. } = self.config;
+        Patience { headers: header_timeout, sending: send_timeout, idle: idle_timeout }
+    }
+
+    fn client(&self, peer: SocketAddr) -> Option<String> {
+        let ip = peer.ip().to_canonical();
+        let is_proxy = self.trusted.iter().any(|network| network.contains(&ip));
+        (!is_proxy).then(|| limits::network(&Client { ip: Some(ip.to_string()), user_agent: None }))
+    }
+}
+
 /// Serves until `stop` is ready, then lets requests in flight finish, for ten seconds at most.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_TIMEOUT).max_concurrent_streams(100);
-    let connections = GracefulShutdown::new();
+pub async fn serve(listener: TcpListener, router: Router, wire: Wire, stop: impl Future<Output = ()>) {
+    let builder = Arc::new(protocols());
+    let places = Places::new(wire.config.connections, wire.config.connections_per_client);
     let (told, stopping) = watch::channel(false);
     let stopping = Stopping(stopping);
+    let mut log = Log::default();
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, most likely: waiting lets some connections end.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    log.warn(|| tracing::warn!(%error, "connections cannot be accepted"));
+                    sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             },
             () = &mut stop => break,
         };
+        let place = match places.take(wire.client(peer)) {
+            Ok(place) => place,
+            Err(full) => {
+                let setting = match full {
+                    Full::All => "VESTIBULE_CONNECTIONS",
+                    Full::Client => "VESTIBULE_CONNECTIONS_PER_CLIENT",
+                };
+                log.warn(|| tracing::warn!(%peer, setting, "connections are refused: as many are open as may be"));
+                continue;
+            }
+        };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection ended at once");
             continue;
         }
-        let (router, stopping) = (router.clone(), stopping.clone());
-        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            request.extensions_mut().insert(stopping.clone());
-            let mut router = router.clone();
-            async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
-        });
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection broke off");
-            }
-        });
+        let connection = Connection { peer, router: router.clone(), stopping: stopping.clone() };
+        tokio::spawn(connection.serve(stream, place, Arc::clone(&builder), wire.patience()));
     }
     drop((listener, stopping));
     told.send_replace(true);
-    let finished = async { tokio::join!(connections.shutdown(), told.closed()) };
-    if tokio::time::timeout(FINISH_TIMEOUT, finished).await.is_err() {
+    if timeout(FINISH_TIMEOUT, told.closed()).await.is_err() {
         tracing::warn!("some requests were still under way and were cut off");
+    }
+}
+
+fn protocols() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // The pulse measures the time of headers: hyper would count the time between two requests to it.
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_headers(MAX_HEADER_COUNT)
+        .max_buf_size(MAX_HEADERS as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_PAUSE)
+        .keep_alive_timeout(PING_PAUSE)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
+        .max_header_list_size(MAX_HEADERS);
+    builder
+}
+
+struct Connection {
+    peer: SocketAddr,
+    router: Router,
+    stopping: Stopping,
+}
+
+impl Connection {
+    async fn serve(
+        self,
+        stream: TcpStream,
+        place: Place,
+        builder: Arc<auto::Builder<TokioExecutor>>,
+        patience: Patience,
+    ) {
+        let Self { peer, router, mut stopping } = self;
+        let pulse = Pulse::new(patience);
+        let (beating, told) = (Arc::clone(&pulse), stopping.clone());
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            let exchange = beating.begin();
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(told.clone());
+            let mut router = router.clone();
+            async move {
+                let answer = router.call(request).await.unwrap_or_else(|never| match never {});
+                Ok::<_, Infallible>(answer.map(|body| exchange.answer(body)))
+            }
+        });
+        let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse), place));
+        let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(io, service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopping.told() => {
+                connection.as_mut().graceful_shutdown();
+                connection.as_mut().await
+            }
+            () = pulse.stops() => {
+                tracing::debug!(%peer, "nothing goes on in a connection, and it is ended");
+                connection.as_mut().graceful_shutdown();
+                timeout(FAREWELL_TIMEOUT, connection.as_mut()).await.unwrap_or(Ok(()))
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error, "a connection broke off");
+        }
+    }
+}
+
+/// Keeps the log from being flooded by whoever opens connections.
+#[derive(Default)]
+struct Log(Option<Instant>);
+
+impl Log {
+    fn warn(&mut self, write: impl FnOnce()) {
+        if self.0.is_none_or(|last| last.elapsed() >= LOG_PAUSE) {
+            self.0 = Some(Instant::now());
+            write();
+        }
     }
 }

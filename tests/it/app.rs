@@ -121,7 +121,7 @@ impl TestApp {
         equip(&mut app);
         let app = Arc::new(app);
         app.ensure_superuser().await.expect("the first superuser is made");
-        tokio::spawn(http::serve(listener, http::router(&app), std::future::pending()));
+        tokio::spawn(http::serve(listener, http::router(&app), http::Wire::of(&app.config), std::future::pending()));
         Self { app, clock, url, memory }
     }
 

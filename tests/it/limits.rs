@@ -18,6 +18,7 @@ crate::tests![
     behind_a_trusted_proxy_the_client_is_who_it_says,
     what_is_given_back_leaves_no_row,
     ten_wrong_passwords_in_a_row_and_no_more_are_looked_at,
+    a_name_that_is_used_up_does_not_tell_the_address_that_belongs_to_it,
     of_eighty_guesses_at_once_ten_are_looked_at,
     from_many_addresses_a_hundred_guesses_are_looked_at,
     who_signed_in_before_is_not_locked_out_by_others,
@@ -115,12 +116,37 @@ async fn ten_wrong_passwords_in_a_row_and_no_more_are_looked_at(place: Place) {
         }
         assert_eq!(attempt(&app.anyone(), name, "wrong").await, "RATE_LIMITED");
     }
-    // By whatever name and with the right password, until the wait is over.
-    assert_eq!(attempt(&app.anyone(), "ADA@example.com", PASSWORD).await, "RATE_LIMITED");
+    // By whatever name and with the right password, until the wait is over. By the other name it is not said, because that
+    // would tell everybody who knows the username which address belongs to it.
+    for address in ["ADA@example.com", "bob@example.com"] {
+        assert_eq!(attempt(&app.anyone(), address, PASSWORD).await, "INVALID_CREDENTIALS", "{address}");
+    }
     let refused = app.anyone().send(LOGIN, json!({ "name": "ada", "password": PASSWORD })).await;
     assert_eq!(refused.body["errors"][0]["extensions"]["retryAfter"], 90);
     app.wait(Duration::from_secs(90));
     assert_eq!(attempt(&app.anyone(), "ada", PASSWORD).await, "in");
+    app.wait(Duration::from_secs(90));
+    assert_eq!(attempt(&app.anyone(), "ada@example.com", PASSWORD).await, "in");
+}
+
+async fn a_name_that_is_used_up_does_not_tell_the_address_that_belongs_to_it(place: Place) {
+    let app = behind_a_proxy(&place).await;
+    app.add_user("ada").await;
+    for host in 1..=10 {
+        let client = app.anyone().with_header("x-forwarded-for", format!("198.51.100.{host}"));
+        for _ in 0..10 {
+            attempt(&client, "ada", "wrong").await;
+        }
+    }
+    // All that anybody may guess at this account is used up; a stranger asks for two addresses.
+    let elsewhere = app.anyone().with_header("x-forwarded-for", "203.0.113.1");
+    assert_eq!(attempt(&elsewhere, "ada", PASSWORD).await, "RATE_LIMITED");
+    for address in ["ada@example.com", "nobody@example.com"] {
+        for _ in 0..10 {
+            assert_eq!(attempt(&elsewhere, address, PASSWORD).await, "INVALID_CREDENTIALS", "{address}");
+        }
+        assert_eq!(attempt(&elsewhere, address, PASSWORD).await, "RATE_LIMITED", "{address}");
+    }
 }
 
 async fn of_eighty_guesses_at_once_ten_are_looked_at(place: Place) {

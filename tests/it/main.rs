@@ -53,8 +53,10 @@ mod schema;
 mod security;
 mod sessions;
 mod settings;
+mod silence;
 mod uploads;
 mod users;
+mod wire;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
@@ -88,8 +90,10 @@ fn main() -> std::process::ExitCode {
         retention::all(),
         rights::all(),
         sessions::all(),
+        silence::all(),
         uploads::all(),
         users::all(),
+        wire::all(),
     ]
     .concat();
     let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();

@@ -79,7 +79,7 @@ impl<'a> Browser<'a> {
     }
 }
 
-fn attribute(html: &str, name: &str) -> String {
+pub(crate) fn attribute(html: &str, name: &str) -> String {
     let (_, rest) = html.split_once(&format!("{name}=\"")).expect("the attribute is there");
     rest.split('"').next().unwrap().to_owned()
 }

@@ -11,7 +11,7 @@ pub mod profile;
 
 use crate::database::Db;
 use crate::domain::access::Present;
-use crate::domain::limits;
+use crate::domain::limits::{self, Account};
 use crate::domain::passwords::Passwords;
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Moment;
@@ -28,8 +28,8 @@ async fn prove(
     passwords: &Passwords,
     (typed, field): (&str, &'static str),
 ) -> Result<()> {
-    let account = (owner.user().username_key.as_str(), Some(owner.user()));
-    let (verdict, attempt) = passwords.verify(db, now, owner.client(), account, typed).await?;
+    let account = Account::Own(owner.user().id);
+    let (verdict, attempt) = passwords.verify(db, now, owner.client(), (account, Some(owner.user())), typed).await?;
     if !verdict.matches {
         return Err(incorrect(field).into());
     }

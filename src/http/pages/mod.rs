@@ -32,9 +32,6 @@ use crate::tools::clock::Moment;
 /// The longest form, in bytes.
 const MAX_FORM: usize = 16 * 1024;
 
-/// How long a client may take to send a form.
-const FORM_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The pages' routes.
 pub(super) fn routes(app: &App) -> Router<Arc<App>> {
     let pages = Router::new()
@@ -155,7 +152,7 @@ impl FromRequest<Arc<App>> for Sent {
         if !kind.starts_with("application/x-www-form-urlencoded") {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
         }
-        let fields = pairs(&receive(body).await?);
+        let fields = pairs(&receive(body, app.config.wire.body_timeout).await?);
         if !csrf::is_ours(&visit.headers, &app.public_url, fields.get("csrf").map_or("", String::as_str)) {
             let view = View {
                 title: "Please send the form once more",
@@ -178,8 +175,8 @@ impl Sent {
     }
 }
 
-async fn receive(body: Body) -> Result<Vec<u8>, Response> {
-    match tokio::time::timeout(FORM_TIMEOUT, to_bytes(body, MAX_FORM)).await {
+async fn receive(body: Body, patience: Duration) -> Result<Vec<u8>, Response> {
+    match tokio::time::timeout(patience, to_bytes(body, MAX_FORM)).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
         Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),

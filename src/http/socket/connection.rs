@@ -21,7 +21,7 @@ use crate::graphql::equip;
 use crate::graphql::errors::Failure;
 use crate::http::answer::{self, Refusal};
 use crate::http::envelope;
-use crate::http::graphql::{EXECUTION_TIMEOUT, Endpoint};
+use crate::http::graphql::Endpoint;
 use crate::http::shell::RequestId;
 use crate::http::socket::protocol::{self, Close, Incoming};
 
@@ -280,7 +280,8 @@ fn answers(endpoint: &Endpoint, query: Query, request: Request, kind: Kind) -> B
     if kind == Kind::Subscription {
         return executed.map(Some).boxed();
     }
-    stream::once(async move { timeout(EXECUTION_TIMEOUT, executed.next()).await.ok().flatten() }).boxed()
+    let patience = endpoint.app.config.wire.request_timeout;
+    stream::once(async move { timeout(patience, executed.next()).await.ok().flatten() }).boxed()
 }
 
 /// An operation under way.

@@ -1,11 +1,11 @@
 //! GraphQL over WebSocket, by the protocol graphql-transport-ws: who may open a connection, and how many.
 
 mod connection;
-mod places;
 mod protocol;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts as _, WebSocketUpgrade};
 use axum::http::request::Parts;
@@ -15,20 +15,23 @@ use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::domain::limits;
+use crate::error::Error;
 use crate::http::answer::Refusal;
 use crate::http::graphql::Endpoint;
 use crate::http::media::Media;
+use crate::http::places::Full;
 use crate::http::server::Stopping;
 use crate::http::shell::RequestId;
 use crate::http::{caller, client};
-
-pub(super) use places::Places;
 
 /// The longest message of a client, in bytes.
 const MAX_MESSAGE: usize = 16 * 1024;
 
 /// What a connection reads at once, in bytes. Most connections are idle, and each has such a buffer.
 const READ_BUFFER: usize = 2 * 1024;
+
+/// After what time a client may try again; nobody knows when another connection ends.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// Whether a request wants to open a connection.
 pub(super) fn is_one(headers: &HeaderMap) -> bool {
@@ -54,9 +57,9 @@ pub(super) async fn open(endpoint: Arc<Endpoint>, mut parts: Parts, peer: Socket
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "No connections can be opened here.");
     };
     let client = client::of(peer, &parts.headers, &endpoint.app.config.trusted_proxies);
-    let place = match endpoint.places.take(limits::network(&client)) {
+    let place = match endpoint.places.take(Some(limits::network(&client))) {
         Ok(place) => place,
-        Err(error) => return caller::refusal(error, &id.0),
+        Err(full) => return caller::refusal(refusal(full), &id.0),
     };
     let span = tracing::info_span!("socket", id = id.0);
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
@@ -67,6 +70,16 @@ pub(super) async fn open(endpoint: Arc<Endpoint>, mut parts: Parts, peer: Socket
         };
         serving.instrument(span)
     })
+}
+
+fn refusal(full: Full) -> Error {
+    match full {
+        Full::All => {
+            tracing::warn!("all connections that VESTIBULE_SOCKETS allows are taken");
+            Error::Unavailable(WAIT)
+        }
+        Full::Client => Error::RateLimited(WAIT),
+    }
 }
 
 /// Whether the request comes from no page, or from one of ours or of the allowed origins. Browsers do not ask before they

@@ -1,0 +1,108 @@
+//! How many of something there may be at once, in all and of each client: connections, and those by WebSocket.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Places for so many.
+pub(super) struct Places {
+    most: u32,
+    most_of_client: u32,
+    taken: Arc<Mutex<Taken>>,
+}
+
+#[derive(Default)]
+struct Taken {
+    all: u32,
+    by_client: HashMap<String, u32>,
+}
+
+/// A place that is taken, until this is dropped.
+pub(super) struct Place {
+    client: Option<String>,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// All are taken.
+    All,
+    /// The client has as many as one may have.
+    Client,
+}
+
+impl Places {
+    /// So many places in all, and so many for each client.
+    pub(super) fn new(most: u32, most_of_client: u32) -> Self {
+        Self { most, most_of_client, taken: Arc::default() }
+    }
+
+    /// Takes a place for this client; without a name, for somebody of whom it is not counted.
+    ///
+    /// # Errors
+    /// What there is no place left of.
+    pub(super) fn take(&self, client: Option<String>) -> Result<Place, Full> {
+        let mut taken = lock(&self.taken);
+        if taken.all >= self.most {
+            return Err(Full::All);
+        }
+        if let Some(client) = &client {
+            let own = taken.by_client.get(client).copied().unwrap_or_default();
+            if own >= self.most_of_client {
+                return Err(Full::Client);
+            }
+            taken.by_client.insert(client.clone(), own + 1);
+        }
+        taken.all += 1;
+        drop(taken);
+        Ok(Place { client, taken: Arc::clone(&self.taken) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = lock(&self.taken);
+        taken.all = taken.all.saturating_sub(1);
+        if let Some(client) = self.client.take() {
+            let own = taken.by_client.remove(&client).unwrap_or_default();
+            if own > 1 {
+                taken.by_client.insert(client, own - 1);
+            }
+        }
+    }
+}
+
+fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_given_back() {
+        let places = Places::new(3, 2);
+        let take = |client: &str| places.take(Some(client.to_owned()));
+        let (one, two) = (take("a").ok(), take("a").ok());
+        assert!(one.is_some() && two.is_some());
+        assert_eq!(take("a").err(), Some(Full::Client));
+        let other = take("b").ok();
+        assert!(other.is_some());
+        assert_eq!(take("c").err(), Some(Full::All));
+        drop(one);
+        assert!(take("a").is_ok());
+        drop((two, other));
+        assert!(lock(&places.taken).by_client.is_empty());
+    }
+
+    #[test]
+    fn of_whom_it_is_not_counted_there_may_be_as_many_as_in_all() {
+        let places = Places::new(3, 1);
+        let taken: Vec<_> = (0..3).map(|_| places.take(None).ok()).collect();
+        assert!(taken.iter().all(Option::is_some));
+        assert_eq!(places.take(None).err(), Some(Full::All));
+        drop(taken);
+        assert!(places.take(None).is_ok());
+    }
+}

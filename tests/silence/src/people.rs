@@ -1,0 +1,128 @@
+//! Names to ask for, each once: of people who have an account of some kind, and of people who have none.
+
+use std::collections::HashMap;
+
+use crate::ATTEMPTS;
+use crate::SAMPLES;
+use crate::questions::QUESTIONS;
+use crate::service::Service;
+use crate::wire::{Browser, Request};
+
+/// What the service knows of somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// Nothing.
+    Nobody,
+    /// An account with a password.
+    Active,
+    /// An account of staff.
+    Staff,
+    /// An account that was deactivated.
+    Inactive,
+    /// An account whose address was never confirmed.
+    Unverified,
+    /// An account that was imported and has no password.
+    Imported,
+    /// A registration that waits to be confirmed.
+    Waiting,
+}
+
+const WITH_ACCOUNT: [Kind; 5] = [Kind::Active, Kind::Staff, Kind::Inactive, Kind::Unverified, Kind::Imported];
+
+/// Somebody to ask for.
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) email: String,
+    pub(crate) id: String,
+}
+
+/// All of them.
+pub(crate) struct People {
+    /// The accounts' ids, by their usernames.
+    ids: HashMap<String, String>,
+    drawn: HashMap<Kind, usize>,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Active => "active",
+            Self::Staff => "staff",
+            Self::Inactive => "inactive",
+            Self::Unverified => "unverified",
+            Self::Imported => "without password",
+            Self::Waiting => "waiting",
+        }
+    }
+
+    /// A name of six letters; all names are as long.
+    fn letter(self) -> char {
+        match self {
+            Self::Nobody => 'n',
+            Self::Active => 'a',
+            Self::Staff => 's',
+            Self::Inactive => 'i',
+            Self::Unverified => 'u',
+            Self::Imported => 'p',
+            Self::Waiting => 'w',
+        }
+    }
+
+    fn person(self, number: usize) -> Person {
+        let name = format!("q{}{number:05}", self.letter());
+        // An id that nobody has; that of an account takes its place.
+        let id = format!("01890000-0000-7000-8000-{number:012}");
+        Person { email: format!("{name}@example.com"), name, id }
+    }
+}
+
+impl People {
+    /// Makes the accounts: with the hash of one password, as nobody is to guess any of them right.
+    pub(crate) fn make(service: &Service) -> Self {
+        let mut sheet = "email,username\n".to_owned();
+        for kind in WITH_ACCOUNT {
+            let asked = QUESTIONS.iter().filter(|question| question.kinds.contains(&kind)).count();
+            for number in 0..asked * SAMPLES * ATTEMPTS {
+                let Person { name, email, .. } = kind.person(number);
+                sheet += &format!("{email},{name}\n");
+            }
+        }
+        service.import(&sheet);
+        let hash = "(SELECT a.password_hash FROM users a WHERE a.username = 'admin')";
+        for (change, names) in [
+            (format!("password_hash = {hash}, is_verified = TRUE"), "'q%'"),
+            ("is_staff = TRUE".to_owned(), "'qs%'"),
+            ("is_active = FALSE".to_owned(), "'qi%'"),
+            ("is_verified = FALSE".to_owned(), "'qu%'"),
+            ("password_hash = NULL".to_owned(), "'qp%'"),
+        ] {
+            service.execute(&format!("UPDATE users SET {change} WHERE username LIKE {names}"));
+        }
+        Self { ids: service.ids("SELECT username, id FROM users WHERE username LIKE 'q%'"), drawn: HashMap::new() }
+    }
+
+    /// Names of this kind for which nobody asked yet.
+    pub(crate) fn draw(&mut self, service: &Service, kind: Kind, count: usize) -> Vec<Person> {
+        let first = self.drawn.entry(kind).or_default();
+        let mut drawn: Vec<Person> = (*first..*first + count).map(|number| kind.person(number)).collect();
+        *first += count;
+        for person in &mut drawn {
+            if let Some(id) = self.ids.get(&person.name) {
+                person.id.clone_from(id);
+            }
+        }
+        if kind == Kind::Waiting {
+            register(service, &drawn);
+        }
+        drawn
+    }
+}
+
+fn register(service: &Service, people: &[Person]) {
+    let mut browser = Browser::open(&service.address);
+    for person in people {
+        let request: Request = crate::questions::register(&person.email);
+        assert!(browser.send(&request).0.body.contains("\"success\":true"), "the registration is taken on");
+    }
+}

@@ -1,0 +1,156 @@
+//! What strangers can ask.
+
+use serde_json::{Value, json};
+
+use crate::people::{Kind, Person};
+use crate::wire::{Answer, Browser, Request};
+
+/// A question about somebody.
+pub(crate) struct Question {
+    pub(crate) name: &'static str,
+    /// Whom it is put about, beside nobody.
+    pub(crate) kinds: &'static [Kind],
+    put: fn(&Browser, &Person) -> Request,
+    /// Whether the answer repeats the name, as pages do with what was typed.
+    echoes: bool,
+}
+
+/// All of them.
+pub(crate) const QUESTIONS: &[Question] = &[
+    Question {
+        name: "login, by address",
+        kinds: &[Kind::Active, Kind::Staff, Kind::Inactive, Kind::Unverified, Kind::Imported, Kind::Waiting],
+        put: |_, person| login(&person.email),
+        echoes: false,
+    },
+    Question {
+        name: "login, by username",
+        kinds: &[Kind::Active],
+        put: |_, person| login(&person.name),
+        echoes: false,
+    },
+    Question {
+        name: "page: sign in",
+        kinds: &[Kind::Active],
+        put: |browser, person| {
+            form(browser, "/account/sign-in", &[("identifier", &person.email), ("password", "wrong")])
+        },
+        echoes: true,
+    },
+    Question {
+        name: "requestReset",
+        kinds: &[Kind::Active, Kind::Staff, Kind::Inactive, Kind::Unverified, Kind::Imported, Kind::Waiting],
+        put: |_, person| {
+            document(
+                "mutation($e: String!) { requestReset(input: { email: $e }) { success message errors { code } } }",
+                &json!({ "e": person.email }),
+            )
+        },
+        echoes: false,
+    },
+    Question {
+        name: "page: forgot",
+        kinds: &[Kind::Active, Kind::Inactive],
+        put: |browser, person| form(browser, "/account/forgot", &[("email", &person.email)]),
+        echoes: false,
+    },
+    Question {
+        name: "register",
+        kinds: &[Kind::Active, Kind::Inactive, Kind::Waiting],
+        put: |_, person| register(&person.email),
+        echoes: false,
+    },
+    Question {
+        name: "page: register",
+        kinds: &[Kind::Active, Kind::Waiting],
+        put: |browser, person| {
+            let fields = [("email", person.email.as_str()), ("password", PASSWORD), ("passwordConfirm", PASSWORD)];
+            form(browser, "/account/register", &fields)
+        },
+        echoes: false,
+    },
+    Question {
+        name: "resendVerification",
+        kinds: &[Kind::Active, Kind::Waiting],
+        put: |_, person| {
+            document(
+                "mutation($e: String!) { resendVerification(input: { email: $e }) { success message errors { code } } }",
+                &json!({ "e": person.email }),
+            )
+        },
+        echoes: false,
+    },
+    Question {
+        name: "resetTokenIsValid",
+        kinds: &[Kind::Active, Kind::Inactive],
+        put: |_, person| {
+            document(
+                "query($u: ID!, $t: String!) { resetTokenIsValid(uid: $u, token: $t) }",
+                &json!({ "u": person.id, "t": WRONG }),
+            )
+        },
+        echoes: false,
+    },
+    Question {
+        name: "confirmReset",
+        kinds: &[Kind::Active, Kind::Inactive],
+        put: |_, person| {
+            document(
+                "mutation($i: ConfirmResetInput!) { confirmReset(input: $i) { success message errors { code message } } }",
+                &json!({ "i": { "uid": person.id, "token": WRONG, "newPassword": PASSWORD } }),
+            )
+        },
+        echoes: false,
+    },
+    Question {
+        name: "page: reset",
+        kinds: &[Kind::Active],
+        put: |_, person| Request::get(&format!("/account/reset?uid={}&token={WRONG}", person.id)),
+        echoes: false,
+    },
+];
+
+const PASSWORD: &str = "another long phrase, theirs";
+
+/// The token of no link.
+const WRONG: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+impl Question {
+    /// The question about this person.
+    pub(crate) fn request(&self, browser: &Browser, person: &Person) -> Request {
+        (self.put)(browser, person)
+    }
+
+    /// The answer without the name that was typed, where a page shows it again.
+    pub(crate) fn without_echo(&self, mut answer: Answer, person: &Person) -> Answer {
+        if self.echoes {
+            answer.body = answer.body.replace(&person.email, "[as typed]");
+        }
+        answer
+    }
+}
+
+/// Registering this address.
+pub(crate) fn register(email: &str) -> Request {
+    document(
+        "mutation($i: RegisterInput!) { register(input: $i) { success message errors { code } } }",
+        &json!({ "i": { "email": email, "password": PASSWORD } }),
+    )
+}
+
+fn login(identifier: &str) -> Request {
+    document(
+        "mutation($i: LoginInput!) { login(input: $i) { tokens { accessToken } user { id } errors { code message } } }",
+        &json!({ "i": { "identifier": identifier, "password": "wrong" } }),
+    )
+}
+
+fn document(query: &str, variables: &Value) -> Request {
+    Request::post("/graphql", "application/json", &json!({ "query": query, "variables": variables }).to_string())
+}
+
+fn form(browser: &Browser, path: &str, fields: &[(&str, &str)]) -> Request {
+    let mut body = url::form_urlencoded::Serializer::new(String::new());
+    body.append_pair("csrf", &browser.csrf).extend_pairs(fields);
+    Request::post(path, "application/x-www-form-urlencoded", &body.finish())
+}
