@@ -2,7 +2,7 @@
 
 mod connection;
 mod places;
-mod protocol;
+pub(super) mod protocol;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
