@@ -39,6 +39,7 @@ mod limits;
 mod live;
 mod loaders;
 mod mail;
+mod mutations;
 mod pages;
 mod parity;
 mod passwords;
@@ -87,6 +88,7 @@ fn main() -> std::process::ExitCode {
     .concat();
     let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();
     trials.extend(architecture::trials());
+    trials.extend(mutations::trials());
     trials.extend(schema::trials());
     trials.extend(settings::trials());
     let conclusion: Conclusion = libtest_mimic::run(&arguments, trials);
