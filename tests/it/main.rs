@@ -45,6 +45,7 @@ mod parity;
 mod passwords;
 mod plans;
 mod process;
+mod refresh_model;
 mod registration;
 mod rights;
 mod schema;
@@ -79,6 +80,7 @@ fn main() -> std::process::ExitCode {
         passwords::all(),
         plans::all(),
         process::all(),
+        refresh_model::all(),
         registration::all(),
         rights::all(),
         sessions::all(),

@@ -90,7 +90,13 @@ fn clone(from: &Path, to: &Path, change: &mut impl FnMut(&str) -> Option<String>
 /// Builds the copy's tests, with the libraries that were built for the code itself; the programs of the unit tests and of
 /// the situations.
 fn build(root: &Path, copy: &Path, out: &Path) -> Result<[PathBuf; 2], Box<dyn Error>> {
-    let built = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo tells this program of its package would have libraries built anew that look at it.
+    #[expect(clippy::disallowed_methods, reason = "these are no settings")]
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")) {
+        cargo.env_remove(name);
+    }
+    let built = cargo
         .args(["test", "--locked", "--lib", "--test", "it", "--no-run", "--message-format", "json"])
         .current_dir(copy)
         .env("CARGO_BUILD_BUILD_DIR", root.join("target"))
