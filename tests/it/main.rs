@@ -36,6 +36,7 @@ mod graphiql;
 mod hostile_sheets;
 mod import;
 mod limits;
+mod links;
 mod live;
 mod loaders;
 mod mail;
@@ -72,6 +73,7 @@ fn main() -> std::process::ExitCode {
         hostile_sheets::all(),
         import::all(),
         limits::all(),
+        links::all(),
         live::all(),
         loaders::all(),
         mail::all(),
