@@ -24,3 +24,7 @@ pub mod http;
 pub mod worker;
 // The command line, one file per command.
 pub mod cli;
+// What fuzzing feeds; no part of the service.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;

@@ -16,6 +16,9 @@ pub mod audit;
 pub mod avatars;
 // Lists as files, read page by page.
 pub mod exports;
+// The targets of fuzzing.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 // What nobody may do to superusers and to themselves.
 pub mod guard_rails;
 // Users from a spreadsheet.

@@ -24,6 +24,8 @@ pub mod diff;
 pub mod document;
 pub(crate) mod errors;
 mod federation;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod import;
 // The values of arguments and variables, checked before anything is executed.
 pub mod inputs;

@@ -45,7 +45,6 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn seen(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
@@ -70,12 +69,5 @@ mod tests {
         assert_eq!(seen("::1", &["[2001:db8::5]"], &trusted), "2001:db8::5");
         assert_eq!(seen("10.0.0.1", &["nonsense"], &trusted), "10.0.0.1");
         assert_eq!(seen("::ffff:10.0.0.1", &["198.51.100.7"], &trusted), "198.51.100.7");
-    }
-
-    proptest! {
-        #[test]
-        fn no_header_makes_it_panic(text in "[ -~]{0,60}") {
-            seen("10.0.0.1", &[&text], &["10.0.0.0/8"]);
-        }
     }
 }

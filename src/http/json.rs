@@ -78,7 +78,6 @@ impl<'de> Visitor<'de> for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn members_are_named_once() {
@@ -87,14 +86,5 @@ mod tests {
         }
         let fine = r#"{"a":[null,true,-1,1.5,18446744073709551615,"x",{"a":{}}],"b":{"a":1}}"#;
         assert_eq!(read(fine.as_bytes()), serde_json::from_str(fine).ok());
-    }
-
-    proptest! {
-        #[test]
-        fn everything_else_is_read_as_it_is(text in "[\\[\\]{}:,\"0-9a-c.e \\\\-]{0,30}") {
-            if let Some(value) = read(text.as_bytes()) {
-                prop_assert_eq!(serde_json::from_str::<Value>(&text).ok(), Some(value));
-            }
-        }
     }
 }

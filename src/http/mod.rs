@@ -7,6 +7,8 @@ mod client;
 mod cookie;
 mod envelope;
 mod exports;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod graphiql;
 mod graphql;
 mod health;

@@ -4,6 +4,9 @@
 pub mod api_token;
 // Time and chance, as one value that is handed in.
 pub mod clock;
+// The targets of fuzzing.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 // E-mail addresses and usernames, as they are written and as they are compared.
 pub mod identifier;
 // Pictures that people send, made safe to show.

@@ -37,14 +37,17 @@ mod graphiql;
 mod hostile_sheets;
 mod import;
 mod limits;
+mod links;
 mod live;
 mod loaders;
 mod mail;
+mod mutations;
 mod pages;
 mod parity;
 mod passwords;
 mod plans;
 mod process;
+mod refresh_model;
 mod registration;
 mod recovery;
 mod retention;
@@ -77,6 +80,7 @@ fn main() -> std::process::ExitCode {
         hostile_sheets::all(),
         import::all(),
         limits::all(),
+        links::all(),
         live::all(),
         loaders::all(),
         mail::all(),
@@ -85,6 +89,7 @@ fn main() -> std::process::ExitCode {
         passwords::all(),
         plans::all(),
         process::all(),
+        refresh_model::all(),
         registration::all(),
         recovery::all(),
         retention::all(),
@@ -98,6 +103,7 @@ fn main() -> std::process::ExitCode {
     .concat();
     let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();
     trials.extend(architecture::trials());
+    trials.extend(mutations::trials());
     trials.extend(schema::trials());
     trials.extend(settings::trials());
     let names: Vec<String> = tests.iter().map(|test| test.name().to_owned()).collect();

@@ -1,7 +1,7 @@
 //! GraphQL over WebSocket, by the protocol graphql-transport-ws: who may open a connection, and how many.
 
 mod connection;
-mod protocol;
+pub(super) mod protocol;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

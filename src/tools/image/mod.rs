@@ -180,6 +180,35 @@ fn encode(square: &DynamicImage, encoding: Encoding) -> Result<Vec<u8>, Refusal>
     Ok(file)
 }
 
+/// Asserts that the frame of a file tells no fewer pixels than its decoder: they are what refuses a file before that.
+#[cfg(any(test, fuzzing))]
+pub(super) fn check_frame(file: &[u8]) {
+    let Some(seen) = container::look(file) else { return };
+    let reader = Cursor::new(file);
+    let size = match seen.format {
+        Format::Gif => gif::GifDecoder::new(reader).map(|decoder| decoder.dimensions()),
+        Format::Webp => webp::WebPDecoder::new(reader).map(|decoder| decoder.dimensions()),
+        // Of these two the decoder alone is asked.
+        Format::Png | Format::Jpeg => return,
+    };
+    if let Ok((width, height)) = size {
+        assert!(u64::from(width) * u64::from(height) <= seen.pixels, "{width} by {height} in {seen:?}");
+    }
+}
+
+/// A small picture of each format.
+#[cfg(any(test, fuzzing))]
+pub(super) fn samples() -> Vec<Vec<u8>> {
+    use image::ImageFormat::{Gif, Jpeg, Png, WebP};
+    let picture = DynamicImage::new_rgb8(6, 4);
+    let file = |format| {
+        let mut file = Cursor::new(Vec::new());
+        picture.write_to(&mut file, format).expect("each of these formats can be written");
+        file.into_inner()
+    };
+    [Gif, Jpeg, Png, WebP].map(file).into()
+}
+
 fn unsupported() -> Refusal {
     Refusal::new(Code::FileUnsupported, "The file is no PNG, JPEG, WebP or GIF, or it is damaged.")
 }

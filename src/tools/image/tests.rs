@@ -94,6 +94,16 @@ fn a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() {
     assert_eq!(code(&jpeg), Code::FileTooLarge);
 }
 
+#[test]
+fn frames_within_frames_do_not_take_up_the_stack() {
+    let depth: u32 = 200_000;
+    let frame = |left: u32| [b"ANMF".as_slice(), &(left * 24 - 8).to_le_bytes(), &[0; 16]].concat();
+    let frames: Vec<u8> = (1..=depth).rev().flat_map(frame).collect();
+    let webp = [b"RIFF\0\0\0\0WEBP".as_slice(), &frames].concat();
+    assert!(webp.len() <= MAX_BYTES);
+    assert_eq!(code(&webp), Code::FileUnsupported);
+}
+
 #[tokio::test]
 async fn more_pictures_than_are_made_at_once_wait_for_each_other() {
     let studio = Studio::default();

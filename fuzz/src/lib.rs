@@ -1,0 +1,35 @@
+//! What the targets of cargo-fuzz have in common: they are those of `vestibule::fuzzing`, by their names.
+
+use std::path::PathBuf;
+
+use vestibule::fuzzing::Target;
+
+pub use libfuzzer_sys;
+
+/// The target of this name, whose seeds are put into its corpus.
+pub fn begin(name: &str) -> Target {
+    let target = vestibule::fuzzing::target(name).expect("the service has a target of this name");
+    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    std::fs::create_dir_all(&corpus).expect("the corpus can be written");
+    for (number, seed) in (target.seeds)().iter().enumerate() {
+        std::fs::write(corpus.join(format!("seed-{number}")), seed).expect("the corpus can be written");
+    }
+    target
+}
+
+/// Feeds the target of this name.
+#[macro_export]
+macro_rules! feed {
+    ($name:literal) => {
+        static TARGET: std::sync::OnceLock<vestibule::fuzzing::Target> = std::sync::OnceLock::new();
+
+        $crate::libfuzzer_sys::fuzz_target!(
+            init: drop(TARGET.set($crate::begin($name))),
+            |bytes: &[u8]| {
+                if let Some(target) = TARGET.get() {
+                    (target.run)(bytes);
+                }
+            }
+        );
+    };
+}

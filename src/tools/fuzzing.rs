@@ -1,0 +1,174 @@
+//! The targets that need nothing but the tools.
+
+use std::sync::LazyLock;
+
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use unicode_normalization::UnicodeNormalization as _;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::fuzzing::Target;
+use crate::tools::api_token::ApiToken;
+use crate::tools::clock::Timestamp;
+use crate::tools::identifier::{self, MAX_EMAIL_BYTES, MAX_USERNAME_LENGTH};
+use crate::tools::image;
+use crate::tools::secret::{Secret, Vault};
+use crate::tools::sheet::{self, read::SheetRow};
+use crate::tools::token::{Claims, KeyPair, KeyRing, RefreshToken};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
+const ISSUER: &str = "https://accounts.example.com";
+
+/// Only what was issued verifies, and only in time.
+pub(crate) const ACCESS_TOKEN: Target = Target {
+    name: "access_token",
+    run: |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        let later = Timestamp::from_millis(NOW.millis() + 3_600_000);
+        if let Ok(claims) = ISSUED.ring.verify(text, NOW) {
+            assert!(ISSUED.tokens.iter().any(|(token, issued)| (token.as_str(), issued) == (text, &claims)));
+            assert!(ISSUED.ring.knows_key_of(text));
+        }
+        assert!(ISSUED.ring.verify(text, later).is_err());
+    },
+    seeds: || {
+        let stranger = KeyRing::new("https://elsewhere.example", &pair(8), []);
+        let claims = claims(0);
+        let theirs = [stranger.sign(&claims), stranger.sign(&Claims { aud: "x".into(), ..claims })];
+        ISSUED.tokens.iter().map(|(token, _)| token.clone()).chain(theirs).map(String::into_bytes).collect()
+    },
+};
+
+struct Issued {
+    ring: KeyRing,
+    tokens: Vec<(String, Claims)>,
+}
+
+static ISSUED: LazyLock<Issued> = LazyLock::new(|| {
+    let pair = pair(7);
+    let ring = KeyRing::new(ISSUER, &pair, [(pair.kid.clone(), pair.public.clone())]);
+    let tokens = [claims(0), claims(1), Claims { nbf: Some(NOW.seconds()), ..claims(2) }];
+    let tokens = tokens.map(|claims| (ring.sign(&claims), claims));
+    Issued { ring, tokens: tokens.into() }
+});
+
+/// Always the same key pair, so that inputs that were found keep their meaning.
+fn pair(seed: u8) -> KeyPair {
+    // What a private key of Ed25519 begins with in PKCS #8 (RFC 8410, section 7).
+    const HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("any 32 bytes are a key");
+    let public = key.public_key().as_ref().to_vec();
+    KeyPair { kid: format!("key {seed}"), public, private: [HEAD.as_slice(), &[seed; 32]].concat() }
+}
+
+fn claims(generation: i32) -> Claims {
+    let id = Uuid::from_u128(7);
+    Claims {
+        iss: ISSUER.to_owned(),
+        aud: ISSUER.to_owned(),
+        sub: id,
+        sid: id,
+        jti: id,
+        generation,
+        iat: NOW.seconds(),
+        exp: NOW.seconds() + 300,
+        nbf: None,
+        role: "MEMBER".to_owned(),
+        permission: "ONLY_VIEW".to_owned(),
+        staff: false,
+        superuser: false,
+    }
+}
+
+/// Only what was issued is read, and in no other spelling.
+pub(crate) const REFRESH_TOKEN: Target = Target {
+    name: "refresh_token",
+    run: |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        if let Some(token) = RefreshToken::from_text(text, &vault()) {
+            assert!(refresh_tokens().contains(&token));
+            assert_eq!(token.to_text(&vault()), text);
+        }
+    },
+    seeds: || refresh_tokens().iter().map(|token| token.to_text(&vault()).into_bytes()).collect(),
+};
+
+fn vault() -> Vault {
+    Vault::new(b"a secret for fuzzing")
+}
+
+fn refresh_tokens() -> [RefreshToken; 3] {
+    [0, 1, i32::MAX].map(|counter| RefreshToken { session: Uuid::from_u128(7), counter })
+}
+
+/// A token that is read is printed as it was, and recognised for one.
+pub(crate) const API_TOKEN: Target = Target {
+    name: "api_token",
+    run: |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        if let Some(token) = ApiToken::from_text(text) {
+            assert_eq!(token.to_text(), text);
+            assert!(ApiToken::is_meant_by(text) && text.starts_with(&token.prefix()));
+        }
+    },
+    seeds: || [0, 7, 255].map(|byte| ApiToken::new(Secret::new([byte; 32])).to_text().into_bytes()).into(),
+};
+
+/// Folding twice changes nothing, nor does the form in which accents are written. What is allowed stays allowed, and no
+/// username is an address.
+pub(crate) const IDENTIFIER: Target = Target {
+    name: "identifier",
+    run: |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        let folded = identifier::fold(text);
+        assert_eq!(identifier::fold(&folded), folded);
+        assert_eq!(identifier::fold(&text.nfd().collect::<String>()), folded);
+        assert_eq!(identifier::fold(&text.to_ascii_uppercase()), folded);
+        if let Ok(address) = identifier::email(text) {
+            assert_eq!(identifier::email(&address), Ok(address.clone()));
+            assert!(address.len() <= MAX_EMAIL_BYTES && !address.contains(|c: char| c.is_control() || c == ' '));
+            assert_eq!(identifier::fold(&address).matches('@').count(), 1);
+        }
+        if let Ok(name) = identifier::username(text) {
+            assert_eq!(identifier::username(&name), Ok(name.clone()));
+            assert!(name.chars().count() <= MAX_USERNAME_LENGTH && !identifier::fold(&name).contains('@'));
+        }
+        let name = identifier::username_from_email(text);
+        assert_eq!(identifier::username(&name), Ok(name));
+    },
+    seeds: || {
+        let texts =
+            ["Ann.Lee+news@Quarry.example", "jose\u{301}@mu\u{308}nchen.example", "иван", "ａｄｍｉｎ", "straße"];
+        texts.map(|text| text.as_bytes().to_vec()).into()
+    },
+};
+
+/// Rows come in their order and within the limits; what is wrong is refused and is no fault of ours.
+pub(crate) const SHEET: Target = Target {
+    name: "sheet",
+    run: |bytes| {
+        let mut last = 0;
+        let read = sheet::read::read(bytes, &mut |row: SheetRow| {
+            assert!(last < row.number && row.number <= sheet::read::MAX_ROW);
+            assert!(
+                row.cells.len() <= sheet::read::MAX_COLUMNS && row.cells.last().is_some_and(|cell| !cell.is_empty())
+            );
+            assert!(row.broken.iter().all(|column| *column < row.cells.len()));
+            last = row.number;
+            Ok(())
+        });
+        assert!(matches!(read, Ok(()) | Err(Error::Refused(_))));
+    },
+    seeds: || {
+        let text = |text: &str| text.as_bytes().to_vec();
+        let mut book = rust_xlsxwriter::Workbook::new();
+        let page = book.add_worksheet();
+        page.write_row(0, 0, ["email", "phone"]).expect("there is room");
+        page.write(1, 0, 12.5).expect("there is room").write(2, 1, true).expect("there is room");
+        let book = book.save_to_buffer().expect("memory takes everything");
+        vec![text("email,phone\r\na@x.example,'+44\r\n\r\n\"x\r\ny\",\r\n"), text("\u{feff}a;b\n1;\"2;\"\"\"\n"), book]
+    },
+};
+
+/// What a picture's frame is seen to hold is no less than what its decoder makes of it.
+pub(crate) const PICTURE: Target = Target { name: "picture", run: image::check_frame, seeds: image::samples };

@@ -1,0 +1,67 @@
+//! Links in mails: each is good for one thing, once.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use serde_json::{Value, json};
+use uuid::Uuid;
+use vestibule::entity::user;
+
+use crate::app::{PASSWORD, TestApp};
+use crate::engine::Place;
+use crate::parity::recovery::reset_link;
+
+crate::tests![
+    a_link_that_moves_an_address_sets_no_password,
+    of_many_who_follow_a_reset_link_at_once_one_sets_the_password,
+    an_account_that_is_deactivated_in_the_database_itself_is_out,
+];
+
+const CONFIRM: &str = "mutation($uid: ID!, $token: String!, $new: String!) {
+    confirmReset(input: { uid: $uid, token: $token, newPassword: $new }) { success errors { code field } }
+}";
+
+async fn a_link_that_moves_an_address_sets_no_password(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let update = "mutation($e: String!, $p: String) { updateMe(input: { email: $e, currentPassword: $p }) {
+        errors { code field }
+    } }";
+    let wish = json!({ "e": "lovelace@example.com", "p": PASSWORD });
+    assert_eq!(ada.sign_in(&app).await.refusals(update, wish).await, [""; 0]);
+    let mails = app.mails().await;
+    let (_, rest) = mails[0].text.split_once("token=").expect("the mail has a link");
+    let token = rest.split_whitespace().next().unwrap();
+    let input = json!({ "uid": ada.id, "token": token, "new": "another phrase of a thief" });
+    assert_eq!(app.anyone().refusals(CONFIRM, input).await, ["INVALID_TOKEN token"]);
+    let valid = "query($uid: ID!, $token: String!) { resetTokenIsValid(uid: $uid, token: $token) }";
+    let input = json!({ "uid": ada.id, "token": token });
+    assert_eq!(app.anyone().data(valid, input).await, json!({ "resetTokenIsValid": false }));
+    app.anyone().sign_in("ada", PASSWORD).await;
+}
+
+async fn of_many_who_follow_a_reset_link_at_once_one_sets_the_password(place: Place) {
+    let app = TestApp::start(&place).await;
+    let second = app.start_second(&place).await;
+    let ada = app.add_user("ada").await;
+    let (uid, token) = reset_link(&app, &ada.email).await;
+    let attempts = (0..12).map(|number| {
+        let client = if number % 2 == 0 { app.anyone() } else { second.anyone() };
+        let input = json!({ "uid": uid, "token": token, "new": format!("quite a new phrase, number {number}") });
+        async move { client.data(CONFIRM, input).await["confirmReset"]["success"].clone() }
+    });
+    let outcomes = futures_util::future::join_all(attempts).await;
+    let winners: Vec<usize> = (0..).zip(&outcomes).filter(|(_, outcome)| **outcome == true).map(|(at, _)| at).collect();
+    assert_eq!(winners.len(), 1, "{outcomes:?}");
+    app.anyone().sign_in("ada", &format!("quite a new phrase, number {}", winners[0])).await;
+}
+
+async fn an_account_that_is_deactivated_in_the_database_itself_is_out(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let mut client = ada.sign_in(&app).await;
+    let off = user::Entity::update_many().col_expr(user::Column::IsActive, Expr::value(false));
+    let own = user::Column::Id.eq(Uuid::parse_str(&ada.id).unwrap());
+    off.filter(own).exec(app.db()).await.unwrap();
+    assert_eq!(client.code("{ me { id } }", Value::Null).await, "UNAUTHENTICATED DISABLED");
+    assert_eq!(client.refresh().await, Err("INVALID_TOKEN".to_owned()));
+}

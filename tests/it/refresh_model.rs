@@ -1,0 +1,300 @@
+//! A session beside a model of it: whatever order its tokens, the clock and its user's deeds come in, the service does what
+//! the model says. What does not is shrunk to the shortest row of steps.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, TestRunner};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use serde_json::json;
+use uuid::Uuid;
+use vestibule::entity::audit_event::{self, Action};
+
+use crate::app::{PASSWORD, Person, TestApp};
+use crate::client::Client;
+use crate::engine::Place;
+
+crate::tests![whatever_happens_a_session_does_what_its_model_says];
+
+/// Of what is asked of other properties, this one does an eighth: each case is a conversation with the service.
+const SHARE: u32 = 8;
+
+/// By how much the clocks of instances may differ, for which access tokens are taken longer.
+const LEEWAY: Duration = Duration::from_secs(5);
+
+/// What may happen. Tokens are those that were ever seen, the latest being 0.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A refresh token is given.
+    Refresh(Index),
+    /// The latest is given.
+    RefreshLatest,
+    /// An access token is used.
+    Use(Index),
+    /// Time passes.
+    Wait(Duration),
+    /// The user leaves, by any refresh token.
+    Logout(Index),
+    /// The user changes the password, by an access token of the session.
+    ChangePassword(Index),
+    /// The user changes the password elsewhere.
+    ChangePasswordElsewhere,
+    /// Staff deactivate the account and activate it again.
+    Deactivate,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let hours = |hours| Duration::from_hours(hours);
+    let spans = [
+        Duration::from_secs(1),
+        Duration::from_secs(9),
+        Duration::from_secs(10),
+        Duration::from_secs(11),
+        Duration::from_mins(4),
+        Duration::from_mins(5) + LEEWAY,
+        hours(24 * 10),
+        hours(24 * 29),
+        hours(24 * 30),
+    ];
+    prop_oneof![
+        4 => any::<Index>().prop_map(Step::Refresh),
+        4 => Just(Step::RefreshLatest),
+        4 => any::<Index>().prop_map(Step::Use),
+        6 => prop::sample::select(spans.to_vec()).prop_map(Step::Wait),
+        1 => any::<Index>().prop_map(Step::ChangePassword),
+        1 => prop_oneof![
+            any::<Index>().prop_map(Step::Logout),
+            Just(Step::ChangePasswordElsewhere),
+            Just(Step::Deactivate),
+        ],
+    ]
+}
+
+/// What is known of a session, and what follows from it. Times are counted from when it began.
+struct Model {
+    now: Duration,
+    is_alive: bool,
+    /// The generation that was given out last.
+    current: usize,
+    /// The latest generation of which something came back.
+    used: Option<usize>,
+    rotated_at: Duration,
+    last_used_at: Duration,
+    /// Refresh tokens by their generation.
+    refresh: Vec<String>,
+    /// Access tokens with their generation and end.
+    access: Vec<(String, usize, Duration)>,
+    reuses: u64,
+}
+
+/// What a refresh must come to.
+#[derive(Debug, PartialEq, Eq)]
+enum Refreshed {
+    /// The tokens of this generation.
+    Generation(usize),
+    Refused,
+}
+
+impl Model {
+    const GRACE: Duration = Duration::from_secs(10);
+    const ACCESS: Duration = Duration::from_mins(5);
+    const IDLE: Duration = Duration::from_hours(24 * 30);
+    const ABSOLUTE: Duration = Duration::from_hours(24 * 90);
+
+    fn new(client: &Client) -> Self {
+        let mut model = Self {
+            now: Duration::ZERO,
+            is_alive: true,
+            current: 0,
+            used: None,
+            rotated_at: Duration::ZERO,
+            last_used_at: Duration::ZERO,
+            refresh: vec![client.refresh.clone()],
+            access: Vec::new(),
+            reuses: 0,
+        };
+        model.give(client, 0);
+        model
+    }
+
+    fn give(&mut self, client: &Client, generation: usize) {
+        let end = (self.now + Self::ACCESS).min(Self::ABSOLUTE);
+        self.access.push((client.access.clone().unwrap(), generation, end));
+    }
+
+    fn refresh(&mut self, given: usize) -> Refreshed {
+        if !self.is_alive {
+            return Refreshed::Refused;
+        }
+        let lives_on = self.now < Self::ABSOLUTE && self.now < self.last_used_at + Self::IDLE;
+        let is_unused = self.used.is_none_or(|used| used < self.current);
+        let may_be_repeated = given + 1 == self.current && (is_unused || self.now <= self.rotated_at + Self::GRACE);
+        if given == self.current && lives_on {
+            self.used = Some(given);
+            self.rotated_at = self.now;
+            self.current = given + 1;
+        } else if !(may_be_repeated && lives_on) {
+            if given < self.current && !may_be_repeated {
+                self.is_alive = false;
+                self.reuses += 1;
+            }
+            return Refreshed::Refused;
+        }
+        self.last_used_at = self.now;
+        Refreshed::Generation(self.current)
+    }
+
+    /// The reason why an access token is refused; none where it is taken.
+    fn use_access(&mut self, token: usize) -> Option<&'static str> {
+        let (_, generation, end) = self.access[token];
+        if self.now >= end + LEEWAY {
+            return Some("UNAUTHENTICATED EXPIRED");
+        }
+        if !self.is_alive || self.now >= Self::ABSOLUTE {
+            return Some("UNAUTHENTICATED REVOKED");
+        }
+        self.used = self.used.max(Some(generation));
+        None
+    }
+}
+
+/// The service, and somebody with a session.
+struct Talk<'a> {
+    app: &'a TestApp,
+    person: Person,
+    client: Client,
+    model: Model,
+    password: String,
+}
+
+impl Talk<'_> {
+    async fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Refresh(token) => self.refresh(token.index(self.model.refresh.len())).await,
+            Step::RefreshLatest => self.refresh(self.model.refresh.len() - 1).await,
+            Step::Use(token) => {
+                let token = token.index(self.model.access.len());
+                let client = self.with_access(token);
+                let answer = client.send("{ me { id } }", json!({})).await;
+                let code = (!answer.body["errors"].is_null()).then(|| answer.code());
+                prop_assert_eq!(code.as_deref(), self.model.use_access(token));
+                Ok(())
+            }
+            Step::Wait(span) => {
+                self.app.wait(*span);
+                self.model.now += *span;
+                Ok(())
+            }
+            Step::Logout(token) => {
+                let logout = "mutation($t: String!) { logout(input: { refreshToken: $t }) { errors { code field } } }";
+                let token = &self.model.refresh[token.index(self.model.refresh.len())];
+                prop_assert_eq!(self.app.anyone().refusals(logout, json!({ "t": token })).await, [""; 0]);
+                self.model.is_alive = false;
+                Ok(())
+            }
+            Step::ChangePassword(token) => {
+                let token = token.index(self.model.access.len());
+                let expected = self.model.use_access(token);
+                let code = self.change_password(&self.with_access(token)).await;
+                prop_assert_eq!(code.as_deref(), expected);
+                Ok(())
+            }
+            Step::ChangePasswordElsewhere => {
+                let other = self.app.anyone().sign_in(&self.person.email, &self.password).await;
+                prop_assert_eq!(self.change_password(&other).await, None);
+                self.model.is_alive = false;
+                Ok(())
+            }
+            Step::Deactivate => {
+                let toggle = "mutation($id: ID!, $to: Boolean!) {
+                    updateUser(input: { id: $id, isActive: $to }) { errors { code field } }
+                }";
+                let admin = self.app.admin().await;
+                for to in [false, true] {
+                    let input = json!({ "id": self.person.id, "to": to });
+                    prop_assert_eq!(admin.refusals(toggle, input).await, [""; 0]);
+                }
+                self.model.is_alive = false;
+                Ok(())
+            }
+        }
+    }
+
+    fn with_access(&self, token: usize) -> Client {
+        self.app.anyone().with_token(self.model.access[token].0.clone())
+    }
+
+    async fn refresh(&mut self, given: usize) -> Result<(), TestCaseError> {
+        self.client.refresh.clone_from(&self.model.refresh[given]);
+        let outcome = self.client.refresh().await;
+        match (self.model.refresh(given), outcome) {
+            (Refreshed::Refused, Err(code)) => prop_assert_eq!(code, "INVALID_TOKEN"),
+            (Refreshed::Generation(generation), Ok(())) => {
+                match self.model.refresh.get(generation) {
+                    Some(known) => prop_assert_eq!(known, &self.client.refresh, "one successor, the same each time"),
+                    None => {
+                        prop_assert!(!self.model.refresh.contains(&self.client.refresh));
+                        self.model.refresh.push(self.client.refresh.clone());
+                    }
+                }
+                self.model.give(&self.client, generation);
+            }
+            (expected, outcome) => prop_assert!(false, "{expected:?} was expected, and came {outcome:?}"),
+        }
+        Ok(())
+    }
+
+    /// Changes the password; the code of an error where the caller is not recognised.
+    async fn change_password(&mut self, client: &Client) -> Option<String> {
+        let change = "mutation($old: String!, $new: String!) {
+            changePassword(input: { oldPassword: $old, newPassword: $new }) { errors { code field } }
+        }";
+        let new = if self.password == PASSWORD { "quite another phrase, hers" } else { PASSWORD };
+        let answer = client.send(change, json!({ "old": self.password, "new": new })).await;
+        if !answer.body["errors"].is_null() {
+            return Some(answer.code());
+        }
+        assert_eq!(answer.body["data"]["changePassword"]["errors"], json!([]));
+        new.clone_into(&mut self.password);
+        None
+    }
+
+    async fn reuses(&self) -> u64 {
+        let own = audit_event::Column::TargetId.eq(Uuid::parse_str(&self.person.id).unwrap());
+        let events = audit_event::Entity::find().filter(audit_event::Column::Action.eq(Action::RefreshReused));
+        events.filter(own).count(self.app.db()).await.unwrap()
+    }
+}
+
+async fn whatever_happens_a_session_does_what_its_model_says(place: Place) {
+    let app = TestApp::start(&place).await;
+    let people = Cell::new(0);
+    let cases = (Config::default().cases / SHARE).max(1);
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let steps = prop::collection::vec(step(), 1..24);
+    let runtime = tokio::runtime::Handle::current();
+    let outcome = runner.run(&steps, |steps| {
+        people.set(people.get() + 1);
+        let talk = async {
+            let person = app.add_user(&format!("user{}", people.get())).await;
+            let client = person.sign_in(&app).await;
+            let model = Model::new(&client);
+            let mut talk = Talk { app: &app, person, client, model, password: PASSWORD.to_owned() };
+            for (number, step) in steps.iter().enumerate() {
+                let context = |error| match error {
+                    TestCaseError::Fail(reason) => TestCaseError::fail(format!("step {number}, {step:?}: {reason}")),
+                    error @ TestCaseError::Reject(_) => error,
+                };
+                talk.take(step).await.map_err(context)?;
+            }
+            prop_assert_eq!(talk.reuses().await, talk.model.reuses, "each reuse is recorded once");
+            Ok(())
+        };
+        tokio::task::block_in_place(|| runtime.block_on(talk))
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}

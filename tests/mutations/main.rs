@@ -1,0 +1,159 @@
+//! Whether the tests would notice if a guard were gone. In a copy of the code, every guard of `guards.toml` is put under a
+//! switch; the copy is built once, and then the tests of each guard run with it removed, and one of them must fail.
+
+#![expect(clippy::print_stdout, reason = "its table is what it is for")]
+
+mod table;
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+/// What is not copied.
+const LEFT_OUT: [&str; 6] = [".git", "target", "data", "node_modules", "corpus", "artifacts"];
+
+/// What tells the copy which guard is removed.
+const SWITCH: &str = r#"
+pub(crate) fn mutant(number: usize) -> bool {
+    static REMOVED: std::sync::LazyLock<Option<usize>> =
+        std::sync::LazyLock::new(|| std::env::var("VESTIBULE_MUTANT").ok()?.parse().ok());
+    *REMOVED == Some(number)
+}
+"#;
+
+/// How long tests may take before they count as hanging, and so as failed.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let filter = std::env::args().nth(1).unwrap_or_default();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (guards, files) = table::read(root)?;
+    let files = table::plant(&guards, files).map_err(|problems| problems.join("\n"))?;
+    let work = root.join("target/mutations");
+    let copy = work.join("tree");
+    clone(root, &copy, &mut |path| {
+        let planted = files.get(path).cloned();
+        if path == "src/lib.rs" { Some(fs::read_to_string(root.join(path)).ok()? + SWITCH) } else { planted }
+    })?;
+    let [lib, it] = build(root, &copy, &work.join("out"))?;
+    let log = work.join("log");
+    let mut unnoticed = 0;
+    for (number, guard) in guards.iter().enumerate().filter(|(_, guard)| guard.name.contains(&filter)) {
+        let (program, tests) = match guard.test.split_once(' ') {
+            Some(("lib", tests)) => (&lib, tests),
+            // One database is enough: what is asked is whether anybody looks.
+            Some(("it", tests)) => (&it, tests),
+            _ => return Err(format!("{}: its test is of neither `lib` nor `it`", guard.name).into()),
+        };
+        let verdict = match (run(program, tests, None, &copy, &log)?, run(program, tests, Some(number), &copy, &log)?) {
+            (Ran::Passed, Ran::Failed) => "noticed",
+            (Ran::Passed, Ran::Hung) => "noticed, as the test hung",
+            (Ran::Passed, Ran::Passed) => "UNNOTICED",
+            _ => "NO SUCH TEST, or it fails with the guard in place",
+        };
+        unnoticed += usize::from(!verdict.starts_with("noticed"));
+        println!("{verdict:<10} {:<70} {tests}", guard.name);
+    }
+    println!("\n{} guards, {unnoticed} of them not seen to be tested", guards.len());
+    Ok(if unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Copies a folder, some of its files changed; what is as it shall be already stays untouched, so that little is built.
+fn clone(from: &Path, to: &Path, change: &mut impl FnMut(&str) -> Option<String>) -> Result<(), Box<dyn Error>> {
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        fs::create_dir_all(to.join(&folder))?;
+        for entry in fs::read_dir(from.join(&folder))? {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            if LEFT_OUT.iter().any(|name| entry.file_name() == *name) {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let content = match path.to_str().and_then(&mut *change) {
+                Some(text) => text.into_bytes(),
+                None => fs::read(from.join(&path))?,
+            };
+            if fs::read(to.join(&path)).ok().as_ref() != Some(&content) {
+                fs::write(to.join(&path), content)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Builds the copy's tests, with the libraries that were built for the code itself; the programs of the unit tests and of
+/// the situations.
+fn build(root: &Path, copy: &Path, out: &Path) -> Result<[PathBuf; 2], Box<dyn Error>> {
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo tells this program of its package would have libraries built anew that look at it.
+    #[expect(clippy::disallowed_methods, reason = "these are no settings")]
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")) {
+        cargo.env_remove(name);
+    }
+    let built = cargo
+        .args(["test", "--locked", "--lib", "--test", "it", "--no-run", "--message-format", "json"])
+        .current_dir(copy)
+        .env("CARGO_BUILD_BUILD_DIR", root.join("target"))
+        .env("CARGO_TARGET_DIR", out)
+        .stderr(Stdio::inherit())
+        .output()?;
+    let mut programs = [const { None }; 2];
+    for line in String::from_utf8(built.stdout)?.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        let place = match message["target"]["kind"][0].as_str() {
+            Some("lib") => 0,
+            Some("test") => 1,
+            _ => continue,
+        };
+        if let (Some(program), Some(found)) = (message["executable"].as_str(), programs.get_mut(place)) {
+            *found = Some(PathBuf::from(program));
+        }
+        if let Some(text) = message["message"]["rendered"].as_str().filter(|text| text.starts_with("error")) {
+            println!("{text}");
+        }
+    }
+    match programs {
+        [Some(lib), Some(it)] if built.status.success() => Ok([lib, it]),
+        _ => Err("the copy does not build".into()),
+    }
+}
+
+/// How tests went.
+enum Ran {
+    Passed,
+    Failed,
+    Hung,
+}
+
+/// Runs the tests whose names have this in them; none at all is a failure.
+fn run(program: &Path, tests: &str, removed: Option<usize>, copy: &Path, log: &Path) -> Result<Ran, Box<dyn Error>> {
+    let output = File::create(log)?;
+    let mut command = Command::new(program);
+    command.arg(tests).current_dir(copy).env_remove("VESTIBULE_TEST_POSTGRES_URL");
+    command.stdout(output.try_clone()?).stderr(output);
+    if let Some(number) = removed {
+        command.env("VESTIBULE_MUTANT", number.to_string());
+    }
+    let mut child = command.spawn()?;
+    let started = Instant::now();
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if started.elapsed() > PATIENCE => {
+                child.kill()?;
+                child.wait()?;
+                return Ok(Ran::Hung);
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let report = fs::read_to_string(log).unwrap_or_default();
+    let has_run = !report.contains("test result: ok. 0 passed");
+    Ok(if status.success() && has_run { Ran::Passed } else { Ran::Failed })
+}

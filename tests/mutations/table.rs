@@ -1,0 +1,137 @@
+//! The table of guards, and where in the code each stands.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// A guard, and the test that must fail without it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Guard {
+    /// What it keeps off.
+    pub(crate) name: String,
+    /// The file that it is in.
+    file: String,
+    /// Its text, found once in the file: an expression, a statement with its semicolon, or the pattern of an arm with its
+    /// arrow.
+    text: String,
+    /// For an expression, what stands for it where it is removed. Statements and arms are left out.
+    with: Option<String>,
+    /// A longer text, found once in the file, in which `text` is found once.
+    within: Option<String>,
+    /// Another guard that has to be removed along with it.
+    also: Option<Box<Guard>>,
+    /// `lib` or `it`, and a part of the names of the tests, one of which must fail.
+    #[serde(default)]
+    pub(crate) test: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    guard: Vec<Guard>,
+}
+
+/// Files by their path below the root of the repository.
+pub(crate) type Files = BTreeMap<String, String>;
+
+/// The guards of `tests/mutations/guards.toml` and the files that they are in.
+pub(crate) fn read(root: &Path) -> Result<(Vec<Guard>, Files), String> {
+    let text = read_file(root, "tests/mutations/guards.toml")?;
+    let Table { guard: guards } = toml::from_str(&text).map_err(|error| error.to_string())?;
+    let mut files = Files::new();
+    for part in guards.iter().flat_map(Guard::parts) {
+        if !files.contains_key(&part.file) {
+            files.insert(part.file.clone(), read_file(root, &part.file)?);
+        }
+    }
+    Ok((guards, files))
+}
+
+fn read_file(root: &Path, path: &str) -> Result<String, String> {
+    std::fs::read_to_string(root.join(path)).map_err(|error| format!("{path}: {error}"))
+}
+
+/// The files with every guard under a switch: where `crate::mutant` says so of its place in the table, it is removed.
+///
+/// # Errors
+/// All guards that are not found once, or overlap others.
+pub(crate) fn plant(guards: &[Guard], mut files: Files) -> Result<Files, Vec<String>> {
+    // By file and place: the text, and how the guards that are there are removed.
+    let mut places: BTreeMap<(&str, usize), (Range<usize>, Vec<(usize, &Guard)>)> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (number, guard) in guards.iter().enumerate() {
+        for part in guard.parts() {
+            match part.find(files.get(&part.file).map_or("", String::as_str)) {
+                Ok(range) => {
+                    let place = places.entry((&part.file, range.start)).or_insert_with(|| (range.clone(), Vec::new()));
+                    if place.0 != range {
+                        problems.push(format!("{}: overlaps another guard", guard.name));
+                    }
+                    place.1.push((number, part));
+                }
+                Err(problem) => problems.push(format!("{}: {problem} in {}", guard.name, part.file)),
+            }
+        }
+    }
+    let mut end = (String::new(), 0);
+    for ((file, start), (range, parts)) in &places {
+        if end.0 == *file && *start < end.1 {
+            problems.push(format!("{}: overlaps another guard", parts.first().map_or("", |(_, part)| &part.name)));
+        }
+        end = ((*file).to_owned(), range.end);
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let changes: Vec<(String, Range<usize>, String)> = places
+        .into_iter()
+        .map(|((file, _), (range, parts))| {
+            let text = parts.iter().fold(String::new(), |_, (_, part)| part.text.clone());
+            (file.to_owned(), range, parts.into_iter().fold(text, |text, (number, part)| part.switched(&text, number)))
+        })
+        .collect();
+    // From the end, so that the places before it stay where they are.
+    for (file, range, text) in changes.into_iter().rev() {
+        if let Some(source) = files.get_mut(&file) {
+            source.replace_range(range, &text);
+        }
+    }
+    Ok(files)
+}
+
+impl Guard {
+    fn parts(&self) -> impl Iterator<Item = &Guard> {
+        std::iter::successors(Some(self), |guard| guard.also.as_deref())
+    }
+
+    fn find(&self, source: &str) -> Result<Range<usize>, String> {
+        let once = |source: &str, text: &str| match source.match_indices(text).map(|(at, _)| at).collect::<Vec<_>>()[..]
+        {
+            [at] => Ok(at),
+            ref places => Err(format!("`{text}` is found {} times", places.len())),
+        };
+        let (start, source) = match &self.within {
+            None => (0, source),
+            Some(longer) => (once(source, longer)?, longer.as_str()),
+        };
+        let start = start + once(source, &self.text)?;
+        Ok(start..start + self.text.len())
+    }
+
+    /// The text with this guard under its switch.
+    fn switched(&self, text: &str, number: usize) -> String {
+        let removed = format!("crate::mutant({number})");
+        match &self.with {
+            Some(with) => format!("(if {removed} {{ {with} }} else {{ {text} }})"),
+            None if text.ends_with("=>") => {
+                let pattern = text.trim_end_matches("=>").trim_end();
+                let and = if pattern.contains(" if ") { "&&" } else { "if" };
+                format!("{pattern} {and} !{removed} =>")
+            }
+            None => format!("if !{removed} {{ {text} }}"),
+        }
+    }
+}
