@@ -252,7 +252,11 @@ async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> 
         return Err(Error::Unauthenticated(Reason::Revoked));
     }
     if session.used < claims.generation && user.is_active {
-        sessions::mark_used(db, session.id, claims.generation).await?;
+        match sessions::mark_used(db, session.id, claims.generation).await {
+            // Where nothing can be written, refreshing cannot either, so that reading may go on.
+            Ok(()) | Err(Error::Unavailable(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok((session.id, user))
 }

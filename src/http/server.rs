@@ -2,6 +2,8 @@
 //! ever.
 
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_service::Service as _;
 
-/// How long a client may take to send a request's headers.
+/// How long a client may take to send a request's headers, the first after it connected included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long requests in flight may go on after the service was told to stop.
@@ -52,7 +54,10 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             continue;
         }
         let (router, stopping) = (router.clone(), stopping.clone());
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&has_asked);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(stopping.clone());
             let mut router = router.clone();
@@ -61,7 +66,18 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                // hyper itself waits without end for the first bytes, by which it tells HTTP/1 from HTTP/2.
+                () = tokio::time::sleep(HEADER_TIMEOUT) => {
+                    if !has_asked.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(error, "a connection broke off");
             }
         });
