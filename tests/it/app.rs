@@ -76,6 +76,15 @@ impl TestApp {
         Self::start_at(place, clock, |_| {}, |app| app.db.on_statement(keep)).await
     }
 
+    /// A service in which each statement that has this text among its values panics, in the resolver that made it.
+    pub(crate) async fn start_panicking(place: &Place, text: &'static str) -> Self {
+        let clock = SetClock::new(Timestamp::parse(START).unwrap());
+        let strike = move |statement: &Statement| {
+            assert!(!format!("{:?}", statement.values).contains(text), "a panic that the test ordered");
+        };
+        Self::start_at(place, clock, |_| {}, |app| app.db.on_statement(strike)).await
+    }
+
     /// One more service on the same database, with the same clock, as a second instance would be.
     pub(crate) async fn start_second(&self, place: &Place) -> Self {
         self.start_second_with(place, |_| {}).await

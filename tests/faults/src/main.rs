@@ -17,6 +17,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 
 use crate::database::Kind;
 use crate::outcome::{Findings, Outcome};
@@ -96,17 +98,21 @@ async fn run(arguments: Arguments) -> Outcome<bool> {
     let postgres = lab.cluster().await.err().map(|error| error.to_string());
     let (mut lines, mut all_well) = (Vec::new(), true);
     for row in &rows {
-        for kind in row.databases {
+        let attempts = row.databases.iter().map(|kind| async {
             let without = (row.left_out)().map(str::to_owned).or(postgres.clone().filter(|_| *kind == Kind::Postgres));
-            let line = match without {
-                Some(why) => line(row, *kind, None, &format!("left out: {why}")),
-                None => {
-                    let (line, went_well) = attempt(&lab, row, *kind).await;
-                    all_well &= went_well;
-                    line
-                }
+            let (line, went_well) = match without {
+                Some(why) => (line(row, *kind, None, &format!("left out: {why}")), true),
+                None => attempt(&lab, row, *kind).await,
             };
             say(&line);
+            (line, went_well)
+        });
+        let attempted = match row.at_once {
+            true => join_all(attempts).await,
+            false => stream::iter(attempts).then(|attempt| attempt).collect().await,
+        };
+        for (line, went_well) in attempted {
+            all_well &= went_well;
             lines.push(line);
         }
     }

@@ -105,11 +105,12 @@ pub(super) async fn step_back(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     Ok(Findings { acknowledged: 5, ..Findings::default() })
 }
 
-/// What the service's clock shows, in seconds since the epoch: the time at which a new access token was issued.
+/// What the service's clock shows, in seconds since the epoch: when a new access token runs out.
 async fn shown(service: &Service) -> Outcome<i64> {
-    let admin = service.admin().await?;
-    let data = admin.data("{ sessions { createdAt } }", &Value::Null).await?;
-    let text = data["sessions"][0]["createdAt"].as_str().ok_or("the session has a beginning")?;
+    let login = "mutation($input: LoginInput!) { login(input: $input) { tokens { accessExpiresAt } errors { code } } }";
+    let input = json!({ "input": { "identifier": "admin", "password": PASSWORD } });
+    let data = service.client().data(login, &input).await?;
+    let text = data["login"]["tokens"]["accessExpiresAt"].as_str().ok_or("an access token runs out")?;
     let at = vestibule::tools::clock::Timestamp::parse(text).ok_or("it is a time")?;
     Ok(at.seconds())
 }

@@ -72,7 +72,11 @@ pub(super) async fn full(_: &Lab, _: Kind) -> Outcome<Findings> {
     wait_until(Duration::from_secs(20), refused).await.map_err(|error| format!("no write was refused: {error}"))?;
     for _ in 0..20 {
         reader.me().await?.must_succeed()?;
-        service.client().login("admin@localhost", "a wrong password").await?.must_be("SERVICE_UNAVAILABLE")?;
+        let login = service.client().login("admin@localhost", "a wrong password").await?;
+        // What the log holds already may be written over, so that a small write can still succeed.
+        if login.code() != Some("INVALID_CREDENTIALS") {
+            login.must_be("SERVICE_UNAVAILABLE")?;
+        }
     }
     let upload = admin.upload(&picture()).await?;
     upload.must_be("SERVICE_UNAVAILABLE")?;

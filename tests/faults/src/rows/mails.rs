@@ -123,8 +123,8 @@ pub(super) async fn kill(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     sink.set(Manner::Accepting);
     let (service, back) = (start(&place, &sink).await?, Instant::now());
     wait_until(Duration::from_secs(75), async || Ok(sink.count("killed").1 == 200)).await?;
-    let recovery = Some(back.elapsed());
     until_none(&place, QUEUED, Duration::from_secs(75)).await?;
+    let recovery = Some(back.elapsed());
     service.check_log()?;
     Ok(Findings { recovery, allowed_duplicates: 10, ..findings(&sink, "killed", 200) })
 }

@@ -45,6 +45,8 @@ pub(crate) struct Row {
     /// What the service must do.
     pub(crate) expected: &'static str,
     pub(crate) run: Run,
+    /// Whether it mostly waits, so that it is run on all databases at once.
+    pub(crate) at_once: bool,
     /// Why it has to be left out on this machine, if it has to.
     pub(crate) left_out: fn() -> Option<&'static str>,
 }
@@ -61,6 +63,7 @@ macro_rules! row {
         Row {
             name: $name,
             databases: $databases,
+            at_once: false,
             expected: $expected,
             run: |lab, kind| Box::pin($run(lab, kind)),
             left_out: $left_out,
@@ -70,7 +73,7 @@ macro_rules! row {
 
 /// All of them, in the order in which they are run.
 pub(crate) fn all() -> Vec<Row> {
-    vec![
+    let mut rows = vec![
         row!(
             "kill-writes",
             BOTH,
@@ -171,5 +174,9 @@ pub(crate) fn all() -> Vec<Row> {
             "under way is finished, sockets closed with 1001, ends < 15 s, stuck mails or not"
         ),
         row!("panic", BOTH, process::panic, "INTERNAL_SERVER_ERROR; lives on, and no connection is lost to the pool"),
-    ]
+    ];
+    for row in &mut rows {
+        row.at_once = matches!(row.name, "smtp-down" | "smtp-refusing" | "kill-sending");
+    }
+    rows
 }
