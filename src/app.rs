@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use crate::config::{BaseUrl, Config};
 use crate::database::Db;
@@ -15,6 +16,7 @@ use crate::domain::presence::Presence;
 use crate::domain::tokens::Mint;
 use crate::domain::users::superuser;
 use crate::domain::vigil::Vigil;
+use crate::entity::mail;
 use crate::error::{Error, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::{Clock, Moment};
@@ -33,6 +35,10 @@ const HASHES_WAITING: usize = 32;
 
 /// The milliseconds between two looks for a signing key that a token names and the ring does not have.
 const RELOAD_PAUSE: i64 = 1000;
+
+/// How long it may take to find out who sent a token; the statements of it take milliseconds, but a database that is stuck
+/// does not even say so.
+const RECOGNITION: Duration = Duration::from_secs(5);
 
 /// What was built once at the start.
 #[derive(Debug)]
@@ -172,8 +178,12 @@ impl App {
     /// Finds out who sent an access token or an API token.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] with the reason.
+    /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] where the database does not answer.
     pub async fn authenticate(&self, now: &Moment, client: Client, token: &str) -> Result<Caller> {
+        in_time(self.recognise(now, client, token)).await
+    }
+
+    async fn recognise(&self, now: &Moment, client: Client, token: &str) -> Result<Caller> {
         let mut ring = self.ring();
         if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) && self.may_reload(now) {
             self.reload_keys(now).await?;
@@ -187,9 +197,9 @@ impl App {
     /// Finds out what has become of a caller who stays connected.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] with the reason.
+    /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] where the database does not answer.
     pub async fn renew(&self, now: &Moment, caller: &Caller) -> Result<Caller> {
-        let caller = access::renew(&self.db, now, caller).await?;
+        let caller = in_time(access::renew(&self.db, now, caller)).await?;
         self.presence.saw(caller.user_id(), now.at);
         Ok(caller)
     }
@@ -208,9 +218,14 @@ impl App {
         Ok(kid)
     }
 
-    /// Sends the mails that are due, and returns how many were taken on.
-    pub async fn deliver_mail(&self, now: &Moment) -> Result<usize> {
-        outbox::deliver_due(&self.db, now, &self.vault, &self.courier).await
+    /// Takes mails that are due, as many as these at most, for nobody else to send for a minute.
+    pub async fn take_mails(&self, now: &Moment, most: usize) -> Result<Vec<mail::Model>> {
+        outbox::take(&self.db, now, most).await
+    }
+
+    /// Tries to send a mail that was taken.
+    pub async fn send_mail(&self, now: &Moment, mail: mail::Model) {
+        outbox::deliver(&self.db, now, &self.vault, &self.courier, mail).await;
     }
 
     /// Anybody can name a key that does not exist, so looking for it must not cost a query each time.
@@ -219,6 +234,12 @@ impl App {
         let due = (now.at.millis() - last).abs() >= RELOAD_PAUSE;
         due && self.reloaded_at.compare_exchange(last, now.at.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
+}
+
+/// What this yields, unless it takes too long.
+async fn in_time<T>(recognition: impl Future<Output = Result<T>>) -> Result<T> {
+    let slow = |_| Error::Unavailable(Duration::from_secs(1));
+    tokio::time::timeout(RECOGNITION, recognition).await.map_err(slow)?
 }
 
 /// A fault at the start, under the name of what it is about.

@@ -12,8 +12,12 @@ use sea_orm::{
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
 
-/// How long a request waits for a connection, or for another process that writes to the SQLite file.
+/// How long a request waits for its turn to write on SQLite, or for another process that writes to the file; and how long a
+/// statement may take on PostgreSQL.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a request waits for a connection to PostgreSQL, as long as that starts again or does not answer.
+const POSTGRES_PATIENCE: Duration = Duration::from_secs(3);
 
 /// An open database. On SQLite, writers share one connection and so wait in line instead of fighting for the file's
 /// lock, while readers have several and wait for nobody; on PostgreSQL both are one pool.
@@ -156,7 +160,7 @@ fn options(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url.reveal());
     options.max_connections(connections).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);
     if !url.is_sqlite() {
-        options.set_application_name("vestibule").statement_timeout(PATIENCE);
+        options.acquire_timeout(POSTGRES_PATIENCE).set_application_name("vestibule").statement_timeout(PATIENCE);
     }
     options
 }

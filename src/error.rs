@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{DbErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr, SqlxError, SqlxPostgresError, SqlxSqliteError};
 
 /// What every fallible operation of the service returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -111,17 +111,47 @@ impl From<Refusal> for Error {
     }
 }
 
-/// A database that cannot be reached or is busy is a matter of time; everything else it says is a fault of ours.
+/// A database that cannot be reached, is busy, or has no room left is a matter of time; everything else it says is a
+/// fault of ours.
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        match error {
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
-                tracing::error!(%error, "the database cannot be reached");
-                Self::Unavailable(Duration::from_secs(1))
-            }
-            error => Self::internal(error),
+        if passes(&error) {
+            tracing::error!(%error, "the database cannot do it at present");
+            Self::Unavailable(Duration::from_secs(1))
+        } else {
+            Self::internal(error)
         }
     }
+}
+
+/// Whether the same statement may succeed a little later, once the database is back or whoever runs it has helped.
+fn passes(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
+    };
+    let error = match error.as_ref() {
+        SqlxError::Database(error) => error,
+        SqlxError::Io(_) | SqlxError::Tls(_) | SqlxError::PoolTimedOut | SqlxError::PoolClosed => return true,
+        other => return matches!(other, SqlxError::WorkerCrashed),
+    };
+    if let Some(error) = error.try_downcast_ref::<SqlxPostgresError>() {
+        return postgres_passes(error.code());
+    }
+    let code = error.try_downcast_ref::<SqlxSqliteError>().and_then(|_| error.code()?.parse::<u32>().ok());
+    code.is_some_and(sqlite_passes)
+}
+
+/// PostgreSQL's codes (its manual, appendix A): the connection broke (08), resources are short (53), it is told to stop,
+/// stops, starts, or took too long (57), its machine fails (58), another transaction was in the way, or it is a standby.
+fn postgres_passes(code: &str) -> bool {
+    matches!(code.get(..2), Some("08" | "53" | "57" | "58"))
+        || matches!(code, "25006" | "25P03" | "40001" | "40P01" | "55P03")
+}
+
+/// SQLite's primary result codes (sqlite.org/rescode.html), the last eight bits of any: BUSY, LOCKED, READONLY, IOERR, FULL,
+/// CANTOPEN.
+fn sqlite_passes(code: u32) -> bool {
+    matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)
 }
 
 /// Turns the violation of a unique constraint into the refusal that it means; other errors stay what they are.

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::app::App;
 use crate::domain::{avatars, limits, registration, retention, sessions};
@@ -12,6 +13,15 @@ use crate::error::Result;
 
 /// Between two looks for mails that are due.
 const MAIL_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many mails are sent at once.
+const MAILS: usize = 10;
+
+/// How long mails that are being sent may take once the service was told to stop; the others are sent when it runs again.
+const MAIL_FINISH: Duration = Duration::from_secs(7);
+
+/// How long writing down who was seen last may take then.
+const PRESENCE_FINISH: Duration = Duration::from_secs(2);
 
 /// Between two times that presence is written down.
 const PRESENCE_PAUSE: Duration = Duration::from_secs(15);
@@ -28,31 +38,59 @@ const HEAR_PAUSE: Duration = Duration::from_secs(5);
 /// Between two rounds of everything else.
 const ROUND_PAUSE: Duration = Duration::from_secs(60);
 
-/// Works until `stop` is ready. Mails that are being sent then, and a round under way, are finished.
+/// Works until `stop` is ready. Mails that are being sent then are finished, for some seconds at most.
 pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
     // These must not wait for mails. Each may be cut off at any point.
     let live = [
         tokio::spawn(keep_vigil(Arc::clone(&app))),
         tokio::spawn(publish(Arc::clone(&app))),
         tokio::spawn(hear(Arc::clone(&app))),
+        tokio::spawn(keep_round(Arc::clone(&app))),
     ];
-    let mut mail = interval(MAIL_PAUSE);
-    let mut round = interval(ROUND_PAUSE);
-    mail.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    deliver(&app, stop).await;
+    live.iter().for_each(tokio::task::JoinHandle::abort);
+    match timeout(PRESENCE_FINISH, app.presence.flush(&app.db)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::error!(?error, "who was seen last could not be written down"),
+        Err(_) => tracing::error!("who was seen last could not be written down in time"),
+    }
+}
+
+/// Sends mails as they become due, several at once and none waiting for another, until `stop` is ready.
+async fn deliver(app: &Arc<App>, stop: impl Future<Output = ()>) {
+    let mut under_way = JoinSet::new();
+    let mut pause = interval(MAIL_PAUSE);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let done = tokio::select! {
-            _ = mail.tick() => deliver(&app).await,
-            _ = round.tick() => self::round(&app).await,
+        tokio::select! {
             () = &mut stop => break,
-        };
-        if let Err(error) = done {
-            tracing::error!(?error, "the worker could not do its work; it tries again");
+            _ = pause.tick() => {}
+            // Taking costs a write, so it is not done for every single one.
+            Some(_) = under_way.join_next() => if under_way.len() > MAILS / 2 { continue },
+        }
+        match app.take_mails(&app.clock.now(), MAILS - under_way.len()).await {
+            Ok(mails) => mails.into_iter().for_each(|mail| {
+                let app = Arc::clone(app);
+                under_way.spawn(async move { app.send_mail(&app.clock.now(), mail).await });
+            }),
+            Err(error) => tracing::error!(?error, "which mails are due could not be looked up; it is tried again"),
         }
     }
-    live.iter().for_each(tokio::task::JoinHandle::abort);
-    if let Err(error) = app.presence.flush(&app.db).await {
-        tracing::error!(?error, "who was seen last could not be written down");
+    if timeout(MAIL_FINISH, async { while under_way.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!(mails = under_way.len(), "some mails took too long; they are tried again when their leases end");
+    }
+}
+
+/// Does once a minute what is to be done then.
+async fn keep_round(app: Arc<App>) {
+    let mut pause = interval(ROUND_PAUSE);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pause.tick().await;
+        if let Err(error) = round(&app).await {
+            tracing::error!(?error, "the worker could not do its round; it tries again");
+        }
     }
 }
 
@@ -90,12 +128,6 @@ async fn hear(app: Arc<App>) {
         tracing::warn!(?error, "other instances cannot be heard at present");
         sleep(HEAR_PAUSE).await;
     }
-}
-
-/// Sends mails until none is due.
-async fn deliver(app: &App) -> Result<()> {
-    while app.deliver_mail(&app.clock.now()).await? > 0 {}
-    Ok(())
 }
 
 /// What is done once a minute: new signing keys are noticed, and what has run out is swept away.

@@ -20,7 +20,7 @@ use crate::domain::access::{Client, Viewer};
 use crate::entity::audit_event::{self, Action};
 use crate::entity::limit::{self, Column};
 use crate::error::{Error, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::{Moment, SKEW};
 use crate::tools::identifier;
 use crate::tools::secret;
 
@@ -239,12 +239,16 @@ impl Share {
 async fn take(db: &impl ConnectionTrait, now: &Moment, share: &Share) -> Result<()> {
     let step = share.step();
     let row = limit::ActiveModel { key: Set(share.key.clone()), full_until: Set(now.at.plus(step)) };
-    let from = CaseStatement::new().case(Column::FullUntil.gt(now.at), Expr::col((limit::Entity, Column::FullUntil)));
+    // Further ahead than this no limit can be: the clock was set back since, and the limit begins anew, instead of
+    // refusing everybody for as long as it was set back by.
+    let furthest = now.at.plus(share.limit.per).plus(SKEW);
+    let holds = Column::FullUntil.gt(now.at).and(Column::FullUntil.lte(furthest));
+    let from = CaseStatement::new().case(holds, Expr::col((limit::Entity, Column::FullUntil)));
     let next = Expr::expr(from.finally(now.at)).add(i64::try_from(step.as_millis()).unwrap_or(i64::MAX));
     let room = now.at.plus(share.limit.per).minus(step);
     let taken = OnConflict::column(Column::Key)
         .value(Column::FullUntil, next)
-        .action_and_where(Column::FullUntil.lte(room))
+        .action_and_where(Column::FullUntil.lte(room).or(Column::FullUntil.gt(furthest)))
         .to_owned();
     let taken = limit::Entity::insert(row).on_conflict(taken).exec_without_returning(db).await?;
     if taken > 0 {

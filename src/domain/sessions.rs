@@ -17,7 +17,7 @@ use crate::entity::mail::Kind;
 use crate::entity::session::{self, Column};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Moment, SKEW, Timestamp};
 use crate::tools::token::RefreshToken;
 
 /// How many sessions a user may have; one more ends the one that was used longest ago.
@@ -115,7 +115,8 @@ pub async fn refresh(
 /// young that two tabs may have asked at once.
 fn may_be_repeated(now: Timestamp, lives: &SessionConfig, generation: i32) -> Condition {
     let unused = Column::Used.lt(generation);
-    let young = Column::RotatedAt.gte(now.minus(lives.refresh_grace));
+    // A clock that was set back must not keep a generation young for as long as it was set back by.
+    let young = Column::RotatedAt.gte(now.minus(lives.refresh_grace)).and(Column::RotatedAt.lte(now.plus(SKEW)));
     Condition::all().add(Column::Counter.eq(generation)).add(Condition::any().add(unused).add(young))
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::routing::get;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
 use crate::http::graphql::{self, Endpoint};
@@ -27,6 +28,9 @@ const REQUEST_HEADERS: [HeaderName; 8] = [
 const ANSWER_HEADERS: [HeaderName; 3] =
     [header::CONTENT_DISPOSITION, header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
 
+/// How long it may take to begin to answer a request; the GraphQL endpoint has limits of its own.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// Everything that is served.
 pub fn router(app: &Arc<App>) -> Router {
     let endpoint = Arc::new(Endpoint::new(Arc::clone(app)));
@@ -43,7 +47,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(graphiql::routes(app))
-        .merge(pages::routes(app));
+        .merge(pages::routes(app))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT));
     routes
         .with_state(Arc::clone(app))
         .merge(graphql)

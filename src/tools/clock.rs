@@ -14,6 +14,10 @@ use uuid::Uuid;
 
 use crate::tools::secret::Secret;
 
+/// By how much the clocks of instances on one database may differ. What a row says lies further ahead was written before the
+/// clock was set back.
+pub const SKEW: Duration = Duration::from_secs(2 * 60);
+
 /// A point in time: whole milliseconds since 1970-01-01T00:00:00Z, stored as that number in both databases, so that
 /// both order and compare it alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sea_orm::DeriveValueType)]

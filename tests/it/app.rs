@@ -76,6 +76,15 @@ impl TestApp {
         Self::start_at(place, clock, |_| {}, |app| app.db.on_statement(keep)).await
     }
 
+    /// A service in which each statement that has this text among its values panics, in the resolver that made it.
+    pub(crate) async fn start_panicking(place: &Place, text: &'static str) -> Self {
+        let clock = SetClock::new(Timestamp::parse(START).unwrap());
+        let strike = move |statement: &Statement| {
+            assert!(!format!("{:?}", statement.values).contains(text), "a panic that the test ordered");
+        };
+        Self::start_at(place, clock, |_| {}, |app| app.db.on_statement(strike)).await
+    }
+
     /// One more service on the same database, with the same clock, as a second instance would be.
     pub(crate) async fn start_second(&self, place: &Place) -> Self {
         self.start_second_with(place, |_| {}).await
@@ -166,7 +175,14 @@ impl TestApp {
 
     /// Lets the worker deliver what is due.
     pub(crate) async fn deliver(&self) {
-        while self.app.deliver_mail(&self.app.clock.now()).await.expect("mails are delivered") > 0 {}
+        loop {
+            let now = self.app.clock.now();
+            let mails = self.app.take_mails(&now, 10).await.expect("mails are taken");
+            if mails.is_empty() {
+                return;
+            }
+            futures_util::future::join_all(mails.into_iter().map(|mail| self.app.send_mail(&now, mail))).await;
+        }
     }
 
     /// Lets the worker deliver what is due, and returns the mails that went out since this was last asked.

@@ -30,6 +30,7 @@ crate::tests![
     nobody_is_let_through_where_attempts_cannot_be_counted,
     mails_to_new_addresses_and_retries_are_counted,
     limits_outlive_a_restart,
+    a_limit_neither_ends_nor_lasts_because_the_clock_was_set_back,
 ];
 
 const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) { success } }";
@@ -327,4 +328,23 @@ async fn exports_and_imports_are_counted_by_user(place: Place) {
     assert_eq!(refused.header("retry-after"), "1200");
     assert_eq!(staff.code("{ allEmails }", json!({})).await, "RATE_LIMITED");
     assert_eq!(app.admin().await.get("/export/users.csv").await.status, 200);
+}
+
+async fn a_limit_neither_ends_nor_lasts_because_the_clock_was_set_back(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ask = async || app.anyone().send(REQUEST, json!({ "email": "ada@example.com" })).await;
+    let ask_thrice = async || {
+        for _ in 0..3 {
+            assert!(ask().await.body["errors"].is_null());
+        }
+    };
+    ask_thrice().await;
+    // Instances whose clocks differ a little share the limit.
+    app.clock.step_back(Duration::from_secs(60));
+    assert_eq!(ask().await.code(), "RATE_LIMITED");
+    app.clock.step_back(Duration::from_hours(2));
+    ask_thrice().await;
+    let refused = ask().await;
+    assert_eq!(refused.code(), "RATE_LIMITED");
+    assert_eq!(refused.body["errors"][0]["extensions"]["retryAfter"], 1200);
 }

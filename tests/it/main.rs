@@ -30,6 +30,7 @@ mod cloud;
 mod endpoint;
 mod examples;
 mod exports;
+mod faults;
 mod federation;
 mod finding;
 mod forgeries;
@@ -73,6 +74,7 @@ fn main() -> std::process::ExitCode {
         endpoint::all(),
         examples::all(),
         exports::all(),
+        faults::all(),
         federation::all(),
         finding::all(),
         forgeries::all(),

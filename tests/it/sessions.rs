@@ -21,6 +21,7 @@ crate::tests![
     two_instances_refresh_one_session,
     an_unused_session_ends_and_a_used_one_ends_too_in_time,
     a_step_back_of_the_clock_does_no_harm,
+    a_step_back_of_the_clock_does_not_make_a_dead_token_young,
     signing_in_replaces_the_session_in_the_cookie_and_a_stale_cookie_does_no_harm,
     logout_everywhere_ends_every_session,
     the_fifty_first_session_ends_the_oldest,
@@ -163,6 +164,17 @@ async fn a_step_back_of_the_clock_does_no_harm(place: Place) {
     assert!(alive(&client).await);
     client.refresh().await.unwrap();
     assert!(alive(&client).await);
+}
+
+async fn a_step_back_of_the_clock_does_not_make_a_dead_token_young(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut thief = app.add_user("ada").await.sign_in(&app).await;
+    let mut owner = thief.clone();
+    owner.refresh().await.unwrap();
+    assert!(alive(&owner).await);
+    app.clock.step_back(Duration::from_hours(1));
+    assert_eq!(thief.refresh().await, dead());
+    assert_eq!(owner.code(ME, json!({})).await, "UNAUTHENTICATED REVOKED");
 }
 
 async fn signing_in_replaces_the_session_in_the_cookie_and_a_stale_cookie_does_no_harm(place: Place) {

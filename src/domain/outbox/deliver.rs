@@ -25,26 +25,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 /// For how long one worker alone may send a mail; longer than any transport tries.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// How many mails a worker sends at once.
-const BATCH: u64 = 10;
-
-/// Sends what is due, several mails at once so that a slow one holds up none, and returns how many it took on. A mail
-/// that cannot be sent waits for its next attempt; one whose account is gone is dropped.
-pub async fn deliver_due(db: &Db, now: &Moment, vault: &Vault, courier: &Courier) -> Result<usize> {
-    let leased = lease(db, now).await?;
-    let count = leased.len();
-    let deliveries = leased.into_iter().map(|mail| async move {
-        let id = mail.id;
-        if let Err(error) = deliver(db, now, vault, courier, mail).await {
-            tracing::error!(mail = %id, ?error, "a mail could not be delivered; it is tried again when its lease ends");
-        }
-    });
-    futures_util::future::join_all(deliveries).await;
-    Ok(count)
-}
-
-/// Takes mails that are due, for a time, so that no other worker sends them too.
-async fn lease(db: &Db, now: &Moment) -> Result<Vec<mail::Model>> {
+/// Takes mails that are due, as many as these at most, for a time, so that no other worker sends them too.
+pub async fn take(db: &Db, now: &Moment, most: usize) -> Result<Vec<mail::Model>> {
     let free = Condition::any().add(Column::LeasedUntil.is_null()).add(Column::LeasedUntil.lte(now.at));
     let due = Query::select()
         .column(Column::Id)
@@ -53,7 +35,7 @@ async fn lease(db: &Db, now: &Moment) -> Result<Vec<mail::Model>> {
         .and_where(Column::NextAttemptAt.lte(now.at))
         .cond_where(free)
         .order_by(Column::NextAttemptAt, Order::Asc)
-        .limit(BATCH)
+        .limit(u64::try_from(most).unwrap_or(u64::MAX))
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .take();
     let leased = mail::Entity::update_many()
@@ -65,7 +47,15 @@ async fn lease(db: &Db, now: &Moment) -> Result<Vec<mail::Model>> {
     Ok(leased)
 }
 
-async fn deliver(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: mail::Model) -> Result<()> {
+/// Sends a mail that was taken. One that cannot be sent waits for its next attempt; one whose account is gone is dropped.
+pub async fn deliver(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: mail::Model) {
+    let id = mail.id;
+    if let Err(error) = attempt(db, now, vault, courier, mail).await {
+        tracing::error!(mail = %id, ?error, "a mail could not be delivered; it is tried again when its lease ends");
+    }
+}
+
+async fn attempt(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: mail::Model) -> Result<()> {
     let Some(message) = compose::message(db, now, vault, courier, &mail).await? else { return Ok(()) };
     let sent = courier.transport.send(&courier.from, mail.created_at, &message).await;
     settle(db, now, &mail, sent).await

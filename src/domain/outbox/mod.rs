@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::tools::clock::Moment;
 use crate::tools::mail::{Sender, Site, Transport};
 
-pub use self::deliver::deliver_due;
+pub use self::deliver::{deliver, take};
 
 /// What delivering needs to know.
 #[derive(Debug)]

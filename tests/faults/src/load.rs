@@ -1,0 +1,197 @@
+//! Clients that write and read while something breaks, and keep a ledger of what they were told.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::client::{Answer, Client};
+use crate::database::Place;
+use crate::outcome::{Findings, Outcome, because};
+
+const CREATE: &str = "mutation($input: CreateUserInput!) { createUser(input: $input) { user { id } errors { code } } }";
+const SET: &str =
+    "mutation($input: SetUserPasswordInput!) { setUserPassword(input: $input) { user { id } errors { code } } }";
+
+/// The first password of everybody in the ledger, and the second.
+const PASSWORDS: [&str; 2] = ["their first long phrase, 1", "their second long phrase, 2"];
+
+/// How many accounts are signed in to at the end to see which password holds; the last ones, which are most at risk.
+const SIGN_INS: usize = 60;
+
+/// What was acknowledged, and how everything was answered.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    /// By address: whether the second password was acknowledged, or may have been set.
+    accounts: Mutex<Vec<(String, Second)>>,
+    answers: Mutex<Vec<Seen>>,
+    serial: AtomicUsize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Second {
+    No,
+    Perhaps,
+    Yes,
+}
+
+/// How a request was answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) at: Instant,
+    pub(crate) took: Duration,
+    /// None where no answer came, empty where all was well.
+    pub(crate) code: Option<String>,
+    what: String,
+}
+
+impl Ledger {
+    /// Creates an account, and gives it another password.
+    async fn write(&self, client: &Client) {
+        let email = format!("writer-{}@example.com", self.serial.fetch_add(1, Ordering::SeqCst));
+        let input = json!({ "input": { "email": email, "password": PASSWORDS[0] } });
+        let Some(answer) = self.note(client.ask(CREATE, &input).await) else { return };
+        let Some(id) = answer.body["data"]["createUser"]["user"]["id"].as_str() else { return };
+        let place = {
+            let mut accounts = lock(&self.accounts);
+            accounts.push((email, Second::No));
+            accounts.len() - 1
+        };
+        let input = json!({ "input": { "id": id, "password": PASSWORDS[1] } });
+        lock(&self.accounts)[place].1 = Second::Perhaps;
+        if self.note(client.ask(SET, &input).await).is_some_and(|answer| answer.code().is_none()) {
+            lock(&self.accounts)[place].1 = Second::Yes;
+        }
+    }
+
+    fn note(&self, answer: Outcome<Answer>) -> Option<Answer> {
+        let (took, code, what) = match &answer {
+            Ok(answer) => {
+                let code = answer.code().unwrap_or_default().to_owned();
+                (answer.took, Some(code), format!("{} {}", answer.status, answer.body))
+            }
+            Err(error) => (Duration::ZERO, None, error.to_string()),
+        };
+        lock(&self.answers).push(Seen { at: Instant::now(), took, code, what });
+        answer.ok()
+    }
+
+    /// How many accounts were acknowledged.
+    pub(crate) fn acknowledged(&self) -> usize {
+        lock(&self.accounts).len()
+    }
+
+    /// Everything that was answered.
+    pub(crate) fn answers(&self) -> Vec<Seen> {
+        lock(&self.answers).clone()
+    }
+
+    /// Fails where anything but success and these codes was answered, or an answer took longer. No answer at all is
+    /// allowed where the service itself was killed.
+    pub(crate) fn check_answers(&self, codes: &[&str], slowest: Duration, killed: bool) -> Outcome<()> {
+        for Seen { took, code, what, .. } in self.answers() {
+            because(took <= slowest, || format!("an answer took {took:.1?}: {what}"))?;
+            match code {
+                Some(code) => because(code.is_empty() || codes.contains(&code.as_str()), || what)?,
+                None => because(killed, || format!("no answer came: {what}"))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// When the first success came after this.
+    pub(crate) fn success_after(&self, instant: Instant) -> Option<Instant> {
+        let answers = self.answers();
+        answers.iter().filter(|seen| seen.at > instant && seen.code.as_deref() == Some("")).map(|seen| seen.at).min()
+    }
+
+    /// Compares the ledger with what is there: each account once with one welcome mail and one event, and its password.
+    pub(crate) async fn compare(&self, place: &Place, client: &Client) -> Outcome<Findings> {
+        let accounts = lock(&self.accounts).clone();
+        let counted = async |sql: &str| {
+            let mut counts = HashMap::<String, usize>::new();
+            for text in place.texts(sql).await? {
+                *counts.entry(text).or_default() += 1;
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(counts)
+        };
+        let users = counted("SELECT email FROM users WHERE email LIKE 'writer-%'").await?;
+        let mails = counted("SELECT recipient FROM mails WHERE kind = 'WELCOME' AND recipient LIKE 'writer-%'").await?;
+        let events =
+            "SELECT u.email FROM audit_events e JOIN users u ON u.id = e.target_id WHERE e.action = 'USER_CREATED'";
+        let events = counted(events).await?;
+        let mut findings = Findings { acknowledged: accounts.len(), ..Findings::default() };
+        for (email, _) in &accounts {
+            findings.lost +=
+                [&users, &mails, &events].iter().filter(|counts| !counts.contains_key(email)).count().min(1);
+        }
+        // Whatever is there is there whole, acknowledged or not.
+        for email in users.keys() {
+            let each = [&users, &mails, &events].map(|counts| counts.get(email).copied().unwrap_or_default());
+            findings.duplicates += usize::from(each.iter().any(|count| *count > 1));
+            because(each.iter().all(|count| *count > 0), || format!("half of {email} is there: {each:?}"))?;
+        }
+        for (email, second) in accounts.iter().rev().take(SIGN_INS) {
+            let first_holds = client.login(email, PASSWORDS[0]).await?.code().is_none();
+            let second_holds = client.login(email, PASSWORDS[1]).await?.code().is_none();
+            let lost = match second {
+                Second::Yes => !second_holds,
+                Second::No => !first_holds,
+                Second::Perhaps => first_holds == second_holds,
+            };
+            findings.lost += usize::from(lost);
+        }
+        Ok(findings)
+    }
+}
+
+/// Clients at work; they stop when this is dropped.
+pub(crate) struct Load {
+    work: JoinSet<()>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Load {
+    /// Starts writers, and readers who ask who they are. Each pauses for this long between two requests.
+    pub(crate) fn start(
+        ledger: &Arc<Ledger>,
+        client: &Client,
+        (writers, readers): (usize, usize),
+        pause: Duration,
+    ) -> Self {
+        let (mut work, stop) = (JoinSet::new(), Arc::new(AtomicBool::new(false)));
+        for number in 0..writers + readers {
+            let (ledger, client, stop) = (Arc::clone(ledger), client.clone(), Arc::clone(&stop));
+            work.spawn(async move {
+                while !stop.load(Ordering::SeqCst) {
+                    if number < writers {
+                        ledger.write(&client).await;
+                    } else {
+                        ledger.note(client.me().await);
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+            });
+        }
+        Self { work, stop }
+    }
+
+    /// Lets everybody finish what they are at.
+    pub(crate) async fn stop(mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        while self.work.join_next().await.is_some() {}
+    }
+}
+
+/// Makes an account, and returns its id.
+pub(crate) async fn create(admin: &Client, input: Value) -> Outcome<String> {
+    let data = admin.data(CREATE, &json!({ "input": input })).await?;
+    Ok(data["createUser"]["user"]["id"].as_str().ok_or("the account has an id")?.to_owned())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,163 @@
+//! Breaks what the service stands on, one thing after the other, and looks at what is left: every row starts real processes
+//! with a fresh database, and fails where something that was acknowledged is lost, or the service does not do what is
+//! expected of it. `README.md` beside this tells how to run it.
+
+mod client;
+mod database;
+mod inside;
+mod load;
+mod outcome;
+mod rows;
+mod service;
+mod sink;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::database::Kind;
+use crate::outcome::{Findings, Outcome};
+use crate::rows::{Lab, Row};
+
+/// How long one row may take; more means that something hangs.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Breaks what the service stands on, and looks at what is left
+#[derive(Parser)]
+struct Arguments {
+    /// Which faults to try; all where none is named
+    names: Vec<String>,
+
+    /// Only list the faults
+    #[arg(long)]
+    list: bool,
+
+    /// The service to judge; the debug build where none is given
+    #[arg(long, env = "VESTIBULE_BIN")]
+    binary: Option<PathBuf>,
+
+    /// Serve with a fault inside: how this program starts itself
+    #[arg(long, hide = true)]
+    inside: Option<String>,
+}
+
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// The service that is judged.
+fn binary() -> &'static PathBuf {
+    BINARY.get_or_init(|| PathBuf::from("target/debug/vestibule"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a setting of this program, not of the service")]
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[expect(clippy::print_stdout, reason = "what this program is run for")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("faults: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells whether all went well.
+async fn run(arguments: Arguments) -> Outcome<bool> {
+    if let Some(fault) = arguments.inside {
+        return inside::serve(fault).await.map(|()| true);
+    }
+    let mut rows = rows::all();
+    for name in &arguments.names {
+        outcome::because(rows.iter().any(|row| row.name == name), || format!("there is no fault {name}: see --list"))?;
+    }
+    rows.retain(|row| arguments.names.is_empty() || arguments.names.iter().any(|name| name == row.name));
+    if arguments.list {
+        rows.iter().for_each(|row| say(&format!("{:<17} {}", row.name, row.expected)));
+        return Ok(true);
+    }
+    let binary = match arguments.binary {
+        Some(binary) => binary,
+        None => build()?,
+    };
+    BINARY.get_or_init(|| binary);
+    let lab = Lab::default();
+    let postgres = lab.cluster().await.err().map(|error| error.to_string());
+    let (mut lines, mut all_well) = (Vec::new(), true);
+    for row in &rows {
+        let attempts = row.databases.iter().map(|kind| async {
+            let without = (row.left_out)().map(str::to_owned).or(postgres.clone().filter(|_| *kind == Kind::Postgres));
+            let (line, went_well) = match without {
+                Some(why) => (line(row, *kind, None, &format!("left out: {why}")), true),
+                None => attempt(&lab, row, *kind).await,
+            };
+            say(&line);
+            (line, went_well)
+        });
+        let attempted = match row.at_once {
+            true => join_all(attempts).await,
+            false => stream::iter(attempts).then(|attempt| attempt).collect().await,
+        };
+        for (line, went_well) in attempted {
+            all_well &= went_well;
+            lines.push(line);
+        }
+    }
+    say(&format!("\n{}\n{}", HEADING, lines.join("\n")));
+    say(if all_well { "\nAll is as expected." } else { "\nSomething is not as expected." });
+    Ok(all_well)
+}
+
+const HEADING: &str = "fault             database    acknowledged   lost  duplicates  recovery  verdict";
+
+async fn attempt(lab: &Lab, row: &Row, kind: Kind) -> (String, bool) {
+    let started = Instant::now();
+    let outcome = tokio::time::timeout(PATIENCE, (row.run)(lab, kind)).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(format!("it hung for {PATIENCE:?}").into()));
+    let took = started.elapsed();
+    let checked = outcome.map(|findings| (findings, findings.check()));
+    match checked {
+        Ok((findings, Ok(()))) => {
+            (line(row, kind, Some(findings), &format!("ok      {} ({took:.0?})", row.expected)), true)
+        }
+        Ok((findings, Err(error))) => (line(row, kind, Some(findings), &failed(row, &error.to_string())), false),
+        Err(error) => (line(row, kind, None, &failed(row, &error.to_string())), false),
+    }
+}
+
+fn failed(row: &Row, why: &str) -> String {
+    format!("FAILED  {why} -- expected: {}", row.expected)
+}
+
+fn line(row: &Row, kind: Kind, findings: Option<Findings>, verdict: &str) -> String {
+    let number = |of: fn(Findings) -> usize| findings.map_or("-".to_owned(), |findings| of(findings).to_string());
+    let recovery = findings.and_then(|findings| findings.recovery);
+    let recovery = recovery.map_or("-".to_owned(), |recovery| format!("{:.1} s", recovery.as_secs_f64()));
+    let (acknowledged, lost) = (number(|findings| findings.acknowledged), number(|findings| findings.lost));
+    let duplicates = number(|findings| findings.duplicates);
+    let database = kind.name();
+    format!("{:<17} {database:<11} {acknowledged:>12} {lost:>6} {duplicates:>11} {recovery:>9}  {verdict}", row.name)
+}
+
+/// Builds the service, and returns its debug binary.
+fn build() -> Outcome<PathBuf> {
+    let cargo = setting("CARGO").unwrap_or_else(|| "cargo".to_owned());
+    let built =
+        std::process::Command::new(cargo).args(["build", "--package", "vestibule", "--bin", "vestibule"]).status()?;
+    outcome::because(built.success(), || "the service could not be built".to_owned())?;
+    // Both are built into the same folder.
+    Ok(std::env::current_exe()?.with_file_name("vestibule"))
+}

@@ -1,0 +1,166 @@
+//! Clients that are slow, idle, or very many.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use crate::client::Client;
+use crate::database::Kind;
+use crate::outcome::{Findings, Outcome, because, p95, wait_until};
+use crate::rows::Lab;
+use crate::service::{PASSWORD, Service};
+
+const HALF_HEADERS: &str = "POST /graphql HTTP/1.1\r\nhost: x\r\nx-slow: ";
+const HALF_BODY: &str =
+    "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{";
+const HALF_FORM: &str = "POST /account/sign-in HTTP/1.1\r\nhost: x\r\n\
+    content-type: application/x-www-form-urlencoded\r\ncontent-length: 1000\r\n\r\na";
+
+/// The times in which `me` was answered, asked so often.
+async fn ask_me(client: &Client, times: usize) -> Outcome<Duration> {
+    let mut took = Vec::new();
+    for _ in 0..times {
+        let answer = client.me().await?;
+        answer.must_succeed()?;
+        took.push(answer.took);
+    }
+    Ok(p95(took))
+}
+
+/// Opens connections that send a byte a second, or nothing at all, and waits until the service has had enough.
+pub(super) async fn slow(lab: &Lab, kind: Kind) -> Outcome<Findings> {
+    let place = lab.place(kind).await?;
+    let service = Service::start(&place, &[]).await?;
+    let admin = service.admin().await?;
+    let quiet = ask_me(&admin, 100).await?;
+    let begun = Instant::now();
+    let beginnings = [(HALF_HEADERS, 500), (HALF_BODY, 400), (HALF_FORM, 100), ("", 100), ("PRI", 100)];
+    let mut slow = Vec::new();
+    for (beginning, count) in beginnings {
+        for _ in 0..count {
+            let mut stream = TcpStream::connect(&service.address).await?;
+            stream.write_all(beginning.as_bytes()).await?;
+            slow.push(tokio::spawn(drip(stream, !matches!(beginning, "" | "PRI"))));
+        }
+    }
+    let meanwhile = ask_me(&admin, 200).await?;
+    let bound = quiet * 2 + Duration::from_millis(100);
+    because(meanwhile < bound, || format!("`me` took {meanwhile:?} instead of {quiet:?}"))?;
+    let ended = timeout(Duration::from_secs(25).saturating_sub(begun.elapsed()), join_all(slow)).await;
+    because(ended.is_ok(), || "some were still connected after 25 s".to_owned())?;
+    service.check_log()?;
+    Ok(Findings { acknowledged: 200, recovery: Some(begun.elapsed()), ..Findings::default() })
+}
+
+/// Sends a byte a second until the service hangs up.
+async fn drip(mut stream: TcpStream, sends: bool) {
+    let mut answer = [0; 1024];
+    loop {
+        match timeout(Duration::from_secs(1), stream.read(&mut answer)).await {
+            Ok(Ok(0) | Err(_)) => return,
+            Ok(Ok(_)) => {}
+            Err(_) => {
+                if sends && stream.write_all(b"x").await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A socket by graphql-transport-ws whose caller was recognised.
+pub(super) async fn connect(service: &Service, client: &Client) -> Outcome<WebSocketStream<TcpStream>> {
+    let mut request = format!("ws://{}/graphql", service.address).into_client_request()?;
+    request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse()?);
+    let (mut socket, _) = client_async(request, TcpStream::connect(&service.address).await?).await?;
+    let init = json!({ "type": "connection_init", "payload": { "Authorization": client.authorization() } });
+    socket.send(Message::text(init.to_string())).await?;
+    let answer = timeout(Duration::from_secs(20), socket.next()).await?.ok_or("the socket was closed")??;
+    because(answer.to_text()?.contains("connection_ack"), || format!("{answer:?}"))?;
+    Ok(socket)
+}
+
+/// Keeps a thousand connections open that say nothing.
+pub(super) async fn idle_sockets(lab: &Lab, kind: Kind) -> Outcome<Findings> {
+    let place = lab.place(kind).await?;
+    let service = Service::start(&place, &[("VESTIBULE_SOCKETS_PER_CLIENT", "1000")]).await?;
+    let admin = service.admin().await?;
+    let (quiet, memory) = (ask_me(&admin, 100).await?, service.memory()?);
+    let mut sockets = Vec::new();
+    for _ in 0..20 {
+        let opened = join_all((0..50).map(|_| connect(&service, &admin))).await;
+        sockets.extend(opened.into_iter().collect::<Outcome<Vec<_>>>()?);
+    }
+    because(connect(&service, &admin).await.is_err(), || "one more than the setting allows was let in".to_owned())?;
+    let meanwhile = ask_me(&admin, 200).await?;
+    let bound = quiet * 2 + Duration::from_millis(100);
+    because(meanwhile < bound, || format!("`me` took {meanwhile:?} instead of {quiet:?}"))?;
+    let more = service.memory()?.saturating_sub(memory);
+    because(more < 150, || format!("they take {more} MiB"))?;
+    let mut lost = 0;
+    for socket in &mut sockets {
+        // Pings may have come meanwhile.
+        while let Ok(received) = timeout(Duration::ZERO, socket.next()).await {
+            if !matches!(received, Some(Ok(Message::Ping(_)))) {
+                lost += 1;
+                break;
+            }
+        }
+    }
+    drop(sockets);
+    let gone = Instant::now();
+    wait_until(Duration::from_secs(10), async || Ok(connect(&service, &admin).await.is_ok())).await?;
+    service.check_log()?;
+    Ok(Findings { acknowledged: 1000, lost, recovery: Some(gone.elapsed()), ..Findings::default() })
+}
+
+/// Lets two hundred sign in at once, with hashes as expensive as by default, and somebody else ask meanwhile.
+pub(super) async fn argon2(lab: &Lab, kind: Kind) -> Outcome<Findings> {
+    let place = lab.place(kind).await?;
+    let service = Service::start(&place, &[("VESTIBULE_ARGON2", "m=19456,t=2,p=1")]).await?;
+    let admin = service.admin().await?;
+    let memory = service.memory()?;
+    let client = service.client();
+    let sign_ins =
+        tokio::spawn(async move { join_all((0..200).map(|_| client.login("admin@localhost", PASSWORD))).await });
+    let mut took = Vec::new();
+    while !sign_ins.is_finished() {
+        let answer = admin.me().await?;
+        answer.must_succeed()?;
+        took.push(answer.took);
+    }
+    let (mut done, mut turned_away) = (0, 0);
+    for answer in sign_ins.await? {
+        let answer = answer?;
+        because(answer.took < Duration::from_secs(20), || format!("a sign-in took {:?}", answer.took))?;
+        match answer.code() {
+            None => done += 1,
+            Some(_) => {
+                answer.must_be("SERVICE_UNAVAILABLE")?;
+                turned_away += 1;
+            }
+        }
+    }
+    because(done > 0 && turned_away > 0, || format!("{done} were let in and {turned_away} turned away"))?;
+    let prober = p95(took);
+    because(prober < Duration::from_millis(500), || format!("`me` took {prober:?} meanwhile"))?;
+    let cores = u64::try_from(std::thread::available_parallelism()?.get())?;
+    let (more, bound) = (service.memory()?.saturating_sub(memory), 64 + 20 * cores);
+    because(more < bound, || format!("{more} MiB more than before, of {bound} allowed"))?;
+    let after = Instant::now();
+    client_again(&service).await?;
+    service.check_log()?;
+    Ok(Findings { acknowledged: done, recovery: Some(after.elapsed()), ..Findings::default() })
+}
+
+async fn client_again(service: &Service) -> Outcome<()> {
+    service.admin().await?.me().await?.must_succeed()
+}

@@ -1,0 +1,182 @@
+//! The matrix: what is broken, on which databases, and what is expected.
+
+mod clients;
+mod clocks;
+mod databases;
+mod disk;
+mod instances;
+mod kill;
+mod mails;
+mod process;
+
+use std::pin::Pin;
+
+use tokio::sync::OnceCell;
+
+use crate::database::{Cluster, Kind, Place};
+use crate::outcome::{Findings, Outcome};
+
+/// What rows are run with.
+#[derive(Default)]
+pub(crate) struct Lab(OnceCell<Cluster>);
+
+impl Lab {
+    /// The PostgreSQL server of our own, started when it is first needed.
+    pub(crate) async fn cluster(&self) -> Outcome<&Cluster> {
+        self.0.get_or_try_init(Cluster::start).await
+    }
+
+    /// A fresh database and folder.
+    pub(crate) async fn place(&self, kind: Kind) -> Outcome<Place> {
+        match kind {
+            Kind::Sqlite => Place::sqlite(),
+            Kind::Postgres => self.cluster().await?.place().await,
+        }
+    }
+}
+
+type Run = for<'a> fn(&'a Lab, Kind) -> Pin<Box<dyn Future<Output = Outcome<Findings>> + 'a>>;
+
+/// A fault.
+pub(crate) struct Row {
+    /// What it is chosen by.
+    pub(crate) name: &'static str,
+    pub(crate) databases: &'static [Kind],
+    /// What the service must do.
+    pub(crate) expected: &'static str,
+    pub(crate) run: Run,
+    /// Whether it mostly waits, so that it is run on all databases at once.
+    pub(crate) at_once: bool,
+    /// Why it has to be left out on this machine, if it has to.
+    pub(crate) left_out: fn() -> Option<&'static str>,
+}
+
+const BOTH: &[Kind] = &[Kind::Sqlite, Kind::Postgres];
+const SQLITE: &[Kind] = &[Kind::Sqlite];
+const POSTGRES: &[Kind] = &[Kind::Postgres];
+
+macro_rules! row {
+    ($name:literal, $databases:ident, $run:path, $expected:literal) => {
+        row!($name, $databases, $run, $expected, || None)
+    };
+    ($name:literal, $databases:ident, $run:path, $expected:literal, $left_out:expr) => {
+        Row {
+            name: $name,
+            databases: $databases,
+            at_once: false,
+            expected: $expected,
+            run: |lab, kind| Box::pin($run(lab, kind)),
+            left_out: $left_out,
+        }
+    };
+}
+
+/// All of them, in the order in which they are run.
+pub(crate) fn all() -> Vec<Row> {
+    let mut rows = vec![
+        row!(
+            "kill-writes",
+            BOTH,
+            kill::under_writes,
+            "kill -9, three times: all that was acknowledged is there, whole; starts again < 15 s"
+        ),
+        row!(
+            "kill-refresh",
+            BOTH,
+            kill::after_refresh,
+            "killed between commit and answer: the old refresh token works once more"
+        ),
+        row!(
+            "power-loss",
+            SQLITE,
+            kill::power_loss,
+            "one fsync at least for each acknowledged write; files copied amid writes hold all"
+        ),
+        row!(
+            "postgres-restart",
+            POSTGRES,
+            databases::restart,
+            "SERVICE_UNAVAILABLE meanwhile, no answer > 5 s; writes again < 10 s"
+        ),
+        row!(
+            "postgres-frozen",
+            POSTGRES,
+            databases::freeze,
+            "SERVICE_UNAVAILABLE within 12 s, /readyz 503, /healthz 200; writes again < 10 s"
+        ),
+        row!(
+            "sqlite-locked",
+            SQLITE,
+            databases::lock,
+            "writes SERVICE_UNAVAILABLE within 8 s, reads go on; writes again < 10 s"
+        ),
+        row!(
+            "disk-full",
+            SQLITE,
+            disk::full,
+            "writes SERVICE_UNAVAILABLE, reads go on, no part of an avatar; recovers by itself",
+            disk::left_out
+        ),
+        row!("smtp-down", BOTH, mails::down, "answers as always, and 100 mails once it is back, none twice"),
+        row!("smtp-tarpit", BOTH, mails::tarpit, "one address never answered: 50 others get their mails < 25 s"),
+        row!("smtp-slow", BOTH, mails::slow, "half a second for each mail: 50 of 50, none twice"),
+        row!("smtp-refusing", BOTH, mails::refusing, "451: tried again later, and once; 550: given up at once"),
+        row!(
+            "kill-sending",
+            BOTH,
+            mails::kill,
+            "killed amid 200 mails: none missing, ten at most twice; the rest < 75 s after the restart"
+        ),
+        row!(
+            "races",
+            BOTH,
+            instances::race,
+            "two instances: of each link, name and token one winner; limits hold across both"
+        ),
+        row!(
+            "start-together",
+            BOTH,
+            instances::start_together,
+            "four at once on an empty database, three times: all serve, one first superuser"
+        ),
+        row!("older-binary", BOTH, instances::older_binary, "refused with one line on a database of a newer version"),
+        row!(
+            "clock-back",
+            BOTH,
+            clocks::step_back,
+            "an hour back: nothing spent works again, limits hold, mails go out",
+            clocks::left_out
+        ),
+        row!(
+            "clock-skew",
+            BOTH,
+            clocks::skew,
+            "instances 3 s and 60 s apart: tokens of one work at the other",
+            clocks::left_out
+        ),
+        row!(
+            "slow-clients",
+            SQLITE,
+            clients::slow,
+            "500 half headers, 500 half bodies, 200 silent: gone < 25 s; others are served meanwhile"
+        ),
+        row!("idle-sockets", BOTH, clients::idle_sockets, "1,000 connected: others are served, < 150 MiB more"),
+        row!(
+            "argon2-overload",
+            SQLITE,
+            clients::argon2,
+            "200 sign-ins at once: done or SERVICE_UNAVAILABLE < 20 s, `me` answered meanwhile"
+        ),
+        row!(
+            "sigterm",
+            BOTH,
+            process::terminate,
+            "under way is finished, sockets closed with 1001, ends < 15 s, stuck mails or not"
+        ),
+        row!("panic", BOTH, process::panic, "INTERNAL_SERVER_ERROR; lives on, and no connection is lost to the pool"),
+    ];
+    for row in &mut rows {
+        row.at_once = matches!(row.name, "smtp-down" | "smtp-refusing" | "kill-sending");
+    }
+    rows
+}
