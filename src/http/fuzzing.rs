@@ -1,6 +1,7 @@
 //! The targets that need HTTP.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use async_graphql::Request;
 use axum::body::{Body, Bytes};
@@ -104,7 +105,7 @@ fn parse(body: &[u8], chunk: usize) -> Result<Request, Refusal> {
         chunk
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be made");
-    runtime.block_on(multipart::read(&headers, Body::from_stream(chunks), true))
+    runtime.block_on(multipart::read(&headers, Body::from_stream(chunks), true, Duration::MAX))
 }
 
 /// A message is one of the protocol or closes the connection, by a reason that fits into the frame.
