@@ -241,7 +241,9 @@ impl Talk<'_> {
                 }
                 self.model.give(&self.client, generation);
             }
-            (expected, outcome) => prop_assert!(false, "{expected:?} was expected, and came {outcome:?}"),
+            (expected, outcome) => {
+                return Err(TestCaseError::fail(format!("{expected:?} was expected, and came {outcome:?}")));
+            }
         }
         Ok(())
     }
