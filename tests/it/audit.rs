@@ -76,6 +76,7 @@ async fn each_operation_leaves_its_event(place: Place) {
     assert_eq!(events(&app).await[known].user_agent.as_deref(), Some("a testof ours"));
 }
 
+#[expect(clippy::too_many_lines, reason = "it goes through all 25 actions, one after the other")]
 async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let admin = app.admin().await;

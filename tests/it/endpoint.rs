@@ -148,7 +148,8 @@ async fn queries_may_come_by_get_and_nothing_else(place: Place) {
     assert_eq!((fine.status, &fine.body), (200, &json!({ "data": { "b": "Query" } })));
     let variables =
         "query=query(%24a%3ABoolean!)%7B__typename%20%40include(if%3A%24a)%7D&variables=%7B%22a%22%3Atrue%7D";
-    assert_eq!(get(variables).await.body["data"]["__typename"], "Query");
+    let told = get(variables).await;
+    assert_eq!(told.body["data"]["__typename"], "Query", "{}", told.body);
     let mutation = get("query=mutation%7Blogout%7Bsuccess%7D%7D").await;
     assert_eq!((mutation.status, mutation.header("allow")), (405, "POST"));
     assert_eq!(get("").await.status, 400);

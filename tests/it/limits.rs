@@ -278,7 +278,6 @@ async fn nobody_is_let_through_where_attempts_cannot_be_counted(place: Place) {
 async fn mails_to_new_addresses_and_retries_are_counted(place: Place) {
     use vestibule::tools::mail::SendError;
     let app = TestApp::start(&place).await;
-    let admin = app.admin().await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let update = "mutation($e: String!, $p: String!) { updateMe(input: { email: $e, currentPassword: $p }) { errors { code } } }";
     for _ in 0..3 {
@@ -294,6 +293,7 @@ async fn mails_to_new_addresses_and_retries_are_counted(place: Place) {
     app.transport().fail_next(9, &SendError::permanent("550 no"));
     app.anyone().data(REQUEST, json!({ "email": "ada@example.com" })).await;
     app.deliver().await;
+    let admin = app.admin().await;
     let mails = "{ outgoingMails(status: FAILED) { nodes { id } } }";
     let id = admin.data(mails, json!({})).await["outgoingMails"]["nodes"][0]["id"].clone();
     let retry = "mutation($id: ID!) { retryMail(input: { id: $id }) { mail { id } errors { code } } }";

@@ -351,7 +351,10 @@ async fn what_strangers_send_makes_no_line_of_the_log(place: Place) {
         for line in log.lines() {
             match format {
                 "json" => {
-                    assert!(serde_json::from_str::<serde_json::Value>(line).unwrap()["timestamp"].is_string(), "{line}")
+                    assert!(
+                        serde_json::from_str::<serde_json::Value>(line).unwrap()["timestamp"].is_string(),
+                        "{line}"
+                    );
                 }
                 _ => assert!(
                     line.trim_start_matches("\u{1b}[2m").starts_with("20") && !line.starts_with("2026-01-01T00:00:00Z"),

@@ -391,13 +391,8 @@ async fn no_header_can_be_smuggled_into_a_mail(place: Place) {
         ";spy@evil.example",
     ] {
         let email = format!("eve@example.com{smuggled}");
-        assert_eq!(
-            app.anyone().send(REGISTER, wanted(&email)).await.body["data"]["register"]["success"]
-                .as_bool()
-                .unwrap_or(false),
-            false,
-            "{email:?}"
-        );
+        let answer = app.anyone().send(REGISTER, wanted(&email)).await;
+        assert_ne!(answer.body["data"]["register"]["success"], true, "{email:?}");
         let mut named = wanted("eve@example.com");
         named["input"]["firstName"] = json!(format!("Eve{smuggled}"));
         named["input"]["lastName"] = json!(format!("\"<spy@evil.example>\", {smuggled}"));
