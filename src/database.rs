@@ -31,6 +31,8 @@ impl Db {
             return Ok(Self { reader: pool.clone(), writer: pool });
         }
         let mut writer = options(url, 1);
+        // A file does not hang up: to ask before each statement would cost as much as the statement itself.
+        writer.test_before_acquire(false);
         writer.map_sqlx_sqlite_opts(|file| {
             let file = file.create_if_missing(true).foreign_keys(true).busy_timeout(PATIENCE);
             // A commit that was acknowledged must outlive a power cut: in WAL mode only FULL syncs each one.
@@ -40,6 +42,7 @@ impl Db {
         });
         let writer = Database::connect(writer).await?;
         let mut reader = options(url, 4);
+        reader.test_before_acquire(false);
         reader.map_sqlx_sqlite_opts(|file| file.busy_timeout(PATIENCE).pragma("query_only", "ON"));
         Ok(Self { reader: Database::connect(reader).await?, writer })
     }
@@ -56,7 +59,8 @@ impl Db {
         self.reader.get_database_backend()
     }
 
-    /// For statements that change nothing.
+    /// For statements that change nothing. Where every request asks for what a key allows one row of, ask for all of them:
+    /// the LIMIT of `one` is a parameter, for which SQLite plans the statement anew each time.
     pub fn reader(&self) -> &DatabaseConnection {
         &self.reader
     }

@@ -241,8 +241,8 @@ pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
 
 async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> Result<(Uuid, user::Model)> {
     let claims = ring.verify(token, now.at).map_err(Error::Unauthenticated)?;
-    let found = session::Entity::find_by_id(claims.sid).find_also_related(user::Entity).one(db.reader()).await?;
-    let Some((session, Some(user))) = found else {
+    let found = session::Entity::find_by_id(claims.sid).find_also_related(user::Entity).all(db.reader()).await?;
+    let Some((session, Some(user))) = found.into_iter().next() else {
         return Err(Error::Unauthenticated(Reason::Revoked));
     };
     if user.id != claims.sub {
