@@ -115,7 +115,7 @@ pub struct Config {
     #[arg(long, global = true, env = "VESTIBULE_ARGON2", value_name = "PARAMETERS", default_value = "m=19456,t=2,p=1")]
     pub argon2: Argon2Params,
 
-    /// What computes the hashes; both give the same
+    /// What computes the hashes, `simd` or `portable`; both give the same
     #[arg(long, global = true, env = "VESTIBULE_ARGON2_ENGINE", value_name = "ENGINE", default_value = "simd")]
     pub argon2_engine: Argon2Engine,
 

@@ -1,15 +1,29 @@
+use std::str::FromStr;
+
 use argon2::{Algorithm, Argon2, Block, Version};
 
 use super::Argon2Params;
 use crate::error::{Error, Result};
 
 /// What computes the hashes. Both give the same tags, so that stored hashes stay good whichever is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argon2Engine {
     /// The vector instructions of this processor, chosen when the service starts: about twice as fast.
     Simd,
     /// The plain implementation of RustCrypto.
     Portable,
+}
+
+impl FromStr for Argon2Engine {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "simd" => Ok(Self::Simd),
+            "portable" => Ok(Self::Portable),
+            _ => Err("must be simd or portable"),
+        }
+    }
 }
 
 impl Argon2Engine {
