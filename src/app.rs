@@ -106,7 +106,7 @@ impl App {
         txn.commit().await?;
 
         let cores = available_parallelism().map_or(1, usize::from);
-        let hasher = Hasher::new(config.argon2, cores, cores * HASHES_WAITING);
+        let hasher = Hasher::new(config.argon2_engine, config.argon2, cores, cores * HASHES_WAITING);
         let policy = PasswordPolicy { min_length: config.password_min_length.into() };
         let host = public_url.as_str().split("://").nth(1).unwrap_or_default();
         let host = host.split([':', '/']).next().unwrap_or_default().to_owned();

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 
 use crate::tools::mail::{MailUrl, Sender};
 use crate::tools::media::MediaUrl;
-use crate::tools::password::Argon2Params;
+use crate::tools::password::{Argon2Engine, Argon2Params};
 
 /// All settings. Durations are written `10s`, `5m`, `1h`, `30d`.
 #[derive(Args, Clone, Debug)]
@@ -122,6 +122,10 @@ pub struct Config {
     /// Hashing of passwords: memory in KiB, passes, lanes
     #[arg(long, global = true, env = "VESTIBULE_ARGON2", value_name = "PARAMETERS", default_value = "m=19456,t=2,p=1")]
     pub argon2: Argon2Params,
+
+    /// What computes the hashes, `simd` or `portable`; both give the same
+    #[arg(long, global = true, env = "VESTIBULE_ARGON2_ENGINE", value_name = "ENGINE", default_value = "simd")]
+    pub argon2_engine: Argon2Engine,
 
     /// Shortest password, in characters: 8 to 128
     #[arg(

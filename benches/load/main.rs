@@ -29,8 +29,9 @@ async fn main() {
     let seconds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(5);
     let span = Duration::from_secs(seconds);
     println!("{:<34}{:>12}{:>14}{:>9}{:>9}{:>9}", "", "by the clock", "per CPU-second", "p50 ms", "p99 ms", "max ms");
-    let bare = reference::hashes(span);
-    println!("{:<34}{:>12}{bare:>14.0}", "argon2 crate alone, one thread", "");
+    let (plain, bare) = reference::hashes(span);
+    println!("{:<34}{:>12}{plain:>14.0}", "argon2 alone, one thread", "");
+    println!("{:<34}{:>12}{bare:>14.0}", "argon2-rust alone, one thread", "");
     let commits = reference::sqlite_commits(span).await;
     println!("{:<34}{commits:>12.0}", "SQLite alone: one UPDATE, one commit");
     measure("SQLite", Service::on_sqlite(), span, bare).await;
@@ -68,7 +69,7 @@ async fn measure(name: &str, service: Service, span: Duration, bare: f64) {
 
     let login = wire::login(PASSWORD);
     let figures = run(&service, "login", span, |_| login.clone()).await;
-    println!("{:<34}{:>26.2} of the argon2 crate alone", "", figures.per_cpu_second / bare);
+    println!("{:<34}{:>26.2} of argon2-rust alone", "", figures.per_cpu_second / bare);
     println!("{name}: {} MiB afterwards", service.memory());
     service.stop().await;
 }

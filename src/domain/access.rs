@@ -25,13 +25,14 @@
 //! anyone may call (signing in, registering, resetting) takes a [`Client`] and minds no credential.
 
 use std::ops::Deref;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::database::Db;
+use crate::database::{ByKey, Db};
 use crate::domain::{api_tokens, sessions};
 use crate::entity::api_token::{self, Scope, Scopes};
 use crate::entity::{session, user};
@@ -244,10 +245,12 @@ pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
     Ok(Caller(Viewer { user, credential: credential.clone(), client: client.clone() }))
 }
 
+/// A session and whose it is.
+static SESSION: LazyLock<ByKey<session::Entity, user::Entity>> = LazyLock::new(ByKey::new);
+
 async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> Result<(Uuid, user::Model)> {
     let claims = ring.verify(token, now.at).map_err(Error::Unauthenticated)?;
-    let found = session::Entity::find_by_id(claims.sid).find_also_related(user::Entity).one(db.reader()).await?;
-    let Some((session, Some(user))) = found else {
+    let Some((session, Some(user))) = db.find(&SESSION, claims.sid).await? else {
         return Err(Error::Unauthenticated(Reason::Revoked));
     };
     if user.id != claims.sub {

@@ -142,7 +142,8 @@ pub(super) async fn recognise(db: &Db, now: &Moment, text: &str) -> Result<(api_
     let invalid = || Error::Unauthenticated(Reason::Invalid);
     let digest = ApiToken::from_text(text).ok_or_else(invalid)?.digest();
     let found = api_token::Entity::find().filter(Column::Digest.eq(digest));
-    let Some((token, Some(user))) = found.find_also_related(user::Entity).one(db.reader()).await? else {
+    let found = found.find_also_related(user::Entity).all(db.reader()).await?;
+    let Some((token, Some(user))) = found.into_iter().next() else {
         return Err(invalid());
     };
     if token.expires_at.is_some_and(|end| end <= now.at) {

@@ -107,8 +107,8 @@ pub async fn refresh(
         end_if_reused(db, now, client, lives, token).await?;
         return Err(invalid_token());
     };
-    let user = user::Entity::find_by_id(session.user_id).one(db.reader()).await?.ok_or_else(invalid_token)?;
-    Ok((session, user))
+    let found = user::Entity::find_by_id(session.user_id).all(db.reader()).await?;
+    Ok((session, found.into_iter().next().ok_or_else(invalid_token)?))
 }
 
 /// The predecessor of this generation may be given once more: nothing of the generation came back yet, or it is so

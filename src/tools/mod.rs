@@ -29,3 +29,5 @@ pub mod sheet;
 pub mod text;
 // The tokens that clients hold.
 pub mod token;
+// Access tokens whose signature need not be checked again.
+mod verified;

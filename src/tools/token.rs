@@ -1,6 +1,7 @@
 //! The tokens that clients hold: access tokens, which are signed, and refresh tokens, which carry a MAC.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use crate::error::Reason;
 use crate::tools::clock::Timestamp;
 use crate::tools::secret::Vault;
+use crate::tools::verified::Verified;
 
 /// The media type of access tokens (RFC 9068, section 2.1), which keeps other JWTs from being taken for one.
 const TYPE: &str = "at+jwt";
@@ -60,6 +62,7 @@ pub struct KeyRing {
     signing: Signer,
     verifying: Vec<Verifier>,
     validation: Validation,
+    verified: Verified,
 }
 
 struct Signer {
@@ -111,6 +114,7 @@ impl KeyRing {
             signing: Signer { kid: signing.kid.clone(), key: EncodingKey::from_ed_der(&signing.private) },
             verifying: verifying.into_iter().map(verifier).collect(),
             validation,
+            verified: Verified::default(),
         }
     }
 
@@ -129,29 +133,41 @@ impl KeyRing {
 
     /// Whether the ring has the key that the token names; where not, the ring may be out of date.
     pub fn knows_key_of(&self, token: &str) -> bool {
+        if self.verified.get(token).is_some() {
+            return true;
+        }
         let kid = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
         kid.is_none_or(|kid| self.verifier(&kid).is_some())
     }
 
     /// What the token says, if it is ours and holds now; otherwise [`Reason::Invalid`] or [`Reason::Expired`]. Keys are
     /// taken from the ring alone, whatever the header offers.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, Reason> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Reason::Invalid)?;
-        if header.typ.as_deref() != Some(TYPE) {
-            return Err(Reason::Invalid);
-        }
-        let verifier = header.kid.and_then(|kid| self.verifier(&kid)).ok_or(Reason::Invalid)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &verifier.key, &self.validation)
-            .map_err(
-                |error| if *error.kind() == ErrorKind::ExpiredSignature { Reason::Expired } else { Reason::Invalid },
-            )?
-            .claims;
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, Reason> {
+        let claims = match self.verified.get(token) {
+            Some(claims) => claims,
+            None => self.check(token)?,
+        };
         if claims.nbf.is_some_and(|nbf| nbf > now.seconds().saturating_add(LEEWAY)) {
             return Err(Reason::Invalid);
         }
         if claims.exp.saturating_add(LEEWAY) <= now.seconds() {
             return Err(Reason::Expired);
         }
+        Ok(claims)
+    }
+
+    /// What the token says, whenever that holds, if it is ours.
+    fn check(&self, token: &str) -> Result<Arc<Claims>, Reason> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Reason::Invalid)?;
+        if header.typ.as_deref() != Some(TYPE) {
+            return Err(Reason::Invalid);
+        }
+        let verifier = header.kid.and_then(|kid| self.verifier(&kid)).ok_or(Reason::Invalid)?;
+        let data = jsonwebtoken::decode::<Claims>(token, &verifier.key, &self.validation).map_err(|error| {
+            if *error.kind() == ErrorKind::ExpiredSignature { Reason::Expired } else { Reason::Invalid }
+        })?;
+        let claims = Arc::new(data.claims);
+        self.verified.insert(token, Arc::clone(&claims));
         Ok(claims)
     }
 
@@ -258,8 +274,8 @@ mod tests {
     fn a_token_holds_until_it_runs_out() {
         let (_, ring) = ring();
         let token = ring.sign(&claims());
-        assert_eq!(ring.verify(&token, at(0)), Ok(claims()));
-        assert_eq!(ring.verify(&token, at(304)), Ok(claims()));
+        assert_eq!(ring.verify(&token, at(0)), Ok(claims().into()));
+        assert_eq!(ring.verify(&token, at(304)), Ok(claims().into()));
         assert_eq!(ring.verify(&token, at(305)), Err(Reason::Expired));
     }
 

@@ -27,6 +27,7 @@ mod audit;
 mod avatars;
 mod changing;
 mod cloud;
+mod database;
 mod endpoint;
 mod examples;
 mod exports;
@@ -71,6 +72,7 @@ fn main() -> std::process::ExitCode {
         avatars::all(),
         changing::all(),
         cloud::all(),
+        database::all(),
         endpoint::all(),
         examples::all(),
         exports::all(),

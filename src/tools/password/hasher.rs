@@ -2,10 +2,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
-use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, MIN_SALT_LEN, Version};
+use argon2::{ARGON2ID_IDENT, MIN_SALT_LEN, Version};
 use tokio::sync::Semaphore;
 
-use super::{Argon2Params, MAX_LENGTH, Password};
+use super::engine::Memory;
+use super::{Argon2Engine, Argon2Params, MAX_LENGTH, Password};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::secret::Secret;
 
@@ -28,10 +29,11 @@ pub struct Verdict {
 impl Hasher {
     /// A hasher that computes at most `permits` hashes (at least one) at once, each with its own thread and memory, and
     /// lets at most `queue` more wait. The memory stays allocated once it was used.
-    pub fn new(params: Argon2Params, permits: usize, queue: usize) -> Self {
+    pub fn new(engine: Argon2Engine, params: Argon2Params, permits: usize, queue: usize) -> Self {
         let permits = permits.clamp(1, Semaphore::MAX_PERMITS);
         let places = permits.saturating_add(queue).min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Inner {
+            engine: engine.checked(),
             params,
             places: Arc::new(Semaphore::new(places)),
             running: Arc::new(Semaphore::new(permits)),
@@ -85,30 +87,28 @@ impl Hasher {
 }
 
 struct Inner {
+    engine: Argon2Engine,
     params: Argon2Params,
     /// One for each hash that is computed or waits.
     places: Arc<Semaphore>,
     /// One for each hash that is computed.
     running: Arc<Semaphore>,
-    /// Memory for `params` that is not in use now; getting it anew would cost up to a fifth of the time of a hash.
-    memory: Mutex<Vec<Vec<Block>>>,
+    /// What was used for `params` before and is not in use now.
+    memory: Mutex<Vec<Memory>>,
 }
 
 impl Inner {
     /// The tag of the password with the salt, the parameters, and the length of `like`.
     fn tag(&self, password: &Password, like: &Stored) -> Result<Output> {
-        let params = like.params.for_argon2();
         let ours = like.params == self.params;
         let spare = if ours { self.memory.lock().unwrap_or_else(PoisonError::into_inner).pop() } else { None };
-        let mut memory = spare.unwrap_or_else(|| vec![Block::new(); params.block_count()]);
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let mut memory = spare.unwrap_or_else(|| self.engine.memory(like.params));
         let mut tag = vec![0; like.tag.len()];
-        let hashed =
-            argon2.hash_password_into_with_memory(password.reveal().as_bytes(), &like.salt, &mut tag, &mut memory);
+        let hashed = memory.tag(like.params, password.reveal().as_bytes(), &like.salt, &mut tag);
         if ours {
             self.memory.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
         }
-        hashed.map_err(Error::internal)?;
+        hashed?;
         Output::new(&tag).map_err(Error::internal)
     }
 }
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn hasher(params: &str) -> Hasher {
-        Hasher::new(params.parse().unwrap(), 1, 1)
+        Hasher::new(Argon2Engine::Simd, params.parse().unwrap(), 1, 1)
     }
 
     fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
@@ -237,8 +237,7 @@ mod tests {
             let hasher = hasher("m=16,t=1,p=1");
             let verdict = hasher.verify(&Password::new("password"), stored.as_deref()).await.unwrap();
             assert_eq!(verdict, Verdict { matches: false, outdated: false }, "{stored:?}");
-            let memory = hasher.0.memory.lock().unwrap();
-            assert_eq!(memory.iter().map(Vec::len).collect::<Vec<_>>(), [16], "{stored:?}");
+            assert_eq!(hasher.0.memory.lock().unwrap().len(), 1, "a hash with our parameters, {stored:?}");
         }
     }
 

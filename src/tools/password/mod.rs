@@ -1,5 +1,6 @@
 //! Passwords and their stored hashes (Argon2id, RFC 9106), computed away from the threads that serve requests.
 
+mod engine;
 mod hasher;
 mod params;
 
@@ -7,6 +8,7 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+pub use self::engine::Argon2Engine;
 pub use self::hasher::{Hasher, Verdict};
 pub use self::params::{Argon2Params, InvalidParams};
 

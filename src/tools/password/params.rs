@@ -6,9 +6,9 @@ use std::str::FromStr;
 /// `m=19456,t=2,p=1`, as in the stored hashes themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Params {
-    memory: u32,
-    passes: u32,
-    lanes: u32,
+    pub(super) memory: u32,
+    pub(super) passes: u32,
+    pub(super) lanes: u32,
 }
 
 /// The text is not of the form `m=19456,t=2,p=1`, or a number is out of bounds; it prints what is allowed.

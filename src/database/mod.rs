@@ -1,13 +1,22 @@
 //! The connections: one way in for readers, one for writers.
 
+// Rows by their key, read at once.
+mod inline;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    EntityTrait, PrimaryKeyTrait, Related, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    TryIntoModel,
 };
+use uuid::Uuid;
+
+pub use self::inline::ByKey;
+use self::inline::Inline;
 
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
@@ -25,6 +34,7 @@ const POSTGRES_PATIENCE: Duration = Duration::from_secs(3);
 pub struct Db {
     reader: DatabaseConnection,
     writer: DatabaseConnection,
+    inline: Option<Arc<Inline>>,
 }
 
 impl Db {
@@ -32,9 +42,11 @@ impl Db {
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, DbErr> {
         if !url.is_sqlite() {
             let pool = Database::connect(options(url, 10)).await?;
-            return Ok(Self { reader: pool.clone(), writer: pool });
+            return Ok(Self { reader: pool.clone(), writer: pool, inline: None });
         }
         let mut writer = options(url, 1);
+        // A file does not hang up: to ask before each statement would cost as much as the statement itself.
+        writer.test_before_acquire(false);
         writer.map_sqlx_sqlite_opts(|file| {
             let file = file.create_if_missing(true).foreign_keys(true).busy_timeout(PATIENCE);
             // A commit that was acknowledged must outlive a power cut: in WAL mode only FULL syncs each one.
@@ -44,13 +56,16 @@ impl Db {
         });
         let writer = Database::connect(writer).await?;
         let mut reader = options(url, 4);
+        reader.test_before_acquire(false);
         reader.map_sqlx_sqlite_opts(|file| file.busy_timeout(PATIENCE).pragma("query_only", "ON"));
-        Ok(Self { reader: Database::connect(reader).await?, writer })
+        let inline = url.sqlite_path().map(Inline::new).map(Arc::new);
+        Ok(Self { reader: Database::connect(reader).await?, writer, inline })
     }
 
     /// Calls this at each statement: for metrics, and for tests that count.
     pub fn on_statement(&mut self, call: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
-        let other = call.clone();
+        let (other, third) = (call.clone(), call.clone());
+        self.inline = self.inline.as_ref().map(|inline| Arc::new(inline.watched(Arc::new(third))));
         self.reader.set_metric_callback(move |info| call(info.statement));
         self.writer.set_metric_callback(move |info| other(info.statement));
     }
@@ -60,7 +75,25 @@ impl Db {
         self.reader.get_database_backend()
     }
 
-    /// For statements that change nothing.
+    /// The row with this key, and the one that it belongs to: for what every request asks for.
+    pub async fn find<E, R>(&self, query: &ByKey<E, R>, key: Uuid) -> Result<Option<(E::Model, Option<R::Model>)>>
+    where
+        E: EntityTrait + Related<R>,
+        E::ActiveModel: TryIntoModel<E::Model>,
+        <E::PrimaryKey as PrimaryKeyTrait>::ValueType: From<Uuid>,
+        R: EntityTrait,
+        R::ActiveModel: TryIntoModel<R::Model>,
+    {
+        if let Some(inline) = &self.inline
+            && let Ok(found) = inline.find(query, key)
+        {
+            return Ok(found);
+        }
+        Ok(E::find_by_id(key).find_also_related(R::default()).one(&self.reader).await?)
+    }
+
+    /// For statements that change nothing. Where every request asks for what a key allows one row of, ask for all of them:
+    /// the LIMIT of `one` is a parameter, for which SQLite plans the statement anew each time.
     pub fn reader(&self) -> &DatabaseConnection {
         &self.reader
     }
