@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
+use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
@@ -53,6 +54,17 @@ impl Db {
             let file = file.pragma("journal_mode", "WAL").pragma("synchronous", "FULL");
             // In KiB. An import touches all indexes in one transaction: with less, it writes the same pages many times.
             file.pragma("cache_size", "-32768")
+        });
+        // SQLite itself rolls back where the disk is full, and the driver's own ROLLBACK fails then: it would take every later
+        // transaction for a part of the one that is gone, and never commit it. Such a connection is not used again.
+        writer.map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    // A rollback may still wait in line.
+                    connection.ping().await?;
+                    Ok(!connection.is_in_transaction())
+                })
+            })
         });
         let writer = Database::connect(writer).await?;
         let mut reader = options(url, 4);

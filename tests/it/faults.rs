@@ -14,6 +14,7 @@ crate::tests![
     a_write_that_another_program_holds_up_is_to_be_tried_again,
     a_statement_whose_connection_is_cut_is_to_be_tried_again,
     a_resolver_that_panics_harms_nobody_else,
+    after_a_full_disk_nothing_is_acknowledged_that_is_not_kept,
 ];
 
 const ME: &str = "{ me { id } }";
@@ -92,4 +93,38 @@ async fn a_resolver_that_panics_harms_nobody_else(place: Place) {
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), before);
     admin.data(CREATE, json!({ "email": "ada@example.com" })).await;
     admin.data(ME, json!({})).await;
+}
+
+async fn after_a_full_disk_nothing_is_acknowledged_that_is_not_kept(place: Place) {
+    if !place.database_url.starts_with("sqlite") {
+        return;
+    }
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    admin.data(CREATE, json!({ "email": "ada@example.com" })).await;
+    let create = async |email: &str| admin.send(CREATE, json!({ "email": email })).await;
+    // No page can be added, as on a disk that is full.
+    app.db().execute_unprepared("PRAGMA max_page_count = 1").await.unwrap();
+    let mut kept = 0;
+    let mut number = 0;
+    loop {
+        let answer = create(&format!("user{number}@example.com")).await;
+        number += 1;
+        if !answer.body["errors"].is_null() {
+            assert_eq!(answer.code(), "SERVICE_UNAVAILABLE");
+            break;
+        }
+        kept += 1;
+        assert!(number < 1000, "there is room without end");
+    }
+    app.db().execute_unprepared("PRAGMA max_page_count = 1000000").await.unwrap();
+    // Rolled back, as everything that is refused.
+    assert_eq!(create("ada@example.com").await.body["data"]["createUser"]["errors"][0]["code"], "ALREADY_EXISTS");
+    for email in ["bob@example.com", "cy@example.com"] {
+        assert!(create(email).await.body["data"]["createUser"]["user"].is_object());
+        kept += 1;
+    }
+    let other = Database::connect(&place.database_url).await.unwrap();
+    let there = user::Entity::find().count(&other).await.unwrap();
+    assert_eq!(there, kept + 2, "with the superuser and Ada");
 }

@@ -37,7 +37,7 @@ async fn start(place: &Place, offset: &Path, settings: &[(&str, &str)]) -> Outco
     Service::start(place, &[&faked, settings].concat()).await
 }
 
-/// Sets the clock back by an hour under a running service.
+/// Sets the clock back by two hours under a running service.
 pub(super) async fn step_back(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let (place, sink) = (lab.place(kind).await?, Sink::start().await?);
     let offset = place.folder.path().join("offset");
@@ -75,9 +75,9 @@ pub(super) async fn step_back(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     service.client().login("nobody", "a wrong password").await?.must_be("RATE_LIMITED")?;
 
     let before = shown(&service).await?;
-    std::fs::write(&offset, "-3600s")?;
+    std::fs::write(&offset, "-7200s")?;
     let stepped = before - shown(&service).await?;
-    because((3500..3700).contains(&stepped), || format!("the service's clock went back by {stepped} s"))?;
+    because((7100..7300).contains(&stepped), || format!("the service's clock went back by {stepped} s"))?;
 
     ended.me().await?.must_be("UNAUTHENTICATED")?;
     ended.refresh_with(&ended.refresh).await?.must_be("INVALID_TOKEN")?;

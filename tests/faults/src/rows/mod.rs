@@ -144,7 +144,7 @@ pub(crate) fn all() -> Vec<Row> {
             "clock-back",
             BOTH,
             clocks::step_back,
-            "an hour back: nothing spent works again, limits hold, mails go out",
+            "two hours back: nothing spent works again, limits hold, mails go out",
             clocks::left_out
         ),
         row!(
