@@ -596,6 +596,9 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, String> {
         let base: BaseUrl =
             text.trim().parse().map_err(|_| format!("'{text}' is no origin such as https://app.example.com"))?;
+        if text.contains('*') {
+            return Err(format!("'{text}' stands for several origins: name each"));
+        }
         let url = url::Url::parse(base.as_str()).map_err(|error| error.to_string())?;
         if url.path() == "/" { Ok(base.origin()) } else { Err(format!("'{text}' is no origin: leave out the path")) }
     }

@@ -52,7 +52,7 @@ impl Browser {
         let (page, _) = browser.send(&Request::get("/account/sign-in"));
         let cookie = page.headers.iter().find_map(|line| line.strip_prefix("set-cookie: csrf="));
         let cookie = cookie.and_then(|value| value.split(';').next()).expect("the page sets a cookie");
-        browser.csrf = cookie.to_owned();
+        cookie.clone_into(&mut browser.csrf);
         browser
     }
 
