@@ -146,10 +146,9 @@ async fn queries_may_come_by_get_and_nothing_else(place: Place) {
     let get = async |query: &str| app.anyone().get(&format!("/graphql?{query}")).await;
     let fine = get("query=query%20A%7B__typename%7D%20query%20B%7Bb%3A__typename%7D&operationName=B").await;
     assert_eq!((fine.status, &fine.body), (200, &json!({ "data": { "b": "Query" } })));
-    let variables =
-        "query=query(%24a%3ABoolean!)%7B__typename%20%40include(if%3A%24a)%7D&variables=%7B%22a%22%3Atrue%7D";
+    let variables = "query=query(%24a%3ABoolean!)%7BpasswordPolicy%20%40include(if%3A%24a)%7BminLength%7D%7D&variables=%7B%22a%22%3Atrue%7D";
     let told = get(variables).await;
-    assert_eq!(told.body["data"]["__typename"], "Query", "{}", told.body);
+    assert_eq!(told.body["data"]["passwordPolicy"]["minLength"], 8, "{}", told.body);
     let mutation = get("query=mutation%7Blogout%7Bsuccess%7D%7D").await;
     assert_eq!((mutation.status, mutation.header("allow")), (405, "POST"));
     assert_eq!(get("").await.status, 400);
