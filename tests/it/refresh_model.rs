@@ -227,6 +227,8 @@ impl Talk<'_> {
     }
 
     async fn refresh(&mut self, given: usize) -> Result<(), TestCaseError> {
+        // An access token that came along would count as used.
+        self.client.access = None;
         self.client.refresh.clone_from(&self.model.refresh[given]);
         let outcome = self.client.refresh().await;
         match (self.model.refresh(given), outcome) {
