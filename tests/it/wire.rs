@@ -35,7 +35,7 @@ crate::tests![
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A time limit that a test waits for.
-const SOON: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_millis(700);
 
 const RESET: &str = "mutation { requestReset(input: { email: \"ada@example.com\" }) { success } }";
 
