@@ -83,7 +83,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Makes and starts one; an error tells why that cannot be.
-    pub(crate) async fn start() -> Outcome<Self> {
+    pub(crate) fn start() -> Outcome<Self> {
         let programs = find_programs().ok_or("no initdb was found on PATH or in /usr/lib/postgresql")?;
         let folder = tempfile::tempdir()?;
         if rustix::process::geteuid().is_root() {

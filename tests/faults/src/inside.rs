@@ -45,9 +45,8 @@ pub(crate) async fn serve(fault: String) -> Outcome<()> {
 }
 
 fn strike(fault: &str, statement: &Statement) {
-    if fault == PANIC && format!("{:?}", statement.values).contains(PANIC) {
-        panic!("{PANIC}");
-    }
+    let is_ordered = fault == PANIC && format!("{:?}", statement.values).contains(PANIC);
+    assert!(!is_ordered, "{PANIC}");
     let is_refresh = statement.sql.starts_with("UPDATE \"sessions\"") && statement.sql.contains("\"counter\" =");
     if fault == DIE_AFTER_REFRESH && is_refresh {
         // Nothing can be done about a failure, and the row fails then.

@@ -86,7 +86,9 @@ async fn run(arguments: Arguments) -> Outcome<bool> {
     }
     rows.retain(|row| arguments.names.is_empty() || arguments.names.iter().any(|name| name == row.name));
     if arguments.list {
-        rows.iter().for_each(|row| say(&format!("{:<17} {}", row.name, row.expected)));
+        for row in &rows {
+            say(&format!("{:<17} {}", row.name, row.expected));
+        }
         return Ok(true);
     }
     let binary = match arguments.binary {

@@ -23,7 +23,7 @@ pub(crate) struct Lab(OnceCell<Cluster>);
 impl Lab {
     /// The PostgreSQL server of our own, started when it is first needed.
     pub(crate) async fn cluster(&self) -> Outcome<&Cluster> {
-        self.0.get_or_try_init(Cluster::start).await
+        self.0.get_or_try_init(async || Cluster::start()).await
     }
 
     /// A fresh database and folder.
@@ -72,6 +72,7 @@ macro_rules! row {
 }
 
 /// All of them, in the order in which they are run.
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 pub(crate) fn all() -> Vec<Row> {
     let mut rows = vec![
         row!(
