@@ -15,6 +15,7 @@ use crate::engine::Place;
 crate::tests![
     each_scope_does_what_it_says_and_nothing_else,
     no_token_touches_credentials_sessions_or_tokens,
+    a_token_of_staff_changes_nobodys_credentials_or_rights,
     what_anyone_may_call_minds_no_token,
     a_token_has_its_owners_rights_of_today,
     a_token_ends_at_its_time,
@@ -131,6 +132,27 @@ async fn no_token_touches_credentials_sessions_or_tokens(place: Place) {
         .await;
     let created = token.data(create_user, json!({ "p": null })).await;
     assert_eq!(created["createUser"]["errors"], json!([]));
+}
+
+async fn a_token_of_staff_changes_nobodys_credentials_or_rights(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let ada = app.add_user("ada").await;
+    let (_, token) = make(&boss, &["READ", "WRITE"]).await;
+    let script = app.anyone().with_token(token);
+    let update = "mutation($input: UpdateUserInput!) { updateUser(input: $input) { errors { code field } } }";
+    for change in [
+        json!({ "email": "mine@example.com" }),
+        json!({ "password": PASSWORD }),
+        json!({ "isStaff": true }),
+        json!({ "role": "ADMIN" }),
+    ] {
+        let mut input = json!({ "id": ada.id });
+        input.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert_eq!(script.code(update, json!({ "input": input })).await, "FORBIDDEN", "{change}");
+    }
+    let input = json!({ "input": { "id": ada.id, "firstName": "Ada" } });
+    assert_eq!(script.refusals(update, input).await, [""; 0]);
 }
 
 async fn what_anyone_may_call_minds_no_token(place: Place) {
