@@ -329,6 +329,12 @@ mod tests {
         ])
     }
 
+    #[test]
+    fn a_cursor_has_no_text_that_postgresql_does_not_take() {
+        let cursor = order(true).cursor(&(7, "a\0b".to_owned(), Uuid::nil()));
+        assert!(order(true).place(&cursor).is_err());
+    }
+
     proptest! {
         #[test]
         fn a_cursor_names_the_place_of_its_row_in_its_order_alone(

@@ -495,6 +495,19 @@ mod tests {
     }
 
     #[test]
+    fn so_many_operations_and_fragments_are_in_a_document() {
+        let document = |operations: usize, fragments: usize| {
+            let operations: String = (0..operations).map(|number| format!("query A{number} {{ a }} ")).collect();
+            let fragments = (0..fragments).map(|number| format!("fragment F{number} on A {{ a }} "));
+            operations + &fragments.collect::<String>()
+        };
+        assert_eq!(admit_text(&document(1, MAX_FRAGMENTS)), Ok(Kind::Query));
+        assert_eq!(admit_text(&document(1, MAX_FRAGMENTS + 1)), Err("QUERY_TOO_COMPLEX"));
+        assert_eq!(admit_text(&document(MAX_OPERATIONS, 0)), Err("OPERATION_RESOLUTION_FAILURE"));
+        assert_eq!(admit_text(&document(MAX_OPERATIONS + 1, 0)), Err("QUERY_TOO_COMPLEX"));
+    }
+
+    #[test]
     fn a_mutation_has_few_fields_and_one_that_is_sensitive() {
         let fields = |names: &[&str]| names.iter().map(|name| format!("{name}{{x}} ")).collect::<String>();
         let mutation = |names: &[&str]| admit_text(&format!("mutation {{ {} }}", fields(names)));

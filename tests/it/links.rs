@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use vestibule::entity::user;
 
-use crate::app::{PASSWORD, TestApp};
+use crate::app::{PASSWORD, Person, TestApp};
 use crate::engine::Place;
 use crate::parity::recovery::reset_link;
 
 crate::tests![
     a_link_that_moves_an_address_sets_no_password,
+    a_link_that_moves_an_address_runs_out,
     of_many_who_follow_a_reset_link_at_once_one_sets_the_password,
     an_account_that_is_deactivated_in_the_database_itself_is_out,
 ];
@@ -20,23 +21,38 @@ const CONFIRM: &str = "mutation($uid: ID!, $token: String!, $new: String!) {
     confirmReset(input: { uid: $uid, token: $token, newPassword: $new }) { success errors { code field } }
 }";
 
-async fn a_link_that_moves_an_address_sets_no_password(place: Place) {
-    let app = TestApp::start(&place).await;
-    let ada = app.add_user("ada").await;
+/// Begins to move somebody's address, and returns the token of the link.
+async fn move_link(app: &TestApp, person: &Person) -> String {
     let update = "mutation($e: String!, $p: String) { updateMe(input: { email: $e, currentPassword: $p }) {
         errors { code field }
     } }";
     let wish = json!({ "e": "lovelace@example.com", "p": PASSWORD });
-    assert_eq!(ada.sign_in(&app).await.refusals(update, wish).await, [""; 0]);
+    assert_eq!(person.sign_in(app).await.refusals(update, wish).await, [""; 0]);
     let mails = app.mails().await;
     let (_, rest) = mails[0].text.split_once("token=").expect("the mail has a link");
-    let token = rest.split_whitespace().next().unwrap();
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+async fn a_link_that_moves_an_address_sets_no_password(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let token = move_link(&app, &ada).await;
     let input = json!({ "uid": ada.id, "token": token, "new": "another phrase of a thief" });
     assert_eq!(app.anyone().refusals(CONFIRM, input).await, ["INVALID_TOKEN token"]);
     let valid = "query($uid: ID!, $token: String!) { resetTokenIsValid(uid: $uid, token: $token) }";
     let input = json!({ "uid": ada.id, "token": token });
     assert_eq!(app.anyone().data(valid, input).await, json!({ "resetTokenIsValid": false }));
     app.anyone().sign_in("ada", PASSWORD).await;
+}
+
+async fn a_link_that_moves_an_address_runs_out(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let token = move_link(&app, &ada).await;
+    app.wait(app.app.config.links.verify_ttl);
+    let verify = "mutation($t: String!) { verifyEmail(input: { token: $t }) { errors { code field } } }";
+    assert_eq!(app.anyone().refusals(verify, json!({ "t": token })).await, ["INVALID_TOKEN token"]);
+    app.anyone().sign_in("ada@example.com", PASSWORD).await;
 }
 
 async fn of_many_who_follow_a_reset_link_at_once_one_sets_the_password(place: Place) {

@@ -37,7 +37,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let planted = files.get(path).cloned();
         if path == "src/lib.rs" { Some(fs::read_to_string(root.join(path)).ok()? + SWITCH) } else { planted }
     })?;
-    let [lib, it] = build(root, &copy, &work.join("out"))?;
+    let [lib, it] = build(&copy, &work.join("out"))?;
     let log = work.join("log");
     let mut unnoticed = 0;
     for (number, guard) in guards.iter().enumerate().filter(|(_, guard)| guard.name.contains(&filter)) {
@@ -87,19 +87,12 @@ fn clone(from: &Path, to: &Path, change: &mut impl FnMut(&str) -> Option<String>
     Ok(())
 }
 
-/// Builds the copy's tests, with the libraries that were built for the code itself; the programs of the unit tests and of
-/// the situations.
-fn build(root: &Path, copy: &Path, out: &Path) -> Result<[PathBuf; 2], Box<dyn Error>> {
-    let mut cargo = Command::new(env!("CARGO"));
-    // What cargo tells this program of its package would have libraries built anew that look at it.
-    #[expect(clippy::disallowed_methods, reason = "these are no settings")]
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_")) {
-        cargo.env_remove(name);
-    }
-    let built = cargo
+/// Builds the copy's tests; the programs of the unit tests and of the situations. They have a folder of their own: in that
+/// of the code itself they would be taken for its own.
+fn build(copy: &Path, out: &Path) -> Result<[PathBuf; 2], Box<dyn Error>> {
+    let built = Command::new(env!("CARGO"))
         .args(["test", "--locked", "--lib", "--test", "it", "--no-run", "--message-format", "json"])
         .current_dir(copy)
-        .env("CARGO_BUILD_BUILD_DIR", root.join("target"))
         .env("CARGO_TARGET_DIR", out)
         .stderr(Stdio::inherit())
         .output()?;

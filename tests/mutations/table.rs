@@ -34,6 +34,9 @@ struct Table {
     guard: Vec<Guard>,
 }
 
+/// Guards of the same place, with their numbers in the table.
+type Numbered<'a> = Vec<(usize, &'a Guard)>;
+
 /// Files by their path below the root of the repository.
 pub(crate) type Files = BTreeMap<String, String>;
 
@@ -59,8 +62,8 @@ fn read_file(root: &Path, path: &str) -> Result<String, String> {
 /// # Errors
 /// All guards that are not found once, or overlap others.
 pub(crate) fn plant(guards: &[Guard], mut files: Files) -> Result<Files, Vec<String>> {
-    // By file and place: the text, and how the guards that are there are removed.
-    let mut places: BTreeMap<(&str, usize), (Range<usize>, Vec<(usize, &Guard)>)> = BTreeMap::new();
+    // By file and place, with their numbers.
+    let mut places: BTreeMap<(&str, usize), (Range<usize>, Numbered<'_>)> = BTreeMap::new();
     let mut problems = Vec::new();
     for (number, guard) in guards.iter().enumerate() {
         for part in guard.parts() {

@@ -255,6 +255,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn all_cells_together_hold_so_much_text() {
+        let mut rows = Rows { sink: &mut |_| Ok(()), row: SheetRow::default(), text: MAX_TEXT - 2 };
+        assert!(rows.put(0, 0, "ab".into(), false).is_ok());
+        assert!(rows.put(0, 1, "c".into(), false).is_err());
+    }
+
     proptest! {
         #[test]
         fn what_an_export_writes_is_read_back(cells in proptest::collection::vec("\\PC{0,8}|['=+@]{0,4}", 1..6)) {

@@ -84,6 +84,7 @@ fn date(time: &ExcelDateTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::read::SheetRow;
+    use super::*;
     use crate::error::{Code, Error};
     use rust_xlsxwriter::{Format, Formula, Workbook};
 
@@ -125,6 +126,30 @@ mod tests {
             row(4, &["2026-01-05", "", "#N/A"], &[2]),
         ];
         assert_eq!(rows(&sample()).unwrap(), expected);
+    }
+
+    /// What is said of an archive of these parts.
+    fn refusal(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (number, content) in parts.into_iter().enumerate() {
+            zip.start_file(number.to_string(), zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, &content).unwrap();
+        }
+        let bytes = zip.finish().unwrap().into_inner();
+        match super::super::read::read(&bytes, &mut |_| Ok(())) {
+            Err(Error::Refused(refusals)) => refusals[0].message.clone(),
+            outcome => panic!("{outcome:?}"),
+        }
+    }
+
+    #[test]
+    fn an_archive_is_looked_through_before_it_is_parsed() {
+        assert!(refusal(vec![Vec::new(); MAX_ENTRIES]).contains("damaged"));
+        assert!(refusal(vec![Vec::new(); MAX_ENTRIES + 1]).contains("too many parts"));
+        assert!(refusal([vec![0; MAX_INFLATED]]).contains("damaged"));
+        assert!(refusal([vec![0; MAX_INFLATED], vec![0]]).contains("too large when it is unpacked"));
+        assert!(refusal([b"<!DOCTYPE a>".to_vec()]).contains("declares entities"));
+        assert!(refusal([b"<\0!\0D\0O\0C\0T\0Y\0P\0E\0".to_vec()]).contains("declares entities"));
     }
 
     #[test]
