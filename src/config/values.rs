@@ -1,0 +1,238 @@
+//! What settings are made of, and how each is written.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Whether people may make accounts for themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Registration {
+    /// Anybody may.
+    Open,
+    /// Accounts are made by staff alone.
+    Closed,
+}
+
+/// So many at once, and as many again in that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// How many; at least one.
+    pub count: u32,
+    /// In what time.
+    pub per: Duration,
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("'{text}' is no limit such as 3/1h");
+        let (count, per) = text.split_once('/').ok_or_else(bad)?;
+        let limit = Self { count: count.trim().parse().map_err(|_| bad())?, per: parse_duration(per.trim())? };
+        if limit.count == 0 || limit.per < Duration::from_secs(1) { Err(bad()) } else { Ok(limit) }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A length of time, ten years at most.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration =
+        humantime::parse_duration(text).map_err(|_| format!("'{text}' is no duration such as 10s, 5m, 1h or 30d"))?;
+    if duration > Duration::from_secs(10 * 365 * 24 * 60 * 60) {
+        return Err(format!("'{text}' is longer than ten years"));
+    }
+    Ok(duration)
+}
+
+/// A time that somebody is waited for.
+pub(super) fn parse_patience(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(60 * 60)).contains(&duration);
+    if fits { Ok(duration) } else { Err(format!("'{text}' is not between 100ms and 1h")) }
+}
+
+/// A network, or a single address.
+pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| address()).map_err(|_| format!("'{text}' is no network such as 10.0.0.0/8"))
+}
+
+/// The database's address; printed without its password.
+#[derive(Clone)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The SQLite file at this path.
+    pub fn sqlite(path: &Path) -> Self {
+        Self(format!("sqlite://{}", path.display()))
+    }
+
+    /// Whether it names an SQLite file.
+    pub fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+
+    /// The SQLite file, where it names one.
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        let rest = self.0.strip_prefix("sqlite://")?;
+        rest.split('?').next().map(Path::new)
+    }
+
+    /// The whole address with its password; not for printing.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = ["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
+        if known { Ok(Self(text.to_owned())) } else { Err("it must begin with sqlite:// or postgres://".to_owned()) }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.split("://").next().unwrap_or_default())?;
+        f.write_str("://…")
+    }
+}
+
+/// An `http` or `https` address that paths are appended to; without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(String);
+
+impl BaseUrl {
+    /// The address of what is listening there.
+    pub fn listening(address: SocketAddr) -> Self {
+        Self(format!("http://{address}"))
+    }
+
+    /// The address without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is https, so that cookies can be Secure.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+
+    /// Its scheme, host and port.
+    pub fn origin(&self) -> Origin {
+        let url = url::Url::parse(&self.0).expect("it was parsed when it was made");
+        Origin(url.origin().ascii_serialization())
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("'{text}' is no address such as https://accounts.example.com");
+        let url = url::Url::parse(text).map_err(|_| bad())?;
+        let plain = url.query().is_none() && url.fragment().is_none() && !text.contains('@');
+        if !plain || !url.has_host() || !matches!(url.scheme(), "http" | "https") {
+            return Err(bad());
+        }
+        Ok(Self(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+/// Scheme, host and port of a page that calls, as browsers send it in `Origin` (RFC 6454).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// As browsers write it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let base: BaseUrl =
+            text.trim().parse().map_err(|_| format!("'{text}' is no origin such as https://app.example.com"))?;
+        if text.contains('*') {
+            return Err(format!("'{text}' stands for several origins: name each"));
+        }
+        let url = url::Url::parse(base.as_str()).map_err(|error| error.to_string())?;
+        if url.path() == "/" { Ok(base.origin()) } else { Err(format!("'{text}' is no origin: leave out the path")) }
+    }
+}
+
+/// A text that is never printed.
+#[derive(Clone)]
+pub struct Masked(String);
+
+impl Masked {
+    /// The text itself; not for printing.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Masked {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Masked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// How much of a secret is judged, in bytes: what an estimate costs grows faster than the length.
+const MAX_JUDGED: usize = 48;
+
+/// The least guesses that a secret must take, as a power of ten; estimates end a little above it.
+const MIN_KEY_GUESSES: f64 = 19.0;
+
+/// The secret from which the service's keys are derived: 32 characters or more, ten of them different, and of no pattern
+/// that is quickly guessed.
+#[derive(Clone, Debug)]
+pub struct SecretKey(Masked);
+
+impl SecretKey {
+    /// The bytes to derive keys from.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.reveal().as_bytes()
+    }
+}
+
+impl FromStr for SecretKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let mut characters: Vec<char> = text.chars().collect();
+        characters.sort_unstable();
+        characters.dedup();
+        let start = &text[..text.floor_char_boundary(MAX_JUDGED)];
+        if text.len() < 32 || characters.len() < 10 || zxcvbn::zxcvbn(start, &[]).guesses_log10() < MIN_KEY_GUESSES {
+            return Err("it must be 32 random characters or more, such as `openssl rand -base64 32` prints".to_owned());
+        }
+        Ok(Self(Masked(text.to_owned())))
+    }
+}
