@@ -41,6 +41,9 @@ where
     }
 }
 
+/// A row and the one that it belongs to; none where there is no row.
+pub type Found<E, R> = Option<(<E as EntityTrait>::Model, Option<<R as EntityTrait>::Model>)>;
+
 /// What is called at each statement.
 type Watcher = Arc<dyn Fn(&Statement) + Send + Sync>;
 
@@ -67,7 +70,7 @@ impl Inline {
         &self,
         query: &ByKey<E, R>,
         key: Uuid,
-    ) -> rusqlite::Result<Option<(E::Model, Option<R::Model>)>>
+    ) -> rusqlite::Result<Found<E, R>>
     where
         E::ActiveModel: TryIntoModel<E::Model>,
         R::ActiveModel: TryIntoModel<R::Model>,

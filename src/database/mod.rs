@@ -16,8 +16,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-pub use self::inline::ByKey;
 use self::inline::Inline;
+pub use self::inline::{ByKey, Found};
 
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
@@ -88,7 +88,7 @@ impl Db {
     }
 
     /// The row with this key, and the one that it belongs to: for what every request asks for.
-    pub async fn find<E, R>(&self, query: &ByKey<E, R>, key: Uuid) -> Result<Option<(E::Model, Option<R::Model>)>>
+    pub async fn find<E, R>(&self, query: &ByKey<E, R>, key: Uuid) -> Result<Found<E, R>>
     where
         E: EntityTrait + Related<R>,
         E::ActiveModel: TryIntoModel<E::Model>,
