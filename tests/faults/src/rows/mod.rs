@@ -109,7 +109,7 @@ pub(crate) fn all() -> Vec<Row> {
             "sqlite-locked",
             SQLITE,
             databases::lock,
-            "writes SERVICE_UNAVAILABLE within 8 s, reads go on; writes again < 10 s"
+            "writes SERVICE_UNAVAILABLE within 12 s, reads go on; writes again < 10 s"
         ),
         row!(
             "disk-full",
