@@ -94,7 +94,8 @@ fn launch(folder: &std::path::Path, url: Option<&str>) -> (Child, String) {
     command.env_clear().current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::null());
     command.env("VESTIBULE_LISTEN", "127.0.0.1:0").env("VESTIBULE_ADMIN_PASSWORD", super::PASSWORD);
     command.env("VESTIBULE_LIMITS", "off").env("VESTIBULE_LOG", "error");
-    command.env("VESTIBULE_SOCKETS_PER_CLIENT", "10000").env("VESTIBULE_ACCESS_TTL", "1h");
+    command.env("VESTIBULE_SOCKETS_PER_CLIENT", "10000").env("VESTIBULE_CONNECTIONS_PER_CLIENT", "11000");
+    command.env("VESTIBULE_ACCESS_TTL", "1h");
     command.env("VESTIBULE_CONNECTIONS_PER_CLIENT", "12000");
     if let Some(url) = url {
         command.env("VESTIBULE_DATABASE_URL", url);

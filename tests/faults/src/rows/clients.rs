@@ -93,7 +93,8 @@ pub(super) async fn connect(service: &Service, client: &Client) -> Outcome<WebSo
 /// Keeps a thousand connections open that say nothing.
 pub(super) async fn idle_sockets(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let place = lab.place(kind).await?;
-    let service = Service::start(&place, &[("VESTIBULE_SOCKETS_PER_CLIENT", "1000")]).await?;
+    let most = [("VESTIBULE_SOCKETS_PER_CLIENT", "1000"), ("VESTIBULE_CONNECTIONS_PER_CLIENT", "1100")];
+    let service = Service::start(&place, &most).await?;
     let admin = service.admin().await?;
     let (quiet, memory) = (ask_me(&admin, 100).await?, service.memory()?);
     let mut sockets = JoinSet::new();
