@@ -94,7 +94,7 @@ async fn fill(db: &DatabaseConnection, from: u64, to: u64) {
              SELECT {id}, first || '.' || i, first || '.' || i, first || i || '@example.com', first || i || '@example.com',
                  first, last, first, last, '', '', '', CASE WHEN i % 50 = 0 THEN 'MANAGER' ELSE 'MEMBER' END, 'ONLY_VIEW',
                  {flag}(i % 100 <> 0), {flag}(i % 20000 = 7), {flag}(1 = 0), {flag}(i % 10 <> 0),
-                 1600000000000 + i * 180000, 1600000000000 FROM named"
+                 1600000000000 + CAST(i AS bigint) * 180000, 1600000000000 FROM named"
         );
         db.execute_unprepared(&statement).await.expect("the rows fit");
         begin = end;
