@@ -30,6 +30,10 @@ where
     <E::PrimaryKey as PrimaryKeyTrait>::ValueType: From<Uuid>,
 {
     /// The query as SeaORM writes it.
+    ///
+    /// # Panics
+    /// Where a column is of a type that is not read here. That depends on the entities alone, so that the first test of a
+    /// query shows it.
     #[expect(clippy::new_without_default, reason = "there is no query that goes without saying")]
     pub fn new() -> Self {
         let query = E::find_by_id(Uuid::nil()).find_also_related(R::default());
