@@ -5,6 +5,8 @@
 //! with so many (a million by default); and prints how long each kind of page takes over one kept connection.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers may say what it finds, or end")]
 
+#[path = "../load/cores.rs"]
+mod cores;
 #[expect(dead_code, reason = "each driver needs another part of it")]
 #[path = "../load/service.rs"]
 mod service;

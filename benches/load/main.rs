@@ -6,6 +6,7 @@
 //! figures stand references from the same run, because absolute figures move with the machine.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers may say what it finds, or end")]
 
+mod cores;
 mod idle;
 mod reference;
 #[expect(dead_code, reason = "each driver needs another part of it")]

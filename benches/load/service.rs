@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait as _, Database};
 use tempfile::TempDir;
 
+use crate::cores;
+
 /// A running service.
 pub(crate) struct Service {
     child: Child,
@@ -100,7 +102,7 @@ fn launch(folder: &std::path::Path, url: Option<&str>) -> (Child, String) {
     if let Some(url) = url {
         command.env("VESTIBULE_DATABASE_URL", url);
     }
-    let mut child = command.spawn().expect("the release binary was built");
+    let mut child = cores::start_alone(|| command.spawn()).expect("the release binary was built");
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let listening =
         lines.map(Result::unwrap).find_map(|line| line.strip_prefix("listening on http://").map(str::to_owned));
