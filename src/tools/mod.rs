@@ -19,6 +19,8 @@ pub mod media;
 pub mod password;
 // The rules for new passwords.
 pub mod password_policy;
+// What need not be found out again.
+pub mod remembered;
 // Secrets, their digests, and the keys derived from the service's own.
 pub mod secret;
 // The service's secret where no setting gives one.
@@ -29,5 +31,3 @@ pub mod sheet;
 pub mod text;
 // The tokens that clients hold.
 pub mod token;
-// Access tokens whose signature need not be checked again.
-mod verified;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde::{Deserialize, Serialize};
@@ -14,14 +15,18 @@ use uuid::Uuid;
 
 use crate::error::Reason;
 use crate::tools::clock::Timestamp;
+use crate::tools::remembered::Remembered;
 use crate::tools::secret::Vault;
-use crate::tools::verified::Verified;
 
 /// The media type of access tokens (RFC 9068, section 2.1), which keeps other JWTs from being taken for one.
 const TYPE: &str = "at+jwt";
 
 /// By how many seconds the clocks of instances may differ.
 const LEEWAY: i64 = 5;
+
+/// How many access tokens are remembered whose signature was found good, so that it need not be checked at each request:
+/// about 20 MiB of them.
+const MANY: usize = 32_768;
 
 /// What an access token says (RFC 9068, section 2.2). Rights in it are for those who verify it elsewhere; the service
 /// itself reads them from the database.
@@ -62,12 +67,27 @@ pub struct KeyRing {
     signing: Signer,
     verifying: Vec<Verifier>,
     validation: Validation,
-    verified: Verified,
+    /// What tokens say whose signature was found good, by their digests; forgotten with the ring. Whether they still hold is
+    /// asked each time.
+    verified: Remembered<[u8; 32], Claims>,
 }
 
 struct Signer {
     kid: String,
-    key: EncodingKey,
+    /// The header of all that it signs, as it stands in tokens.
+    header: String,
+    key: Ed25519KeyPair,
+}
+
+impl Signer {
+    fn new(pair: &KeyPair) -> Self {
+        let header = serde_json::json!({ "typ": TYPE, "alg": "EdDSA", "kid": pair.kid });
+        Self {
+            kid: pair.kid.clone(),
+            header: URL_SAFE_NO_PAD.encode(header.to_string()),
+            key: Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pair.private).expect("a key that was unsealed is valid"),
+        }
+    }
 }
 
 struct Verifier {
@@ -111,10 +131,10 @@ impl KeyRing {
         };
         Self {
             issuer: issuer.to_owned(),
-            signing: Signer { kid: signing.kid.clone(), key: EncodingKey::from_ed_der(&signing.private) },
+            signing: Signer::new(signing),
             verifying: verifying.into_iter().map(verifier).collect(),
             validation,
-            verified: Verified::default(),
+            verified: Remembered::new(MANY),
         }
     }
 
@@ -123,19 +143,19 @@ impl KeyRing {
         &self.issuer
     }
 
-    /// Signs an access token.
+    /// Signs an access token (RFC 7515, section 7.1). The library would read the key anew each time, which takes longer than
+    /// to sign.
     pub fn sign(&self, claims: &Claims) -> String {
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(TYPE.to_owned());
-        header.kid = Some(self.signing.kid.clone());
-        jsonwebtoken::encode(&header, claims, &self.signing.key).expect("a key that was loaded signs")
+        let claims = serde_json::to_vec(claims).expect("claims are texts, numbers and flags");
+        let mut token = format!("{}.{}", self.signing.header, URL_SAFE_NO_PAD.encode(claims));
+        let signature = self.signing.key.sign(token.as_bytes());
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        token
     }
 
     /// Whether the ring has the key that the token names; where not, the ring may be out of date.
     pub fn knows_key_of(&self, token: &str) -> bool {
-        if self.verified.get(token).is_some() {
-            return true;
-        }
         let kid = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
         kid.is_none_or(|kid| self.verifier(&kid).is_some())
     }
@@ -143,9 +163,14 @@ impl KeyRing {
     /// What the token says, if it is ours and holds now; otherwise [`Reason::Invalid`] or [`Reason::Expired`]. Keys are
     /// taken from the ring alone, whatever the header offers.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, Reason> {
-        let claims = match self.verified.get(token) {
+        let key = digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes");
+        let claims = match self.verified.get(&key) {
             Some(claims) => claims,
-            None => self.check(token)?,
+            None => {
+                let claims = Arc::new(self.check(token)?);
+                self.verified.insert(key, Arc::clone(&claims), 1);
+                claims
+            }
         };
         if claims.nbf.is_some_and(|nbf| nbf > now.seconds().saturating_add(LEEWAY)) {
             return Err(Reason::Invalid);
@@ -157,7 +182,7 @@ impl KeyRing {
     }
 
     /// What the token says, whenever that holds, if it is ours.
-    fn check(&self, token: &str) -> Result<Arc<Claims>, Reason> {
+    fn check(&self, token: &str) -> Result<Claims, Reason> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Reason::Invalid)?;
         if header.typ.as_deref() != Some(TYPE) {
             return Err(Reason::Invalid);
@@ -166,9 +191,7 @@ impl KeyRing {
         let data = jsonwebtoken::decode::<Claims>(token, &verifier.key, &self.validation).map_err(|error| {
             if *error.kind() == ErrorKind::ExpiredSignature { Reason::Expired } else { Reason::Invalid }
         })?;
-        let claims = Arc::new(data.claims);
-        self.verified.insert(token, Arc::clone(&claims));
-        Ok(claims)
+        Ok(data.claims)
     }
 
     /// The public keys as a JSON Web Key Set (RFC 7517, RFC 8037).
