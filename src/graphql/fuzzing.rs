@@ -3,7 +3,8 @@
 use async_graphql::Request;
 
 use crate::fuzzing::Target;
-use crate::graphql::{diff, document};
+use crate::graphql::diff;
+use crate::graphql::document::Documents;
 
 /// What is admitted is admitted again, as the same, in the spelling that it was given.
 pub(crate) const DOCUMENT: Target = Target {
@@ -11,8 +12,12 @@ pub(crate) const DOCUMENT: Target = Target {
     run: |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         let mut request = Request::new(text);
-        match document::admit(&mut request) {
-            Ok(kind) => assert_eq!(document::admit(&mut Request::new(&request.query)), Ok(kind)),
+        let documents = Documents::default();
+        match documents.admit(&mut request) {
+            Ok(admitted) => {
+                let again = documents.admit(&mut Request::new(text)).map(|admitted| admitted.kind);
+                assert_eq!(again, Ok(admitted.kind));
+            }
             Err(refusal) => assert!(!refusal.code.is_empty() && refusal.message.ends_with('.')),
         }
     },

@@ -8,10 +8,10 @@ use async_graphql::dataloader::{DataLoader, Loader};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::access::Viewer;
 use crate::domain::{samples, users};
 use crate::entity::{sample, user};
 use crate::error::Error;
+use crate::graphql::context::Request;
 use crate::graphql::errors::{Answer, Failure};
 use crate::graphql::users::User;
 
@@ -24,9 +24,9 @@ pub(crate) struct Loaders {
 
 impl Loaders {
     /// Loaders for whoever sent the request.
-    pub(crate) fn new(app: &Arc<App>, viewer: Option<&Viewer>) -> Self {
-        let users = Users { app: Arc::clone(app), viewer: viewer.cloned() };
-        let samples = Samples { app: Arc::clone(app), viewer: viewer.cloned() };
+    pub(crate) fn new(app: &Arc<App>, request: &Arc<Request>) -> Self {
+        let users = Users { app: Arc::clone(app), request: Arc::clone(request) };
+        let samples = Samples { app: Arc::clone(app), request: Arc::clone(request) };
         let recent_samples = RecentSamples { app: Arc::clone(app) };
         Self {
             users: DataLoader::new(users, tokio::spawn),
@@ -57,7 +57,7 @@ pub(crate) async fn samples_by_modifier(ctx: &Context<'_>, user: Uuid, first: u6
 /// Users by id, as far as the viewer may see them.
 struct Users {
     app: Arc<App>,
-    viewer: Option<Viewer>,
+    request: Arc<Request>,
 }
 
 impl Loader<Uuid> for Users {
@@ -65,7 +65,7 @@ impl Loader<Uuid> for Users {
     type Error = Error;
 
     async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, user::Model>, Error> {
-        let Some(viewer) = &self.viewer else { return Ok(HashMap::new()) };
+        let Ok(viewer) = self.request.viewer() else { return Ok(HashMap::new()) };
         users::list::find_many(&self.app.db, viewer, ids).await
     }
 }
@@ -73,7 +73,7 @@ impl Loader<Uuid> for Users {
 /// Samples by id, as far as the viewer may see them.
 struct Samples {
     app: Arc<App>,
-    viewer: Option<Viewer>,
+    request: Arc<Request>,
 }
 
 impl Loader<Uuid> for Samples {
@@ -81,7 +81,7 @@ impl Loader<Uuid> for Samples {
     type Error = Error;
 
     async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, sample::Model>, Error> {
-        let Some(viewer) = &self.viewer else { return Ok(HashMap::new()) };
+        let Ok(viewer) = self.request.viewer() else { return Ok(HashMap::new()) };
         samples::find_many(&self.app.db, viewer, ids).await
     }
 }

@@ -174,6 +174,6 @@ pub fn graphiql_page() -> String {
 
 /// Puts what resolvers need of their request into it.
 pub fn equip(query: async_graphql::Request, app: &Arc<App>, request: Arc<context::Request>) -> async_graphql::Request {
-    let loaders = loaders::Loaders::new(app, request.viewer().ok());
-    query.data(request).data(loaders)
+    let loaders = loaders::Loaders::new(app, &request);
+    query.data(loaders).data(request)
 }

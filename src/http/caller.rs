@@ -72,7 +72,7 @@ impl FromRequestParts<Arc<App>> for Visitor {
         let now = app.clock.now();
         let client = client::of(peer, &parts.headers, &app.config.trusted_proxies);
         let recognised = match graphql::bearer(&parts.headers) {
-            Ok(token) => app.authenticate(&now, client, token).await.map(Some),
+            Ok(token) => app.authenticate(&now, &client, token).await.map(Some),
             Err(Reason::Missing) => Ok(None),
             Err(reason) => Err(Error::Unauthenticated(reason)),
         };

@@ -17,7 +17,7 @@ use crate::domain::access::Caller;
 use crate::error::{Error, Reason, Result};
 use crate::graphql::completion::Types;
 use crate::graphql::context::Request;
-use crate::graphql::document::{self, Kind};
+use crate::graphql::document::{self, Admitted, Documents, Kind};
 use crate::graphql::inputs::Inputs;
 use crate::graphql::{VestibuleSchema, equip, schema};
 use crate::http::answer::{self, Refusal};
@@ -34,6 +34,7 @@ pub(super) struct Endpoint {
     pub(super) app: Arc<App>,
     pub(super) schema: VestibuleSchema,
     pub(super) types: Types,
+    documents: Documents,
     inputs: Inputs,
     uploads: multipart::Places,
     /// For connections by WebSocket.
@@ -48,14 +49,15 @@ impl Endpoint {
         let uploads = multipart::Places::default();
         let schema = schema(&app);
         let document = schema.document();
-        Self { types: Types::of(&document), inputs: Inputs::of(&document), schema, uploads, places, app }
+        let (types, inputs) = (Types::of(&document), Inputs::of(&document));
+        Self { types, inputs, documents: Documents::default(), schema, uploads, places, app }
     }
 
     /// Checks a request as far as that can be done without executing it, and tells what its operation does.
-    pub(super) fn admit(&self, query: &mut Query) -> std::result::Result<Kind, document::Refusal> {
-        let kind = document::admit(query)?;
+    pub(super) fn admit(&self, query: &mut Query) -> std::result::Result<Admitted, document::Refusal> {
+        let admitted = self.documents.admit(query)?;
         self.inputs.admit(query)?;
-        Ok(kind)
+        Ok(admitted)
     }
 }
 
@@ -140,8 +142,8 @@ impl Endpoint {
         media: Media,
         id: &RequestId,
     ) -> Response {
-        let kind = match self.admit(&mut query) {
-            Ok(kind) => kind,
+        let Admitted { kind, document } = match self.admit(&mut query) {
+            Ok(admitted) => admitted,
             Err(document::Refusal { code, message, location }) => {
                 let refusal = Refusal::new(answer::refused_document(media), code, message);
                 return refusal.at(location).into_response(media);
@@ -151,7 +153,7 @@ impl Endpoint {
         if kind != Kind::Query && parts.method != Method::POST {
             return method_not_allowed("Only queries may be sent by GET.", "POST", Some(media));
         }
-        if parts.method != Method::POST && document::gives_a_secret(&mut query) {
+        if parts.method != Method::POST && document::gives_a_secret(&document) {
             return method_not_allowed("What is given a secret is sent by POST.", "POST", Some(media));
         }
         if kind == Kind::Subscription {
@@ -162,7 +164,6 @@ impl Endpoint {
             Ok(request) => Arc::new(request),
             Err(error) => return failed(&error, media, id),
         };
-        let document = query.parsed_query().cloned();
         let name = query.operation_name.clone();
         let wire = &self.app.config.wire;
         // A file may have a hundred thousand rows.
@@ -171,7 +172,7 @@ impl Endpoint {
         let Ok(mut executed) = tokio::time::timeout(patience, execution).await else {
             return failed(&Error::Unavailable(Duration::from_secs(1)), media, id);
         };
-        if let (Ok(document), false) = (document, executed.errors.iter().all(|error| error.path.is_empty())) {
+        if !executed.errors.iter().all(|error| error.path.is_empty()) {
             self.types.complete(&mut executed, &document, name.as_deref());
         }
         let mut response = answer::executed(executed, media, &id.0);
@@ -190,7 +191,7 @@ impl Endpoint {
         let client = client::of(peer, &parts.headers, &app.config.trusted_proxies);
         let caller: Result<Caller, Reason> = match bearer(&parts.headers) {
             Err(reason) => Err(reason),
-            Ok(token) => match app.authenticate(&now, client.clone(), token).await {
+            Ok(token) => match app.authenticate(&now, &client, token).await {
                 Ok(caller) => Ok(caller),
                 Err(Error::Unauthenticated(reason)) => Err(reason),
                 Err(error) => return Err(error),

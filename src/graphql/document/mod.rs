@@ -8,13 +8,16 @@
 mod text;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
 };
 use async_graphql::{Name, Pos, Request};
 
 use self::text::{bracket_depth, joined, names_twice};
+use crate::tools::remembered::Remembered;
 
 /// The longest document, in bytes.
 const MAX_BYTES: usize = 16 * 1024;
@@ -42,6 +45,10 @@ const MAX_DIRECTIVES: u32 = 50;
 
 /// How many fields a mutation may have at its root.
 const MAX_MUTATIONS: usize = 4;
+
+/// For how many bytes of documents there is room. A parsed document takes up to a hundred times its length, an ordinary
+/// one ten times.
+const ROOM: usize = 256 * 1024;
 
 /// Fields of which a mutation may have one: each is an attempt at a secret, sends a mail, or takes long.
 const SENSITIVE: [&str; 15] = [
@@ -87,59 +94,94 @@ pub enum Kind {
     Subscription,
 }
 
-/// Parses the request's document and tells what its operation does, if it may be executed.
-///
-/// # Errors
-/// GRAPHQL_PARSE_FAILED, BAD_REQUEST for NUL in a string, QUERY_TOO_COMPLEX, GRAPHQL_VALIDATION_FAILED for fragments that
-/// spread themselves and subscriptions of several fields, and OPERATION_RESOLUTION_FAILURE where it is not clear which
-/// operation is meant.
-pub fn admit(request: &mut Request) -> Result<Kind, Refusal> {
-    if request.query.len() > MAX_BYTES {
+/// A document that may be executed, and which of its operations is meant.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// What the operation does.
+    pub kind: Kind,
+    /// The document, as the request has it.
+    pub document: Arc<ExecutableDocument>,
+}
+
+/// Decides what is executed, and remembers documents, so that what clients send again and again need not be parsed and
+/// counted again.
+#[derive(Debug)]
+pub struct Documents(Remembered<String, ExecutableDocument>);
+
+impl Default for Documents {
+    fn default() -> Self {
+        Self(Remembered::new(ROOM))
+    }
+}
+
+impl Documents {
+    /// Parses the request's document and tells what its operation does, if it may be executed.
+    ///
+    /// # Errors
+    /// GRAPHQL_PARSE_FAILED, BAD_REQUEST for NUL in a string, QUERY_TOO_COMPLEX, GRAPHQL_VALIDATION_FAILED for fragments
+    /// that spread themselves and subscriptions of several fields, and OPERATION_RESOLUTION_FAILURE where it is not clear
+    /// which operation is meant.
+    pub fn admit(&self, request: &mut Request) -> Result<Admitted, Refusal> {
+        let document = match self.0.get(&request.query) {
+            Some(known) => known,
+            None => {
+                let document = Arc::new(parse(&request.query)?);
+                // What holds strings may hold passwords, and comes but once: clients send what differs in variables.
+                if !request.query.contains('"') {
+                    self.0.insert(request.query.clone(), Arc::clone(&document), request.query.len());
+                }
+                document
+            }
+        };
+        let kind = match select(&document, request.operation_name.as_deref())?.ty {
+            OperationType::Query => Kind::Query,
+            OperationType::Mutation => Kind::Mutation,
+            OperationType::Subscription => Kind::Subscription,
+        };
+        request.set_parsed_query(ExecutableDocument::clone(&document));
+        Ok(Admitted { kind, document })
+    }
+}
+
+/// Parses a document, if each of its operations may be executed.
+fn parse(text: &str) -> Result<ExecutableDocument, Refusal> {
+    if text.len() > MAX_BYTES {
         return Err(too_complex(&format!("The document must have {MAX_BYTES} bytes at most.")));
     }
-    if bracket_depth(&request.query) > MAX_BRACKETS {
+    if bracket_depth(text) > MAX_BRACKETS {
         return Err(too_complex("The document is nested too deeply."));
     }
-    if let Some(text) = joined(&request.query)? {
-        request.query = text;
-    }
-    if names_twice(&request.query) {
+    let joined = joined(text)?;
+    let text = joined.as_deref().unwrap_or(text);
+    if names_twice(text) {
         return Err(Refusal {
             code: "GRAPHQL_VALIDATION_FAILED",
             message: "An input object names each field once.".to_owned(),
             location: None,
         });
     }
-    let name = request.operation_name.clone();
-    let document = request.parsed_query().map_err(|error| Refusal {
+    let document = parse_query(text).map_err(|error| Refusal {
         code: "GRAPHQL_PARSE_FAILED",
         message: "The document is no valid GraphQL.".to_owned(),
-        location: error.locations.first().map(place),
+        location: error.positions().next().as_ref().map(place),
     })?;
     if document.operations.iter().count() > MAX_OPERATIONS || document.fragments.len() > MAX_FRAGMENTS {
         let most = format!("A document may hold {MAX_OPERATIONS} operations and {MAX_FRAGMENTS} fragments at most.");
         return Err(too_complex(&most));
     }
-    let mut counter = Counter { document, fragments: HashMap::new(), level: 0 };
+    let mut counter = Counter { document: &document, fragments: HashMap::new(), level: 0 };
     for name in document.fragments.keys() {
         counter.fragment(name)?;
     }
     for (_, operation) in document.operations.iter() {
         check(&mut counter, &operation.node)?;
     }
-    let operation = select(document, name.as_deref())?;
-    Ok(match operation.ty {
-        OperationType::Query => Kind::Query,
-        OperationType::Mutation => Kind::Mutation,
-        OperationType::Subscription => Kind::Subscription,
-    })
+    Ok(document)
 }
 
 /// Whether a document that was admitted gives a secret to a query, so that it must not come by GET: addresses are logged
 /// and kept.
-pub fn gives_a_secret(request: &mut Request) -> bool {
-    let Ok(document) = request.parsed_query() else { return false };
-    let document: &ExecutableDocument = document;
+pub fn gives_a_secret(document: &ExecutableDocument) -> bool {
     let mut operations = document.operations.iter();
     operations.any(|(_, operation)| {
         root_fields(document, &operation.node).iter().any(|field| BY_POST.contains(&field.name.node.as_str()))
@@ -306,6 +348,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn admit(request: &mut Request) -> Result<Kind, Refusal> {
+        Documents::default().admit(request).map(|admitted| admitted.kind)
+    }
+
     fn admit_text(document: &str) -> Result<Kind, &'static str> {
         admit(&mut Request::new(document)).map_err(|refusal| refusal.code)
     }
@@ -429,7 +475,8 @@ mod tests {
 
         let mut request = Request::new("{ a(b: \"x\\ud83d\\uDE00y\\\\ud83d\") }");
         assert_eq!(admit(&mut request), Ok(Kind::Query));
-        assert_eq!(request.query, "{ a(b: \"x😀y\\\\ud83d\") }");
+        let document = format!("{:?}", request.parsed_query().unwrap());
+        assert!(document.contains("\"x😀y\\\\ud83d\""), "{document}");
     }
 
     #[test]

@@ -2,7 +2,7 @@ use async_graphql::{EmptyMutation, EmptySubscription, InputObject, MaybeUndefine
 use serde_json::json;
 
 use super::*;
-use crate::graphql::document;
+use crate::graphql::document::Documents;
 
 #[derive(InputObject)]
 struct Filter {
@@ -72,7 +72,10 @@ async fn ask_for(
     let inputs = Inputs::of(&schema.sdl());
     let mut request = Request::new(document).variables(Variables::from_json(variables));
     request.operation_name = name.map(str::to_owned);
-    document::admit(&mut request).and_then(|_| inputs.admit(&mut request)).map_err(|refusal| refusal.code)?;
+    Documents::default()
+        .admit(&mut request)
+        .and_then(|_| inputs.admit(&mut request))
+        .map_err(|refusal| refusal.code)?;
     let response = schema.execute(request).await;
     assert!(response.errors.is_empty(), "{document}: {:?}", response.errors);
     Ok(serde_json::to_value(&response.data).unwrap())

@@ -16,7 +16,7 @@ use crate::domain::access::{Caller, Client};
 use crate::domain::vigil::Stay;
 use crate::error::Error;
 use crate::graphql::context::Request;
-use crate::graphql::document::{self, Kind};
+use crate::graphql::document::{self, Admitted, Kind};
 use crate::graphql::equip;
 use crate::graphql::errors::Failure;
 use crate::http::answer::{self, Refusal};
@@ -170,7 +170,7 @@ impl Talk {
     async fn recognise(&mut self, payload: &Map<String, serde_json::Value>) -> Result<Caller, End> {
         let token = protocol::token(payload).ok_or_else(Close::forbidden)?;
         let app = &self.endpoint.app;
-        app.authenticate(&app.clock.now(), self.client.clone(), token).await.map_err(|error| lost(&error))
+        app.authenticate(&app.clock.now(), &self.client, token).await.map_err(|error| lost(&error))
     }
 
     /// Begins an operation, or says why not.
@@ -180,9 +180,11 @@ impl Talk {
             Ok(query) => query,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let kind = match self.endpoint.admit(&mut query) {
-            Ok(Kind::Mutation) => return refused("Mutations are served over HTTP: send them by POST."),
-            Ok(kind) => kind,
+        let Admitted { kind, document } = match self.endpoint.admit(&mut query) {
+            Ok(Admitted { kind: Kind::Mutation, .. }) => {
+                return refused("Mutations are served over HTTP: send them by POST.");
+            }
+            Ok(admitted) => admitted,
             Err(document::Refusal { code, message, location }) => {
                 return Ok(Err(Refusal::new(StatusCode::BAD_REQUEST, code, message).at(location)));
             }
@@ -201,7 +203,7 @@ impl Talk {
             request_id: self.id.0.clone(),
             endpoint: Arc::clone(&self.endpoint),
             name: query.operation_name.clone(),
-            document: query.parsed_query().cloned().ok(),
+            document,
             answers: answers(&self.endpoint, query, request, kind),
             kind,
             progress: Progress::None,
@@ -290,7 +292,7 @@ struct Operation {
     request_id: String,
     endpoint: Arc<Endpoint>,
     name: Option<String>,
-    document: Option<async_graphql::parser::types::ExecutableDocument>,
+    document: Arc<async_graphql::parser::types::ExecutableDocument>,
     answers: BoxStream<'static, Option<Executed>>,
     kind: Kind,
     progress: Progress,
@@ -329,8 +331,8 @@ impl Operation {
         // What fails before a subscription has an event has a path, but was not executed either.
         let has_begun = self.kind == Kind::Query || self.progress == Progress::Some;
         let was_executed = answer::was_executed(&executed) && (has_begun || executed.data != Value::Null);
-        if let (Some(document), true) = (&self.document, was_executed && !executed.errors.is_empty()) {
-            self.endpoint.types.complete(&mut executed, document, self.name.as_deref());
+        if was_executed && !executed.errors.is_empty() {
+            self.endpoint.types.complete(&mut executed, &self.document, self.name.as_deref());
         }
         answer::tidy_all(&mut executed, &self.request_id);
         if was_executed {
