@@ -125,7 +125,7 @@ impl From<DbErr> for Error {
 }
 
 /// Whether the same statement may succeed a little later, once the database is back or whoever runs it has helped.
-fn passes(error: &DbErr) -> bool {
+pub fn passes(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
     };

@@ -2,6 +2,8 @@
 
 // Rows by their key, read at once.
 mod inline;
+// Single statements that change something.
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +13,13 @@ use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, PrimaryKeyTrait, Related, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
-    TryIntoModel,
+    EntityTrait, PrimaryKeyTrait, Related, Statement, TryIntoModel,
 };
 use uuid::Uuid;
 
 use self::inline::Inline;
 pub use self::inline::{ByKey, Found};
+pub use self::writer::Writer;
 
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
@@ -29,12 +31,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection to PostgreSQL, as long as that starts again or does not answer.
 const POSTGRES_PATIENCE: Duration = Duration::from_secs(3);
 
+/// For how long a connection to PostgreSQL of which nothing was heard is taken to be there still.
+const TRUST: Duration = Duration::from_secs(1);
+
 /// An open database. On SQLite, writers share one connection and so wait in line instead of fighting for the file's
 /// lock, while readers have several and wait for nobody; on PostgreSQL both are one pool.
 #[derive(Clone, Debug)]
 pub struct Db {
     reader: DatabaseConnection,
-    writer: DatabaseConnection,
+    writer: Writer,
     inline: Option<Arc<Inline>>,
 }
 
@@ -42,8 +47,17 @@ impl Db {
     /// Opens the database, making the SQLite file where there is none.
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, DbErr> {
         if !url.is_sqlite() {
-            let pool = Database::connect(options(url, 10)).await?;
-            return Ok(Self { reader: pool.clone(), writer: pool, inline: None });
+            let mut pool = options(url, 10);
+            // To ask whether a connection is still there takes as long as most statements: it is asked only where nothing
+            // was heard of it for a while.
+            pool.test_before_acquire(false);
+            pool.map_sqlx_postgres_pool_opts(|pool| {
+                pool.before_acquire(|connection, meta| {
+                    Box::pin(async move { Ok(meta.idle_for < TRUST || connection.ping().await.is_ok()) })
+                })
+            });
+            let pool = Database::connect(pool).await?;
+            return Ok(Self { reader: pool.clone(), writer: Writer::new(pool), inline: None });
         }
         let mut writer = options(url, 1);
         // A file does not hang up: to ask before each statement would cost as much as the statement itself.
@@ -66,7 +80,7 @@ impl Db {
                 })
             })
         });
-        let writer = Database::connect(writer).await?;
+        let writer = Writer::new(Database::connect(writer).await?);
         let mut reader = options(url, 4);
         reader.test_before_acquire(false);
         reader.map_sqlx_sqlite_opts(|file| file.busy_timeout(PATIENCE).pragma("query_only", "ON"));
@@ -79,7 +93,7 @@ impl Db {
         let (other, third) = (call.clone(), call.clone());
         self.inline = self.inline.as_ref().map(|inline| Arc::new(inline.watched(Arc::new(third))));
         self.reader.set_metric_callback(move |info| call(info.statement));
-        self.writer.set_metric_callback(move |info| other(info.statement));
+        self.writer = self.writer.watched(other);
     }
 
     /// Which of the two databases it is, for the few statements that differ.
@@ -111,17 +125,13 @@ impl Db {
     }
 
     /// For a single statement that changes something.
-    pub fn writer(&self) -> &DatabaseConnection {
+    pub fn writer(&self) -> &Writer {
         &self.writer
     }
 
     /// Begins a transaction that may write; dropped without a commit, it leaves nothing behind.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        Ok(self.writer.begin_with_options(options).await?)
+        Ok(self.writer.begin().await?)
     }
 
     /// Begins a transaction that no other instance can run at the same time: for what is done once, at the start.

@@ -1,5 +1,7 @@
 //! Being signed in: opening, refreshing and ending sessions. An ended session has no row.
 
+use std::sync::LazyLock;
+
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
@@ -8,7 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::config::SessionConfig;
-use crate::database::Db;
+use crate::database::{ByKey, Db, Found};
 use crate::domain::access::{Client, Present};
 use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
@@ -22,6 +24,13 @@ use crate::tools::token::RefreshToken;
 
 /// How many sessions a user may have; one more ends the one that was used longest ago.
 pub const SESSIONS_PER_USER: u64 = 50;
+
+static BY_ID: LazyLock<ByKey<session::Entity, user::Entity>> = LazyLock::new(ByKey::new);
+
+/// A session that has not ended, and whose it is.
+pub(super) async fn find(db: &Db, id: Uuid) -> Result<Found<session::Entity, user::Entity>> {
+    db.find(&BY_ID, id).await
+}
 
 /// Opens a session for a user who has proved who they are.
 pub async fn open(
@@ -107,8 +116,8 @@ pub async fn refresh(
         end_if_reused(db, now, client, lives, token).await?;
         return Err(invalid_token());
     };
-    let found = user::Entity::find_by_id(session.user_id).all(db.reader()).await?;
-    Ok((session, found.into_iter().next().ok_or_else(invalid_token)?))
+    let Some((_, Some(user))) = find(db, id).await? else { return Err(invalid_token()) };
+    Ok((session, user))
 }
 
 /// The predecessor of this generation may be given once more: nothing of the generation came back yet, or it is so

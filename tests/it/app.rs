@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, Statement};
+use sea_orm::Statement;
 use serde_json::json;
 use tokio::net::TcpListener;
 use vestibule::app::App;
 use vestibule::config::{BaseUrl, Config};
+use vestibule::database::Writer;
 use vestibule::domain::import::Importer;
 use vestibule::http;
 use vestibule::tools::clock::{Clock, SetClock, Timestamp};
@@ -207,7 +208,7 @@ impl TestApp {
     }
 
     /// The database, to look at rows.
-    pub(crate) fn db(&self) -> &DatabaseConnection {
+    pub(crate) fn db(&self) -> &Writer {
         self.app.db.writer()
     }
 }

@@ -1,16 +1,28 @@
-//! The shortcut to the rows that every request asks for.
+//! The shortcut to the rows that every request asks for, and writing together what is written at the same time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait as _, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{
+    ActiveModelTrait as _, ConnectionTrait as _, DbErr, EntityTrait as _, IntoActiveModel as _, PaginatorTrait as _,
+    SqlErr, Statement,
+};
 use serde_json::json;
 use uuid::Uuid;
 use vestibule::database::ByKey;
-use vestibule::entity::{session, user};
+use vestibule::entity::{limit, session, user};
 
-use crate::app::TestApp;
+use crate::app::{PASSWORD, TestApp};
 use crate::engine::Place;
 
-crate::tests![a_row_by_its_key_is_the_same_by_either_way];
+crate::tests![
+    a_row_by_its_key_is_the_same_by_either_way,
+    what_is_written_at_once_is_all_there_and_a_wrong_statement_harms_itself_alone,
+    what_waits_for_a_turn_is_written_after_it,
+    signing_in_and_staying_so_takes_few_statements,
+];
 
 async fn a_row_by_its_key_is_the_same_by_either_way(place: Place) {
     let app = TestApp::start(&place).await;
@@ -43,4 +55,69 @@ async fn a_row_by_its_key_is_the_same_by_either_way(place: Place) {
 
     session::Entity::delete_by_id(id).exec(app.db()).await.unwrap();
     assert_eq!(app.app.db.find(&query, id).await.unwrap(), None);
+}
+
+/// A row with this key, written by a statement of its own.
+async fn write(app: &TestApp, key: String) -> Result<limit::Model, DbErr> {
+    let row = limit::ActiveModel { key: Set(key), full_until: Set(app.clock_now()) };
+    limit::Entity::insert(row).exec_with_returning(app.db()).await
+}
+
+async fn what_is_written_at_once_is_all_there_and_a_wrong_statement_harms_itself_alone(place: Place) {
+    let app = TestApp::start(&place).await;
+    write(&app, "7".to_owned()).await.unwrap();
+    let before = limit::Entity::find().count(app.db()).await.unwrap();
+    let written = join_all((0..100).map(|number| write(&app, number.to_string()))).await;
+    for (number, written) in written.into_iter().enumerate() {
+        match written {
+            Ok(row) => assert_eq!(row.key, number.to_string()),
+            Err(error) => {
+                assert!(matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))), "{error}");
+                assert_eq!(number, 7);
+            }
+        }
+    }
+    assert_eq!(limit::Entity::find().count(app.db()).await.unwrap(), before + 99);
+
+    let wrong = Statement::from_string(app.db().get_database_backend(), "DELETE FROM nothing");
+    let (wrong, good) =
+        tokio::join!(app.db().execute_raw(wrong), join_all((100..120).map(|number| write(&app, number.to_string()))));
+    assert!(wrong.is_err());
+    assert!(good.iter().all(Result::is_ok), "{good:?}");
+    assert_eq!(limit::Entity::find().count(app.db()).await.unwrap(), before + 119);
+}
+
+async fn what_waits_for_a_turn_is_written_after_it(place: Place) {
+    let app = TestApp::start(&place).await;
+    let before = limit::Entity::find().count(app.db()).await.unwrap();
+    let txn = app.app.db.begin().await.unwrap();
+    let row = limit::ActiveModel { key: Set("first".to_owned()), full_until: Set(app.clock_now()) };
+    limit::Entity::insert(row).exec_with_returning(&txn).await.unwrap();
+    let waiting = join_all((0..20).map(|number| write(&app, number.to_string())));
+    let (waited, committed) = tokio::join!(waiting, txn.commit());
+    committed.unwrap();
+    assert!(waited.iter().all(Result::is_ok), "{waited:?}");
+    assert_eq!(limit::Entity::find().count(app.db()).await.unwrap(), before + 21);
+}
+
+async fn signing_in_and_staying_so_takes_few_statements(place: Place) {
+    let counter = Arc::new(AtomicUsize::new(0));
+    let app = TestApp::start_counting(&place, Arc::clone(&counter)).await;
+    let mut client = app.add_user("ada").await.sign_in(&app).await;
+    client.data("{ me { id } }", json!({})).await;
+    let since = |before: usize| counter.load(Ordering::SeqCst) - before;
+    let now = || counter.load(Ordering::SeqCst);
+
+    let before = now();
+    client.data("{ me { id username email } }", json!({})).await;
+    assert_eq!(since(before), 1, "who calls");
+    let before = now();
+    client.refresh().await.unwrap();
+    assert_eq!(since(before), 3, "who calls, that the session moves on, and whose it is");
+    let before = now();
+    client.data("{ me { id } }", json!({})).await;
+    assert_eq!(since(before), 2, "who calls, and that the new token came back");
+    let before = now();
+    app.anyone().sign_in("ada", PASSWORD).await;
+    assert_eq!(since(before), 19, "ten limits are taken and given back");
 }
