@@ -27,17 +27,32 @@ const PASSWORD: &str = "a rather long phrase of mine";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    if std::env::args().any(|argument| argument == service::REFERENCE) {
+        return reference::serve().await;
+    }
     let seconds = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(5);
     let span = Duration::from_secs(seconds);
     println!("{:<34}{:>12}{:>14}{:>9}{:>9}{:>9}", "", "by the clock", "per CPU-second", "p50 ms", "p99 ms", "max ms");
     let (plain, bare) = reference::hashes(span);
     println!("{:<34}{:>12}{plain:>14.0}", "argon2 alone, one thread", "");
     println!("{:<34}{:>12}{bare:>14.0}", "argon2-rust alone, one thread", "");
-    let commits = reference::sqlite_commits(span).await;
-    println!("{:<34}{commits:>12.0}", "SQLite alone: one UPDATE, one commit");
+    let (single, together) = reference::sqlite_commits(span, CLIENTS.try_into().unwrap());
+    println!("{:<34}{single:>12.0}", "SQLite alone, commits of one");
+    println!("{:<34}{together:>12.0}", "SQLite alone, commits of sixteen");
+    let alone = Service::reference();
+    let plain = wire::get("/");
+    run(&alone, "axum alone", span, |_| plain.clone()).await;
+    let hello = wire::post(None, "{ hello }");
+    run(&alone, "async-graphql alone, { hello }", span, |_| hello.clone()).await;
+    alone.stop().await;
     measure("SQLite", Service::on_sqlite(), span, bare).await;
     match service::postgres_url() {
-        Some(server) => measure("PostgreSQL", Service::on_postgres(&server).await, span, bare).await,
+        Some(server) => {
+            let service = Service::on_postgres(&server).await;
+            let commits = reference::postgres_commits(&service.database_url(), span, CLIENTS).await;
+            println!("{:<34}{commits:>12.0}", "PostgreSQL alone, one statement");
+            measure("PostgreSQL", service, span, bare).await;
+        }
         None => println!("PostgreSQL was left out: set VESTIBULE_TEST_POSTGRES_URL to a server to measure it as well"),
     }
 }

@@ -5,7 +5,12 @@ use std::time::{Duration, Instant};
 use crate::service::cpu_of;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use argon2_rust::params::Memory;
-use sea_orm::{ConnectOptions, ConnectionTrait as _, Database};
+use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
+use axum::routing::{get, post};
+use axum::serve::ListenerExt as _;
+use axum::{Json, Router};
+use futures_util::future::join_all;
+use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseBackend, Statement};
 
 /// Hashes that one thread makes in a second of processor time with the service's default parameters and memory that is
 /// kept: by the `argon2` crate, and by `argon2-rust`.
@@ -38,20 +43,81 @@ fn repeat(span: Duration, mut work: impl FnMut()) -> f64 {
     f64::from(count) / cpu_of("self").saturating_sub(cpu).as_secs_f64()
 }
 
-/// Durable commits of one changed row in a second, one after the other, as the service's writer has them.
-pub(crate) async fn sqlite_commits(span: Duration) -> f64 {
+/// How often a row is changed durably in a second on SQLite: by one writer that commits each change, and by one that commits
+/// as many together as there are clients.
+pub(crate) fn sqlite_commits(span: Duration, clients: u32) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
-    let mut options = ConnectOptions::new(format!("sqlite://{}/bare.db?mode=rwc", folder.path().display()));
-    options.max_connections(1).sqlx_logging(false);
-    options.map_sqlx_sqlite_opts(|file| file.pragma("journal_mode", "WAL").pragma("synchronous", "FULL"));
-    let db = Database::connect(options).await.unwrap();
-    db.execute_unprepared("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)").await.unwrap();
-    db.execute_unprepared("INSERT INTO t VALUES (1, 0)").await.unwrap();
-    let started = Instant::now();
-    let mut count = 0_u32;
-    while started.elapsed() < span {
-        db.execute_unprepared("UPDATE t SET n = n + 1 WHERE id = 1").await.unwrap();
-        count += 1;
+    let db = rusqlite::Connection::open(folder.path().join("bare.db")).unwrap();
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)",
+    )
+    .unwrap();
+    for id in 0..clients {
+        db.execute("INSERT INTO t VALUES (?1, 0)", [id]).unwrap();
     }
-    f64::from(count) / started.elapsed().as_secs_f64()
+    let mut update = db.prepare("UPDATE t SET n = n + 1 WHERE id = ?1 RETURNING n").unwrap();
+    let mut rate = |together: u32| {
+        let started = Instant::now();
+        let mut count = 0_u32;
+        while started.elapsed() < span {
+            db.execute_batch("BEGIN IMMEDIATE").unwrap();
+            for id in 0..together {
+                let _: i64 = update.query_row([id], |row| row.get(0)).unwrap();
+                count += 1;
+            }
+            db.execute_batch("COMMIT").unwrap();
+        }
+        f64::from(count) / started.elapsed().as_secs_f64()
+    };
+    (rate(1), rate(clients))
+}
+
+/// How often a row is changed durably in a second on PostgreSQL, by one statement each, over as many connections as there
+/// are clients.
+pub(crate) async fn postgres_commits(url: &str, span: Duration, clients: usize) -> f64 {
+    let prepare = async |sql: &str| {
+        let db = Database::connect(url).await.expect("the PostgreSQL server answers");
+        db.execute_unprepared(sql).await.unwrap();
+        db.close().await.unwrap();
+    };
+    prepare("CREATE TABLE reference (id integer PRIMARY KEY, n integer NOT NULL)").await;
+    prepare(&format!("INSERT INTO reference SELECT id, 0 FROM generate_series(0, {}) id", clients - 1)).await;
+    let started = Instant::now();
+    let each = (0..clients).map(async |id| {
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(1).test_before_acquire(false).sqlx_logging(false);
+        let db = Database::connect(options).await.expect("the PostgreSQL server answers");
+        let sql = "UPDATE reference SET n = n + 1 WHERE id = $1 RETURNING n";
+        let id = i32::try_from(id).unwrap();
+        let mut count = 0_u32;
+        while started.elapsed() < span {
+            let update = Statement::from_sql_and_values(DatabaseBackend::Postgres, sql, [id.into()]);
+            db.query_one_raw(update).await.unwrap();
+            count += 1;
+        }
+        count
+    });
+    let count: u32 = join_all(each).await.into_iter().sum();
+    let rate = f64::from(count) / started.elapsed().as_secs_f64();
+    prepare("DROP TABLE reference").await;
+    rate
+}
+
+/// What the web framework and the GraphQL library can do alone: an answer of two letters at `/`, and a field that is
+/// known at `/graphql`.
+pub(crate) async fn serve() {
+    struct Query;
+    #[Object]
+    impl Query {
+        async fn hello(&self) -> &'static str {
+            "hello"
+        }
+    }
+    let schema = Schema::new(Query, EmptyMutation, EmptySubscription);
+    let graphql = post(async move |Json(request): Json<async_graphql::Request>| Json(schema.execute(request).await));
+    let router = Router::new().route("/", get(async || "ok")).route("/graphql", graphql);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("listening on http://{}", listener.local_addr().unwrap());
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
+    axum::serve(listener, router).await.unwrap();
 }

@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use crate::cores;
 
+/// The argument by which this program serves as a reference.
+pub(crate) const REFERENCE: &str = "--serve-as-reference";
+
 /// A running service.
 pub(crate) struct Service {
     child: Child,
@@ -37,6 +40,15 @@ impl Service {
         db.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("its user may create databases");
         let (base, _) = server.rsplit_once('/').expect("the address ends in a database");
         Self::start(Some(&format!("{base}/{name}")), Some((server.to_owned(), name)))
+    }
+
+    /// Not the service, but what its parts can do alone: see [`crate::reference::serve`].
+    pub(crate) fn reference() -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("this program is somewhere"));
+        command.arg(REFERENCE).stdout(Stdio::piped());
+        let started = Instant::now();
+        let (child, address) = listening(&mut command);
+        Self { child, address, started_in: started.elapsed(), database: None, folder: tempfile::tempdir().unwrap() }
     }
 
     fn start(url: Option<&str>, database: Option<(String, String)>) -> Self {
@@ -102,6 +114,11 @@ fn launch(folder: &std::path::Path, url: Option<&str>) -> (Child, String) {
     if let Some(url) = url {
         command.env("VESTIBULE_DATABASE_URL", url);
     }
+    listening(&mut command)
+}
+
+/// Starts it on a core of its own, and waits until it tells where it listens.
+fn listening(command: &mut Command) -> (Child, String) {
     let mut child = cores::start_alone(|| command.spawn()).expect("the release binary was built");
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let listening =

@@ -52,11 +52,8 @@ pub(crate) fn post_with(token: Option<&str>, document: &str, variables: &Value) 
 }
 
 pub(crate) fn login(password: &str) -> Vec<u8> {
-    let tokens = "tokens { accessToken refreshToken }";
-    post(
-        None,
-        &format!("mutation {{ login(input: {{ identifier: \"admin\", password: \"{password}\" }}) {{ {tokens} }} }}"),
-    )
+    let document = "mutation($input: LoginInput!) { login(input: $input) { tokens { accessToken refreshToken } } }";
+    post_with(None, document, &json!({ "input": { "identifier": "admin", "password": password } }))
 }
 
 impl Wire {
@@ -137,10 +134,9 @@ pub(crate) async fn refresh_all(service: &Service, sessions: Vec<Tokens>, span: 
         let mut wire = Wire::connect(service).await;
         let mut latencies = Vec::new();
         while started.elapsed() < span {
-            let input = format!("refreshToken: \"{}\"", session.refresh);
             let document =
-                format!("mutation {{ refresh(input: {{ {input} }}) {{ tokens {{ accessToken refreshToken }} }} }}");
-            let request = post(None, &document);
+                "mutation($input: RefreshInput) { refresh(input: $input) { tokens { accessToken refreshToken } } }";
+            let request = post_with(None, document, &json!({ "input": { "refreshToken": session.refresh } }));
             let asked = Instant::now();
             let answer = wire.ask(&request).await;
             latencies.push(asked.elapsed());
