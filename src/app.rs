@@ -17,7 +17,7 @@ use crate::domain::tokens::Mint;
 use crate::domain::users::superuser;
 use crate::domain::vigil::Vigil;
 use crate::entity::mail;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::{Clock, Moment};
 use crate::tools::image::Studio;
@@ -179,17 +179,21 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] where the database does not answer.
-    pub async fn authenticate(&self, now: &Moment, client: Client, token: &str) -> Result<Caller> {
+    pub async fn authenticate(&self, now: &Moment, client: &Client, token: &str) -> Result<Caller> {
         in_time(self.recognise(now, client, token)).await
     }
 
-    async fn recognise(&self, now: &Moment, client: Client, token: &str) -> Result<Caller> {
-        let mut ring = self.ring();
-        if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) && self.may_reload(now) {
-            self.reload_keys(now).await?;
-            ring = self.ring();
-        }
-        let caller = access::authenticate(&self.db, now, &ring, client, token).await?;
+    async fn recognise(&self, now: &Moment, client: &Client, token: &str) -> Result<Caller> {
+        let ring = self.ring();
+        let caller = match access::authenticate(&self.db, now, &ring, client, token).await {
+            Err(Error::Unauthenticated(Reason::Invalid))
+                if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) && self.may_reload(now) =>
+            {
+                self.reload_keys(now).await?;
+                access::authenticate(&self.db, now, &self.ring(), client, token).await?
+            }
+            recognised => recognised?,
+        };
         self.presence.saw(caller.user_id(), now.at);
         Ok(caller)
     }

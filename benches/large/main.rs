@@ -41,21 +41,15 @@ const TRAIL: &str = "{ auditEvents { nodes { id action createdAt } } }";
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let users = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
-    let sqlite = Service::on_sqlite();
-    let file = sqlite.file().display().to_string();
-    measure("SQLite", sqlite, &format!("sqlite://{file}"), users).await;
+    measure("SQLite", Service::on_sqlite(), users).await;
     match service::postgres_url() {
-        Some(server) => {
-            let service = Service::on_postgres(&server).await;
-            let url = service.database_url();
-            measure("PostgreSQL", service, &url, users).await;
-        }
+        Some(server) => measure("PostgreSQL", Service::on_postgres(&server).await, users).await,
         None => println!("PostgreSQL was left out: set VESTIBULE_TEST_POSTGRES_URL to a server to measure it as well"),
     }
 }
 
-async fn measure(name: &str, service: Service, url: &str, users: u64) {
-    let mut options = ConnectOptions::new(url);
+async fn measure(name: &str, service: Service, users: u64) {
+    let mut options = ConnectOptions::new(service.database_url());
     options.max_connections(1);
     let db = Database::connect(options).await.expect("the database can be reached");
     if db.get_database_backend() == sea_orm::DatabaseBackend::Sqlite {

@@ -61,16 +61,12 @@ impl Service {
         Self { child, address, started_in: started.elapsed(), database, folder }
     }
 
-    /// Its SQLite file.
-    pub(crate) fn file(&self) -> std::path::PathBuf {
-        self.folder.path().join("data/vestibule.db")
-    }
-
-    /// The address of its PostgreSQL database.
+    /// The address of its database.
     pub(crate) fn database_url(&self) -> String {
-        let (server, name) = self.database.as_ref().expect("it is on PostgreSQL");
-        let (base, _) = server.rsplit_once('/').expect("the address ends in a database");
-        format!("{base}/{name}")
+        match &self.database {
+            None => format!("sqlite://{}", self.folder.path().join("data/vestibule.db").display()),
+            Some((server, name)) => format!("{}/{name}", server.rsplit_once('/').expect("it ends in a database").0),
+        }
     }
 
     /// The processor time that it has spent so far.
@@ -80,9 +76,16 @@ impl Service {
 
     /// The memory that it occupies, in MiB.
     pub(crate) fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("this is Linux");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+        memory_of(&self.child.id().to_string()).expect("it runs") / 1024
+    }
+
+    /// The memory that it and the processes that it started occupy, in MiB. What they share is counted for each.
+    pub(crate) fn memory_in_all(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("this is Linux");
+        let started = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
+        let started = started.collect::<String>();
+        // One of them may have ended meanwhile.
+        self.memory() + started.split_whitespace().filter_map(memory_of).sum::<u64>() / 1024
     }
 
     pub(crate) async fn stop(mut self) {
@@ -93,6 +96,12 @@ impl Service {
             db.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await.expect("it is ours");
         }
     }
+}
+
+/// The memory that a process occupies, in KiB; none where there is no such process any more.
+fn memory_of(process: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    status.lines().find(|line| line.starts_with("VmRSS:"))?.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// The processor time that a process has spent so far; `self` is this one.

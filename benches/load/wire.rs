@@ -15,8 +15,14 @@ pub(crate) struct Figures {
     pub(crate) per_second: f64,
     /// Answers for a second of the service's processor time.
     pub(crate) per_cpu_second: f64,
-    /// Latencies in milliseconds.
+    /// How long they took.
+    pub(crate) waits: Waits,
+}
+
+/// How long answers took, in milliseconds.
+pub(crate) struct Waits {
     pub(crate) p50: f64,
+    pub(crate) p95: f64,
     /// Of a hundred answers, all but one were quicker.
     pub(crate) p99: f64,
     /// The slowest.
@@ -51,9 +57,14 @@ pub(crate) fn post_with(token: Option<&str>, document: &str, variables: &Value) 
     format!("{head}{authorization}content-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-pub(crate) fn login(password: &str) -> Vec<u8> {
+pub(crate) fn login(identifier: &str, password: &str) -> Vec<u8> {
     let document = "mutation($input: LoginInput!) { login(input: $input) { tokens { accessToken refreshToken } } }";
-    post_with(None, document, &json!({ "input": { "identifier": "admin", "password": password } }))
+    post_with(None, document, &json!({ "input": { "identifier": identifier, "password": password } }))
+}
+
+pub(crate) fn refresh(session: &Tokens) -> Vec<u8> {
+    let document = "mutation($input: RefreshInput) { refresh(input: $input) { tokens { accessToken refreshToken } } }";
+    post_with(None, document, &json!({ "input": { "refreshToken": session.refresh } }))
 }
 
 impl Wire {
@@ -65,6 +76,20 @@ impl Wire {
 
     /// Sends a request and returns the body of its answer.
     async fn ask(&mut self, request: &[u8]) -> &[u8] {
+        let (head, body) = self.exchange(request).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        body
+    }
+
+    /// Sends a request and returns what was answered; none where it was refused.
+    pub(crate) async fn try_ask(&mut self, request: &[u8]) -> Option<Value> {
+        let (head, body) = self.exchange(request).await;
+        let answer: Value = serde_json::from_slice(body).ok()?;
+        (head.starts_with("HTTP/1.1 200") && answer["errors"].is_null()).then_some(answer)
+    }
+
+    /// Sends a request and returns head and body of its answer.
+    async fn exchange(&mut self, request: &[u8]) -> (&str, &[u8]) {
         self.stream.write_all(request).await.expect("the connection holds");
         let mut filled = 0;
         loop {
@@ -74,12 +99,12 @@ impl Wire {
             let head_end = self.buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n");
             let Some(head_end) = head_end.map(|at| at + 4) else { continue };
             let head = std::str::from_utf8(&self.buffer[..head_end]).unwrap();
-            assert!(head.starts_with("HTTP/1.1 200"), "{head}");
             let length =
                 head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("answers have a length");
             let end = head_end + length.parse::<usize>().unwrap();
             if filled >= end {
-                return &self.buffer[head_end..end];
+                let (head, body) = self.buffer[..end].split_at(head_end);
+                return (std::str::from_utf8(head).unwrap(), body);
             }
         }
     }
@@ -90,14 +115,17 @@ impl Wire {
     }
 
     pub(crate) async fn sign_in(mut self, password: &str) -> Tokens {
-        let answer: Value = serde_json::from_slice(self.ask(&login(password)).await).unwrap();
-        tokens(&answer["data"]["login"]["tokens"])
+        Tokens::of(&self.ask_json(&login("admin", password)).await, "login")
     }
 }
 
-fn tokens(value: &Value) -> Tokens {
-    let text = |name: &str| value[name].as_str().unwrap_or_else(|| panic!("no tokens: {value}")).to_owned();
-    Tokens { access: text("accessToken"), refresh: text("refreshToken") }
+impl Tokens {
+    /// Those that a mutation answered with.
+    pub(crate) fn of(answer: &Value, mutation: &str) -> Self {
+        let tokens = &answer["data"][mutation]["tokens"];
+        let text = |name: &str| tokens[name].as_str().unwrap_or_else(|| panic!("no tokens: {answer}")).to_owned();
+        Self { access: text("accessToken"), refresh: text("refreshToken") }
+    }
 }
 
 /// Asks over as many connections as there are clients, each the same thing again and again.
@@ -134,14 +162,11 @@ pub(crate) async fn refresh_all(service: &Service, sessions: Vec<Tokens>, span: 
         let mut wire = Wire::connect(service).await;
         let mut latencies = Vec::new();
         while started.elapsed() < span {
-            let document =
-                "mutation($input: RefreshInput) { refresh(input: $input) { tokens { accessToken refreshToken } } }";
-            let request = post_with(None, document, &json!({ "input": { "refreshToken": session.refresh } }));
+            let request = refresh(&session);
             let asked = Instant::now();
             let answer = wire.ask(&request).await;
             latencies.push(asked.elapsed());
-            let answer: Value = serde_json::from_slice(answer).unwrap();
-            session = tokens(&answer["data"]["refresh"]["tokens"]);
+            session = Tokens::of(&serde_json::from_slice(answer).unwrap(), "refresh");
         }
         latencies
     });
@@ -149,17 +174,21 @@ pub(crate) async fn refresh_all(service: &Service, sessions: Vec<Tokens>, span: 
     figures(latencies, started.elapsed(), service.cpu().saturating_sub(cpu))
 }
 
-fn figures(mut latencies: Vec<Duration>, elapsed: Duration, cpu: Duration) -> Figures {
-    latencies.sort_unstable();
-    let at = |share: usize| {
-        latencies.get((latencies.len() * share / 100).min(latencies.len() - 1)).unwrap().as_secs_f64() * 1e3
-    };
+fn figures(latencies: Vec<Duration>, elapsed: Duration, cpu: Duration) -> Figures {
     let count = f64::from(u32::try_from(latencies.len()).unwrap());
     Figures {
         per_second: count / elapsed.as_secs_f64(),
         per_cpu_second: count / cpu.as_secs_f64(),
-        p50: at(50),
-        p99: at(99),
-        max: at(100),
+        waits: Waits::of(latencies),
+    }
+}
+
+impl Waits {
+    /// What there is to say about these; there must be one at least.
+    pub(crate) fn of(mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        let last = latencies.len() - 1;
+        let at = |share: usize| latencies[(latencies.len() * share / 100).min(last)].as_secs_f64() * 1e3;
+        Self { p50: at(50), p95: at(95), p99: at(99), max: at(100) }
     }
 }

@@ -325,6 +325,25 @@ mod tests {
     }
 
     #[test]
+    fn connections_within_this_machine_are_plain_unless_the_address_says_otherwise() {
+        let url = |text: &str| text.parse::<DatabaseUrl>().unwrap().reveal().to_owned();
+        assert_eq!(url("postgres://u:p@localhost/d"), "postgres://u:p@localhost/d?sslmode=disable");
+        assert_eq!(url("postgres://u@127.0.0.1:5433/d?a=b"), "postgres://u@127.0.0.1:5433/d?a=b&sslmode=disable");
+        assert_eq!(url("postgresql://u@[::1]/d"), "postgresql://u@[::1]/d?sslmode=disable");
+        for text in [
+            "postgres://u@localhost/d?sslmode=require",
+            "postgres://u@localhost/d?ssl-mode=verify-full",
+            "postgres://u@localhost/d?host=/run/postgresql",
+            "postgres://u@db.example/d",
+            "postgres://u@10.0.0.5/d",
+            "postgres:///d",
+            "sqlite://data/vestibule.db",
+        ] {
+            assert_eq!(url(text), text);
+        }
+    }
+
+    #[test]
     fn origins_are_compared_as_browsers_write_them() {
         let origin = |text: &str| text.parse::<Origin>().map(|origin| origin.as_str().to_owned());
         assert_eq!(origin("https://App.Example:443/").as_deref(), Ok("https://app.example"));

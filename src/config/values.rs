@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use url::Url;
 
 /// Whether people may make accounts for themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -69,7 +70,9 @@ pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
     text.parse().or_else(|_| address()).map_err(|_| format!("'{text}' is no network such as 10.0.0.0/8"))
 }
 
-/// The database's address; printed without its password.
+/// The database's address; printed without its password. To a PostgreSQL server on this machine, connections are not
+/// encrypted unless the address asks for it: whoever could listen there could read both processes as well, and each
+/// connection would take a tenth of a second longer to open.
 #[derive(Clone)]
 pub struct DatabaseUrl(String);
 
@@ -101,8 +104,23 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = ["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
-        if known { Ok(Self(text.to_owned())) } else { Err("it must begin with sqlite:// or postgres://".to_owned()) }
+        if !known {
+            return Err("it must begin with sqlite:// or postgres://".to_owned());
+        }
+        let plain = Url::parse(text).ok().filter(leads_to_this_machine).map(|mut url| {
+            url.query_pairs_mut().append_pair("sslmode", "disable");
+            url.into()
+        });
+        Ok(Self(plain.unwrap_or_else(|| text.to_owned())))
     }
+}
+
+/// Whether this is a server on this machine, and no other parameter says where it is or how it is spoken to.
+fn leads_to_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    is_here && url.query_pairs().all(|(name, _)| !name.starts_with("ssl") && !name.starts_with("host"))
 }
 
 impl fmt::Debug for DatabaseUrl {

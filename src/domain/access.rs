@@ -25,14 +25,13 @@
 //! anyone may call (signing in, registering, resetting) takes a [`Client`] and minds no credential.
 
 use std::ops::Deref;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::database::{ByKey, Db};
+use crate::database::Db;
 use crate::domain::{api_tokens, sessions};
 use crate::entity::api_token::{self, Scope, Scopes};
 use crate::entity::{session, user};
@@ -206,7 +205,7 @@ impl Deref for Present<'_> {
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] with the reason.
-pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: Client, token: &str) -> Result<Caller> {
+pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: &Client, token: &str) -> Result<Caller> {
     let (user, credential) = if ApiToken::is_meant_by(token) {
         let (token, user) = api_tokens::recognise(db, now, token).await?;
         (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes })
@@ -217,7 +216,7 @@ pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: Client,
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    Ok(Caller(Viewer { user, credential, client }))
+    Ok(Caller(Viewer { user, credential, client: client.clone() }))
 }
 
 /// Finds out what has become of a caller who stays connected: as [`authenticate`] does, but by the session or the API
@@ -245,12 +244,9 @@ pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
     Ok(Caller(Viewer { user, credential: credential.clone(), client: client.clone() }))
 }
 
-/// A session and whose it is.
-static SESSION: LazyLock<ByKey<session::Entity, user::Entity>> = LazyLock::new(ByKey::new);
-
 async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> Result<(Uuid, user::Model)> {
     let claims = ring.verify(token, now.at).map_err(Error::Unauthenticated)?;
-    let Some((session, Some(user))) = db.find(&SESSION, claims.sid).await? else {
+    let Some((session, Some(user))) = sessions::find(db, claims.sid).await? else {
         return Err(Error::Unauthenticated(Reason::Revoked));
     };
     if user.id != claims.sub {
