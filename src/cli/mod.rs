@@ -1,5 +1,7 @@
 //! The command line: one file per command.
 
+mod backup;
+mod copy;
 mod create_superuser;
 mod import;
 mod keys;
@@ -15,7 +17,8 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::App;
-use crate::config::{self, BaseUrl, Config};
+use crate::config::{self, BaseUrl, Config, DatabaseUrl};
+use crate::database::Db;
 use crate::error::Error;
 use crate::tools::clock::Clock;
 use crate::tools::sheet;
@@ -37,6 +40,10 @@ enum Command {
     Serve,
     /// Bring the database up to date, and exit
     Migrate,
+    /// Copy everything into another database, from SQLite to PostgreSQL or back
+    Copy(copy::Options),
+    /// Write the database into a file while the service runs
+    Backup(backup::Options),
     /// Make a superuser
     CreateSuperuser(create_superuser::Options),
     /// Create and update users from a spreadsheet
@@ -99,6 +106,8 @@ pub fn run() -> ExitCode {
         match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(config).await,
             Command::Migrate => migrate::run(config).await,
+            Command::Copy(options) => copy::run(config, options).await,
+            Command::Backup(options) => backup::run(config, options).await,
             Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
             Command::Import(ImportCommand::Users(options)) => import::run(config, options).await,
             Command::Schema { command: None } => schema::print(&config),
@@ -166,4 +175,12 @@ fn say(line: &str) {
 async fn open(config: Config) -> Result<Arc<App>, Error> {
     let public_url = config.public_url.clone().unwrap_or_else(|| BaseUrl::listening(config.listen));
     Ok(Arc::new(App::open(config, public_url, Clock::System).await?))
+}
+
+/// The configured database, only to be read.
+async fn look(url: &DatabaseUrl) -> Result<Db, Error> {
+    if let Some(file) = url.sqlite_path().filter(|file| !file.is_file()) {
+        return Err(Error::BadInput(format!("there is no database at {}", file.display())));
+    }
+    Db::look(url).await.map_err(|error| Error::internal(format!("VESTIBULE_DATABASE_URL: {error}")))
 }

@@ -10,9 +10,9 @@ use migration::{Migrator, MigratorTrait as _};
 use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, PrimaryKeyTrait, Related, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
-    TryIntoModel,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
+    DbErr, EntityTrait, IsolationLevel, PrimaryKeyTrait, Related, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait as _, TryIntoModel,
 };
 use uuid::Uuid;
 
@@ -72,6 +72,15 @@ impl Db {
         reader.map_sqlx_sqlite_opts(|file| file.busy_timeout(PATIENCE).pragma("query_only", "ON"));
         let inline = url.sqlite_path().map(Inline::new).map(Arc::new);
         Ok(Self { reader: Database::connect(reader).await?, writer, inline })
+    }
+
+    /// Opens a database only to read it: nothing is made, migrated or changed, and a file must be there.
+    pub async fn look(url: &DatabaseUrl) -> Result<Self, DbErr> {
+        let mut options = options(url, 2);
+        options.map_sqlx_sqlite_opts(|file| file.read_only(true).create_if_missing(false).busy_timeout(PATIENCE));
+        options.map_sqlx_postgres_opts(|server| server.options([("default_transaction_read_only", "on")]));
+        let pool = Database::connect(options).await?;
+        Ok(Self { reader: pool.clone(), writer: pool, inline: None })
     }
 
     /// Calls this at each statement: for metrics, and for tests that count.
@@ -134,6 +143,36 @@ impl Db {
         Ok(txn)
     }
 
+    /// Begins a transaction that reads the database as it is at its first statement, whatever others write meanwhile, and for
+    /// as long as it takes.
+    pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
+        if self.backend() != DatabaseBackend::Postgres {
+            return Ok(self.reader.begin().await?);
+        }
+        let txn =
+            self.reader.begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)).await?;
+        txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        Ok(txn)
+    }
+
+    /// Writes an SQLite database as it is at this moment into a file that is empty or not there yet. Others may write to the
+    /// database meanwhile.
+    pub async fn write_into(&self, file: &std::path::Path) -> Result<()> {
+        let file = file.to_str().ok_or_else(|| Error::BadInput("the path of the file must be UTF-8".to_owned()))?;
+        let statement = Statement::from_sql_and_values(DatabaseBackend::Sqlite, "VACUUM INTO $1", [file.into()]);
+        self.reader.execute_raw(statement).await?;
+        Ok(())
+    }
+
+    /// What SQLite finds wrong with its own file; none where nothing is.
+    pub async fn damage(&self) -> Result<Option<String>> {
+        let check = Statement::from_string(DatabaseBackend::Sqlite, "PRAGMA integrity_check");
+        let found = self.reader.query_all_raw(check).await?;
+        let found: Result<Vec<String>, DbErr> = found.iter().map(|row| row.try_get_by_index(0)).collect();
+        let found = found?.join("; ");
+        Ok((found != "ok").then_some(found))
+    }
+
     /// Tells the other instances on this database; there are none on SQLite.
     pub async fn notify(&self, channel: Channel, text: &str) -> Result<()> {
         if self.writer.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
@@ -164,17 +203,20 @@ impl Db {
             // A step over a large table may take longer than any request may.
             txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         }
-        Migrator::up(txn, None).await.map_err(|error| match error {
-            DbErr::Custom(_) => {
-                Error::internal("the database was changed by a newer version of Vestibule: run that one")
-            }
-            error => error.into(),
-        })
+        Migrator::up(txn, None).await.map_err(of_migrations)
     }
 
     /// Whether every migration of this version has run.
     pub async fn is_migrated(&self) -> Result<bool> {
-        Ok(Migrator::get_pending_migrations_read_only(&self.reader).await?.is_empty())
+        Ok(self.pending_migrations().await? == 0)
+    }
+
+    /// How many migrations of this version have not run yet.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where a newer version has changed the database.
+    pub async fn pending_migrations(&self) -> Result<usize> {
+        Ok(Migrator::get_pending_migrations_read_only(&self.reader).await.map_err(of_migrations)?.len())
     }
 
     /// Waits for what is under way and closes all connections.
@@ -198,6 +240,14 @@ impl Listener {
     pub async fn next(&mut self) -> Result<Option<String>> {
         let said = self.0.try_recv().await.map_err(Error::internal)?;
         Ok(said.map(|said| said.payload().to_owned()))
+    }
+}
+
+/// What it means that the migrations and the database do not fit together.
+fn of_migrations(error: DbErr) -> Error {
+    match error {
+        DbErr::Custom(_) => Error::internal("the database was changed by a newer version of Vestibule: run that one"),
+        error => error.into(),
     }
 }
 

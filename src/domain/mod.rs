@@ -14,6 +14,8 @@ pub mod api_tokens;
 pub mod audit;
 // Pictures of users.
 pub mod avatars;
+// The whole service from one database to another.
+pub mod copy;
 // Lists as files, read page by page.
 pub mod exports;
 // The targets of fuzzing.

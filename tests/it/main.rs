@@ -6,6 +6,7 @@
 mod app;
 mod client;
 mod engine;
+mod furnished;
 mod socket;
 
 use libtest_mimic::{Arguments, Conclusion, Trial};
@@ -25,8 +26,10 @@ mod api_tokens;
 mod architecture;
 mod audit;
 mod avatars;
+mod backup;
 mod changing;
 mod cloud;
+mod copy;
 mod database;
 mod endpoint;
 mod examples;
@@ -70,8 +73,10 @@ fn main() -> std::process::ExitCode {
         api_tokens::all(),
         audit::all(),
         avatars::all(),
+        backup::all(),
         changing::all(),
         cloud::all(),
+        copy::all(),
         database::all(),
         endpoint::all(),
         examples::all(),
