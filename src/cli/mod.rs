@@ -6,10 +6,13 @@ mod create_superuser;
 mod import;
 mod keys;
 mod logging;
+mod mail;
 mod migrate;
 mod schema;
 mod serve;
 mod sessions;
+mod table;
+mod users;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,10 +59,16 @@ enum Command {
     },
     /// The keys that sign access tokens
     #[command(subcommand)]
-    Keys(KeysCommand),
+    Keys(keys::KeysCommand),
     /// Where people are signed in
     #[command(subcommand)]
-    Sessions(SessionsCommand),
+    Sessions(sessions::SessionsCommand),
+    /// Users, when nobody can sign in
+    #[command(subcommand)]
+    Users(users::UsersCommand),
+    /// The outbox
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
 }
 
 #[derive(Subcommand)]
@@ -72,18 +81,6 @@ enum SchemaCommand {
 enum ImportCommand {
     /// Create and update users, all rows or none; a row's user is found by the e-mail address
     Users(import::Options),
-}
-
-#[derive(Subcommand)]
-enum KeysCommand {
-    /// Add a key that signs from now on, and let the others run out
-    Rotate,
-}
-
-#[derive(Subcommand)]
-enum SessionsCommand {
-    /// End sessions; API tokens go on
-    Revoke(sessions::RevokeOptions),
 }
 
 /// Runs the command that the process was started with. A failure is one line on standard error.
@@ -112,8 +109,10 @@ pub fn run() -> ExitCode {
             Command::Import(ImportCommand::Users(options)) => import::run(config, options).await,
             Command::Schema { command: None } => schema::print(&config),
             Command::Schema { command: Some(SchemaCommand::Diff(options)) } => schema::diff(&config, &options),
-            Command::Keys(KeysCommand::Rotate) => keys::rotate(config).await,
-            Command::Sessions(SessionsCommand::Revoke(options)) => sessions::revoke(config, options).await,
+            Command::Keys(command) => keys::run(config, command).await,
+            Command::Sessions(command) => sessions::run(config, command).await,
+            Command::Users(command) => users::run(config, command).await,
+            Command::Mail(command) => mail::run(config, command).await,
         }
     });
     match outcome {
@@ -183,4 +182,14 @@ async fn look(url: &DatabaseUrl) -> Result<Db, Error> {
         return Err(Error::BadInput(format!("there is no database at {}", file.display())));
     }
     Db::look(url).await.map_err(|error| Error::internal(format!("VESTIBULE_DATABASE_URL: {error}")))
+}
+
+/// The configured database, as far as it is there and up to date: for commands that must not migrate what an older version
+/// serves.
+async fn reach(config: &Config) -> Result<Db, Error> {
+    let url = config.database_url();
+    if !look(&url).await?.is_migrated().await? {
+        return Err(Error::BadInput("the database is not up to date: run `vestibule migrate` first".to_owned()));
+    }
+    Db::connect(&url).await.map_err(|error| Error::internal(format!("VESTIBULE_DATABASE_URL: {error}")))
 }

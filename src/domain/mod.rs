@@ -29,6 +29,8 @@ pub mod import;
 pub mod keys;
 // Limits on what can be asked for.
 pub mod limits;
+// What whoever runs the command line may do.
+pub mod operator;
 // Mails: put in line with the change that they tell of, delivered by a worker.
 pub mod outbox;
 // Pages of long lists.

@@ -47,6 +47,7 @@ mod live;
 mod loaders;
 mod mail;
 mod mutations;
+mod night;
 mod pages;
 mod parity;
 mod passwords;
@@ -93,6 +94,7 @@ fn main() -> std::process::ExitCode {
         live::all(),
         loaders::all(),
         mail::all(),
+        night::all(),
         pages::all(),
         parity::all(),
         passwords::all(),
