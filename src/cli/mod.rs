@@ -3,6 +3,7 @@
 mod backup;
 mod copy;
 mod create_superuser;
+mod doctor;
 mod import;
 mod keys;
 mod logging;
@@ -47,6 +48,8 @@ enum Command {
     Copy(copy::Options),
     /// Write the database into a file while the service runs
     Backup(backup::Options),
+    /// Look at what the service stands on, and say what to do; changes nothing
+    Doctor(doctor::Options),
     /// Make a superuser
     CreateSuperuser(create_superuser::Options),
     /// Create and update users from a spreadsheet
@@ -93,7 +96,10 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    logging::start(&cli.config);
+    if !matches!(cli.command, Some(Command::Doctor(_))) {
+        // The doctor says itself what it found.
+        logging::start(&cli.config);
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
@@ -105,6 +111,7 @@ pub fn run() -> ExitCode {
             Command::Migrate => migrate::run(config).await,
             Command::Copy(options) => copy::run(config, options).await,
             Command::Backup(options) => backup::run(config, options).await,
+            Command::Doctor(options) => doctor::run(config, options).await,
             Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
             Command::Import(ImportCommand::Users(options)) => import::run(config, options).await,
             Command::Schema { command: None } => schema::print(&config),

@@ -1,5 +1,7 @@
 //! The connections: one way in for readers, one for writers.
 
+// What a database tells about itself.
+mod facts;
 // Rows by their key, read at once.
 mod inline;
 
@@ -16,6 +18,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+pub use self::facts::Facts;
 use self::inline::Inline;
 pub use self::inline::{ByKey, Found};
 

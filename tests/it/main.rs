@@ -31,6 +31,7 @@ mod changing;
 mod cloud;
 mod copy;
 mod database;
+mod doctor;
 mod endpoint;
 mod examples;
 mod exports;
@@ -79,6 +80,7 @@ fn main() -> std::process::ExitCode {
         cloud::all(),
         copy::all(),
         database::all(),
+        doctor::all(),
         endpoint::all(),
         examples::all(),
         exports::all(),

@@ -1,3 +1,5 @@
+//! Looking through the outbox, and sending what was given up once more.
+
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 

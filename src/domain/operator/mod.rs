@@ -1,6 +1,8 @@
 //! What whoever runs the command line may do: for the night when nobody can sign in. Who can run it has the machine and the
 //! database, and so is asked for no other right; the guard rails hold all the same, and the trail says what was done.
 
+// What the rows tell about how the service is.
+pub mod health;
 // Looking through the outbox, and sending what was given up once more.
 pub mod mails;
 // Where somebody is signed in, and ending that.

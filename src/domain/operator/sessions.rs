@@ -1,3 +1,5 @@
+//! Where somebody is signed in, and ending that.
+
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 

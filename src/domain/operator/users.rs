@@ -1,3 +1,5 @@
+//! Finding, disabling and enabling users, and mailing them a link.
+
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
