@@ -62,7 +62,7 @@ async fn everything_is_copied_and_goes_on_working(place: Place) {
 }
 
 /// The tables of a database with their columns, without what it keeps for itself.
-async fn schema(db: &DatabaseConnection) -> BTreeSet<(String, String)> {
+pub(crate) async fn schema(db: &DatabaseConnection) -> BTreeSet<(String, String)> {
     let sql = match db.get_database_backend() {
         // The columns of `table_info` are those that are not generated.
         sea_orm::DatabaseBackend::Sqlite => {

@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::parity::registration::{REGISTER, wanted};
 
 /// What to find again.
+#[derive(serde::Serialize, serde::Deserialize)]
 pub(crate) struct Furnished {
     /// Ada's access and refresh token.
     pub(crate) access: String,

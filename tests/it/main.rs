@@ -64,6 +64,7 @@ mod security;
 mod sessions;
 mod settings;
 mod silence;
+mod upgrade;
 mod uploads;
 mod users;
 mod wire;
@@ -109,6 +110,7 @@ fn main() -> std::process::ExitCode {
         rights::all(),
         sessions::all(),
         silence::all(),
+        upgrade::all(),
         uploads::all(),
         users::all(),
         wire::all(),
@@ -119,6 +121,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(mutations::trials());
     trials.extend(schema::trials());
     trials.extend(settings::trials());
+    trials.extend(upgrade::trials());
     let names: Vec<String> = tests.iter().map(|test| test.name().to_owned()).collect();
     trials.extend(security::trials(names));
     let conclusion: Conclusion = libtest_mimic::run(&arguments, trials);
