@@ -93,9 +93,11 @@ async fn load(place: &Place, dump: &str) -> String {
 /// Makes room for the next.
 async fn unload(place: &Place, url: &str) {
     match url.strip_prefix("sqlite://") {
-        Some(file) => ["", "-wal", "-shm"].iter().for_each(|end| {
-            let _ = fs::remove_file(format!("{file}{end}"));
-        }),
+        Some(file) => {
+            for end in ["", "-wal", "-shm"] {
+                let _ = fs::remove_file(format!("{file}{end}"));
+            }
+        }
         None => {
             let (_, name) = url.rsplit_once('/').unwrap();
             let db = Database::connect(&place.database_url).await.unwrap();

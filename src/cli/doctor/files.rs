@@ -69,7 +69,7 @@ fn secret(config: &Config, report: &mut Report) {
 /// Whether nobody but its owner can enter a folder.
 fn is_closed(folder: Option<&Path>) -> bool {
     let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::metadata(folder).is_ok_and(|found| found.mode() & 0o077 == 0)
+    fs::metadata(folder).is_ok_and(|found| found.mode().trailing_zeros() >= 6)
 }
 
 /// Whether a file or folder belongs to whoever runs this, and nobody else may do what `wanted` leaves out.

@@ -89,7 +89,7 @@ pub(super) async fn look_at_media(config: &Config, health: Option<&Health>) -> R
         let found = format!("there is no folder {}", folder.display());
         match avatar {
             Some(_) => {
-                report.fail("media", format!("{found}, but users have pictures"), "restore it, or mount its disk")
+                report.fail("media", format!("{found}, but users have pictures"), "restore it, or mount its disk");
             }
             None => report.warn("media", found, "the next start makes it"),
         }

@@ -65,7 +65,9 @@ mod tests {
 
     fn tally(rows: &[sample::Model]) -> Tally {
         let mut tally = Tally::default();
-        rows.iter().for_each(|row| tally.add(row).unwrap());
+        for row in rows {
+            tally.add(row).unwrap();
+        }
         tally
     }
 
