@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::sqlx::Connection as _;
-use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
+use sea_orm::sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
-    DbErr, EntityTrait, IsolationLevel, PrimaryKeyTrait, Related, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait as _, TryIntoModel,
+    DbErr, EntityTrait, IsolationLevel, PrimaryKeyTrait, Related, RuntimeErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait as _, TryIntoModel,
 };
 use uuid::Uuid;
 
@@ -48,6 +48,7 @@ impl Db {
             let pool = Database::connect(options(url, 10)).await?;
             return Ok(Self { reader: pool.clone(), writer: pool, inline: None });
         }
+        url.sqlite_path().into_iter().for_each(make_private);
         let mut writer = options(url, 1);
         // A file does not hang up: to ask before each statement would cost as much as the statement itself.
         writer.test_before_acquire(false);
@@ -82,8 +83,19 @@ impl Db {
         let mut options = options(url, 2);
         options.map_sqlx_sqlite_opts(|file| file.read_only(true).create_if_missing(false).busy_timeout(PATIENCE));
         options.map_sqlx_postgres_opts(|server| server.options([("default_transaction_read_only", "on")]));
-        let pool = Database::connect(options).await?;
+        let pool = match Database::connect(options).await {
+            Ok(pool) => pool,
+            // A pool tries again and again, and then tells no more than that the time is over.
+            Err(error) => return Err(Self::refusal(url).await.unwrap_or(error)),
+        };
         Ok(Self { reader: pool.clone(), writer: pool, inline: None })
+    }
+
+    /// What a PostgreSQL server, or the way to it, says to a single attempt; none where that succeeds or nobody answers.
+    async fn refusal(url: &DatabaseUrl) -> Option<DbErr> {
+        let attempt = async { if url.is_sqlite() { None } else { PgConnection::connect(url.reveal()).await.err() } };
+        let error = tokio::time::timeout(POSTGRES_PATIENCE, attempt).await.ok()??;
+        Some(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
     }
 
     /// Calls this at each statement: for metrics, and for tests that count.
@@ -244,6 +256,16 @@ impl Listener {
         let said = self.0.try_recv().await.map_err(Error::internal)?;
         Ok(said.map(|said| said.payload().to_owned()))
     }
+}
+
+/// Makes the file where there is none, for its owner alone: SQLite would let everybody read it, and gives the files beside it
+/// the same rights. What goes wrong shows when it is opened.
+fn make_private(file: &std::path::Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(file);
 }
 
 /// What it means that the migrations and the database do not fit together.

@@ -140,7 +140,7 @@ async fn what_is_not_read_back_as_it_was_written_is_not_kept(place: Place) {
     txn.commit().await.unwrap();
     let (success, _, errors) = run(on(&place, &place.database_url), &["copy", "--to", &url], "");
     assert!(!success);
-    assert!(errors.starts_with("vestibule: samples came to differ: 1 rows"), "{errors}");
+    assert!(errors.starts_with("vestibule: samples came to differ: written were 1 rows"), "{errors}");
     assert_eq!(user::Entity::find().count(target.reader()).await.unwrap(), 0, "nothing was kept");
 }
 
@@ -149,7 +149,7 @@ async fn a_target_that_holds_something_is_refused(place: Place) {
     let before = user::Entity::find().count(app.db()).await.unwrap();
     let (success, printed, errors) = run(on(&place, &place.database_url), &["copy", "--to", &place.database_url], "");
     assert!(!success && printed.is_empty());
-    let expected = "vestibule: the target holds 1 rows in users already: give a database that is empty\n";
+    let expected = "vestibule: there are rows in users of the target already: give a database that is empty\n";
     assert_eq!(errors, expected);
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), before);
 }

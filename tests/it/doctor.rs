@@ -142,10 +142,13 @@ async fn a_database_that_is_away_or_does_not_fit_hinders_no_other_check(place: P
     let (success, _, errors) = run(away, &[], "");
     assert!(!success && errors.starts_with("vestibule: VESTIBULE_SECRET_KEY: "), "{errors}");
     let mut away = doctor(&place);
-    away.env("VESTIBULE_DATABASE_URL", "postgres://u:geheim@127.0.0.1:1/x");
+    away.env("VESTIBULE_DATABASE_URL", "postgres://u:geheim@127.0.0.1:1/x")
+        .env("VESTIBULE_MEDIA_URL", "file:/proc/nowhere");
     let (well, printed) = examined(away);
-    assert!(!well && finding(&printed, "FAIL  database").contains("it cannot be opened"), "{printed}");
+    assert!(!well && finding(&printed, "FAIL  database").contains("onnection refused"), "{printed}");
     assert!(printed.contains("\nok    mail ") && printed.contains("\nok    hashing "), "{printed}");
+
+    assert!(finding(&printed, "FAIL  media").contains("none can be made"), "{printed}");
 
     let empty = place.second_database().await;
     if empty.starts_with("sqlite") {

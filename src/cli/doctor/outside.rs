@@ -1,6 +1,7 @@
 //! Where mails and files of users go.
 
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::Path;
 
 use super::report::Report;
@@ -66,16 +67,21 @@ async fn send(config: &Config, to: &str, report: &mut Report) {
 
 /// Whether a mail could be written there; the folder itself is made with the first.
 fn folder_of_mails(folder: &Path, report: &mut Report) {
-    let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    let file = there.join(format!(".doctor-{}.part", Clock::System.now().id().simple()));
-    let tried = OpenOptions::new().write(true).create_new(true).open(&file).and_then(|_| fs::remove_file(&file));
-    match tried {
+    match try_to_write(folder) {
         Ok(()) => report.ok("mail", format!("mails can be written to {}", folder.display())),
         Err(error) => {
             let found = format!("mails cannot be written to {}: {error}", folder.display());
             report.fail("mail", found, "mend the rights of the folder, or set VESTIBULE_MAIL_URL");
         }
     }
+}
+
+/// Writes a file, and deletes it, in this folder or, where it is not there yet, in the one where it would be made.
+fn try_to_write(folder: &Path) -> io::Result<()> {
+    let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    let file = there.join(format!(".doctor-{}.part", Clock::System.now().id().simple()));
+    OpenOptions::new().write(true).create_new(true).open(&file)?;
+    fs::remove_file(&file)
 }
 
 /// Writes, reads and deletes a file, and looks for one that must be there.
@@ -91,7 +97,13 @@ pub(super) async fn look_at_media(config: &Config, health: Option<&Health>) -> R
             Some(_) => {
                 report.fail("media", format!("{found}, but users have pictures"), "restore it, or mount its disk");
             }
-            None => report.warn("media", found, "the next start makes it"),
+            None => match try_to_write(folder) {
+                Ok(()) => report.warn("media", found, "the next start makes it"),
+                Err(error) => {
+                    let remedy = "set VESTIBULE_MEDIA_URL to a folder that can be made and written";
+                    report.fail("media", format!("{found}, and none can be made: {error}"), remedy);
+                }
+            },
         }
         return report;
     }

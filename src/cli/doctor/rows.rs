@@ -47,11 +47,11 @@ pub(super) async fn look(config: &Config, vault: Option<&Vault>) -> (Report, Opt
             return (report, None);
         }
     };
-    let before = Clock::System.now().at;
     match db.facts().await {
-        Ok(facts) => database(&facts, before, &mut report),
+        Ok(facts) => database(&facts, &mut report),
         Err(error) => report.fail("database", told(&error), "see that it is a database of Vestibule and not damaged"),
     }
+    clock(&db, &mut report).await;
     match db.pending_migrations().await {
         Ok(0) => report.ok("database", "every migration has run"),
         Ok(pending) => {
@@ -83,8 +83,8 @@ fn told(error: &Error) -> String {
     }
 }
 
-fn database(facts: &Facts, before: Timestamp, report: &mut Report) {
-    let Facts { version, latency, connections, clock, size, is_wal } = facts;
+fn database(facts: &Facts, report: &mut Report) {
+    let Facts { version, latency, connections, size, is_wal } = facts;
     let found = format!("{version}, {} MiB, answers in {:.1} ms", size >> 20, latency.as_secs_f64() * 1000.0);
     match *latency > LATENCY {
         true => report.warn("database", found, "each request makes several statements: bring it closer"),
@@ -101,8 +101,14 @@ fn database(facts: &Facts, before: Timestamp, report: &mut Report) {
             false => report.ok("database", found),
         }
     }
-    let Some(clock) = clock else { return };
-    let ahead = clock.millis() - before.millis();
+}
+
+/// Compares the database's clock with this one, as it was half-way between question and answer.
+async fn clock(db: &Db, report: &mut Report) {
+    let before = Clock::System.now().at.millis();
+    let Ok(Some(clock)) = db.clock().await else { return };
+    let after = Clock::System.now().at.millis();
+    let ahead = clock.millis() - i64::midpoint(before, after);
     let found = format!("the database's clock is {:.1} s ahead of this one", seconds(ahead));
     let remedy = "let both machines set their clocks by NTP";
     if ahead.unsigned_abs() > SKEW.as_millis().try_into().unwrap_or(u64::MAX) {

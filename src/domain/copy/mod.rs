@@ -91,14 +91,15 @@ pub async fn copy(source: &Db, target: &Db, watch: &(dyn Fn(Progress) + Sync)) -
     Db::migrate(&to).await?;
     for (table, rows) in each_table!(Entity => (Entity.table_name(), count::<Entity>(&to).await?)) {
         if rows > 0 {
-            let message = format!("the target holds {rows} rows in {table} already: give a database that is empty");
+            let message = format!("there are rows in {table} of the target already: give a database that is empty");
             return Err(Error::BadInput(message));
         }
     }
     let copied = each_table!(Entity => copy_table::<Entity>(&from, &to, watch).await?);
     if target.backend() == sea_orm::DatabaseBackend::Postgres {
         // Else the first requests would be planned as for an empty database.
-        to.execute_unprepared("ANALYZE").await?;
+        let tables: Vec<&str> = copied.iter().map(|copied| copied.table).collect();
+        to.execute_unprepared(&format!("ANALYZE {}", tables.join(", "))).await?;
     }
     to.commit().await?;
     Ok(copied.into())
@@ -137,7 +138,7 @@ where
     }
     if found != written {
         let message = format!(
-            "{table} came to differ: {} rows ({}) were written, {} rows ({}) were read back; nothing was kept",
+            "{table} came to differ: written were {} rows ({}), read back {} ({}); nothing was kept",
             written.rows,
             written.to_text(),
             found.rows,
