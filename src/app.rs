@@ -95,7 +95,7 @@ impl App {
         let vault = Arc::new(Vault::new(&secret));
         let url = config.database_url();
         if let Some(folder) = url.sqlite_path().and_then(std::path::Path::parent) {
-            std::fs::create_dir_all(folder).map_err(|error| named(&folder.display(), &error))?;
+            secret_file::make_folder(folder).map_err(|error| named(&folder.display(), &error))?;
         }
         let db = Db::connect(&url).await.map_err(|error| named(&"VESTIBULE_DATABASE_URL", &error))?;
         let now = clock.now();

@@ -1,13 +1,19 @@
 //! The command line: one file per command.
 
+mod backup;
+mod copy;
 mod create_superuser;
+mod doctor;
 mod import;
 mod keys;
 mod logging;
+mod mail;
 mod migrate;
 mod schema;
 mod serve;
 mod sessions;
+mod table;
+mod users;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +21,8 @@ use std::sync::Arc;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::App;
-use crate::config::{self, BaseUrl, Config};
+use crate::config::{self, BaseUrl, Config, DatabaseUrl};
+use crate::database::Db;
 use crate::error::Error;
 use crate::tools::clock::Clock;
 use crate::tools::sheet;
@@ -37,6 +44,12 @@ enum Command {
     Serve,
     /// Bring the database up to date, and exit
     Migrate,
+    /// Copy everything into another database, from SQLite to PostgreSQL or back
+    Copy(copy::Options),
+    /// Write the database into a file while the service runs
+    Backup(backup::Options),
+    /// Look at what the service stands on, and say what to do; changes nothing
+    Doctor(doctor::Options),
     /// Make a superuser
     CreateSuperuser(create_superuser::Options),
     /// Create and update users from a spreadsheet
@@ -49,10 +62,16 @@ enum Command {
     },
     /// The keys that sign access tokens
     #[command(subcommand)]
-    Keys(KeysCommand),
+    Keys(keys::KeysCommand),
     /// Where people are signed in
     #[command(subcommand)]
-    Sessions(SessionsCommand),
+    Sessions(sessions::SessionsCommand),
+    /// Users, when nobody can sign in
+    #[command(subcommand)]
+    Users(users::UsersCommand),
+    /// The outbox
+    #[command(subcommand)]
+    Mail(mail::MailCommand),
 }
 
 #[derive(Subcommand)]
@@ -67,18 +86,6 @@ enum ImportCommand {
     Users(import::Options),
 }
 
-#[derive(Subcommand)]
-enum KeysCommand {
-    /// Add a key that signs from now on, and let the others run out
-    Rotate,
-}
-
-#[derive(Subcommand)]
-enum SessionsCommand {
-    /// End sessions; API tokens go on
-    Revoke(sessions::RevokeOptions),
-}
-
 /// Runs the command that the process was started with. A failure is one line on standard error.
 pub fn run() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == sheet::COMMAND) {
@@ -89,7 +96,10 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    logging::start(&cli.config);
+    if !matches!(cli.command, Some(Command::Doctor(_))) {
+        // The doctor says itself what it found.
+        logging::start(&cli.config);
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
@@ -99,12 +109,17 @@ pub fn run() -> ExitCode {
         match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(config).await,
             Command::Migrate => migrate::run(config).await,
+            Command::Copy(options) => copy::run(config, options).await,
+            Command::Backup(options) => backup::run(config, options).await,
+            Command::Doctor(options) => doctor::run(config, options).await,
             Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
             Command::Import(ImportCommand::Users(options)) => import::run(config, options).await,
             Command::Schema { command: None } => schema::print(&config),
             Command::Schema { command: Some(SchemaCommand::Diff(options)) } => schema::diff(&config, &options),
-            Command::Keys(KeysCommand::Rotate) => keys::rotate(config).await,
-            Command::Sessions(SessionsCommand::Revoke(options)) => sessions::revoke(config, options).await,
+            Command::Keys(command) => keys::run(config, command).await,
+            Command::Sessions(command) => sessions::run(config, command).await,
+            Command::Users(command) => users::run(config, command).await,
+            Command::Mail(command) => mail::run(config, command).await,
         }
     });
     match outcome {
@@ -166,4 +181,22 @@ fn say(line: &str) {
 async fn open(config: Config) -> Result<Arc<App>, Error> {
     let public_url = config.public_url.clone().unwrap_or_else(|| BaseUrl::listening(config.listen));
     Ok(Arc::new(App::open(config, public_url, Clock::System).await?))
+}
+
+/// The configured database, only to be read.
+async fn look(url: &DatabaseUrl) -> Result<Db, Error> {
+    if let Some(file) = url.sqlite_path().filter(|file| !file.is_file()) {
+        return Err(Error::BadInput(format!("there is no database at {}", file.display())));
+    }
+    Db::look(url).await.map_err(|error| Error::internal(format!("VESTIBULE_DATABASE_URL: {error}")))
+}
+
+/// The configured database, as far as it is there and up to date: for commands that must not migrate what an older version
+/// serves.
+async fn reach(config: &Config) -> Result<Db, Error> {
+    let url = config.database_url();
+    if !look(&url).await?.is_migrated().await? {
+        return Err(Error::BadInput("the database is not up to date: run `vestibule migrate` first".to_owned()));
+    }
+    Db::connect(&url).await.map_err(|error| Error::internal(format!("VESTIBULE_DATABASE_URL: {error}")))
 }

@@ -15,7 +15,7 @@ use crate::tools::clock::Clock;
 use crate::worker;
 
 /// As many files are open besides connections, at most: databases, mails, spreadsheets.
-const OTHER_FILES: u64 = 200;
+pub(super) const OTHER_FILES: u64 = 200;
 
 /// Serves until the process is told to stop.
 pub(super) async fn run(config: Config) -> Result<()> {

@@ -1,8 +1,39 @@
 //! `vestibule sessions …`
 
+use super::table::print;
 use crate::config::Config;
+use crate::domain::operator::sessions::Which;
+use crate::domain::operator::{self, Operator};
 use crate::domain::sessions;
+use crate::entity::session;
 use crate::error::Result;
+use crate::tools::clock::Clock;
+
+#[derive(clap::Subcommand)]
+pub(super) enum SessionsCommand {
+    /// List where a user is signed in
+    List {
+        /// The user's id, username or e-mail address
+        #[arg(value_name = "WHO")]
+        who: String,
+    },
+    /// End one session, or all of a user; API tokens go on
+    End(EndOptions),
+    /// End sessions; API tokens go on
+    Revoke(RevokeOptions),
+}
+
+/// Which sessions to end.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct EndOptions {
+    /// The one with this id
+    id: Option<String>,
+
+    /// All of the user with this id, username or e-mail address
+    #[arg(long, value_name = "WHO")]
+    user: Option<String>,
+}
 
 /// Which sessions to end.
 #[derive(clap::Args)]
@@ -12,10 +43,42 @@ pub(super) struct RevokeOptions {
     all: bool,
 }
 
-/// Ends sessions: nobody's tokens are good any more, and everybody has to sign in again.
-pub(super) async fn revoke(config: Config, _options: RevokeOptions) -> Result<()> {
-    let app = super::open(config).await?;
-    let ended = sessions::end_everybodys(&app.db).await?;
-    super::say(&format!("{ended} sessions ended"));
+/// Does what was asked.
+pub(super) async fn run(config: Config, command: SessionsCommand) -> Result<()> {
+    let (operator, now) = (Operator::new(), Clock::System.now());
+    let db = super::reach(&config).await?;
+    match command {
+        SessionsCommand::List { who } => {
+            let user = operator::users::find(&db, &operator, &who).await?;
+            print_all(operator::sessions::list(&db, &now, &operator, user.id, &config.sessions).await?);
+            return Ok(());
+        }
+        SessionsCommand::End(EndOptions { id: Some(id), .. }) => {
+            operator::sessions::end(&db, &now, &operator, Which::One(id)).await?;
+            super::say("the session has ended");
+        }
+        SessionsCommand::End(EndOptions { user, .. }) => {
+            let user = operator::users::find(&db, &operator, &user.unwrap_or_default()).await?;
+            let ended = operator::sessions::end(&db, &now, &operator, Which::Of(user.id)).await?;
+            super::say(&format!("{ended} sessions ended"));
+        }
+        SessionsCommand::Revoke(RevokeOptions { .. }) => {
+            let ended = sessions::end_everybodys(&db).await?;
+            super::say(&format!("{ended} sessions ended"));
+        }
+    }
     Ok(())
+}
+
+/// Prints sessions.
+pub(super) fn print_all(sessions: Vec<session::Model>) {
+    let rows: Vec<Vec<String>> = sessions
+        .into_iter()
+        .map(|session| {
+            let text = |text: Option<String>| text.unwrap_or_default();
+            let (created, used) = (session.created_at.to_string(), session.last_used_at.to_string());
+            vec![session.id.to_string(), created, used, text(session.ip), text(session.user_agent)]
+        })
+        .collect();
+    print(&["SESSION", "SIGNED IN", "LAST USED", "ADDRESS", "PROGRAM"], &rows);
 }

@@ -1,5 +1,7 @@
 //! The connections: one way in for readers, one for writers.
 
+// What a database tells about itself.
+mod facts;
 // Rows by their key, read at once.
 mod inline;
 // Single statements that change something.
@@ -10,13 +12,15 @@ use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::sqlx::Connection as _;
-use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
+use sea_orm::sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    EntityTrait, PrimaryKeyTrait, Related, Statement, TryIntoModel,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
+    DbErr, EntityTrait, IsolationLevel, PrimaryKeyTrait, Related, RuntimeErr, Statement, TransactionTrait as _,
+    TryIntoModel,
 };
 use uuid::Uuid;
 
+pub use self::facts::Facts;
 use self::inline::Inline;
 pub use self::inline::{ByKey, Found};
 pub use self::writer::Writer;
@@ -59,6 +63,7 @@ impl Db {
             let pool = Database::connect(pool).await?;
             return Ok(Self { reader: pool.clone(), writer: Writer::new(pool), inline: None });
         }
+        url.sqlite_path().into_iter().for_each(make_private);
         let mut writer = options(url, 1);
         // A file does not hang up: to ask before each statement would cost as much as the statement itself.
         writer.test_before_acquire(false);
@@ -86,6 +91,26 @@ impl Db {
         reader.map_sqlx_sqlite_opts(|file| file.busy_timeout(PATIENCE).pragma("query_only", "ON"));
         let inline = url.sqlite_path().map(Inline::new).map(Arc::new);
         Ok(Self { reader: Database::connect(reader).await?, writer, inline })
+    }
+
+    /// Opens a database only to read it: nothing is made, migrated or changed, and a file must be there.
+    pub async fn look(url: &DatabaseUrl) -> Result<Self, DbErr> {
+        let mut options = options(url, 2);
+        options.map_sqlx_sqlite_opts(|file| file.read_only(true).create_if_missing(false).busy_timeout(PATIENCE));
+        options.map_sqlx_postgres_opts(|server| server.options([("default_transaction_read_only", "on")]));
+        let pool = match Database::connect(options).await {
+            Ok(pool) => pool,
+            // A pool tries again and again, and then tells no more than that the time is over.
+            Err(error) => return Err(Self::refusal(url).await.unwrap_or(error)),
+        };
+        Ok(Self { reader: pool.clone(), writer: Writer::new(pool), inline: None })
+    }
+
+    /// What a PostgreSQL server, or the way to it, says to a single attempt; none where that succeeds or nobody answers.
+    async fn refusal(url: &DatabaseUrl) -> Option<DbErr> {
+        let attempt = async { if url.is_sqlite() { None } else { PgConnection::connect(url.reveal()).await.err() } };
+        let error = tokio::time::timeout(POSTGRES_PATIENCE, attempt).await.ok()??;
+        Some(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
     }
 
     /// Calls this at each statement: for metrics, and for tests that count.
@@ -144,6 +169,36 @@ impl Db {
         Ok(txn)
     }
 
+    /// Begins a transaction that reads the database as it is at its first statement, whatever others write meanwhile, and for
+    /// as long as it takes.
+    pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
+        if self.backend() != DatabaseBackend::Postgres {
+            return Ok(self.reader.begin().await?);
+        }
+        let txn =
+            self.reader.begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)).await?;
+        txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        Ok(txn)
+    }
+
+    /// Writes an SQLite database as it is at this moment into a file that is empty or not there yet. Others may write to the
+    /// database meanwhile.
+    pub async fn write_into(&self, file: &std::path::Path) -> Result<()> {
+        let file = file.to_str().ok_or_else(|| Error::BadInput("the path of the file must be UTF-8".to_owned()))?;
+        let statement = Statement::from_sql_and_values(DatabaseBackend::Sqlite, "VACUUM INTO $1", [file.into()]);
+        self.reader.execute_raw(statement).await?;
+        Ok(())
+    }
+
+    /// What SQLite finds wrong with its own file; none where nothing is.
+    pub async fn damage(&self) -> Result<Option<String>> {
+        let check = Statement::from_string(DatabaseBackend::Sqlite, "PRAGMA integrity_check");
+        let found = self.reader.query_all_raw(check).await?;
+        let found: Result<Vec<String>, DbErr> = found.iter().map(|row| row.try_get_by_index(0)).collect();
+        let found = found?.join("; ");
+        Ok((found != "ok").then_some(found))
+    }
+
     /// Tells the other instances on this database; there are none on SQLite.
     pub async fn notify(&self, channel: Channel, text: &str) -> Result<()> {
         if self.writer.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
@@ -174,17 +229,20 @@ impl Db {
             // A step over a large table may take longer than any request may.
             txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         }
-        Migrator::up(txn, None).await.map_err(|error| match error {
-            DbErr::Custom(_) => {
-                Error::internal("the database was changed by a newer version of Vestibule: run that one")
-            }
-            error => error.into(),
-        })
+        Migrator::up(txn, None).await.map_err(of_migrations)
     }
 
     /// Whether every migration of this version has run.
     pub async fn is_migrated(&self) -> Result<bool> {
-        Ok(Migrator::get_pending_migrations_read_only(&self.reader).await?.is_empty())
+        Ok(self.pending_migrations().await? == 0)
+    }
+
+    /// How many migrations of this version have not run yet.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where a newer version has changed the database.
+    pub async fn pending_migrations(&self) -> Result<usize> {
+        Ok(Migrator::get_pending_migrations_read_only(&self.reader).await.map_err(of_migrations)?.len())
     }
 
     /// Waits for what is under way and closes all connections.
@@ -208,6 +266,24 @@ impl Listener {
     pub async fn next(&mut self) -> Result<Option<String>> {
         let said = self.0.try_recv().await.map_err(Error::internal)?;
         Ok(said.map(|said| said.payload().to_owned()))
+    }
+}
+
+/// Makes the file where there is none, for its owner alone: SQLite would let everybody read it, and gives the files beside it
+/// the same rights. What goes wrong shows when it is opened.
+fn make_private(file: &std::path::Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(file);
+}
+
+/// What it means that the migrations and the database do not fit together.
+fn of_migrations(error: DbErr) -> Error {
+    match error {
+        DbErr::Custom(_) => Error::internal("the database was changed by a newer version of Vestibule: run that one"),
+        error => error.into(),
     }
 }
 

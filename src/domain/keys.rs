@@ -58,6 +58,12 @@ pub async fn load(db: &impl ConnectionTrait, now: &Moment, vault: &Vault, issuer
     Ok(KeyRing::new(issuer, &signing, keys.into_iter().map(|key| (key.kid, key.public_key))))
 }
 
+/// All keys, the youngest, which signs, first.
+pub async fn list(db: &Db) -> Result<Vec<signing_key::Model>> {
+    let keys = signing_key::Entity::find().order_by_desc(Column::CreatedAt).order_by_desc(Column::Kid);
+    Ok(keys.all(db.reader()).await?)
+}
+
 async fn add(txn: &DatabaseTransaction, now: &Moment, vault: &Vault) -> Result<String> {
     let pair = KeyPair::generate(now.id().simple().to_string());
     let row = signing_key::ActiveModel {

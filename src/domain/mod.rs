@@ -14,6 +14,8 @@ pub mod api_tokens;
 pub mod audit;
 // Pictures of users.
 pub mod avatars;
+// The whole service from one database to another.
+pub mod copy;
 // Lists as files, read page by page.
 pub mod exports;
 // The targets of fuzzing.
@@ -27,6 +29,8 @@ pub mod import;
 pub mod keys;
 // Limits on what can be asked for.
 pub mod limits;
+// What whoever runs the command line may do.
+pub mod operator;
 // Mails: put in line with the change that they tell of, delivered by a worker.
 pub mod outbox;
 // Pages of long lists.

@@ -210,8 +210,13 @@ pub async fn end_others(txn: &impl ConnectionTrait, user: Uuid, present: Uuid) -
 
 /// The sessions of a user that are alive, the one used last first.
 pub async fn list(db: &Db, now: &Moment, owner: Present<'_>, lives: &SessionConfig) -> Result<Vec<session::Model>> {
+    alive_of(db, now, owner.user().id, lives).await
+}
+
+/// The sessions of this user that are alive, the one used last first.
+pub(super) async fn alive_of(db: &Db, now: &Moment, user: Uuid, lives: &SessionConfig) -> Result<Vec<session::Model>> {
     let alive = Condition::all()
-        .add(Column::UserId.eq(owner.user().id))
+        .add(Column::UserId.eq(user))
         .add(Column::ExpiresAt.gt(now.at))
         .add(Column::LastUsedAt.gt(now.at.minus(lives.refresh_ttl)));
     let sessions = session::Entity::find().filter(alive).order_by_desc(Column::LastUsedAt).order_by_desc(Column::Id);

@@ -92,6 +92,21 @@ impl MediaStore {
         }
     }
 
+    /// Keeps a file of this name, reads it and lets it go; the text of an error says what the store said.
+    ///
+    /// # Errors
+    /// What did not work, in a sentence for the operator.
+    pub async fn probe(&self, name: &str) -> Result<(), String> {
+        let path = self.path(name);
+        let content = b"a file to try the store with; it can be deleted";
+        let failed = |what: &'static str| move |error: object_store::Error| format!("{what}: {error}");
+        self.store.put(&path, content.to_vec().into()).await.map_err(failed("a file cannot be written"))?;
+        let found = async { self.store.get(&path).await?.bytes().await };
+        let found = found.await.map_err(failed("what was written cannot be read"))?;
+        self.store.delete(&path).await.map_err(failed("what was written cannot be deleted"))?;
+        if found.as_ref() == content { Ok(()) } else { Err("what was read is not what was written".to_owned()) }
+    }
+
     /// Keeps a file, whole or not at all.
     ///
     /// # Errors

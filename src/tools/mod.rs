@@ -11,6 +11,8 @@ pub(crate) mod fuzzing;
 pub mod identifier;
 // Pictures that people send, made safe to show.
 pub mod image;
+// What the machine has to offer.
+pub mod machine;
 // Mails: their wording, and the way out of the house.
 pub mod mail;
 // Where files are kept that users send.

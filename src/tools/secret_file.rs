@@ -15,6 +15,14 @@ pub fn read_or_create(path: &Path) -> io::Result<Vec<u8>> {
     if !path.exists() {
         create(path)?;
     }
+    read(path)
+}
+
+/// Reads the secret in this file.
+///
+/// # Errors
+/// The same, and that there is none.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let text = fs::read_to_string(path)?;
     let text = text.trim();
     if text.len() < 32 {
@@ -23,9 +31,21 @@ pub fn read_or_create(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text.as_bytes().to_vec())
 }
 
+/// Makes a folder, and those that it is in, which only their owner may enter; those that are there stay as they are.
+///
+/// # Errors
+/// What the file system says.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
 fn create(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        make_folder(folder)?;
     }
     let draft = path.with_extension(Secret::<8>::random().to_text());
     let mut options = OpenOptions::new();
@@ -60,7 +80,10 @@ mod tests {
         assert!(secrets.iter().all(|secret| *secret == secrets[0] && secret.len() == 43));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         #[cfg(unix)]
-        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777, 0o600);
+        for (path, mode) in [(path.as_path(), 0o600), (path.parent().unwrap(), 0o700)] {
+            let rights = path.metadata().unwrap().permissions();
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777, mode);
+        }
         fs::write(&path, "short").unwrap();
         assert!(read_or_create(&path).is_err());
     }

@@ -108,6 +108,11 @@ impl TestApp {
         Self::start_at(place, clock, |_| {}, files).await
     }
 
+    /// A service whose clock shows the system's time, beside which commands are run.
+    pub(crate) async fn start_at_system_time(place: &Place) -> Self {
+        Self::start_at(place, SetClock::new(Clock::System.now().at), |_| {}, |_| {}).await
+    }
+
     async fn start_at(
         place: &Place,
         clock: SetClock,
@@ -190,6 +195,13 @@ impl TestApp {
     pub(crate) async fn mails(&self) -> Vec<Message> {
         self.deliver().await;
         self.memory.take()
+    }
+
+    /// The same where commands, which know the system's time alone, have put mails in line.
+    pub(crate) async fn mails_at_system_time(&self) -> Vec<Message> {
+        let ahead = Clock::System.now().at.millis() - self.clock_now().millis();
+        self.wait(Duration::from_millis(u64::try_from(ahead).unwrap_or_default()));
+        self.mails().await
     }
 
     /// The way mails go, to let it fail.

@@ -29,6 +29,26 @@ pub(crate) struct Place {
     pub(crate) folder: PathBuf,
 }
 
+impl Place {
+    /// An empty database of the same kind, which goes away with the place; there is one at most.
+    pub(crate) async fn second_database(&self) -> String {
+        if self.database_url.starts_with("sqlite") {
+            return format!("sqlite://{}", self.folder.join("second.db").display());
+        }
+        let url = second(&self.database_url);
+        let (_, name) = url.rsplit_once('/').expect("the address names a database");
+        let server = Database::connect(postgres_url().unwrap_or_default()).await.expect("the server answers");
+        server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("its user may create databases");
+        server.close().await.expect("the server is left alone");
+        url
+    }
+}
+
+/// The name of the second database of a place.
+fn second(name: &str) -> String {
+    format!("{name}_2")
+}
+
 impl Test {
     pub(crate) fn new(path: &'static str, run: Run) -> Self {
         Self { name: path.trim_start_matches("it::"), run }
@@ -73,6 +93,7 @@ fn on_postgres(server: &str, run: Run) -> Result<(), Failed> {
     let place = Place { database_url: format!("{base}/{name}"), folder: folder.path().to_owned() };
     let outcome = std::panic::catch_unwind(|| block_on(run(place)));
     administer(server, format!("DROP DATABASE {name} WITH (FORCE)"))?;
+    administer(server, format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", second(&name)))?;
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

@@ -6,6 +6,7 @@
 mod app;
 mod client;
 mod engine;
+mod furnished;
 mod socket;
 
 use libtest_mimic::{Arguments, Conclusion, Trial};
@@ -25,9 +26,12 @@ mod api_tokens;
 mod architecture;
 mod audit;
 mod avatars;
+mod backup;
 mod changing;
 mod cloud;
+mod copy;
 mod database;
+mod doctor;
 mod endpoint;
 mod examples;
 mod exports;
@@ -44,6 +48,7 @@ mod live;
 mod loaders;
 mod mail;
 mod mutations;
+mod night;
 mod pages;
 mod parity;
 mod passwords;
@@ -59,6 +64,7 @@ mod security;
 mod sessions;
 mod settings;
 mod silence;
+mod upgrade;
 mod uploads;
 mod users;
 mod wire;
@@ -70,9 +76,12 @@ fn main() -> std::process::ExitCode {
         api_tokens::all(),
         audit::all(),
         avatars::all(),
+        backup::all(),
         changing::all(),
         cloud::all(),
+        copy::all(),
         database::all(),
+        doctor::all(),
         endpoint::all(),
         examples::all(),
         exports::all(),
@@ -88,6 +97,7 @@ fn main() -> std::process::ExitCode {
         live::all(),
         loaders::all(),
         mail::all(),
+        night::all(),
         pages::all(),
         parity::all(),
         passwords::all(),
@@ -100,6 +110,7 @@ fn main() -> std::process::ExitCode {
         rights::all(),
         sessions::all(),
         silence::all(),
+        upgrade::all(),
         uploads::all(),
         users::all(),
         wire::all(),
@@ -110,6 +121,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(mutations::trials());
     trials.extend(schema::trials());
     trials.extend(settings::trials());
+    trials.extend(upgrade::trials());
     let names: Vec<String> = tests.iter().map(|test| test.name().to_owned()).collect();
     trials.extend(security::trials(names));
     let conclusion: Conclusion = libtest_mimic::run(&arguments, trials);

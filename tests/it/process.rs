@@ -129,6 +129,12 @@ async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
 async fn a_fresh_start_makes_everything_and_prints_where_it_listens(place: Place) {
     let serving = Serving::start(command(&place));
     assert_eq!(serving.printed[0], "first superuser: admin@localhost");
+    if let Some(file) = place.database_url.strip_prefix("sqlite://") {
+        for path in [file.to_owned(), format!("{file}-wal")] {
+            let rights = std::fs::metadata(&path).unwrap().permissions();
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777, 0o600, "{path}");
+        }
+    }
     let password = serving.printed[1].strip_prefix("its password, shown this once: ").unwrap();
     let client = Client::new(&serving.url).sign_in("admin@localhost", password).await;
     assert_eq!(client.data("{ me { isSuperuser } }", json!({})).await["me"]["isSuperuser"], true);

@@ -2,7 +2,7 @@
 //! but for the sealed one of a link, which stays sealed.
 
 use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, UpdateMany};
 use uuid::Uuid;
 
 use crate::config::LimitConfig;
@@ -30,13 +30,18 @@ fn visible(staff: Staff<'_>, status: Option<Status>) -> Condition {
 /// # Errors
 /// [`crate::error::Error::BadInput`] where the window makes no sense.
 pub async fn page(db: &Db, staff: Staff<'_>, status: Option<Status>, window: &Window) -> Result<Page<mail::Model>> {
+    page_of(db, visible(staff, status), window).await
+}
+
+/// The same of the mails that may be seen.
+pub(in crate::domain) async fn page_of(db: &Db, seen: Condition, window: &Window) -> Result<Page<mail::Model>> {
     let id = Term {
         tag: 0,
         descends: true,
         sql: Expr::col((mail::Entity, Column::Id)),
         key: Key::Id(|mail: &mail::Model| mail.id),
     };
-    paging::page(db, mail::Entity::find().filter(visible(staff, status)), window, Terms(vec![id])).await
+    paging::page(db, mail::Entity::find().filter(seen), window, Terms(vec![id])).await
 }
 
 /// How many mails of this status there are, or of all.
@@ -53,16 +58,10 @@ pub async fn count(db: &Db, staff: Staff<'_>, status: Option<Status>) -> Result<
 pub async fn retry(db: &Db, now: &Moment, staff: Staff<'_>, limits: &LimitConfig, id: &str) -> Result<mail::Model> {
     let missing = || Refusal::new(Code::NotFound, "There is no such mail.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| missing())?;
-    let attempts = Expr::case(Column::Status.eq(Status::Failed), 0).finally(Expr::col(Column::Attempts));
     let seen = visible(staff, None).add(Column::Id.eq(id));
     let txn = db.begin().await?;
-    let retried = mail::Entity::update_many()
-        .col_expr(Column::Attempts, attempts.into())
-        .col_expr(Column::Status, Expr::value(Status::Queued))
-        .col_expr(Column::NextAttemptAt, Expr::value(now.at))
-        .filter(seen.clone().add(Column::Status.ne(Status::Sent)))
-        .exec_with_returning(&txn)
-        .await?;
+    let retried =
+        put_back(now).filter(seen.clone().add(Column::Status.ne(Status::Sent))).exec_with_returning(&txn).await?;
     if let Some(mail) = retried.into_iter().next() {
         limits::take_address(&txn, now, limits, &mail.recipient).await?;
         txn.commit().await?;
@@ -72,4 +71,13 @@ pub async fn retry(db: &Db, now: &Moment, staff: Staff<'_>, limits: &LimitConfig
         0 => Err(missing().into()),
         _ => Err(Refusal::new(Code::Invalid, "This mail was sent already.").of("id").into()),
     }
+}
+
+/// Puts mails in line for the next opportunity; which ones, and that none was sent already, is for the caller to say.
+pub(in crate::domain) fn put_back(now: &Moment) -> UpdateMany<mail::Entity> {
+    let attempts = Expr::case(Column::Status.eq(Status::Failed), 0).finally(Expr::col(Column::Attempts));
+    mail::Entity::update_many()
+        .col_expr(Column::Attempts, attempts.into())
+        .col_expr(Column::Status, Expr::value(Status::Queued))
+        .col_expr(Column::NextAttemptAt, Expr::value(now.at))
 }

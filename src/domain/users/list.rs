@@ -273,9 +273,18 @@ fn of(rows: SelectStatement) -> Select<user::Entity> {
 /// # Errors
 /// [`Error::BadInput`] where the window or the search makes no sense.
 pub async fn page(db: &Db, now: &Moment, staff: Staff<'_>, list: &List) -> Result<Page<user::Model>> {
+    page_of(db, now, visible_to(staff.user()), list).await
+}
+
+/// The same of the users that may be seen.
+pub(in crate::domain) async fn page_of(
+    db: &Db,
+    now: &Moment,
+    seen: Condition,
+    list: &List,
+) -> Result<Page<user::Model>> {
     let span = Span::new(&list.window, terms(&list.order))?;
     let wanted = Wanted::read(now, list)?;
-    let seen = visible_to(staff.user());
     let backend = db.backend();
     if wanted.may_be_near() && span.depth() <= STRETCH {
         let mut stretch = all().cond_where(seen.clone()).cond_where(span.between()).take();
@@ -297,8 +306,13 @@ pub async fn page(db: &Db, now: &Moment, staff: Staff<'_>, list: &List) -> Resul
 /// # Errors
 /// [`Error::BadInput`] where the search makes no sense.
 pub async fn count(db: &Db, now: &Moment, staff: Staff<'_>, list: &List) -> Result<u64> {
+    count_of(db, now, visible_to(staff.user()), list).await
+}
+
+/// The same of the users that may be seen.
+pub(in crate::domain) async fn count_of(db: &Db, now: &Moment, seen: Condition, list: &List) -> Result<u64> {
     let lookup = Wanted::read(now, list)?.lookup(db.backend());
-    Ok(lookup.filter(visible_to(staff.user())).count(db.reader()).await?)
+    Ok(lookup.filter(seen).count(db.reader()).await?)
 }
 
 /// The user with this id; none where there is no such user, or none that may be seen.

@@ -15,7 +15,7 @@ mod wording;
 
 pub use memory::Memory;
 pub use message::{Message, Sender};
-pub use smtp::Smtp;
+pub use smtp::{Smtp, Talk, probe};
 pub use templates::{Content, Link, Recipient, Site, render};
 pub use transport::{SendError, Transport};
 pub use url::{BadSetting, MailUrl, SmtpUrl};

@@ -44,6 +44,19 @@ impl SmtpUrl {
     pub(super) fn builder(&self) -> AsyncSmtpTransportBuilder {
         AsyncSmtpTransport::<Tokio1Executor>::from_url(&self.0).expect("the address was checked when it was read")
     }
+
+    /// Its parts.
+    pub(super) fn parse(&self) -> ::url::Url {
+        ::url::Url::parse(&self.0).expect("the address was checked when it was read")
+    }
+
+    /// Whether what is sent there can be read along by others on the way: no encryption, or none that an attacker could not
+    /// prevent, and another machine.
+    pub fn is_exposed(&self) -> bool {
+        let url = self.parse();
+        let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        !is_here && url.scheme() == "smtp" && url.query() != Some("tls=required")
+    }
 }
 
 impl FromStr for MailUrl {
@@ -155,6 +168,20 @@ mod tests {
             assert_eq!(format!("{url:?}"), shown);
         }
         assert_eq!("file:data/mail".parse(), Ok(MailUrl::Folder("data/mail".into())));
+    }
+
+    #[test]
+    fn what_others_can_read_along_is_known() {
+        for (text, is_exposed) in [
+            ("smtp://localhost", false),
+            ("smtp://127.0.0.1:25", false),
+            ("smtp://mx.example", true),
+            ("smtp://mx.example?tls=opportunistic", true),
+            ("smtp://mx.example?tls=required", false),
+            ("smtps://mx.example", false),
+        ] {
+            assert_eq!(text.parse::<SmtpUrl>().unwrap().is_exposed(), is_exposed, "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Passwords and their stored hashes (Argon2id, RFC 9106), computed away from the threads that serve requests.
 
+mod bench;
 mod engine;
 mod hasher;
 mod params;
@@ -8,6 +9,7 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+pub use self::bench::Speed;
 pub use self::engine::Argon2Engine;
 pub use self::hasher::{Hasher, Verdict};
 pub use self::params::{Argon2Params, InvalidParams};

@@ -1,5 +1,7 @@
 //! Delivery to an SMTP server (RFC 5321).
 
+mod probe;
+
 use std::error::Error as _;
 use std::fmt;
 use std::io;
@@ -18,6 +20,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long one delivery may take in all. A server that examines the message before it accepts it needs some seconds, and
 /// giving up on it then would send the mail twice.
 const DELIVERY: Duration = Duration::from_secs(30);
+
+pub use self::probe::{Talk, probe};
 
 type Pool = AsyncSmtpTransport<Tokio1Executor>;
 

@@ -229,3 +229,31 @@ async fn encryption_that_is_required_and_not_offered_sends_nothing() {
     assert_eq!(error, SendError::temporary("the mail server lacks what this message or our settings need"));
     assert_eq!(server.received.lock().unwrap().len(), 0);
 }
+
+#[tokio::test]
+async fn a_conversation_is_tried_as_before_a_mail_and_none_is_sent() {
+    let server = Server::default();
+    let port = server.start().await;
+    let from = "noreply@example.org".parse().unwrap();
+    let url = |rest: &str| format!("smtp://a%40b:geheim@127.0.0.1:{port}{rest}").parse().unwrap();
+    let talk = probe(&url(""), &from).await;
+    assert_eq!(talk, Talk { done: vec!["connect", "EHLO", "AUTH", "MAIL FROM"], encrypted: false, failed: None });
+
+    server.answer("MAIL", "553 not from you");
+    let talk = probe(&url(""), &from).await;
+    let (step, error) = talk.failed.unwrap();
+    assert_eq!((step, error.summary.as_str()), ("MAIL FROM", "553 not from you"));
+    server.answer("AUTH", "535 who is geheim?");
+    let talk = probe(&url(""), &from).await;
+    let (step, error) = talk.failed.unwrap();
+    assert_eq!((step, talk.done.as_slice()), ("AUTH", ["connect", "EHLO"].as_slice()));
+    assert!(!error.summary.contains("geheim"), "{error}");
+    // It offers none, and to go on without would give the password away.
+    let talk = probe(&url("?tls=required"), &from).await;
+    assert_eq!(talk.failed.unwrap().0, "STARTTLS");
+    assert!(server.received.lock().unwrap().is_empty());
+
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let talk = probe(&format!("smtp://127.0.0.1:{nobody}").parse().unwrap(), &from).await;
+    assert_eq!((talk.done.len(), talk.failed.unwrap().0), (0, "connect"));
+}

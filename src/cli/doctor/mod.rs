@@ -1,0 +1,94 @@
+//! `vestibule doctor`: looks at what the service stands on, and says what to do. It changes nothing, asks each thing by
+//! itself and for a time only, and so works where nothing else does.
+
+// What files are there, and who may read them.
+mod files;
+// What hashing costs here.
+mod hashing;
+// Where mails and files of users go.
+mod outside;
+// What was found, line by line.
+mod report;
+// What the rows tell, and the database.
+mod rows;
+// What the settings come to.
+mod settings;
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use self::report::{Level, Report};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::tools::secret::Vault;
+use crate::tools::secret_file;
+
+/// How long one thing may be looked at.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What to look at besides.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// Send a mail there, to see that it arrives
+    #[arg(long, value_name = "ADDRESS")]
+    mail_to: Option<String>,
+
+    /// How long a hash may take, to be told what parameters this machine affords for that
+    #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = hashing::parse_time)]
+    time: Duration,
+
+    /// Print one JSON array instead
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks at everything, and fails where anything must be mended.
+pub(super) async fn run(config: Config, options: Options) -> Result<()> {
+    let mut reports = vec![settings::look(&config), files::look(&config)];
+    let vault = vault(&config);
+    let database = rows::look(&config, vault.as_ref());
+    let (found, health) = match timeout(PATIENCE, database).await {
+        Ok(found) => found,
+        Err(_) => (silent("database", "see that the database server runs and is not overloaded"), None),
+    };
+    reports.push(found);
+    let mails = timeout(2 * PATIENCE, outside::look_at_mails(&config, options.mail_to.as_deref()));
+    reports.push(mails.await.unwrap_or_else(|_| silent("mail", "see VESTIBULE_MAIL_URL, and that the server runs")));
+    let media = timeout(PATIENCE, outside::look_at_media(&config, health.as_ref()));
+    reports.push(media.await.unwrap_or_else(|_| silent("media", "see VESTIBULE_MEDIA_URL, and that the store runs")));
+    let hashing = tokio::task::spawn_blocking(move || hashing::look(&config, options.time));
+    reports.push(hashing.await.map_err(Error::internal)?);
+    let report = Report(reports.into_iter().flat_map(|report| report.0).collect());
+    print(&report, options.json)?;
+    match report.count(Level::Fail) {
+        0 => Ok(()),
+        1 => Err(Error::BadInput("one thing must be mended".to_owned())),
+        failures => Err(Error::BadInput(format!("{failures} things must be mended"))),
+    }
+}
+
+fn print(report: &Report, json: bool) -> Result<()> {
+    if json {
+        super::say(&serde_json::to_string_pretty(&report.0).map_err(Error::internal)?);
+        return Ok(());
+    }
+    report.0.iter().for_each(|finding| super::say(&finding.lines()));
+    let counts = [Level::Ok, Level::Warn, Level::Fail].map(|level| report.count(level));
+    super::say(&format!("{} ok, {} to look at, {} to mend", counts[0], counts[1], counts[2]));
+    Ok(())
+}
+
+/// What did not answer.
+fn silent(check: &'static str, remedy: &str) -> Report {
+    let mut report = Report::default();
+    report.fail(check, "there was no answer in time", remedy);
+    report
+}
+
+/// The keys of the service's secret, where there is one.
+fn vault(config: &Config) -> Option<Vault> {
+    let file = config.data_dir.join("secret.key");
+    let secret = config.secret_key.as_ref().map(|key| key.bytes().to_vec());
+    secret.or_else(|| secret_file::read(&file).ok()).map(|secret| Vault::new(&secret))
+}

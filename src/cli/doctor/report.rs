@@ -1,0 +1,62 @@
+//! What the doctor found, line by line.
+
+use crate::cli::table::plain;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(super) struct Finding {
+    check: &'static str,
+    pub(super) level: Level,
+    found: String,
+    remedy: Option<String>,
+}
+
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(super) struct Report(pub(super) Vec<Finding>);
+
+impl Report {
+    pub(super) fn ok(&mut self, check: &'static str, found: impl Into<String>) {
+        self.0.push(Finding { check, level: Level::Ok, found: found.into(), remedy: None });
+    }
+
+    pub(super) fn warn(&mut self, check: &'static str, found: impl Into<String>, remedy: impl Into<String>) {
+        let (found, remedy) = (found.into(), Some(remedy.into()));
+        self.0.push(Finding { check, level: Level::Warn, found, remedy });
+    }
+
+    pub(super) fn fail(&mut self, check: &'static str, found: impl Into<String>, remedy: impl Into<String>) {
+        let (found, remedy) = (found.into(), Some(remedy.into()));
+        self.0.push(Finding { check, level: Level::Fail, found, remedy });
+    }
+
+    /// How many findings are of this level.
+    pub(super) fn count(&self, level: Level) -> usize {
+        self.0.iter().filter(|finding| finding.level == level).count()
+    }
+}
+
+impl Finding {
+    /// For people: what was found, and below it what to do.
+    pub(super) fn lines(&self) -> String {
+        let level = match self.level {
+            Level::Ok => "ok  ",
+            Level::Warn => "warn",
+            Level::Fail => "FAIL",
+        };
+        let mut lines = format!("{level}  {:9} {}", self.check, plain(&self.found));
+        if let Some(remedy) = &self.remedy {
+            lines.push_str(&format!("\n                → {}", plain(remedy)));
+        }
+        lines
+    }
+}

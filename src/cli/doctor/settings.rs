@@ -1,0 +1,102 @@
+//! What the settings come to, where each is valid by itself.
+
+use super::report::Report;
+use crate::config::{BaseUrl, Config};
+use crate::tools::mail::MailUrl;
+use crate::tools::password::Argon2Params;
+
+const CHECK: &str = "settings";
+
+pub(super) fn look(config: &Config) -> Report {
+    let mut report = Report::default();
+    addresses(config, &mut report);
+    secrets(config, &mut report);
+    mails(config, &mut report);
+    if !config.limits.limits {
+        let remedy = "turn VESTIBULE_LIMITS on: off is for load tests";
+        report.warn(CHECK, "nobody is kept from guessing passwords or asking for mails too often", remedy);
+    }
+    let least = Argon2Params::default();
+    if config.argon2.bytes() < least.bytes() {
+        let remedy = format!("set VESTIBULE_ARGON2 to {least} at least; see below what this machine affords");
+        report.warn(
+            CHECK,
+            format!("{} hashes passwords with less memory than OWASP recommends", config.argon2),
+            remedy,
+        );
+    }
+    report
+}
+
+fn addresses(config: &Config, report: &mut Report) {
+    let is_local = config.listen.ip().is_loopback();
+    let Some(public) = &config.public_url else {
+        let found = format!("links, cookies and tokens name http://{}", config.listen);
+        match is_local {
+            true => report.ok(CHECK, format!("{found}: for this machine alone")),
+            false => report.warn(CHECK, found, "set VESTIBULE_PUBLIC_URL to the address that clients use"),
+        }
+        return;
+    };
+    let found = format!("clients reach {}, the service listens on {}", public.as_str(), config.listen);
+    if !public.is_https() && !is_on_loopback(public) {
+        let remedy = "put a proxy with TLS in front, and set VESTIBULE_PUBLIC_URL to its https address";
+        report.fail(CHECK, format!("{found}: passwords and cookies travel in the clear"), remedy);
+    } else if public.is_https() && config.trusted_proxies.is_empty() {
+        let remedy = "set VESTIBULE_TRUSTED_PROXIES to the network of the proxy that ends TLS";
+        report.warn(CHECK, format!("{found}: its proxy counts as one client, with the limits of one"), remedy);
+    } else {
+        report.ok(CHECK, found);
+    }
+    for origin in
+        config.allowed_origins.iter().filter(|origin| public.is_https() && origin.as_str().starts_with("http:"))
+    {
+        let found = format!("pages of {} may call, which anybody on the way can change", origin.as_str());
+        report.warn(CHECK, found, "name origins with https alone in VESTIBULE_ALLOWED_ORIGINS");
+    }
+    if let Some(frontend) = &config.frontend_url {
+        let origin = frontend.origin();
+        if origin != public.origin() && !config.allowed_origins.contains(&origin) {
+            let found = format!("links in mails lead to {}, whose pages may not call", frontend.as_str());
+            report.warn(CHECK, found, format!("add {} to VESTIBULE_ALLOWED_ORIGINS", origin.as_str()));
+        }
+    }
+}
+
+fn secrets(config: &Config, report: &mut Report) {
+    if config.admin_password.is_some() {
+        let found = "VESTIBULE_ADMIN_PASSWORD is set, which only the first start needs";
+        report.warn(CHECK, found, "take it out once there is a superuser, and change that password");
+    }
+    if config.secret_key.is_none() && !config.database_url().is_sqlite() {
+        let file = config.data_dir.join("secret.key");
+        let found = format!("the secret is in {}; other instances do not know it", file.display());
+        report.warn(CHECK, found, "give all instances its content as VESTIBULE_SECRET_KEY, if there are several");
+    }
+}
+
+fn mails(config: &Config, report: &mut Report) {
+    let is_public = config.public_url.as_ref().is_some_and(|public| !is_on_loopback(public));
+    match config.mail_url() {
+        MailUrl::Folder(folder) if is_public => {
+            let found = format!("mails are files in {}: nobody gets them", folder.display());
+            report.warn(CHECK, found, "set VESTIBULE_MAIL_URL to smtps://USER:PASSWORD@HOST");
+        }
+        MailUrl::Smtp(url) if url.is_exposed() => {
+            let found = format!("links in mails can be read along on the way to {url}");
+            report.warn(CHECK, found, "use smtps://… or smtp://…?tls=required in VESTIBULE_MAIL_URL");
+        }
+        MailUrl::Smtp(_) if config.mail_from.to_string().contains("@localhost") => {
+            let found = format!("mails come from {}, which most servers refuse", config.mail_from);
+            report.warn(CHECK, found, "set VESTIBULE_MAIL_FROM to an address of yours");
+        }
+        MailUrl::Folder(_) | MailUrl::Smtp(_) => {}
+    }
+}
+
+/// Whether only this machine can reach it.
+fn is_on_loopback(url: &BaseUrl) -> bool {
+    let origin = url.origin();
+    let host = origin.as_str().split("://").nth(1).unwrap_or_default();
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| host == *name || host.starts_with(&format!("{name}:")))
+}

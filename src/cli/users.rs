@@ -1,0 +1,155 @@
+//! `vestibule users …`
+
+use sea_orm::ActiveEnum as _;
+
+use super::table::{plain, print};
+use crate::config::Config;
+use crate::database::Db;
+use crate::domain::operator::{self, Operator};
+use crate::domain::paging::Window;
+use crate::domain::users::list::{Filter, List};
+use crate::entity::user::Model;
+use crate::error::Result;
+use crate::tools::clock::{Clock, Timestamp};
+
+#[derive(clap::Subcommand)]
+pub(super) enum UsersCommand {
+    /// List users, the newest first
+    List(ListOptions),
+    /// Show a user, and where they are signed in
+    Show(Who),
+    /// Deactivate a user, who is out at once on every device
+    Disable(Who),
+    /// Activate a user
+    Enable(Who),
+    /// Mail a user the link to set another password
+    Reset(Who),
+}
+
+/// Which user.
+#[derive(clap::Args)]
+pub(super) struct Who {
+    /// The user's id, username or e-mail address
+    #[arg(value_name = "WHO")]
+    who: String,
+}
+
+/// Which users to list.
+#[derive(clap::Args)]
+pub(super) struct ListOptions {
+    /// Only those with this in a name or address
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+
+    /// Only those who are deactivated
+    #[arg(long)]
+    inactive: bool,
+
+    /// Only those with the staff flag
+    #[arg(long)]
+    staff: bool,
+
+    /// How many, 200 at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=200))]
+    first: i32,
+
+    /// How many to leave out before them
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
+    offset: i32,
+}
+
+/// Does what was asked.
+pub(super) async fn run(config: Config, command: UsersCommand) -> Result<()> {
+    let (operator, now) = (Operator::new(), Clock::System.now());
+    let db = super::reach(&config).await?;
+    let find = async |who: Who| operator::users::find(&db, &operator, &who.who).await;
+    match command {
+        UsersCommand::List(options) => list(&db, &operator, options).await,
+        UsersCommand::Show(who) => show(&config, &db, &operator, find(who).await?).await,
+        UsersCommand::Disable(who) => set_active(&db, &operator, find(who).await?, false).await,
+        UsersCommand::Enable(who) => set_active(&db, &operator, find(who).await?, true).await,
+        UsersCommand::Reset(who) => {
+            let user = find(who).await?;
+            operator::users::send_reset(&db, &now, &operator, user.id).await?;
+            super::say(&format!("a mail to {} is in line: the service sends it", plain(&user.email)));
+            Ok(())
+        }
+    }
+}
+
+async fn list(db: &Db, operator: &Operator, options: ListOptions) -> Result<()> {
+    let filter = Filter {
+        is_active: options.inactive.then_some(false),
+        is_staff: options.staff.then_some(true),
+        ..Filter::default()
+    };
+    let window = Window { first: Some(options.first), offset: Some(options.offset), ..Window::default() };
+    let list = List { search: options.search, filter, order: Vec::new(), window };
+    let (page, total) = operator::users::page(db, &Clock::System.now(), operator, &list).await?;
+    let rows: Vec<Vec<String>> = page
+        .rows
+        .into_iter()
+        .map(|(user, _)| {
+            let (state, joined, login) = (state(&user), user.date_joined.to_string(), time(user.last_login));
+            vec![user.id.to_string(), user.username, user.email, user.role.to_value(), state, joined, login]
+        })
+        .collect();
+    print(&["ID", "USERNAME", "E-MAIL", "ROLE", "STATE", "JOINED", "LAST LOGIN"], &rows);
+    super::say(&format!("{} of {total}", rows.len()));
+    Ok(())
+}
+
+async fn show(config: &Config, db: &Db, operator: &Operator, user: Model) -> Result<()> {
+    let now = Clock::System.now();
+    let sessions = operator::sessions::list(db, &now, operator, user.id, &config.sessions).await?;
+    let tokens = operator::users::api_tokens(db, &now, operator, user.id).await?;
+    let state = state(&user);
+    let password = if user.password_hash.is_some() { "set" } else { "none yet" };
+    for (name, value) in [
+        ("id", user.id.to_string()),
+        ("username", user.username),
+        ("e-mail", user.email),
+        ("moves to", user.pending_email.unwrap_or_default()),
+        ("name", format!("{} {}", user.first_name, user.last_name).trim().to_owned()),
+        ("role", user.role.to_value()),
+        ("permission", user.permission.to_value()),
+        ("state", state),
+        ("password", password.to_owned()),
+        ("joined", user.date_joined.to_string()),
+        ("changed", user.updated_at.to_string()),
+        ("last login", time(user.last_login)),
+        ("last seen", time(user.last_activity)),
+        ("API tokens", tokens.to_string()),
+        ("sessions", sessions.len().to_string()),
+    ] {
+        super::say(&format!("{name:12}{}", plain(&value)));
+    }
+    if !sessions.is_empty() {
+        super::sessions::print_all(sessions);
+    }
+    Ok(())
+}
+
+async fn set_active(db: &Db, operator: &Operator, user: Model, to: bool) -> Result<()> {
+    let changed = operator::users::set_active(db, &Clock::System.now(), operator, user.id, to).await?;
+    let (was, is) = (if changed { "is" } else { "was" }, if to { "active" } else { "deactivated" });
+    let rest = if changed { "" } else { " already" };
+    super::say(&format!("{} {was} {is}{rest}", plain(&user.email)));
+    Ok(())
+}
+
+/// What the user is, in a word or some.
+fn state(user: &Model) -> String {
+    let words = [
+        (true, if user.is_active { "active" } else { "disabled" }),
+        (!user.is_verified, "unverified"),
+        (user.is_staff, "staff"),
+        (user.is_superuser, "superuser"),
+    ];
+    words.into_iter().filter_map(|(holds, word)| holds.then_some(word)).collect::<Vec<_>>().join(",")
+}
+
+/// A time, or nothing where it never was.
+fn time(at: Option<Timestamp>) -> String {
+    at.map(|at| at.to_string()).unwrap_or_default()
+}

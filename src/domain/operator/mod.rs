@@ -1,0 +1,33 @@
+//! What whoever runs the command line may do: for the night when nobody can sign in. Who can run it has the machine and the
+//! database, and so is asked for no other right; the guard rails hold all the same, and the trail says what was done.
+
+// What the rows tell about how the service is.
+pub mod health;
+// Looking through the outbox, and sending what was given up once more.
+pub mod mails;
+// Where somebody is signed in, and ending that.
+pub mod sessions;
+// Finding, disabling and enabling users, and mailing them a link.
+pub mod users;
+
+use crate::domain::access::Client;
+use crate::domain::audit::Event;
+use crate::entity::audit_event::Action;
+use uuid::Uuid;
+
+/// Whoever runs the command line.
+#[derive(Clone, Debug)]
+pub struct Operator(Client);
+
+impl Operator {
+    /// The one who does. Nothing that answers a request may make one.
+    #[expect(clippy::new_without_default, reason = "a right should not come by default")]
+    pub fn new() -> Self {
+        Self(Client { ip: None, user_agent: Some("command line".to_owned()) })
+    }
+
+    /// The event of what was done to somebody: by no user, and told apart from other events without one.
+    fn did(&self, action: Action, target: Uuid) -> Event<'_> {
+        Event::by_anyone(&self.0, action, target)
+    }
+}

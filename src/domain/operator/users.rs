@@ -1,0 +1,96 @@
+//! Finding, disabling and enabling users, and mailing them a link.
+
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use uuid::Uuid;
+
+use super::Operator;
+use crate::database::Db;
+use crate::domain::audit;
+use crate::domain::guard_rails;
+use crate::domain::outbox;
+use crate::domain::paging::Page;
+use crate::domain::users::list::{self, List};
+use crate::domain::users::update::Changes;
+use crate::entity::audit_event::Action;
+use crate::entity::mail::Kind;
+use crate::entity::{api_token, user};
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::clock::Moment;
+use crate::tools::identifier;
+
+/// The user with this id, username or e-mail address.
+///
+/// # Errors
+/// [`Code::NotFound`].
+pub async fn find(db: &Db, _operator: &Operator, who: &str) -> Result<user::Model> {
+    let found = match Uuid::parse_str(who) {
+        Ok(id) => user::Entity::find_by_id(id),
+        Err(_) => user::Entity::find_by_identifier(&identifier::fold(who)),
+    };
+    let missing = || Refusal::new(Code::NotFound, format!("There is no user {who}: give an id, a name or an address."));
+    Ok(found.one(db.reader()).await?.ok_or_else(missing)?)
+}
+
+/// A page of users, superusers among them, and how many there are in all.
+///
+/// # Errors
+/// [`Error::BadInput`] where the search or the window makes no sense.
+pub async fn page(db: &Db, now: &Moment, _operator: &Operator, list: &List) -> Result<(Page<user::Model>, u64)> {
+    let page = list::page_of(db, now, Condition::all(), list).await?;
+    Ok((page, list::count_of(db, now, Condition::all(), list).await?))
+}
+
+/// How many API tokens of this user are alive.
+pub async fn api_tokens(db: &Db, now: &Moment, _operator: &Operator, user: Uuid) -> Result<u64> {
+    let alive = api_token::Entity::find().filter(api_token::Column::UserId.eq(user));
+    Ok(alive.filter(api_token::alive_at(now.at)).count(db.reader()).await?)
+}
+
+/// Deactivates an account, a superuser's too, or activates it. Who is deactivated is out at once, on every device. Returns
+/// whether it was not so already.
+///
+/// # Errors
+/// [`Code::LastSuperuser`] where nobody with every right would remain; [`Code::NotFound`].
+pub async fn set_active(db: &Db, now: &Moment, operator: &Operator, id: Uuid, to: bool) -> Result<bool> {
+    let txn = db.begin().await?;
+    if !to {
+        guard_rails::may_leave(&txn, id).await.map_err(|error| match error {
+            Error::Refused(_) => last_superuser().into(),
+            error => error,
+        })?;
+    }
+    let target = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
+    let changes = Changes { is_active: (target.is_active != to).then_some(to), ..Changes::default() };
+    changes.write(&txn, now, &target).await?;
+    for action in changes.actions() {
+        audit::record(&txn, now, operator.did(action, id)).await?;
+    }
+    txn.commit().await?;
+    Ok(target.is_active != to)
+}
+
+/// Puts a mail in line with a link that replaces the user's password, whatever the limits on such mails.
+///
+/// # Errors
+/// [`Code::AccountInactive`] where the account is deactivated, whose links are dead; [`Code::NotFound`].
+pub async fn send_reset(db: &Db, now: &Moment, operator: &Operator, id: Uuid) -> Result<()> {
+    let txn = db.begin().await?;
+    let user = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
+    if !user.is_active {
+        return Err(Refusal::new(Code::AccountInactive, "The account is disabled: enable it first.").into());
+    }
+    let mail = outbox::enqueue(&txn, now, Kind::ResetPassword, &user.email, Some(id)).await?;
+    audit::record_as(&txn, now, mail, operator.did(Action::ResetRequested, id)).await?;
+    txn.commit().await?;
+    Ok(())
+}
+
+fn last_superuser() -> Refusal {
+    let message = "This is the last superuser: make another one first, with `vestibule create-superuser`.";
+    Refusal::new(Code::LastSuperuser, message)
+}
+
+/// The account was deleted since it was looked up.
+fn gone() -> Refusal {
+    Refusal::new(Code::NotFound, "There is no such user any more.")
+}

@@ -1,0 +1,113 @@
+//! `vestibule backup`: the database in a file, taken while the service runs.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use serde_json::json;
+use vestibule::entity::user;
+
+use crate::app::TestApp;
+use crate::client::Client;
+use crate::engine::Place;
+use crate::furnished::furnish;
+use crate::process::{command, run};
+
+crate::tests![
+    a_backup_under_load_holds_all_that_was_acknowledged_before,
+    a_backup_replaces_no_file_and_leaves_none_where_it_fails,
+];
+
+const CREATE: &str =
+    "mutation($email: String!) { createUser(input: { email: $email }) { user { id } errors { code } } }";
+
+/// Makes users until it is told to stop, and returns those that were acknowledged, in their order.
+async fn write(admin: Client, name: &'static str, stop: Arc<AtomicBool>) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    while !stop.load(Ordering::SeqCst) {
+        let email = format!("{name}{}@example.com", acknowledged.len());
+        let made = admin.data(CREATE, json!({ "email": email })).await;
+        assert!(made["createUser"]["user"].is_object(), "{made}");
+        acknowledged.push(email);
+    }
+    acknowledged
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("backup")).collect();
+    names.sort();
+    names
+}
+
+async fn a_backup_under_load_holds_all_that_was_acknowledged_before(place: Place) {
+    let app = TestApp::start(&place).await;
+    let furnished = furnish(&app).await;
+    let admin = app.admin().await;
+    let before = write(admin.clone(), "before", Arc::new(AtomicBool::new(true))).await;
+    assert!(before.is_empty());
+    for number in 0..20 {
+        admin.data(CREATE, json!({ "email": format!("before{number}@example.com") })).await;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let writing = ["ann", "ben", "cid"].map(|name| tokio::spawn(write(admin.clone(), name, Arc::clone(&stop))));
+    let backup = {
+        let place = place.clone();
+        tokio::task::spawn_blocking(move || run(command(&place), &["backup", "backup.db"], ""))
+    };
+    let (success, printed, errors) = backup.await.unwrap();
+    stop.store(true, Ordering::SeqCst);
+    assert!(success, "{errors}");
+    assert!(printed.contains("backup.db holds the database, ") && printed.contains("the secret"), "{printed}");
+    let mode = std::fs::metadata(place.folder.join("backup.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(files(&place.folder), ["backup.db"]);
+
+    // On PostgreSQL, the backup is copied back.
+    let mut restored = format!("sqlite://{}", place.folder.join("backup.db").display());
+    if !place.database_url.starts_with("sqlite") {
+        let target = place.second_database().await;
+        let mut copy = command(&place);
+        copy.env("VESTIBULE_DATABASE_URL", &restored);
+        let (success, _, errors) = run(copy, &["copy", "--to", &target], "");
+        assert!(success, "{errors}");
+        restored = target;
+    }
+    let there = Place { database_url: restored, folder: place.folder.clone() };
+    let second = app.start_second(&there).await;
+    furnished.check(&second).await;
+    let find = async |prefix: &str| {
+        let found =
+            user::Entity::find().filter(user::Column::Email.starts_with(prefix)).all(second.db()).await.unwrap();
+        found.into_iter().map(|user| user.email).collect::<std::collections::HashSet<_>>()
+    };
+    assert_eq!(find("before").await.len(), 20);
+    let mut written = 0;
+    for (name, writing) in ["ann", "ben", "cid"].into_iter().zip(writing) {
+        let (acknowledged, there) = (writing.await.unwrap(), find(name).await);
+        // Each made one after the other, so that what is there is the beginning, without a gap.
+        let beginning = acknowledged.iter().take_while(|email| there.contains(*email)).count();
+        assert!(there.len() <= beginning + 1, "{there:?}");
+        written += acknowledged.len();
+    }
+    assert!(written > 0, "nothing was written while the backup was taken");
+}
+
+async fn a_backup_replaces_no_file_and_leaves_none_where_it_fails(place: Place) {
+    let mut nothing = command(&place);
+    nothing.env("VESTIBULE_DATABASE_URL", place.second_database().await);
+    let (success, _, errors) = run(nothing, &["backup", "backup.db"], "");
+    assert!(!success && (errors.contains("there is no database") || errors.contains("not up to date")), "{errors}");
+    assert_eq!(files(&place.folder), [""; 0]);
+    let _app = TestApp::start(&place).await;
+    std::fs::write(place.folder.join("backup.db"), "precious").unwrap();
+    let (success, _, errors) = run(command(&place), &["backup", "backup.db"], "");
+    assert!(!success);
+    assert_eq!(errors, "vestibule: backup.db is there already: choose another name\n");
+    assert_eq!(std::fs::read(place.folder.join("backup.db")).unwrap(), b"precious");
+    let (success, _, errors) = run(command(&place), &["backup", "nowhere/backup.db"], "");
+    assert!(!success && errors.starts_with("vestibule: nowhere/backup.db: "), "{errors}");
+    assert_eq!(files(&place.folder), ["backup.db"]);
+}

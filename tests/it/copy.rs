@@ -1,0 +1,169 @@
+//! `vestibule copy`: everything moves, or nothing does.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::process::Command;
+
+use sea_orm::{ConnectionTrait, Database, EntityTrait as _, PaginatorTrait as _, Statement};
+use vestibule::database::Db;
+use vestibule::domain::copy;
+use vestibule::entity::{audit_event, user};
+
+use crate::app::TestApp;
+use crate::engine::Place;
+use crate::furnished::furnish;
+use crate::process::{command, run};
+
+crate::tests![
+    everything_is_copied_and_goes_on_working,
+    every_table_and_column_is_copied,
+    a_copy_that_is_killed_leaves_nothing_and_can_be_begun_again,
+    what_is_not_read_back_as_it_was_written_is_not_kept,
+    a_target_that_holds_something_is_refused,
+    a_source_that_is_missing_or_not_up_to_date_is_told,
+];
+
+/// The command line on this database.
+fn on(place: &Place, url: &str) -> Command {
+    let mut command = command(place);
+    command.env("VESTIBULE_DATABASE_URL", url);
+    command
+}
+
+fn file(place: &Place, name: &str) -> String {
+    format!("sqlite://{}", place.folder.join(name).display())
+}
+
+/// Copies, and returns what was told of the tables.
+fn copied(place: &Place, from: &str, to: &str) -> Vec<String> {
+    let (success, printed, errors) = run(on(place, from), &["copy", "--to", to], "");
+    assert!(success, "{errors}");
+    let lines: Vec<String> = printed.lines().map(str::to_owned).collect();
+    let (tables, told) = lines.split_at(lines.len() - 2);
+    assert!(told[0].ends_with("rows copied, each table read back and compared"), "{printed}");
+    assert!(told[1].contains("secret") && told[1].contains("media"), "{printed}");
+    tables.to_vec()
+}
+
+async fn everything_is_copied_and_goes_on_working(place: Place) {
+    let app = TestApp::start(&place).await;
+    let furnished = furnish(&app).await;
+    // From PostgreSQL to SQLite and back, or from SQLite to SQLite and on.
+    let (between, last) = (file(&place, "between.db"), place.second_database().await);
+    let first = copied(&place, &place.database_url, &between);
+    assert_eq!(first.len(), copy::tables().len());
+    for line in &first {
+        let rows: Vec<&str> = line.split_whitespace().collect();
+        assert!(rows[1].parse::<u64>().unwrap() > 0, "nothing was tried of this table: {line}");
+    }
+    assert_eq!(copied(&place, &between, &last), first, "the digests do not depend on the database");
+    let there = Place { database_url: last, folder: place.folder.clone() };
+    furnished.check(&app.start_second(&there).await).await;
+}
+
+/// The tables of a database with their columns, without what it keeps for itself.
+pub(crate) async fn schema(db: &impl ConnectionTrait) -> BTreeSet<(String, String)> {
+    let sql = match db.get_database_backend() {
+        // The columns of `table_info` are those that are not generated.
+        sea_orm::DatabaseBackend::Sqlite => {
+            "SELECT t.name, c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+             WHERE t.type = 'table' AND t.name NOT LIKE 'user_trigram%' AND NOT (t.name = 'users' AND c.name = 'number')"
+        }
+        _ => {
+            "SELECT table_name::text, column_name::text FROM information_schema.columns
+             WHERE table_schema = 'public' AND is_generated = 'NEVER'"
+        }
+    };
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
+    let text = |row: &sea_orm::QueryResult, index| row.try_get_by_index::<String>(index).unwrap();
+    let columns = rows.iter().map(|row| (text(row, 0), text(row, 1)));
+    columns.filter(|(table, _)| table != "seaql_migrations").collect()
+}
+
+async fn every_table_and_column_is_copied(place: Place) {
+    let app = TestApp::start(&place).await;
+    let copied = copy::tables()
+        .into_iter()
+        .flat_map(|table| table.columns.into_iter().map(move |column| (table.name.to_owned(), column)));
+    assert_eq!(copied.collect::<BTreeSet<_>>(), schema(app.db()).await);
+}
+
+async fn a_copy_that_is_killed_leaves_nothing_and_can_be_begun_again(place: Place) {
+    let app = TestApp::start(&place).await;
+    furnish(&app).await;
+    // The last but two of the tables: to copy it takes a while.
+    let many = match app.db().get_database_backend() {
+        sea_orm::DatabaseBackend::Sqlite => {
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+             INSERT INTO audit_events (id, action, created_at) SELECT randomblob(16), 'LOGIN', i FROM n"
+        }
+        _ => {
+            "INSERT INTO audit_events (id, action, created_at)
+             SELECT gen_random_uuid(), 'LOGIN', i FROM generate_series(1, 30000) i"
+        }
+    };
+    app.db().execute_unprepared(many).await.unwrap();
+    let target = place.second_database().await;
+    let mut child = on(&place, &place.database_url).args(["copy", "--to", &target]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("users "), "{line}");
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "the copy was over before it could be killed");
+
+    // Not even a table is there.
+    let db = Database::connect(&target).await.unwrap();
+    assert_eq!(schema(&db).await, BTreeSet::new());
+    copied(&place, &place.database_url, &target);
+    let events = audit_event::Entity::find();
+    assert_eq!(events.clone().count(&db).await.unwrap(), events.count(app.db()).await.unwrap());
+}
+
+async fn what_is_not_read_back_as_it_was_written_is_not_kept(place: Place) {
+    let app = TestApp::start(&place).await;
+    furnish(&app).await;
+    let url = place.second_database().await;
+    let target = Db::connect(&url.parse().unwrap()).await.unwrap();
+    let txn = target.begin_alone().await.unwrap();
+    Db::migrate(&txn).await.unwrap();
+    let spoil = match txn.get_database_backend() {
+        sea_orm::DatabaseBackend::Sqlite => {
+            "CREATE TRIGGER spoil AFTER INSERT ON samples BEGIN UPDATE samples SET title = 'x' WHERE id = new.id; END"
+        }
+        _ => {
+            "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN new.title := 'x'; RETURN new; END $$;
+             CREATE TRIGGER spoil BEFORE INSERT ON samples FOR EACH ROW EXECUTE FUNCTION spoil()"
+        }
+    };
+    txn.execute_unprepared(spoil).await.unwrap();
+    txn.commit().await.unwrap();
+    let (success, _, errors) = run(on(&place, &place.database_url), &["copy", "--to", &url], "");
+    assert!(!success);
+    assert!(errors.starts_with("vestibule: samples came to differ: written were 1 rows"), "{errors}");
+    assert_eq!(user::Entity::find().count(target.reader()).await.unwrap(), 0, "nothing was kept");
+}
+
+async fn a_target_that_holds_something_is_refused(place: Place) {
+    let app = TestApp::start(&place).await;
+    let before = user::Entity::find().count(app.db()).await.unwrap();
+    let (success, printed, errors) = run(on(&place, &place.database_url), &["copy", "--to", &place.database_url], "");
+    assert!(!success && printed.is_empty());
+    let expected = "vestibule: there are rows in users of the target already: give a database that is empty\n";
+    assert_eq!(errors, expected);
+    assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), before);
+}
+
+async fn a_source_that_is_missing_or_not_up_to_date_is_told(place: Place) {
+    let target = file(&place, "target.db");
+    let missing = file(&place, "missing.db");
+    let (success, _, errors) = run(on(&place, &missing), &["copy", "--to", &target], "");
+    assert!(!success && errors.starts_with("vestibule: there is no database at "), "{errors}");
+    assert!(!place.folder.join("missing.db").exists() && !place.folder.join("target.db").exists());
+
+    let empty = place.second_database().await;
+    drop(Database::connect(format!("{empty}{}", if empty.starts_with("sqlite") { "?mode=rwc" } else { "" })).await);
+    let (success, _, errors) = run(on(&place, &empty), &["copy", "--to", &target], "");
+    assert!(!success);
+    assert_eq!(errors, "vestibule: the source is not up to date: run `vestibule migrate` on it first\n");
+}

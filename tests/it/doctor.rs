@@ -1,0 +1,254 @@
+//! `vestibule doctor`: tells what is wrong and what to do, on machines that are well and that are broken.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use sea_orm::{ActiveValue::Set, ConnectionTrait as _, Database, EntityTrait as _};
+use vestibule::entity::audit_event::{self, Action};
+use vestibule::tools::clock::{Clock, Moment, Timestamp};
+use vestibule::tools::mail::SendError;
+
+use crate::app::TestApp;
+use crate::engine::Place;
+use crate::furnished::furnish;
+use crate::process::{command, run};
+
+crate::tests![
+    a_healthy_machine_has_nothing_to_mend,
+    a_machine_on_which_nothing_was_started_yet_only_waits_for_that,
+    each_thing_that_is_broken_is_told_with_its_remedy,
+    a_database_that_is_away_or_does_not_fit_hinders_no_other_check,
+    a_secret_that_is_gone_or_another_is_told,
+    settings_that_are_valid_and_unwise_are_told,
+    what_a_hash_may_take_is_answered_with_parameters,
+];
+
+/// The doctor, quick about hashes.
+fn doctor(place: &Place) -> Command {
+    let mut command = command(place);
+    command.args(["doctor", "--time", "2ms"]);
+    command
+}
+
+/// What it printed; whether it found nothing to mend.
+fn examined(command: Command) -> (bool, String) {
+    let (success, printed, errors) = run(command, &[], "");
+    assert_eq!(success, errors.is_empty(), "{errors}");
+    assert_eq!(success, printed.trim_end().ends_with(" 0 to mend"), "{printed}");
+    assert!(!printed.contains("geheim"), "{printed}");
+    (success, printed)
+}
+
+/// The line that begins so, with the remedy below it.
+fn finding(printed: &str, beginning: &str) -> String {
+    let mut lines = printed.lines().skip_while(|line| !line.starts_with(beginning));
+    let line = lines.next().unwrap_or_else(|| panic!("no line begins with {beginning}: {printed}"));
+    format!("{line} {}", lines.next().unwrap_or_default().trim())
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path.display().to_string()] })
+        // SQLite keeps these while a database is open, and a reader may not take them away.
+        .filter(|name| !name.ends_with("-wal") && !name.ends_with("-shm"))
+        .collect();
+    names.sort();
+    names
+}
+
+async fn a_healthy_machine_has_nothing_to_mend(place: Place) {
+    // The database in the data folder, as by default, or on the server.
+    let well = |mut command: Command| {
+        if place.database_url.starts_with("sqlite") {
+            command.env_remove("VESTIBULE_DATABASE_URL");
+        }
+        command
+    };
+    assert!(run(well(command(&place)), &["create-superuser", "--email", "root@example.com"], "").0);
+    let before = files(&place.folder);
+    let (success, printed) = examined(well(doctor(&place)));
+    assert!(success, "{printed}");
+    for check in ["files", "database", "users", "keys", "clock", "mail", "media", "hashing"] {
+        assert!(finding(&printed, &format!("ok    {check:9} ")).len() > 20);
+    }
+    // Of the parameters of the tests, and of a secret that other instances would not know.
+    let odd: Vec<&str> = printed.lines().filter(|line| line.starts_with("warn  ")).collect();
+    assert!(odd.iter().all(|line| line.starts_with("warn  settings  ")), "{odd:?}");
+    assert_eq!(files(&place.folder), before, "nothing was left behind");
+}
+
+async fn a_machine_on_which_nothing_was_started_yet_only_waits_for_that(place: Place) {
+    if !place.database_url.starts_with("sqlite") {
+        return;
+    }
+    let (well, printed) = examined(doctor(&place));
+    assert!(well, "{printed}");
+    assert!(finding(&printed, "warn  database").contains("`vestibule migrate`"));
+    assert_eq!(files(&place.folder), [""; 0], "nothing was made");
+}
+
+async fn each_thing_that_is_broken_is_told_with_its_remedy(place: Place) {
+    let app = TestApp::start(&place).await;
+    furnish(&app).await;
+    app.transport().fail_next(1, &SendError::temporary("451 later"));
+    app.add_user("cyd").await;
+    fs::set_permissions(place.folder.join("secret.key"), Permissions::from_mode(0o644)).unwrap();
+    fs::rename(place.folder.join("media"), place.folder.join("elsewhere")).unwrap();
+    let later = Moment { at: Timestamp::from_millis(Clock::System.now().at.millis() + 3_600_000) };
+    let event = audit_event::ActiveModel {
+        id: Set(later.id()),
+        action: Set(Action::Login),
+        actor_id: Set(None),
+        target_id: Set(None),
+        ip: Set(None),
+        user_agent: Set(None),
+        created_at: Set(later.at),
+    };
+    audit_event::Entity::insert(event).exec_without_returning(app.db()).await.unwrap();
+    let mut broken = doctor(&place);
+    // Nobody listens on port 1.
+    broken.env("VESTIBULE_DATA_DIR", &place.folder).env("VESTIBULE_MAIL_URL", "smtp://me:geheim@127.0.0.1:1");
+    let (well, printed) = examined(broken);
+    assert!(!well);
+    for (beginning, told, remedy) in [
+        ("FAIL  files", "is open to other users (mode 644)", "→ chmod 600 "),
+        ("FAIL  clock", "something happened at ", "→ set the clock"),
+        (
+            "FAIL  mail      2 mails wait",
+            "1 were given up; the first is due since 2026-01-05T",
+            "→ see that the service runs",
+        ),
+        ("FAIL  mail      smtp://me:***@127.0.0.1:1", "accepts nothing, but connect fails", "→ see host, port"),
+        ("FAIL  media", "but users have pictures", "→ restore it"),
+    ] {
+        let found = finding(&printed, beginning);
+        assert!(found.contains(told) && found.contains(remedy), "{found}");
+    }
+    fs::create_dir(place.folder.join("media")).unwrap();
+    let mut emptied = doctor(&place);
+    emptied.env("VESTIBULE_DATA_DIR", &place.folder);
+    let (_, printed) = examined(emptied);
+    assert!(finding(&printed, "FAIL  media").contains("but a user has it"));
+    assert!(finding(&printed, "ok    keys").contains(" signs since 2026-01-05T"));
+}
+
+async fn a_database_that_is_away_or_does_not_fit_hinders_no_other_check(place: Place) {
+    let mut away = doctor(&place);
+    away.env("VESTIBULE_DATABASE_URL", "postgres://u:geheim@127.0.0.1:1/x").env("VESTIBULE_SECRET_KEY", "short");
+    let (success, _, errors) = run(away, &[], "");
+    assert!(!success && errors.starts_with("vestibule: VESTIBULE_SECRET_KEY: "), "{errors}");
+    let mut away = doctor(&place);
+    away.env("VESTIBULE_DATABASE_URL", "postgres://u:geheim@127.0.0.1:1/x")
+        .env("VESTIBULE_MEDIA_URL", "file:/proc/nowhere");
+    let (well, printed) = examined(away);
+    assert!(!well && finding(&printed, "FAIL  database").contains("onnection refused"), "{printed}");
+    assert!(printed.contains("\nok    mail ") && printed.contains("\nok    hashing "), "{printed}");
+
+    assert!(finding(&printed, "FAIL  media").contains("none can be made"), "{printed}");
+
+    let empty = place.second_database().await;
+    if empty.starts_with("sqlite") {
+        fs::write(place.folder.join("second.db"), "").unwrap();
+    }
+    let other = |url: &str| {
+        let mut other = doctor(&place);
+        other.env("VESTIBULE_DATABASE_URL", url);
+        examined(other)
+    };
+    let (well, printed) = other(&empty);
+    assert!(
+        !well && finding(&printed, "FAIL  database").contains("migrations have not run → make a backup"),
+        "{printed}"
+    );
+    let db = Database::connect(&empty).await.unwrap();
+    db.execute_unprepared("SELECT 1 FROM seaql_migrations").await.expect_err("the doctor does not migrate");
+    db.close().await.unwrap();
+
+    assert!(run(command(&place), &["migrate"], "").0);
+    let db = Database::connect(&place.database_url).await.unwrap();
+    let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_tomorrow', 0)";
+    db.execute_unprepared(newer).await.unwrap();
+    db.close().await.unwrap();
+    let (well, printed) = other(&place.database_url);
+    assert!(!well && finding(&printed, "FAIL  database").contains("a newer version of Vestibule"), "{printed}");
+
+    if empty.starts_with("sqlite") {
+        fs::write(place.folder.join("second.db"), "no database at all, but long enough to be looked at".repeat(100))
+            .unwrap();
+        let (well, printed) = other(&empty);
+        assert!(!well && printed.contains("FAIL  database") && printed.contains("\nok    hashing "), "{printed}");
+    }
+}
+
+async fn a_secret_that_is_gone_or_another_is_told(place: Place) {
+    assert!(run(command(&place), &["migrate"], "").0);
+    let mut other = doctor(&place);
+    other.env("VESTIBULE_SECRET_KEY", "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W");
+    let (well, printed) = examined(other);
+    assert!(!well && finding(&printed, "FAIL  keys").contains("is not the one"), "{printed}");
+    fs::write(place.folder.join("data/secret.key"), "short").unwrap();
+    assert!(finding(&examined(doctor(&place)).1, "FAIL  files").contains("too short → restore it"));
+    fs::remove_file(place.folder.join("data/secret.key")).unwrap();
+    let (well, printed) = examined(doctor(&place));
+    assert!(!well && finding(&printed, "FAIL  keys").contains("no secret to open them with"), "{printed}");
+    assert!(!place.folder.join("data/secret.key").exists(), "none was made");
+}
+
+async fn settings_that_are_valid_and_unwise_are_told(place: Place) {
+    let told = |settings: &[(&str, &str)], beginning: &str| {
+        let mut unwise = doctor(&place);
+        unwise.env("VESTIBULE_SECRET_KEY", "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W").envs(settings.iter().copied());
+        finding(&run(unwise, &[], "").1, beginning)
+    };
+    let https = ("VESTIBULE_PUBLIC_URL", "https://id.example.com");
+    for (settings, told_so) in [
+        ([("VESTIBULE_LISTEN", "0.0.0.0:0"), ("VESTIBULE_LIMITS", "on")], "set VESTIBULE_PUBLIC_URL"),
+        ([https, ("VESTIBULE_TRUSTED_PROXIES", "")], "set VESTIBULE_TRUSTED_PROXIES"),
+        ([("VESTIBULE_LIMITS", "off"), ("VESTIBULE_LOG", "info")], "turn VESTIBULE_LIMITS on"),
+        ([("VESTIBULE_ADMIN_PASSWORD", "geheim"), ("VESTIBULE_LOG", "info")], "take it out once"),
+    ] {
+        let settings: Vec<_> = settings.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        let found = told(&settings, "warn  settings");
+        assert!(found.contains(told_so), "{found}");
+    }
+    let proxied = [https, ("VESTIBULE_TRUSTED_PROXIES", "10.0.0.0/8")];
+    assert!(told(&proxied, "warn  settings  mails are files").contains("nobody gets them"));
+    let with = |name, value| [proxied[0], proxied[1], (name, value)];
+    let origins = with("VESTIBULE_ALLOWED_ORIGINS", "http://app.example.com");
+    assert!(told(&origins, "warn  settings  pages of http://app.example.com").contains("https alone"));
+    let frontend = with("VESTIBULE_FRONTEND_URL", "https://app.example.com/at");
+    assert!(told(&frontend, "warn  settings  links in mails lead").contains("add https://app.example.com to"));
+    let clear = [("VESTIBULE_PUBLIC_URL", "http://id.example.com")];
+    assert!(told(&clear, "FAIL  settings").contains("travel in the clear → put a proxy with TLS in front"));
+    let weak = doctor(&place);
+    assert!(finding(&examined(weak).1, "warn  settings").contains("m=8,t=1,p=1 hashes passwords with less memory"));
+}
+
+async fn what_a_hash_may_take_is_answered_with_parameters(place: Place) {
+    if !place.database_url.starts_with("sqlite") {
+        return;
+    }
+    let mut asked = command(&place);
+    asked.args(["doctor", "--time", "5ms", "--json", "--mail-to", "ada@example.com"]);
+    let (success, printed, errors) = run(asked, &[], "");
+    assert!(success, "{errors}");
+    let found: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let lines = found.as_array().unwrap();
+    let of = |check: &str| {
+        let lines = lines.iter().filter(|line| line["check"] == check && line["level"] == "ok");
+        lines.map(|line| line["found"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("\n")
+    };
+    let hashing = of("hashing");
+    assert!(hashing.contains("hashes/s") && hashing.contains("5 ms afford VESTIBULE_ARGON2=m="), "{hashing}");
+    let params = hashing.split("VESTIBULE_ARGON2=").nth(1).unwrap().split(' ').next().unwrap();
+    params.parse::<vestibule::tools::password::Argon2Params>().unwrap();
+    assert!(of("mail").contains("a mail to ada@example.com was handed over"));
+    assert_eq!(fs::read_dir(place.folder.join("data/mail")).unwrap().count(), 1);
+    let mut refused = command(&place);
+    refused.args(["doctor", "--time", "1h"]);
+    assert!(run(refused, &[], "").2.contains("'1h' is not between 1ms and 10s"));
+}

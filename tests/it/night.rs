@@ -1,0 +1,209 @@
+//! The command line at night: nobody can sign in, and the process may not even run.
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _};
+use serde_json::json;
+use vestibule::entity::audit_event::{self, Action};
+use vestibule::entity::{mail, session};
+use vestibule::tools::mail::SendError;
+
+use crate::app::TestApp;
+use crate::engine::Place;
+use crate::process::{command, run};
+
+crate::tests![
+    a_user_is_found_shown_disabled_and_enabled,
+    the_last_superuser_is_not_disabled,
+    a_user_is_mailed_a_link_to_another_password,
+    sessions_are_listed_and_ended_one_or_all,
+    what_clients_call_themselves_controls_no_terminal,
+    mails_are_listed_shown_and_tried_again,
+    keys_are_listed,
+    commands_that_find_nothing_say_so_and_make_nothing,
+];
+
+const ME: &str = "{ me { id } }";
+
+/// The command line where the service of the test keeps its secret.
+fn beside(place: &Place) -> std::process::Command {
+    let mut command = command(place);
+    command.env("VESTIBULE_DATA_DIR", &place.folder);
+    command
+}
+
+/// What a command printed that must succeed.
+fn done(place: &Place, arguments: &[&str]) -> String {
+    let (success, printed, errors) = run(beside(place), arguments, "");
+    assert!(success, "{arguments:?}: {errors}");
+    printed
+}
+
+/// The line of a command that must be refused.
+fn refused(place: &Place, arguments: &[&str]) -> String {
+    let (success, printed, errors) = run(beside(place), arguments, "");
+    assert!(!success && printed.is_empty(), "{arguments:?}: {printed}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    errors.trim_end().strip_prefix("vestibule: ").unwrap().to_owned()
+}
+
+/// What was done on the command line, by nobody who is signed in, the first first.
+async fn events(app: &TestApp) -> Vec<Action> {
+    let by_command = audit_event::Column::UserAgent.eq("command line");
+    let events = audit_event::Entity::find().filter(by_command).order_by_asc(audit_event::Column::Id);
+    let events = events.all(app.db()).await.unwrap();
+    assert!(events.iter().all(|event| event.actor_id.is_none() && event.ip.is_none() && event.target_id.is_some()));
+    events.into_iter().map(|event| event.action).collect()
+}
+
+async fn a_user_is_found_shown_disabled_and_enabled(place: Place) {
+    let app = TestApp::start_at_system_time(&place).await;
+    let ada = app.add_user("ada").await;
+    app.add_staff("bob").await;
+    let mut client = ada.sign_in(&app).await;
+
+    let all = done(&place, &["users", "list"]);
+    let rows: Vec<&str> = all.lines().collect();
+    assert!(rows[0].starts_with("ID ") && rows.last() == Some(&"3 of 3"), "{all}");
+    assert!(all.contains(" active,staff ") && all.contains(" active,staff,superuser "), "{all}");
+    assert!(done(&place, &["users", "list", "--search", "ADA"]).contains(&ada.id));
+    assert!(done(&place, &["users", "list", "--first", "2", "--offset", "2"]).ends_with("1 of 3\n"));
+    assert!(done(&place, &["users", "list", "--inactive"]).ends_with("0 of 0\n"));
+
+    for who in [ada.id.as_str(), "ADA", "ada@example.com"] {
+        let shown = done(&place, &["users", "show", who]);
+        assert!(shown.contains(&ada.id) && shown.contains("sessions    1\n"), "{shown}");
+        assert!(!shown.contains("$argon2"), "{shown}");
+    }
+    assert_eq!(done(&place, &["users", "disable", "ada"]), "ada@example.com is deactivated\n");
+    assert_eq!(done(&place, &["users", "disable", &ada.id]), "ada@example.com was deactivated already\n");
+    assert_eq!(client.code(ME, json!({})).await, "UNAUTHENTICATED REVOKED");
+    client.refresh().await.unwrap_err();
+    assert!(done(&place, &["users", "list", "--inactive"]).ends_with("1 of 1\n"));
+    assert_eq!(done(&place, &["users", "enable", "ada@example.com"]), "ada@example.com is active\n");
+    ada.sign_in(&app).await;
+    assert_eq!(events(&app).await, [Action::Deactivated, Action::Activated]);
+}
+
+async fn the_last_superuser_is_not_disabled(place: Place) {
+    let app = TestApp::start(&place).await;
+    let expected = "This is the last superuser: make another one first, with `vestibule create-superuser`.";
+    assert_eq!(refused(&place, &["users", "disable", "admin"]), expected);
+    done(&place, &["create-superuser", "--email", "root@example.com"]);
+    assert_eq!(done(&place, &["users", "disable", "admin"]), "admin@localhost is deactivated\n");
+    assert_eq!(refused(&place, &["users", "disable", "root"]), expected);
+    assert_eq!(events(&app).await, [Action::Deactivated]);
+}
+
+async fn a_user_is_mailed_a_link_to_another_password(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limit_mail_address = "1/1h".parse().unwrap()).await;
+    let ada = app.add_user("ada").await;
+    for _ in 0..2 {
+        assert_eq!(
+            done(&place, &["users", "reset", "ada"]),
+            "a mail to ada@example.com is in line: the service sends it\n"
+        );
+    }
+    let mails = app.mails_at_system_time().await;
+    assert_eq!(mails.len(), 2);
+    assert!(mails.iter().all(|mail| mail.to == ada.email && mail.text.contains("/account/reset?uid=")));
+    done(&place, &["users", "disable", "ada"]);
+    assert_eq!(refused(&place, &["users", "reset", "ada"]), "The account is disabled: enable it first.");
+    assert_eq!(events(&app).await, [Action::ResetRequested, Action::ResetRequested, Action::Deactivated]);
+}
+
+async fn sessions_are_listed_and_ended_one_or_all(place: Place) {
+    let app = TestApp::start_at_system_time(&place).await;
+    let ada = app.add_user("ada").await;
+    let clients = [ada.sign_in(&app).await, ada.sign_in(&app).await, ada.sign_in(&app).await];
+    let admin = app.admin().await;
+    let listed = done(&place, &["sessions", "list", "ada"]);
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    assert!(listed.contains("127.0.0.1"), "{listed}");
+    let id = listed.lines().nth(1).unwrap().split(' ').next().unwrap();
+    assert_eq!(done(&place, &["sessions", "end", id]), "the session has ended\n");
+    let mut ended = 0;
+    for client in &clients {
+        ended += usize::from(!client.send(ME, json!({})).await.body["errors"].is_null());
+    }
+    assert_eq!(ended, 1);
+    assert_eq!(refused(&place, &["sessions", "end", id]), "There is no such session: it has ended, or never was.");
+    assert_eq!(done(&place, &["sessions", "end", "--user", "ada"]), "2 sessions ended\n");
+    assert_eq!(done(&place, &["sessions", "end", "--user", "ada"]), "0 sessions ended\n");
+    assert_eq!(clients[0].code(ME, json!({})).await, "UNAUTHENTICATED REVOKED");
+    admin.data(ME, json!({})).await;
+    assert_eq!(events(&app).await, [Action::SessionRevoked; 3]);
+    assert!(refused(&place, &["sessions", "end"]).contains("required"));
+    assert!(refused(&place, &["sessions", "end", id, "--user", "ada"]).contains("cannot be used with"));
+}
+
+async fn what_clients_call_themselves_controls_no_terminal(place: Place) {
+    let app = TestApp::start_at_system_time(&place).await;
+    let ada = app.add_user("ada").await;
+    ada.sign_in(&app).await;
+    let evil = "\u{9b}2J\u{202e}x\u{85}\u{2028}\u{1b}[31m";
+    let update =
+        session::Entity::update_many().col_expr(session::Column::UserAgent, sea_orm::sea_query::Expr::value(evil));
+    update.exec(app.db()).await.unwrap();
+    for arguments in [["sessions", "list", "ada"], ["users", "show", "ada"]] {
+        let printed = done(&place, &arguments);
+        assert!(printed.contains('x') && !printed.contains(['\u{9b}', '\u{202e}', '\u{85}', '\u{2028}', '\u{1b}']));
+    }
+}
+
+async fn mails_are_listed_shown_and_tried_again(place: Place) {
+    let app = TestApp::start(&place).await;
+    let request = "mutation($e: String!) { requestReset(input: { email: $e }) { success } }";
+    for name in ["ada", "bob", "cyd"] {
+        let person = app.add_user(name).await;
+        app.transport().fail_next(1, &SendError::permanent("550 no such mailbox"));
+        app.anyone().data(request, json!({ "e": person.email })).await;
+        assert_eq!(app.mails().await.len(), 0);
+    }
+    let listed = done(&place, &["mail", "list", "--failed"]);
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    assert!(listed.contains("550 no such mailbox") && listed.contains("RESET_PASSWORD"), "{listed}");
+    assert_eq!(done(&place, &["mail", "list", "--waiting"]).lines().count(), 1);
+    assert_eq!(done(&place, &["mail", "list"]).lines().count(), 7);
+    assert!(done(&place, &["mail", "list", "--first", "2"]).ends_with("and more: see --offset\n"));
+    let cyds = listed.lines().find(|line| line.contains("cyd@example.com")).unwrap();
+    let id = cyds.split(' ').next().unwrap();
+    let shown = done(&place, &["mail", "show", id]);
+    assert!(shown.contains("cyd@example.com") && shown.contains("FAILED"), "{shown}");
+
+    assert_eq!(
+        done(&place, &["mail", "retry", id]),
+        "the mail to cyd@example.com is in line again: the service sends it\n"
+    );
+    assert_eq!(app.mails_at_system_time().await.len(), 1);
+    assert_eq!(refused(&place, &["mail", "retry", id]), "This mail was sent already.");
+    assert_eq!(done(&place, &["mail", "retry", "--all"]), "2 mails are in line again: the service sends them\n");
+    assert_eq!(app.mails_at_system_time().await.len(), 2);
+    assert_eq!(
+        mail::Entity::find().filter(mail::Column::Status.ne(mail::Status::Sent)).count(app.db()).await.unwrap(),
+        0
+    );
+    assert_eq!(refused(&place, &["mail", "show", "1"]), "There is no such mail.");
+}
+
+async fn keys_are_listed(place: Place) {
+    done(&place, &["migrate"]);
+    assert!(done(&place, &["keys", "list"]).lines().nth(1).unwrap().ends_with(" signs"));
+    done(&place, &["keys", "rotate"]);
+    let listed = done(&place, &["keys", "list"]);
+    let states: Vec<&str> = listed.lines().skip(1).map(|line| line.rsplit("  ").next().unwrap()).collect();
+    assert!(states[0] == "signs" && states[1].starts_with("verifies until 20"), "{listed}");
+}
+
+async fn commands_that_find_nothing_say_so_and_make_nothing(place: Place) {
+    let mut nothing = command(&place);
+    nothing.env("VESTIBULE_DATABASE_URL", place.second_database().await);
+    let (success, _, errors) = run(nothing, &["users", "list"], "");
+    assert!(!success && (errors.contains("there is no database") || errors.contains("not up to date")), "{errors}");
+    assert!(!place.folder.join("second.db").exists() && !place.folder.join("data").exists());
+    let _app = TestApp::start(&place).await;
+    let expected = "There is no user nobody@example.com: give an id, a name or an address.";
+    for arguments in [["users", "show"], ["users", "disable"], ["users", "reset"], ["sessions", "list"]] {
+        assert_eq!(refused(&place, &[arguments[0], arguments[1], "nobody@example.com"]), expected);
+    }
+    assert!(refused(&place, &["users", "list", "--first", "1000"]).contains("1000 is not in 1..=200"));
+    assert!(refused(&place, &["users", "list", "--search", &"x".repeat(200)]).contains("`search`"));
+}

@@ -1,0 +1,143 @@
+//! Databases of each release go on with this version: `tests/fixtures` has one of each, with rows of every kind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use libtest_mimic::Trial;
+use sea_orm::{ConnectionTrait as _, Database};
+use vestibule::config::Config;
+
+use crate::app::TestApp;
+use crate::copy::schema;
+use crate::engine::{Place, Test};
+use crate::furnished::{Furnished, furnish};
+
+crate::tests![a_database_of_each_release_is_migrated_and_goes_on_working, each_release_has_its_database,];
+
+/// What the rows were sealed with; it guards nothing else.
+const SECRET: &str = "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W";
+
+/// Where tokens say that they come from.
+const PUBLIC_URL: &str = "http://id.example.com";
+
+/// Writes the database of this version; only `tests/fixtures/add` asks for it.
+pub(crate) fn trials() -> Vec<Trial> {
+    let write = Test::new("upgrade::the_database_of_this_version_is_written", |place| Box::pin(write(place)));
+    write.trials().map(|trial| trial.with_ignored_flag(true)).into()
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// The releases whose databases are there.
+fn releases() -> Vec<PathBuf> {
+    let entries = fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path());
+    let mut releases: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    releases.sort();
+    releases
+}
+
+fn as_then(config: &mut Config) {
+    config.secret_key = Some(SECRET.parse().unwrap());
+    config.public_url = Some(PUBLIC_URL.parse().unwrap());
+}
+
+fn is_sqlite(place: &Place) -> bool {
+    place.database_url.starts_with("sqlite")
+}
+
+fn dump_of(place: &Place) -> &'static str {
+    if is_sqlite(place) { "sqlite.sql" } else { "postgres.sql" }
+}
+
+fn tokens_of(place: &Place) -> &'static str {
+    if is_sqlite(place) { "sqlite.json" } else { "postgres.json" }
+}
+
+async fn a_database_of_each_release_is_migrated_and_goes_on_working(place: Place) {
+    let fresh = TestApp::start(&place).await;
+    let present = schema(fresh.db()).await;
+    let releases = releases();
+    assert!(!releases.is_empty());
+    for release in releases {
+        let url = load(&place, &fs::read_to_string(release.join(dump_of(&place))).unwrap()).await;
+        let then = Place { database_url: url.clone(), folder: place.folder.join("then") };
+        let app = TestApp::start_with(&then, as_then).await;
+        assert!(app.app.db.is_migrated().await.unwrap());
+        assert_eq!(schema(app.db()).await, present, "{}", release.display());
+        let furnished = fs::read_to_string(release.join(tokens_of(&place))).unwrap();
+        serde_json::from_str::<Furnished>(&furnished).unwrap().check(&app).await;
+        app.app.db.clone().close().await.unwrap();
+        unload(&place, &url).await;
+    }
+}
+
+/// Makes a database of what a dump says.
+async fn load(place: &Place, dump: &str) -> String {
+    let url = place.second_database().await;
+    match url.strip_prefix("sqlite://") {
+        Some(file) => rusqlite::Connection::open(file).unwrap().execute_batch(dump).unwrap(),
+        None => {
+            let mut options = sea_orm::ConnectOptions::new(&url);
+            options.max_connections(1).sqlx_logging(false);
+            let db = Database::connect(options).await.unwrap();
+            db.execute_unprepared(dump).await.unwrap();
+            db.close().await.unwrap();
+        }
+    }
+    url
+}
+
+/// Makes room for the next.
+async fn unload(place: &Place, url: &str) {
+    match url.strip_prefix("sqlite://") {
+        Some(file) => {
+            for end in ["", "-wal", "-shm"] {
+                let _ = fs::remove_file(format!("{file}{end}"));
+            }
+        }
+        None => {
+            let (_, name) = url.rsplit_once('/').unwrap();
+            let db = Database::connect(&place.database_url).await.unwrap();
+            db.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+        }
+    }
+}
+
+async fn each_release_has_its_database(place: Place) {
+    let changes = include_str!("../../CHANGELOG.md").lines().filter_map(|line| line.strip_prefix("## "));
+    let versions = changes.map(|heading| heading.trim_matches(['[', ']']).split([' ', ']']).next().unwrap_or_default());
+    for version in versions.filter(|version| version.starts_with(|first: char| first.is_ascii_digit())) {
+        let dump = fixtures().join(version).join(dump_of(&place));
+        assert!(dump.is_file(), "{} is missing: run tests/fixtures/add before a release", dump.display());
+    }
+}
+
+async fn write(place: Place) {
+    let app = TestApp::start_with(&place, as_then).await;
+    let furnished = furnish(&app).await;
+    app.app.db.clone().close().await.unwrap();
+    let folder = fixtures().join(env!("CARGO_PKG_VERSION"));
+    fs::create_dir_all(&folder).unwrap();
+    let mut dump = match place.database_url.strip_prefix("sqlite://") {
+        Some(file) => {
+            let mut dump = Command::new("sqlite3");
+            dump.arg(file).arg(".dump");
+            dump
+        }
+        None => {
+            let mut dump = Command::new("pg_dump");
+            dump.args(["--no-owner", "--no-privileges", "--inserts", "--dbname", &place.database_url]);
+            dump
+        }
+    };
+    let dumped = dump.output().expect("sqlite3 and pg_dump are installed");
+    assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+    let text = String::from_utf8(dumped.stdout).unwrap();
+    // What pg_dump says to psql alone is no SQL.
+    let text: String = text.lines().filter(|line| !line.starts_with('\\')).map(|line| format!("{line}\n")).collect();
+    fs::write(folder.join(dump_of(&place)), text).unwrap();
+    fs::write(folder.join(tokens_of(&place)), serde_json::to_string_pretty(&furnished).unwrap() + "\n").unwrap();
+}
