@@ -4,6 +4,8 @@
 pub mod api_token;
 // Time and chance, as one value that is handed in.
 pub mod clock;
+// The signatures of access tokens.
+mod ed25519;
 // The targets of fuzzing.
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::error::Reason;
 use crate::tools::clock::Timestamp;
+use crate::tools::ed25519;
 use crate::tools::remembered::Remembered;
 use crate::tools::secret::Vault;
 
@@ -119,6 +120,7 @@ impl KeyPair {
 impl KeyRing {
     /// A ring of these keys, of which `signing` signs, for tokens of this issuer.
     pub fn new(issuer: &str, signing: &KeyPair, verifying: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        ed25519::install();
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[issuer]);
