@@ -68,8 +68,24 @@ impl Service {
 
     /// The memory that it occupies, in MiB.
     pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most memory that it has occupied since the peak was last forgotten, in MiB.
+    pub(crate) fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// Forgets the peak, and returns the memory that it occupies, in MiB.
+    pub(crate) fn forget_peak(&self) -> u64 {
+        // Documented in proc(5).
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("it is our own process");
+        self.memory()
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("this is Linux");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
     }
 

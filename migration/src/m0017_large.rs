@@ -36,6 +36,16 @@ impl MigrationTrait for Migration {
             ",
         )
         .await?;
+        // Who looks for one kind of what somebody did need not read all that they did.
+        db.execute_unprepared(
+            "
+            DROP INDEX audit_events_by_actor;
+            DROP INDEX audit_events_by_target;
+            CREATE INDEX audit_events_by_actor ON audit_events (actor_id, id, action);
+            CREATE INDEX audit_events_by_target ON audit_events (target_id, id, action);
+            ",
+        )
+        .await?;
         if manager.get_database_backend() == DatabaseBackend::Postgres {
             // How often what goes together: whoever is not verified may be inactive, too.
             db.execute_unprepared(

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::sea_query::{Asterisk, Expr, Query, UnionType};
+use sea_orm::sea_query::{Asterisk, Expr, Func, Query, UnionType};
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait,
-    Select,
+    ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _,
+    QuerySelect as _, QueryTrait, Select,
 };
 use uuid::Uuid;
 
@@ -85,15 +85,18 @@ fn in_it(user: Uuid) -> Condition {
 /// [`Error::BadInput`] where the window or the filter makes no sense.
 pub async fn page(db: &Db, _staff: Staff<'_>, filter: &Filter, window: &Window) -> Result<Page<audit_event::Model>> {
     let span = Span::new(window, newest_first())?;
-    let wanted = filter.condition();
     let events = match (filter.user()?, filter.few(db).await?) {
-        (None, _) => audit_event::Entity::find().filter(wanted),
+        (None, _) => audit_event::Entity::find().filter(filter.condition()),
         // Whoever did much may have done this never: a walk along what they did would not end soon.
         (Some(user), Some(few)) => these(few).filter(in_it(user)),
         (Some(user), None) => {
-            // What somebody did and what was done to them are two walks; each goes as far as the page may need.
+            // What somebody did and what was done to them are two walks; each goes as far as the page may need, along the
+            // index of the user, which has the action in it. Asked for as it is, the action would lead SQLite to its own
+            // index, and so through the events of everybody.
+            let action = || Expr::expr(Func::coalesce([Expr::col(Column::Action), Expr::value("")]));
+            let is_wanted = filter.span().add_option(filter.action.map(|wanted| action().eq(wanted)));
             let of = |role: Column| {
-                let own = wanted.clone().add(role.eq(user)).add(span.between());
+                let own = is_wanted.clone().add(role.eq(user)).add(span.between());
                 let mut events = Query::select().column(Column::Id).from(audit_event::Entity).cond_where(own).take();
                 span.sort(&mut events);
                 let events = events.limit(span.depth()).take();
