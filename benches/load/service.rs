@@ -76,7 +76,7 @@ impl Service {
 
     /// The memory that it occupies, in MiB.
     pub(crate) fn memory(&self) -> u64 {
-        memory_of(&self.child.id().to_string()).expect("it runs") / 1024
+        self.status("VmRSS:")
     }
 
     /// The memory that it and the processes that it started occupy, in MiB. What they share is counted for each.
@@ -85,7 +85,24 @@ impl Service {
         let started = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
         let started = started.collect::<String>();
         // One of them may have ended meanwhile.
-        self.memory() + started.split_whitespace().filter_map(memory_of).sum::<u64>() / 1024
+        let theirs = started.split_whitespace().filter_map(|process| status_of(process, "VmRSS:"));
+        self.memory() + theirs.sum::<u64>() / 1024
+    }
+
+    /// The most memory that it has occupied since the peak was last forgotten, in MiB.
+    pub(crate) fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// Forgets the peak, and returns the memory that it occupies, in MiB.
+    pub(crate) fn forget_peak(&self) -> u64 {
+        // Documented in proc(5).
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("it is our own process");
+        self.memory()
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        status_of(&self.child.id().to_string(), name).expect("it runs") / 1024
     }
 
     pub(crate) async fn stop(mut self) {
@@ -98,10 +115,10 @@ impl Service {
     }
 }
 
-/// The memory that a process occupies, in KiB; none where there is no such process any more.
-fn memory_of(process: &str) -> Option<u64> {
+/// What the system says of a process's memory, in KiB; none where there is no such process any more.
+fn status_of(process: &str, name: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    status.lines().find(|line| line.starts_with("VmRSS:"))?.split_whitespace().nth(1)?.parse().ok()
+    status.lines().find(|line| line.starts_with(name))?.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// The processor time that a process has spent so far; `self` is this one.

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
 use crate::config::{Limit, LimitConfig};
 use crate::database::Db;
 use crate::domain::access::{Client, Viewer};
+use crate::domain::sweeping;
 use crate::entity::audit_event::{self, Action};
 use crate::entity::limit::{self, Column};
 use crate::error::{Error, Result};
@@ -262,7 +263,8 @@ async fn take(db: &impl ConnectionTrait, now: &Moment, share: &Share) -> Result<
 
 /// Removes the rows of limits of which nothing is taken any more.
 pub async fn sweep(db: &Db, now: &Moment) -> Result<()> {
-    limit::Entity::delete_many().filter(Column::FullUntil.lte(now.at)).exec(db.writer()).await?;
+    let unused = Condition::all().add(Column::FullUntil.lte(now.at));
+    sweeping::delete::<limit::Entity>(db, limit::PrimaryKey::Key, &unused).await?;
     Ok(())
 }
 

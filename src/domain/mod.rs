@@ -51,6 +51,8 @@ pub mod samples;
 pub mod sessions;
 // Signing in with a password.
 pub mod sign_in;
+// Removing many rows without keeping anybody from writing.
+mod sweeping;
 // The tokens that clients are given.
 pub mod tokens;
 // Administering users.

@@ -265,6 +265,17 @@ impl<M> Span<M> {
         rows.limit(self.limit + 1).offset((self.offset > 0).then_some(self.offset))
     }
 
+    /// Takes the same rows of a statement.
+    pub fn cut_keys(&self, rows: &mut SelectStatement) {
+        rows.limit(self.limit + 1).offset(self.offset);
+    }
+
+    /// The rows of the page, in its order.
+    pub fn sorted<E: EntityTrait>(&self, mut page: Select<E>) -> Select<E> {
+        self.sort(QueryTrait::query(&mut page));
+        page
+    }
+
     /// Whether these rows fill the page and show that there are more.
     pub fn is_full(&self, rows: &[M]) -> bool {
         rows.len() as u64 > self.limit

@@ -1,15 +1,16 @@
 //! What is personal goes away in time. The other tables are swept beside what they belong to.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _};
 
 use crate::config::RetentionConfig;
 use crate::database::Db;
+use crate::domain::sweeping;
 use crate::entity::mail::Status;
 use crate::entity::one_time_token::{self, Purpose};
 use crate::entity::{audit_event, mail, user};
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::{Moment, Timestamp};
 
 /// How many accounts are freed of an address that was never confirmed, at a time.
 const BATCH: u64 = 100;
@@ -17,25 +18,32 @@ const BATCH: u64 = 100;
 /// Removes what has been kept long enough: who sent a request from the audit trail, mails that were sent or given up,
 /// and links that have run out, with the addresses that were to be confirmed by them.
 pub async fn sweep(db: &Db, now: &Moment, keep: &RetentionConfig) -> Result<()> {
+    forget_clients(db, now.at.minus(keep.keep_clients)).await?;
+    for status in [Status::Sent, Status::Failed] {
+        // Ids are in the order of time, and so the index of a status leads to the oldest; the time itself has none.
+        let old = Condition::all()
+            .add(mail::Column::Status.eq(status))
+            .add(mail::Column::Id.lt(now.at.minus(keep.keep_mails).first_id()));
+        sweeping::delete::<mail::Entity>(db, mail::PrimaryKey::Id, &old).await?;
+    }
+    forget_moves(db, now).await?;
+    let dead = Condition::all()
+        .add(one_time_token::Column::ExpiresAt.lte(now.at))
+        .add(one_time_token::Column::Purpose.ne(Purpose::EmailMove));
+    sweeping::delete::<one_time_token::Entity>(db, one_time_token::PrimaryKey::Digest, &dead).await?;
+    Ok(())
+}
+
+/// Takes out of the audit trail, up to this time, who sent a request.
+async fn forget_clients(db: &Db, until: Timestamp) -> Result<()> {
     let none = || Expr::value(Option::<String>::None);
-    audit_event::Entity::update_many()
+    let known =
+        Condition::all().add(audit_event::Column::Ip.is_not_null()).add(audit_event::Column::CreatedAt.lte(until));
+    let forget = audit_event::Entity::update_many()
         .col_expr(audit_event::Column::Ip, none())
         .col_expr(audit_event::Column::UserAgent, none())
-        .filter(audit_event::Column::Ip.is_not_null())
-        .filter(audit_event::Column::CreatedAt.lte(now.at.minus(keep.keep_clients)))
-        .exec(db.writer())
-        .await?;
-    mail::Entity::delete_many()
-        .filter(mail::Column::Status.is_in([Status::Sent, Status::Failed]))
-        .filter(mail::Column::CreatedAt.lte(now.at.minus(keep.keep_mails)))
-        .exec(db.writer())
-        .await?;
-    forget_moves(db, now).await?;
-    one_time_token::Entity::delete_many()
-        .filter(one_time_token::Column::ExpiresAt.lte(now.at))
-        .filter(one_time_token::Column::Purpose.ne(Purpose::EmailMove))
-        .exec(db.writer())
-        .await?;
+        .filter(sweeping::step::<audit_event::Entity>(audit_event::PrimaryKey::Id, &known));
+    sweeping::in_steps(db, forget.as_query()).await?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::database::{ByKey, Db, Found};
 use crate::domain::access::{Client, Present};
 use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
+use crate::domain::sweeping;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::session::{self, Column};
@@ -241,10 +242,11 @@ pub async fn revoke(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Resu
 
 /// Removes the rows of sessions that have run out; they were dead before.
 pub async fn sweep(db: &Db, now: &Moment, lives: &SessionConfig) -> Result<u64> {
-    let dead = Condition::any()
-        .add(Column::ExpiresAt.lte(now.at))
-        .add(Column::LastUsedAt.lte(now.at.minus(lives.refresh_ttl)));
-    Ok(session::Entity::delete_many().filter(dead).exec(db.writer()).await?.rows_affected)
+    let unused = Condition::all().add(Column::LastUsedAt.lte(now.at.minus(lives.refresh_ttl)));
+    // Each is looked up in its own index.
+    let expired = Condition::all().add(Column::ExpiresAt.lte(now.at));
+    let unused = sweeping::delete::<session::Entity>(db, session::PrimaryKey::Id, &unused).await?;
+    Ok(unused + sweeping::delete::<session::Entity>(db, session::PrimaryKey::Id, &expired).await?)
 }
 
 /// What a refresh token gets that is not, or no longer, good for anything.

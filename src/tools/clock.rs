@@ -45,6 +45,14 @@ impl Timestamp {
         i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)
     }
 
+    /// The lowest id that [`Moment::id`] makes at this time (RFC 9562, section 5.7): where ids are in the order of time, what
+    /// came before it has lower ones.
+    pub fn first_id(self) -> Uuid {
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&self.0.clamp(0, (1 << 48) - 1).to_be_bytes()[2..]);
+        Uuid::from_bytes(bytes)
+    }
+
     /// The point that much later, or the last one there is.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {

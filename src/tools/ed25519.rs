@@ -11,7 +11,7 @@ static PROVIDER: CryptoProvider =
     CryptoProvider { signer_factory, verifier_factory, key_utils: KeyUtils::new_unimplemented() };
 
 /// Has tokens verified so from now on.
-pub fn install() {
+pub(super) fn install() {
     // Of several calls the first one did it.
     let _ = PROVIDER.install_default();
 }

@@ -1,12 +1,15 @@
 //! Finding users: searching, filtering, ordering, and paging through it all.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, EntityTrait as _};
 use serde_json::{Value, json};
 
 use crate::app::TestApp;
 use crate::client::Client;
 use crate::engine::Place;
+use vestibule::entity::user::{self, Role};
 
 crate::tests![
     any_part_of_a_name_or_address_is_found_in_any_case,
@@ -18,6 +21,7 @@ crate::tests![
     a_page_is_reached_by_its_number,
     a_cursor_is_good_for_its_own_order_only,
     hostile_texts_find_nothing_and_break_nothing,
+    among_thousands_every_way_of_looking_finds_the_same,
 ];
 
 const FIND: &str = "query(
@@ -345,4 +349,69 @@ async fn hostile_texts_find_nothing_and_break_nothing(place: Place) {
     let order = json!({ "orderBy": [{ "field": "password_hash" }] });
     assert_eq!(staff.code(FIND, order).await, "BAD_USER_INPUT");
     assert_eq!(found(&staff, "").await.len(), 7);
+}
+
+/// Adds so many users that a stretch of a list is not the whole list: every other one is inactive, every third not
+/// verified, every hundredth a manager, and "seldom" is found every 97th time.
+async fn crowd(app: &TestApp, number: u32) {
+    let is_postgres = app.db().get_database_backend() == DatabaseBackend::Postgres;
+    let (id, flag) = if is_postgres { ("gen_random_uuid()", "") } else { ("randomblob(16)", "0 + ") };
+    let statement = format!(
+        "WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {number})
+         INSERT INTO users (id, username, username_key, email, email_key, first_name, last_name, first_name_key,
+             last_name_key, phone, address, bio, role, permission, is_active, is_staff, is_superuser, is_verified,
+             date_joined, updated_at)
+         SELECT {id}, 'u' || i, 'u' || i, i || '@example.com', i || '@example.com', '', '',
+             CASE WHEN i % 97 = 0 THEN 'seldom' ELSE 'often' END, 'name' || (i % 7), '', '', '',
+             CASE WHEN i % 100 = 0 THEN 'MANAGER' ELSE 'MEMBER' END, 'ONLY_VIEW',
+             {flag}(i % 2 = 0), {flag}(1 = 0), {flag}(1 = 0), {flag}(i % 3 <> 0), 1000000000000 + i * 1000, 0 FROM numbers"
+    );
+    app.db().execute_unprepared(&statement).await.unwrap();
+}
+
+async fn among_thousands_every_way_of_looking_finds_the_same(place: Place) {
+    let app = TestApp::start(&place).await;
+    crowd(&app, 8000).await;
+    let staff = app.add_staff("boss").await.sign_in(&app).await;
+    let mut all = user::Entity::find().all(app.db()).await.unwrap();
+    all.retain(|user| !user.is_superuser);
+    let filters: [(Value, fn(&user::Model) -> bool); 6] = [
+        (json!({}), |_| true),
+        (json!({ "isActive": false }), |user| !user.is_active),
+        (json!({ "isActive": true, "isVerified": false }), |user| user.is_active && !user.is_verified),
+        (json!({ "isVerified": true }), |user| user.is_verified),
+        (json!({ "role": "MANAGER", "isVerified": true }), |user| user.role == Role::Manager && user.is_verified),
+        (json!({ "isActive": false, "joinedAfter": "2001-09-09T02:40:00Z" }), |user| {
+            !user.is_active && user.date_joined.millis() > 1_000_003_200_000
+        }),
+    ];
+    for by_name in [false, true] {
+        let order = match by_name {
+            false => json!([{ "field": "DATE_JOINED", "direction": "DESC" }]),
+            true => json!([{ "field": "LAST_NAME" }, { "field": "USERNAME" }]),
+        };
+        match by_name {
+            false => all.sort_by_key(|user| Reverse(user.date_joined)),
+            true => all.sort_by(|a, b| (&a.last_name_key, &a.username_key).cmp(&(&b.last_name_key, &b.username_key))),
+        }
+        for (filter, is_wanted) in &filters {
+            for search in [None, Some("often"), Some("seldom"), Some("u7"), Some("qqq")] {
+                let has = |user: &&user::Model| {
+                    search.is_none_or(|term| user.username_key.contains(term) || user.first_name_key.contains(term))
+                };
+                let wanted = all.iter().filter(|user| is_wanted(user)).filter(has);
+                let wanted: Vec<String> = wanted.map(|user| user.username.clone()).collect();
+                for offset in [0, 30, 3500] {
+                    let variables = json!({
+                        "first": 5, "offset": offset, "search": search, "filter": filter, "orderBy": order
+                    });
+                    let data = staff.data(FIND, variables.clone()).await;
+                    let page: Vec<String> = wanted.iter().skip(offset).take(5).cloned().collect();
+                    assert_eq!(names(&data), page, "{variables}");
+                    assert_eq!(data["users"]["totalCount"], wanted.len(), "{variables}");
+                    assert_eq!(data["users"]["pageInfo"]["hasNextPage"], wanted.len() > offset + 5, "{variables}");
+                }
+            }
+        }
+    }
 }

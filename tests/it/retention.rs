@@ -1,11 +1,14 @@
 //! What is personal goes away in time, and nothing else does.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image::ImageFormat;
+use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::json;
 use vestibule::domain::avatars;
+use vestibule::entity::audit_event::Action;
 use vestibule::entity::{audit_event, leftover, mail, one_time_token, registration, session};
 use vestibule::tools::mail::SendError;
 use vestibule::worker;
@@ -18,6 +21,7 @@ use crate::parity::registration::{REGISTER, wanted};
 crate::tests![
     what_has_run_out_leaves_no_row,
     the_trail_forgets_who_it_was_but_not_what_happened,
+    a_long_trail_forgets_in_steps,
     mails_that_were_sent_are_forgotten,
     an_address_that_nobody_confirmed_is_forgotten,
     files_that_a_store_would_not_let_go_are_deleted_later,
@@ -84,6 +88,32 @@ async fn the_trail_forgets_who_it_was_but_not_what_happened(place: Place) {
     let short = app.start_second_with(&place, |config| config.retention.keep_clients = DAY).await;
     round(&short).await;
     assert_eq!((events().await, known().await), (before + 1, 0));
+}
+
+async fn a_long_trail_forgets_in_steps(place: Place) {
+    let statements = Arc::new(Mutex::new(Vec::new()));
+    let app = TestApp::start_recording(&place, Arc::clone(&statements)).await;
+    let now = app.app.clock.now();
+    for _ in 0..5 {
+        let rows = (0..500).map(|_| audit_event::ActiveModel {
+            id: Set(now.id()),
+            action: Set(Action::Login),
+            actor_id: Set(None),
+            target_id: Set(None),
+            ip: Set(Some("192.0.2.7".to_owned())),
+            user_agent: Set(None),
+            created_at: Set(now.at),
+        });
+        audit_event::Entity::insert_many(rows).exec_without_returning(app.db()).await.unwrap();
+    }
+    app.wait(181 * DAY);
+    statements.lock().unwrap().clear();
+    round(&app).await;
+    let known = audit_event::Entity::find().filter(audit_event::Column::Ip.is_not_null());
+    assert_eq!(known.count(app.db()).await.unwrap(), 0);
+    let recorded = std::mem::take(&mut *statements.lock().unwrap());
+    let steps = recorded.iter().filter(|statement| statement.sql.starts_with("UPDATE \"audit_events\""));
+    assert_eq!(steps.count(), 3, "a thousand at a time");
 }
 
 async fn mails_that_were_sent_are_forgotten(place: Place) {

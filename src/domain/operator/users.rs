@@ -1,6 +1,6 @@
 //! Finding, disabling and enabling users, and mailing them a link.
 
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use super::Operator;
@@ -36,8 +36,8 @@ pub async fn find(db: &Db, _operator: &Operator, who: &str) -> Result<user::Mode
 /// # Errors
 /// [`Error::BadInput`] where the search or the window makes no sense.
 pub async fn page(db: &Db, now: &Moment, _operator: &Operator, list: &List) -> Result<(Page<user::Model>, u64)> {
-    let page = list::page_of(db, now, Condition::all(), list).await?;
-    Ok((page, list::count_of(db, now, Condition::all(), list).await?))
+    let page = list::page_of(db, now, true, list).await?;
+    Ok((page, list::count_of(db, now, true, list).await?))
 }
 
 /// How many API tokens of this user are alive.

@@ -2,13 +2,15 @@
 
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
+    QueryFilter as _,
 };
 use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
+use crate::domain::sweeping;
 use crate::domain::users;
 use crate::entity::audit_event::Action;
 use crate::entity::registration::{self, Column};
@@ -119,6 +121,6 @@ fn new_user(now: &Moment, registration: registration::Model) -> user::ActiveMode
 
 /// Removes the rows of registrations that have run out; they were dead before.
 pub async fn sweep(db: &Db, now: &Moment) -> Result<u64> {
-    let dead = registration::Entity::delete_many().filter(Column::ExpiresAt.lte(now.at));
-    Ok(dead.exec(db.writer()).await?.rows_affected)
+    let dead = Condition::all().add(Column::ExpiresAt.lte(now.at));
+    sweeping::delete::<registration::Entity>(db, registration::PrimaryKey::Id, &dead).await
 }

@@ -1,18 +1,22 @@
 //! Finding users. Superusers show to superusers only.
 //!
 //! A list is walked along the index of its order, so that a page costs the same wherever it is. What is searched or
-//! filtered for may be rare, and a walk until enough is found may lead through the whole table. So it is walked for a
-//! bounded stretch first, where most searches find enough, and otherwise looked up in the index of what is looked for, and
-//! sorted then. Neither database could choose so by itself: SQLite keeps no statistics, and PostgreSQL's know nothing of
-//! parts of texts.
+//! filtered for may be rare, and a walk until enough is found may lead through the whole table. So:
+//!
+//! 1. Where few users have in common what is filtered for, they are looked up and sorted. Its index alone tells how many.
+//! 2. Otherwise a bounded stretch is walked, where most searches find enough: along the order or, where that goes on by
+//!    the same order, along the index of what is filtered for.
+//! 3. What is left is looked up in the index of what is looked for, and sorted then.
+//!
+//! Neither database could choose so by itself: SQLite keeps no statistics, and PostgreSQL's know nothing of parts of texts.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use sea_orm::sea_query::{Asterisk, Expr, Func, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, Condition, DatabaseBackend, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait, Select,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseBackend, EntityTrait as _, ExprTrait as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait, Select,
 };
 use uuid::Uuid;
 
@@ -23,7 +27,7 @@ use crate::domain::access::{Exporter, Staff, Viewer};
 use crate::domain::exports;
 use crate::domain::paging::{Key, Page, Span, Term, Terms, Window};
 use crate::domain::presence::ONLINE;
-use crate::entity::user::{self, Column, Role, last_seen, visible_to};
+use crate::entity::user::{self, Column, Role, ids_visible_to_staff, last_seen, visible_to, visible_to_staff};
 use crate::error::{Error, Result};
 use crate::tools::clock::{Moment, Timestamp};
 
@@ -33,6 +37,9 @@ const MAX_SEPARATOR: usize = 10;
 /// How many rows are walked in the hope of finding enough: at a million users about 3 ms in the order of joining, 8 ms in
 /// another.
 const STRETCH: u64 = 3000;
+
+/// How many rows are walked where the stretch held a part of what is wanted, in the order of joining.
+const LONG_STRETCH: u64 = 5 * STRETCH;
 
 /// A day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -132,13 +139,23 @@ fn terms(order: &[(Field, bool)]) -> Terms<user::Model> {
 
 impl Filter {
     fn terms(&self, now: &Moment) -> Vec<Common> {
+        let itself = |column: Column, is: bool| {
+            let column = Expr::col((user::Entity, column));
+            if is { column } else { column.not() }
+        };
+        // Their indexes are of these few alone.
         let flag = |column: Column, is: Option<bool>, rare: (bool, Rarity)| {
-            is.map(|is| {
-                let column_itself = Expr::col((user::Entity, column));
-                let plain = if is { column_itself } else { column_itself.not() };
-                Common { rarity: if is == rare.0 { rare.1 } else { Rarity::Usual }, indexed: column.eq(is), plain }
+            is.map(|is| Common {
+                rarity: if is == rare.0 { rare.1 } else { Rarity::Usual },
+                indexed: itself(column, is),
+                plain: column.eq(is),
             })
         };
+        let is_verified = self.is_verified.map(|is| Common {
+            rarity: if is { Rarity::Usual } else { Rarity::Unverified },
+            indexed: Column::IsVerified.eq(is),
+            plain: itself(Column::IsVerified, is),
+        });
         let online_since = now.at.minus(ONLINE).millis();
         let is_online = self.is_online.map(|is| match is {
             true => Common::of(Rarity::Online, last_seen().gt(online_since)),
@@ -160,7 +177,7 @@ impl Filter {
             flag(Column::IsStaff, self.is_staff, (true, Rarity::Staff)),
             flag(Column::IsActive, self.is_active, (false, Rarity::Inactive)),
             role,
-            flag(Column::IsVerified, self.is_verified, (false, Rarity::Unverified)),
+            is_verified,
         ];
         let joined = joined.into_iter().flatten().map(|term| Common::of(Rarity::Joined, term));
         let mut terms: Vec<Common> = others.into_iter().flatten().chain(joined).collect();
@@ -175,7 +192,7 @@ struct Common {
     rarity: Rarity,
     /// As the database finds it by an index.
     indexed: SimpleExpr,
-    /// As it does not: for what must not be the first thing that is looked for.
+    /// As SQLite does not: for what must not be the first thing that is looked for.
     plain: SimpleExpr,
 }
 
@@ -222,10 +239,31 @@ impl Wanted {
         self.search.is_none() && self.is_by_date && self.rarest() != Rarity::Online
     }
 
-    /// Whether enough may be found by walking along the order for a stretch, and not more quickly in another way.
-    fn may_be_near(&self) -> bool {
+    /// Whether the list is walked along an index that has nobody else in it.
+    fn is_walk(&self) -> bool {
         let is_anybody = self.search.is_none() && self.filter.is_empty();
-        !(is_anybody || self.is_in_order() && self.rarest() < Rarity::Usual)
+        is_anybody || self.is_in_order() && self.rarest() < Rarity::Usual
+    }
+
+    /// The users whom the filter leaves, found by the index of the rarest thing. (PostgreSQL knows how rare things are, and
+    /// how often together.)
+    fn filtered(&self, backend: DatabaseBackend) -> Condition {
+        let first = [self.rarest(), Rarity::Joined];
+        self.filter.iter().fold(Condition::all(), |all, common| {
+            let is_first = first.contains(&common.rarity) || backend == DatabaseBackend::Postgres;
+            all.add(if is_first { common.indexed.clone() } else { common.plain.clone() })
+        })
+    }
+
+    /// What the index of the order of joining, or one that goes on by it, may be entered with.
+    fn along(&self) -> Condition {
+        let first = [self.rarest(), Rarity::Joined];
+        let is_index = |common: &&Common| {
+            self.is_by_date
+                && first.contains(&common.rarity)
+                && !matches!(common.rarity, Rarity::Online | Rarity::Usual)
+        };
+        self.filter.iter().filter(is_index).fold(Condition::all(), |all, common| all.add(common.indexed.clone()))
     }
 
     /// The users wanted, whom no index has to find.
@@ -235,18 +273,26 @@ impl Wanted {
         self.filter.iter().fold(all, |all, common| all.add(common.plain.clone()))
     }
 
-    /// The users wanted, found by the index of what is looked for: the rarest thing first, which a search is.
-    fn lookup(&self, backend: DatabaseBackend) -> Select<user::Entity> {
-        let all_of =
-            |commons: &[&Common]| commons.iter().fold(Condition::all(), |all, common| all.add(common.indexed.clone()));
-        let rarest = self.rarest();
-        let first: Vec<&Common> =
-            self.filter.iter().filter(|common| [rarest, Rarity::Joined].contains(&common.rarity)).collect();
-        let wanted = self.condition(backend);
+    /// Whether so few users are left by the filter that it is best to look at all of them.
+    async fn are_few(&self, db: &Db, seen: &Condition) -> Result<bool> {
+        if self.rarest() == Rarity::Usual {
+            return Ok(false);
+        }
+        let mut some = ids(self.filtered(db.backend()).add(seen.clone()));
+        Ok(number_of(db, some.limit(STRETCH + 1).take()).await? <= STRETCH)
+    }
+
+    /// The users wanted, found by an index: that of the search, unless few are left by the filter.
+    fn lookup(&self, backend: DatabaseBackend, are_few: bool, seen: &Condition) -> Select<user::Entity> {
         match &self.search {
-            Some(search) => fenced(search.candidates(backend)).filter(wanted),
-            None if rarest < Rarity::Usual && !self.is_in_order() => fenced(all_of(&first)).filter(wanted),
-            None => user::Entity::find().filter(all_of(&first)).filter(wanted),
+            Some(search) if !are_few => {
+                fenced(search.candidates(backend)).filter(self.condition(backend)).filter(seen.clone())
+            }
+            search => {
+                let left = ids(self.filtered(backend).add(seen.clone()));
+                let found = search.as_ref().map(|search| search.matches(backend));
+                fenced(Condition::all().add(Column::Id.in_subquery(left))).filter(Condition::all().add_option(found))
+            }
         }
     }
 }
@@ -256,9 +302,22 @@ fn fenced(first: Condition) -> Select<user::Entity> {
     of(all().cond_where(first).limit(i64::MAX.unsigned_abs()).take())
 }
 
+/// The ids of these users, for which an index may do alone.
+fn ids(users: Condition) -> SelectStatement {
+    Query::select().column(Column::Id).from(user::Entity).cond_where(users).take()
+}
+
 /// All columns of all users.
 fn all() -> SelectStatement {
     Query::select().column(Asterisk).from(user::Entity).take()
+}
+
+/// How many rows this statement selects.
+async fn number_of(db: &Db, rows: SelectStatement) -> Result<u64> {
+    let number = Func::count(Expr::col(Asterisk));
+    let row = db.reader().query_one(Query::select().expr(number).from_subquery(rows, "users")).await?;
+    let number: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+    Ok(u64::try_from(number).unwrap_or_default())
 }
 
 /// The users that this statement selects, under the name of their table.
@@ -273,31 +332,53 @@ fn of(rows: SelectStatement) -> Select<user::Entity> {
 /// # Errors
 /// [`Error::BadInput`] where the window or the search makes no sense.
 pub async fn page(db: &Db, now: &Moment, staff: Staff<'_>, list: &List) -> Result<Page<user::Model>> {
-    page_of(db, now, visible_to(staff.user()), list).await
+    page_of(db, now, staff.user().is_superuser, list).await
 }
 
-/// The same of the users that may be seen.
+/// A page of the list as it is seen by whoever sees superusers, or does not.
 pub(in crate::domain) async fn page_of(
     db: &Db,
     now: &Moment,
-    seen: Condition,
+    sees_all: bool,
     list: &List,
 ) -> Result<Page<user::Model>> {
     let span = Span::new(&list.window, terms(&list.order))?;
     let wanted = Wanted::read(now, list)?;
+    let (seen, seen_ids) = (visible_to_staff(sees_all), ids_visible_to_staff(sees_all));
     let backend = db.backend();
-    if wanted.may_be_near() && span.depth() <= STRETCH {
-        let mut stretch = all().cond_where(seen.clone()).cond_where(span.between()).take();
-        span.sort(&mut stretch);
-        // Both databases hand the stretch on in its order, and stop once there is enough. To ask for the order again would
-        // make SQLite read all of it and sort.
-        let walk = of(stretch.limit(STRETCH).take()).filter(wanted.condition(backend));
-        let rows = span.cut(walk).all(db.reader()).await?;
-        if span.is_full(&rows) {
-            return Ok(span.page(rows));
+    if wanted.is_walk() {
+        let walk = wanted.filtered(backend);
+        let rows = match span.depth() <= STRETCH {
+            true => span.of(user::Entity::find().filter(walk).filter(seen)),
+            // What is left out on the way is not read but in the index.
+            false => {
+                let mut page = ids(walk.add(seen_ids).add(span.between()));
+                span.sort(&mut page);
+                span.cut_keys(&mut page);
+                span.sorted(user::Entity::find().filter(Column::Id.in_subquery(page)))
+            }
+        };
+        return Ok(span.page(rows.all(db.reader()).await?));
+    }
+    let are_few = wanted.are_few(db, &seen_ids).await?;
+    if !are_few && span.depth() <= STRETCH {
+        for length in [STRETCH, LONG_STRETCH] {
+            let mut stretch = all().cond_where(wanted.along().add(seen.clone()).add(span.between())).take();
+            span.sort(&mut stretch);
+            // Both databases hand the stretch on in its order, and stop once there is enough. To ask for the order again
+            // would make SQLite read all of it and sort.
+            let walk = of(stretch.limit(length).take()).filter(wanted.condition(backend));
+            let rows = span.cut(walk).all(db.reader()).await?;
+            if span.is_full(&rows) {
+                return Ok(span.page(rows));
+            }
+            let hoped = rows.len() as u64 * LONG_STRETCH / STRETCH;
+            if !wanted.is_by_date || hoped < span.depth() {
+                break;
+            }
         }
     }
-    let lookup = wanted.lookup(backend).filter(seen);
+    let lookup = wanted.lookup(backend, are_few, &seen_ids);
     Ok(span.page(span.of(lookup).all(db.reader()).await?))
 }
 
@@ -306,13 +387,18 @@ pub(in crate::domain) async fn page_of(
 /// # Errors
 /// [`Error::BadInput`] where the search makes no sense.
 pub async fn count(db: &Db, now: &Moment, staff: Staff<'_>, list: &List) -> Result<u64> {
-    count_of(db, now, visible_to(staff.user()), list).await
+    count_of(db, now, staff.user().is_superuser, list).await
 }
 
-/// The same of the users that may be seen.
-pub(in crate::domain) async fn count_of(db: &Db, now: &Moment, seen: Condition, list: &List) -> Result<u64> {
-    let lookup = Wanted::read(now, list)?.lookup(db.backend());
-    Ok(lookup.filter(seen).count(db.reader()).await?)
+/// How many users of the list are seen by whoever sees superusers, or does not.
+pub(in crate::domain) async fn count_of(db: &Db, now: &Moment, sees_all: bool, list: &List) -> Result<u64> {
+    let wanted = Wanted::read(now, list)?;
+    let seen = ids_visible_to_staff(sees_all);
+    if wanted.search.is_none() {
+        return number_of(db, ids(wanted.filtered(db.backend()).add(seen))).await;
+    }
+    let are_few = wanted.are_few(db, &seen).await?;
+    Ok(wanted.lookup(db.backend(), are_few, &seen).count(db.reader()).await?)
 }
 
 /// The user with this id; none where there is no such user, or none that may be seen.
