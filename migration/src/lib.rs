@@ -21,6 +21,7 @@ mod m0012_limits;
 mod m0013_finding;
 mod m0015_watching;
 mod m0016_keeping;
+mod m0017_moving_in;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_finding::Migration),
             Box::new(m0015_watching::Migration),
             Box::new(m0016_keeping::Migration),
+            Box::new(m0017_moving_in::Migration),
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 mod create_superuser;
 mod import;
+mod import_django;
 mod keys;
 mod logging;
 mod migrate;
@@ -39,7 +40,7 @@ enum Command {
     Migrate,
     /// Make a superuser
     CreateSuperuser(create_superuser::Options),
-    /// Create and update users from a spreadsheet
+    /// Create and update users from a spreadsheet or a Django project
     #[command(subcommand)]
     Import(ImportCommand),
     /// Print the GraphQL schema; with `--federation`, as a subgraph's
@@ -65,6 +66,8 @@ enum SchemaCommand {
 enum ImportCommand {
     /// Create and update users, all rows or none; a row's user is found by the e-mail address
     Users(import::Options),
+    /// Take over the users of a Django project, with their passwords; run again, it takes over what changed there since
+    Django(import_django::Options),
 }
 
 #[derive(Subcommand)]
@@ -101,6 +104,7 @@ pub fn run() -> ExitCode {
             Command::Migrate => migrate::run(config).await,
             Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
             Command::Import(ImportCommand::Users(options)) => import::run(config, options).await,
+            Command::Import(ImportCommand::Django(options)) => import_django::run(config, options).await,
             Command::Schema { command: None } => schema::print(&config),
             Command::Schema { command: Some(SchemaCommand::Diff(options)) } => schema::diff(&config, &options),
             Command::Keys(KeysCommand::Rotate) => keys::rotate(config).await,

@@ -201,6 +201,15 @@ impl Listener {
     }
 }
 
+/// Opens a database of another system, of which nothing is to be changed: reading is all that the connection can do.
+pub async fn open_to_read(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url.reveal());
+    options.max_connections(1).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);
+    options.map_sqlx_sqlite_opts(|file| file.read_only(true).create_if_missing(false).busy_timeout(PATIENCE));
+    options.map_sqlx_postgres_opts(|server| server.options([("default_transaction_read_only", "on")]));
+    Database::connect(options).await
+}
+
 fn options(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url.reveal());
     options.max_connections(connections).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);

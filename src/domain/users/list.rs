@@ -53,6 +53,8 @@ pub struct List {
 /// What users have in common; what is none does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// The id that the user had elsewhere, letter by letter.
+    pub external_id: Option<String>,
     /// Whether the account may be used.
     pub is_active: Option<bool>,
     /// Whether the user has the staff flag.
@@ -155,7 +157,9 @@ impl Filter {
             self.joined_after.map(|time| Column::DateJoined.gt(time)),
             self.joined_before.map(|time| Column::DateJoined.lt(time)),
         ];
+        let external_id = self.external_id.as_deref();
         let others = [
+            external_id.map(|id| Common::of(Rarity::One, Column::ExternalId.eq(id))),
             is_online,
             flag(Column::IsStaff, self.is_staff, (true, Rarity::Staff)),
             flag(Column::IsActive, self.is_active, (false, Rarity::Inactive)),
@@ -188,6 +192,7 @@ impl Common {
 /// How few users have something in common, the fewest first. SQLite would have to guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rarity {
+    One,
     Online,
     Staff,
     Inactive,
@@ -219,13 +224,14 @@ impl Wanted {
 
     /// Whether the index of the rarest thing goes on by the date, and so has the users in their order already.
     fn is_in_order(&self) -> bool {
-        self.search.is_none() && self.is_by_date && self.rarest() != Rarity::Online
+        self.search.is_none() && self.is_by_date && self.rarest() > Rarity::Online
     }
 
     /// Whether enough may be found by walking along the order for a stretch, and not more quickly in another way.
     fn may_be_near(&self) -> bool {
         let is_anybody = self.search.is_none() && self.filter.is_empty();
-        !(is_anybody || self.is_in_order() && self.rarest() < Rarity::Usual)
+        let is_one = self.rarest() == Rarity::One;
+        !(is_anybody || is_one || self.is_in_order() && self.rarest() < Rarity::Usual)
     }
 
     /// The users wanted, whom no index has to find.
