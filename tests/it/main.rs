@@ -43,6 +43,7 @@ mod links;
 mod live;
 mod loaders;
 mod mail;
+mod moving;
 mod mutations;
 mod pages;
 mod parity;
@@ -88,6 +89,7 @@ fn main() -> std::process::ExitCode {
         live::all(),
         loaders::all(),
         mail::all(),
+        moving::all(),
         pages::all(),
         parity::all(),
         passwords::all(),

@@ -256,6 +256,15 @@ impl Mapping {
         })
     }
 
+    /// All names of tables and columns.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::domain) fn names(&self) -> impl Iterator<Item = &str> {
+        let joins = self.joins.iter().flat_map(|join| [&join.table, &join.user]);
+        let columns = self.places.iter().flatten().map(|place| &place.column);
+        let tokens = [&self.table, &self.tokens.table, &self.tokens.key, &self.tokens.user];
+        joins.chain(columns).chain(tokens).map(String::as_str)
+    }
+
     /// Where a field stands.
     pub(super) fn place(&self, field: Field) -> Option<&Place> {
         self.places.get(field as usize).and_then(Option::as_ref)

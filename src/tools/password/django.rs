@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::{digest, pbkdf2};
 
-use super::{Argon2Params, Password};
+use super::{Argon2Engine, Argon2Params, Password};
 
 /// The most rounds of PBKDF2; Django 5.2 writes 1,000,000.
 const MAX_ITERATIONS: u32 = 10_000_000;
@@ -76,12 +76,12 @@ impl DjangoHash {
 
     /// Whether it is the hash of this password: as composed, as everywhere here, or as it was typed, which is what Django
     /// hashes. It takes its time.
-    pub(super) fn matches(&self, password: &Password) -> bool {
+    pub(super) fn matches(&self, password: &Password, engine: Argon2Engine) -> bool {
         let spellings = [Some(password.reveal()), password.as_typed()];
-        spellings.into_iter().flatten().any(|spelling| self.is_of(spelling.as_bytes()).unwrap_or(false))
+        spellings.into_iter().flatten().any(|spelling| self.is_of(spelling.as_bytes(), engine).unwrap_or(false))
     }
 
-    fn is_of(&self, password: &[u8]) -> Option<bool> {
+    fn is_of(&self, password: &[u8], engine: Argon2Engine) -> Option<bool> {
         match &self.0 {
             Kind::Pbkdf2 { is_sha1, iterations, salt, tag } => {
                 let algorithm = if *is_sha1 { pbkdf2::PBKDF2_HMAC_SHA1 } else { pbkdf2::PBKDF2_HMAC_SHA256 };
@@ -95,8 +95,12 @@ impl DjangoHash {
             }
             Kind::Argon2 { algorithm, version, params, salt, tag } => {
                 let mut found = vec![0; tag.len()];
-                let argon2 = Argon2::new(*algorithm, *version, params.for_argon2());
-                argon2.hash_password_into(password, salt, &mut found).ok()?;
+                if (*algorithm, *version) == (Algorithm::Argon2id, Version::V0x13) {
+                    engine.memory(*params).tag(*params, password, salt, &mut found).ok()?;
+                } else {
+                    let argon2 = Argon2::new(*algorithm, *version, params.for_argon2());
+                    argon2.hash_password_into(password, salt, &mut found).ok()?;
+                }
                 Some(same(&found, tag))
             }
             Kind::Bcrypt { is_of_digest: false, hash } => bcrypt::verify(password, hash).ok(),
@@ -224,9 +228,9 @@ mod tests {
     fn what_django_wrote_matches_its_password_and_no_other() {
         for text in WRITTEN {
             let hash = DjangoHash::parse(text).unwrap();
-            assert!(hash.matches(&Password::new("l\u{e8}tmein")), "{text}");
-            assert!(hash.matches(&Password::new("le\u{300}tmein")), "{text}");
-            assert!(!hash.matches(&Password::new("letmein")) && !hash.matches(&Password::new("")), "{text}");
+            assert!(hash.matches(&Password::new("l\u{e8}tmein"), Argon2Engine::Simd), "{text}");
+            assert!(hash.matches(&Password::new("le\u{300}tmein"), Argon2Engine::Simd), "{text}");
+            assert!(!hash.matches(&Password::new("letmein"), Argon2Engine::Simd) && !hash.matches(&Password::new(""), Argon2Engine::Simd), "{text}");
         }
     }
 
@@ -237,8 +241,8 @@ mod tests {
         let decomposed = "le\u{300}tmein";
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NonZeroU32::MIN, b"salt", decomposed.as_bytes(), &mut tag);
         let hash = DjangoHash::parse(&format!("{hash}{}", STANDARD.encode(tag))).unwrap();
-        assert!(hash.matches(&Password::new(decomposed)));
-        assert!(!hash.matches(&Password::new("l\u{e8}tmein")), "nobody could sign in so at Django either");
+        assert!(hash.matches(&Password::new(decomposed), Argon2Engine::Simd));
+        assert!(!hash.matches(&Password::new("l\u{e8}tmein"), Argon2Engine::Simd), "nobody could sign in so at Django either");
     }
 
     #[test]
