@@ -174,7 +174,8 @@ async fn a_hash_that_costs_too_much_is_not_kept(place: Place) {
 
 async fn what_changed_there_is_taken_over_and_what_changed_here_stays(place: Place) {
     let app = TestApp::start(&place).await;
-    let before = [user(1, "ann", json!({})), user(2, "bob", json!({})), user(3, "cy", json!({})), user(4, "di", json!({}))];
+    let before =
+        [user(1, "ann", json!({})), user(2, "bob", json!({})), user(3, "cy", json!({})), user(4, "di", json!({}))];
     move_in(&app, &before, Options::default()).await;
     app.wait(Duration::from_secs(60));
     assert_eq!(counts(&move_in(&app, &before, Options::default()).await), (0, 0, 4, 0));
@@ -202,7 +203,8 @@ async fn what_changed_there_is_taken_over_and_what_changed_here_stays(place: Pla
     app.wait(Duration::from_secs(60));
     assert_eq!(counts(&move_in(&app, &after, Options::default()).await), (0, 0, 3, 1));
 
-    let events = audit_event::Entity::find().filter(audit_event::Column::TargetId.eq(ann.id)).all(app.db()).await.unwrap();
+    let events =
+        audit_event::Entity::find().filter(audit_event::Column::TargetId.eq(ann.id)).all(app.db()).await.unwrap();
     let mut actions: Vec<String> = events.into_iter().map(|event| format!("{:?}", event.action)).collect();
     actions.sort();
     assert_eq!(actions, ["EmailChanged", "Login", "PasswordSet", "StaffGranted", "UserCreated", "UserUpdated"]);
@@ -247,7 +249,10 @@ async fn whoever_cannot_be_taken_over_is_told_and_keeps_nobody_out(place: Place)
     let options = Options { make_usernames: true, ..Options::default() };
     let report = move_in(&app, &dump, options).await;
     assert_eq!(counts(&report), (2, 0, 2, 0), "{:?}", told(&report));
-    assert_eq!((row(&app, "other").await.email, row(&app, "gil").await.email), ("other@example.com".into(), "gil@example.com".into()));
+    assert_eq!(
+        (row(&app, "other").await.email, row(&app, "gil").await.email),
+        ("other@example.com".into(), "gil@example.com".into())
+    );
 }
 
 async fn an_account_of_the_same_address_is_given_the_id_where_the_operator_says_so(place: Place) {
@@ -272,11 +277,17 @@ async fn superusers_are_taken_over_but_not_changed(place: Place) {
     };
     move_in(&app, &[boss("", Value::Null)], Options::default()).await;
     let made = row(&app, "boss").await;
-    assert_eq!((made.is_superuser, made.role, made.permission), (true, user::Role::Admin, user::Permission::FullAccess));
+    assert_eq!(
+        (made.is_superuser, made.role, made.permission),
+        (true, user::Role::Admin, user::Permission::FullAccess)
+    );
     let again = move_in(&app, &[boss("", json!("2026-01-01T00:00:00Z"))], Options::default()).await;
     assert_eq!((counts(&again), again.refused.len()), ((0, 0, 1, 0), 0));
     let again = move_in(&app, &[boss("Bo", Value::Null)], Options::default()).await;
-    assert_eq!((counts(&again), told(&again)), ((0, 0, 0, 0), vec!["1 -: Superusers cannot be changed here.".to_owned()]));
+    assert_eq!(
+        (counts(&again), told(&again)),
+        ((0, 0, 0, 0), vec!["1 -: Superusers cannot be changed here.".to_owned()])
+    );
     assert_eq!(row(&app, "boss").await, made);
 }
 
@@ -314,18 +325,18 @@ async fn tokens_export_and_do_nothing_else(place: Place) {
     }
     let ours = app.admin().await.access.unwrap();
     assert_eq!(status(&anyone, "/export/users.csv", &format!("Token {ours}")).await, 401, "of an access token");
-    let script = Client { access: Some(staffs), ..app.anyone() };
-    let answer = script.query("{ me { id } }", json!({})).await;
-    assert_eq!(answer.body["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    assert_eq!(app.anyone().with_token(staffs).code("{ me { id } }", json!({})).await, "FORBIDDEN");
     let ann = app.anyone().sign_in("ann", OLD).await;
     let tokens = ann.data("{ apiTokens { name scopes prefix expiresAt } }", json!({})).await;
-    let expected = json!([{ "name": "Taken over from Django", "scopes": ["EXPORT"], "prefix": "9944b091", "expiresAt": null }]);
+    let expected =
+        json!([{ "name": "Taken over from Django", "scopes": ["EXPORT"], "prefix": "9944b091", "expiresAt": null }]);
     assert_eq!(tokens["apiTokens"], expected);
 }
 
 async fn a_token_that_ended_here_does_not_come_back(place: Place) {
     let app = TestApp::start(&place).await;
-    let dump = |key: &str| [user(1, "ann", json!({})), user(2, "bob", json!({})), token(1, key), token(2, &"c".repeat(40))];
+    let dump =
+        |key: &str| [user(1, "ann", json!({})), user(2, "bob", json!({})), token(1, key), token(2, &"c".repeat(40))];
     let options = Options { tokens: true, ..Options::default() };
     move_in(&app, &dump(KEY), options).await;
     let ann = app.anyone().sign_in("ann", OLD).await;
@@ -346,8 +357,10 @@ async fn a_token_that_ended_here_does_not_come_back(place: Place) {
 
 async fn old_ids_are_for_staff(place: Place) {
     let app = TestApp::start(&place).await;
-    move_in(&app, &[user(17, "ann", json!({})), user(170, "bob", json!({ "is_staff": true }))], Options::default()).await;
-    let find = "query($id: String!) { users(filter: { externalId: $id }) { totalCount nodes { username externalId } } }";
+    move_in(&app, &[user(17, "ann", json!({})), user(170, "bob", json!({ "is_staff": true }))], Options::default())
+        .await;
+    let find =
+        "query($id: String!) { users(filter: { externalId: $id }) { totalCount nodes { username externalId } } }";
     let (admin, bob) = (app.admin().await, app.anyone().sign_in("bob", OLD).await);
     for client in [&admin, &bob] {
         let users = client.data(find, json!({ "id": "17" })).await["users"].clone();
@@ -413,7 +426,8 @@ async fn a_database_is_read_by_a_mapping_and_not_written(place: Place) {
 
 async fn the_command_line_moves_in(place: Place) {
     let file = place.folder.join("users.csv");
-    let heading = "id,username,email,password,first_name,last_name,is_active,is_staff,is_superuser,date_joined,last_login";
+    let heading =
+        "id,username,email,password,first_name,last_name,is_active,is_staff,is_superuser,date_joined,last_login";
     let ann = format!("1,ann,ann@example.com,{},Ann,,t,f,f,2020-02-03 04:05:06+00,", HASHES[0].1);
     std::fs::write(&file, format!("{heading}\n{ann}\n2,bob,nonsense,!,,,t,f,f,2020-02-03 04:05:06,\n")).unwrap();
     let import = ["import", "django", file.to_str().unwrap()];
@@ -431,7 +445,8 @@ async fn the_command_line_moves_in(place: Place) {
 
     let mapping = place.folder.join("mapping.toml");
     std::fs::write(&mapping, "[columns]\nshoe_size = 'x'").unwrap();
-    let (success, _, errors) = run(command(&place), &[&import[..], &["--mapping", mapping.to_str().unwrap()]].concat(), "");
+    let (success, _, errors) =
+        run(command(&place), &[&import[..], &["--mapping", mapping.to_str().unwrap()]].concat(), "");
     assert!(!success && errors.contains("mapping.toml: columns: there is no shoe_size"), "{errors}");
     let (success, _, errors) = run(command(&place), &["import", "django", "sqlite:///nowhere/at/all.db"], "");
     assert!(!success && errors.starts_with("vestibule: the source: "), "{errors}");

@@ -230,7 +230,11 @@ mod tests {
             let hash = DjangoHash::parse(text).unwrap();
             assert!(hash.matches(&Password::new("l\u{e8}tmein"), Argon2Engine::Simd), "{text}");
             assert!(hash.matches(&Password::new("le\u{300}tmein"), Argon2Engine::Simd), "{text}");
-            assert!(!hash.matches(&Password::new("letmein"), Argon2Engine::Simd) && !hash.matches(&Password::new(""), Argon2Engine::Simd), "{text}");
+            assert!(
+                !hash.matches(&Password::new("letmein"), Argon2Engine::Simd)
+                    && !hash.matches(&Password::new(""), Argon2Engine::Simd),
+                "{text}"
+            );
         }
     }
 
@@ -242,7 +246,10 @@ mod tests {
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NonZeroU32::MIN, b"salt", decomposed.as_bytes(), &mut tag);
         let hash = DjangoHash::parse(&format!("{hash}{}", STANDARD.encode(tag))).unwrap();
         assert!(hash.matches(&Password::new(decomposed), Argon2Engine::Simd));
-        assert!(!hash.matches(&Password::new("l\u{e8}tmein"), Argon2Engine::Simd), "nobody could sign in so at Django either");
+        assert!(
+            !hash.matches(&Password::new("l\u{e8}tmein"), Argon2Engine::Simd),
+            "nobody could sign in so at Django either"
+        );
     }
 
     #[test]

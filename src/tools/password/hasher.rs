@@ -64,8 +64,9 @@ impl Hasher {
         if let Some(Ok(foreign)) = stored.map(DjangoHash::parse) {
             let password = password.clone();
             let is_long = password.is_too_long();
-            let compare = move |inner: &Inner| {
-                Verdict { matches: foreign.matches(&password, inner.engine) && !is_long, outdated: true }
+            let compare = move |inner: &Inner| Verdict {
+                matches: foreign.matches(&password, inner.engine) && !is_long,
+                outdated: true,
             };
             return self.run(compare).await;
         }
