@@ -216,7 +216,7 @@ async fn whoever_was_deleted_here_does_not_come_back(place: Place) {
     let app = TestApp::start(&place).await;
     let dump = [user(1, "ann", json!({}))];
     move_in(&app, &dump, Options::default()).await;
-    let delete = "mutation($id: ID!) { deleteUser(id: $id) { errors { code } } }";
+    let delete = "mutation($id: ID!) { deleteUser(input: { id: $id }) { errors { code } } }";
     app.admin().await.data(delete, json!({ "id": row(&app, "ann").await.id })).await;
     assert_eq!(counts(&move_in(&app, &dump, Options::default()).await), (0, 0, 0, 1));
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 1);
@@ -341,7 +341,8 @@ async fn a_token_that_ended_here_does_not_come_back(place: Place) {
     move_in(&app, &dump(KEY), options).await;
     let ann = app.anyone().sign_in("ann", OLD).await;
     let id = ann.data("{ apiTokens { id } }", json!({})).await["apiTokens"][0]["id"].clone();
-    ann.data("mutation($id: ID!) { deleteApiToken(id: $id) { errors { code } } }", json!({ "id": id })).await;
+    ann.data("mutation($id: ID!) { deleteApiToken(input: { id: $id }) { errors { code } } }", json!({ "id": id }))
+        .await;
     assert_eq!(move_in(&app, &dump(KEY), options).await.tokens, 0);
     assert_eq!(status(&ann, "/export/samples.csv", &format!("Token {KEY}")).await, 401);
 

@@ -201,6 +201,7 @@ impl Batch<'_> {
         let mut name = wanted(entry);
         let may_differ = entry.username.is_none() || self.options.make_usernames;
         let stem = identifier::username_from_email(&entry.email);
+        let mut is_plain = entry.username.is_some();
         let mut is_taken = self.known.names.contains_key(&identifier::fold(&name));
         loop {
             let key = identifier::fold(&name);
@@ -210,7 +211,8 @@ impl Batch<'_> {
             if !may_differ {
                 return Ok(None);
             }
-            name = create::numbered(self.now, &stem);
+            name = if is_plain { stem.clone() } else { create::numbered(self.now, &stem) };
+            is_plain = false;
             let same = user::Entity::find().filter(Column::UsernameKey.eq(identifier::fold(&name)));
             is_taken = same.one(self.txn).await?.is_some();
         }
