@@ -19,14 +19,17 @@ pub struct Target {
 }
 
 /// All there are.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 18] = [
     tools::fuzzing::ACCESS_TOKEN,
     tools::fuzzing::REFRESH_TOKEN,
     tools::fuzzing::API_TOKEN,
+    tools::fuzzing::DJANGO_HASH,
     tools::fuzzing::IDENTIFIER,
     tools::fuzzing::SHEET,
     tools::fuzzing::PICTURE,
     domain::fuzzing::CURSOR,
+    domain::fuzzing::DUMP,
+    domain::fuzzing::MAPPING,
     graphql::fuzzing::DOCUMENT,
     graphql::fuzzing::SCHEMA,
     http::fuzzing::JSON,
@@ -132,10 +135,13 @@ mod tests {
         access_token,
         refresh_token,
         api_token,
+        django_hash,
         identifier,
         sheet,
         picture,
         cursor,
+        dump,
+        mapping,
         document,
         schema,
         json,

@@ -22,6 +22,7 @@ mod m0013_finding;
 mod m0015_watching;
 mod m0016_keeping;
 mod m0017_large;
+mod m0018_moving_in;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0015_watching::Migration),
             Box::new(m0016_keeping::Migration),
             Box::new(m0017_large::Migration),
+            Box::new(m0018_moving_in::Migration),
         ]
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
 }
 
 /// Shows the progress on standard error, where that is a terminal.
-fn show(bar: &ProgressBar, progress: Progress) {
+pub(super) fn show(bar: &ProgressBar, progress: Progress) {
     match progress {
         Progress::Read(rows) => bar.set_message(format!("{rows} rows read")),
         Progress::Done(steps, of) => {

@@ -5,6 +5,7 @@ mod copy;
 mod create_superuser;
 mod doctor;
 mod import;
+mod import_django;
 mod keys;
 mod logging;
 mod mail;
@@ -52,7 +53,7 @@ enum Command {
     Doctor(doctor::Options),
     /// Make a superuser
     CreateSuperuser(create_superuser::Options),
-    /// Create and update users from a spreadsheet
+    /// Create and update users from a spreadsheet or a Django project
     #[command(subcommand)]
     Import(ImportCommand),
     /// Print the GraphQL schema; with `--federation`, as a subgraph's
@@ -84,6 +85,8 @@ enum SchemaCommand {
 enum ImportCommand {
     /// Create and update users, all rows or none; a row's user is found by the e-mail address
     Users(import::Options),
+    /// Take over the users of a Django project, with their passwords; run again, it takes over what changed there since
+    Django(import_django::Options),
 }
 
 /// Runs the command that the process was started with. A failure is one line on standard error.
@@ -114,6 +117,7 @@ pub fn run() -> ExitCode {
             Command::Doctor(options) => doctor::run(config, options).await,
             Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
             Command::Import(ImportCommand::Users(options)) => import::run(config, options).await,
+            Command::Import(ImportCommand::Django(options)) => import_django::run(config, options).await,
             Command::Schema { command: None } => schema::print(&config),
             Command::Schema { command: Some(SchemaCommand::Diff(options)) } => schema::diff(&config, &options),
             Command::Keys(command) => keys::run(config, command).await,

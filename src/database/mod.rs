@@ -95,10 +95,7 @@ impl Db {
 
     /// Opens a database only to read it: nothing is made, migrated or changed, and a file must be there.
     pub async fn look(url: &DatabaseUrl) -> Result<Self, DbErr> {
-        let mut options = options(url, 2);
-        options.map_sqlx_sqlite_opts(|file| file.read_only(true).create_if_missing(false).busy_timeout(PATIENCE));
-        options.map_sqlx_postgres_opts(|server| server.options([("default_transaction_read_only", "on")]));
-        let pool = match Database::connect(options).await {
+        let pool = match Database::connect(reading(options(url, 2))).await {
             Ok(pool) => pool,
             // A pool tries again and again, and then tells no more than that the time is over.
             Err(error) => return Err(Self::refusal(url).await.unwrap_or(error)),
@@ -267,6 +264,20 @@ impl Listener {
         let said = self.0.try_recv().await.map_err(Error::internal)?;
         Ok(said.map(|said| said.payload().to_owned()))
     }
+}
+
+/// Opens a database of another system, of which nothing is to be changed: reading is all that the connection can do.
+pub async fn open_to_read(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url.reveal());
+    options.max_connections(1).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);
+    Database::connect(reading(options)).await
+}
+
+/// The same, for connections that can change nothing; a file must be there.
+fn reading(mut options: ConnectOptions) -> ConnectOptions {
+    options.map_sqlx_sqlite_opts(|file| file.read_only(true).create_if_missing(false).busy_timeout(PATIENCE));
+    options.map_sqlx_postgres_opts(|server| server.options([("default_transaction_read_only", "on")]));
+    options
 }
 
 /// Makes the file where there is none, for its owner alone: SQLite would let everybody read it, and gives the files beside it

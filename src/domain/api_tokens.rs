@@ -140,7 +140,7 @@ pub async fn delete(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Resu
 /// [`Error::Unauthenticated`] with the reason.
 pub(super) async fn recognise(db: &Db, now: &Moment, text: &str) -> Result<(api_token::Model, user::Model)> {
     let invalid = || Error::Unauthenticated(Reason::Invalid);
-    let digest = ApiToken::from_text(text).ok_or_else(invalid)?.digest();
+    let digest = crate::tools::api_token::digest_of(text).ok_or_else(invalid)?;
     let found = api_token::Entity::find().filter(Column::Digest.eq(digest));
     let found = found.find_also_related(user::Entity).all(db.reader()).await?;
     let Some((token, Some(user))) = found.into_iter().next() else {

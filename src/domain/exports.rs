@@ -27,7 +27,7 @@ const PAGE: u64 = 500;
 const SAMPLE_COLUMNS: [&str; 5] = ["id", "key", "title", "created_at", "modified_at"];
 
 /// What the columns of users are called. The first ten are those of the sheet that users are imported from.
-const USER_COLUMNS: [&str; 14] = [
+const USER_COLUMNS: [&str; 15] = [
     "email",
     "username",
     "first_name",
@@ -42,6 +42,7 @@ const USER_COLUMNS: [&str; 14] = [
     "is_verified",
     "date_joined",
     "last_login",
+    "external_id",
 ];
 
 /// An export that was granted and recorded.
@@ -191,5 +192,6 @@ fn user_row(user: user::Model) -> Row {
         user.is_verified.to_string(),
         user.date_joined.to_string(),
         time(user.last_login),
+        user.external_id.unwrap_or_default(),
     ]
 }

@@ -1,9 +1,11 @@
-//! The target that needs lists.
+//! The targets that need lists, and what Django writes.
 
 use sea_orm::Value;
 use sea_orm::sea_query::Expr;
 use uuid::Uuid;
 
+use crate::domain::moving::mapping::Mapping;
+use crate::domain::moving::source::dump;
 use crate::domain::paging::{Key, Term, Terms};
 use crate::fuzzing::Target;
 
@@ -37,3 +39,36 @@ fn order(descends: bool) -> Terms<Row> {
         Term { tag: 3, descends: false, sql: sql(), key: Key::Id(|row| row.2) },
     ])
 }
+
+/// Each user that is read has an id, and what cannot be read is told in a sentence.
+pub(crate) const DUMP: Target = Target {
+    name: "dump",
+    run: |bytes| match dump::read(bytes, &Mapping::default(), true) {
+        Ok(users) => assert!(!users.is_empty() && users.iter().all(|user| user.0[0].is_some())),
+        Err(problem) => assert!(!problem.is_empty()),
+    },
+    seeds: || {
+        let user = r#"{"model": "auth.user", "pk": 7, "fields": {"password": "!", "last_login": null, "is_superuser": false,
+            "username": "ann", "first_name": "", "last_name": "", "email": "a@x.example", "is_staff": false,
+            "is_active": true, "date_joined": "2026-01-05T09:00:00Z"}}"#;
+        let token = r#"{"model": "authtoken.token", "pk": "abc", "fields": {"user": 7}}"#;
+        vec![format!("[{user}, {token}]").into_bytes(), format!("{token}\n{user}\n").into_bytes()]
+    },
+};
+
+/// A mapping that is taken names no table and no column by which a statement could be ended.
+pub(crate) const MAPPING: Target = Target {
+    name: "mapping",
+    run: |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        match Mapping::parse(text) {
+            Ok(mapping) => assert!(mapping.names().all(|name| !name.is_empty() && !name.contains(['"', '\0']))),
+            Err(problem) => assert!(!problem.is_empty()),
+        }
+    },
+    seeds: || {
+        let all = "table = 'a_user'\nid_prefix = 'x-'\n[columns]\nusername = ''\nphone = 'p.tel'\n[joins.p]\ntable = 'p'\n\
+                   user = 'u'\n[tokens]\ntable = 't'\n[roles]\n1 = 'ADMIN'\n[defaults]\nis_verified = false\n";
+        vec![all.as_bytes().to_vec(), b"[permissions]\n'a b' = \"download\"\n".to_vec()]
+    },
+};

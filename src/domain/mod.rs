@@ -35,6 +35,8 @@ pub mod operator;
 pub mod outbox;
 // Pages of long lists.
 pub mod paging;
+// Users of a Django project, taken over with their passwords.
+pub mod moving;
 // From a typed password to a stored hash.
 pub mod passwords;
 // Who was seen when.

@@ -10,6 +10,8 @@ pub mod leftover;
 pub mod limit;
 // The outbox.
 pub mod mail;
+// What was taken over from another system.
+pub mod moved;
 // The digests of the secrets in mailed links.
 pub mod one_time_token;
 // Who wants an account and has not confirmed the address yet.

@@ -64,6 +64,12 @@ pub struct Model {
     pub last_activity: Option<Timestamp>,
     /// The name of the largest file of the picture; none where there is no picture. See `domain::avatars`.
     pub avatar: Option<String>,
+    /// The id by which other systems know the user, from before the account was moved in.
+    #[sea_orm(unique)]
+    pub external_id: Option<String>,
+    /// When what the system before says of the user was last written here; none where it never was. An account that was
+    /// changed later is not written over.
+    pub moved_at: Option<Timestamp>,
 }
 
 /// What a user is in the organisation.

@@ -2,8 +2,11 @@
 //!
 //! The text is `vst_`, 43 characters of secret and 6 of checksum; the expression `vst_[A-Za-z0-9_-]{49}` finds it.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest;
 
 use crate::tools::secret::Secret;
 
@@ -26,9 +29,9 @@ impl ApiToken {
         Self(secret)
     }
 
-    /// Whether a text means to be such a token and no access token, whether it is one or not.
+    /// Whether a text means to be such a token, or one that was taken over, and no access token, whether it is one or not.
     pub fn is_meant_by(text: &str) -> bool {
-        text.starts_with(START)
+        text.starts_with(START) || MovedToken::is_meant_by(text)
     }
 
     /// The text that its owner is shown once.
@@ -54,6 +57,45 @@ impl ApiToken {
     pub fn prefix(&self) -> String {
         self.to_text().chars().take(SHOWN).collect()
     }
+}
+
+/// A token that another system made and that was taken over, so that scripts go on: 40 hexadecimal digits, as Django REST
+/// framework makes them. Of these 160 bits, 128 stay secret beside what is shown of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MovedToken(String);
+
+impl MovedToken {
+    /// Whether a text is one by its form.
+    pub fn is_meant_by(text: &str) -> bool {
+        text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
+    /// Reads its text; `None` where it has another form.
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::is_meant_by(text).then(|| Self(text.to_owned()))
+    }
+
+    /// What is stored in place of the token: the SHA-256 of its text.
+    pub fn digest(&self) -> Vec<u8> {
+        digest::digest(&digest::SHA256, self.0.as_bytes()).as_ref().to_vec()
+    }
+
+    /// How its text begins, for its owner to recognise it by.
+    pub fn prefix(&self) -> String {
+        self.0.chars().take(SHOWN).collect()
+    }
+}
+
+impl fmt::Debug for MovedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MovedToken([secret])")
+    }
+}
+
+/// What is stored in place of a token of either kind; `None` where a text is none.
+pub fn digest_of(text: &str) -> Option<Vec<u8>> {
+    let moved = MovedToken::from_text(text).map(|token| token.digest());
+    moved.or_else(|| ApiToken::from_text(text).map(|token| token.digest()))
 }
 
 fn checksum(text: &str) -> String {
@@ -93,6 +135,19 @@ mod tests {
             prop_assert_eq!(ApiToken::from_text(&changed).is_some(), changed == text);
         }
 
+    }
+
+    #[test]
+    fn a_token_that_was_taken_over_has_forty_hexadecimal_digits() {
+        let text = "9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b";
+        let token = MovedToken::from_text(text).unwrap();
+        assert_eq!((token.digest().len(), token.prefix().as_str()), (32, "9944b091"));
+        assert_eq!(format!("{token:?}"), "MovedToken([secret])");
+        assert!(ApiToken::is_meant_by(text) && ApiToken::from_text(text).is_none());
+        assert_eq!(digest_of(text), Some(token.digest()));
+        for other in [&text[1..], &text.to_uppercase(), &format!("{text}0"), &format!("g{}", &text[1..]), ""] {
+            assert_eq!(digest_of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -2,16 +2,19 @@
 
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 use crate::error::Error;
 use crate::fuzzing::Target;
-use crate::tools::api_token::ApiToken;
+use crate::tools::api_token::{ApiToken, MovedToken};
 use crate::tools::clock::Timestamp;
 use crate::tools::identifier::{self, MAX_EMAIL_BYTES, MAX_USERNAME_LENGTH};
 use crate::tools::image;
+use crate::tools::password::DjangoHash;
 use crate::tools::secret::{Secret, Vault};
 use crate::tools::sheet::{self, read::SheetRow};
 use crate::tools::token::{Claims, KeyPair, KeyRing, RefreshToken};
@@ -110,8 +113,40 @@ pub(crate) const API_TOKEN: Target = Target {
             assert_eq!(token.to_text(), text);
             assert!(ApiToken::is_meant_by(text) && text.starts_with(&token.prefix()));
         }
+        if let Some(token) = MovedToken::from_text(text) {
+            assert!(ApiToken::is_meant_by(text) && text.len() == 40 && text.starts_with(&token.prefix()));
+        }
     },
-    seeds: || [0, 7, 255].map(|byte| ApiToken::new(Secret::new([byte; 32])).to_text().into_bytes()).into(),
+    seeds: || {
+        let ours = [0, 7, 255].map(|byte| ApiToken::new(Secret::new([byte; 32])).to_text().into_bytes());
+        ours.into_iter().chain([b"9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b".to_vec()]).collect()
+    },
+};
+
+/// What is taken for a hash is of a known hasher and can be told from what we store ourselves; reading one computes none.
+pub(crate) const DJANGO_HASH: Target = Target {
+    name: "django_hash",
+    run: |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        if DjangoHash::parse(text).is_ok() {
+            let hasher = text.split('$').next().unwrap_or_default();
+            let known = ["pbkdf2_sha256", "pbkdf2_sha1", "scrypt", "argon2", "bcrypt", "bcrypt_sha256"];
+            assert!(known.contains(&hasher) && text.len() < 2048);
+        }
+    },
+    seeds: || {
+        let tag = |length: usize| STANDARD.encode(vec![7; length]);
+        [
+            format!("pbkdf2_sha256$1000000$KFv8N8T3Nz0BA5PEA93Riz${}", tag(32)),
+            format!("pbkdf2_sha1$1000$s${}", tag(20)),
+            format!("scrypt$16384$mKFxw8MaHzvg8nKJpMClkU$8$5${}", tag(64)),
+            "argon2$argon2id$v=19$m=102400,t=2,p=8$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4".to_owned(),
+            "argon2$argon2i$m=512,t=2,p=2$c2Vhc2FsdDI$vwe0XDi/QsYQhfhuGNIf7g".to_owned(),
+            "bcrypt_sha256$$2b$12$AMse7Fb7aCBeAt5yG1EFce4uuwr.5MWSVkv8dSOkKiZYA44bMKB6O".to_owned(),
+        ]
+        .map(String::into_bytes)
+        .into()
+    },
 };
 
 /// Folding twice changes nothing, nor does the form in which accents are written. What is allowed stays allowed, and no

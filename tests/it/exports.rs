@@ -26,7 +26,7 @@ crate::tests![
     nothing_is_left_on_the_disk,
 ];
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "email",
     "username",
     "first_name",
@@ -41,6 +41,7 @@ const COLUMNS: [&str; 14] = [
     "is_verified",
     "date_joined",
     "last_login",
+    "external_id",
 ];
 
 /// The body of an export that is granted.

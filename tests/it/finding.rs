@@ -369,13 +369,16 @@ async fn crowd(app: &TestApp, number: u32) {
     app.db().execute_unprepared(&statement).await.unwrap();
 }
 
+/// Whether a filter lets this user pass.
+type Passes = fn(&user::Model) -> bool;
+
 async fn among_thousands_every_way_of_looking_finds_the_same(place: Place) {
     let app = TestApp::start(&place).await;
     crowd(&app, 8000).await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
     let mut all = user::Entity::find().all(app.db()).await.unwrap();
     all.retain(|user| !user.is_superuser);
-    let filters: [(Value, fn(&user::Model) -> bool); 6] = [
+    let filters: [(Value, Passes); 6] = [
         (json!({}), |_| true),
         (json!({ "isActive": false }), |user| !user.is_active),
         (json!({ "isActive": true, "isVerified": false }), |user| user.is_active && !user.is_verified),

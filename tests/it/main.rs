@@ -47,6 +47,7 @@ mod links;
 mod live;
 mod loaders;
 mod mail;
+mod moving;
 mod mutations;
 mod night;
 mod pages;
@@ -97,6 +98,7 @@ fn main() -> std::process::ExitCode {
         live::all(),
         loaders::all(),
         mail::all(),
+        moving::all(),
         night::all(),
         pages::all(),
         parity::all(),

@@ -51,6 +51,7 @@ async fn no_page_of_a_list_reads_a_whole_table(place: Place) {
     let fields = ["ID", "USERNAME", "EMAIL", "FIRST_NAME", "LAST_NAME", "DATE_JOINED", "LAST_ACTIVITY"];
     let filters = [
         json!({}),
+        json!({ "externalId": "17" }),
         json!({ "isActive": false }),
         json!({ "isStaff": true, "isActive": true }),
         json!({ "isVerified": false }),

@@ -9,7 +9,8 @@ use libtest_mimic::{Failed, Trial};
 const PAGE: &str = include_str!("../../docs/security.md");
 
 /// Steps that are not in this suite, each with a command of its own.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
+    "tests/django/run",
     "tests/silence/run",
     "tests/mutations/run",
     "tests/browser/run",

@@ -17,7 +17,8 @@ use sea_orm::{
 use self::tally::Tally;
 use crate::database::Db;
 use crate::entity::{
-    api_token, audit_event, leftover, limit, mail, one_time_token, registration, sample, session, signing_key, user,
+    api_token, audit_event, leftover, limit, mail, moved, one_time_token, registration, sample, session, signing_key,
+    user,
 };
 use crate::error::{Error, Result};
 
@@ -64,7 +65,7 @@ pub struct Table {
 macro_rules! each_table {
     ($entity:ident => $call:expr) => {
         each_table!($entity => $call;
-            user, signing_key, session, one_time_token, api_token, registration, mail, sample, audit_event, limit, leftover)
+            user, signing_key, session, one_time_token, api_token, registration, mail, sample, audit_event, limit, leftover, moved)
     };
     ($entity:ident => $call:expr; $($module:ident),+) => {
         [$({ use $module::Entity as $entity; $call }),+]

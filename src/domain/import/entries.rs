@@ -12,7 +12,7 @@ use crate::tools::sheet::read::SheetRow;
 use crate::tools::{identifier, text};
 
 /// Columns of exports that say what nobody decides, and are passed over.
-const PASSED_OVER: [&str; 3] = ["is_verified", "date_joined", "last_login"];
+const PASSED_OVER: [&str; 4] = ["is_verified", "date_joined", "last_login", "external_id"];
 
 /// As much of a heading is repeated, in characters.
 const MAX_HEADING: usize = 60;

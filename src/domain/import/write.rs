@@ -1,20 +1,19 @@
 //! New accounts and changed ones, written in batches, with their audit events and mails.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, IntoIden as _, Query, TableRef, Value, ValueTuple};
-use sea_orm::{ActiveEnum as _, ActiveValue::Set, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, SqlErr};
+use sea_orm::{ActiveEnum as _, ActiveValue::Set, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _};
 
 use super::entries::{Entries, Entry};
 use super::matching::{self, Changes, Fate, Fates};
 use super::{BATCH, By, Progress, Watch};
-use crate::domain::users::{blank, create, update};
+use crate::domain::users::{blank, create, overtaken, update};
 use crate::domain::{audit, outbox};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Column};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tools::clock::Moment;
 use crate::tools::{identifier, text};
 
@@ -192,13 +191,5 @@ impl<'a> Names<'a> {
             open = again;
         }
         Ok(names)
-    }
-}
-
-/// Whoever took the address or the name after it was looked for will be found by the next attempt.
-fn overtaken(error: sea_orm::DbErr) -> Error {
-    match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => Error::Unavailable(Duration::from_secs(1)),
-        _ => error.into(),
     }
 }

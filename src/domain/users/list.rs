@@ -60,6 +60,8 @@ pub struct List {
 /// What users have in common; what is none does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// The id that the user had elsewhere, letter by letter.
+    pub external_id: Option<String>,
     /// Whether the account may be used.
     pub is_active: Option<bool>,
     /// Whether the user has the staff flag.
@@ -172,7 +174,9 @@ impl Filter {
             self.joined_after.map(|time| Column::DateJoined.gt(time)),
             self.joined_before.map(|time| Column::DateJoined.lt(time)),
         ];
+        let external_id = self.external_id.as_deref();
         let others = [
+            external_id.map(|id| Common::of(Rarity::One, Column::ExternalId.eq(id))),
             is_online,
             flag(Column::IsStaff, self.is_staff, (true, Rarity::Staff)),
             flag(Column::IsActive, self.is_active, (false, Rarity::Inactive)),
@@ -205,6 +209,7 @@ impl Common {
 /// How few users have something in common, the fewest first. SQLite would have to guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rarity {
+    One,
     Online,
     Staff,
     Inactive,
@@ -236,7 +241,7 @@ impl Wanted {
 
     /// Whether the index of the rarest thing goes on by the date, and so has the users in their order already.
     fn is_in_order(&self) -> bool {
-        self.search.is_none() && self.is_by_date && self.rarest() != Rarity::Online
+        self.search.is_none() && self.is_by_date && self.rarest() > Rarity::Online
     }
 
     /// Whether the list is walked along an index that has nobody else in it.
@@ -261,7 +266,7 @@ impl Wanted {
         let is_index = |common: &&Common| {
             self.is_by_date
                 && first.contains(&common.rarity)
-                && !matches!(common.rarity, Rarity::Online | Rarity::Usual)
+                && !matches!(common.rarity, Rarity::One | Rarity::Online | Rarity::Usual)
         };
         self.filter.iter().filter(is_index).fold(Condition::all(), |all, common| all.add(common.indexed.clone()))
     }

@@ -21,7 +21,9 @@ pub mod toggle;
 // Changing accounts.
 pub mod update;
 
-use sea_orm::{ActiveValue::Set, DbErr};
+use std::time::Duration;
+
+use sea_orm::{ActiveValue::Set, DbErr, SqlErr};
 
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, on_conflict};
@@ -60,6 +62,8 @@ pub(in crate::domain) fn blank(
         last_login: Set(None),
         last_activity: Set(None),
         avatar: Set(None),
+        external_id: Set(None),
+        moved_at: Set(None),
     }
 }
 
@@ -71,6 +75,14 @@ pub(super) fn taken(error: DbErr) -> Error {
         let (what, field) = if of_username { ("username", "username") } else { ("address", "email") };
         Refusal::new(Code::AlreadyExists, format!("There is an account with this {what} already.")).of(field)
     })
+}
+
+/// Whoever took the address or the name after it was looked for will be found by the next attempt.
+pub(in crate::domain) fn overtaken(error: DbErr) -> Error {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => Error::Unavailable(Duration::from_secs(1)),
+        _ => error.into(),
+    }
 }
 
 fn not_found() -> Refusal {

@@ -85,6 +85,8 @@ fn anonymous(now: &Moment, user: &user::Model) -> user::Model {
         address: String::new(),
         bio: String::new(),
         avatar: None,
+        external_id: None,
+        moved_at: None,
         role: Role::Member,
         permission: Permission::OnlyView,
         is_active: false,

@@ -13,6 +13,8 @@ use crate::graphql::scalars::{Date, DateTime};
 /// Which users are wanted: those to whom all of this applies. What is left out does not matter.
 #[derive(InputObject, Default)]
 pub(crate) struct UserFilter {
+    /// The id that the user had in the system they were moved in from, letter by letter.
+    external_id: Option<String>,
     /// Whether the account may be used.
     is_active: Option<bool>,
     /// Whether the user has the staff flag.
@@ -112,6 +114,7 @@ impl UsersQuery {
         let list = List {
             search,
             filter: Filter {
+                external_id: filter.external_id,
                 is_active: filter.is_active,
                 is_staff: filter.is_staff,
                 is_verified: filter.is_verified,

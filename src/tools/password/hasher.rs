@@ -6,7 +6,7 @@ use argon2::{ARGON2ID_IDENT, MIN_SALT_LEN, Version};
 use tokio::sync::Semaphore;
 
 use super::engine::Memory;
-use super::{Argon2Engine, Argon2Params, MAX_LENGTH, Password};
+use super::{Argon2Engine, Argon2Params, DjangoHash, MAX_LENGTH, Password};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::secret::Secret;
 
@@ -22,7 +22,8 @@ pub struct Hasher(Arc<Inner>);
 pub struct Verdict {
     /// Whether the password is the one that was stored.
     pub matches: bool,
-    /// Whether the stored hash has other parameters than are set now; where it matches too, a new one should be stored.
+    /// Whether the stored hash has other parameters than are set now, or was made by Django; where it matches too, a new one
+    /// should be stored.
     pub outdated: bool,
 }
 
@@ -54,12 +55,21 @@ impl Hasher {
         self.run(move |inner| Ok(Stored { tag: inner.tag(&password, &fresh)?, ..fresh }.to_phc())).await?
     }
 
-    /// Whether `stored`, a PHC string, is the hash of the password.
+    /// Whether `stored`, a PHC string or a hash that Django wrote, is the hash of the password.
     ///
     /// Where there is nothing stored (no such account, or one without a password), where it cannot be read, or where its
     /// parameters are out of bounds, a hash is computed all the same, so that it takes as long to say no.
     /// [`Error::Unavailable`] where too many wait.
     pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Verdict> {
+        if let Some(Ok(foreign)) = stored.map(DjangoHash::parse) {
+            let password = password.clone();
+            let is_long = password.is_too_long();
+            let compare = move |inner: &Inner| Verdict {
+                matches: foreign.matches(&password, inner.engine) && !is_long,
+                outdated: true,
+            };
+            return self.run(compare).await;
+        }
         let known = stored.and_then(Stored::parse);
         let may_match = known.is_some() && !password.is_too_long();
         let compared = known.unwrap_or_else(|| Stored::blank(self.0.params));
@@ -232,6 +242,7 @@ mod tests {
             Some(format!("$argon2i$v=19$m=256,t=2,p=1${tail}")),
             Some("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbA$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4".to_owned()),
             Some("$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW".to_owned()),
+            Some("pbkdf2_sha256$4294967295$salt$JM2ps/JoxSyNkt56S4caqsvpX+YVAAz64SpyHTsCRMo=".to_owned()),
         ];
         for stored in unusable {
             let hasher = hasher("m=16,t=1,p=1");

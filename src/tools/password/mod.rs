@@ -1,6 +1,7 @@
 //! Passwords and their stored hashes (Argon2id, RFC 9106), computed away from the threads that serve requests.
 
 mod bench;
+mod django;
 mod engine;
 mod hasher;
 mod params;
@@ -10,6 +11,7 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization as _;
 
 pub use self::bench::Speed;
+pub use self::django::{DjangoHash, NotKept};
 pub use self::engine::Argon2Engine;
 pub use self::hasher::{Hasher, Verdict};
 pub use self::params::{Argon2Params, InvalidParams};
@@ -17,28 +19,43 @@ pub use self::params::{Argon2Params, InvalidParams};
 /// The most code points that a password may have; at four bytes each, they take 512 bytes at most.
 pub const MAX_LENGTH: usize = 128;
 
+/// As much is kept of a password as it was typed, in code points: one is composed of four at most.
+const MAX_TYPED: usize = 4 * MAX_LENGTH;
+
 /// A password as it was typed, in Unicode normalisation form C, so that it does not matter how a keyboard composes an
 /// accent (NIST SP 800-63B). Nothing else is changed: blanks and upper case count. It prints as `[secret]`.
 ///
 /// Of a text longer than [`MAX_LENGTH`] only so much is kept as shows that it is too long; such a password can be neither
 /// set nor right.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
+#[derive(Clone)]
+pub struct Password {
+    composed: String,
+    /// The text before it was composed, where that differs: hashes that were made elsewhere may be of it.
+    typed: Option<String>,
+}
 
 impl Password {
     /// The password in this text.
     pub fn new(text: &str) -> Self {
-        Self(text.nfc().take(MAX_LENGTH + 1).collect())
+        let composed: String = text.nfc().take(MAX_LENGTH + 1).collect();
+        // Composing takes nothing away, so that what is too long as it was typed may yet be short enough.
+        let typed = text.chars().take(MAX_TYPED).collect::<String>();
+        Self { typed: Some(typed).filter(|typed| *typed != composed), composed }
     }
 
     /// The text itself; what holds it is no longer guarded.
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.composed
+    }
+
+    /// The text as it was typed, where composing changed it.
+    pub(crate) fn as_typed(&self) -> Option<&str> {
+        self.typed.as_deref()
     }
 
     /// How many code points it has; one more than [`MAX_LENGTH`] stands for all that are too many.
     pub fn length(&self) -> usize {
-        self.0.chars().count()
+        self.composed.chars().count()
     }
 
     /// Whether it has more than [`MAX_LENGTH`] code points.
@@ -46,6 +63,15 @@ impl Password {
         self.length() > MAX_LENGTH
     }
 }
+
+/// Two are the same that are composed of the same.
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        self.composed == other.composed
+    }
+}
+
+impl Eq for Password {}
 
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

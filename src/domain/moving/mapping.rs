@@ -1,0 +1,397 @@
+//! Where a user's details stand in the system before: its tables and columns, and what their values mean here.
+
+use std::collections::BTreeMap;
+
+use sea_orm::ActiveEnum as _;
+use serde::Deserialize;
+
+use crate::entity::user::{Permission, Role};
+
+/// The longest name of a table or a column.
+const MAX_NAME: usize = 128;
+
+/// What is read of each user, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each says itself what it is")]
+pub enum Field {
+    Id,
+    Username,
+    Email,
+    Password,
+    FirstName,
+    LastName,
+    IsActive,
+    IsStaff,
+    IsSuperuser,
+    DateJoined,
+    LastLogin,
+    IsVerified,
+    Role,
+    Permission,
+    Phone,
+    Address,
+    Bio,
+    Token,
+}
+
+impl Field {
+    /// All, in their order.
+    pub(super) const ALL: [Self; 18] = [
+        Self::Id,
+        Self::Username,
+        Self::Email,
+        Self::Password,
+        Self::FirstName,
+        Self::LastName,
+        Self::IsActive,
+        Self::IsStaff,
+        Self::IsSuperuser,
+        Self::DateJoined,
+        Self::LastLogin,
+        Self::IsVerified,
+        Self::Role,
+        Self::Permission,
+        Self::Phone,
+        Self::Address,
+        Self::Bio,
+        Self::Token,
+    ];
+
+    /// How a mapping and a report call it, and Django the column.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Username => "username",
+            Self::Email => "email",
+            Self::Password => "password",
+            Self::FirstName => "first_name",
+            Self::LastName => "last_name",
+            Self::IsActive => "is_active",
+            Self::IsStaff => "is_staff",
+            Self::IsSuperuser => "is_superuser",
+            Self::DateJoined => "date_joined",
+            Self::LastLogin => "last_login",
+            Self::IsVerified => "is_verified",
+            Self::Role => "role",
+            Self::Permission => "permission",
+            Self::Phone => "phone",
+            Self::Address => "address",
+            Self::Bio => "bio",
+            Self::Token => "token",
+        }
+    }
+
+    /// Whether Django's own user has it.
+    const fn is_djangos(self) -> bool {
+        !matches!(
+            self,
+            Self::IsVerified | Self::Role | Self::Permission | Self::Phone | Self::Address | Self::Bio | Self::Token
+        )
+    }
+}
+
+/// Where what is read of each user stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The table of users.
+    pub(super) table: String,
+    /// What is put before each id, where several systems move in that count from one.
+    pub(super) id_prefix: String,
+    /// The tables with one row or none for each user.
+    pub(super) joins: Vec<Join>,
+    /// Where each field stands, in the order of [`Field::ALL`]; none where it is not taken over. A token stands in
+    /// [`Self::tokens`].
+    pub(super) places: Vec<Option<Place>>,
+    /// Where tokens stand.
+    pub(super) tokens: TokenTable,
+    roles: BTreeMap<String, Role>,
+    permissions: BTreeMap<String, Permission>,
+    defaults: Defaults,
+}
+
+/// A table beside that of the users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Join {
+    pub(super) name: String,
+    pub(super) table: String,
+    /// The column that holds the user's id.
+    pub(super) user: String,
+}
+
+/// Where a field stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The table beside that of the users, by its place among the joins.
+    pub(super) join: Option<usize>,
+    pub(super) column: String,
+}
+
+/// Where tokens of Django REST framework stand.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TokenTable {
+    pub(super) table: String,
+    pub(super) key: String,
+    pub(super) user: String,
+}
+
+/// What holds where a column is not there or empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Defaults {
+    role: Option<Role>,
+    permission: Option<Permission>,
+    is_verified: bool,
+}
+
+/// The file, as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    table: Option<String>,
+    id_prefix: String,
+    columns: BTreeMap<String, String>,
+    joins: BTreeMap<String, WrittenJoin>,
+    tokens: TokenTable,
+    roles: BTreeMap<String, String>,
+    permissions: BTreeMap<String, String>,
+    defaults: WrittenDefaults,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenJoin {
+    table: String,
+    user: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WrittenDefaults {
+    role: Option<String>,
+    permission: Option<String>,
+    is_verified: Option<bool>,
+}
+
+impl Default for TokenTable {
+    fn default() -> Self {
+        Self { table: "authtoken_token".to_owned(), key: "key".to_owned(), user: "user_id".to_owned() }
+    }
+}
+
+/// Django's own user, without anything beside it.
+impl Default for Mapping {
+    fn default() -> Self {
+        Self::resolve(Written::default()).expect("Django's own names are allowed")
+    }
+}
+
+impl Mapping {
+    /// Reads a mapping file.
+    ///
+    /// # Errors
+    /// A sentence for whoever wrote it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let written: Written = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        Self::resolve(written)
+    }
+
+    fn resolve(written: Written) -> Result<Self, String> {
+        let joins = written.joins.into_iter().map(|(name, join)| {
+            check_name(&join.table)?;
+            check_name(&join.user)?;
+            Ok(Join { name, table: join.table, user: join.user })
+        });
+        let joins = joins.collect::<Result<Vec<_>, String>>()?;
+        let tokens = written.tokens;
+        let table = written.table.unwrap_or_else(|| "auth_user".to_owned());
+        [&table, &tokens.table, &tokens.key, &tokens.user].into_iter().try_for_each(|name| check_name(name))?;
+        let mut columns = written.columns;
+        let mut place = |field: Field| {
+            let column = match columns.remove(field.name()) {
+                Some(column) if column.is_empty() => return Ok(None),
+                Some(_) if field == Field::Token => return Err("tokens stand in [tokens]".to_owned()),
+                Some(column) => column,
+                None if field.is_djangos() => field.name().to_owned(),
+                None => return Ok(None),
+            };
+            let (join, column) = match column.split_once('.') {
+                Some((name, column)) => {
+                    let at = joins.iter().position(|join| join.name == name);
+                    (Some(at.ok_or_else(|| format!("{}: there is no [joins.{name}]", field.name()))?), column)
+                }
+                None => (None, column.as_str()),
+            };
+            check_name(column)?;
+            Ok(Some(Place { join, column: column.to_owned() }))
+        };
+        let places = Field::ALL.into_iter().map(&mut place).collect::<Result<Vec<_>, String>>()?;
+        if let Some(unknown) = columns.keys().next() {
+            let known: Vec<&str> =
+                Field::ALL.iter().map(|field| field.name()).filter(|name| *name != "token").collect();
+            return Err(format!("columns: there is no {unknown}: use {}", known.join(", ")));
+        }
+        for (field, name) in [(Field::Id, "id"), (Field::Email, "email")] {
+            let is_there = places.get(field as usize).and_then(Option::as_ref);
+            if is_there.is_none_or(|place| field == Field::Id && place.join.is_some()) {
+                return Err(format!(
+                    "columns: {name} must be a column{}",
+                    if name == "id" { " of the users" } else { "" }
+                ));
+            }
+        }
+        let defaults = written.defaults;
+        Ok(Self {
+            table,
+            id_prefix: written.id_prefix,
+            joins,
+            places,
+            tokens,
+            roles: meanings(written.roles, role)?,
+            permissions: meanings(written.permissions, permission)?,
+            defaults: Defaults {
+                role: defaults.role.as_deref().map(role).transpose()?,
+                permission: defaults.permission.as_deref().map(permission).transpose()?,
+                is_verified: defaults.is_verified.unwrap_or(true),
+            },
+        })
+    }
+
+    /// All names of tables and columns.
+    #[cfg(any(test, fuzzing))]
+    pub(in crate::domain) fn names(&self) -> impl Iterator<Item = &str> {
+        let joins = self.joins.iter().flat_map(|join| [&join.table, &join.user]);
+        let columns = self.places.iter().flatten().map(|place| &place.column);
+        let tokens = [&self.table, &self.tokens.table, &self.tokens.key, &self.tokens.user];
+        joins.chain(columns).chain(tokens).map(String::as_str)
+    }
+
+    /// Where a field stands.
+    pub(super) fn place(&self, field: Field) -> Option<&Place> {
+        self.places.get(field as usize).and_then(Option::as_ref)
+    }
+
+    /// The place as it is written.
+    pub(super) fn heading(&self, place: &Place) -> String {
+        match place.join.and_then(|at| self.joins.get(at)) {
+            Some(join) => format!("{}.{}", join.name, place.column),
+            None => place.column.clone(),
+        }
+    }
+
+    /// What a value of the role column means.
+    pub(super) fn role(&self, value: Option<&str>) -> Result<Option<Role>, String> {
+        value.map_or(Ok(self.defaults.role), |value| {
+            self.roles.get(value).copied().map_or_else(|| role(value), Ok).map(Some)
+        })
+    }
+
+    /// What a value of the permission column means.
+    pub(super) fn permission(&self, value: Option<&str>) -> Result<Option<Permission>, String> {
+        let known = |value: &str| self.permissions.get(value).copied();
+        value.map_or(Ok(self.defaults.permission), |value| known(value).map_or_else(|| permission(value), Ok).map(Some))
+    }
+
+    /// Whether addresses count as confirmed where no column says so.
+    pub(super) fn is_verified(&self) -> bool {
+        self.defaults.is_verified
+    }
+}
+
+fn meanings<T>(
+    written: BTreeMap<String, String>,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<BTreeMap<String, T>, String> {
+    written.into_iter().map(|(value, meaning)| Ok((value, read(&meaning)?))).collect()
+}
+
+fn role(name: &str) -> Result<Role, String> {
+    let wrong =
+        |_| format!("{} is no role: use ADMIN, MANAGER, AGENT or MEMBER, or say in [roles] what it means", shown(name));
+    Role::try_from_value(&name.to_ascii_uppercase()).map_err(wrong)
+}
+
+fn permission(name: &str) -> Result<Permission, String> {
+    let wrong = |_| {
+        let shown = shown(name);
+        format!(
+            "{shown} is no permission: use FULL_ACCESS, DOWNLOAD or ONLY_VIEW, or say in [permissions] what it means"
+        )
+    };
+    Permission::try_from_value(&name.to_ascii_uppercase()).map_err(wrong)
+}
+
+/// As much of a value as is repeated.
+fn shown(value: &str) -> String {
+    format!("{:?}", value.chars().take(40).collect::<String>())
+}
+
+/// Names go into statements between quotes.
+fn check_name(name: &str) -> Result<(), String> {
+    let is_fit = !name.is_empty() && name.len() <= MAX_NAME && !name.contains(|c: char| c.is_control() || c == '"');
+    if is_fit { Ok(()) } else { Err(format!("{} is no name of a table or column", shown(name))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_file_it_is_djangos_own_user() {
+        let mapping = Mapping::default();
+        assert_eq!(mapping, Mapping::parse("").unwrap());
+        assert_eq!(mapping.table, "auth_user");
+        assert_eq!(mapping.place(Field::Email), Some(&Place { join: None, column: "email".to_owned() }));
+        assert_eq!(mapping.place(Field::Phone), None);
+        assert!(mapping.is_verified());
+    }
+
+    #[test]
+    fn columns_may_stand_elsewhere_and_mean_something_else() {
+        let mapping = Mapping::parse(
+            r#"
+            table = "accounts_user"
+            [columns]
+            username = ""
+            phone = "profile.tel"
+            role = "kind"
+            [joins.profile]
+            table = "accounts_profile"
+            user = "user_id"
+            [roles]
+            1 = "ADMIN"
+            [defaults]
+            permission = "download"
+            is_verified = false
+            "#,
+        )
+        .unwrap();
+        assert_eq!(mapping.place(Field::Username), None);
+        let phone = mapping.place(Field::Phone).unwrap();
+        assert_eq!((phone.join, mapping.heading(phone).as_str()), (Some(0), "profile.tel"));
+        assert_eq!(
+            (mapping.role(Some("1")), mapping.role(Some("agent"))),
+            (Ok(Some(Role::Admin)), Ok(Some(Role::Agent)))
+        );
+        assert_eq!((mapping.role(None), mapping.permission(None)), (Ok(None), Ok(Some(Permission::Download))));
+        assert!(mapping.role(Some("2")).unwrap_err().contains("say in [roles]"));
+        assert!(!mapping.is_verified());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told() {
+        for (text, expected) in [
+            ("tabel = 'x'", "unknown field `tabel`"),
+            ("[columns]\nshoe_size = 'x'", "columns: there is no shoe_size: use id, username, email"),
+            ("[columns]\nphone = 'profile.tel'", "phone: there is no [joins.profile]"),
+            ("[columns]\nemail = ''", "columns: email must be a column"),
+            ("[columns]\ntoken = 'x'", "tokens stand in [tokens]"),
+            ("table = 'a\"b'", "is no name of a table or column"),
+            ("[roles]\n1 = 'KING'", "\"KING\" is no role"),
+            ("[defaults]\npermission = 'all'", "\"all\" is no permission"),
+            ("[joins.p]\ntable = 'x'", "missing field `user`"),
+        ] {
+            let problem = Mapping::parse(text).unwrap_err();
+            assert!(problem.contains(expected), "{text}: {problem}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Where users come from: the database of a Django project, or a file that was written from it.
+
+// A table of comma-separated values.
+mod csv;
+// The database itself.
+mod database;
+// What `manage.py dumpdata` writes.
+pub(in crate::domain) mod dump;
+
+use std::path::Path;
+
+use self::database::Tables;
+use super::mapping::{Field, Mapping};
+use crate::config::DatabaseUrl;
+use crate::error::{Error, Result};
+
+/// How many users are read and written at a time. A user has 27 columns here, and SQLite takes 32,766 values.
+pub(super) const BATCH: usize = 500;
+
+/// What a source says of a user, by the order of [`Field::ALL`], as text; none where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::domain) struct Raw(pub(in crate::domain) [Option<Box<str>>; Field::ALL.len()]);
+
+impl Raw {
+    pub(super) fn get(&self, field: Field) -> Option<&str> {
+        self.0.get(field as usize).and_then(Option::as_deref)
+    }
+
+    fn set(&mut self, field: Field, value: Option<String>) {
+        if let Some(place) = self.0.get_mut(field as usize) {
+            *place = value.filter(|value| !value.is_empty()).map(String::into_boxed_str);
+        }
+    }
+}
+
+/// Users to take over, in the order of the source.
+#[derive(Debug)]
+pub struct Source {
+    users: usize,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Read(std::vec::IntoIter<Raw>),
+    Database(Tables),
+}
+
+impl Source {
+    /// Opens what `text` names: the address of a database, which is only read, or a file.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] where something is not there or not as the mapping says; [`Error::Internal`] where it cannot be
+    /// opened, each with a sentence for the operator.
+    pub async fn open(text: &str, mapping: &Mapping, with_tokens: bool) -> Result<Self> {
+        if text.contains("://") {
+            let url: DatabaseUrl = text.parse().map_err(|problem| Error::BadInput(format!("the source: {problem}")))?;
+            let tables = Tables::open(&url, mapping, with_tokens).await?;
+            return Ok(Self { users: tables.count().await?, kind: Kind::Database(tables) });
+        }
+        let path = Path::new(text);
+        let file = tokio::fs::read(path).await.map_err(|error| Error::internal(format!("{text}: {error}")))?;
+        let mapping = mapping.clone();
+        let read = move || {
+            if is_json(&file) {
+                dump::read(&file, &mapping, with_tokens)
+            } else {
+                csv::read(&file, &mapping, with_tokens)
+            }
+        };
+        let rows = tokio::task::spawn_blocking(read).await.map_err(Error::internal)?;
+        let rows = rows.map_err(|problem| Error::BadInput(format!("{text}: {problem}")))?;
+        Ok(Self { users: rows.len(), kind: Kind::Read(rows.into_iter()) })
+    }
+
+    /// How many users there are, or were when it was opened.
+    pub fn users(&self) -> usize {
+        self.users
+    }
+
+    /// The next users; none where there are no more.
+    pub(super) async fn next(&mut self) -> Result<Vec<Raw>> {
+        match &mut self.kind {
+            Kind::Read(rows) => Ok(rows.take(BATCH).collect()),
+            Kind::Database(tables) => tables.next().await,
+        }
+    }
+}
+
+fn is_json(file: &[u8]) -> bool {
+    let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+    matches!(file.trim_ascii_start().first(), Some(b'[' | b'{'))
+}
+
+/// What to say where columns are missing.
+fn missing(what: &str, columns: &[String], there: &[String]) -> String {
+    format!("{what} has no {}: it has {}; say in the mapping where they stand", columns.join(", "), there.join(", "))
+}
