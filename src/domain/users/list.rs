@@ -385,6 +385,14 @@ fn seen_by(staff: Staff<'_>) -> (Condition, Condition) {
 pub async fn count(db: &Db, now: &Moment, staff: Staff<'_>, list: &List) -> Result<u64> {
     let wanted = Wanted::read(now, list)?;
     let (_, seen) = seen_by(staff);
+    if wanted.search.is_none() && wanted.filter.is_empty() {
+        // Quicker than to ask each whether it is a superuser.
+        let unseen = match staff.user().is_superuser {
+            true => 0,
+            false => user::Entity::find().filter(user::superusers()).count(db.reader()).await?,
+        };
+        return Ok(count_of(db, ids(Condition::all())).await?.saturating_sub(unseen));
+    }
     if wanted.search.is_none() {
         return count_of(db, ids(wanted.filtered(db.backend()).add(seen))).await;
     }
