@@ -82,7 +82,8 @@ async fn no_page_of_a_list_reads_a_whole_table(place: Place) {
         assert!(!lists.is_empty(), "{variables}");
         for statement in lists {
             let plan = explain(&app, &statement).await;
-            assert_eq!(whole_tables(&plan), 0, "{variables}\n{}\n{}", statement.sql, plan.join("\n"));
+            let whole = whole_tables(&plan) + if statement.sql.contains("COUNT(") { whole_indexes(&plan) } else { 0 };
+            assert_eq!(whole, 0, "{variables}\n{}\n{}", statement.sql, plan.join("\n"));
         }
     }
 }
@@ -149,4 +150,13 @@ fn whole_tables(plan: &[String]) -> usize {
         named(&format!("SCAN {table}")).saturating_sub(subqueries)
     });
     scans.sum::<usize>() + plan.iter().filter(|line| line.contains("Seq Scan")).count()
+}
+
+/// How many indexes of all users SQLite reads from one end to the other. That is how a list is walked until a page is full,
+/// but not how few are told from many.
+fn whole_indexes(plan: &[String]) -> usize {
+    let scans = plan.iter().filter(|line| line.starts_with("SCAN users USING"));
+    scans
+        .filter(|line| !["users_inactive", "users_staff", "users_superusers"].iter().any(|few| line.contains(few)))
+        .count()
 }
