@@ -225,7 +225,7 @@ async fn settings_that_are_valid_and_unwise_are_told(place: Place) {
     let clear = [("VESTIBULE_PUBLIC_URL", "http://id.example.com")];
     assert!(told(&clear, "FAIL  settings").contains("travel in the clear → put a proxy with TLS in front"));
     let weak = doctor(&place);
-    assert!(finding(&examined(weak).1, "warn  settings").contains("m=8,t=1,p=1 hashes passwords with less memory"));
+    assert!(finding(&examined(weak).1, "warn  settings  m=8,t=1,p=1").contains("with less memory than OWASP"));
 }
 
 async fn what_a_hash_may_take_is_answered_with_parameters(place: Place) {
