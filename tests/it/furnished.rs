@@ -3,7 +3,7 @@
 use image::ImageFormat;
 use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::json;
-use vestibule::entity::leftover;
+use vestibule::entity::{leftover, moved};
 use vestibule::tools::clock::Timestamp;
 use vestibule::tools::mail::SendError;
 
@@ -59,6 +59,8 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
         due_at: Set(Timestamp::from_millis(i64::MAX)),
     };
     leftover::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = moved::ActiveModel { digest: Set(vec![7; 32]) };
+    moved::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
     Furnished { access: client.access.unwrap(), refresh: client.refresh, api_token }
 }
 
