@@ -104,6 +104,7 @@ async fn users_come_in_both_formats_with_the_same_rows(place: Place) {
             "true",
             "2026-01-05T09:00:01.000Z",
             "",
+            "",
         ]
     );
     assert_eq!(rows[1][13], "2026-01-05T09:00:02.000Z");
