@@ -57,7 +57,7 @@ const HASHES: [(&str, &str); 6] = [
 const KEY: &str = "9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b";
 
 /// A user as `manage.py dumpdata` writes them, with changes to some fields.
-fn user(pk: u32, name: &str, changes: Value) -> Value {
+fn user(pk: u32, name: &str, changes: &Value) -> Value {
     let mut fields = json!({
         "username": name, "email": format!("{name}@example.com"), "password": HASHES[0].1, "first_name": "", "last_name": "",
         "is_active": true, "is_staff": false, "is_superuser": false, "date_joined": "2020-02-03T04:05:06.789Z",
@@ -112,7 +112,7 @@ async fn attempt(app: &TestApp, identifier: &str, password: &str) -> Option<Stri
 async fn people_sign_in_with_the_passwords_that_django_hashed(place: Place) {
     let app = TestApp::start(&place).await;
     let dump: Vec<Value> =
-        HASHES.iter().zip(1..).map(|((name, hash), pk)| user(pk, name, json!({ "password": hash }))).collect();
+        HASHES.iter().zip(1..).map(|((name, hash), pk)| user(pk, name, &json!({ "password": hash }))).collect();
     assert_eq!(counts(&move_in(&app, &dump, Options::default()).await), (6, 0, 0, 0));
     for (name, hash) in HASHES {
         assert_eq!(row(&app, name).await.password_hash.as_deref(), Some(hash), "kept letter by letter");
@@ -132,9 +132,9 @@ async fn people_sign_in_with_the_passwords_that_django_hashed(place: Place) {
 async fn whoever_has_no_usable_password_is_mailed_a_link_once(place: Place) {
     let app = TestApp::start(&place).await;
     let dump = [
-        user(1, "ann", json!({ "password": "!x7" })),
-        user(2, "bob", json!({ "password": "", "is_active": false })),
-        user(3, "cy", json!({})),
+        user(1, "ann", &json!({ "password": "!x7" })),
+        user(2, "bob", &json!({ "password": "", "is_active": false })),
+        user(3, "cy", &json!({})),
     ];
     let report = move_in(&app, &dump, Options::default()).await;
     assert_eq!((counts(&report), report.without_password, report.resets), ((3, 0, 0, 0), 2, 0));
@@ -156,9 +156,9 @@ async fn a_hash_that_costs_too_much_is_not_kept(place: Place) {
     let app = TestApp::start(&place).await;
     let costly = HASHES[0].1.replace("$1000$", "$10000001$");
     let dump = [
-        user(1, "ann", json!({ "password": costly })),
-        user(2, "bob", json!({ "password": "md5$salt$0cc175b9c0f1b6a831c399e269772661" })),
-        user(3, "cy", json!({ "password": "pbkdf2_sha256$1000$salt$" })),
+        user(1, "ann", &json!({ "password": costly })),
+        user(2, "bob", &json!({ "password": "md5$salt$0cc175b9c0f1b6a831c399e269772661" })),
+        user(3, "cy", &json!({ "password": "pbkdf2_sha256$1000$salt$" })),
     ];
     let report = move_in(&app, &dump, Options::default()).await;
     assert_eq!((counts(&report), report.without_password), ((3, 0, 0, 0), 3));
@@ -175,7 +175,7 @@ async fn a_hash_that_costs_too_much_is_not_kept(place: Place) {
 async fn what_changed_there_is_taken_over_and_what_changed_here_stays(place: Place) {
     let app = TestApp::start(&place).await;
     let before =
-        [user(1, "ann", json!({})), user(2, "bob", json!({})), user(3, "cy", json!({})), user(4, "di", json!({}))];
+        [user(1, "ann", &json!({})), user(2, "bob", &json!({})), user(3, "cy", &json!({})), user(4, "di", &json!({}))];
     move_in(&app, &before, Options::default()).await;
     app.wait(Duration::from_secs(60));
     assert_eq!(counts(&move_in(&app, &before, Options::default()).await), (0, 0, 4, 0));
@@ -185,10 +185,10 @@ async fn what_changed_there_is_taken_over_and_what_changed_here_stays(place: Pla
     cy.data("mutation { updateMe(input: { firstName: \"Own\" }) { errors { code } } }", json!({})).await;
     let other = json!({ "password": HASHES[1].1.replace("vqg3", "aaaa"), "first_name": "New" });
     let after = [
-        user(1, "anna", json!({ "email": "anna@example.com", "password": HASHES[5].1, "is_staff": true })),
-        user(2, "bob", other.clone()),
-        user(3, "cy", other),
-        user(4, "di", json!({ "is_active": false })),
+        user(1, "anna", &json!({ "email": "anna@example.com", "password": HASHES[5].1, "is_staff": true })),
+        user(2, "bob", &other),
+        user(3, "cy", &other),
+        user(4, "di", &json!({ "is_active": false })),
     ];
     app.wait(Duration::from_secs(60));
     assert_eq!(counts(&move_in(&app, &after, Options::default()).await), (0, 3, 0, 1));
@@ -214,7 +214,7 @@ async fn what_changed_there_is_taken_over_and_what_changed_here_stays(place: Pla
 
 async fn whoever_was_deleted_here_does_not_come_back(place: Place) {
     let app = TestApp::start(&place).await;
-    let dump = [user(1, "ann", json!({}))];
+    let dump = [user(1, "ann", &json!({}))];
     move_in(&app, &dump, Options::default()).await;
     let delete = "mutation($id: ID!) { deleteUser(input: { id: $id }) { errors { code } } }";
     app.admin().await.data(delete, json!({ "id": row(&app, "ann").await.id })).await;
@@ -225,14 +225,14 @@ async fn whoever_was_deleted_here_does_not_come_back(place: Place) {
 async fn whoever_cannot_be_taken_over_is_told_and_keeps_nobody_out(place: Place) {
     let app = TestApp::start(&place).await;
     let dump = [
-        user(1, "ann", json!({})),
-        user(2, "bob", json!({ "email": "" })),
-        user(3, "cy", json!({ "email": "ANN@example.com" })),
-        user(4, "ANN", json!({ "email": "other@example.com" })),
-        user(5, "di@elsewhere.example", json!({ "email": "di@example.com", "first_name": "a\u{202e}b" })),
-        user(6, "eve@example.com", json!({ "email": "eve@example.com" })),
-        user(6, "fay", json!({})),
-        user(7, "admin", json!({ "email": "gil@example.com" })),
+        user(1, "ann", &json!({})),
+        user(2, "bob", &json!({ "email": "" })),
+        user(3, "cy", &json!({ "email": "ANN@example.com" })),
+        user(4, "ANN", &json!({ "email": "other@example.com" })),
+        user(5, "di@elsewhere.example", &json!({ "email": "di@example.com", "first_name": "a\u{202e}b" })),
+        user(6, "eve@example.com", &json!({ "email": "eve@example.com" })),
+        user(6, "fay", &json!({})),
+        user(7, "admin", &json!({ "email": "gil@example.com" })),
     ];
     let report = move_in(&app, &dump, Options::default()).await;
     assert_eq!(counts(&report), (2, 0, 0, 0));
@@ -257,7 +257,7 @@ async fn whoever_cannot_be_taken_over_is_told_and_keeps_nobody_out(place: Place)
 
 async fn an_account_of_the_same_address_is_given_the_id_where_the_operator_says_so(place: Place) {
     let app = TestApp::start(&place).await;
-    let dump = [user(1, "root", json!({ "email": "ADMIN@localhost", "first_name": "R" })), token(1, KEY)];
+    let dump = [user(1, "root", &json!({ "email": "ADMIN@localhost", "first_name": "R" })), token(1, KEY)];
     let report = move_in(&app, &dump, Options::default()).await;
     assert!(told(&report)[0].starts_with("1 email: There is an account with this address, which was not taken over"));
     let options = Options { link: true, tokens: true, ..Options::default() };
@@ -273,7 +273,7 @@ async fn an_account_of_the_same_address_is_given_the_id_where_the_operator_says_
 async fn superusers_are_taken_over_but_not_changed(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = |name: &str, login: Value| {
-        user(1, "boss", json!({ "is_superuser": true, "is_staff": true, "first_name": name, "last_login": login }))
+        user(1, "boss", &json!({ "is_superuser": true, "is_staff": true, "first_name": name, "last_login": login }))
     };
     move_in(&app, &[boss("", Value::Null)], Options::default()).await;
     let made = row(&app, "boss").await;
@@ -300,9 +300,9 @@ async fn tokens_export_and_do_nothing_else(place: Place) {
     let app = TestApp::start(&place).await;
     let (staffs, inactives) = ("a".repeat(40), "b".repeat(40));
     let dump = [
-        user(1, "ann", json!({})),
-        user(2, "staff", json!({ "is_staff": true })),
-        user(3, "gone", json!({ "is_active": false })),
+        user(1, "ann", &json!({})),
+        user(2, "staff", &json!({ "is_staff": true })),
+        user(3, "gone", &json!({ "is_active": false })),
         token(1, KEY),
         token(2, &staffs),
         token(3, &inactives),
@@ -336,7 +336,7 @@ async fn tokens_export_and_do_nothing_else(place: Place) {
 async fn a_token_that_ended_here_does_not_come_back(place: Place) {
     let app = TestApp::start(&place).await;
     let dump =
-        |key: &str| [user(1, "ann", json!({})), user(2, "bob", json!({})), token(1, key), token(2, &"c".repeat(40))];
+        |key: &str| [user(1, "ann", &json!({})), user(2, "bob", &json!({})), token(1, key), token(2, &"c".repeat(40))];
     let options = Options { tokens: true, ..Options::default() };
     move_in(&app, &dump(KEY), options).await;
     let ann = app.anyone().sign_in("ann", OLD).await;
@@ -358,7 +358,7 @@ async fn a_token_that_ended_here_does_not_come_back(place: Place) {
 
 async fn old_ids_are_for_staff(place: Place) {
     let app = TestApp::start(&place).await;
-    move_in(&app, &[user(17, "ann", json!({})), user(170, "bob", json!({ "is_staff": true }))], Options::default())
+    move_in(&app, &[user(17, "ann", &json!({})), user(170, "bob", &json!({ "is_staff": true }))], Options::default())
         .await;
     let find =
         "query($id: String!) { users(filter: { externalId: $id }) { totalCount nodes { username externalId } } }";
@@ -379,7 +379,7 @@ async fn old_ids_are_for_staff(place: Place) {
 
 async fn a_dry_run_takes_nobody_over(place: Place) {
     let app = TestApp::start(&place).await;
-    let dump = [user(1, "ann", json!({ "password": "!" })), user(2, "bob", json!({ "email": "" })), token(1, KEY)];
+    let dump = [user(1, "ann", &json!({ "password": "!" })), user(2, "bob", &json!({ "email": "" })), token(1, KEY)];
     let options = Options { dry_run: true, tokens: true, send_resets: true, ..Options::default() };
     let report = move_in(&app, &dump, options).await;
     assert_eq!((counts(&report), report.tokens, report.resets, report.refused.len()), ((1, 0, 0, 0), 1, 1, 1));
