@@ -293,6 +293,8 @@ def check_layouts(folder, databases, source):
     rows = [ask(service.database, f"SELECT role, permission, is_verified FROM users WHERE email = '{name}@example.com'") for name in ["ann", "bob", "cy"]]
     equal([tuple(row[:2]) + (bool(row[2]),) for row in rows], [("MANAGER", "FULL_ACCESS", True), ("AGENT", "ONLY_VIEW", False), ("MANAGER", "DOWNLOAD", True)])
 
+    assert re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", ask(service.database, "SELECT external_id FROM users WHERE username = 'ann'")[0])
+
     done, lines = service.move(custom)
     assert not done and "the source has no table auth_user" in lines[-1], lines
     files[0].write_text(by_email.replace('username = ""', 'username = "login"'))

@@ -1,6 +1,7 @@
 //! The database of a Django project, read in the order of the users' ids and never written.
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DbErr, QueryResult, Statement, Value};
+use uuid::Uuid;
 
 use super::{BATCH, Raw, missing};
 use crate::config::DatabaseUrl;
@@ -20,6 +21,8 @@ pub(super) struct Tables {
     /// The users beyond the id that it is given.
     further: String,
     last: Option<String>,
+    /// Whether ids are UUIDs that Django keeps as 32 digits, as it does where the database has no type for them.
+    has_bare_uuids: bool,
 }
 
 impl Tables {
@@ -47,6 +50,7 @@ impl Tables {
             // The text is compared as a number where the column is one.
             _ => "$1".to_owned(),
         };
+        let has_bare_uuids = users.kind(id) == "char(32)";
         let (table, id) = (quoted(&mapping.table), quoted(id));
         let select = select(mapping, with_tokens);
         Ok(Self {
@@ -55,6 +59,7 @@ impl Tables {
             first: format!("{select} ORDER BY u.{id} LIMIT {BATCH}"),
             further: format!("{select} WHERE u.{id} > {beyond} ORDER BY u.{id} LIMIT {BATCH}"),
             last: None,
+            has_bare_uuids,
         })
     }
 
@@ -70,9 +75,16 @@ impl Tables {
     pub(super) async fn next(&mut self) -> Result<Vec<Raw>> {
         let sql = if self.last.is_some() { &self.further } else { &self.first };
         let rows = query(&self.db, sql, self.last.as_deref()).await?;
-        let rows: Vec<Raw> = rows.iter().map(raw).collect::<Result<_, DbErr>>().map_err(|error| unreadable(&error))?;
+        let mut rows: Vec<Raw> =
+            rows.iter().map(raw).collect::<Result<_, DbErr>>().map_err(|error| unreadable(&error))?;
         if let Some(id) = rows.last().and_then(|row| row.get(Field::Id)) {
             self.last = Some(id.to_owned());
+        }
+        for row in rows.iter_mut().filter(|_| self.has_bare_uuids) {
+            // Other systems, and dumps, know them with hyphens.
+            if let Some(id) = row.get(Field::Id).and_then(|id| Uuid::parse_str(id).ok()) {
+                row.set(Field::Id, Some(id.to_string()));
+            }
         }
         Ok(rows)
     }
