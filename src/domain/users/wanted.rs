@@ -12,8 +12,8 @@
 
 use sea_orm::sea_query::{Asterisk, Expr, Func, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseBackend, EntityTrait as _, ExprTrait as _,
-    QueryFilter as _, QueryTrait, Select,
+    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseBackend, EntityTrait as _, QueryFilter as _, QueryTrait,
+    Select,
 };
 
 use super::search::Search;
