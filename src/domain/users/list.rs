@@ -1,26 +1,16 @@
-//! Finding users. Superusers show to superusers only.
-//!
-//! A list is walked along the index of its order, so that a page costs the same wherever it is. What is searched or
-//! filtered for may be rare, and a walk until enough is found may lead through the whole table. So:
-//!
-//! 1. Where few users have in common what is filtered for, they are looked up and sorted. Its index alone tells how many.
-//! 2. Otherwise a bounded stretch is walked, where most searches find enough: along the order or, where that goes on by
-//!    the same order, along the index of what is filtered for.
-//! 3. What is left is looked up in the index of what is looked for, and sorted then.
-//!
-//! Neither database could choose so by itself: SQLite keeps no statistics, and PostgreSQL's know nothing of parts of texts.
+//! Finding users. Superusers show to superusers only. How a page is found quickly: see `wanted`.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sea_orm::sea_query::{Asterisk, Expr, Func, Query, SelectStatement, SimpleExpr};
+use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseBackend, EntityTrait as _, ExprTrait as _,
-    PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait, Select,
+    ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
-use super::search::Search;
+use super::wanted::{Common, LONG_STRETCH, Rarity, STRETCH, Wanted, all, ids, number_of, of};
 use crate::config::LimitConfig;
 use crate::database::Db;
 use crate::domain::access::{Exporter, Staff, Viewer};
@@ -33,13 +23,6 @@ use crate::tools::clock::{Moment, Timestamp};
 
 /// The longest separator of addresses, in characters.
 const MAX_SEPARATOR: usize = 10;
-
-/// How many rows are walked in the hope of finding enough: at a million users about 3 ms in the order of joining, 8 ms in
-/// another.
-const STRETCH: u64 = 3000;
-
-/// How many rows are walked where the stretch held a part of what is wanted, in the order of joining.
-const LONG_STRETCH: u64 = 5 * STRETCH;
 
 /// A day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -190,148 +173,6 @@ impl Filter {
     }
 }
 
-/// Something that users have in common.
-#[derive(Clone, Debug)]
-struct Common {
-    rarity: Rarity,
-    /// As the database finds it by an index.
-    indexed: SimpleExpr,
-    /// As SQLite does not: for what must not be the first thing that is looked for.
-    plain: SimpleExpr,
-}
-
-impl Common {
-    fn of(rarity: Rarity, term: SimpleExpr) -> Self {
-        Self { rarity, plain: term.clone(), indexed: term }
-    }
-}
-
-/// How few users have something in common, the fewest first. SQLite would have to guess.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rarity {
-    One,
-    Online,
-    Staff,
-    Inactive,
-    Role,
-    Unverified,
-    /// A time of joining, by which the indexes of all flags and of the role go on.
-    Joined,
-    Usual,
-}
-
-/// What is looked for: in the text, and by the filter.
-#[derive(Clone, Debug)]
-struct Wanted {
-    search: Option<Search>,
-    filter: Vec<Common>,
-    is_by_date: bool,
-}
-
-impl Wanted {
-    fn read(now: &Moment, list: &List) -> Result<Self> {
-        let search = list.search.as_deref().map(Search::parse).transpose()?.flatten();
-        let is_by_date = list.order.first().is_none_or(|(field, _)| *field == Field::DateJoined);
-        Ok(Self { search, filter: list.filter.terms(now), is_by_date })
-    }
-
-    fn rarest(&self) -> Rarity {
-        self.filter.first().map_or(Rarity::Usual, |common| common.rarity)
-    }
-
-    /// Whether the index of the rarest thing goes on by the date, and so has the users in their order already.
-    fn is_in_order(&self) -> bool {
-        self.search.is_none() && self.is_by_date && self.rarest() > Rarity::Online
-    }
-
-    /// Whether the list is walked along an index that has nobody else in it.
-    fn is_walk(&self) -> bool {
-        let is_anybody = self.search.is_none() && self.filter.is_empty();
-        is_anybody || self.is_in_order() && self.rarest() < Rarity::Usual
-    }
-
-    /// The users whom the filter leaves, found by the index of the rarest thing. (PostgreSQL knows how rare things are, and
-    /// how often together.)
-    fn filtered(&self, backend: DatabaseBackend) -> Condition {
-        let first = [self.rarest(), Rarity::Joined];
-        self.filter.iter().fold(Condition::all(), |all, common| {
-            let is_first = first.contains(&common.rarity) || backend == DatabaseBackend::Postgres;
-            all.add(if is_first { common.indexed.clone() } else { common.plain.clone() })
-        })
-    }
-
-    /// What the index of the order of joining, or one that goes on by it, may be entered with.
-    fn along(&self) -> Condition {
-        let first = [self.rarest(), Rarity::Joined];
-        let is_index = |common: &&Common| {
-            self.is_by_date
-                && first.contains(&common.rarity)
-                && !matches!(common.rarity, Rarity::One | Rarity::Online | Rarity::Usual)
-        };
-        self.filter.iter().filter(is_index).fold(Condition::all(), |all, common| all.add(common.indexed.clone()))
-    }
-
-    /// The users wanted, whom no index has to find.
-    fn condition(&self, backend: DatabaseBackend) -> Condition {
-        let search = self.search.as_ref().map(|search| search.matches(backend));
-        let all = Condition::all().add_option(search);
-        self.filter.iter().fold(all, |all, common| all.add(common.plain.clone()))
-    }
-
-    /// Whether so few users are left by the filter that it is best to look at all of them.
-    async fn are_few(&self, db: &Db, seen: &Condition) -> Result<bool> {
-        if self.rarest() == Rarity::Usual {
-            return Ok(false);
-        }
-        let mut some = ids(self.filtered(db.backend()).add(seen.clone()));
-        Ok(number_of(db, some.limit(STRETCH + 1).take()).await? <= STRETCH)
-    }
-
-    /// The users wanted, found by an index: that of the search, unless few are left by the filter.
-    fn lookup(&self, backend: DatabaseBackend, are_few: bool, seen: &Condition) -> Select<user::Entity> {
-        match &self.search {
-            Some(search) if !are_few => {
-                fenced(search.candidates(backend)).filter(self.condition(backend)).filter(seen.clone())
-            }
-            search => {
-                let left = ids(self.filtered(backend).add(seen.clone()));
-                let found = search.as_ref().map(|search| search.matches(backend));
-                fenced(Condition::all().add(Column::Id.in_subquery(left))).filter(Condition::all().add_option(found))
-            }
-        }
-    }
-}
-
-/// The users found by this, before anything else is asked of them: the limit keeps the database from beginning elsewhere.
-fn fenced(first: Condition) -> Select<user::Entity> {
-    of(all().cond_where(first).limit(i64::MAX.unsigned_abs()).take())
-}
-
-/// The ids of these users, for which an index may do alone.
-fn ids(users: Condition) -> SelectStatement {
-    Query::select().column(Column::Id).from(user::Entity).cond_where(users).take()
-}
-
-/// All columns of all users.
-fn all() -> SelectStatement {
-    Query::select().column(Asterisk).from(user::Entity).take()
-}
-
-/// How many rows this statement selects.
-async fn number_of(db: &Db, rows: SelectStatement) -> Result<u64> {
-    let number = Func::count(Expr::col(Asterisk));
-    let row = db.reader().query_one(Query::select().expr(number).from_subquery(rows, "users")).await?;
-    let number: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-    Ok(u64::try_from(number).unwrap_or_default())
-}
-
-/// The users that this statement selects, under the name of their table.
-fn of(rows: SelectStatement) -> Select<user::Entity> {
-    let mut select = user::Entity::find();
-    QueryTrait::query(&mut select).from_clear().from_subquery(rows, "users");
-    select
-}
-
 /// A page of a list of users.
 ///
 /// # Errors
@@ -348,7 +189,7 @@ pub(in crate::domain) async fn page_of(
     list: &List,
 ) -> Result<Page<user::Model>> {
     let span = Span::new(&list.window, terms(&list.order))?;
-    let wanted = Wanted::read(now, list)?;
+    let wanted = wanted(now, list)?;
     let (seen, seen_ids) = (visible_to_staff(sees_all), ids_visible_to_staff(sees_all));
     let backend = db.backend();
     if wanted.is_walk() {
@@ -378,13 +219,18 @@ pub(in crate::domain) async fn page_of(
                 return Ok(span.page(rows));
             }
             let hoped = rows.len() as u64 * LONG_STRETCH / STRETCH;
-            if !wanted.is_by_date || hoped < span.depth() {
+            if !wanted.is_by_date() || hoped < span.depth() {
                 break;
             }
         }
     }
     let lookup = wanted.lookup(backend, are_few, &seen_ids);
     Ok(span.page(span.of(lookup).all(db.reader()).await?))
+}
+
+fn wanted(now: &Moment, list: &List) -> Result<Wanted> {
+    let is_by_date = list.order.first().is_none_or(|(field, _)| *field == Field::DateJoined);
+    Wanted::new(list.search.as_deref(), list.filter.terms(now), is_by_date)
 }
 
 /// How many users a whole list has.
@@ -397,9 +243,9 @@ pub async fn count(db: &Db, now: &Moment, staff: Staff<'_>, list: &List) -> Resu
 
 /// How many users of the list are seen by whoever sees superusers, or does not.
 pub(in crate::domain) async fn count_of(db: &Db, now: &Moment, sees_all: bool, list: &List) -> Result<u64> {
-    let wanted = Wanted::read(now, list)?;
+    let wanted = wanted(now, list)?;
     let seen = ids_visible_to_staff(sees_all);
-    if wanted.search.is_none() && wanted.filter.is_empty() {
+    if wanted.is_anybody() {
         // Quicker than to ask each whether it is a superuser.
         let unseen = match sees_all {
             true => 0,
@@ -407,7 +253,7 @@ pub(in crate::domain) async fn count_of(db: &Db, now: &Moment, sees_all: bool, l
         };
         return Ok(number_of(db, ids(Condition::all())).await?.saturating_sub(unseen));
     }
-    if wanted.search.is_none() {
+    if !wanted.is_search() {
         return number_of(db, ids(wanted.filtered(db.backend()).add(seen))).await;
     }
     let are_few = wanted.are_few(db, &seen).await?;

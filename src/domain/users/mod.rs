@@ -20,6 +20,8 @@ pub mod superuser;
 pub mod toggle;
 // Changing accounts.
 pub mod update;
+// Which users are looked for, and how they are found quickly.
+mod wanted;
 
 use std::time::Duration;
 
