@@ -8,7 +8,7 @@ mod inline;
 mod writer;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::sqlx::Connection as _;
@@ -31,6 +31,9 @@ use crate::error::{Error, Result};
 /// How long a request waits for its turn to write on SQLite, or for another process that writes to the file; and how long a
 /// statement may take on PostgreSQL.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an instance that starts waits for another one that migrates.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a request waits for a connection to PostgreSQL, as long as that starts again or does not answer.
 const POSTGRES_PATIENCE: Duration = Duration::from_secs(3);
@@ -158,6 +161,18 @@ impl Db {
 
     /// Begins a transaction that no other instance can run at the same time: for what is done once, at the start.
     pub async fn begin_alone(&self) -> Result<DatabaseTransaction> {
+        let started = Instant::now();
+        loop {
+            let attempt = Instant::now();
+            match self.begin_alone_soon().await {
+                // It waited for all of its time, behind an instance that is still at it, and does not merely fail.
+                Err(Error::Unavailable(_)) if attempt.elapsed() >= PATIENCE && started.elapsed() < START_PATIENCE => {}
+                begun => return begun,
+            }
+        }
+    }
+
+    async fn begin_alone_soon(&self) -> Result<DatabaseTransaction> {
         let txn = self.begin().await?;
         if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
             // Any fixed number will do; this one spells "vestib".
