@@ -299,13 +299,13 @@ async fn creations(wire: &mut Wire, access: &str, size: u64) -> Took {
 async fn sweep(service: &Service, store: &Store) {
     let now = now();
     store.add_overdue(OVERDUE, now).await;
-    let mut wire = Wire::connect(service).await;
     // The worker looks once a minute.
     let waited = Instant::now();
     while store.overdue(now).await == i64::try_from(OVERDUE).unwrap() && waited.elapsed() < Duration::from_secs(100) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let began = Instant::now();
+    let mut wire = Wire::connect(service).await;
     let request = wire::post_with(None, LOGIN, &json!({ "name": "boss", "password": PASSWORD }));
     let mut took = Vec::new();
     while store.overdue(now).await > 0 && began.elapsed() < Duration::from_secs(100) {
