@@ -74,7 +74,8 @@ impl Store {
             for table in ["users", "sessions", "audit_events"] {
                 self.run(&format!("VACUUM ANALYZE {table}")).await;
             }
-            self.run("CHECKPOINT").await;
+            // Not every user may.
+            let _ = self.db.execute_unprepared("CHECKPOINT").await;
         } else {
             self.run("PRAGMA wal_checkpoint(TRUNCATE)").await;
         }
