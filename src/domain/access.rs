@@ -34,7 +34,7 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::{api_tokens, sessions};
 use crate::entity::api_token::{self, Scope, Scopes};
-use crate::entity::{session, user};
+use crate::entity::user;
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::Moment;
@@ -228,8 +228,8 @@ pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
     let Viewer { credential, client, .. } = &caller.0;
     let user = match credential {
         Credential::Session(id) => {
-            let alive = session::Entity::find_by_id(*id).filter(session::Column::ExpiresAt.gt(now.at));
-            alive.find_also_related(user::Entity).one(db.reader()).await?.and_then(|(_, user)| user)
+            let found = sessions::find(db, *id).await?;
+            found.filter(|(session, _)| session.expires_at > now.at).and_then(|(_, user)| user)
         }
         Credential::ApiToken { id, digest, .. } => {
             let same = api_token::Entity::find_by_id(*id).filter(api_token::Column::Digest.eq(digest.as_slice()));

@@ -438,6 +438,23 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_again_is_remembered_but_no_string_is() {
+        let documents = Documents::default();
+        let remembers = |text: &str| documents.0.get(text).is_some();
+        let two = "query A { a } mutation B { b }";
+        for (name, kind) in [("A", Kind::Query), ("B", Kind::Mutation), ("A", Kind::Query)] {
+            let mut request = Request::new(two);
+            request.operation_name = Some(name.to_owned());
+            assert_eq!(documents.admit(&mut request).unwrap().kind, kind);
+            assert!(remembers(two));
+        }
+        for text in ["{ a(b: \"secret\") }", "{ a(b: \"\"\"secret\"\"\") }", "{ a(b: { c: 1, c: 1 }) }", "{ a"] {
+            let _ = documents.admit(&mut Request::new(text));
+            assert!(!remembers(text), "{text}");
+        }
+    }
+
+    #[test]
     fn the_operation_must_be_clear() {
         let named = |document: &str, name: &str| {
             let mut request = Request::new(document);
