@@ -10,7 +10,8 @@ use crate::database::Db;
 use crate::domain::access::{self, Caller, Client};
 use crate::domain::import::Importer;
 use crate::domain::keys;
-use crate::domain::outbox::{self, Courier};
+use crate::domain::limits::Limits;
+use crate::domain::outbox::{self, Courier, Posted};
 use crate::domain::passwords::Passwords;
 use crate::domain::presence::Presence;
 use crate::domain::tokens::Mint;
@@ -23,12 +24,14 @@ use crate::tools::clock::{Clock, Moment};
 use crate::tools::image::Studio;
 use crate::tools::mail::{Site, Transport};
 use crate::tools::media::MediaStore;
+use crate::tools::metrics::Registry;
 use crate::tools::password::Hasher;
 use crate::tools::password_policy::PasswordPolicy;
 use crate::tools::secret::{Secret, Vault};
 use crate::tools::secret_file;
 use crate::tools::sheet;
 use crate::tools::token::KeyRing;
+use crate::tools::traffic::Traffic;
 
 /// How many passwords may wait for each that is being hashed: half a second's work.
 const HASHES_WAITING: usize = 32;
@@ -65,6 +68,12 @@ pub struct App {
     pub studio: Studio,
     /// What spreadsheets are imported with.
     pub importer: Importer,
+    /// How often what may be asked for.
+    pub limits: Limits,
+    /// What comes in.
+    pub traffic: Traffic,
+    /// All that is counted and timed.
+    pub measures: Registry,
     vault: Arc<Vault>,
     ring: RwLock<Arc<KeyRing>>,
     reloaded_at: AtomicI64,
@@ -110,8 +119,9 @@ impl App {
         let policy = PasswordPolicy { min_length: config.password_min_length.into() };
         let host = public_url.as_str().split("://").nth(1).unwrap_or_default();
         let host = host.split([':', '/']).next().unwrap_or_default().to_owned();
-        let passwords = Passwords::new(hasher, policy, vec![config.site_name.clone(), host], config.limits);
-        let importer = Importer::new(sheet::Reader::of_this_program()?, config.limits);
+        let limits = Limits::new(config.limits);
+        let passwords = Passwords::new(hasher, policy, vec![config.site_name.clone(), host], limits.clone());
+        let importer = Importer::new(sheet::Reader::of_this_program()?, limits.clone());
         let frontend = config.frontend_url.clone().unwrap_or_else(|| public_url.clone());
         let courier = Courier {
             transport: Transport::new(&config.mail_url()),
@@ -125,8 +135,16 @@ impl App {
             frontend,
             links: config.links,
             registration: config.registration,
+            posted: Posted::default(),
         };
         let media = MediaStore::open(&config.media_url()).map_err(|error| named(&"VESTIBULE_MEDIA_URL", &error))?;
+        let traffic = Traffic::default();
+        let mut measures = Registry::with_prefix("vestibule");
+        traffic.register(&mut measures);
+        db.register(&mut measures);
+        passwords.register(&mut measures);
+        limits.register(&mut measures);
+        courier.posted.register(&mut measures);
         let reloaded_at = AtomicI64::new(now.at.millis());
         Ok(Self {
             config,
@@ -140,6 +158,9 @@ impl App {
             media,
             studio: Studio::default(),
             importer,
+            limits,
+            traffic,
+            measures,
             vault,
             ring: RwLock::new(Arc::new(ring)),
             reloaded_at,

@@ -5,6 +5,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
+use super::traces::Traces;
 use crate::config::{Config, LogFormat};
 
 /// Whether the filter in the settings makes sense.
@@ -12,14 +13,14 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
     EnvFilter::try_new(&config.log).map(drop).map_err(|error| format!("VESTIBULE_LOG: {error}"))
 }
 
-/// Starts logging. Of other crates nothing is logged below `warn`, whatever the filter says: what they trace may hold
+/// Starts logging, and tracing where there is somewhere to send traces. Of other crates nothing is logged below `warn`, whatever the filter says: what they trace may hold
 /// headers and statements, and so tokens.
-pub(super) fn start(config: &Config) {
+pub(super) fn start(config: &Config, traces: Option<&Traces>) {
     let asked = EnvFilter::new(&config.log);
     let harmless = filter_fn(|line| line.target().starts_with("vestibule") || *line.level() <= LevelFilter::WARN);
     let filter = asked.and(harmless);
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry();
+    let registry = tracing_subscriber::registry().with(traces.map(Traces::layer));
     match config.log_format {
         LogFormat::Text => registry.with(lines.with_target(false).with_filter(filter)).init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(filter)).init(),

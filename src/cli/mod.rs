@@ -14,6 +14,7 @@ mod schema;
 mod serve;
 mod sessions;
 mod table;
+mod traces;
 mod users;
 
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::traces::Traces;
 use crate::app::App;
 use crate::config::{self, BaseUrl, Config, DatabaseUrl};
 use crate::database::Db;
@@ -99,9 +101,17 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    let traces = match cli.command {
+        None | Some(Command::Serve) => Traces::of(&cli.config.watch),
+        Some(_) => Ok(None),
+    };
+    let traces = match traces {
+        Ok(traces) => traces,
+        Err(problem) => return fail(&problem),
+    };
     if !matches!(cli.command, Some(Command::Doctor(_))) {
         // The doctor says itself what it found.
-        logging::start(&cli.config);
+        logging::start(&cli.config, traces.as_ref());
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -126,6 +136,9 @@ pub fn run() -> ExitCode {
             Command::Mail(command) => mail::run(config, command).await,
         }
     });
+    if let Some(traces) = traces {
+        traces.finish();
+    }
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&explain(&error)),

@@ -12,6 +12,7 @@ use crate::config::{BaseUrl, Config};
 use crate::error::{Error, Result};
 use crate::http::{self, Wire};
 use crate::tools::clock::Clock;
+use crate::tools::traffic::Traffic;
 use crate::worker;
 
 /// As many files are open besides connections, at most: databases, mails, spreadsheets.
@@ -34,6 +35,7 @@ pub(super) async fn run(config: Config) -> Result<()> {
             super::say(&format!("its password, shown this once: {password}"));
         }
     }
+    let watching = watching(&app).await?;
     allow_files(app.config.wire.connections);
     let (stop, stopped) = watch::channel(false);
     let wait = |mut stopped: watch::Receiver<bool>| async move {
@@ -42,6 +44,10 @@ pub(super) async fn run(config: Config) -> Result<()> {
     };
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let worker = tokio::spawn(worker::run(Arc::clone(&app), wait(stopped.clone())));
+    if let Some(listener) = watching {
+        let wire = Wire::of(&app.config, &Traffic::default());
+        tokio::spawn(http::serve(listener, http::metrics::router(&app), wire, wait(stopped.clone())));
+    }
     super::say(&format!("listening on {}", listening.as_str()));
     let stop_on_signal = async move {
         tokio::select! {
@@ -52,8 +58,17 @@ pub(super) async fn run(config: Config) -> Result<()> {
         stop.send_replace(true);
     };
     tokio::spawn(stop_on_signal);
-    http::serve(listener, http::router(&app), Wire::of(&app.config), wait(stopped)).await;
+    http::serve(listener, http::router(&app), Wire::of(&app.config, &app.traffic), wait(stopped)).await;
     worker.await.map_err(Error::internal)
+}
+
+/// Where those who watch the service will be answered, if they are.
+async fn watching(app: &App) -> Result<Option<TcpListener>> {
+    let Some(address) = app.config.watch.metrics_listen else { return Ok(None) };
+    let failed = |error| Error::internal(format!("VESTIBULE_METRICS_LISTEN: {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    super::say(&format!("metrics on http://{}/metrics", listener.local_addr().map_err(Error::internal)?));
+    Ok(Some(listener))
 }
 
 /// Lets the process have as many files and connections open as the system lets it have at all: shells start programs with

@@ -1,11 +1,12 @@
 //! Settings that belong together.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::values::{Limit, parse_duration, parse_patience};
+use super::values::{BaseUrl, Limit, parse_duration, parse_patience, parse_share};
 
 /// Life and renewal of sessions.
 #[derive(Args, Clone, Copy, Debug)]
@@ -115,6 +116,22 @@ pub struct SocketConfig {
     /// Connections by WebSocket of one client
     #[arg(long, global = true, env = "VESTIBULE_SOCKETS_PER_CLIENT", value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
     pub sockets_per_client: u32,
+}
+
+/// Watching the service.
+#[derive(Args, Clone, Debug)]
+pub struct WatchConfig {
+    /// Address and port where Prometheus finds `/metrics`; whoever reaches it may read it [default: none]
+    #[arg(long, global = true, env = "VESTIBULE_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// Where traces are sent by OTLP over HTTP, such as `http://127.0.0.1:4318` [default: nowhere]
+    #[arg(long, global = true, env = "VESTIBULE_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<BaseUrl>,
+
+    /// Which share of the traces is sent, from 0 to 1
+    #[arg(long, global = true, env = "VESTIBULE_OTLP_SAMPLE", value_name = "SHARE", default_value = "1", value_parser = parse_share)]
+    pub otlp_sample: f64,
 }
 
 /// Connections, and how long everything may take.

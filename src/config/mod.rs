@@ -17,7 +17,9 @@ use clap::builder::{BoolishValueParser, Resettable};
 use clap::{Arg, Args, Command, FromArgMatches as _};
 use ipnet::IpNet;
 
-pub use self::groups::{LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig, WireConfig};
+pub use self::groups::{
+    LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig, WatchConfig, WireConfig,
+};
 use self::values::parse_network;
 pub use self::values::{BaseUrl, DatabaseUrl, Limit, LogFormat, Masked, Origin, Registration, SecretKey};
 use crate::tools::mail::{MailUrl, Sender};
@@ -124,6 +126,10 @@ pub struct Config {
     /// Connections, and how long everything may take
     #[command(flatten)]
     pub wire: WireConfig,
+
+    /// Watching the service
+    #[command(flatten)]
+    pub watch: WatchConfig,
 
     /// Hashing of passwords: memory in KiB, passes, lanes
     #[arg(long, global = true, env = "VESTIBULE_ARGON2", value_name = "PARAMETERS", default_value = "m=19456,t=2,p=1")]

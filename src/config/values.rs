@@ -65,6 +65,11 @@ pub(super) fn parse_patience(text: &str) -> Result<Duration, String> {
 }
 
 /// A network, or a single address.
+pub(super) fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("'{text}' is no share from 0 to 1"))
+}
+
 pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| address()).map_err(|_| format!("'{text}' is no network such as 10.0.0.0/8"))

@@ -18,6 +18,7 @@ use sea_orm::{
     DbErr, EntityTrait, IsolationLevel, PrimaryKeyTrait, Related, RuntimeErr, Statement, TransactionTrait as _,
     TryIntoModel,
 };
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 pub use self::facts::Facts;
@@ -27,6 +28,7 @@ pub use self::writer::Writer;
 
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
+use crate::tools::metrics::{self, Histogram, Label, Registry, Unit};
 
 /// How long a request waits for its turn to write on SQLite, or for another process that writes to the file; and how long a
 /// statement may take on PostgreSQL.
@@ -48,6 +50,7 @@ pub struct Db {
     reader: DatabaseConnection,
     writer: Writer,
     inline: Option<Arc<Inline>>,
+    waits: Histogram,
 }
 
 impl Db {
@@ -64,7 +67,7 @@ impl Db {
                 })
             });
             let pool = Database::connect(pool).await?;
-            return Ok(Self { reader: pool.clone(), writer: Writer::new(pool), inline: None });
+            return Ok(Self::of(pool.clone(), Writer::new(pool), None));
         }
         url.sqlite_path().into_iter().for_each(make_private);
         let mut writer = options(url, 1);
@@ -93,7 +96,11 @@ impl Db {
         reader.test_before_acquire(false);
         reader.map_sqlx_sqlite_opts(|file| file.busy_timeout(PATIENCE).pragma("query_only", "ON"));
         let inline = url.sqlite_path().map(Inline::new).map(Arc::new);
-        Ok(Self { reader: Database::connect(reader).await?, writer, inline })
+        Ok(Self::of(Database::connect(reader).await?, writer, inline))
+    }
+
+    fn of(reader: DatabaseConnection, writer: Writer, inline: Option<Arc<Inline>>) -> Self {
+        Self { reader, writer, inline, waits: metrics::times() }
     }
 
     /// Opens a database only to read it: nothing is made, migrated or changed, and a file must be there.
@@ -103,7 +110,7 @@ impl Db {
             // A pool tries again and again, and then tells no more than that the time is over.
             Err(error) => return Err(Self::refusal(url).await.unwrap_or(error)),
         };
-        Ok(Self { reader: pool.clone(), writer: Writer::new(pool), inline: None })
+        Ok(Self::of(pool.clone(), Writer::new(pool), None))
     }
 
     /// What a PostgreSQL server, or the way to it, says to a single attempt; none where that succeeds or nobody answers.
@@ -124,6 +131,11 @@ impl Db {
     /// Which of the two databases it is, for the few statements that differ.
     pub fn backend(&self) -> DatabaseBackend {
         self.reader.get_database_backend()
+    }
+
+    /// What it is called: `sqlite` or `postgres`.
+    pub fn name(&self) -> Label {
+        if self.backend() == DatabaseBackend::Sqlite { "sqlite" } else { "postgres" }
     }
 
     /// The row with this key, and the one that it belongs to: for what every request asks for.
@@ -156,7 +168,31 @@ impl Db {
 
     /// Begins a transaction that may write; dropped without a commit, it leaves nothing behind.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
-        Ok(self.writer.begin().await?)
+        let came = Instant::now();
+        let begun = self.writer.begin().instrument(tracing::debug_span!("begin")).await;
+        self.waits.observe(came.elapsed().as_secs_f64());
+        Ok(begun?)
+    }
+
+    /// Puts what is timed among what is told to those who watch.
+    pub fn register(&self, registry: &mut Registry) {
+        let help =
+            "How long transactions that may write waited to begin: for a connection, and on SQLite for their turn";
+        registry.register_with_unit("database_begin_wait", help, Unit::Seconds, self.waits.clone());
+    }
+
+    /// Its connections at present: on SQLite those for reading and the one for writing, on PostgreSQL those for both.
+    pub fn pools(&self) -> Vec<PoolState> {
+        let sqlite = |name, pool: &DatabaseConnection| {
+            let pool = pool.get_sqlite_connection_pool();
+            PoolState { name, open: pool.size(), idle: pool.num_idle(), most: pool.options().get_max_connections() }
+        };
+        if self.backend() == DatabaseBackend::Sqlite {
+            return vec![sqlite("read", &self.reader), sqlite("write", self.writer.pool())];
+        }
+        let pool = self.reader.get_postgres_connection_pool();
+        let most = pool.options().get_max_connections();
+        vec![PoolState { name: "all", open: pool.size(), idle: pool.num_idle(), most }]
     }
 
     /// Begins a transaction that no other instance can run at the same time: for what is done once, at the start.
@@ -262,6 +298,19 @@ impl Db {
         self.reader.close().await?;
         Ok(self.writer.close().await?)
     }
+}
+
+/// The connections of a pool.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolState {
+    /// What they are for: `read`, `write` or `all`.
+    pub name: Label,
+    /// How many are open.
+    pub open: u32,
+    /// How many of these are not in use.
+    pub idle: usize,
+    /// How many there may be.
+    pub most: u32,
 }
 
 /// What instances tell each other about, by the name that PostgreSQL knows it by.

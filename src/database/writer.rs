@@ -7,6 +7,7 @@ use sea_orm::{
     QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
 };
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use crate::error::passes;
 
@@ -37,6 +38,10 @@ impl Writer {
         let mut pool = self.pool.clone();
         pool.set_metric_callback(move |info| call(info.statement));
         Self::new(pool)
+    }
+
+    pub(super) fn pool(&self) -> &DatabaseConnection {
+        &self.pool
     }
 
     /// Begins a transaction of several statements.
@@ -88,7 +93,7 @@ async fn wait<T>(
     let closed = || DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed);
     let (answer, answered) = oneshot::channel();
     line.send(job(Waiting { statement, outcome: Err(closed()), answer })).map_err(|_| closed())?;
-    answered.await.map_err(|_| closed())?
+    answered.instrument(tracing::debug_span!("write")).await.map_err(|_| closed())?
 }
 
 /// A statement in line.

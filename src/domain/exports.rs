@@ -8,12 +8,11 @@ use sea_orm::{ActiveEnum as _, ColumnTrait as _, Condition, EntityTrait as _, Qu
 use sea_orm::{QuerySelect as _, Select};
 use uuid::Uuid;
 
-use crate::config::LimitConfig;
 use crate::database::Db;
 use crate::domain::access::Exporter;
 use crate::domain::audit::{self, Event};
 use crate::domain::import;
-use crate::domain::limits;
+use crate::domain::limits::{self, Limits};
 use crate::entity::audit_event::Action;
 use crate::entity::{sample, user};
 use crate::error::Result;
@@ -66,7 +65,7 @@ enum List {
 ///
 /// # Errors
 /// [`crate::error::Error::RateLimited`].
-pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &LimitConfig) -> Result<Export> {
+pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     let own = exporter.user().id;
     record(db, now, exporter, limits, Some(own)).await?;
     let list = sample::Entity::find().filter(sample::Column::ModifiedBy.eq(own)).order_by_asc(sample::Column::Id);
@@ -77,7 +76,7 @@ pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Lim
 ///
 /// # Errors
 /// [`crate::error::Error::Forbidden`] where the viewer is not staff.
-pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &LimitConfig) -> Result<Export> {
+pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     Ok(Export::of(List::Users(visible_users(db, now, exporter, limits).await?)))
 }
 
@@ -85,7 +84,7 @@ pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limit
 ///
 /// # Errors
 /// [`crate::error::Error::Forbidden`] where the viewer is not staff.
-pub async fn users_to_import(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &LimitConfig) -> Result<Export> {
+pub async fn users_to_import(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     Ok(Export::of(List::Sheet(visible_users(db, now, exporter, limits).await?)))
 }
 
@@ -105,19 +104,14 @@ pub(super) async fn record(
     db: &Db,
     now: &Moment,
     exporter: Exporter<'_>,
-    limits: &LimitConfig,
+    limits: &Limits,
     target: Option<Uuid>,
 ) -> Result<()> {
     limits::take_bulk(db, now, &exporter, limits).await?;
     audit::record(db.writer(), now, Event::by(&exporter, Action::Exported, target)).await
 }
 
-async fn visible_users(
-    db: &Db,
-    now: &Moment,
-    exporter: Exporter<'_>,
-    limits: &LimitConfig,
-) -> Result<Select<user::Entity>> {
+async fn visible_users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Select<user::Entity>> {
     let staff = exporter.staff()?;
     record(db, now, exporter, limits, None).await?;
     Ok(user::Entity::find().filter(user::visible_to(staff.user())).order_by_asc(user::Column::Id))

@@ -23,10 +23,11 @@ use crate::entity::limit::{self, Column};
 use crate::error::{Error, Result};
 use crate::tools::clock::{Moment, SKEW};
 use crate::tools::identifier;
+use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, counters};
 use crate::tools::secret;
 
-/// What is limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is limited, each by the setting of its name: `VESTIBULE_LIMIT_SIGN_IN` and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum What {
     /// Mails that strangers can have sent to an address: resets, verifications.
     MailToAddress,
@@ -44,6 +45,75 @@ pub enum What {
     Bulk,
 }
 
+impl What {
+    const ALL: [Self; 7] = [
+        Self::MailToAddress,
+        Self::MailFromClient,
+        Self::SignIn,
+        Self::SignInFromClient,
+        Self::SignInToAccount,
+        Self::Link,
+        Self::Bulk,
+    ];
+
+    /// The setting, without what all of them begin with.
+    fn name(self) -> &'static str {
+        match self {
+            Self::MailToAddress => "mail_address",
+            Self::MailFromClient => "mail_client",
+            Self::SignIn => "sign_in",
+            Self::SignInFromClient => "sign_in_client",
+            Self::SignInToAccount => "sign_in_account",
+            Self::Link => "link",
+            Self::Bulk => "bulk",
+        }
+    }
+}
+
+/// How often what may be asked for, and how often more was.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    config: LimitConfig,
+    reached: Family<Reached, Counter>,
+}
+
+/// Which limit was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reached {
+    limit: Label,
+}
+
+impl Limits {
+    /// By these settings.
+    pub fn new(config: LimitConfig) -> Self {
+        Self { config, reached: counters(What::ALL.map(|what| Reached { limit: what.name() })) }
+    }
+
+    /// Puts what is counted among what is told to those who watch.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "How often a limit was reached, by its setting without the beginning VESTIBULE_LIMIT_";
+        registry.register("limits_reached", help, self.reached.clone());
+    }
+
+    /// Whether there are any limits.
+    fn hold(&self) -> bool {
+        self.config.limits
+    }
+
+    fn of(&self, what: What) -> Limit {
+        let config = &self.config;
+        match what {
+            What::MailToAddress => config.limit_mail_address,
+            What::MailFromClient => config.limit_mail_client,
+            What::SignIn => config.limit_sign_in,
+            What::SignInFromClient => config.limit_sign_in_client,
+            What::SignInToAccount => config.limit_sign_in_account,
+            What::Link => config.limit_link,
+            What::Bulk => config.limit_bulk,
+        }
+    }
+}
+
 /// For how long a client that signed in to an account counts as one of its owner's.
 const KNOWN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
@@ -54,12 +124,12 @@ const LATEST: u64 = 200;
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait, the same whether or not the address has an account.
-pub async fn take_mail(db: &Db, now: &Moment, client: &Client, limits: &LimitConfig, email: &str) -> Result<()> {
-    if !limits.limits {
+pub async fn take_mail(db: &Db, now: &Moment, client: &Client, limits: &Limits, email: &str) -> Result<()> {
+    if !limits.hold() {
         return Ok(());
     }
     let client = network(client);
-    take(db.writer(), now, &Share::new(What::MailFromClient, &client, limits.limit_mail_client)).await?;
+    limits.take(db.writer(), now, &limits.share(What::MailFromClient, &client)).await?;
     take_address(db.writer(), now, limits, email).await
 }
 
@@ -67,24 +137,24 @@ pub async fn take_mail(db: &Db, now: &Moment, client: &Client, limits: &LimitCon
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
-pub async fn take_address(db: &impl ConnectionTrait, now: &Moment, limits: &LimitConfig, email: &str) -> Result<()> {
-    if !limits.limits {
+pub async fn take_address(db: &impl ConnectionTrait, now: &Moment, limits: &Limits, email: &str) -> Result<()> {
+    if !limits.hold() {
         return Ok(());
     }
     let to = identifier::fold(email);
-    take(db, now, &Share::new(What::MailToAddress, &to, limits.limit_mail_address)).await
+    limits.take(db, now, &limits.share(What::MailToAddress, &to)).await
 }
 
 /// Takes one attempt at a mailed link, before it is looked up. It counts as a wrong one until it is given back.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
-pub async fn take_link(db: &Db, now: &Moment, client: &Client, limits: &LimitConfig) -> Result<Attempt> {
-    if !limits.limits {
+pub async fn take_link(db: &Db, now: &Moment, client: &Client, limits: &Limits) -> Result<Attempt> {
+    if !limits.hold() {
         return Ok(Attempt::default());
     }
-    let share = Share::new(What::Link, &network(client), limits.limit_link);
-    take(db.writer(), now, &share).await?;
+    let share = limits.share(What::Link, &network(client));
+    limits.take(db.writer(), now, &share).await?;
     Ok(Attempt { taken: vec![share], is_void: false })
 }
 
@@ -92,12 +162,12 @@ pub async fn take_link(db: &Db, now: &Moment, client: &Client, limits: &LimitCon
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
-pub async fn take_bulk(db: &Db, now: &Moment, viewer: &Viewer, limits: &LimitConfig) -> Result<()> {
-    if !limits.limits {
+pub async fn take_bulk(db: &Db, now: &Moment, viewer: &Viewer, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
         return Ok(());
     }
     let user = viewer.user().id.to_string();
-    take(db.writer(), now, &Share::new(What::Bulk, &user, limits.limit_bulk)).await
+    limits.take(db.writer(), now, &limits.share(What::Bulk, &user)).await
 }
 
 /// Whose password is attempted.
@@ -133,10 +203,10 @@ pub async fn take_attempt(
     db: &Db,
     now: &Moment,
     client: &Client,
-    limits: &LimitConfig,
+    limits: &Limits,
     account: Account<'_>,
 ) -> Result<Attempt> {
-    if !limits.limits {
+    if !limits.hold() {
         return Ok(Attempt::default());
     }
     let network = network(client);
@@ -147,8 +217,8 @@ pub async fn take_attempt(
     let taking = Taking { now, limits, network: &network, user };
     let mut attempt = Attempt::default();
     let txn = db.begin().await?;
-    let from_client = Share::new(What::SignInFromClient, &network, limits.limit_sign_in_client);
-    take(&txn, now, &from_client).await?;
+    let from_client = limits.share(What::SignInFromClient, &network);
+    limits.take(&txn, now, &from_client).await?;
     attempt.taken.push(from_client);
     if let Some(name) = name {
         taking.take(&txn, &format!("name\0{name}"), &mut attempt).await?;
@@ -166,7 +236,7 @@ pub async fn take_attempt(
 /// What attempts at an account are taken by.
 struct Taking<'a> {
     now: &'a Moment,
-    limits: &'a LimitConfig,
+    limits: &'a Limits,
     network: &'a str,
     user: Option<Uuid>,
 }
@@ -175,11 +245,11 @@ impl Taking<'_> {
     /// Takes an attempt at what is known by this key: of the client's limit, and of everybody's.
     async fn take(&self, txn: &DatabaseTransaction, key: &str, attempt: &mut Attempt) -> Result<()> {
         let Self { now, limits, network, user } = *self;
-        let here = Share::new(What::SignIn, &format!("{key}\0{network}"), limits.limit_sign_in);
-        take(txn, now, &here).await?;
+        let here = limits.share(What::SignIn, &format!("{key}\0{network}"));
+        limits.take(txn, now, &here).await?;
         attempt.taken.push(here);
-        let budget = Share::new(What::SignInToAccount, key, limits.limit_sign_in_account);
-        match take(txn, now, &budget).await {
+        let budget = limits.share(What::SignInToAccount, key);
+        match limits.take(txn, now, &budget).await {
             Ok(()) => attempt.taken.push(budget),
             Err(Error::RateLimited(wait)) => match user {
                 Some(user) if is_known(txn, now, user, network).await? => {}
@@ -226,39 +296,42 @@ struct Share {
 }
 
 impl Share {
-    fn new(what: What, who: &str, limit: Limit) -> Self {
-        Self { what, key: secret::digest_text(&format!("{what:?}\0{who}")), limit }
-    }
-
     /// After how long one is given back.
     fn step(&self) -> Duration {
         self.limit.per / self.limit.count
     }
 }
 
-/// Takes one of a limit.
-async fn take(db: &impl ConnectionTrait, now: &Moment, share: &Share) -> Result<()> {
-    let step = share.step();
-    let row = limit::ActiveModel { key: Set(share.key.clone()), full_until: Set(now.at.plus(step)) };
-    // Further ahead than this no limit can be: the clock was set back since, and the limit begins anew, instead of
-    // refusing everybody for as long as it was set back by.
-    let furthest = now.at.plus(share.limit.per).plus(SKEW);
-    let holds = Column::FullUntil.gt(now.at).and(Column::FullUntil.lte(furthest));
-    let from = CaseStatement::new().case(holds, Expr::col((limit::Entity, Column::FullUntil)));
-    let next = Expr::expr(from.finally(now.at)).add(i64::try_from(step.as_millis()).unwrap_or(i64::MAX));
-    let room = now.at.plus(share.limit.per).minus(step);
-    let taken = OnConflict::column(Column::Key)
-        .value(Column::FullUntil, next)
-        .action_and_where(Column::FullUntil.lte(room).or(Column::FullUntil.gt(furthest)))
-        .to_owned();
-    let taken = limit::Entity::insert(row).on_conflict(taken).exec_without_returning(db).await?;
-    if taken > 0 {
-        return Ok(());
+impl Limits {
+    fn share(&self, what: What, who: &str) -> Share {
+        Share { what, key: secret::digest_text(&format!("{what:?}\0{who}")), limit: self.of(what) }
     }
-    let full = limit::Entity::find_by_id(share.key.as_str()).one(db).await?;
-    let wait = full.map_or(1, |row| row.full_until.millis() - room.millis());
-    tracing::warn!(what = ?share.what, "a limit was reached");
-    Err(Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1))))
+
+    /// Takes one of a limit.
+    async fn take(&self, db: &impl ConnectionTrait, now: &Moment, share: &Share) -> Result<()> {
+        let step = share.step();
+        let row = limit::ActiveModel { key: Set(share.key.clone()), full_until: Set(now.at.plus(step)) };
+        // Further ahead than this no limit can be: the clock was set back since, and the limit begins anew, instead of
+        // refusing everybody for as long as it was set back by.
+        let furthest = now.at.plus(share.limit.per).plus(SKEW);
+        let holds = Column::FullUntil.gt(now.at).and(Column::FullUntil.lte(furthest));
+        let from = CaseStatement::new().case(holds, Expr::col((limit::Entity, Column::FullUntil)));
+        let next = Expr::expr(from.finally(now.at)).add(i64::try_from(step.as_millis()).unwrap_or(i64::MAX));
+        let room = now.at.plus(share.limit.per).minus(step);
+        let taken = OnConflict::column(Column::Key)
+            .value(Column::FullUntil, next)
+            .action_and_where(Column::FullUntil.lte(room).or(Column::FullUntil.gt(furthest)))
+            .to_owned();
+        let taken = limit::Entity::insert(row).on_conflict(taken).exec_without_returning(db).await?;
+        if taken > 0 {
+            return Ok(());
+        }
+        let full = limit::Entity::find_by_id(share.key.as_str()).one(db).await?;
+        let wait = full.map_or(1, |row| row.full_until.millis() - room.millis());
+        tracing::warn!(what = ?share.what, "a limit was reached");
+        self.reached.get_or_create(&Reached { limit: share.what.name() }).inc();
+        Err(Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1))))
+    }
 }
 
 /// Removes the rows of limits of which nothing is taken any more.

@@ -21,6 +21,8 @@ pub mod exports;
 // The targets of fuzzing.
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+// How many there are of what is kept.
+pub mod figures;
 // What nobody may do to superusers and to themselves.
 pub mod guard_rails;
 // Users from a spreadsheet.

@@ -1,13 +1,13 @@
 //! From a typed password to a stored hash.
 
-use crate::config::LimitConfig;
 use crate::database::Db;
 use crate::domain::access::Client;
-use crate::domain::limits::{self, Account, Attempt};
+use crate::domain::limits::{self, Account, Attempt, Limits};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
-use crate::tools::password::{Hasher, Password, Verdict};
+use crate::tools::metrics::Registry;
+use crate::tools::password::{Hasher, Load, Password, Verdict};
 use crate::tools::password_policy::PasswordPolicy;
 
 /// The rules for new passwords, and the hashing of all. There is no other way from a typed password to a stored one.
@@ -16,7 +16,7 @@ pub struct Passwords {
     hasher: Hasher,
     policy: PasswordPolicy,
     site: Vec<String>,
-    limits: LimitConfig,
+    limits: Limits,
 }
 
 /// A password that somebody wants to have.
@@ -32,7 +32,7 @@ pub struct NewPassword<'a> {
 
 impl Passwords {
     /// The rules of this site, whose name and host are too easy to guess.
-    pub fn new(hasher: Hasher, policy: PasswordPolicy, site: Vec<String>, limits: LimitConfig) -> Self {
+    pub fn new(hasher: Hasher, policy: PasswordPolicy, site: Vec<String>, limits: Limits) -> Self {
         Self { hasher, policy, site, limits }
     }
 
@@ -42,8 +42,18 @@ impl Passwords {
     }
 
     /// How often passwords and links may be tried.
-    pub fn limits(&self) -> &LimitConfig {
+    pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// How many passwords are being hashed, and wait for that.
+    pub fn load(&self) -> Load {
+        self.hasher.load()
+    }
+
+    /// Puts what is counted among what is told to those who watch.
+    pub fn register(&self, registry: &mut Registry) {
+        self.hasher.register(registry);
     }
 
     /// The hash to store of a new password, in PHC form. `about` are the user's own names and addresses, which it must

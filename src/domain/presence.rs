@@ -173,6 +173,11 @@ impl Presence {
 
     /// How many are online.
     pub async fn count(&self, db: &Db, now: &Moment, _: &Viewer) -> Result<u64> {
+        self.how_many(db, now).await
+    }
+
+    /// How many are online, for what answers no request.
+    pub(super) async fn how_many(&self, db: &Db, now: &Moment) -> Result<u64> {
         let online = online(now, &self.arrivals(now));
         Ok(user::Entity::find().filter(online).count(db.reader()).await?)
     }

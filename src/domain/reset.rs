@@ -4,11 +4,11 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use crate::config::{LimitConfig, SessionConfig};
+use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
-use crate::domain::limits;
+use crate::domain::limits::{self, Limits};
 use crate::domain::outbox;
 use crate::domain::passwords::{self, NewPassword, Passwords};
 use crate::domain::sessions;
@@ -27,7 +27,7 @@ use crate::tools::secret::Secret;
 ///
 /// # Errors
 /// [`Code::Required`] or [`Code::Invalid`] where it is no address; [`Error::RateLimited`].
-pub async fn request(db: &Db, now: &Moment, client: &Client, limits: &LimitConfig, email: &str) -> Result<()> {
+pub async fn request(db: &Db, now: &Moment, client: &Client, limits: &Limits, email: &str) -> Result<()> {
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
     limits::take_mail(db, now, client, limits, &email).await?;
     let txn = db.begin().await?;
@@ -50,7 +50,7 @@ pub struct Link<'a> {
 ///
 /// # Errors
 /// [`Error::RateLimited`] after too many wrong ones.
-pub async fn is_valid(db: &Db, now: &Moment, client: &Client, limits: &LimitConfig, link: Link<'_>) -> Result<bool> {
+pub async fn is_valid(db: &Db, now: &Moment, client: &Client, limits: &Limits, link: Link<'_>) -> Result<bool> {
     Ok(look_up(db, now, client, limits, link).await?.is_some())
 }
 
@@ -149,7 +149,7 @@ async fn look_up(
     db: &Db,
     now: &Moment,
     client: &Client,
-    limits: &LimitConfig,
+    limits: &Limits,
     link: Link<'_>,
 ) -> Result<Option<(user::Model, one_time_token::Model)>> {
     let attempt = limits::take_link(db, now, client, limits).await?;

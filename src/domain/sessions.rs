@@ -214,13 +214,15 @@ pub async fn list(db: &Db, now: &Moment, owner: Present<'_>, lives: &SessionConf
     alive_of(db, now, owner.user().id, lives).await
 }
 
+/// What sessions have in common that are alive.
+pub(super) fn are_alive(now: &Moment, lives: &SessionConfig) -> Condition {
+    Condition::all().add(Column::ExpiresAt.gt(now.at)).add(Column::LastUsedAt.gt(now.at.minus(lives.refresh_ttl)))
+}
+
 /// The sessions of this user that are alive, the one used last first.
 pub(super) async fn alive_of(db: &Db, now: &Moment, user: Uuid, lives: &SessionConfig) -> Result<Vec<session::Model>> {
-    let alive = Condition::all()
-        .add(Column::UserId.eq(user))
-        .add(Column::ExpiresAt.gt(now.at))
-        .add(Column::LastUsedAt.gt(now.at.minus(lives.refresh_ttl)));
-    let sessions = session::Entity::find().filter(alive).order_by_desc(Column::LastUsedAt).order_by_desc(Column::Id);
+    let sessions = session::Entity::find().filter(Column::UserId.eq(user)).filter(are_alive(now, lives));
+    let sessions = sessions.order_by_desc(Column::LastUsedAt).order_by_desc(Column::Id);
     Ok(sessions.all(db.reader()).await?)
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::config::{LimitConfig, Registration, SessionConfig};
+use crate::config::{Registration, SessionConfig};
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::account::email_move;
-use crate::domain::limits;
+use crate::domain::limits::{self, Limits};
 use crate::domain::registration::pending;
 use crate::domain::sessions;
 use crate::entity::{session, user};
@@ -25,7 +25,7 @@ pub struct Rules<'a> {
     /// How long sessions live.
     pub lives: &'a SessionConfig,
     /// How many wrong links may be tried.
-    pub limits: &'a LimitConfig,
+    pub limits: &'a Limits,
 }
 
 /// Whose address is confirmed now.

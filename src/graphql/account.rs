@@ -135,7 +135,7 @@ impl AccountMutation {
             current_password: input.current_password,
         };
         let updated = profile::update(&app.db, &request(ctx).now, viewer(ctx)?, &app.passwords, input).await;
-        let (user, errors) = outcome(updated)?;
+        let (user, errors) = outcome(ctx, updated)?;
         Ok(Some(UpdateMePayload { user: user.map(User), errors }))
     }
 
@@ -155,7 +155,7 @@ impl AccountMutation {
         let input = ChangePassword { old: &input.old_password, new };
         let now = &request(ctx).now;
         let changed = change_password::change_password(&app.db, now, present(ctx)?, &app.passwords, input).await;
-        let (changed, errors) = outcome(changed)?;
+        let (changed, errors) = outcome(ctx, changed)?;
         Ok(Some(ChangePasswordPayload { success: changed.is_some(), errors }))
     }
 
@@ -168,7 +168,7 @@ impl AccountMutation {
         let (app, request) = (app(ctx), request(ctx));
         let left =
             leaving::deactivate(&app.db, &request.now, present(ctx)?, &app.passwords, &input.current_password).await;
-        let (left, errors) = outcome(left)?;
+        let (left, errors) = outcome(ctx, left)?;
         if left.is_some() {
             request.forget();
         }
@@ -191,7 +191,7 @@ impl AccountMutation {
             &input.current_password,
         )
         .await;
-        let (left, errors) = outcome(left)?;
+        let (left, errors) = outcome(ctx, left)?;
         if left.is_some() {
             request.forget();
         }

@@ -152,7 +152,7 @@ impl ApiTokensMutation {
             expires_at: input.expires_at.map(|time| time.0),
         };
         let created = api_tokens::create(&app(ctx).db, &request(ctx).now, present(ctx)?, input).await;
-        let (created, errors) = outcome(created)?;
+        let (created, errors) = outcome(ctx, created)?;
         let (api_token, secret) = created.map(show).unzip();
         Ok(Some(CreateApiTokenPayload { api_token, secret, errors }))
     }
@@ -165,7 +165,7 @@ impl ApiTokensMutation {
         #[graphql(desc = "Which token to renew.")] input: RotateApiTokenInput,
     ) -> Answer<Option<RotateApiTokenPayload>> {
         let rotated = api_tokens::rotate(&app(ctx).db, &request(ctx).now, present(ctx)?, &input.id).await;
-        let (rotated, errors) = outcome(rotated)?;
+        let (rotated, errors) = outcome(ctx, rotated)?;
         let (api_token, secret) = rotated.map(show).unzip();
         Ok(Some(RotateApiTokenPayload { api_token, secret, errors }))
     }
@@ -177,7 +177,7 @@ impl ApiTokensMutation {
         #[graphql(desc = "Which token to delete.")] input: DeleteApiTokenInput,
     ) -> Answer<Option<DeleteApiTokenPayload>> {
         let deleted = api_tokens::delete(&app(ctx).db, &request(ctx).now, present(ctx)?, &input.id).await;
-        let (deleted, errors) = outcome(deleted)?;
+        let (deleted, errors) = outcome(ctx, deleted)?;
         Ok(Some(DeleteApiTokenPayload { api_token: deleted.map(ApiToken), errors }))
     }
 }

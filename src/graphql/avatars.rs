@@ -53,7 +53,7 @@ impl AvatarsMutation {
             return Err(Error::BadInput(message.to_owned()).into());
         };
         let (tools, file) = ((&app.studio, &app.media), file.content.clone());
-        let (user, errors) = outcome(avatars::upload(&app.db, &request(ctx).now, viewer, tools, file).await)?;
+        let (user, errors) = outcome(ctx, avatars::upload(&app.db, &request(ctx).now, viewer, tools, file).await)?;
         Ok(Some(UploadAvatarPayload { user: user.map(User), errors }))
     }
 

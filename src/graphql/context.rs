@@ -1,6 +1,6 @@
 //! What resolvers know of their request: the only way to it is through here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_graphql::Context;
 
@@ -8,9 +8,9 @@ use crate::app::App;
 use crate::domain::access::{Caller, Client, Exporter, Present, Staff, Viewer};
 use crate::domain::tokens::Tokens;
 use crate::entity::api_token::Scope;
-use crate::error::{Error, Reason};
+use crate::error::{Code, Error, Reason};
 use crate::graphql::document::Kind;
-use crate::graphql::errors::Answer;
+use crate::graphql::errors::{Answer, name_of};
 use crate::tools::clock::{Moment, Timestamp};
 use crate::tools::token::RefreshToken;
 
@@ -28,6 +28,7 @@ pub struct Request {
     /// The refresh token in its cookie, where that is ours and came from a page that may use it.
     pub cookie: Option<RefreshToken>,
     cookie_change: Mutex<Option<CookieChange>>,
+    refused: OnceLock<Code>,
 }
 
 /// What the answer does to the refresh cookie.
@@ -48,7 +49,7 @@ impl Request {
         cookie: Option<RefreshToken>,
         kind: Kind,
     ) -> Self {
-        Self { now, client, caller, kind, cookie, cookie_change: Mutex::new(None) }
+        Self { now, client, caller, kind, cookie, cookie_change: Mutex::default(), refused: OnceLock::new() }
     }
 
     /// Puts the refresh token of these tokens into the cookie.
@@ -64,6 +65,17 @@ impl Request {
     /// What became of the cookie.
     pub fn cookie_change(&self) -> Option<CookieChange> {
         self.cookie_change.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that a rule refused something.
+    pub(crate) fn refuse(&self, code: Code) {
+        // The first one counts.
+        let _ = self.refused.set(code);
+    }
+
+    /// The rule that refused something first, as the schema calls it.
+    pub fn refused(&self) -> Option<&'static str> {
+        self.refused.get().map(|code| name_of(*code))
     }
 
     fn change(&self, change: CookieChange) {

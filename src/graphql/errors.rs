@@ -3,9 +3,11 @@
 //! Resolvers return [`Failure`], which has no `Display`: the library would otherwise turn any error into a message for
 //! the client, SQL text included. So `?` works on our own errors alone.
 
-use async_graphql::{Enum, ErrorExtensions as _, SimpleObject};
+use async_graphql::resolver_utils::EnumType as _;
+use async_graphql::{Context, Enum, ErrorExtensions as _, SimpleObject};
 
 use crate::error::{Code, Error, Reason, Refusal, Result};
+use crate::graphql::context::request;
 
 /// Why a field has no value, on its way to the client.
 #[derive(Clone)]
@@ -59,12 +61,23 @@ fn explain(reason: Reason) -> (&'static str, &'static str) {
 }
 
 /// Parts what the person can mend, which is data, from everything else, which is an error.
-pub(crate) fn outcome<T>(result: Result<T>) -> Answer<(Option<T>, Vec<UserError>)> {
+pub(crate) fn outcome<T>(ctx: &Context<'_>, result: Result<T>) -> Answer<(Option<T>, Vec<UserError>)> {
     match result {
         Ok(value) => Ok((Some(value), Vec::new())),
-        Err(Error::Refused(refusals)) => Ok((None, refusals.into_iter().map(UserError::from).collect())),
+        Err(Error::Refused(refusals)) => {
+            if let Some(first) = refusals.first() {
+                request(ctx).refuse(first.code);
+            }
+            Ok((None, refusals.into_iter().map(UserError::from).collect()))
+        }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What the schema calls this rule.
+pub(crate) fn name_of(code: Code) -> &'static str {
+    let code = UserErrorCode::from(code);
+    UserErrorCode::items().iter().find(|item| item.value == code).map_or("INVALID", |item| item.name)
 }
 
 /// One thing that is wrong with the input, told so that the person in front of the client can mend it. Where a payload

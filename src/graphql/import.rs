@@ -82,7 +82,7 @@ impl ImportMutation {
         let import = Import { file: file.content.clone(), dry_run, send_welcome };
         let (now, by) = (&request(ctx).now, By::Staff(staff));
         let imported = import::import(&app.db, now, &app.importer, by, import, &|_| {}).await;
-        let (imported, errors) = outcome(imported)?;
+        let (imported, errors) = outcome(ctx, imported)?;
         let (counts, row_errors) = match imported {
             Some(Outcome::Done(counts)) => (Some(counts), Vec::new()),
             Some(Outcome::Refused(rows)) => (None, rows),

@@ -149,8 +149,8 @@ impl MailsMutation {
         #[graphql(desc = "Which mail.")] input: RetryMailInput,
     ) -> Answer<Option<RetryMailPayload>> {
         let app = app(ctx);
-        let retried = list::retry(&app.db, &request(ctx).now, staff(ctx)?, &app.config.limits, &input.id).await;
-        let (mail, errors) = outcome(retried)?;
+        let retried = list::retry(&app.db, &request(ctx).now, staff(ctx)?, &app.limits, &input.id).await;
+        let (mail, errors) = outcome(ctx, retried)?;
         Ok(Some(RetryMailPayload { mail: mail.map(OutgoingMail), errors }))
     }
 }

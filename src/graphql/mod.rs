@@ -31,6 +31,8 @@ mod import;
 pub mod inputs;
 mod loaders;
 mod mails;
+// What operations ask for, in a word.
+pub mod operations;
 mod paging;
 mod passwords;
 mod presence;

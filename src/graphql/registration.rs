@@ -103,7 +103,7 @@ impl RegistrationMutation {
             registration: app.config.registration,
             passwords: &app.passwords,
             verify_ttl: app.config.links.verify_ttl,
-            limits: &app.config.limits,
+            limits: &app.limits,
         };
         let wanted = Register {
             email: &input.email,
@@ -118,7 +118,7 @@ impl RegistrationMutation {
             phone: &input.phone,
         };
         let registered = register::register(&app.db, &request.now, &request.client, rules, wanted).await;
-        let (done, errors) = outcome(registered)?;
+        let (done, errors) = outcome(ctx, registered)?;
         let message = done.map_or("", |()| "A mail is on its way to this address: it tells how to go on.");
         Ok(Some(RegisterPayload { success: done.is_some(), message: message.to_owned(), errors }))
     }
@@ -133,9 +133,9 @@ impl RegistrationMutation {
         let (app, request) = (app(ctx), request(ctx));
         let config = &app.config;
         let rules =
-            verify_email::Rules { registration: config.registration, lives: &config.sessions, limits: &config.limits };
+            verify_email::Rules { registration: config.registration, lives: &config.sessions, limits: &app.limits };
         let verified = verify_email::verify_email(&app.db, &request.now, &request.client, rules, &input.token).await;
-        let (verified, errors) = outcome(verified)?;
+        let (verified, errors) = outcome(ctx, verified)?;
         let Some(verified) = verified else { return Ok(Some(VerifyEmailPayload { user: None, tokens: None, errors })) };
         let tokens = verified.session.map(|session| hand_out(ctx, &session, &verified.user));
         Ok(Some(VerifyEmailPayload { user: Some(User(verified.user)), tokens, errors }))
@@ -150,9 +150,9 @@ impl RegistrationMutation {
         #[graphql(desc = "Who waits for a mail.")] input: ResendVerificationInput,
     ) -> Answer<Option<ResendVerificationPayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let rules = (app.config.registration, &app.config.limits);
+        let rules = (app.config.registration, &app.limits);
         let asked = resend::resend(&app.db, &request.now, &request.client, rules, &input.email).await;
-        let (done, errors) = outcome(asked)?;
+        let (done, errors) = outcome(ctx, asked)?;
         let message = done.map_or("", |()| "If a registration of this address waits, a new mail is on its way to it.");
         Ok(Some(ResendVerificationPayload { success: done.is_some(), message: message.to_owned(), errors }))
     }

@@ -72,7 +72,7 @@ impl ResetQuery {
     ) -> Answer<Option<bool>> {
         let link = Link { uid: &uid, token: &token };
         let (app, request) = (app(ctx), request(ctx));
-        Ok(Some(reset::is_valid(&app.db, &request.now, &request.client, &app.config.limits, link).await?))
+        Ok(Some(reset::is_valid(&app.db, &request.now, &request.client, &app.limits, link).await?))
     }
 }
 
@@ -89,9 +89,9 @@ impl ResetMutation {
         #[graphql(desc = "Who has forgotten a password.")] input: RequestResetInput,
     ) -> Answer<Option<RequestResetPayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let limits = &app.config.limits;
+        let limits = &app.limits;
         let asked = reset::request(&app.db, &request.now, &request.client, limits, &input.email).await;
-        let (done, errors) = outcome(asked)?;
+        let (done, errors) = outcome(ctx, asked)?;
         let message = done.map_or("", |()| "If this address has an account, a mail with a link is on its way to it.");
         Ok(Some(RequestResetPayload { success: done.is_some(), message: message.to_owned(), errors }))
     }
@@ -111,7 +111,8 @@ impl ResetMutation {
         };
         let confirm = Confirm { link: Link { uid: &input.uid, token: &input.token }, new, login: input.login };
         let rules = (&app.passwords, &app.config.sessions);
-        let (done, errors) = outcome(reset::confirm(&app.db, &request.now, &request.client, rules, confirm).await)?;
+        let (done, errors) =
+            outcome(ctx, reset::confirm(&app.db, &request.now, &request.client, rules, confirm).await)?;
         let message = match &done {
             None => "",
             Some(None) => "Your new password is set: sign in with it.",

@@ -102,7 +102,7 @@ impl SamplesMutation {
     ) -> Answer<Option<RecordSamplePayload>> {
         let record = Record { key: input.key, title: input.title };
         let recorded = samples::record(&app(ctx).db, &request(ctx).now, viewer(ctx)?, record).await;
-        let (sample, errors) = outcome(recorded)?;
+        let (sample, errors) = outcome(ctx, recorded)?;
         Ok(Some(RecordSamplePayload { sample: sample.map(Sample), errors }))
     }
 }

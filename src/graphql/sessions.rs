@@ -81,7 +81,7 @@ impl SessionsMutation {
         #[graphql(desc = "Which session to end.")] input: RevokeSessionInput,
     ) -> Answer<Option<RevokeSessionPayload>> {
         let owner = present(ctx)?;
-        let (ended, errors) = outcome(sessions::revoke(&app(ctx).db, &request(ctx).now, owner, &input.id).await)?;
+        let (ended, errors) = outcome(ctx, sessions::revoke(&app(ctx).db, &request(ctx).now, owner, &input.id).await)?;
         Ok(Some(RevokeSessionPayload { session: ended.map(|ended| session(ctx, owner.session(), ended)), errors }))
     }
 }

@@ -124,7 +124,8 @@ impl SignInMutation {
         let replaces = request.cookie.map(|token| token.session);
         let input = SignIn { identifier: &input.identifier, password: &input.password, replaces };
         let rules = (&app.passwords, &app.config.sessions);
-        let (opened, errors) = outcome(sign_in::sign_in(&app.db, &request.now, &request.client, rules, input).await)?;
+        let (opened, errors) =
+            outcome(ctx, sign_in::sign_in(&app.db, &request.now, &request.client, rules, input).await)?;
         let (tokens, user) = opened.map(|(session, user)| (hand_out(ctx, &session, &user), User(user))).unzip();
         Ok(Some(LoginPayload { tokens, user, errors }))
     }
@@ -148,7 +149,7 @@ impl SignInMutation {
             let token = token.ok_or_else(sessions::invalid_token)?;
             sessions::refresh(&app.db, &request.now, &request.client, &app.config.sessions, token).await
         };
-        let (refreshed, errors) = outcome(refreshed.await)?;
+        let (refreshed, errors) = outcome(ctx, refreshed.await)?;
         if refreshed.is_none() && by_cookie {
             request.forget();
         }
@@ -178,7 +179,7 @@ impl SignInMutation {
             sessions::logout(&app.db, &request.now, &request.client, input).await
         };
         let ended: Result<()> = ended.await;
-        let (ended, errors) = outcome(ended)?;
+        let (ended, errors) = outcome(ctx, ended)?;
         request.forget();
         Ok(Some(LogoutPayload { success: ended.is_some(), errors }))
     }

@@ -68,11 +68,19 @@ pub(super) fn refused_document(media: Media) -> StatusCode {
 }
 
 /// The answer to a document that went to the executor.
-pub(super) fn executed(mut response: Executed, media: Media, request_id: &str) -> Response {
-    let was_executed = was_executed(&response);
-    tidy_all(&mut response, request_id);
+pub(super) fn executed(response: &mut Executed, media: Media, request_id: &str) -> Response {
+    let was_executed = was_executed(response);
+    tidy_all(response, request_id);
     let status = if was_executed { StatusCode::OK } else { refused_document(media) };
-    respond(status, media, &body(&response, was_executed))
+    respond(status, media, &body(response, was_executed))
+}
+
+/// The code of the first error, once errors were made fit for clients.
+pub(super) fn code(response: &Executed) -> Option<&str> {
+    match response.errors.first()?.extensions.as_ref()?.get("code")? {
+        Value::String(code) => Some(code),
+        _ => None,
+    }
 }
 
 /// Whether the document was executed, and not refused by the executor.

@@ -33,7 +33,7 @@ static WRITING: Semaphore = Semaphore::const_new(2);
 
 /// `/export/samples.csv`: the caller's samples.
 pub(super) async fn samples_csv(State(app): State<Arc<App>>, asker: Asker) -> Response {
-    let granted = async { exports::samples(&app.db, &asker.now, asker.caller.exporter()?, &app.config.limits).await };
+    let granted = async { exports::samples(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await };
     match granted.await {
         Ok(export) => download(&asker.now, "samples", "csv", Body::from_stream(csv(app, export))),
         Err(error) => asker.refuse(error),
@@ -42,7 +42,7 @@ pub(super) async fn samples_csv(State(app): State<Arc<App>>, asker: Asker) -> Re
 
 /// `/export/users.csv`: all users, for staff.
 pub(super) async fn users_csv(State(app): State<Arc<App>>, asker: Asker) -> Response {
-    let granted = async { exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.config.limits).await };
+    let granted = async { exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await };
     match granted.await {
         Ok(export) => download(&asker.now, "users", "csv", Body::from_stream(csv(app, export))),
         Err(error) => asker.refuse(error),
@@ -52,7 +52,7 @@ pub(super) async fn users_csv(State(app): State<Arc<App>>, asker: Asker) -> Resp
 /// `/export/users.xlsx`: all users, for staff.
 pub(super) async fn users_xlsx(State(app): State<Arc<App>>, asker: Asker) -> Response {
     let written = async {
-        let export = exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.config.limits).await?;
+        let export = exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await?;
         workbook(&app, &asker.now, export).await
     };
     match written.await {

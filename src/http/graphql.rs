@@ -10,6 +10,7 @@ use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use tracing::{Instrument as _, Span};
 
 use crate::app::App;
 use crate::config::SocketConfig;
@@ -19,6 +20,7 @@ use crate::graphql::completion::Types;
 use crate::graphql::context::Request;
 use crate::graphql::document::{self, Admitted, Documents, Kind};
 use crate::graphql::inputs::Inputs;
+use crate::graphql::operations::Operations;
 use crate::graphql::{VestibuleSchema, equip, schema};
 use crate::http::answer::{self, Refusal};
 use crate::http::media::{self, Media};
@@ -26,6 +28,7 @@ use crate::http::places::Places;
 use crate::http::shell::RequestId;
 use crate::http::{client, cookie, envelope, multipart, socket};
 use crate::tools::api_token::MovedToken;
+use crate::tools::traffic::OperationLabels;
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = 128 * 1024;
@@ -35,6 +38,7 @@ pub(super) struct Endpoint {
     pub(super) app: Arc<App>,
     pub(super) schema: VestibuleSchema,
     pub(super) types: Types,
+    pub(super) operations: Operations,
     documents: Documents,
     inputs: Inputs,
     uploads: multipart::Places,
@@ -46,12 +50,13 @@ impl Endpoint {
     /// The endpoint of this application.
     pub(super) fn new(app: Arc<App>) -> Self {
         let SocketConfig { sockets, sockets_per_client } = app.config.sockets;
-        let places = Places::new(sockets, sockets_per_client);
+        let places = Places::new(sockets, sockets_per_client, app.traffic.sockets.clone());
         let uploads = multipart::Places::default();
         let schema = schema(&app);
         let document = schema.document();
         let (types, inputs) = (Types::of(&document), Inputs::of(&document));
-        Self { types, inputs, documents: Documents::default(), schema, uploads, places, app }
+        let operations = Operations::of(&document);
+        Self { types, inputs, operations, documents: Documents::default(), schema, uploads, places, app }
     }
 
     /// Checks a request as far as that can be done without executing it, and tells what its operation does.
@@ -146,6 +151,7 @@ impl Endpoint {
         let Admitted { kind, document } = match self.admit(&mut query) {
             Ok(admitted) => admitted,
             Err(document::Refusal { code, message, location }) => {
+                self.app.traffic.begin(self.operations.refused()).end(Some(code));
                 let refusal = Refusal::new(answer::refused_document(media), code, message);
                 return refusal.at(location).into_response(media);
             }
@@ -166,17 +172,22 @@ impl Endpoint {
             Err(error) => return failed(&error, media, id),
         };
         let name = query.operation_name.clone();
+        let labels = self.operations.describe(&document, name.as_deref());
+        let span = operation_span(&labels, name.as_deref());
+        let under_way = self.app.traffic.begin(labels);
         let wire = &self.app.config.wire;
         // A file may have a hundred thousand rows.
         let patience = if query.uploads.is_empty() { wire.request_timeout } else { wire.upload_timeout };
-        let execution = self.schema.execute(equip(query, &self.app, Arc::clone(&request)));
+        let execution = self.schema.execute(equip(query, &self.app, Arc::clone(&request))).instrument(span);
         let Ok(mut executed) = tokio::time::timeout(patience, execution).await else {
+            under_way.end(Some("SERVICE_UNAVAILABLE"));
             return failed(&Error::Unavailable(Duration::from_secs(1)), media, id);
         };
         if !executed.errors.iter().all(|error| error.path.is_empty()) {
             self.types.complete(&mut executed, &document, name.as_deref());
         }
-        let mut response = answer::executed(executed, media, &id.0);
+        let mut response = answer::executed(&mut executed, media, &id.0);
+        under_way.end(answer::code(&executed).or(request.refused()));
         if let Some(change) = request.cookie_change() {
             let value = cookie::write(&change, &self.app.public_url, request.now.at);
             response.headers_mut().insert(header::SET_COOKIE, value);
@@ -202,6 +213,12 @@ impl Endpoint {
         let cookie = cookie.and_then(|text| app.mint().read_refresh(text));
         Ok(Request::new(now, client, caller, cookie, kind))
     }
+}
+
+/// What traces show of an operation.
+fn operation_span(labels: &OperationLabels, name: Option<&str>) -> Span {
+    let OperationLabels { kind, operation } = labels;
+    tracing::debug_span!("graphql", graphql.operation.type = kind, graphql.operation.name = name, graphql.field = &**operation)
 }
 
 /// The token in `Authorization: Bearer …` (RFC 6750, section 2.1).

@@ -34,7 +34,7 @@ async fn sheet(app: &App, visitor: &Visitor) -> Result<Body> {
     let now = &visitor.now;
     let granted = async {
         let caller = visitor.caller.as_ref().ok_or(Error::Forbidden)?;
-        exports::users_to_import(&app.db, now, caller.exporter()?, &app.config.limits).await
+        exports::users_to_import(&app.db, now, caller.exporter()?, &app.limits).await
     };
     match granted.await {
         Ok(users) => Ok(Body::from_stream(chunks(workbook(app, now, users).await?))),

@@ -16,6 +16,8 @@ mod import;
 mod json;
 mod keys;
 mod media;
+// What those who watch the service read.
+pub mod metrics;
 mod multipart;
 mod pages;
 mod places;
@@ -24,6 +26,7 @@ mod router;
 mod server;
 mod shell;
 mod socket;
+mod traces;
 
 pub use router::router;
 pub use server::{Wire, serve};

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::tools::metrics::Gauge;
+
 /// Places for so many.
 pub(super) struct Places {
     most: u32,
     most_of_client: u32,
     taken: Arc<Mutex<Taken>>,
+    gauge: Gauge,
 }
 
 #[derive(Default)]
@@ -20,6 +23,7 @@ struct Taken {
 pub(super) struct Place {
     client: Option<String>,
     taken: Arc<Mutex<Taken>>,
+    gauge: Gauge,
 }
 
 /// Why there is no place.
@@ -32,9 +36,9 @@ pub(super) enum Full {
 }
 
 impl Places {
-    /// So many places in all, and so many for each client.
-    pub(super) fn new(most: u32, most_of_client: u32) -> Self {
-        Self { most, most_of_client, taken: Arc::default() }
+    /// So many places in all, and so many for each client; the gauge shows how many are taken.
+    pub(super) fn new(most: u32, most_of_client: u32, gauge: Gauge) -> Self {
+        Self { most, most_of_client, taken: Arc::default(), gauge }
     }
 
     /// Takes a place for this client; without a name, for somebody of whom it is not counted.
@@ -55,12 +59,14 @@ impl Places {
         }
         taken.all += 1;
         drop(taken);
-        Ok(Place { client, taken: Arc::clone(&self.taken) })
+        self.gauge.inc();
+        Ok(Place { client, taken: Arc::clone(&self.taken), gauge: self.gauge.clone() })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.gauge.dec();
         let mut taken = lock(&self.taken);
         taken.all = taken.all.saturating_sub(1);
         if let Some(client) = self.client.take() {
@@ -82,7 +88,8 @@ mod tests {
 
     #[test]
     fn places_are_given_back() {
-        let places = Places::new(3, 2);
+        let gauge = Gauge::default();
+        let places = Places::new(3, 2, gauge.clone());
         let take = |client: &str| places.take(Some(client.to_owned()));
         let (one, two) = (take("a").ok(), take("a").ok());
         assert!(one.is_some() && two.is_some());
@@ -90,15 +97,17 @@ mod tests {
         let other = take("b").ok();
         assert!(other.is_some());
         assert_eq!(take("c").err(), Some(Full::All));
+        assert_eq!(gauge.get(), 3);
         drop(one);
         assert!(take("a").is_ok());
         drop((two, other));
         assert!(lock(&places.taken).by_client.is_empty());
+        assert_eq!(gauge.get(), 0);
     }
 
     #[test]
     fn of_whom_it_is_not_counted_there_may_be_as_many_as_in_all() {
-        let places = Places::new(3, 1);
+        let places = Places::new(3, 1, Gauge::default());
         let taken: Vec<_> = (0..3).map(|_| places.take(None).ok()).collect();
         assert!(taken.iter().all(Option::is_some));
         assert_eq!(places.take(None).err(), Some(Full::All));

@@ -23,6 +23,7 @@ use crate::domain::access::Client;
 use crate::domain::limits;
 use crate::http::places::{Full, Place, Places};
 use crate::http::pulse::{Patience, Pulse, Watched};
+use crate::tools::traffic::Traffic;
 
 /// How long requests in flight may go on after the service was told to stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,12 +69,13 @@ pub struct Wire {
     config: WireConfig,
     /// Of these, no connections are counted by client: each stands for many clients.
     trusted: Vec<IpNet>,
+    traffic: Traffic,
 }
 
 impl Wire {
-    /// By these settings.
-    pub fn of(config: &Config) -> Self {
-        Self { config: config.wire, trusted: config.trusted_proxies.clone() }
+    /// By these settings; what comes in is counted there.
+    pub fn of(config: &Config, traffic: &Traffic) -> Self {
+        Self { config: config.wire, trusted: config.trusted_proxies.clone(), traffic: traffic.clone() }
     }
 
     fn patience(&self) -> Patience {
@@ -91,7 +93,8 @@ impl Wire {
 /// Serves until `stop` is ready, then lets requests in flight finish, for ten seconds at most.
 pub async fn serve(listener: TcpListener, router: Router, wire: Wire, stop: impl Future<Output = ()>) {
     let builder = Arc::new(protocols());
-    let places = Places::new(wire.config.connections, wire.config.connections_per_client);
+    let WireConfig { connections, connections_per_client, .. } = wire.config;
+    let places = Places::new(connections, connections_per_client, wire.traffic.connections.clone());
     let (told, stopping) = watch::channel(false);
     let stopping = Stopping(stopping);
     let mut log = Log::default();
@@ -111,10 +114,11 @@ pub async fn serve(listener: TcpListener, router: Router, wire: Wire, stop: impl
         let place = match places.take(wire.client(peer)) {
             Ok(place) => place,
             Err(full) => {
-                let setting = match full {
-                    Full::All => "VESTIBULE_CONNECTIONS",
-                    Full::Client => "VESTIBULE_CONNECTIONS_PER_CLIENT",
+                let (setting, reason) = match full {
+                    Full::All => ("VESTIBULE_CONNECTIONS", "all"),
+                    Full::Client => ("VESTIBULE_CONNECTIONS_PER_CLIENT", "client"),
                 };
+                wire.traffic.refused(reason);
                 log.warn(|| tracing::warn!(%peer, setting, "connections are refused: as many are open as may be"));
                 continue;
             }

@@ -1,20 +1,24 @@
 //! What is around every request: its id and log span, a net for panics, and the headers that every answer carries.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::app::App;
 use crate::http::answer::{self, Refusal};
 use crate::http::media::Media;
+use crate::http::traces;
+use crate::tools::metrics::Label;
+use crate::tools::traffic::RequestLabels;
 
 /// The number under which a request stands in the log, and which an INTERNAL_SERVER_ERROR names.
 #[derive(Clone, Debug)]
@@ -37,8 +41,18 @@ const TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// Wraps a request.
 pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let id = app.clock.now().id().simple().to_string();
-    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    let span = tracing::info_span!(
+        "request",
+        id,
+        method = %request.method(),
+        path = request.uri().path(),
+        otel.kind = Empty,
+        otel.name = Empty,
+        otel.status_code = Empty
+    );
     request.extensions_mut().insert(RequestId(id.clone()));
+    let (method, route) = (method(&request), route(&request));
+    traces::begin(&app, &span, &request, method, &route);
     let started = Instant::now();
     let mut response = if names_one_host(&request) {
         let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
@@ -50,7 +64,11 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
         let message = "Name one host in the header Host.";
         Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message).into_response(Media::Json)
     };
-    span.in_scope(|| tracing::debug!(status = response.status().as_u16(), elapsed = ?started.elapsed(), "answered"));
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::debug!(status, elapsed = ?started.elapsed(), "answered"));
+    let labels = RequestLabels { method, route, status };
+    app.traffic.answered(&labels, started);
+    traces::end(&app, &span, &labels);
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
@@ -62,6 +80,23 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
         headers.insert("x-request-id", id);
     }
     response
+}
+
+/// The pattern of the path in the route table, of which there are few, and not the path, which anybody can make up.
+fn route(request: &Request) -> Arc<str> {
+    static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("other"));
+    let matched = request.extensions().get::<MatchedPath>();
+    matched.map_or_else(|| Arc::clone(&OTHER), |matched| Arc::from(matched.as_str()))
+}
+
+fn method(request: &Request) -> Label {
+    match *request.method() {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
 }
 
 /// Whether the request says once where it goes, as HTTP/1.1 demands (RFC 9112, section 3.2). Nothing here goes by it, but

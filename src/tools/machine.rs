@@ -33,3 +33,43 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
 pub fn own_id() -> u32 {
     rustix::process::geteuid().as_raw()
 }
+
+/// What the system tells of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    /// How long it has kept processors busy.
+    pub cpu_seconds: f64,
+    /// How much memory it has, in bytes.
+    pub resident_bytes: u64,
+    /// How many files and connections it has open.
+    pub open_files: u64,
+    /// How many it may have open.
+    pub most_files: u64,
+    /// How many threads it has.
+    pub threads: u64,
+    /// When it was started, in seconds since 1970.
+    pub started_at: u64,
+}
+
+impl Process {
+    /// This process; none where the system is not Linux, which tells it in files (proc(5)).
+    pub fn own() -> Option<Self> {
+        let stat = fs::read_to_string("/proc/self/stat").ok()?;
+        // The name of the program, in parentheses, may hold anything; what follows it begins with the third field.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        let boot = fs::read_to_string("/proc/stat").ok()?;
+        let boot: u64 = boot.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+        let page = u64::try_from(rustix::param::page_size()).ok()?;
+        let ticks = rustix::param::clock_ticks_per_second();
+        let hundredths = (field(14)? + field(15)?) * 100 / ticks;
+        Some(Self {
+            cpu_seconds: f64::from(u32::try_from(hundredths).ok()?) / 100.0,
+            resident_bytes: field(24)? * page,
+            open_files: u64::try_from(fs::read_dir("/proc/self/fd").ok()?.count()).ok()?,
+            most_files: rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),
+            threads: field(20)?,
+            started_at: boot + field(22)? / ticks,
+        })
+    }
+}

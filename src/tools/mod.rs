@@ -19,6 +19,8 @@ pub mod machine;
 pub mod mail;
 // Where files are kept that users send.
 pub mod media;
+// What is counted and timed, for those who watch the service.
+pub mod metrics;
 // Passwords and their hashes.
 pub mod password;
 // The rules for new passwords.
@@ -35,3 +37,5 @@ pub mod sheet;
 pub mod text;
 // The tokens that clients hold.
 pub mod token;
+// What comes in, counted and timed.
+pub mod traffic;

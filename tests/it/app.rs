@@ -132,11 +132,16 @@ impl TestApp {
         let memory = Memory::default();
         app.courier.transport = Transport::Memory(memory.clone());
         // The program that runs is the one of the tests, which reads no sheets.
-        app.importer = Importer::new(Reader::new(env!("CARGO_BIN_EXE_vestibule").into()), app.config.limits);
+        app.importer = Importer::new(Reader::new(env!("CARGO_BIN_EXE_vestibule").into()), app.limits.clone());
         equip(&mut app);
         let app = Arc::new(app);
         app.ensure_superuser().await.expect("the first superuser is made");
-        tokio::spawn(http::serve(listener, http::router(&app), http::Wire::of(&app.config), std::future::pending()));
+        tokio::spawn(http::serve(
+            listener,
+            http::router(&app),
+            http::Wire::of(&app.config, &app.traffic),
+            std::future::pending(),
+        ));
         Self { app, clock, url, memory }
     }
 

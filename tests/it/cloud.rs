@@ -15,6 +15,7 @@ use vestibule::entity::leftover;
 
 use vestibule::config::Config;
 use vestibule::http::{Wire, serve};
+use vestibule::tools::traffic::Traffic;
 
 use crate::app::TestApp;
 use crate::avatars::{file, path, upload};
@@ -52,7 +53,7 @@ async fn avatars_may_be_kept_in_a_bucket(place: Place) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let router = axum::Router::new().fallback(play).with_state(Arc::clone(&bucket));
-    tokio::spawn(serve(listener, router, Wire::of(&Config::defaults()), std::future::pending()));
+    tokio::spawn(serve(listener, router, Wire::of(&Config::defaults(), &Traffic::default()), std::future::pending()));
     let settings = "region=x&allow_http=true&access_key_id=a&secret_access_key=b";
     let url = format!("s3://bucket/ours?endpoint={endpoint}&{settings}");
     let app = TestApp::start_with(&place, |config| config.media_url = Some(url.parse().unwrap())).await;

@@ -411,9 +411,14 @@ async fn connections_are_closed_when_the_service_stops(place: Place) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(http::serve(listener, http::router(&app.app), http::Wire::of(&app.app.config), async {
-        stopped.await.unwrap();
-    }));
+    let serving = tokio::spawn(http::serve(
+        listener,
+        http::router(&app.app),
+        http::Wire::of(&app.app.config, &app.app.traffic),
+        async {
+            stopped.await.unwrap();
+        },
+    ));
     let admin = app.admin().await;
     let mut socket = Socket::sign_in(&url, &admin).await;
     socket.subscribe("1", LISTEN).await;

@@ -47,6 +47,7 @@ mod links;
 mod live;
 mod loaders;
 mod mail;
+mod metrics;
 mod moving;
 mod mutations;
 mod night;
@@ -98,6 +99,7 @@ fn main() -> std::process::ExitCode {
         live::all(),
         loaders::all(),
         mail::all(),
+        metrics::all(),
         moving::all(),
         night::all(),
         pages::all(),

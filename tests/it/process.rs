@@ -39,7 +39,7 @@ pub(crate) fn command(place: &Place) -> Command {
 pub(crate) struct Serving {
     child: Child,
     /// What it printed until it listened.
-    printed: Vec<String>,
+    pub(crate) printed: Vec<String>,
     pub(crate) url: String,
 }
 
@@ -69,6 +69,12 @@ impl Serving {
     fn terminate(&self) {
         let done = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
         assert!(done.success());
+    }
+
+    /// Tells it to stop, and returns what it logged.
+    pub(crate) fn stop(self) -> String {
+        self.terminate();
+        self.finish()
     }
 
     /// Waits for its end, and returns what it logged.
@@ -113,6 +119,13 @@ async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
         ("VESTIBULE_SOCKETS", "0", "VESTIBULE_SOCKETS: 0 is not in 1.."),
         ("VESTIBULE_SOCKETS_PER_CLIENT", "many", "VESTIBULE_SOCKETS_PER_CLIENT: invalid digit"),
         ("VESTIBULE_TRUSTED_PROXIES", "10.0.0.0/99", "VESTIBULE_TRUSTED_PROXIES: "),
+        ("VESTIBULE_METRICS_LISTEN", "everywhere", "VESTIBULE_METRICS_LISTEN: invalid socket address syntax"),
+        (
+            "VESTIBULE_OTLP_ENDPOINT",
+            "collector:4317",
+            "VESTIBULE_OTLP_ENDPOINT: 'collector:4317' is no address such as",
+        ),
+        ("VESTIBULE_OTLP_SAMPLE", "2", "VESTIBULE_OTLP_SAMPLE: '2' is no share from 0 to 1"),
         ("VESTIBULE_ADMIN_EMAIL", "nobody", "email: "),
         ("VESTIBULE_ADMIN_PASSWORD", "geheim", "password: "),
     ] {

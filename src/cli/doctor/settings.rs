@@ -16,6 +16,10 @@ pub(super) fn look(config: &Config) -> Report {
         let remedy = "turn VESTIBULE_LIMITS on: off is for load tests";
         report.warn(CHECK, "nobody is kept from guessing passwords or asking for mails too often", remedy);
     }
+    if let Some(address) = config.watch.metrics_listen.filter(|address| !address.ip().is_loopback()) {
+        let remedy = "let a firewall keep all but Prometheus away, or set VESTIBULE_METRICS_LISTEN to 127.0.0.1";
+        report.warn(CHECK, format!("whoever reaches {address} reads the metrics"), remedy);
+    }
     let least = Argon2Params::default();
     if config.argon2.bytes() < least.bytes() {
         let remedy = format!("set VESTIBULE_ARGON2 to {least} at least; see below what this machine affords");

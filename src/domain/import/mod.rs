@@ -20,11 +20,10 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use self::entries::{Entries, Reading};
-use crate::config::LimitConfig;
 use crate::database::Db;
 use crate::domain::access::{Client, Staff};
 use crate::domain::audit::{self, Event};
-use crate::domain::limits;
+use crate::domain::limits::{self, Limits};
 use crate::entity::audit_event::Action;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
@@ -47,13 +46,13 @@ const BUSY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Importer {
     reader: sheet::Reader,
-    limits: LimitConfig,
+    limits: Limits,
     turn: Semaphore,
 }
 
 impl Importer {
     /// An importer that reads files with this, as often as the limits say.
-    pub fn new(reader: sheet::Reader, limits: LimitConfig) -> Self {
+    pub fn new(reader: sheet::Reader, limits: Limits) -> Self {
         Self { reader, limits, turn: Semaphore::new(1) }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, LockBehavior, LockType, Query};
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, Order, QueryFilter as _};
+use tracing::Instrument as _;
 
 use crate::database::Db;
 use crate::domain::outbox::{Courier, compose};
@@ -50,14 +51,23 @@ pub async fn take(db: &Db, now: &Moment, most: usize) -> Result<Vec<mail::Model>
 /// Sends a mail that was taken. One that cannot be sent waits for its next attempt; one whose account is gone is dropped.
 pub async fn deliver(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: mail::Model) {
     let id = mail.id;
-    if let Err(error) = attempt(db, now, vault, courier, mail).await {
+    let span = tracing::debug_span!("mail", otel.kind = "consumer", mail.kind = ?mail.kind);
+    if let Err(error) = attempt(db, now, vault, courier, mail).instrument(span).await {
         tracing::error!(mail = %id, ?error, "a mail could not be delivered; it is tried again when its lease ends");
     }
 }
 
 async fn attempt(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: mail::Model) -> Result<()> {
-    let Some(message) = compose::message(db, now, vault, courier, &mail).await? else { return Ok(()) };
+    let Some(message) = compose::message(db, now, vault, courier, &mail).await? else {
+        courier.posted.count("dropped");
+        return Ok(());
+    };
     let sent = courier.transport.send(&courier.from, mail.created_at, &message).await;
+    courier.posted.count(match &sent {
+        Ok(()) => "sent",
+        Err(error) if is_last(&mail, error) => "given_up",
+        Err(_) => "put_off",
+    });
     settle(db, now, &mail, sent).await
 }
 
@@ -74,8 +84,9 @@ async fn settle(db: &Db, now: &Moment, mail: &mail::Model, sent: Result<(), Send
             .col_expr(Column::SealedToken, no_token),
         Err(error) => {
             tracing::warn!(mail = %mail.id, attempt = mail.attempts, error = error.summary, "a mail was not taken");
+            let is_last = is_last(mail, &error);
             let update = update.col_expr(Column::LastError, Expr::value(error.summary));
-            if error.permanent || mail.attempts >= ATTEMPTS {
+            if is_last {
                 update
                     .col_expr(Column::Status, Expr::value(Status::Failed))
                     .col_expr(Column::NextAttemptAt, Expr::value(none))
@@ -87,6 +98,11 @@ async fn settle(db: &Db, now: &Moment, mail: &mail::Model, sent: Result<(), Send
     };
     update.filter(Column::Id.eq(mail.id)).filter(Column::LeasedUntil.eq(mail.leased_until)).exec(db.writer()).await?;
     Ok(())
+}
+
+/// Whether a mail is given up after this error.
+fn is_last(mail: &mail::Model, error: &SendError) -> bool {
+    error.permanent || mail.attempts >= ATTEMPTS
 }
 
 /// The wait before the next attempt, up to a quarter longer by the mail's id, so that mails that failed together do

@@ -5,10 +5,9 @@ use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, UpdateMany};
 use uuid::Uuid;
 
-use crate::config::LimitConfig;
 use crate::database::Db;
 use crate::domain::access::Staff;
-use crate::domain::limits;
+use crate::domain::limits::{self, Limits};
 use crate::domain::paging::{self, Key, Page, Term, Terms, Window};
 use crate::entity::mail::{self, Column, Status};
 use crate::entity::user;
@@ -55,7 +54,7 @@ pub async fn count(db: &Db, staff: Staff<'_>, status: Option<Status>) -> Result<
 /// # Errors
 /// [`Code::NotFound`] of `id`; [`Code::Invalid`] where it was sent already; [`crate::error::Error::RateLimited`] where the
 /// address was sent too many mails, which counts retries and what strangers ask for together.
-pub async fn retry(db: &Db, now: &Moment, staff: Staff<'_>, limits: &LimitConfig, id: &str) -> Result<mail::Model> {
+pub async fn retry(db: &Db, now: &Moment, staff: Staff<'_>, limits: &Limits, id: &str) -> Result<mail::Model> {
     let missing = || Refusal::new(Code::NotFound, "There is no such mail.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| missing())?;
     let seen = visible(staff, None).add(Column::Id.eq(id));

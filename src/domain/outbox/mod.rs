@@ -19,6 +19,7 @@ use crate::entity::mail::{self, Kind, Status};
 use crate::error::Result;
 use crate::tools::clock::Moment;
 use crate::tools::mail::{Sender, Site, Transport};
+use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, counters};
 
 pub use self::deliver::{deliver, take};
 
@@ -37,6 +38,38 @@ pub struct Courier {
     pub links: LinkConfig,
     /// Whether links to new accounts are still sent.
     pub registration: Registration,
+    /// What became of the mails.
+    pub posted: Posted,
+}
+
+/// How often mails were tried, by what became of it, since the process was started.
+#[derive(Clone, Debug)]
+pub struct Posted(Family<PostedLabels, Counter>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PostedLabels {
+    outcome: Label,
+}
+
+/// What can become of an attempt.
+const OUTCOMES: [Label; 4] = ["sent", "put_off", "given_up", "dropped"];
+
+impl Default for Posted {
+    fn default() -> Self {
+        Self(counters(OUTCOMES.map(|outcome| PostedLabels { outcome })))
+    }
+}
+
+impl Posted {
+    /// Puts what is counted among what is told to those who watch.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Attempts to send mails: sent, put off (to be tried again), given up, or dropped (there is nobody to write to)";
+        registry.register("mail_attempts", help, self.0.clone());
+    }
+
+    fn count(&self, outcome: Label) {
+        self.0.get_or_create(&PostedLabels { outcome }).inc();
+    }
 }
 
 /// Puts a mail in line, in the transaction of what it tells of. Returns its id.

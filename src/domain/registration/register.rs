@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
-use crate::config::{LimitConfig, Registration};
+use crate::config::Registration;
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
-use crate::domain::limits;
+use crate::domain::limits::{self, Limits};
 use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::registration::{pending, require_open};
@@ -29,7 +29,7 @@ pub struct Rules<'a> {
     /// How long a registration waits for its address to be confirmed.
     pub verify_ttl: Duration,
     /// How many mails may be asked for.
-    pub limits: &'a LimitConfig,
+    pub limits: &'a Limits,
 }
 
 /// An account that somebody wants to have.

@@ -1,9 +1,9 @@
 //! Asking for another mail with a link.
 
-use crate::config::{LimitConfig, Registration};
+use crate::config::Registration;
 use crate::database::Db;
 use crate::domain::access::Client;
-use crate::domain::limits;
+use crate::domain::limits::{self, Limits};
 use crate::domain::outbox;
 use crate::domain::registration::require_open;
 use crate::entity::mail::Kind;
@@ -24,7 +24,7 @@ pub async fn resend(
     db: &Db,
     now: &Moment,
     client: &Client,
-    (registration, limits): (Registration, &LimitConfig),
+    (registration, limits): (Registration, &Limits),
     email: &str,
 ) -> Result<()> {
     require_open(registration)?;

@@ -11,10 +11,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::wanted::{Common, LONG_STRETCH, Rarity, STRETCH, Wanted, all, ids, number_of, of};
-use crate::config::LimitConfig;
 use crate::database::Db;
 use crate::domain::access::{Exporter, Staff, Viewer};
 use crate::domain::exports;
+use crate::domain::limits::Limits;
 use crate::domain::paging::{Key, Page, Span, Term, Terms, Window};
 use crate::domain::presence::ONLINE;
 use crate::entity::user::{self, Column, Role, ids_visible_to_staff, last_seen, visible_to, visible_to_staff};
@@ -280,7 +280,7 @@ pub async fn all_emails(
     db: &Db,
     now: &Moment,
     exporter: Exporter<'_>,
-    limits: &LimitConfig,
+    limits: &Limits,
     separator: &str,
 ) -> Result<String> {
     let staff = exporter.staff()?;

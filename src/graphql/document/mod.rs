@@ -317,7 +317,10 @@ fn collect<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, found: &
     }
 }
 
-fn select<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Result<&'a OperationDefinition, Refusal> {
+pub(super) fn select<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Result<&'a OperationDefinition, Refusal> {
     let unclear =
         |message: &str| Refusal { code: "OPERATION_RESOLUTION_FAILURE", message: message.to_owned(), location: None };
     match (&document.operations, name) {

@@ -215,7 +215,7 @@ impl UsersMutation {
             is_staff: input.is_staff,
         };
         let created = create::create(&app.db, &request(ctx).now, staff(ctx)?, &app.passwords, input).await;
-        let (user, errors) = outcome(created)?;
+        let (user, errors) = outcome(ctx, created)?;
         Ok(Some(CreateUserPayload { user: user.map(User), errors }))
     }
 
@@ -306,14 +306,14 @@ impl UsersMutation {
 }
 
 async fn flip(ctx: &Context<'_>, input: Toggle) -> Answer<(Option<User>, Vec<UserError>)> {
-    let (user, errors) = outcome(toggle::toggle(&app(ctx).db, &request(ctx).now, staff(ctx)?, input).await)?;
+    let (user, errors) = outcome(ctx, toggle::toggle(&app(ctx).db, &request(ctx).now, staff(ctx)?, input).await)?;
     Ok((user.map(User), errors))
 }
 
 async fn change(ctx: &Context<'_>, input: Update) -> Answer<(Option<User>, Vec<UserError>)> {
     let app = app(ctx);
     let updated = update::update(&app.db, &request(ctx).now, staff(ctx)?, &app.passwords, input).await;
-    let (user, errors) = outcome(updated)?;
+    let (user, errors) = outcome(ctx, updated)?;
     Ok((user.map(User), errors))
 }
 
@@ -323,5 +323,5 @@ async fn delete(
     ids: &[String],
 ) -> Answer<(Option<Vec<Outcome>>, Vec<UserError>)> {
     let app = app(ctx);
-    outcome(delete::delete(&app.db, &request(ctx).now, staff(ctx)?, &app.media, (field, ids)).await)
+    outcome(ctx, delete::delete(&app.db, &request(ctx).now, staff(ctx)?, &app.media, (field, ids)).await)
 }

@@ -142,6 +142,6 @@ impl UsersQuery {
         #[graphql(desc = "What stands between two addresses: 10 characters at most.", default = ";")] separator: String,
     ) -> Answer<Option<String>> {
         let (app, now) = (app(ctx), &request(ctx).now);
-        Ok(Some(list::all_emails(&app.db, now, exporter(ctx)?, &app.config.limits, &separator).await?))
+        Ok(Some(list::all_emails(&app.db, now, exporter(ctx)?, &app.limits, &separator).await?))
     }
 }

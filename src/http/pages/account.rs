@@ -113,7 +113,7 @@ pub(super) async fn register(sent: Sent) -> Response {
         registration: app.config.registration,
         passwords: &app.passwords,
         verify_ttl: app.config.links.verify_ttl,
-        limits: &app.config.limits,
+        limits: &app.limits,
     };
     let wanted = Register {
         email: sent.field("email"),
@@ -184,8 +184,7 @@ pub(super) async fn verify(sent: Sent) -> Response {
     let visit = &sent.visit;
     let app = &visit.app;
     let config = &app.config;
-    let rules =
-        verify_email::Rules { registration: config.registration, lives: &config.sessions, limits: &config.limits };
+    let rules = verify_email::Rules { registration: config.registration, lives: &config.sessions, limits: &app.limits };
     match verify_email::verify_email(&app.db, &visit.now, &visit.client, rules, sent.field("token")).await {
         Ok(verified) => match verified.session {
             Some(session) => {

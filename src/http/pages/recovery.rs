@@ -23,7 +23,7 @@ pub(super) async fn forgot_form(visit: Visit) -> Response {
 pub(super) async fn forgot(sent: Sent) -> Response {
     let visit = &sent.visit;
     let (app, email) = (&visit.app, sent.field("email"));
-    match reset::request(&app.db, &visit.now, &visit.client, &app.config.limits, email).await {
+    match reset::request(&app.db, &visit.now, &visit.client, &app.limits, email).await {
         Ok(()) => lead("/account/forgot?sent=1"),
         Err(error) => visit.refuse(forgot_view(email), error),
     }
@@ -51,7 +51,7 @@ fn forgot_view(email: &str) -> View {
 /// `GET /account/reset?uid=…&token=…`
 pub(super) async fn reset_form(visit: Visit) -> Response {
     let (uid, token) = (visit.parameter("uid"), visit.parameter("token"));
-    let limits = &visit.app.config.limits;
+    let limits = &visit.app.limits;
     match reset::is_valid(&visit.app.db, &visit.now, &visit.client, limits, Link { uid, token }).await {
         Ok(true) => visit.show(&reset_view(&visit, uid, token)),
         Ok(false) => visit.refuse(dead_view(), Error::Refused(invalid_link())),

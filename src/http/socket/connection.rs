@@ -24,6 +24,8 @@ use crate::http::envelope;
 use crate::http::graphql::Endpoint;
 use crate::http::shell::RequestId;
 use crate::http::socket::protocol::{self, Close, Incoming};
+use crate::tools::metrics::Gauge;
+use crate::tools::traffic::UnderWay;
 
 /// How long a client may take to say who it is.
 const INIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -186,6 +188,7 @@ impl Talk {
             }
             Ok(admitted) => admitted,
             Err(document::Refusal { code, message, location }) => {
+                self.endpoint.app.traffic.begin(self.endpoint.operations.refused()).end(Some(code));
                 return Ok(Err(Refusal::new(StatusCode::BAD_REQUEST, code, message).at(location)));
             }
         };
@@ -198,13 +201,17 @@ impl Talk {
         *caller = app.renew(&now, caller).await.map_err(|error| lost(&error))?;
         stay.extend(caller);
         let request = Request::new(now, self.client.clone(), Ok(caller.clone()), None, kind);
+        let name = query.operation_name.clone();
+        let labels = self.endpoint.operations.describe(&document, name.as_deref());
         let operation = Operation {
             id: id.to_owned(),
             request_id: self.id.0.clone(),
             endpoint: Arc::clone(&self.endpoint),
-            name: query.operation_name.clone(),
-            document,
+            _counted: (kind == Kind::Subscription).then(|| Counted::new(&app.traffic.subscriptions)),
             answers: answers(&self.endpoint, query, request, kind),
+            under_way: Some(app.traffic.begin(labels)),
+            name,
+            document,
             kind,
             progress: Progress::None,
         };
@@ -296,6 +303,25 @@ struct Operation {
     answers: BoxStream<'static, Option<Executed>>,
     kind: Kind,
     progress: Progress,
+    /// Until it has answered for the first time.
+    under_way: Option<UnderWay>,
+    _counted: Option<Counted>,
+}
+
+/// One of those that a gauge shows, until this is dropped.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// How far an operation is.
@@ -315,16 +341,25 @@ impl Operation {
         let text = match self.answers.next().await {
             None => {
                 self.progress = Progress::Over;
+                self.answered(None);
                 protocol::complete(&self.id)
             }
             Some(None) => {
                 self.progress = Progress::Over;
+                self.answered(Some("SERVICE_UNAVAILABLE"));
                 let busy = async_graphql::Error::from(Failure::from(Error::Unavailable(Duration::from_secs(1))));
                 protocol::error(&self.id, &[busy.into_server_error(Pos::default())])
             }
             Some(Some(executed)) => self.write(executed),
         };
         Some(Output { id: self.id.clone(), text, is_last: self.progress == Progress::Over })
+    }
+
+    /// Counts how it has answered for the first time.
+    fn answered(&mut self, code: Option<&str>) {
+        if let Some(under_way) = self.under_way.take() {
+            under_way.end(code);
+        }
     }
 
     fn write(&mut self, mut executed: Executed) -> String {
@@ -335,6 +370,7 @@ impl Operation {
             self.endpoint.types.complete(&mut executed, &self.document, self.name.as_deref());
         }
         answer::tidy_all(&mut executed, &self.request_id);
+        self.answered(answer::code(&executed));
         if was_executed {
             self.progress = Progress::Some;
             protocol::next(&self.id, &answer::body(&executed, true))

@@ -23,6 +23,7 @@ use crate::http::places::Full;
 use crate::http::server::Stopping;
 use crate::http::shell::RequestId;
 use crate::http::{caller, client};
+use crate::tools::traffic::Traffic;
 
 /// The longest message of a client, in bytes.
 const MAX_MESSAGE: usize = 16 * 1024;
@@ -59,7 +60,7 @@ pub(super) async fn open(endpoint: Arc<Endpoint>, mut parts: Parts, peer: Socket
     let client = client::of(peer, &parts.headers, &endpoint.app.config.trusted_proxies);
     let place = match endpoint.places.take(Some(limits::network(&client))) {
         Ok(place) => place,
-        Err(full) => return caller::refusal(refusal(full), &id.0),
+        Err(full) => return caller::refusal(refusal(full, &endpoint.app.traffic), &id.0),
     };
     let span = tracing::info_span!("socket", id = id.0);
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
@@ -72,13 +73,17 @@ pub(super) async fn open(endpoint: Arc<Endpoint>, mut parts: Parts, peer: Socket
     })
 }
 
-fn refusal(full: Full) -> Error {
+fn refusal(full: Full, traffic: &Traffic) -> Error {
     match full {
         Full::All => {
+            traffic.refused("sockets");
             tracing::warn!("all connections that VESTIBULE_SOCKETS allows are taken");
             Error::Unavailable(WAIT)
         }
-        Full::Client => Error::RateLimited(WAIT),
+        Full::Client => {
+            traffic.refused("sockets_client");
+            Error::RateLimited(WAIT)
+        }
     }
 }
 

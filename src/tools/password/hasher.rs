@@ -1,13 +1,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{ARGON2ID_IDENT, MIN_SALT_LEN, Version};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use super::engine::Memory;
 use super::{Argon2Engine, Argon2Params, DjangoHash, MAX_LENGTH, Password};
 use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::metrics::{self, Counter, Histogram, Registry, Unit};
 use crate::tools::secret::Secret;
 
 /// When to come back where too many passwords wait to be hashed.
@@ -27,6 +29,15 @@ pub struct Verdict {
     pub outdated: bool,
 }
 
+/// How much a [`Hasher`] has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// How many hashes are computed.
+    pub running: usize,
+    /// How many wait for that.
+    pub waiting: usize,
+}
+
 impl Hasher {
     /// A hasher that computes at most `permits` hashes (at least one) at once, each with its own thread and memory, and
     /// lets at most `queue` more wait. The memory stays allocated once it was used.
@@ -38,8 +49,31 @@ impl Hasher {
             params,
             places: Arc::new(Semaphore::new(places)),
             running: Arc::new(Semaphore::new(permits)),
+            permits,
+            most: places,
             memory: Mutex::new(Vec::new()),
+            waits: metrics::times(),
+            times: metrics::times(),
+            refused: Counter::default(),
         }))
+    }
+
+    /// How much it has to do.
+    pub fn load(&self) -> Load {
+        let running = self.0.permits - self.0.running.available_permits();
+        let all = self.0.most - self.0.places.available_permits();
+        Load { running, waiting: all.saturating_sub(running) }
+    }
+
+    /// Puts what is counted among what is told to those who watch.
+    pub fn register(&self, registry: &mut Registry) {
+        let Inner { waits, times, refused, .. } = &*self.0;
+        let help = "How long passwords waited to be hashed";
+        registry.register_with_unit("password_hash_wait", help, Unit::Seconds, waits.clone());
+        let help = "How long hashing a password took, without the wait";
+        registry.register_with_unit("password_hash", help, Unit::Seconds, times.clone());
+        let help = "Passwords that were not hashed because too many waited: their requests got SERVICE_UNAVAILABLE";
+        registry.register("password_hashes_refused", help, refused.clone());
     }
 
     /// The hash to store, with a fresh salt, as a PHC string (`$argon2id$v=19$m=…`).
@@ -86,13 +120,21 @@ impl Hasher {
     /// where nobody waits for it any more.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T> {
         let inner = Arc::clone(&self.0);
-        let place = Arc::clone(&inner.places).try_acquire_owned().map_err(|_| Error::Unavailable(RETRY_AFTER))?;
+        let place = Arc::clone(&inner.places).try_acquire_owned().map_err(|_| {
+            inner.refused.inc();
+            Error::Unavailable(RETRY_AFTER)
+        })?;
+        let came = Instant::now();
         let permit = Arc::clone(&inner.running).acquire_owned().await.map_err(Error::internal)?;
+        inner.waits.observe(came.elapsed().as_secs_f64());
         let done = tokio::task::spawn_blocking(move || {
             let _held = (permit, place);
-            work(&inner)
+            let began = Instant::now();
+            let result = work(&inner);
+            inner.times.observe(began.elapsed().as_secs_f64());
+            result
         });
-        done.await.map_err(Error::internal)
+        done.instrument(tracing::debug_span!("hash")).await.map_err(Error::internal)
     }
 }
 
@@ -103,8 +145,14 @@ struct Inner {
     places: Arc<Semaphore>,
     /// One for each hash that is computed.
     running: Arc<Semaphore>,
+    /// How many permits and how many places there are.
+    permits: usize,
+    most: usize,
     /// What was used for `params` before and is not in use now.
     memory: Mutex<Vec<Memory>>,
+    waits: Histogram,
+    times: Histogram,
+    refused: Counter,
 }
 
 impl Inner {

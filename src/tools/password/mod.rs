@@ -13,7 +13,7 @@ use unicode_normalization::UnicodeNormalization as _;
 pub use self::bench::Speed;
 pub use self::django::{DjangoHash, NotKept};
 pub use self::engine::Argon2Engine;
-pub use self::hasher::{Hasher, Verdict};
+pub use self::hasher::{Hasher, Load, Verdict};
 pub use self::params::{Argon2Params, InvalidParams};
 
 /// The most code points that a password may have; at four bytes each, they take 512 bytes at most.

@@ -1,0 +1,85 @@
+//! Traces: what a request was spent on, sent by OTLP over HTTP to where operators collect them.
+
+use std::time::Duration;
+
+use opentelemetry::trace::{Link, SpanKind, TraceId, TracerProvider as _};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{ParentBasedSampler, Sampler, SamplingResult, SdkTracerProvider, ShouldSample};
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::{Layer, Registry};
+
+use crate::config::WatchConfig;
+
+/// How long the last traces may take to be sent when the process stops.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Where traces go.
+pub(super) struct Traces(SdkTracerProvider);
+
+impl Traces {
+    /// By these settings; none where they name no endpoint. The standard's own variables (`OTEL_SERVICE_NAME`,
+    /// `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_BSP_…`) hold as well, for the libraries read them.
+    pub(super) fn of(config: &WatchConfig) -> Result<Option<Self>, String> {
+        let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
+        // What sends them has one TLS stack to choose from, and wants to be told.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let exporter = SpanExporter::builder().with_http().with_endpoint(format!("{}/v1/traces", endpoint.as_str()));
+        let exporter = exporter.build().map_err(|error| format!("VESTIBULE_OTLP_ENDPOINT: {error}"))?;
+        let resource = Resource::builder()
+            .with_attribute(KeyValue::new("service.name", service_name()))
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        let provider = SdkTracerProvider::builder()
+            .with_resource(resource.build())
+            .with_sampler(ParentBasedSampler::new(Roots(Sampler::TraceIdRatioBased(config.otlp_sample))))
+            .with_batch_exporter(exporter);
+        Ok(Some(Self(provider.build())))
+    }
+
+    /// What takes the spans of the service, and of statements by their kind alone: neither their text nor their values.
+    pub(super) fn layer(&self) -> impl Layer<Registry> + use<> {
+        let ours = filter_fn(|meta| match meta.target().split("::").next() {
+            Some("vestibule") if meta.is_span() => *meta.level() <= LevelFilter::DEBUG,
+            Some("vestibule") => *meta.level() <= LevelFilter::INFO,
+            // Others of its spans show the values that a statement is given.
+            Some("sea_orm") => meta.is_span() && meta.name().starts_with("sea_orm."),
+            _ => false,
+        });
+        let layer = tracing_opentelemetry::layer().with_tracer(self.0.tracer("vestibule"));
+        layer.with_location(false).with_threads(false).with_tracked_inactivity(false).with_filter(ours)
+    }
+
+    /// Sends what was not sent yet.
+    pub(super) fn finish(&self) {
+        if let Err(error) = self.0.shutdown_with_timeout(FAREWELL) {
+            tracing::warn!(%error, "the last traces could not be sent");
+        }
+    }
+}
+
+/// What the service is called there, unless the standard's variable says otherwise.
+fn service_name() -> String {
+    #[expect(clippy::disallowed_methods, reason = "the standard's variable goes before the name that is built in")]
+    std::env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "vestibule".to_owned())
+}
+
+/// Which traces are begun: those of requests and of mails. What the worker looks up twice a second is of no interest.
+#[derive(Clone, Debug)]
+struct Roots(Sampler);
+
+impl ShouldSample for Roots {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let begins = matches!(kind, SpanKind::Server | SpanKind::Consumer);
+        let sampler = if begins { &self.0 } else { &Sampler::AlwaysOff };
+        sampler.should_sample(parent, trace, name, kind, attributes, links)
+    }
+}

@@ -1,0 +1,139 @@
+//! What an operation asks for, in a word, for those who watch the service.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use async_graphql::Positioned;
+use async_graphql::parser::types::{
+    ExecutableDocument, OperationType, Selection, SelectionSet, TypeKind, TypeSystemDefinition,
+};
+
+use crate::graphql::document;
+use crate::tools::traffic::OperationLabels;
+
+/// What introspection is called; the schema has no field of this name.
+const INTROSPECTION: &str = "introspection";
+
+/// The fields at the root of a schema.
+#[derive(Debug)]
+pub struct Operations {
+    fields: HashMap<&'static str, HashSet<Arc<str>>>,
+    introspection: Arc<str>,
+    several: Arc<str>,
+    none: Arc<str>,
+}
+
+impl Operations {
+    /// Reads them off the schema's document.
+    pub fn of(sdl: &str) -> Self {
+        let document = async_graphql::parser::parse_schema(sdl).expect("the schema that we print is valid");
+        let mut fields = HashMap::new();
+        for definition in document.definitions {
+            let TypeSystemDefinition::Type(definition) = definition else { continue };
+            let TypeKind::Object(object) = definition.node.kind else { continue };
+            if let Some(kind) = kind_of_root(definition.node.name.node.as_str()) {
+                let names = object.fields.iter().map(|field| Arc::from(field.node.name.node.as_str()));
+                fields.insert(kind, names.collect());
+            }
+        }
+        let [introspection, several, none] = [INTROSPECTION, "several", "none"].map(Arc::from);
+        Self { fields, introspection, several, none }
+    }
+
+    /// What this operation of the document asks for.
+    pub fn describe(&self, document: &ExecutableDocument, name: Option<&str>) -> OperationLabels {
+        let Ok(operation) = document::select(document, name) else { return self.refused() };
+        let kind = match operation.ty {
+            OperationType::Query => "query",
+            OperationType::Mutation => "mutation",
+            OperationType::Subscription => "subscription",
+        };
+        let mut asked = Asked { operations: self, kind, document, found: None };
+        let found = match asked.walk(&operation.selection_set) {
+            true => asked.found.unwrap_or_else(|| Arc::clone(&self.none)),
+            false => Arc::clone(&self.several),
+        };
+        OperationLabels { kind, operation: found }
+    }
+
+    /// What a document is that was refused before it was known what it asks for.
+    pub fn refused(&self) -> OperationLabels {
+        OperationLabels { kind: "none", operation: Arc::clone(&self.none) }
+    }
+}
+
+fn kind_of_root(name: &str) -> Option<&'static str> {
+    match name {
+        "Query" => Some("query"),
+        "Mutation" => Some("mutation"),
+        "Subscription" => Some("subscription"),
+        _ => None,
+    }
+}
+
+/// A walk over the fields at an operation's root.
+struct Asked<'a> {
+    operations: &'a Operations,
+    kind: &'static str,
+    document: &'a ExecutableDocument,
+    found: Option<Arc<str>>,
+}
+
+impl Asked<'_> {
+    /// Whether there is still one field at most. Fragments have been found to spread nothing without an end.
+    fn walk(&mut self, set: &Positioned<SelectionSet>) -> bool {
+        set.node.items.iter().all(|item| match &item.node {
+            Selection::Field(field) => self.meet(field.node.name.node.as_str()),
+            Selection::InlineFragment(fragment) => self.walk(&fragment.node.selection_set),
+            Selection::FragmentSpread(spread) => {
+                let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
+                fragment.is_none_or(|fragment| self.walk(&fragment.node.selection_set))
+            }
+        })
+    }
+
+    fn meet(&mut self, name: &str) -> bool {
+        let Operations { fields, introspection, .. } = self.operations;
+        let known = match name {
+            "__typename" => return true,
+            "__schema" | "__type" => Some(introspection),
+            name => fields.get(self.kind).and_then(|fields| fields.get(name)),
+        };
+        // What the schema does not have is refused later on, and has no name here.
+        let Some(known) = known else { return true };
+        let is_first = self.found.as_ref().is_none_or(|found| found == known);
+        self.found = Some(Arc::clone(known));
+        is_first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    #[test]
+    fn an_operation_is_known_by_the_field_at_its_root() {
+        let operations = Operations::of(&crate::graphql::sdl());
+        for (document, name, expected) in [
+            ("{ me { id } }", None, ("query", "me")),
+            ("query Mine { mine: me { id } __typename }", None, ("query", "me")),
+            ("{ a: me { id } b: me { email } }", None, ("query", "me")),
+            ("{ me { id } users { totalCount } }", None, ("query", "several")),
+            ("{ __schema { types { name } } }", None, ("query", "introspection")),
+            ("{ __typename }", None, ("query", "none")),
+            ("{ madeUp }", None, ("query", "none")),
+            ("{ ...F } fragment F on Query { ... on Query { me { id } } }", None, ("query", "me")),
+            ("{ ...F me { id } } fragment F on Query { users { totalCount } }", None, ("query", "several")),
+            ("mutation Anything { login(input: {}) { user { id } } }", None, ("mutation", "login")),
+            ("mutation { me }", None, ("mutation", "none")),
+            ("subscription { onlineUsers { id } }", None, ("subscription", "onlineUsers")),
+            ("query A { me { id } } mutation B { logout { success } }", Some("B"), ("mutation", "logout")),
+            ("query A { me { id } } mutation B { logout { success } }", None, ("none", "none")),
+        ] {
+            let labels = operations.describe(&parse_query(document).unwrap(), name);
+            assert_eq!((labels.kind, &*labels.operation), expected, "{document}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What is counted and timed while the process runs, in the form that Prometheus reads. Each part of the service keeps its own
+//! measures, and registers them once, at the start.
+//!
+//! Labels take few values, all of them ours: nothing that a client can make up becomes one, for each value is kept for ever.
+
+use std::fmt::Error;
+
+pub use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::counter::ConstCounter;
+
+pub use prometheus_client::collector::Collector;
+pub use prometheus_client::metrics::counter::Counter;
+pub use prometheus_client::metrics::family::Family;
+pub use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+pub use prometheus_client::metrics::histogram::Histogram;
+pub use prometheus_client::registry::{Registry, Unit};
+
+use crate::tools::machine::Process;
+
+/// The value of a label.
+pub type Label = &'static str;
+
+/// Times by their labels.
+pub type Times<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Up to which seconds times are told apart: from what a read takes to where the service gives up.
+const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Times, in seconds.
+pub fn times() -> Histogram {
+    Histogram::new(BUCKETS)
+}
+
+/// Times by their labels, in seconds.
+pub fn times_by<L: Clone + std::hash::Hash + Eq>() -> Times<L> {
+    Times::new_with_constructor(times)
+}
+
+/// Counters by their labels, all of them known: what never happened is told as such, and not left out.
+pub fn counters<L: Clone + std::hash::Hash + Eq>(labels: impl IntoIterator<Item = L>) -> Family<L, Counter> {
+    let counters = Family::default();
+    for label in labels {
+        drop(counters.get_or_create(&label));
+    }
+    counters
+}
+
+/// All measures as Prometheus reads them: `OpenMetrics` 1.0, of which its older format takes all but the comments.
+pub fn encode(registries: &[&Registry]) -> Result<String, Error> {
+    let mut text = String::new();
+    for registry in registries {
+        prometheus_client::encoding::text::encode_registry(&mut text, registry)?;
+    }
+    prometheus_client::encoding::text::encode_eof(&mut text)?;
+    Ok(text)
+}
+
+/// What the system tells of the process, under the names that all Prometheus clients use.
+#[derive(Debug)]
+pub struct ProcessMeasures;
+
+impl Collector for ProcessMeasures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let Some(process) = Process::own() else { return Ok(()) };
+        let cpu = ConstCounter::new(process.cpu_seconds);
+        let help = "Processor time of the process";
+        cpu.encode(encoder.encode_descriptor("process_cpu", help, Some(&Unit::Seconds), cpu.metric_type())?)?;
+        let mut gauge = |name: &str, help: &str, unit: Option<&Unit>, value: u64| {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
+        };
+        gauge("process_resident_memory", "Memory that the process has", Some(&Unit::Bytes), process.resident_bytes)?;
+        gauge("process_open_fds", "Files and connections that are open", None, process.open_files)?;
+        gauge("process_max_fds", "Files and connections that may be open", None, process.most_files)?;
+        gauge("process_threads", "Threads of the process", None, process.threads)?;
+        gauge("process_start_time", "When it was started, since 1970", Some(&Unit::Seconds), process.started_at)
+    }
+}
