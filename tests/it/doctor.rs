@@ -122,7 +122,7 @@ async fn each_thing_that_is_broken_is_told_with_its_remedy(place: Place) {
             "1 were given up; the first is due since 2026-01-05T",
             "→ see that the service runs",
         ),
-        ("FAIL  mail      smtp://me:***@127.0.0.1:1", "accepts nothing, but connect fails", "→ see host, port"),
+        ("FAIL  mail      smtp://me:***@127.0.0.1:1", ": connect fails", "→ see host, port"),
         ("FAIL  media", "but users have pictures", "→ restore it"),
     ] {
         let found = finding(&printed, beginning);

@@ -19,11 +19,14 @@ pub(super) async fn look_at_mails(config: &Config, to: Option<&str>) -> Report {
         MailUrl::Folder(folder) => folder_of_mails(&folder, &mut report),
         MailUrl::Smtp(url) => {
             let talk = probe(&url, &config.mail_from).await;
-            let done = if talk.done.is_empty() { "nothing" } else { &talk.done.join(", ") };
+            let done = talk.done.join(", ");
             match talk.failed {
                 None => {
                     let how = if talk.encrypted { "encrypted" } else { "not encrypted" };
                     report.ok("mail", format!("{url} accepts {done} ({how})"));
+                }
+                Some((step, error)) if done.is_empty() => {
+                    report.fail("mail", format!("{url}: {step} fails: {error}"), remedy(step));
                 }
                 Some((step, error)) => {
                     let found = format!("{url} accepts {done}, but {step} fails: {error}");
