@@ -1,5 +1,7 @@
 //! Log lines: on standard error, for people or as JSON.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -17,9 +19,14 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
 /// headers and statements, and so tokens.
 pub(super) fn start(config: &Config, traces: Option<&Traces>) {
     let asked = EnvFilter::new(&config.log);
-    let harmless = filter_fn(|line| line.target().starts_with("vestibule") || *line.level() <= LevelFilter::WARN);
+    let harmless = filter_fn(|line| {
+        // Each attempt to send traces has a line there, and what comes of them one elsewhere.
+        let is_repeated = line.target().starts_with("opentelemetry-otlp");
+        line.target().starts_with("vestibule") || (*line.level() <= LevelFilter::WARN && !is_repeated)
+    });
     let filter = asked.and(harmless);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let stderr = std::io::stderr;
+    let lines = fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(traces.map(Traces::layer));
     match config.log_format {
         LogFormat::Text => registry.with(lines.with_target(false).with_filter(filter)).init(),
