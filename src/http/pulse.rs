@@ -94,6 +94,11 @@ impl Pulse {
         Exchange { pulse: Arc::clone(self), is_answered: false }
     }
 
+    /// Whether HTTP/2 is spoken, as far as that is known.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.lock().is_http2 == Some(true)
+    }
+
     fn received(&self, bytes: &[u8]) {
         let mut beat = self.lock();
         let is_http2 = *beat.is_http2.get_or_insert_with(|| bytes.starts_with(b"PRI"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::{HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -28,6 +28,10 @@ use crate::tools::traffic::Traffic;
 /// How long requests in flight may go on after the service was told to stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long connections of HTTP/1 stay open for one more request then: whoever keeps one, as proxies do, may be sending it at
+/// this moment, and would not know whether it was done.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// How long a connection in which nothing goes on may take to end in good order.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -45,6 +49,9 @@ const MAX_HEADERS: u32 = 32 * 1024;
 
 /// How many headers a request may have.
 const MAX_HEADER_COUNT: usize = 100;
+
+/// How many connections the system accepts for us and lets wait.
+const MAX_WAITING: usize = 1024;
 
 /// Between two attempts to accept where there are no file descriptors left: waiting lets some connections end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -91,49 +98,85 @@ impl Wire {
 }
 
 /// Serves until `stop` is ready, then lets requests in flight finish, for ten seconds at most.
+///
+/// From then on connections are refused, so that a balancer goes elsewhere with what it has not sent yet; those that are
+/// open are told with their next answer, or after a second, that they end.
 pub async fn serve(listener: TcpListener, router: Router, wire: Wire, stop: impl Future<Output = ()>) {
-    let builder = Arc::new(protocols());
-    let WireConfig { connections, connections_per_client, .. } = wire.config;
-    let places = Places::new(connections, connections_per_client, wire.traffic.connections.clone());
     let (told, stopping) = watch::channel(false);
-    let stopping = Stopping(stopping);
-    let mut log = Log::default();
+    let WireConfig { connections, connections_per_client, .. } = wire.config;
+    let mut door = Door {
+        builder: Arc::new(protocols()),
+        places: Places::new(connections, connections_per_client, wire.traffic.connections.clone()),
+        wire,
+        router,
+        stopping: Stopping(stopping),
+        log: Log::default(),
+    };
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, peer) = tokio::select! {
+        tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
+                Ok((stream, peer)) => door.admit(stream, peer),
                 Err(error) => {
-                    log.warn(|| tracing::warn!(%error, "connections cannot be accepted"));
+                    door.log.warn(|| tracing::warn!(%error, "connections cannot be accepted"));
                     sleep(ACCEPT_PAUSE).await;
-                    continue;
                 }
             },
             () = &mut stop => break,
-        };
-        let place = match places.take(wire.client(peer)) {
+        }
+    }
+    door.admit_waiting(listener);
+    drop(door);
+    told.send_replace(true);
+    if timeout(FINISH_TIMEOUT, told.closed()).await.is_err() {
+        tracing::warn!("some requests were still under way and were cut off");
+    }
+}
+
+/// Where connections come in.
+struct Door {
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    places: Places,
+    wire: Wire,
+    router: Router,
+    stopping: Stopping,
+    log: Log,
+}
+
+impl Door {
+    /// Serves a connection, where there is a place for it.
+    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+        let place = match self.places.take(self.wire.client(peer)) {
             Ok(place) => place,
             Err(full) => {
                 let (setting, reason) = match full {
                     Full::All => ("VESTIBULE_CONNECTIONS", "all"),
                     Full::Client => ("VESTIBULE_CONNECTIONS_PER_CLIENT", "client"),
                 };
-                wire.traffic.refused(reason);
-                log.warn(|| tracing::warn!(%peer, setting, "connections are refused: as many are open as may be"));
-                continue;
+                self.wire.traffic.refused(reason);
+                self.log.warn(|| tracing::warn!(%peer, setting, "connections are refused: as many are open as may be"));
+                return;
             }
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection ended at once");
-            continue;
+            return;
         }
-        let connection = Connection { peer, router: router.clone(), stopping: stopping.clone() };
-        tokio::spawn(connection.serve(stream, place, Arc::clone(&builder), wire.patience()));
+        let connection = Connection { peer, router: self.router.clone(), stopping: self.stopping.clone() };
+        tokio::spawn(connection.serve(stream, place, Arc::clone(&self.builder), self.wire.patience()));
     }
-    drop((listener, stopping));
-    told.send_replace(true);
-    if timeout(FINISH_TIMEOUT, told.closed()).await.is_err() {
-        tracing::warn!("some requests were still under way and were cut off");
+
+    /// Serves the connections that the system has accepted for us, and closes the door at once: whatever comes between the
+    /// two is lost.
+    fn admit_waiting(&mut self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        for _ in 0..MAX_WAITING {
+            let Ok((stream, peer)) = listener.accept() else { break };
+            match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                Ok(stream) => self.admit(stream, peer),
+                Err(error) => tracing::debug!(%error, "a connection ended at once"),
+            }
+        }
     }
 }
 
@@ -179,9 +222,13 @@ impl Connection {
             let exchange = beating.begin();
             request.extensions_mut().insert(ConnectInfo(peer));
             request.extensions_mut().insert(told.clone());
-            let mut router = router.clone();
+            let (mut router, told) = (router.clone(), told.clone());
             async move {
-                let answer = router.call(request).await.unwrap_or_else(|never| match never {});
+                let is_http1 = request.version() < Version::HTTP_2;
+                let mut answer = router.call(request).await.unwrap_or_else(|never| match never {});
+                if is_http1 && *told.0.borrow() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok::<_, Infallible>(answer.map(|body| exchange.answer(body)))
             }
         });
@@ -190,8 +237,15 @@ impl Connection {
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = stopping.told() => {
-                connection.as_mut().graceful_shutdown();
-                connection.as_mut().await
+                // HTTP/2 has a word for it, after which nobody sends any more.
+                let linger = if pulse.speaks_http2() { Duration::ZERO } else { LINGER };
+                match timeout(linger, connection.as_mut()).await {
+                    Ok(ended) => ended,
+                    Err(_) => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.as_mut().await
+                    }
+                }
             }
             () = pulse.stops() => {
                 tracing::debug!(%peer, "nothing goes on in a connection, and it is ended");

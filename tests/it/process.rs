@@ -15,6 +15,7 @@ crate::tests![
     a_wrong_setting_stops_the_start_with_one_line,
     instances_that_start_together_on_an_empty_database_both_serve,
     a_request_under_way_when_the_process_is_told_to_stop_is_finished,
+    an_open_connection_may_bring_one_more_request_when_the_process_is_told_to_stop,
     a_superuser_is_made_on_the_command_line,
     the_schema_is_printed_without_a_database,
     the_signing_key_is_rotated_on_the_command_line,
@@ -227,6 +228,33 @@ async fn a_request_under_way_when_the_process_is_told_to_stop_is_finished(place:
     let mut answer = String::new();
     under_way.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(r#"{"data":{"__typename":"Query"}}"#), "{answer}");
+    serving.finish();
+}
+
+async fn an_open_connection_may_bring_one_more_request_when_the_process_is_told_to_stop(place: Place) {
+    const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let serving = Serving::start(command(&place));
+    let address = serving.url.trim_start_matches("http://");
+    let (mut kept, mut fresh) = (TcpStream::connect(address).unwrap(), TcpStream::connect(address).unwrap());
+    kept.write_all(REQUEST).unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with("ok\n") {
+        let mut byte = [0];
+        kept.read_exact(&mut byte).unwrap();
+        answer.push(byte[0].into());
+    }
+    assert!(!answer.contains("connection: close"), "{answer}");
+    serving.terminate();
+    while TcpStream::connect(address).is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for (connection, what) in [(&mut kept, "one that had a request"), (&mut fresh, "one that had none yet")] {
+        connection.write_all(REQUEST).unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("ok\n"), "{what}: {answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{what}: {answer}");
+    }
     serving.finish();
 }
 
