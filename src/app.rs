@@ -1,9 +1,12 @@
 //! The application: what was built once at the start, shared by all faces.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::{BaseUrl, Config};
 use crate::database::Db;
@@ -36,8 +39,8 @@ use crate::tools::traffic::Traffic;
 /// How many passwords may wait for each that is being hashed: half a second's work.
 const HASHES_WAITING: usize = 32;
 
-/// The milliseconds between two looks for a signing key that a token names and the ring does not have.
-const RELOAD_PAUSE: i64 = 1000;
+/// Between two looks for a signing key that a token names and the ring does not have.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long it may take to find out who sent a token; the statements of it take milliseconds, but a database that is stuck
 /// does not even say so.
@@ -76,7 +79,16 @@ pub struct App {
     pub measures: Registry,
     vault: Arc<Vault>,
     ring: RwLock<Arc<KeyRing>>,
-    reloaded_at: AtomicI64,
+    looks: Looks,
+}
+
+/// Looks for signing keys that the ring does not have.
+#[derive(Debug, Default)]
+struct Looks {
+    /// How many have begun.
+    begun: AtomicU64,
+    /// The number of the last one, and when it began; held while one lasts.
+    last: Mutex<(u64, Option<Instant>)>,
 }
 
 /// The account that was made because there was no superuser.
@@ -145,7 +157,6 @@ impl App {
         passwords.register(&mut measures);
         limits.register(&mut measures);
         courier.posted.register(&mut measures);
-        let reloaded_at = AtomicI64::new(now.at.millis());
         Ok(Self {
             config,
             public_url,
@@ -163,7 +174,7 @@ impl App {
             measures,
             vault,
             ring: RwLock::new(Arc::new(ring)),
-            reloaded_at,
+            looks: Looks::default(),
         })
     }
 
@@ -208,9 +219,9 @@ impl App {
         let ring = self.ring();
         let caller = match access::authenticate(&self.db, now, &ring, client, token).await {
             Err(Error::Unauthenticated(Reason::Invalid))
-                if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) && self.may_reload(now) =>
+                if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) =>
             {
-                self.reload_keys(now).await?;
+                self.look_for_key(now).await?;
                 access::authenticate(&self.db, now, &self.ring(), client, token).await?
             }
             recognised => recognised?,
@@ -253,11 +264,22 @@ impl App {
         outbox::deliver(&self.db, now, &self.vault, &self.courier, mail).await;
     }
 
-    /// Anybody can name a key that does not exist, so looking for it must not cost a query each time.
-    fn may_reload(&self, now: &Moment) -> bool {
-        let last = self.reloaded_at.load(Ordering::Relaxed);
-        let due = (now.at.millis() - last).abs() >= RELOAD_PAUSE;
-        due && self.reloaded_at.compare_exchange(last, now.at.millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// Loads the signing keys anew, because a token names one that is unknown here. Anybody can name a key that does not
+    /// exist, so that is not done for each: all who come before a look begins share it.
+    async fn look_for_key(&self, now: &Moment) -> Result<()> {
+        let before = self.looks.begun.load(Ordering::SeqCst);
+        let mut last = self.looks.last.lock().await;
+        if last.0 > before {
+            return Ok(());
+        }
+        if let Some(began) = last.1 {
+            sleep_until(began + LOOK_PAUSE).await;
+        }
+        last.1 = Some(Instant::now());
+        let number = self.looks.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        self.reload_keys(now).await?;
+        last.0 = number;
+        Ok(())
     }
 }
 
