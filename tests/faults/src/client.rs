@@ -1,5 +1,6 @@
 //! A client that takes whatever comes.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -37,6 +38,13 @@ impl Client {
     /// The same client at another instance.
     pub(crate) fn at(&self, address: &str) -> Self {
         Self { url: format!("http://{address}"), ..self.clone() }
+    }
+
+    /// The same client at another address of this machine.
+    pub(crate) fn coming_from(mut self, ip: IpAddr) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).local_address(ip).build();
+        self.http = http.expect("the defaults make a client");
+        self
     }
 
     /// Sends a document; an error means that no answer came.
@@ -125,7 +133,8 @@ impl Client {
         self.ask("{ me { id } }", &Value::Null).await
     }
 
-    fn take(&mut self, tokens: &Value, answer: &Answer) -> Outcome<()> {
+    /// Holds the tokens of this answer.
+    pub(crate) fn take(&mut self, tokens: &Value, answer: &Answer) -> Outcome<()> {
         let text = |name: &str| tokens[name].as_str().map(str::to_owned);
         self.access = Some(text("accessToken").ok_or_else(|| format!("no tokens: {}", answer.body))?);
         self.refresh = text("refreshToken").unwrap_or_default();

@@ -7,9 +7,11 @@ mod database;
 mod inside;
 mod load;
 mod outcome;
+mod proxy;
 mod rows;
 mod service;
 mod sink;
+mod traffic;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -48,7 +48,12 @@ pub(crate) async fn wait_until(patience: Duration, mut ask: impl AsyncFnMut() ->
 }
 
 /// The time that 95 of 100 did not exceed.
-pub(crate) fn p95(mut times: Vec<Duration>) -> Duration {
+pub(crate) fn p95(times: Vec<Duration>) -> Duration {
+    percentile(times, 95)
+}
+
+/// The time that so many of 100 did not exceed.
+pub(crate) fn percentile(mut times: Vec<Duration>, of_100: usize) -> Duration {
     times.sort_unstable();
-    times.get((times.len() * 95 / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+    times.get((times.len() * of_100 / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()
 }

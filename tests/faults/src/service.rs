@@ -61,6 +61,14 @@ impl Service {
         Self::launch(command, place).await
     }
 
+    /// Runs a command of the service to its end.
+    pub(crate) async fn run(place: &Place, arguments: &[&str]) -> Outcome<()> {
+        let mut command = Command::new(crate::binary());
+        equip(&mut command, place);
+        let ended = command.args(arguments).stdout(Stdio::null()).status().await?;
+        because(ended.success(), || format!("vestibule {} failed", arguments.join(" ")))
+    }
+
     async fn launch(mut command: Command, place: &Place) -> Outcome<Self> {
         let log = place.folder.path().join("log");
         let errors = std::fs::File::options().create(true).append(true).open(&log)?;

@@ -79,10 +79,10 @@ async fn drip(mut stream: TcpStream, sends: bool) {
 }
 
 /// A socket by graphql-transport-ws whose caller was recognised.
-pub(super) async fn connect(service: &Service, client: &Client) -> Outcome<WebSocketStream<TcpStream>> {
-    let mut request = format!("ws://{}/graphql", service.address).into_client_request()?;
+pub(super) async fn connect(address: &str, client: &Client) -> Outcome<WebSocketStream<TcpStream>> {
+    let mut request = format!("ws://{address}/graphql").into_client_request()?;
     request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse()?);
-    let (mut socket, _) = client_async(request, TcpStream::connect(&service.address).await?).await?;
+    let (mut socket, _) = client_async(request, TcpStream::connect(address).await?).await?;
     let init = json!({ "type": "connection_init", "payload": { "Authorization": client.authorization() } });
     socket.send(Message::text(init.to_string())).await?;
     let answer = timeout(Duration::from_secs(20), socket.next()).await?.ok_or("the socket was closed")??;
@@ -99,13 +99,15 @@ pub(super) async fn idle_sockets(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let (quiet, memory) = (ask_me(&admin, 100).await?, service.memory()?);
     let mut sockets = JoinSet::new();
     for _ in 0..20 {
-        let opened = join_all((0..50).map(|_| connect(&service, &admin))).await;
+        let opened = join_all((0..50).map(|_| connect(&service.address, &admin))).await;
         for mut socket in opened.into_iter().collect::<Outcome<Vec<_>>>()? {
             // Reading answers the pings.
             sockets.spawn(async move { while socket.next().await.is_some_and(|received| received.is_ok()) {} });
         }
     }
-    because(connect(&service, &admin).await.is_err(), || "one more than the setting allows was let in".to_owned())?;
+    because(connect(&service.address, &admin).await.is_err(), || {
+        "one more than the setting allows was let in".to_owned()
+    })?;
     let meanwhile = ask_me(&admin, 200).await?;
     let bound = quiet * 2 + Duration::from_millis(100);
     because(meanwhile < bound, || format!("`me` took {meanwhile:?} instead of {quiet:?}"))?;
@@ -116,7 +118,7 @@ pub(super) async fn idle_sockets(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let lost = lost - sockets.len();
     sockets.shutdown().await;
     let gone = Instant::now();
-    wait_until(Duration::from_secs(10), async || Ok(connect(&service, &admin).await.is_ok())).await?;
+    wait_until(Duration::from_secs(10), async || Ok(connect(&service.address, &admin).await.is_ok())).await?;
     service.check_log()?;
     Ok(Findings { acknowledged: 1000, lost, recovery: Some(gone.elapsed()), ..Findings::default() })
 }

@@ -1,5 +1,6 @@
 //! The matrix: what is broken, on which databases, and what is expected.
 
+mod balanced;
 mod clients;
 mod clocks;
 mod databases;
@@ -8,6 +9,7 @@ mod instances;
 mod kill;
 mod mails;
 mod process;
+mod shared;
 
 use std::pin::Pin;
 
@@ -15,6 +17,7 @@ use tokio::sync::OnceCell;
 
 use crate::database::{Cluster, Kind, Place};
 use crate::outcome::{Findings, Outcome};
+use crate::proxy;
 
 /// What rows are run with.
 #[derive(Default)]
@@ -139,6 +142,20 @@ pub(crate) fn all() -> Vec<Row> {
             BOTH,
             instances::start_together,
             "four at once on an empty database, three times: all serve, one first superuser"
+        ),
+        row!(
+            "behind-nginx",
+            POSTGRES,
+            balanced::under_load,
+            "two under load, one killed: nothing fails but POSTs in flight at it; restarts and rotation: nothing",
+            proxy::left_out
+        ),
+        row!(
+            "shared-state",
+            POSTGRES,
+            shared::between_two,
+            "two: sessions, ends, limits and subscriptions of one hold at the other, also once it was killed",
+            proxy::left_out
         ),
         row!("older-binary", BOTH, instances::older_binary, "refused with one line on a database of a newer version"),
         row!(

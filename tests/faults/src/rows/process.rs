@@ -30,7 +30,7 @@ pub(super) async fn terminate(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     for number in 0..30 {
         create(&admin, json!({ "email": format!("{TARPIT}-{number}@example.com") })).await?;
     }
-    let sockets = join_all((0..20).map(|_| clients::connect(&service, &admin))).await;
+    let sockets = join_all((0..20).map(|_| clients::connect(&service.address, &admin))).await;
     let sockets = sockets.into_iter().collect::<Outcome<Vec<_>>>()?;
     let mut half = TcpStream::connect(&service.address).await?;
     half.write_all(b"POST /graphql HTTP/1.1\r\nhost: x\r\n").await?;
@@ -70,7 +70,7 @@ pub(super) async fn panic(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let place = lab.place(kind).await?;
     let mut service = Service::start_faulty(&place, PANIC).await?;
     let admin = service.admin().await?;
-    let mut socket = clients::connect(&service, &admin).await?;
+    let mut socket = clients::connect(&service.address, &admin).await?;
     for round in 0..15 {
         let in_query = service.client().login(PANIC, PASSWORD).await?;
         let input = json!({ "input": { "email": format!("{PANIC}-{round}@example.com") } });
