@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use crate::app::App;
+use crate::error::Error;
 
 /// How long the database may take to answer before the service counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -21,10 +22,10 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static 
     match tokio::time::timeout(PATIENCE, app.db.is_migrated()).await {
         Ok(Ok(true)) => (StatusCode::OK, "ready\n"),
         Ok(Ok(false)) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not migrated\n"),
-        Ok(Err(error)) => {
-            tracing::warn!(?error, "the database does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
+        Ok(Err(Error::Internal(error))) => {
+            tracing::error!(?error, "the database cannot be used");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be used: the log tells why\n")
         }
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
     }
 }
