@@ -10,6 +10,7 @@ mod keys;
 mod logging;
 mod mail;
 mod migrate;
+mod notify;
 mod schema;
 mod serve;
 mod sessions;

@@ -7,6 +7,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::notify;
 use crate::app::App;
 use crate::config::{BaseUrl, Config};
 use crate::error::{Error, Result};
@@ -49,12 +50,14 @@ pub(super) async fn run(config: Config) -> Result<()> {
         tokio::spawn(http::serve(listener, http::metrics::router(&app), wire, wait(stopped.clone())));
     }
     super::say(&format!("listening on {}", listening.as_str()));
+    notify::say(notify::READY);
     let stop_on_signal = async move {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
         }
         tracing::info!("stopping: requests under way may finish");
+        notify::say(notify::STOPPING);
         stop.send_replace(true);
     };
     tokio::spawn(stop_on_signal);

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ crate::tests![
     instances_that_start_together_on_an_empty_database_both_serve,
     a_request_under_way_when_the_process_is_told_to_stop_is_finished,
     an_open_connection_may_bring_one_more_request_when_the_process_is_told_to_stop,
+    systemd_is_told_when_the_service_answers_and_when_it_stops,
     a_superuser_is_made_on_the_command_line,
     the_schema_is_printed_without_a_database,
     the_signing_key_is_rotated_on_the_command_line,
@@ -138,6 +140,40 @@ async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
         assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
         assert!(!errors.contains("geheim"), "{errors}");
     }
+}
+
+async fn systemd_is_told_when_the_service_answers_and_when_it_stops(place: Place) {
+    let path = place.folder.join("notify");
+    let mut sockets = vec![(path.clone().into_os_string(), UnixDatagram::bind(path).unwrap())];
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::linux::net::SocketAddrExt as _;
+        let name = place.folder.join("abstract").display().to_string();
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+        sockets.push((format!("@{name}").into(), UnixDatagram::bind_addr(&address).unwrap()));
+    }
+    for (address, socket) in sockets {
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let hear = || {
+            let mut line = [0; 64];
+            let length = socket.recv(&mut line).unwrap();
+            String::from_utf8_lossy(&line[..length]).into_owned()
+        };
+        let mut command = command(&place);
+        command.env("NOTIFY_SOCKET", &address);
+        let serving = Serving::start(command);
+        assert_eq!(hear(), "READY=1");
+        serving.terminate();
+        assert_eq!(hear(), "STOPPING=1");
+        assert!(!serving.finish().contains("WARN"));
+    }
+    // Nobody listens there, and the service serves all the same.
+    let mut command = command(&place);
+    command.env("NOTIFY_SOCKET", "/nowhere/notify");
+    let serving = Serving::start(command);
+    Client::new(&serving.url).data("{ __typename }", json!({})).await;
+    serving.terminate();
+    assert!(serving.finish().contains("NOTIFY_SOCKET: systemd cannot be told"));
 }
 
 async fn a_fresh_start_makes_everything_and_prints_where_it_listens(place: Place) {
