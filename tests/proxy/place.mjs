@@ -11,8 +11,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 export const password = "a rather long phrase of mine";
 
+/** For all that is written; it goes away at the end. */
+export const folder = mkdtempSync(join(tmpdir(), "vestibule-proxy-"));
 const packaging = new URL("../../packaging/", import.meta.url);
-const folder = mkdtempSync(join(tmpdir(), "vestibule-proxy-"));
 const children = [];
 
 /** A port that nobody listens on. */
@@ -70,7 +71,7 @@ export async function startService(binary, port, publicUrl) {
 }
 
 /** A certificate of our own for localhost, which clients here trust. */
-function certificate() {
+export function certificate() {
   const [key, file] = [join(folder, "key.pem"), join(folder, "certificate.pem")];
   const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
   const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
@@ -124,7 +125,7 @@ const proxies = {
   },
 };
 
-/** Starts the proxy in front of these ports; resolves to what stops it. */
+/** Starts the proxy in front of these ports; resolves once it answers. */
 export async function startProxy(kind, certified, ports, upstreams, isUp) {
   const [program, args] = proxies[kind](certified, ports, upstreams);
   const env = { PATH: process.env.PATH, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder };
@@ -138,8 +139,6 @@ export async function startProxy(kind, certified, ports, upstreams, isUp) {
   });
   return proxy;
 }
-
-export { certificate, folder };
 
 /** Ends all that was started, and removes the folder. */
 export async function cleanUp() {
