@@ -91,9 +91,9 @@ function fill(name, places) {
 
 const proxies = {
   nginx({ key, file }, ports, upstreams) {
-    const servers = upstreams.map((port) => `    server 127.0.0.1:${port} max_fails=1 fail_timeout=5s;\n`).join("");
+    const servers = upstreams.map((port) => `    server 127.0.0.1:${port} max_fails=1 fail_timeout=2s;\n`).join("");
     const site = fill("nginx.conf", [
-      ["    server 127.0.0.1:8000 max_fails=1 fail_timeout=5s;\n    #server 127.0.0.1:8001 max_fails=1 fail_timeout=5s;\n", servers],
+      ["    server 127.0.0.1:8000 max_fails=1 fail_timeout=2s;\n    #server 127.0.0.1:8001 max_fails=1 fail_timeout=2s;\n", servers],
       ["listen 80;", `listen ${ports.plain};`],
       ["listen [::]:80;", ""],
       ["listen 443 ", `listen ${ports.secure} `],

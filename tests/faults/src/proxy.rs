@@ -12,7 +12,7 @@ use crate::outcome::{Outcome, because, wait_until};
 use crate::service::signal;
 
 /// What operators are given.
-const SITE: &str = include_str!("../../../docs/deploy/nginx-two-instances.conf");
+const SITE: &str = include_str!("../../../packaging/nginx.conf");
 
 /// A running nginx; it stops when this is dropped.
 pub(crate) struct Proxy {
@@ -42,12 +42,18 @@ impl Proxy {
         let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let here = folder.path().display();
         let mut site = SITE.to_owned();
-        let listen = format!("listen {address}");
-        let changes =
-            [("10.0.0.11:8000", instances[0]), ("10.0.0.12:8000", instances[1]), ("listen 443 ssl http2", &listen)];
+        let changes = [
+            ("server 127.0.0.1:8000", format!("server {}", instances[0])),
+            ("#server 127.0.0.1:8001", format!("server {}", instances[1])),
+            ("listen 443 ssl http2", format!("listen {address}")),
+            ("listen [::]:443 ssl http2;", String::new()),
+            ("listen 80", format!("listen unix:{here}/plain")),
+            ("listen [::]:80;", String::new()),
+            ("/var/log/nginx/vestibule.log vestibule", format!("{here}/passed.log passed")),
+        ];
         for (from, to) in changes {
-            because(site.contains(from), || format!("nginx-two-instances.conf says nothing of {from}"))?;
-            site = site.replace(from, to);
+            because(site.contains(from), || format!("packaging/nginx.conf says nothing of {from}"))?;
+            site = site.replace(from, &to);
         }
         let site: Vec<&str> = site.lines().filter(|line| !line.trim_start().starts_with("ssl_")).collect();
         std::fs::write(folder.path().join("site.conf"), site.join("\n"))?;
@@ -60,7 +66,6 @@ impl Proxy {
              events {{ worker_connections 2048; }}\n\
              http {{\n{}\n\
              log_format passed '$msec|$request_time|$status|$request_method|$upstream_addr|$upstream_connect_time';\n\
-             access_log {here}/passed.log passed;\n\
              include {here}/site.conf;\n}}\n",
             paths.join(" ")
         );

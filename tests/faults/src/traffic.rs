@@ -100,7 +100,7 @@ impl Notes {
         let fate = match &answer {
             Err(_) => Fate::Unanswered,
             Ok(answer) if answer.code() == code => Fate::Done,
-            Ok(answer) if matches!(answer.status, 502 | 504) => Fate::Unanswered,
+            Ok(answer) if is_nginxs(answer) => Fate::Unanswered,
             Ok(answer) => Fate::Refused(format!("{} {}", answer.status, answer.body)),
         };
         let is_done = matches!(fate, Fate::Done);
@@ -108,6 +108,12 @@ impl Notes {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).push(note);
         answer.ok().filter(|_| is_done)
     }
+}
+
+/// Whether nginx answered itself, for want of an instance that did: with the words of its configuration.
+fn is_nginxs(answer: &Answer) -> bool {
+    let message = answer.body["errors"][0]["message"].as_str();
+    message.is_some_and(|message| message.starts_with("The service does not answer."))
 }
 
 impl Traffic {
