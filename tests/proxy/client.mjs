@@ -91,7 +91,7 @@ export class Client {
       const stream = session.request({ ":method": "POST", ":path": "/graphql", ...headers, ...this.headers });
       let text = "";
       stream.setEncoding("utf8").on("data", (chunk) => (text += chunk));
-      const ended = new Promise((resolve) => stream.on("close", resolve));
+      const ended = new Promise((resolve) => stream.on("end", resolve).on("close", resolve));
       const answered = new Promise((resolve, reject) => {
         stream.on("response", resolve).on("error", reject);
         stream.on("close", () => reject(new Error("the stream ended without an answer")));
