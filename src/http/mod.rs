@@ -27,6 +27,7 @@ mod server;
 mod shell;
 mod socket;
 mod traces;
+mod unread;
 
 pub use router::router;
 pub use server::{Wire, serve};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
@@ -23,6 +24,7 @@ use crate::domain::access::Client;
 use crate::domain::limits;
 use crate::http::places::{Full, Place, Places};
 use crate::http::pulse::{Patience, Pulse, Watched};
+use crate::http::unread;
 use crate::tools::traffic::Traffic;
 
 /// How long requests in flight may go on after the service was told to stop.
@@ -225,6 +227,9 @@ impl Connection {
             let (mut router, told) = (router.clone(), told.clone());
             async move {
                 let is_http1 = request.version() < Version::HTTP_2;
+                // HTTP/2 has streams, of which each ends by itself.
+                let request =
+                    request.map(|body| if is_http1 { Body::new(unread::Body::new(body)) } else { Body::new(body) });
                 let mut answer = router.call(request).await.unwrap_or_else(|never| match never {});
                 if is_http1 && *told.0.borrow() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

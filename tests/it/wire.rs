@@ -18,6 +18,7 @@ use crate::socket::Socket;
 crate::tests![
     who_says_nothing_or_half_of_something_is_let_go,
     a_body_that_trickles_is_not_waited_for,
+    what_is_refused_for_its_length_is_answered_though_all_of_it_is_sent,
     a_connection_is_kept_for_the_next_request_and_no_longer,
     who_takes_nothing_of_their_answers_is_let_go,
     connections_are_counted_in_all_and_by_client,
@@ -153,6 +154,35 @@ async fn a_body_that_trickles_is_not_waited_for(place: Place) {
     let mut unread = Raw::open(&app.url).await;
     unread.say("GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nabc").await;
     assert!(unread.rest().await.starts_with("HTTP/1.1 200 "));
+}
+
+async fn what_is_refused_for_its_length_is_answered_though_all_of_it_is_sent(place: Place) {
+    let app = TestApp::start(&place).await;
+    // Proxies send all of a request before they look at the answer.
+    const LENGTH: usize = 12 * 1024 * 1024;
+    for headers in [
+        "content-type: application/json",
+        "content-type: multipart/form-data; boundary=x\r\ngraphql-require-preflight: 1",
+        "content-type: text/plain",
+    ] {
+        let mut client = Raw::open(&app.url).await;
+        client.say(format!("POST /graphql HTTP/1.1\r\nhost: x\r\n{headers}\r\ncontent-length: {LENGTH}\r\n\r\n")).await;
+        let sent = tokio::time::timeout(PATIENCE, client.say(vec![b'x'; LENGTH])).await;
+        assert_eq!(sent, Ok(true), "{headers}");
+        client.say("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        let answers = client.rest().await;
+        let refused = if headers.contains("plain") { "HTTP/1.1 415 " } else { "HTTP/1.1 413 " };
+        assert!(answers.starts_with(refused), "{headers}: {answers}");
+        assert!(answers.ends_with("ok\n"), "and the connection goes on: {answers}");
+    }
+    // There is an end to it.
+    let mut endless = Raw::open(&app.url).await;
+    endless
+        .say(
+            "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9999999999\r\n\r\n",
+        )
+        .await;
+    assert!(endless.trickle().await.starts_with("HTTP/1.1 413 "));
 }
 
 async fn a_connection_is_kept_for_the_next_request_and_no_longer(place: Place) {
