@@ -142,6 +142,12 @@ const tests = {
     assert.ok(taken.created > 5000, taken.created);
     const refused = (await admin.upload(IMPORT, Buffer.concat([file, Buffer.from("\n")]))).json().data.importUsers;
     assert.deepEqual(refused.errors, [{ code: "FILE_TOO_LARGE" }]);
+    // What the service refuses before it has read it reaches the client all the same.
+    for (const length of [200_000, 1_000_000, 5_000_000]) {
+      isError(await anyone.graphql(`# ${"x".repeat(length)}\n{ __typename }`), 413, "PAYLOAD_TOO_LARGE");
+    }
+    const near = Buffer.alloc(11.03 * MIB, "x");
+    isError(await admin.upload(IMPORT, near), 413, "PAYLOAD_TOO_LARGE");
     const far = Buffer.alloc(13 * MIB, "x");
     isError(await admin.uploadByHttp2(IMPORT, far), 413, "PAYLOAD_TOO_LARGE");
     // By HTTP/1.1 Caddy cuts off who goes on sending, and the answer with it.
