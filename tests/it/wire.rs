@@ -159,15 +159,15 @@ async fn a_body_that_trickles_is_not_waited_for(place: Place) {
 async fn what_is_refused_for_its_length_is_answered_though_all_of_it_is_sent(place: Place) {
     let app = TestApp::start(&place).await;
     // Proxies send all of a request before they look at the answer.
-    const LENGTH: usize = 12 * 1024 * 1024;
+    let length = 12 * 1024 * 1024;
     for headers in [
         "content-type: application/json",
         "content-type: multipart/form-data; boundary=x\r\ngraphql-require-preflight: 1",
         "content-type: text/plain",
     ] {
         let mut client = Raw::open(&app.url).await;
-        client.say(format!("POST /graphql HTTP/1.1\r\nhost: x\r\n{headers}\r\ncontent-length: {LENGTH}\r\n\r\n")).await;
-        let sent = tokio::time::timeout(PATIENCE, client.say(vec![b'x'; LENGTH])).await;
+        client.say(format!("POST /graphql HTTP/1.1\r\nhost: x\r\n{headers}\r\ncontent-length: {length}\r\n\r\n")).await;
+        let sent = tokio::time::timeout(PATIENCE, client.say(vec![b'x'; length])).await;
         assert_eq!(sent, Ok(true), "{headers}");
         client.say("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         let answers = client.rest().await;
