@@ -139,6 +139,12 @@ impl Cluster {
         self.folder.path().join("data")
     }
 
+    /// One of PostgreSQL's programs that only speak to a server.
+    pub(crate) fn client(&self, name: &str) -> Command {
+        let beside = self.programs.join(name);
+        Command::new(if beside.is_file() { beside } else { name.into() })
+    }
+
     /// One of PostgreSQL's programs, which do not run as root.
     fn program(&self, name: &str) -> Command {
         let program = self.programs.join(name);

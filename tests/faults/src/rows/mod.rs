@@ -9,6 +9,7 @@ mod instances;
 mod kill;
 mod mails;
 mod process;
+mod restore;
 mod shared;
 
 use std::pin::Pin;
@@ -95,6 +96,12 @@ pub(crate) fn all() -> Vec<Row> {
             SQLITE,
             kill::power_loss,
             "one fsync at least for each acknowledged write; files copied amid writes hold all"
+        ),
+        row!(
+            "restore",
+            BOTH,
+            restore::by_the_manual,
+            "backups amid writes, restored by the manual: all acknowledged before is there, sessions go on"
         ),
         row!(
             "postgres-restart",
