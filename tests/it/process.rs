@@ -32,6 +32,9 @@ crate::tests![
 pub(crate) fn command(place: &Place) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
     command.env_clear().current_dir(&place.folder);
+    #[expect(clippy::disallowed_methods, reason = "a guard that `tests/mutations` has removed, no setting")]
+    let removed = std::env::var_os("VESTIBULE_MUTANT");
+    command.envs(removed.map(|number| ("VESTIBULE_MUTANT", number)));
     command.env("VESTIBULE_DATABASE_URL", &place.database_url);
     command.env("VESTIBULE_LISTEN", "127.0.0.1:0").env("VESTIBULE_ARGON2", "m=8,t=1,p=1");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
