@@ -9,7 +9,8 @@ use crate::domain::passwords::NewPassword;
 use crate::domain::users::details::Details;
 use crate::domain::users::remove::Outcome;
 use crate::graphql::context::{app, present, request, viewer};
-use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::outcome::outcome;
 use crate::graphql::users::User;
 
 /// What to change about oneself. What is left out stays as it is.

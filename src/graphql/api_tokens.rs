@@ -5,7 +5,8 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use crate::domain::api_tokens::{self, Create};
 use crate::entity::api_token::{self, Scope};
 use crate::graphql::context::{app, present, request, viewer};
-use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::outcome::outcome;
 use crate::graphql::scalars::DateTime;
 use crate::tools::api_token::ApiToken as Secret;
 

@@ -5,7 +5,8 @@ use async_graphql::{Context, InputObject, Object, SimpleObject, Upload};
 use crate::domain::avatars::{self, name::FileName};
 use crate::error::Error;
 use crate::graphql::context::{app, request, viewer};
-use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::outcome::outcome;
 use crate::graphql::users::User;
 
 /// A picture to show for the signed-in user.

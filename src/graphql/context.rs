@@ -10,7 +10,7 @@ use crate::domain::tokens::Tokens;
 use crate::entity::api_token::Scope;
 use crate::error::{Code, Error, Reason};
 use crate::graphql::document::Kind;
-use crate::graphql::errors::{Answer, name_of};
+use crate::graphql::errors::Answer;
 use crate::tools::clock::{Moment, Timestamp};
 use crate::tools::token::RefreshToken;
 
@@ -73,9 +73,9 @@ impl Request {
         let _ = self.refused.set(code);
     }
 
-    /// The rule that refused something first, as the schema calls it.
-    pub fn refused(&self) -> Option<&'static str> {
-        self.refused.get().map(|code| name_of(*code))
+    /// The rule that refused something first.
+    pub fn refused(&self) -> Option<Code> {
+        self.refused.get().copied()
     }
 
     fn change(&self, change: CookieChange) {

@@ -4,10 +4,9 @@
 //! the client, SQL text included. So `?` works on our own errors alone.
 
 use async_graphql::resolver_utils::EnumType as _;
-use async_graphql::{Context, Enum, ErrorExtensions as _, SimpleObject};
+use async_graphql::{Enum, ErrorExtensions as _, SimpleObject};
 
-use crate::error::{Code, Error, Reason, Refusal, Result};
-use crate::graphql::context::request;
+use crate::error::{Code, Error, Reason, Refusal};
 
 /// Why a field has no value, on its way to the client.
 #[derive(Clone)]
@@ -57,20 +56,6 @@ fn explain(reason: Reason) -> (&'static str, &'static str) {
         Reason::Expired => ("The token has expired: refresh it, or make a new API token.", "EXPIRED"),
         Reason::Revoked => ("The session has ended: sign in again.", "REVOKED"),
         Reason::Disabled => ("This account is deactivated.", "DISABLED"),
-    }
-}
-
-/// Parts what the person can mend, which is data, from everything else, which is an error.
-pub(crate) fn outcome<T>(ctx: &Context<'_>, result: Result<T>) -> Answer<(Option<T>, Vec<UserError>)> {
-    match result {
-        Ok(value) => Ok((Some(value), Vec::new())),
-        Err(Error::Refused(refusals)) => {
-            if let Some(first) = refusals.first() {
-                request(ctx).refuse(first.code);
-            }
-            Ok((None, refusals.into_iter().map(UserError::from).collect()))
-        }
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -5,7 +5,8 @@ use async_graphql::{Context, InputObject, Object, SimpleObject, Upload};
 use crate::domain::import::{self, By, Counts, Import, Outcome, RowError};
 use crate::error::Error;
 use crate::graphql::context::{app, request, viewer};
-use crate::graphql::errors::{Answer, UserError, UserErrorCode, outcome};
+use crate::graphql::errors::{Answer, UserError, UserErrorCode};
+use crate::graphql::outcome::outcome;
 
 /// Users to create or update.
 #[derive(InputObject)]

@@ -6,7 +6,8 @@ use crate::domain::outbox::list;
 use crate::domain::paging::Window;
 use crate::entity::mail::{self, Kind, Status};
 use crate::graphql::context::{app, request, staff};
-use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::outcome::outcome;
 use crate::graphql::paging::{Connection, Whole, list_complexity};
 use crate::graphql::scalars::DateTime;
 

@@ -33,6 +33,7 @@ mod loaders;
 mod mails;
 // What operations ask for, in a word.
 pub mod operations;
+mod outcome;
 mod paging;
 mod passwords;
 mod presence;

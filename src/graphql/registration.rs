@@ -7,7 +7,8 @@ use crate::domain::registration::register::{self, Register, Rules};
 use crate::domain::registration::resend;
 use crate::domain::verify_email;
 use crate::graphql::context::{app, request};
-use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::outcome::outcome;
 use crate::graphql::sign_in::{AuthTokens, hand_out};
 use crate::graphql::users::User;
 

@@ -5,7 +5,8 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use crate::domain::passwords::NewPassword;
 use crate::domain::reset::{self, Confirm, Link};
 use crate::graphql::context::{app, request};
-use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::outcome::outcome;
 use crate::graphql::sign_in::{AuthTokens, hand_out};
 
 /// Who has forgotten a password.

@@ -6,8 +6,9 @@ use crate::domain::paging;
 use crate::domain::samples::{self, Record};
 use crate::entity::sample;
 use crate::graphql::context::{app, request, viewer};
-use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::loaders;
+use crate::graphql::outcome::outcome;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::users::User;
 

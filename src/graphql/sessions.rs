@@ -5,7 +5,8 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use crate::domain::sessions;
 use crate::entity::session;
 use crate::graphql::context::{app, present, request};
-use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::outcome::outcome;
 use crate::graphql::scalars::DateTime;
 
 /// A session: one device, or one browser, where a user is signed in.

@@ -8,7 +8,8 @@ use crate::domain::tokens::Tokens;
 use crate::entity::{session, user};
 use crate::error::{Error, Reason, Result};
 use crate::graphql::context::{app, request};
-use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::outcome::outcome;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::users::User;
 

@@ -19,6 +19,7 @@ use crate::error::{Error, Reason, Result};
 use crate::graphql::completion::Types;
 use crate::graphql::context::Request;
 use crate::graphql::document::{self, Admitted, Documents, Kind};
+use crate::graphql::errors::name_of;
 use crate::graphql::inputs::Inputs;
 use crate::graphql::operations::Operations;
 use crate::graphql::{VestibuleSchema, equip, schema};
@@ -187,7 +188,7 @@ impl Endpoint {
             self.types.complete(&mut executed, &document, name.as_deref());
         }
         let mut response = answer::executed(&mut executed, media, &id.0);
-        under_way.end(answer::code(&executed).or(request.refused()));
+        under_way.end(answer::code(&executed).or(request.refused().map(name_of)));
         if let Some(change) = request.cookie_change() {
             let value = cookie::write(&change, &self.app.public_url, request.now.at);
             response.headers_mut().insert(header::SET_COOKIE, value);

@@ -11,7 +11,8 @@ use crate::domain::users::toggle::{self, Flag, Toggle};
 use crate::domain::users::update::{self, Update};
 use crate::graphql::account::DeletionOutcome;
 use crate::graphql::context::{app, request, staff};
-use crate::graphql::errors::{Answer, UserError, outcome};
+use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::outcome::outcome;
 /// An account to make.
 #[derive(InputObject)]
 pub(crate) struct CreateUserInput {
