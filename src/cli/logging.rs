@@ -15,8 +15,8 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
     EnvFilter::try_new(&config.log).map(drop).map_err(|error| format!("VESTIBULE_LOG: {error}"))
 }
 
-/// Starts logging, and tracing where there is somewhere to send traces. Of other crates nothing is logged below `warn`, whatever the filter says: what they trace may hold
-/// headers and statements, and so tokens.
+/// Starts logging, and tracing where there is somewhere to send traces. Of other crates nothing is logged below `warn`,
+/// whatever the filter says: what they trace may hold headers and statements, and so tokens.
 pub(super) fn start(config: &Config, traces: Option<&Traces>) {
     let asked = EnvFilter::new(&config.log);
     let harmless = filter_fn(|line| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opentelemetry::trace::{Link, SpanKind, TraceId, TracerProvider as _};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, Key, KeyValue};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{ParentBasedSampler, Sampler, SamplingResult, SdkTracerProvider, ShouldSample};
@@ -27,11 +27,10 @@ impl Traces {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let exporter = SpanExporter::builder().with_http().with_endpoint(format!("{}/v1/traces", endpoint.as_str()));
         let exporter = exporter.build().map_err(|error| format!("VESTIBULE_OTLP_ENDPOINT: {error}"))?;
-        let resource = Resource::builder()
-            .with_attribute(KeyValue::new("service.name", service_name()))
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        let resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        let resource = named(resource.build());
         let provider = SdkTracerProvider::builder()
-            .with_resource(resource.build())
+            .with_resource(resource)
             .with_sampler(ParentBasedSampler::new(Roots(Sampler::TraceIdRatioBased(config.otlp_sample))))
             .with_batch_exporter(exporter);
         Ok(Some(Self(provider.build())))
@@ -58,10 +57,16 @@ impl Traces {
     }
 }
 
-/// What the service is called there, unless the standard's variable says otherwise.
-fn service_name() -> String {
-    #[expect(clippy::disallowed_methods, reason = "the standard's variable goes before the name that is built in")]
-    std::env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "vestibule".to_owned())
+/// The same under the service's name, unless the standard's variables gave it another.
+fn named(resource: Resource) -> Resource {
+    let given = resource.get(&Key::from_static_str("service.name")).map(|name| name.to_string());
+    match given {
+        Some(name) if !name.starts_with("unknown_service") => resource,
+        _ => {
+            let ours = resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+            Resource::builder_empty().with_attributes(ours).with_service_name("vestibule").build()
+        }
+    }
 }
 
 /// Which traces are begun: those of requests and of mails. What the worker looks up twice a second is of no interest.

@@ -1,20 +1,18 @@
 //! How many there are of what is kept, for those who watch the service.
 
-use sea_orm::{
-    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 
 use crate::config::SessionConfig;
 use crate::database::Db;
+use crate::domain::outbox::{self, Backlog};
 use crate::domain::presence::Presence;
 use crate::domain::sessions;
-use crate::entity::mail::{self, Status};
 use crate::entity::{registration, session, user};
 use crate::error::Result;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::Moment;
 
 /// How many there are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Figures {
     /// Users who may sign in.
     pub active: u64,
@@ -26,27 +24,19 @@ pub struct Figures {
     pub sessions: u64,
     /// Registrations that wait for their link.
     pub registrations: u64,
-    /// Mails that wait.
-    pub queued: u64,
-    /// Mails that were given up and are still kept.
-    pub given_up: u64,
-    /// When the mail was due that has waited longest.
-    pub due_since: Option<Timestamp>,
+    /// Mails that have not gone out.
+    pub mails: Backlog,
 }
 
 /// Counts them; what a million users need for that is some tenths of a second, so that whoever asks should remember it.
 pub async fn count(db: &Db, now: &Moment, presence: &Presence, lives: &SessionConfig) -> Result<Figures> {
     let users = |active: bool| user::Entity::find().filter(user::Column::IsActive.eq(active)).count(db.reader());
-    let mails = |status| mail::Entity::find().filter(mail::Column::Status.eq(status));
-    let due = mails(Status::Queued).order_by_asc(mail::Column::NextAttemptAt).limit(1).all(db.reader()).await?;
     Ok(Figures {
         active: users(true).await?,
         inactive: users(false).await?,
         online: presence.how_many(db, now).await?,
         sessions: session::Entity::find().filter(sessions::are_alive(now, lives)).count(db.reader()).await?,
         registrations: registration::Entity::find().count(db.reader()).await?,
-        queued: mails(Status::Queued).count(db.reader()).await?,
-        given_up: mails(Status::Failed).count(db.reader()).await?,
-        due_since: due.first().and_then(|mail| mail.next_attempt_at),
+        mails: outbox::backlog(db).await?,
     })
 }

@@ -219,7 +219,12 @@ impl Endpoint {
 /// What traces show of an operation.
 fn operation_span(labels: &OperationLabels, name: Option<&str>) -> Span {
     let OperationLabels { kind, operation } = labels;
-    tracing::debug_span!("graphql", graphql.operation.type = kind, graphql.operation.name = name, graphql.field = &**operation)
+    tracing::debug_span!(
+        "graphql",
+        graphql.operation.type = kind,
+        graphql.operation.name = name,
+        graphql.field = &**operation
+    )
 }
 
 /// The token in `Authorization: Bearer …` (RFC 6750, section 2.1).

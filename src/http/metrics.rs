@@ -1,6 +1,7 @@
 //! What those who watch the service read, at an address of its own, which clients cannot reach.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -20,6 +21,9 @@ const COUNT_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long counting may take. What cannot be counted is left out, and everything else is told all the same.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How many there are.
+type Number = Gauge<u64, AtomicU64>;
 
 /// What Prometheus calls this format.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -55,10 +59,10 @@ impl Watch {
     async fn count(&self) -> Option<Figures> {
         // Whoever asks meanwhile gets what is counted now.
         let mut counted = self.counted.lock().await;
-        if let Some((at, figures)) = *counted
+        if let Some((at, figures)) = &*counted
             && at.elapsed() < COUNT_PAUSE
         {
-            return Some(figures);
+            return Some(figures.clone());
         }
         let App { db, clock, presence, config, .. } = &*self.app;
         let now = clock.now();
@@ -75,7 +79,7 @@ impl Watch {
                 None
             }
         };
-        counted.map(|(_, figures)| figures)
+        counted.as_ref().map(|(_, figures)| figures.clone())
     }
 }
 
@@ -101,10 +105,6 @@ struct PoolStateLabels {
     state: Label,
 }
 
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 /// What there is at this moment. Without figures, what the database holds is left out.
 fn at_present(app: &App, figures: Option<&Figures>) -> Registry {
     let mut registry = Registry::with_prefix("vestibule");
@@ -115,9 +115,9 @@ fn at_present(app: &App, figures: Option<&Figures>) -> Registry {
         registry.register(name, help, ConstGauge::new(value));
     };
     let by_state = |registry: &mut Registry, name: &str, help: &str, values: &[(Label, u64)]| {
-        let family = Family::<StateLabels, Gauge<i64>>::default();
+        let family = Family::<StateLabels, Number>::default();
         for (state, value) in values {
-            family.get_or_create(&StateLabels { state }).set(signed(*value));
+            family.get_or_create(&StateLabels { state }).set(*value);
         }
         registry.register(name, help, family);
     };
@@ -125,12 +125,11 @@ fn at_present(app: &App, figures: Option<&Figures>) -> Registry {
     let hashes = [("running", load.running as u64), ("waiting", load.waiting as u64)];
     by_state(&mut registry, "password_hashes", "Passwords that are hashed, and that wait for it", &hashes);
 
-    let (connections, most) =
-        (Family::<PoolStateLabels, Gauge<i64>>::default(), Family::<PoolLabels, Gauge>::default());
+    let (connections, most) = (Family::<PoolStateLabels, Number>::default(), Family::<PoolLabels, Number>::default());
     for pool in app.db.pools() {
         let idle = pool.idle as u64;
         for (state, number) in [("in_use", u64::from(pool.open).saturating_sub(idle)), ("idle", idle)] {
-            connections.get_or_create(&PoolStateLabels { pool: pool.name, state }).set(signed(number));
+            connections.get_or_create(&PoolStateLabels { pool: pool.name, state }).set(number);
         }
         most.get_or_create(&PoolLabels { pool: pool.name }).set(pool.most.into());
     }
@@ -146,10 +145,10 @@ fn at_present(app: &App, figures: Option<&Figures>) -> Registry {
     gauge(&mut registry, "sessions", "Sessions that are alive", figures.sessions);
     let help = "Registrations that wait for their address to be confirmed";
     gauge(&mut registry, "registrations", help, figures.registrations);
-    let mails = [("queued", figures.queued), ("given_up", figures.given_up)];
+    let mails = [("queued", figures.mails.waiting), ("given_up", figures.mails.given_up)];
     by_state(&mut registry, "mails", "Mails that wait, and that were given up and are still kept", &mails);
     let late =
-        figures.due_since.map_or(0, |due| app.clock.now().at.millis().saturating_sub(due.millis()).max(0) / 1000);
+        figures.mails.due_since.map_or(0, |due| app.clock.now().at.millis().saturating_sub(due.millis()).max(0) / 1000);
     let help = "For how long the mail is overdue that has waited longest";
     registry.register_with_unit("mail_overdue", help, Unit::Seconds, ConstGauge::new(late));
     registry

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// How much memory could still be had, in bytes: by the system, and by the control group (version 2) that the process is in,
 /// whichever is less. None where neither tells.
@@ -62,9 +63,9 @@ impl Process {
         let boot: u64 = boot.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
         let page = u64::try_from(rustix::param::page_size()).ok()?;
         let ticks = rustix::param::clock_ticks_per_second();
-        let hundredths = (field(14)? + field(15)?) * 100 / ticks;
+        let busy = Duration::from_millis((field(14)? + field(15)?) * 1000 / ticks);
         Some(Self {
-            cpu_seconds: f64::from(u32::try_from(hundredths).ok()?) / 100.0,
+            cpu_seconds: busy.as_secs_f64(),
             resident_bytes: field(24)? * page,
             open_files: u64::try_from(fs::read_dir("/proc/self/fd").ok()?.count()).ok()?,
             most_files: rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX),

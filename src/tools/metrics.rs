@@ -47,6 +47,9 @@ pub fn counters<L: Clone + std::hash::Hash + Eq>(labels: impl IntoIterator<Item 
 }
 
 /// All measures as Prometheus reads them: `OpenMetrics` 1.0, of which its older format takes all but the comments.
+///
+/// # Errors
+/// Where a label or a value cannot be written, which is a fault of ours.
 pub fn encode(registries: &[&Registry]) -> Result<String, Error> {
     let mut text = String::new();
     for registry in registries {

@@ -147,16 +147,16 @@ fn rows(health: &Health, vault: Option<&Vault>, report: &mut Report) {
         }
         _ => report.ok("clock", format!("it is {now}, later than all that was recorded")),
     }
-    let waits = health.due_since.filter(|due| *due < now.minus(BACKLOG));
-    let found = format!("{} mails wait, {} were given up", health.waiting, health.given_up);
+    let waits = health.mails.due_since.filter(|due| *due < now.minus(BACKLOG));
+    let found = format!("{} mails wait, {} were given up", health.mails.waiting, health.mails.given_up);
     match waits {
         Some(due) => {
-            let error = health.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+            let error = health.mails.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
             let remedy =
                 "see that the service runs, and below what the mail server says; `vestibule mail list --waiting`";
             report.fail("mail", format!("{found}; the first is due since {due}{error}"), remedy);
         }
-        None if health.given_up > 0 => {
+        None if health.mails.given_up > 0 => {
             report.warn(
                 "mail",
                 found,

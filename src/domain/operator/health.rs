@@ -7,7 +7,7 @@ use sea_orm::{
 use super::Operator;
 use crate::database::Db;
 use crate::domain::keys;
-use crate::entity::mail::{self, Status};
+use crate::domain::outbox::{self, Backlog};
 use crate::entity::{audit_event, signing_key, user};
 use crate::error::Result;
 use crate::tools::clock::Timestamp;
@@ -17,14 +17,8 @@ use crate::tools::clock::Timestamp;
 pub struct Health {
     /// How many superusers can sign in.
     pub superusers: u64,
-    /// The mails that wait.
-    pub waiting: u64,
-    /// When the one was due that has waited longest.
-    pub due_since: Option<Timestamp>,
-    /// What the last failed attempt at it said.
-    pub last_error: Option<String>,
-    /// The mails that were given up and are still kept.
-    pub given_up: u64,
+    /// The mails that have not gone out.
+    pub mails: Backlog,
     /// When the youngest event was recorded.
     pub youngest: Option<Timestamp>,
     /// The signing keys, the youngest first.
@@ -36,17 +30,11 @@ pub struct Health {
 /// Looks at the rows; changes none.
 pub async fn examine(db: &Db, _operator: &Operator) -> Result<Health> {
     let superusers = user::Entity::find().filter(user::superusers()).filter(user::Column::IsActive.eq(true));
-    let mails = |status| mail::Entity::find().filter(mail::Column::Status.eq(status));
-    let due = mails(Status::Queued).order_by_asc(mail::Column::NextAttemptAt).limit(1);
-    let due = due.all(db.reader()).await?.into_iter().next();
     let youngest = audit_event::Entity::find().order_by_desc(audit_event::Column::Id).limit(1);
     let pictured = user::Entity::find().filter(user::Column::Avatar.is_not_null()).limit(1);
     Ok(Health {
         superusers: superusers.count(db.reader()).await?,
-        waiting: mails(Status::Queued).count(db.reader()).await?,
-        due_since: due.as_ref().and_then(|mail| mail.next_attempt_at),
-        last_error: due.and_then(|mail| mail.last_error),
-        given_up: mails(Status::Failed).count(db.reader()).await?,
+        mails: outbox::backlog(db).await?,
         youngest: youngest.all(db.reader()).await?.into_iter().next().map(|event| event.created_at),
         keys: keys::list(db).await?,
         avatar: pictured.all(db.reader()).await?.into_iter().next().and_then(|user| user.avatar),

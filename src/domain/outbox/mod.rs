@@ -4,6 +4,7 @@
 //! sealed from the first attempt to the last, so that a second copy of a mail has the same link.
 
 mod address_move;
+mod backlog;
 mod compose;
 mod deliver;
 mod draft;
@@ -21,6 +22,7 @@ use crate::tools::clock::Moment;
 use crate::tools::mail::{Sender, Site, Transport};
 use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, counters};
 
+pub use self::backlog::{Backlog, backlog};
 pub use self::deliver::{deliver, take};
 
 /// What delivering needs to know.
@@ -63,7 +65,8 @@ impl Default for Posted {
 impl Posted {
     /// Puts what is counted among what is told to those who watch.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "Attempts to send mails: sent, put off (to be tried again), given up, or dropped (there is nobody to write to)";
+        let help =
+            "Attempts to send mails: sent, put off (to be tried again), given up, or dropped (nobody to write to)";
         registry.register("mail_attempts", help, self.0.clone());
     }
 

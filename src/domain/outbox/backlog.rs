@@ -1,0 +1,36 @@
+//! What stands in line and what was given up, for those who watch the service and for its doctor.
+
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+
+use crate::database::Db;
+use crate::entity::mail::{self, Column, Status};
+use crate::error::Result;
+use crate::tools::clock::Timestamp;
+
+/// Mails that have not gone out.
+#[derive(Clone, Debug)]
+pub struct Backlog {
+    /// How many wait.
+    pub waiting: u64,
+    /// When the one was due that has waited longest.
+    pub due_since: Option<Timestamp>,
+    /// What the last failed attempt at it said.
+    pub last_error: Option<String>,
+    /// How many were given up and are still kept.
+    pub given_up: u64,
+}
+
+/// Counts them.
+pub async fn backlog(db: &Db) -> Result<Backlog> {
+    let mails = |status| mail::Entity::find().filter(Column::Status.eq(status));
+    let due = mails(Status::Queued).order_by_asc(Column::NextAttemptAt).limit(1);
+    let due = due.all(db.reader()).await?.into_iter().next();
+    Ok(Backlog {
+        waiting: mails(Status::Queued).count(db.reader()).await?,
+        due_since: due.as_ref().and_then(|mail| mail.next_attempt_at),
+        last_error: due.and_then(|mail| mail.last_error),
+        given_up: mails(Status::Failed).count(db.reader()).await?,
+    })
+}
