@@ -30,7 +30,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let app = super::open(config).await?;
     let now = app.clock.now();
     let row = superuser::prepare(&now, &app.passwords, &options.email, options.username.as_deref(), &password).await?;
-    let txn = app.db.begin().await?;
+    let (txn, now) = app.db.begin(&now).await?;
     let user = superuser::insert(&txn, &now, row).await?;
     txn.commit().await?;
     super::say(&format!("{} is a superuser, named {}", user.email, user.username));

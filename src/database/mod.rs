@@ -28,6 +28,7 @@ pub use self::writer::Writer;
 
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
+use crate::tools::clock::Moment;
 use crate::tools::metrics::{self, Histogram, Label, Registry, Unit};
 
 /// How long a request waits for its turn to write on SQLite, or for another process that writes to the file; and how long a
@@ -166,8 +167,13 @@ impl Db {
         &self.writer
     }
 
-    /// Begins a transaction that may write; dropped without a commit, it leaves nothing behind.
-    pub async fn begin(&self) -> Result<DatabaseTransaction> {
+    /// Begins a transaction that may write; dropped without a commit, it leaves nothing behind. With it comes the moment
+    /// when it began, which counts for all that it writes: the request may have waited since it came.
+    pub async fn begin(&self, now: &Moment) -> Result<(DatabaseTransaction, Moment)> {
+        Ok((self.begin_writing().await?, now.anew()))
+    }
+
+    async fn begin_writing(&self) -> Result<DatabaseTransaction> {
         let came = Instant::now();
         let begun = self.writer.begin().instrument(tracing::debug_span!("begin")).await;
         self.waits.observe(came.elapsed().as_secs_f64());
@@ -209,7 +215,7 @@ impl Db {
     }
 
     async fn begin_alone_soon(&self) -> Result<DatabaseTransaction> {
-        let txn = self.begin().await?;
+        let txn = self.begin_writing().await?;
         if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
             // Any fixed number will do; this one spells "vestib".
             txn.execute_unprepared("SELECT pg_advisory_xact_lock(130176417687906)").await?;

@@ -4,10 +4,14 @@
 //! below. So no operation can forget to ask.
 //!
 //! ```text
-//! authenticate ── Caller ─┬─ viewer(Read | Write) ── &Viewer ─┬─ staff() ──── Staff
-//!                         │                                   └─ present() ── Present
-//!                         └─ exporter() ── Exporter ── staff() ── Staff
+//! authenticate ── Caller ─┬─ viewer(Read | Write) ── &Viewer ─┬─ staff() ──── Staff ───┐
+//!                         │                                   └─ present() ── Present ─┼─ begin() ── Authorized
+//!                         └─ exporter() ── Exporter ── staff() ── Staff ───────────────┘
 //! ```
+//!
+//! These are rights at the start of the request, which is enough to read. A request may be under way for a minute, and its
+//! session be ended meanwhile: whatever writes takes [`Authorized`], a transaction in which credential and rights were read
+//! again and are locked. Only it can record what a user did ([`crate::domain::audit::Event::by`]).
 //!
 //! Which one an operation takes:
 //!
@@ -24,17 +28,22 @@
 //! of users, which may be full of such parts, always asks. What
 //! anyone may call (signing in, registering, resetting) takes a [`Client`] and minds no credential.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::sea_query::LockType;
+use sea_orm::{
+    ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
+};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::{api_tokens, sessions};
 use crate::entity::api_token::{self, Scope, Scopes};
-use crate::entity::user;
+use crate::entity::{session, user};
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::Moment;
@@ -151,6 +160,124 @@ impl Viewer {
             Credential::Session(session) => Ok(Present { viewer: self, session }),
             Credential::ApiToken { .. } => Err(Error::Forbidden),
         }
+    }
+}
+
+impl Viewer {
+    /// Opens a transaction in which this user acts: their account and `also` are locked in the order of ids, so that two who
+    /// act on each other do not wait for each other for ever, and the credential after them.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] where the session or the API token has ended since the request began, or the account
+    /// was deactivated or deleted.
+    pub(in crate::domain) async fn begin(&self, db: &Db, now: &Moment, also: Also<'_>) -> Result<Authorized> {
+        let revoked = || Error::Unauthenticated(Reason::Revoked);
+        let (txn, _) = db.begin(now).await?;
+        let locked = also.lock(&txn, self.user.id).await?;
+        // Whoever was waited for may have taken long, and what they did comes first in the trail.
+        let now = now.anew();
+        let user = locked.get(&self.user.id).cloned().ok_or_else(revoked)?;
+        if !user.is_active {
+            return Err(Error::Unauthenticated(Reason::Disabled));
+        }
+        if !self.credential.hold(&txn, &now).await? {
+            return Err(revoked());
+        }
+        let viewer = Self { user, credential: self.credential.clone(), client: self.client.clone() };
+        Ok(Authorized { txn, now, viewer, locked })
+    }
+}
+
+impl Staff<'_> {
+    /// The same as [`Viewer::begin`], for somebody who is still staff.
+    ///
+    /// # Errors
+    /// Those, and [`Error::Forbidden`] where the rights of staff are gone since the request began.
+    pub(in crate::domain) async fn begin(&self, db: &Db, now: &Moment, also: Also<'_>) -> Result<Authorized> {
+        let authorized = self.0.begin(db, now, also).await?;
+        authorized.staff()?;
+        Ok(authorized)
+    }
+}
+
+impl Credential {
+    /// Keeps the session or the API token from being ended or renewed until the transaction is over; false where it was
+    /// before.
+    async fn hold(&self, txn: &DatabaseTransaction, now: &Moment) -> Result<bool> {
+        // A session that is only refreshed meanwhile need not wait: its key stays.
+        Ok(match self {
+            Self::Session(id) => {
+                let alive = session::Entity::find_by_id(*id).filter(session::Column::ExpiresAt.gt(now.at));
+                alive.lock(LockType::KeyShare).one(txn).await?.is_some()
+            }
+            Self::ApiToken { id, digest, .. } => {
+                let same = api_token::Entity::find_by_id(*id).filter(api_token::Column::Digest.eq(digest.as_slice()));
+                same.filter(api_token::alive_at(now.at)).lock(LockType::KeyShare).one(txn).await?.is_some()
+            }
+        })
+    }
+}
+
+/// Whose accounts a transaction locks besides the one who acts.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::domain) enum Also<'a> {
+    /// Nobody's.
+    Nobody,
+    /// Those with these ids, as far as there are any.
+    Users(&'a [Uuid]),
+    /// Those of all active superusers: for who may leave.
+    Superusers,
+}
+
+impl Also<'_> {
+    async fn lock(self, txn: &DatabaseTransaction, actor: Uuid) -> Result<BTreeMap<Uuid, user::Model>> {
+        let mut wanted = Condition::any().add(user::Column::Id.eq(actor));
+        match self {
+            Self::Nobody => {}
+            Self::Users(ids) => wanted = wanted.add(user::Column::Id.is_in(ids.iter().copied())),
+            Self::Superusers => {
+                let active = Condition::all().add(user::superusers()).add(user::Column::IsActive.eq(true));
+                wanted = wanted.add(active);
+            }
+        }
+        let users = user::Entity::find().filter(wanted).order_by_asc(user::Column::Id).lock_exclusive().all(txn);
+        Ok(users.await?.into_iter().map(|user| (user.id, user)).collect())
+    }
+}
+
+/// A transaction in which a signed-in user acts: credential and rights were read again, and stay as they are until it ends.
+/// Dropped without [`Authorized::commit`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct Authorized {
+    txn: DatabaseTransaction,
+    now: Moment,
+    viewer: Viewer,
+    locked: BTreeMap<Uuid, user::Model>,
+}
+
+impl Authorized {
+    /// The transaction, and the moment that counts for all it writes.
+    pub(in crate::domain) fn parts(&self) -> (&DatabaseTransaction, &Moment) {
+        (&self.txn, &self.now)
+    }
+
+    /// A locked account; none where there is none of this id, or it was not asked for.
+    pub(in crate::domain) fn locked(&self, id: Uuid) -> Option<&user::Model> {
+        self.locked.get(&id)
+    }
+
+    /// Makes what was written hold.
+    pub(in crate::domain) async fn commit(self) -> Result<()> {
+        Ok(self.txn.commit().await?)
+    }
+}
+
+/// The user as they are in the transaction, and where the request comes from.
+impl Deref for Authorized {
+    type Target = Viewer;
+
+    fn deref(&self) -> &Viewer {
+        &self.viewer
     }
 }
 

@@ -11,7 +11,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::{Present, Viewer};
+use crate::domain::access::{Also, Present, Viewer};
 use crate::domain::audit::{self, Event};
 use crate::entity::api_token::{self, Column, Scope, Scopes};
 use crate::entity::audit_event::Action;
@@ -67,13 +67,10 @@ pub async fn create(db: &Db, now: &Moment, owner: Present<'_>, input: Create) ->
         return Err(Error::Refused(refusals));
     }
 
-    let txn = db.begin().await?;
-    // With the owner's row locked, nobody else adds to what is counted, nor is the account deactivated meanwhile.
-    let user = user::Entity::find_for_update(owner.user().id).one(&txn).await?;
-    if !user.is_some_and(|user| user.is_active) {
-        return Err(Error::Unauthenticated(Reason::Disabled));
-    }
-    let present = api_token::Entity::find().filter(Column::UserId.eq(owner.user().id)).count(&txn).await?;
+    // With the owner's row locked, nobody else adds to what is counted.
+    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
+    let present = api_token::Entity::find().filter(Column::UserId.eq(owner.user().id)).count(txn).await?;
     if present >= TOKENS_PER_USER {
         let message = format!("You have {TOKENS_PER_USER} API tokens, which is the most: delete one first.");
         return Err(Refusal::new(Code::Invalid, message).into());
@@ -90,9 +87,9 @@ pub async fn create(db: &Db, now: &Moment, owner: Present<'_>, input: Create) ->
         last_used_at: Set(None),
         expires_at: Set(input.expires_at),
     };
-    let token = api_token::Entity::insert(row).exec_with_returning(&txn).await?;
-    audit::record(&txn, now, Event::by(&owner, Action::ApiTokenCreated, token.user_id)).await?;
-    txn.commit().await?;
+    let token = api_token::Entity::insert(row).exec_with_returning(txn).await?;
+    audit::record(txn, now, Event::by(&authorized, Action::ApiTokenCreated, token.user_id)).await?;
+    authorized.commit().await?;
     Ok((token, secret))
 }
 
@@ -103,20 +100,21 @@ pub async fn create(db: &Db, now: &Moment, owner: Present<'_>, input: Create) ->
 pub async fn rotate(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Result<(api_token::Model, ApiToken)> {
     let own = own(&owner, id)?;
     let secret = ApiToken::new(now.secret());
-    let txn = db.begin().await?;
+    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
     let rotated = api_token::Entity::update_many()
         .col_expr(Column::Digest, Expr::value(secret.digest()))
         .col_expr(Column::Prefix, Expr::value(secret.prefix()))
         .filter(own.clone())
         .filter(api_token::alive_at(now.at))
-        .exec_with_returning(&txn)
+        .exec_with_returning(txn)
         .await?;
     let Some(token) = rotated.into_iter().next() else {
-        let has_run_out = api_token::Entity::find().filter(own).one(&txn).await?.is_some();
+        let has_run_out = api_token::Entity::find().filter(own).one(txn).await?.is_some();
         return Err(if has_run_out { run_out() } else { not_found() }.into());
     };
-    audit::record(&txn, now, Event::by(&owner, Action::ApiTokenRotated, token.user_id)).await?;
-    txn.commit().await?;
+    audit::record(txn, now, Event::by(&authorized, Action::ApiTokenRotated, token.user_id)).await?;
+    authorized.commit().await?;
     Ok((token, secret))
 }
 
@@ -126,11 +124,12 @@ pub async fn rotate(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Resu
 /// [`Code::NotFound`] where the user has no such token.
 pub async fn delete(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Result<api_token::Model> {
     let own = own(&owner, id)?;
-    let txn = db.begin().await?;
-    let deleted = api_token::Entity::delete_many().filter(own).exec_with_returning(&txn).await?;
+    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
+    let deleted = api_token::Entity::delete_many().filter(own).exec_with_returning(txn).await?;
     let token = deleted.into_iter().next().ok_or_else(not_found)?;
-    audit::record(&txn, now, Event::by(&owner, Action::ApiTokenDeleted, token.user_id)).await?;
-    txn.commit().await?;
+    audit::record(txn, now, Event::by(&authorized, Action::ApiTokenDeleted, token.user_id)).await?;
+    authorized.commit().await?;
     Ok(token)
 }
 

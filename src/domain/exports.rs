@@ -9,7 +9,7 @@ use sea_orm::{QuerySelect as _, Select};
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::Exporter;
+use crate::domain::access::{Also, Exporter};
 use crate::domain::audit::{self, Event};
 use crate::domain::import;
 use crate::domain::limits::{self, Limits};
@@ -108,7 +108,10 @@ pub(super) async fn record(
     target: Option<Uuid>,
 ) -> Result<()> {
     limits::take_bulk(db, now, &exporter, limits).await?;
-    audit::record(db.writer(), now, Event::by(&exporter, Action::Exported, target)).await
+    let authorized = exporter.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
+    audit::record(txn, now, Event::by(&authorized, Action::Exported, target)).await?;
+    authorized.commit().await
 }
 
 async fn visible_users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Select<user::Entity>> {

@@ -30,6 +30,7 @@ pub async fn ensure(txn: &DatabaseTransaction, now: &Moment, vault: &Vault) -> R
 /// the new key's id.
 pub async fn rotate(db: &Db, now: &Moment, vault: &Vault, sessions: &SessionConfig) -> Result<String> {
     let txn = db.begin_alone().await?;
+    let now = &now.anew();
     let end = now.at.plus(sessions.access_ttl).plus(NOTICE);
     signing_key::Entity::update_many()
         .col_expr(Column::ExpiresAt, Expr::value(end))

@@ -216,7 +216,7 @@ pub async fn take_attempt(
     };
     let taking = Taking { now, limits, network: &network, user };
     let mut attempt = Attempt::default();
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     let from_client = limits.share(What::SignInFromClient, &network);
     limits.take(&txn, now, &from_client).await?;
     attempt.taken.push(from_client);

@@ -47,6 +47,8 @@ pub mod presence;
 pub mod registration;
 // Recovering a forgotten password.
 pub mod reset;
+// Everything that ends what an account was used by.
+pub mod revocation;
 // What is personal goes away in time.
 pub mod retention;
 // What users record.

@@ -11,10 +11,11 @@ use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Limits};
 use crate::domain::outbox;
 use crate::domain::passwords::{self, NewPassword, Passwords};
+use crate::domain::revocation::{self, Cause};
 use crate::domain::sessions;
 use crate::entity::audit_event::Action;
 use crate::entity::one_time_token::{self, Column, Purpose};
-use crate::entity::{api_token, mail, session, user};
+use crate::entity::{mail, session, user};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Moment, Timestamp};
 use crate::tools::identifier;
@@ -30,7 +31,7 @@ use crate::tools::secret::Secret;
 pub async fn request(db: &Db, now: &Moment, client: &Client, limits: &Limits, email: &str) -> Result<()> {
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
     limits::take_mail(db, now, client, limits, &email).await?;
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     let id = outbox::enqueue(&txn, now, mail::Kind::ResetPassword, &email, None).await?;
     audit::record_as(&txn, now, id, Event::by_anyone(client, Action::ResetRequested, None)).await?;
     txn.commit().await?;
@@ -83,7 +84,7 @@ pub async fn confirm(
     let (user, token) = found.ok_or_else(invalid_link)?;
     let hash = passwords.accept(input.new, &passwords::about(&user)).await?;
 
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     let spent = one_time_token::Entity::delete_many()
         .filter(Column::Digest.eq(token.digest))
         .filter(Column::ExpiresAt.gt(now.at))
@@ -130,6 +131,8 @@ pub async fn make_link(
 /// Stores a new password of an active user, whose address the link has proved by the way, and makes everything that
 /// the old one opened worthless: sessions, links and API tokens. None where the user is deactivated or gone.
 async fn set_password(txn: &DatabaseTransaction, now: &Moment, id: Uuid, hash: String) -> Result<Option<user::Model>> {
+    user::Entity::find_for_update(id).one(txn).await?;
+    revocation::revoke(txn, &[id], Cause::PasswordReset).await?;
     let changed = user::Entity::update_many()
         .col_expr(user::Column::PasswordHash, Expr::value(hash))
         .col_expr(user::Column::IsVerified, Expr::value(true))
@@ -138,9 +141,6 @@ async fn set_password(txn: &DatabaseTransaction, now: &Moment, id: Uuid, hash: S
         .filter(user::Column::IsActive.eq(true))
         .exec_with_returning(txn)
         .await?;
-    one_time_token::Entity::delete_many().filter(Column::UserId.eq(id)).exec(txn).await?;
-    sessions::end_all(txn, id).await?;
-    api_token::Entity::delete_many().filter(api_token::Column::UserId.eq(id)).exec(txn).await?;
     Ok(changed.into_iter().next())
 }
 

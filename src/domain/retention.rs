@@ -19,7 +19,7 @@ const BATCH: u64 = 100;
 /// and links that have run out, with the addresses that were to be confirmed by them.
 pub async fn sweep(db: &Db, now: &Moment, keep: &RetentionConfig) -> Result<()> {
     forget_clients(db, now.at.minus(keep.keep_clients)).await?;
-    for status in [Status::Sent, Status::Failed] {
+    for status in [Status::Sent, Status::Failed, Status::Cancelled] {
         // Ids are in the order of time, and so the index of a status leads to the oldest; the time itself has none.
         let old = Condition::all()
             .add(mail::Column::Status.eq(status))
@@ -55,7 +55,7 @@ async fn forget_moves(db: &Db, now: &Moment) -> Result<()> {
         .filter(one_time_token::Column::ExpiresAt.lte(now.at))
         .limit(BATCH);
     for token in dead.all(db.reader()).await? {
-        let txn = db.begin().await?;
+        let (txn, _) = db.begin(now).await?;
         user::Entity::find_for_update(token.user_id).one(&txn).await?;
         let gone = one_time_token::Entity::delete_many()
             .filter(one_time_token::Column::Digest.eq(token.digest))

@@ -10,7 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::Viewer;
+use crate::domain::access::{Also, Viewer};
 use crate::entity::sample::{self, Column};
 use crate::error::Result;
 use crate::tools::clock::Moment;
@@ -35,6 +35,8 @@ pub struct Record {
 pub async fn record(db: &Db, now: &Moment, viewer: &Viewer, input: Record) -> Result<sample::Model> {
     let key = text::required_line("key", &input.key, MAX_LENGTH)?;
     let title = text::required_line("title", &input.title, MAX_LENGTH)?;
+    let authorized = viewer.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
     let row = sample::ActiveModel {
         id: Set(now.id()),
         key: Set(key),
@@ -45,7 +47,9 @@ pub async fn record(db: &Db, now: &Moment, viewer: &Viewer, input: Record) -> Re
     };
     let changed = [Column::Title, Column::ModifiedAt, Column::ModifiedBy];
     let upsert = OnConflict::column(Column::Key).update_columns(changed).to_owned();
-    Ok(sample::Entity::insert(row).on_conflict(upsert).exec_with_returning(db.writer()).await?)
+    let sample = sample::Entity::insert(row).on_conflict(upsert).exec_with_returning(txn).await?;
+    authorized.commit().await?;
+    Ok(sample)
 }
 
 /// Those of these samples that the viewer may see, in one statement: staff all, others those that they modified last, as

@@ -4,16 +4,17 @@ use std::sync::LazyLock;
 
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
-    QueryFilter as _, QueryOrder as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _,
 };
 use uuid::Uuid;
 
 use crate::config::SessionConfig;
 use crate::database::{ByKey, Db, Found};
-use crate::domain::access::{Client, Present};
+use crate::domain::access::{Also, Client, Present};
 use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
+use crate::domain::revocation::{self, Cause};
 use crate::domain::sweeping;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
@@ -139,7 +140,7 @@ async fn end_if_reused(
     lives: &SessionConfig,
     token: RefreshToken,
 ) -> Result<()> {
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     let ended = session::Entity::delete_many()
         .filter(Column::Id.eq(token.session))
         .filter(Column::Counter.gt(token.counter))
@@ -178,11 +179,17 @@ pub struct Logout {
 
 /// Ends a session, or all sessions of its user. One that has ended already is no error.
 pub async fn logout(db: &Db, now: &Moment, client: &Client, input: Logout) -> Result<()> {
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
+    if input.everywhere
+        && let Some(session) = session::Entity::find_by_id(input.session).one(&txn).await?
+    {
+        // The account comes before its sessions, in the order in which all lock them.
+        user::Entity::find_for_update(session.user_id).one(&txn).await?;
+    }
     let ended = session::Entity::delete_by_id(input.session).exec_with_returning(&txn).await?;
     if let Some(session) = ended {
         if input.everywhere {
-            end_all(&txn, session.user_id).await?;
+            revocation::revoke(&txn, &[session.user_id], Cause::LoggedOutEverywhere).await?;
         }
         let event = Event { actor: Some(session.user_id), ..Event::by_anyone(client, Action::Logout, session.user_id) };
         audit::record(&txn, now, event).await?;
@@ -191,22 +198,9 @@ pub async fn logout(db: &Db, now: &Moment, client: &Client, input: Logout) -> Re
     Ok(())
 }
 
-/// Ends all sessions of a user: the account was deactivated, or its password replaced.
-pub async fn end_all(txn: &impl ConnectionTrait, user: Uuid) -> Result<()> {
-    session::Entity::delete_many().filter(Column::UserId.eq(user)).exec(txn).await?;
-    Ok(())
-}
-
 /// Ends the sessions of everybody, for operators who have reason to. Returns how many there were.
 pub async fn end_everybodys(db: &Db) -> Result<u64> {
     Ok(session::Entity::delete_many().exec(db.writer()).await?.rows_affected)
-}
-
-/// Ends all sessions of a user but this one.
-pub async fn end_others(txn: &impl ConnectionTrait, user: Uuid, present: Uuid) -> Result<()> {
-    let others = Condition::all().add(Column::UserId.eq(user)).add(Column::Id.ne(present));
-    session::Entity::delete_many().filter(others).exec(txn).await?;
-    Ok(())
 }
 
 /// The sessions of a user that are alive, the one used last first.
@@ -234,11 +228,12 @@ pub async fn revoke(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Resu
     let not_found = || Refusal::new(Code::NotFound, "You have no such session.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| not_found())?;
     let own = Condition::all().add(Column::Id.eq(id)).add(Column::UserId.eq(owner.user().id));
-    let txn = db.begin().await?;
-    let ended = session::Entity::delete_many().filter(own).exec_with_returning(&txn).await?;
+    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
+    let ended = session::Entity::delete_many().filter(own).exec_with_returning(txn).await?;
     let session = ended.into_iter().next().ok_or_else(not_found)?;
-    audit::record(&txn, now, Event::by(&owner, Action::SessionRevoked, owner.user().id)).await?;
-    txn.commit().await?;
+    audit::record(txn, now, Event::by(&authorized, Action::SessionRevoked, session.user_id)).await?;
+    authorized.commit().await?;
     Ok(session)
 }
 

@@ -68,7 +68,7 @@ pub async fn sign_in(
     }
     let fresh_hash = if verdict.outdated { Some(passwords.rehash(input.password).await?) } else { None };
 
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     let mut update = user::Entity::update_many().col_expr(Column::LastLogin, Expr::value(now.at));
     if fresh_hash.is_some() {
         update = update.col_expr(Column::PasswordHash, Expr::value(fresh_hash));

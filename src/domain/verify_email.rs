@@ -59,7 +59,7 @@ async fn verify(db: &Db, now: &Moment, client: &Client, rules: Rules<'_>, token:
     {
         return Ok(verified);
     }
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     let moved = email_move::confirm(&txn, now, client, &secret).await?.ok_or_else(invalid_link)?;
     txn.commit().await?;
     Ok(Verified { user: moved, session: None })
@@ -72,7 +72,7 @@ async fn new_account(
     lives: &SessionConfig,
     secret: &Secret,
 ) -> Result<Option<Verified>> {
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     let Some((user, made_at)) = pending::complete(&txn, now, client, secret).await? else { return Ok(None) };
     let session = match now.at <= made_at.plus(SIGNS_IN_FOR) {
         true => Some(sessions::open(&txn, now, client, lives, user.id).await?),

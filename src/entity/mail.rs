@@ -70,6 +70,8 @@ pub enum Status {
     Sent,
     /// It was given up.
     Failed,
+    /// It was not sent, because the link in it would be worthless.
+    Cancelled,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -96,6 +96,9 @@ pub(crate) enum MailStatus {
     Sent,
     /// It was given up: see `retryMail`.
     Failed,
+    /// It was not sent, and is not sent any more: the link in it would no longer be valid, because of another password or
+    /// address, or because the account was deactivated.
+    Cancelled,
 }
 
 /// Which mail to send once more.
@@ -110,7 +113,7 @@ pub(crate) struct RetryMailInput {
 pub(crate) struct RetryMailPayload {
     /// The mail, in line again; null where there are errors.
     mail: Option<OutgoingMail>,
-    /// NOT_FOUND, or INVALID where it was sent already.
+    /// NOT_FOUND, or INVALID where it was sent already or its link would no longer be valid.
     errors: Vec<UserError>,
 }
 

@@ -87,7 +87,7 @@ async fn second_superuser(app: &TestApp) {
     use vestibule::domain::users::superuser;
     let now = app.app.clock.now();
     let row = superuser::prepare(&now, &app.app.passwords, "second@example.com", None, ADMIN.1).await.unwrap();
-    let txn = app.app.db.begin().await.unwrap();
+    let (txn, _) = app.app.db.begin(&app.app.clock.now()).await.unwrap();
     superuser::insert(&txn, &now, row).await.unwrap();
     txn.commit().await.unwrap();
 }

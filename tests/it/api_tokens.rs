@@ -21,7 +21,7 @@ crate::tests![
     a_token_ends_at_its_time,
     rotating_kills_the_old_secret_and_keeps_the_rest,
     a_deleted_token_is_dead,
-    the_token_of_a_deactivated_owner_is_dead,
+    a_token_does_not_outlive_the_deactivation_of_its_owner,
     a_user_has_fifty_tokens_even_when_two_are_made_at_once,
     what_is_wrong_with_a_token_is_told_per_field,
     anothers_token_is_not_found,
@@ -246,15 +246,17 @@ async fn a_deleted_token_is_dead(place: Place) {
     assert_eq!(ada.refusals(ROTATE, json!({ "id": id })).await, ["NOT_FOUND id"]);
 }
 
-async fn the_token_of_a_deactivated_owner_is_dead(place: Place) {
+async fn a_token_does_not_outlive_the_deactivation_of_its_owner(place: Place) {
     let app = TestApp::start(&place).await;
     let person = app.add_user("ada").await;
     let (_, secret) = make(&person.sign_in(&app).await, &["READ", "EXPORT"]).await;
     let token = app.anyone().with_token(secret);
     toggle(&app, "toggleActive", &person).await;
-    assert_eq!(token.code(ME, json!({})).await, "UNAUTHENTICATED DISABLED");
+    assert_eq!(token.code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
     let export = token.get("/export/samples.csv").await;
-    assert_eq!((export.status, export.code().as_str()), (401, "UNAUTHENTICATED DISABLED"));
+    assert_eq!((export.status, export.code().as_str()), (401, "UNAUTHENTICATED INVALID"));
+    toggle(&app, "toggleActive", &person).await;
+    assert_eq!(token.code(ME, json!({})).await, "UNAUTHENTICATED INVALID", "activating does not revive it");
 }
 
 async fn a_user_has_fifty_tokens_even_when_two_are_made_at_once(place: Place) {

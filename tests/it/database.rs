@@ -90,7 +90,7 @@ async fn what_is_written_at_once_is_all_there_and_a_wrong_statement_harms_itself
 async fn what_waits_for_a_turn_is_written_after_it(place: Place) {
     let app = TestApp::start(&place).await;
     let before = limit::Entity::find().count(app.db()).await.unwrap();
-    let txn = app.app.db.begin().await.unwrap();
+    let (txn, _) = app.app.db.begin(&app.app.clock.now()).await.unwrap();
     let row = limit::ActiveModel { key: Set("first".to_owned()), full_until: Set(app.clock_now()) };
     limit::Entity::insert(row).exec_with_returning(&txn).await.unwrap();
     let waiting = join_all((0..20).map(|number| write(&app, number.to_string())));

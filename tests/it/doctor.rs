@@ -7,7 +7,7 @@ use std::process::Command;
 
 use sea_orm::{ActiveValue::Set, ConnectionTrait as _, Database, EntityTrait as _};
 use vestibule::entity::audit_event::{self, Action};
-use vestibule::tools::clock::{Clock, Moment, Timestamp};
+use vestibule::tools::clock::{Clock, SetClock, Timestamp};
 use vestibule::tools::mail::SendError;
 
 use crate::app::TestApp;
@@ -96,9 +96,13 @@ async fn each_thing_that_is_broken_is_told_with_its_remedy(place: Place) {
     furnish(&app).await;
     app.transport().fail_next(1, &SendError::temporary("451 later"));
     app.add_user("cyd").await;
+    app.transport().fail_next(1, &SendError::permanent("550 no"));
+    let reset = "mutation { requestReset(input: { email: \"cyd@example.com\" }) { success } }";
+    app.anyone().data(reset, serde_json::json!({})).await;
+    app.deliver().await;
     fs::set_permissions(place.folder.join("secret.key"), Permissions::from_mode(0o644)).unwrap();
     fs::rename(place.folder.join("media"), place.folder.join("elsewhere")).unwrap();
-    let later = Moment { at: Timestamp::from_millis(Clock::System.now().at.millis() + 3_600_000) };
+    let later = Clock::Set(SetClock::new(Timestamp::from_millis(Clock::System.now().at.millis() + 3_600_000))).now();
     let event = audit_event::ActiveModel {
         id: Set(later.id()),
         action: Set(Action::Login),

@@ -285,7 +285,8 @@ async fn mails_to_new_addresses_and_retries_are_counted(place: Place) {
     }
     assert_eq!(ada.code(update, json!({ "e": "Victim@example.com", "p": PASSWORD })).await, "RATE_LIMITED");
     assert_eq!(app.anyone().code(REQUEST, json!({ "email": "victim@example.com" })).await, "RATE_LIMITED");
-    assert_eq!(app.mails().await.len(), 3);
+    // Each new wish overtakes the one before it, and the mail that was not sent yet.
+    assert_eq!(app.mails().await.len(), 1);
     // Another spelling of the own address sends no mail.
     assert_eq!(ada.refusals(update, json!({ "e": "ADA@example.com", "p": PASSWORD })).await, [""; 0]);
 

@@ -66,6 +66,7 @@ mod security;
 mod sessions;
 mod settings;
 mod silence;
+mod stale_rights;
 mod upgrade;
 mod uploads;
 mod users;
@@ -114,6 +115,7 @@ fn main() -> std::process::ExitCode {
         rights::all(),
         sessions::all(),
         silence::all(),
+        stale_rights::all(),
         upgrade::all(),
         uploads::all(),
         users::all(),

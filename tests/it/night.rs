@@ -174,7 +174,7 @@ async fn mails_are_listed_shown_and_tried_again(place: Place) {
         "the mail to cyd@example.com is in line again: the service sends it\n"
     );
     assert_eq!(app.mails_at_system_time().await.len(), 1);
-    assert_eq!(refused(&place, &["mail", "retry", id]), "This mail was sent already.");
+    assert_eq!(refused(&place, &["mail", "retry", id]), "This email was already sent.");
     assert_eq!(done(&place, &["mail", "retry", "--all"]), "2 mails are in line again: the service sends them\n");
     assert_eq!(app.mails_at_system_time().await.len(), 2);
     assert_eq!(

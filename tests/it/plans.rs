@@ -131,7 +131,7 @@ async fn explain(app: &TestApp, statement: &Statement) -> Vec<String> {
     let explained = Statement { sql: format!("{explain} {}", statement.sql), ..statement.clone() };
     let rows = if is_postgres {
         // A table of a few rows is read whole because that is quickest, unless it is forbidden.
-        let txn = app.app.db.begin().await.unwrap();
+        let (txn, _) = app.app.db.begin(&app.app.clock.now()).await.unwrap();
         txn.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
         txn.query_all_raw(explained).await.unwrap()
     } else {

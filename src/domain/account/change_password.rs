@@ -5,13 +5,14 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::{incorrect, prove};
 use crate::database::Db;
-use crate::domain::access::Present;
+use crate::domain::access::{Also, Present};
 use crate::domain::audit::{self, Event};
+use crate::domain::outbox;
 use crate::domain::passwords::{self, NewPassword, Passwords};
-use crate::domain::{outbox, sessions};
+use crate::domain::revocation::{self, Cause};
 use crate::entity::audit_event::Action;
 use crate::entity::user::Column;
-use crate::entity::{mail, one_time_token, user};
+use crate::entity::{mail, user};
 use crate::error::Result;
 use crate::tools::clock::Moment;
 
@@ -40,22 +41,22 @@ pub async fn change_password(
     prove(db, now, owner, passwords, (input.old, "oldPassword")).await?;
     let hash = passwords.accept(input.new, &passwords::about(user)).await?;
 
-    let txn = db.begin().await?;
+    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
+    revocation::revoke(txn, &[user.id], Cause::PasswordChanged(owner.session())).await?;
     let changed = user::Entity::update_many()
         .col_expr(Column::PasswordHash, Expr::value(hash))
         .col_expr(Column::UpdatedAt, Expr::value(now.at))
         .filter(Column::Id.eq(user.id))
         .filter(Column::IsActive.eq(true))
         .filter(Column::PasswordHash.eq(user.password_hash.clone()))
-        .exec(&txn)
+        .exec(txn)
         .await?;
     if changed.rows_affected == 0 {
         return Err(incorrect("oldPassword").into());
     }
-    one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(user.id)).exec(&txn).await?;
-    sessions::end_others(&txn, user.id, owner.session()).await?;
-    audit::record(&txn, now, Event::by(&owner, Action::PasswordChanged, user.id)).await?;
-    outbox::enqueue(&txn, now, mail::Kind::PasswordChanged, &user.email, Some(user.id)).await?;
-    txn.commit().await?;
+    audit::record(txn, now, Event::by(&authorized, Action::PasswordChanged, user.id)).await?;
+    outbox::enqueue(txn, now, mail::Kind::PasswordChanged, &authorized.user().email, Some(user.id)).await?;
+    authorized.commit().await?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
+use crate::domain::revocation::{self, Cause};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::one_time_token::{self, Purpose};
@@ -27,6 +28,7 @@ pub(super) async fn begin(
         .add(one_time_token::Column::UserId.eq(user.id))
         .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove));
     one_time_token::Entity::delete_many().filter(earlier).exec(txn).await?;
+    revocation::cancel_mails(txn, &[user.id], &[Kind::ConfirmNewEmail]).await?;
     let update = user::Entity::update_many().filter(Column::Id.eq(user.id));
     let update = if identifier::fold(&email) == user.email_key {
         let none = Expr::value(Option::<String>::None);
@@ -61,17 +63,16 @@ pub async fn confirm(
         return Ok(None);
     };
     let key = identifier::fold(&email);
+    revocation::revoke(txn, &[before.id], Cause::EmailChanged).await?;
     let changed = user::Entity::update_many()
         .col_expr(Column::Email, Expr::value(email))
         .col_expr(Column::EmailKey, Expr::value(key))
-        .col_expr(Column::PendingEmail, Expr::value(Option::<String>::None))
         .col_expr(Column::IsVerified, Expr::value(true))
         .col_expr(Column::UpdatedAt, Expr::value(now.at))
         .filter(Column::Id.eq(before.id))
         .exec_with_returning(txn)
         .await
         .map_err(|error| on_conflict(error, || Refusal::new(Code::InvalidToken, "The address is taken meanwhile.")))?;
-    one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(before.id)).exec(txn).await?;
     outbox::enqueue(txn, now, Kind::EmailChanged, &before.email, Some(before.id)).await?;
     let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChanged, before.id) };
     audit::record(txn, now, event).await?;

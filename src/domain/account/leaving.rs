@@ -2,7 +2,7 @@
 
 use super::prove;
 use crate::database::Db;
-use crate::domain::access::Present;
+use crate::domain::access::{Also, Present};
 use crate::domain::audit::{self, Event};
 use crate::domain::avatars;
 use crate::domain::guard_rails;
@@ -10,8 +10,7 @@ use crate::domain::passwords::Passwords;
 use crate::domain::users::remove::{self, Outcome};
 use crate::domain::users::toggle;
 use crate::entity::audit_event::Action;
-use crate::entity::user;
-use crate::error::{Error, Reason, Result};
+use crate::error::Result;
 use crate::tools::clock::Moment;
 use crate::tools::media::MediaStore;
 
@@ -27,12 +26,13 @@ pub async fn deactivate(
     current_password: &str,
 ) -> Result<()> {
     prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
-    let txn = db.begin().await?;
-    guard_rails::may_leave(&txn, owner.user().id).await?;
-    let user = user::Entity::find_for_update(owner.user().id).one(&txn).await?.ok_or_else(gone)?;
-    toggle::deactivate(&txn, now, &user).await?;
-    audit::record(&txn, now, Event::by(&owner, Action::Deactivated, user.id)).await?;
-    txn.commit().await?;
+    let authorized = owner.begin(db, now, Also::Superusers).await?;
+    let (txn, now) = authorized.parts();
+    let user = authorized.user();
+    guard_rails::may_leave(txn, user.id).await?;
+    toggle::deactivate(txn, now, user).await?;
+    audit::record(txn, now, Event::by(&authorized, Action::Deactivated, user.id)).await?;
+    authorized.commit().await?;
     Ok(())
 }
 
@@ -48,17 +48,13 @@ pub async fn delete(
     current_password: &str,
 ) -> Result<Outcome> {
     prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
-    let txn = db.begin().await?;
-    guard_rails::may_leave(&txn, owner.user().id).await?;
-    let user = user::Entity::find_for_update(owner.user().id).one(&txn).await?.ok_or_else(gone)?;
-    let removed = remove::remove(&txn, now, &user).await?;
-    audit::record(&txn, now, Event::by(&owner, removed.outcome.action(), user.id)).await?;
-    txn.commit().await?;
+    let authorized = owner.begin(db, now, Also::Superusers).await?;
+    let (txn, now) = authorized.parts();
+    let user = authorized.user();
+    guard_rails::may_leave(txn, user.id).await?;
+    let removed = remove::remove(txn, now, user).await?;
+    audit::record(txn, now, Event::by(&authorized, removed.outcome.action(), user.id)).await?;
+    authorized.commit().await?;
     avatars::delete(db, store, removed.avatar.as_deref()).await;
     Ok(removed.outcome)
-}
-
-/// The account was deleted since the request began.
-fn gone() -> Error {
-    Error::Unauthenticated(Reason::Revoked)
 }

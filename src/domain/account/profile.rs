@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use super::{email_move, prove};
 use crate::database::Db;
-use crate::domain::access::Viewer;
+use crate::domain::access::{Also, Viewer};
 use crate::domain::audit::{self, Event};
 use crate::domain::limits;
 use crate::domain::passwords::Passwords;
@@ -62,15 +62,16 @@ pub async fn update(
         }
     }
 
-    let txn = db.begin().await?;
+    let authorized = viewer.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
     let update = user::Entity::update_many().col_expr(Column::UpdatedAt, Expr::value(now.at));
     let update = details.write(update).filter(Column::Id.eq(user.id)).filter(Column::IsActive.eq(true));
-    let changed = update.exec_with_returning(&txn).await.map_err(taken)?;
+    let changed = update.exec_with_returning(txn).await.map_err(taken)?;
     let mut user = changed.into_iter().next().ok_or(Error::Forbidden)?;
     if let Some(email) = moves {
-        user = email_move::begin(&txn, now, &user, email).await?;
+        user = email_move::begin(txn, now, &user, email).await?;
     }
-    audit::record(&txn, now, Event::by(viewer, Action::UserUpdated, user.id)).await?;
-    txn.commit().await?;
+    audit::record(txn, now, Event::by(&authorized, Action::UserUpdated, user.id)).await?;
+    authorized.commit().await?;
     Ok(user)
 }

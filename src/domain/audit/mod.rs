@@ -7,7 +7,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use crate::domain::access::{Client, Viewer};
+use crate::domain::access::{Authorized, Client};
 use crate::entity::audit_event::{self, Action};
 use crate::error::Result;
 use crate::tools::clock::Moment;
@@ -31,9 +31,9 @@ impl<'a> Event<'a> {
         Self { action, actor: None, target: target.into(), client }
     }
 
-    /// What a signed-in user did.
-    pub fn by(viewer: &'a Viewer, action: Action, target: impl Into<Option<Uuid>>) -> Self {
-        Self { action, actor: Some(viewer.user().id), target: target.into(), client: viewer.client() }
+    /// What a signed-in user did, in the transaction in which they had the right to.
+    pub fn by(actor: &'a Authorized, action: Action, target: impl Into<Option<Uuid>>) -> Self {
+        Self { action, actor: Some(actor.user().id), target: target.into(), client: actor.client() }
     }
 }
 

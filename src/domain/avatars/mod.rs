@@ -20,7 +20,7 @@ use sea_orm::{
 };
 
 use crate::database::Db;
-use crate::domain::access::Viewer;
+use crate::domain::access::{Also, Authorized, Viewer};
 use crate::domain::audit::{self, Event};
 use crate::entity::audit_event::Action;
 use crate::entity::leftover;
@@ -146,7 +146,7 @@ async fn keep(store: &MediaStore, largest: &FileName, squares: Squares) -> Resul
 
 /// A row that was changed in a transaction that is still open.
 struct Replaced {
-    txn: sea_orm::DatabaseTransaction,
+    authorized: Authorized,
     user: user::Model,
     before: Option<String>,
 }
@@ -154,7 +154,7 @@ struct Replaced {
 impl Replaced {
     /// Makes the change hold, and then lets the old files go.
     async fn commit(self, db: &Db, store: &MediaStore) -> Result<user::Model> {
-        self.txn.commit().await?;
+        self.authorized.commit().await?;
         delete(db, store, self.before.as_deref()).await;
         Ok(self.user)
     }
@@ -163,23 +163,26 @@ impl Replaced {
 async fn replace(db: &Db, now: &Moment, viewer: &Viewer, to: Option<&FileName>) -> Result<Replaced> {
     let gone = || Error::Unauthenticated(Reason::Revoked);
     let id = viewer.user().id;
-    let txn = db.begin().await?;
-    let user = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
-    if to.is_none() && user.avatar.is_none() {
-        return Ok(Replaced { txn, user, before: None });
+    let authorized = viewer.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
+    let before = authorized.user().avatar.clone();
+    if to.is_none() && before.is_none() {
+        let user = authorized.user().clone();
+        return Ok(Replaced { authorized, user, before });
     }
     let changed = user::Entity::update_many()
         .col_expr(Column::Avatar, Expr::value(to.map(ToString::to_string)))
         .col_expr(Column::UpdatedAt, Expr::value(now.at))
         .filter(Column::Id.eq(id))
-        .exec_with_returning(&txn)
+        .exec_with_returning(txn)
         .await?;
-    audit::record(&txn, now, Event::by(viewer, Action::UserUpdated, id)).await?;
-    leave_behind(&txn, now, user.avatar.as_deref()).await?;
+    audit::record(txn, now, Event::by(&authorized, Action::UserUpdated, id)).await?;
+    leave_behind(txn, now, before.as_deref()).await?;
     if let Some(name) = to {
-        leftover::Entity::delete_by_id(name.to_string()).exec(&txn).await?;
+        leftover::Entity::delete_by_id(name.to_string()).exec(txn).await?;
     }
-    Ok(Replaced { txn, before: user.avatar, user: changed.into_iter().next().ok_or_else(gone)? })
+    let user = changed.into_iter().next().ok_or_else(gone)?;
+    Ok(Replaced { authorized, user, before })
 }
 
 fn of_file(error: Error) -> Error {

@@ -15,13 +15,13 @@ mod write;
 
 use std::time::Duration;
 
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use self::entries::{Entries, Reading};
 use crate::database::Db;
-use crate::domain::access::{Client, Staff};
+use crate::domain::access::{Also, Authorized, Client, Staff};
 use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Limits};
 use crate::entity::audit_event::Action;
@@ -74,10 +74,44 @@ impl<'a> By<'a> {
         }
     }
 
-    fn event(&'a self, action: Action, target: Option<Uuid>) -> Event<'a> {
+    /// Opens the transaction that it is done in.
+    async fn begin(&self, db: &Db, now: &Moment) -> Result<Begun<'a>> {
         match self {
-            Self::Staff(staff) => Event::by(staff, action, target),
-            Self::Operator(client) => Event::by_anyone(client, action, target),
+            Self::Staff(staff) => Ok(Begun::Staff(staff.begin(db, now, Also::Nobody).await?)),
+            Self::Operator(client) => {
+                let (txn, now) = db.begin(now).await?;
+                Ok(Begun::Operator(txn, now, client))
+            }
+        }
+    }
+}
+
+/// The transaction of an import, and who imports.
+#[derive(Debug)]
+enum Begun<'a> {
+    Staff(Authorized),
+    Operator(DatabaseTransaction, Moment, &'a Client),
+}
+
+impl Begun<'_> {
+    fn parts(&self) -> (&DatabaseTransaction, &Moment) {
+        match self {
+            Self::Staff(authorized) => authorized.parts(),
+            Self::Operator(txn, now, _) => (txn, now),
+        }
+    }
+
+    fn event(&self, action: Action, target: Option<Uuid>) -> Event<'_> {
+        match self {
+            Self::Staff(authorized) => Event::by(authorized, action, target),
+            Self::Operator(_, _, client) => Event::by_anyone(client, action, target),
+        }
+    }
+
+    async fn commit(self) -> Result<()> {
+        match self {
+            Self::Staff(authorized) => authorized.commit().await,
+            Self::Operator(txn, ..) => Ok(txn.commit().await?),
         }
     }
 }
@@ -159,12 +193,13 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     let _turn = importer.turn.try_acquire().map_err(|_| Error::Unavailable(BUSY))?;
     let (entries, mut errors) = read(importer, file, watch).await?;
 
-    let txn = db.begin().await?;
+    let begun = by.begin(db, now).await?;
+    let (txn, now) = begun.parts();
     if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
         // A plan that was kept from before an import, when the table was small, reads all of the table for each batch.
         txn.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
     }
-    let fates = matching::fates(&txn, &by, &entries, &mut errors, watch).await?;
+    let fates = matching::fates(txn, &by, &entries, &mut errors, watch).await?;
     if !errors.is_empty() {
         return Ok(Outcome::Refused(errors.listed()));
     }
@@ -172,9 +207,9 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     if dry_run || counts == (Counts { unchanged: counts.unchanged, ..Counts::default() }) {
         return Ok(Outcome::Done(counts));
     }
-    write::write(write::Writing { txn: &txn, now, by: &by, send_welcome, watch }, &entries, &fates).await?;
-    audit::record(&txn, now, by.event(Action::UsersImported, None)).await?;
-    txn.commit().await?;
+    write::write(write::Writing { txn, now, by: &begun, send_welcome, watch }, &entries, &fates).await?;
+    audit::record(txn, now, begun.event(Action::UsersImported, None)).await?;
+    begun.commit().await?;
     Ok(Outcome::Done(counts))
 }
 

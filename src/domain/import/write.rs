@@ -7,8 +7,9 @@ use sea_orm::{ActiveEnum as _, ActiveValue::Set, ConnectionTrait as _, DatabaseT
 
 use super::entries::{Entries, Entry};
 use super::matching::{self, Changes, Fate, Fates};
-use super::{BATCH, By, Progress, Watch};
-use crate::domain::users::{blank, create, overtaken, update};
+use super::{BATCH, Begun, Progress, Watch};
+use crate::domain::revocation::{self, Cause};
+use crate::domain::users::{blank, create, overtaken};
 use crate::domain::{audit, outbox};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
@@ -22,7 +23,7 @@ use crate::tools::{identifier, text};
 pub(super) struct Writing<'a> {
     pub(super) txn: &'a DatabaseTransaction,
     pub(super) now: &'a Moment,
-    pub(super) by: &'a By<'a>,
+    pub(super) by: &'a Begun<'a>,
     pub(super) send_welcome: bool,
     pub(super) watch: &'a Watch<'a>,
 }
@@ -98,7 +99,7 @@ async fn change(writing: Writing<'_>, batch: &[&Entry]) -> Result<()> {
     }
     store(txn, now, rows).await?;
     if !shut_out.is_empty() {
-        update::shut_out(txn, &shut_out).await?;
+        revocation::revoke(txn, &shut_out, Cause::Deactivated).await?;
     }
     audit::record_all(txn, now, events).await
 }

@@ -100,7 +100,7 @@ pub async fn take_over(
 ) -> Result<()> {
     let mut source = source;
     // Nothing of a dry run may be seen, and each batch must see the one before: so it is one transaction that never ends.
-    let rehearsal = if options.dry_run { Some(begin(db).await?) } else { None };
+    let rehearsal = if options.dry_run { Some(begin(db, clock).await?.0) } else { None };
     let mut is_recorded = false;
     loop {
         let rows = source.next().await?;
@@ -115,11 +115,10 @@ pub async fn take_over(
                 Err(problems) => done.refused.extend(problems),
             }
         }
-        let now = clock.now();
         if let Some(txn) = &rehearsal {
-            write::write(txn, &now, entries, options, &mut done).await?;
+            write::write(txn, &clock.now(), entries, options, &mut done).await?;
         } else {
-            let txn = begin(db).await?;
+            let (txn, now) = begin(db, clock).await?;
             write::write(&txn, &now, entries, options, &mut done).await?;
             if done.has_changes() && !is_recorded {
                 record(&txn, &now).await?;
@@ -132,13 +131,13 @@ pub async fn take_over(
     }
 }
 
-async fn begin(db: &Db) -> Result<DatabaseTransaction> {
-    let txn = db.begin().await?;
+async fn begin(db: &Db, clock: &Clock) -> Result<(DatabaseTransaction, Moment)> {
+    let (txn, now) = db.begin(&clock.now()).await?;
     if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
         // As for a spreadsheet: the table grows while plans for it are kept.
         txn.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
     }
-    Ok(txn)
+    Ok((txn, now))
 }
 
 async fn record(txn: &DatabaseTransaction, now: &Moment) -> Result<()> {

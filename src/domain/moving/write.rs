@@ -17,7 +17,8 @@ use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
 use crate::domain::guard_rails::{self, Change};
 use crate::domain::outbox;
-use crate::domain::users::{blank, create, overtaken, update};
+use crate::domain::revocation::{self, Cause};
+use crate::domain::users::{blank, create, overtaken};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::entity::{mail, moved};
@@ -244,10 +245,10 @@ impl Batch<'_> {
             return Ok(None);
         }
         let after = user::Model { updated_at: self.now.at, moved_at: Some(self.now.at), ..changes.after };
-        after.clone().into_active_model().reset_all().update(self.txn).await.map_err(overtaken)?;
-        if changes.shuts_out {
-            update::shut_out(self.txn, &[account.id]).await?;
+        for cause in changes.causes {
+            revocation::revoke(self.txn, &[account.id], cause).await?;
         }
+        after.clone().into_active_model().reset_all().update(self.txn).await.map_err(overtaken)?;
         events.extend(changes.actions.into_iter().map(|action| Event::by_anyone(&OPERATOR, action, account.id)));
         self.report.updated += 1;
         if after.password_hash != account.password_hash {
@@ -288,8 +289,8 @@ impl Batch<'_> {
 struct Changes {
     after: user::Model,
     actions: Vec<Action>,
-    /// Whether whoever is signed in is to be no longer.
-    shuts_out: bool,
+    /// Events that end what the account was used by.
+    causes: Vec<Cause>,
 }
 
 impl Changes {
@@ -342,8 +343,16 @@ impl Changes {
             toggled(account.is_staff, after.is_staff, Action::StaffGranted, Action::StaffRevoked),
             toggled(account.is_active, after.is_active, Action::Activated, Action::Deactivated),
         ];
-        let shuts_out = is_other_address || (account.is_active && !after.is_active);
-        Self { actions: actions.into_iter().flatten().collect(), shuts_out, after }
+        let causes = [
+            is_other_address.then_some(Cause::EmailImported),
+            (after.password_hash != account.password_hash).then_some(Cause::PasswordSet),
+            (account.is_active && !after.is_active).then_some(Cause::Deactivated),
+        ];
+        let causes: Vec<Cause> = causes.into_iter().flatten().collect();
+        if causes.iter().any(|cause| cause.ends().links) {
+            after.pending_email = None;
+        }
+        Self { actions: actions.into_iter().flatten().collect(), causes, after }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Looking through the outbox, and sending what was given up once more.
 
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 
 use super::Operator;
@@ -8,7 +8,7 @@ use crate::database::Db;
 use crate::domain::outbox::list;
 use crate::domain::paging::{Page, Window};
 use crate::entity::mail::{self, Column, Status};
-use crate::error::{Code, Refusal, Result};
+use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
 
 /// A page of the mails of one status, or of all, the newest first.
@@ -32,19 +32,29 @@ pub async fn find(db: &Db, _operator: &Operator, id: &str) -> Result<mail::Model
 /// given up. No limit holds it back.
 ///
 /// # Errors
-/// [`Code::NotFound`]; [`Code::Invalid`] where it was sent already.
+/// [`Code::NotFound`]; [`Code::Invalid`] where it was sent already, or its link would be worthless.
 pub async fn retry(db: &Db, now: &Moment, operator: &Operator, id: &str) -> Result<mail::Model> {
     let mail = find(db, operator, id).await?;
-    let unsent = list::put_back(now).filter(Column::Id.eq(mail.id)).filter(Column::Status.ne(Status::Sent));
-    let retried = unsent.exec_with_returning(db.writer()).await?;
-    let sent = || Refusal::new(Code::Invalid, "This mail was sent already.");
-    Ok(retried.into_iter().next().ok_or_else(sent)?)
+    let (txn, ref now) = db.begin(now).await?;
+    let mail = list::retry_one(&txn, now, &mail).await?;
+    txn.commit().await?;
+    Ok(mail)
 }
 
-/// The same of all mails that were given up; returns how many they were.
+/// The same of all mails that were given up, but for those whose link would be worthless; returns how many were put back.
 pub async fn retry_all(db: &Db, now: &Moment, _operator: &Operator) -> Result<u64> {
-    let failed = list::put_back(now).filter(Column::Status.eq(Status::Failed));
-    Ok(failed.exec(db.writer()).await?.rows_affected)
+    let failed = mail::Entity::find().filter(Column::Status.eq(Status::Failed)).order_by_asc(Column::Id);
+    let mut put_back = 0;
+    for mail in failed.all(db.reader()).await? {
+        let (txn, ref now) = db.begin(now).await?;
+        match list::retry_one(&txn, now, &mail).await {
+            Ok(_) => put_back += 1,
+            Err(Error::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+        txn.commit().await?;
+    }
+    Ok(put_back)
 }
 
 fn missing() -> Refusal {

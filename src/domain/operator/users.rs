@@ -52,7 +52,7 @@ pub async fn api_tokens(db: &Db, now: &Moment, _operator: &Operator, user: Uuid)
 /// # Errors
 /// [`Code::LastSuperuser`] where nobody with every right would remain; [`Code::NotFound`].
 pub async fn set_active(db: &Db, now: &Moment, operator: &Operator, id: Uuid, to: bool) -> Result<bool> {
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     if !to {
         guard_rails::may_leave(&txn, id).await.map_err(|error| match error {
             Error::Refused(_) => last_superuser().into(),
@@ -74,7 +74,7 @@ pub async fn set_active(db: &Db, now: &Moment, operator: &Operator, id: Uuid, to
 /// # Errors
 /// [`Code::AccountInactive`] where the account is deactivated, whose links are dead; [`Code::NotFound`].
 pub async fn send_reset(db: &Db, now: &Moment, operator: &Operator, id: Uuid) -> Result<()> {
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     let user = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
     if !user.is_active {
         return Err(Refusal::new(Code::AccountInactive, "The account is disabled: enable it first.").into());

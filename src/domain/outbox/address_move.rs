@@ -16,7 +16,7 @@ pub(super) async fn confirm_new(draft: Draft<'_>) -> Result<Option<(Recipient, C
         return Ok(None);
     }
     let life = draft.courier.links.verify_ttl;
-    let secret = draft.user_secret(&user, (Purpose::EmailMove, life)).await?;
+    let Some(secret) = draft.user_secret(&user, (Purpose::EmailMove, life)).await? else { return Ok(None) };
     Ok(Some((at_that_address(draft, &user), Content::ConfirmNewEmail(draft.verify_link(&secret, life)))))
 }
 

@@ -8,7 +8,7 @@ use crate::config::LinkConfig;
 use crate::database::Db;
 use crate::domain::outbox::draft::{Draft, reader};
 use crate::domain::outbox::{Courier, address_move, registration};
-use crate::entity::mail::{self, Kind};
+use crate::entity::mail::{self, Kind, Status};
 use crate::entity::one_time_token::Purpose;
 use crate::entity::user;
 use crate::error::Result;
@@ -25,7 +25,7 @@ pub(super) async fn message(
     courier: &Courier,
     mail: &mail::Model,
 ) -> Result<Option<Message>> {
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     let draft = Draft { txn: &txn, now, vault, courier, mail };
     let told = match mail.kind {
         Kind::VerifyEmail => registration::answer(draft).await?,
@@ -37,7 +37,8 @@ pub(super) async fn message(
         }
     };
     if told.is_none() {
-        mail::Entity::delete_by_id(mail.id).exec(&txn).await?;
+        let dropped = mail::Entity::delete_by_id(mail.id).filter(mail::Column::Status.eq(Status::Queued));
+        dropped.exec(&txn).await?;
     }
     txn.commit().await?;
     Ok(told.map(|(recipient, content)| render(&courier.site, &recipient, &content, mail.id)))
@@ -47,10 +48,15 @@ async fn to_active_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>
     let Some(user) = addressee(draft).await? else { return Ok(None) };
     let LinkConfig { reset_ttl, invite_ttl, .. } = draft.courier.links;
     let content = match draft.mail.kind {
-        Kind::ResetPassword => Content::ResetPassword(link(draft, &user, (Purpose::Reset, reset_ttl)).await?),
-        Kind::Welcome if user.password_hash.is_none() => {
-            Content::Welcome(Some(link(draft, &user, (Purpose::Invite, invite_ttl)).await?))
-        }
+        Kind::ResetPassword => match link(draft, &user, (Purpose::Reset, reset_ttl)).await? {
+            Some(link) => Content::ResetPassword(link),
+            None => return Ok(None),
+        },
+        Kind::Welcome if user.password_hash.is_none() => match link(draft, &user, (Purpose::Invite, invite_ttl)).await?
+        {
+            Some(link) => Content::Welcome(Some(link)),
+            None => return Ok(None),
+        },
         Kind::Welcome => Content::Welcome(None),
         Kind::PasswordChanged => Content::PasswordChanged { at: draft.mail.created_at },
         Kind::RefreshReused => Content::RefreshReused { at: draft.mail.created_at },
@@ -75,9 +81,9 @@ async fn addressee(draft: Draft<'_>) -> Result<Option<user::Model>> {
 }
 
 /// The link to set a password: made at the first attempt, the same at each further one.
-async fn link(draft: Draft<'_>, user: &user::Model, (purpose, life): (Purpose, Duration)) -> Result<Link> {
-    let secret = draft.user_secret(user, (purpose, life)).await?;
+async fn link(draft: Draft<'_>, user: &user::Model, (purpose, life): (Purpose, Duration)) -> Result<Option<Link>> {
+    let Some(secret) = draft.user_secret(user, (purpose, life)).await? else { return Ok(None) };
     let frontend = draft.courier.frontend.as_str();
     let url = format!("{frontend}/account/reset?uid={}&token={}", user.id, secret.to_text());
-    Ok(Link { url, valid_for: life })
+    Ok(Some(Link { url, valid_for: life }))
 }

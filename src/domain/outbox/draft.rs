@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilt
 use crate::domain::audit;
 use crate::domain::outbox::Courier;
 use crate::domain::reset;
-use crate::entity::mail::{self, Column};
+use crate::entity::mail::{self, Column, Status};
 use crate::entity::one_time_token::Purpose;
 use crate::entity::user;
 use crate::error::{Error, Result};
@@ -41,14 +41,29 @@ impl Draft<'_> {
         self.note([(Column::SealedToken, Expr::value(sealed))]).await
     }
 
-    /// The secret of a link of this user's: made at the first attempt, the same at each further one.
-    pub(super) async fn user_secret(&self, user: &user::Model, (purpose, life): (Purpose, Duration)) -> Result<Secret> {
+    /// The secret of a link of this user's: made at the first attempt, the same at each further one. None where the mail was
+    /// cancelled since it was taken up.
+    pub(super) async fn user_secret(
+        &self,
+        user: &user::Model,
+        (purpose, life): (Purpose, Duration),
+    ) -> Result<Option<Secret>> {
+        // With the account locked, nobody ends its links meanwhile.
+        user::Entity::find_for_update(user.id).one(self.txn).await?;
+        if !self.is_due().await? {
+            return Ok(None);
+        }
         if let Some(secret) = self.kept_secret()? {
-            return Ok(secret);
+            return Ok(Some(secret));
         }
         let secret = reset::make_link(self.txn, self.now, user.id, purpose, self.now.at.plus(life)).await?;
         self.keep_secret(&secret).await?;
-        Ok(secret)
+        Ok(Some(secret))
+    }
+
+    async fn is_due(&self) -> Result<bool> {
+        let queued = mail::Entity::find_by_id(self.mail.id).filter(Column::Status.eq(Status::Queued));
+        Ok(queued.one(self.txn).await?.is_some())
     }
 
     /// Notes in the mail's row, and in the audit event of the same id, whom the mail turned out to be for.

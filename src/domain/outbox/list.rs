@@ -2,16 +2,20 @@
 //! but for the sealed one of a link, which stays sealed.
 
 use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, UpdateMany};
+use sea_orm::{
+    ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    UpdateMany,
+};
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::Staff;
+use crate::domain::access::{Also, Staff};
 use crate::domain::limits::{self, Limits};
 use crate::domain::paging::{self, Key, Page, Term, Terms, Window};
-use crate::entity::mail::{self, Column, Status};
+use crate::domain::registration::pending;
+use crate::entity::mail::{self, Column, Kind, Status};
 use crate::entity::user;
-use crate::error::{Code, Refusal, Result};
+use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
 
 /// The mails that these staff may see, of one status or all: those to superusers show to superusers only, as they do
@@ -52,28 +56,63 @@ pub async fn count(db: &Db, staff: Staff<'_>, status: Option<Status>) -> Result<
 /// gets as many attempts as a new one.
 ///
 /// # Errors
-/// [`Code::NotFound`] of `id`; [`Code::Invalid`] where it was sent already; [`crate::error::Error::RateLimited`] where the
+/// [`Code::NotFound`] of `id`; [`Code::Invalid`] where it was sent already, or its link would be worthless; [`crate::error::Error::RateLimited`] where the
 /// address was sent too many mails, which counts retries and what strangers ask for together.
 pub async fn retry(db: &Db, now: &Moment, staff: Staff<'_>, limits: &Limits, id: &str) -> Result<mail::Model> {
     let missing = || Refusal::new(Code::NotFound, "There is no such mail.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| missing())?;
     let seen = visible(staff, None).add(Column::Id.eq(id));
-    let txn = db.begin().await?;
-    let retried =
-        put_back(now).filter(seen.clone().add(Column::Status.ne(Status::Sent))).exec_with_returning(&txn).await?;
-    if let Some(mail) = retried.into_iter().next() {
-        limits::take_address(&txn, now, limits, &mail.recipient).await?;
-        txn.commit().await?;
-        return Ok(mail);
+    let authorized = staff.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
+    let mail = mail::Entity::find().filter(seen).one(txn).await?.ok_or_else(missing)?;
+    let mail = retry_one(txn, now, &mail).await.map_err(|error| match error {
+        Error::Refused(refusals) => Error::Refused(refusals.into_iter().map(|refusal| refusal.of("id")).collect()),
+        error => error,
+    })?;
+    limits::take_address(txn, now, limits, &mail.recipient).await?;
+    authorized.commit().await?;
+    Ok(mail)
+}
+
+/// Puts a mail back in line whose link would still lead somewhere.
+///
+/// # Errors
+/// [`Code::Invalid`] where it was sent already, or nobody is left for its link.
+pub(in crate::domain) async fn retry_one(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    mail: &mail::Model,
+) -> Result<mail::Model> {
+    if mail.status == Status::Cancelled || !has_owner(txn, now, mail).await? {
+        let message = "This email is out of date: its link would no longer be valid. Request a new one.";
+        return Err(Refusal::new(Code::Invalid, message).into());
     }
-    match mail::Entity::find().filter(seen).count(&txn).await? {
-        0 => Err(missing().into()),
-        _ => Err(Refusal::new(Code::Invalid, "This mail was sent already.").of("id").into()),
-    }
+    let waiting = Column::Status.is_in([Status::Queued, Status::Failed]);
+    let retried = put_back(now).filter(Column::Id.eq(mail.id)).filter(waiting).exec_with_returning(txn).await?;
+    let sent = || Refusal::new(Code::Invalid, "This email was already sent.");
+    Ok(retried.into_iter().next().ok_or_else(sent)?)
+}
+
+/// Whether the account, the address or the registration that a mail is for still waits for it.
+async fn has_owner(txn: &DatabaseTransaction, now: &Moment, mail: &mail::Model) -> Result<bool> {
+    let user = match mail.user_id {
+        Some(id) => user::Entity::find_by_id(id).one(txn).await?,
+        None => None,
+    };
+    Ok(match mail.kind {
+        Kind::ConfirmNewEmail => user.and_then(|user| user.pending_email).as_ref() == Some(&mail.recipient),
+        Kind::VerifyEmail => match mail.registration_id {
+            Some(id) => pending::find(txn, now, id).await?.is_some(),
+            None => true,
+        },
+        // Whose it is turns out when it is sent.
+        Kind::ResetPassword if mail.user_id.is_none() => true,
+        _ => user.is_some_and(|user| user.is_active),
+    })
 }
 
 /// Puts mails in line for the next opportunity; which ones, and that none was sent already, is for the caller to say.
-pub(in crate::domain) fn put_back(now: &Moment) -> UpdateMany<mail::Entity> {
+fn put_back(now: &Moment) -> UpdateMany<mail::Entity> {
     let attempts = Expr::case(Column::Status.eq(Status::Failed), 0).finally(Expr::col(Column::Attempts));
     mail::Entity::update_many()
         .col_expr(Column::Attempts, attempts.into())

@@ -64,7 +64,7 @@ pub async fn register(db: &Db, now: &Moment, client: &Client, rules: Rules<'_>, 
     require_open(rules.registration)?;
     let mut row = check(db, now, client, rules, input).await?;
 
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     let id = outbox::enqueue_for_registration(&txn, now, row.email.as_ref()).await?;
     row.id = Set(id);
     row.created_at = Set(now.at);

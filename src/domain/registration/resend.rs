@@ -30,7 +30,7 @@ pub async fn resend(
     require_open(registration)?;
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
     limits::take_mail(db, now, client, limits, &email).await?;
-    let txn = db.begin().await?;
+    let (txn, ref now) = db.begin(now).await?;
     outbox::enqueue(&txn, now, Kind::VerifyEmail, &email, None).await?;
     txn.commit().await?;
     Ok(())

@@ -4,7 +4,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
 
 use crate::database::Db;
-use crate::domain::access::Staff;
+use crate::domain::access::{Also, Staff};
 use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
@@ -97,14 +97,15 @@ pub async fn create(
         ..super::blank(now, (email, username), (first_name, last_name))
     };
 
-    let txn = db.begin().await?;
+    let authorized = staff.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
     let user = match given {
-        Some(_) => user::Entity::insert(row).exec_with_returning(&txn).await.map_err(super::taken)?,
-        None => insert_with_free_username(&txn, now, row).await?,
+        Some(_) => user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?,
+        None => insert_with_free_username(txn, now, row).await?,
     };
-    audit::record(&txn, now, Event::by(&staff, Action::UserCreated, user.id)).await?;
-    outbox::enqueue(&txn, now, Kind::Welcome, &user.email, Some(user.id)).await?;
-    txn.commit().await?;
+    audit::record(txn, now, Event::by(&authorized, Action::UserCreated, user.id)).await?;
+    outbox::enqueue(txn, now, Kind::Welcome, &user.email, Some(user.id)).await?;
+    authorized.commit().await?;
     Ok(user)
 }
 

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 use uuid::Uuid;
 
 use super::remove;
 use crate::database::Db;
-use crate::domain::access::Staff;
+use crate::domain::access::{Also, Staff};
 use crate::domain::audit::{self, Event};
 use crate::domain::avatars;
 use crate::domain::guard_rails::{self, Change};
 use crate::domain::users::remove::Outcome;
-use crate::entity::user::{self, Column};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
 use crate::tools::media::MediaStore;
@@ -53,10 +51,10 @@ pub async fn delete(
         }
     }
 
-    let txn = db.begin().await?;
-    // All lock in the order of ids, so that two who delete the same users do not wait for each other.
-    let found = user::Entity::find().filter(Column::Id.is_in(wanted.iter().copied())).order_by_asc(Column::Id);
-    let users = found.lock_exclusive().all(&txn).await?;
+    let ids: Vec<Uuid> = wanted.iter().copied().collect();
+    let authorized = staff.begin(db, now, Also::Users(&ids)).await?;
+    let (txn, now) = authorized.parts();
+    let users: Vec<_> = ids.iter().filter_map(|id| authorized.locked(*id)).collect();
     for user in &users {
         wanted.remove(&user.id);
         if let Err(refusal) = guard_rails::check(Some(staff.user().id), user, Change::Removal) {
@@ -71,11 +69,11 @@ pub async fn delete(
     }
     let mut removed = Vec::with_capacity(users.len());
     for user in &users {
-        let gone = remove::remove(&txn, now, user).await?;
-        audit::record(&txn, now, Event::by(&staff, gone.outcome.action(), user.id)).await?;
+        let gone = remove::remove(txn, now, user).await?;
+        audit::record(txn, now, Event::by(&authorized, gone.outcome.action(), user.id)).await?;
         removed.push(gone);
     }
-    txn.commit().await?;
+    authorized.commit().await?;
     for gone in &removed {
         avatars::delete(db, store, gone.avatar.as_deref()).await;
     }

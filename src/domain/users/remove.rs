@@ -7,10 +7,10 @@ use sea_orm::{
 };
 
 use crate::domain::avatars;
-use crate::domain::sessions;
+use crate::domain::revocation::{self, Cause};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column, Permission, Role};
-use crate::entity::{api_token, mail, one_time_token, sample};
+use crate::entity::{mail, sample};
 use crate::error::Result;
 use crate::tools::clock::Moment;
 use crate::tools::{identifier, text};
@@ -45,9 +45,7 @@ pub struct Removed {
 
 /// Removes the account with its sessions, links, API tokens and mails. The row must be locked, and leaving allowed.
 pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model) -> Result<Removed> {
-    sessions::end_all(txn, user.id).await?;
-    one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.eq(user.id)).exec(txn).await?;
-    api_token::Entity::delete_many().filter(api_token::Column::UserId.eq(user.id)).exec(txn).await?;
+    revocation::revoke(txn, &[user.id], Cause::Deleted).await?;
     mail::Entity::delete_many().filter(mail::Column::UserId.eq(user.id)).exec(txn).await?;
     avatars::leave_behind(txn, now, user.avatar.as_deref()).await?;
     let named = Query::select()

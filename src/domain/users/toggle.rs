@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::not_found;
 use super::update::Changes;
 use crate::database::Db;
-use crate::domain::access::Staff;
+use crate::domain::access::{Also, Staff};
 use crate::domain::audit::{self, Event};
 use crate::domain::guard_rails::{self, Change};
 use crate::entity::user;
@@ -44,24 +44,25 @@ pub async fn toggle(db: &Db, now: &Moment, staff: Staff<'_>, input: Toggle) -> R
         staff.present()?;
     }
     let id = Uuid::parse_str(&input.id).map_err(|_| not_found())?;
-    let txn = db.begin().await?;
-    let target = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(not_found)?;
+    let authorized = staff.begin(db, now, Also::Users(&[id])).await?;
+    let (txn, now) = authorized.parts();
+    let target = authorized.locked(id).ok_or_else(not_found)?;
     let (present, change): (bool, fn(bool) -> Change) = match input.flag {
         Flag::Staff => (target.is_staff, Change::Staff),
         Flag::Active => (target.is_active, Change::Active),
     };
     let to = input.to.unwrap_or(!present);
-    guard_rails::check(Some(staff.user().id), &target, change(to)).map_err(|refusal| refusal.of("id"))?;
+    guard_rails::check(Some(staff.user().id), target, change(to)).map_err(|refusal| refusal.of("id"))?;
     let changed = (to != present).then_some(to);
     let changes = match input.flag {
         Flag::Staff => Changes { is_staff: changed, ..Changes::default() },
         Flag::Active => Changes { is_active: changed, ..Changes::default() },
     };
-    let user = changes.write(&txn, now, &target).await?;
+    let user = changes.write(txn, now, target).await?;
     for action in changes.actions() {
-        audit::record(&txn, now, Event::by(&staff, action, id)).await?;
+        audit::record(txn, now, Event::by(&authorized, action, id)).await?;
     }
-    txn.commit().await?;
+    authorized.commit().await?;
     Ok(user)
 }
 

@@ -7,15 +7,15 @@ use uuid::Uuid;
 use super::details::Details;
 use super::not_found;
 use crate::database::Db;
-use crate::domain::access::Staff;
+use crate::domain::access::{Also, Staff};
 use crate::domain::audit::{self, Event};
 use crate::domain::guard_rails::{self, Change};
 use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
+use crate::domain::revocation::{self, Cause};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Column, Permission, Role};
-use crate::entity::{api_token, one_time_token, session};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
 use crate::tools::identifier;
@@ -94,10 +94,11 @@ pub async fn update(
         None => None,
     };
 
-    let txn = db.begin().await?;
-    let target = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(not_found)?;
+    let authorized = staff.begin(db, now, Also::Users(&[id])).await?;
+    let (txn, now) = authorized.parts();
+    let target = authorized.locked(id).ok_or_else(not_found)?;
     let changes = Changes {
-        details: details.changes(&target),
+        details: details.changes(target),
         email: email.filter(|email| *email != target.email),
         password_hash,
         role: input.role.filter(|role| *role != target.role),
@@ -105,15 +106,15 @@ pub async fn update(
         is_active: input.is_active.filter(|is_active| *is_active != target.is_active),
         is_staff: input.is_staff.filter(|is_staff| *is_staff != target.is_staff),
     };
-    if changes.need_presence(&target) {
+    if changes.need_presence(target) {
         staff.present()?;
     }
-    changes.check(Some(staff.user().id), &target)?;
-    let changed = changes.write(&txn, now, &target).await?;
+    changes.check(Some(staff.user().id), target)?;
+    let changed = changes.write(txn, now, target).await?;
     for action in changes.actions() {
-        audit::record(&txn, now, Event::by(&staff, action, id)).await?;
+        audit::record(txn, now, Event::by(&authorized, action, id)).await?;
     }
-    txn.commit().await?;
+    authorized.commit().await?;
     Ok(changed)
 }
 
@@ -166,8 +167,7 @@ impl Changes {
         if let Some(email) = &self.email {
             update = update
                 .col_expr(Column::Email, Expr::value(email))
-                .col_expr(Column::EmailKey, Expr::value(identifier::fold(email)))
-                .col_expr(Column::PendingEmail, Expr::value(Option::<String>::None));
+                .col_expr(Column::EmailKey, Expr::value(identifier::fold(email)));
         }
         if let Some(hash) = &self.password_hash {
             update = update
@@ -182,19 +182,17 @@ impl Changes {
         update = set(update, Column::Permission, self.permission.map(Into::into));
         update = set(update, Column::IsActive, self.is_active.map(Into::into));
         update = set(update, Column::IsStaff, self.is_staff.map(Into::into));
+        let causes = [
+            // Staff set a password to take an account out of wrong hands, whose tokens must not outlive that.
+            self.password_hash.as_ref().map(|_| Cause::PasswordSet),
+            (self.is_active == Some(false)).then_some(Cause::Deactivated),
+            self.email.as_ref().map(|_| Cause::EmailChanged),
+        ];
+        for cause in causes.into_iter().flatten() {
+            revocation::revoke(txn, &[target.id], cause).await?;
+        }
         let changed = update.filter(Column::Id.eq(target.id)).exec_with_returning(txn).await.map_err(super::taken)?;
         let changed = changed.into_iter().next().ok_or_else(not_found)?;
-
-        let is_shut_out = self.password_hash.is_some() || self.is_active == Some(false);
-        if self.password_hash.is_some() {
-            // Staff set a password to take an account out of wrong hands, whose tokens must not outlive that.
-            api_token::Entity::delete_many().filter(api_token::Column::UserId.eq(target.id)).exec(txn).await?;
-        }
-        if is_shut_out {
-            shut_out(txn, &[target.id]).await?;
-        } else if self.email.is_some() {
-            end_links(txn, &[target.id]).await?;
-        }
         if self.email.is_some() {
             outbox::enqueue(txn, now, Kind::EmailChanged, &target.email, Some(target.id)).await?;
         }
@@ -218,18 +216,4 @@ impl Changes {
         .into_iter()
         .flatten()
     }
-}
-
-/// Ends the sessions and links of users who are deactivated or were given a password.
-pub(in crate::domain) async fn shut_out(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
-    let theirs = session::Column::UserId.is_in(users.iter().copied());
-    session::Entity::delete_many().filter(theirs).exec(txn).await?;
-    end_links(txn, users).await
-}
-
-/// Makes the links worthless that were mailed to users: to an old address, or around a new password.
-async fn end_links(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
-    let theirs = one_time_token::Column::UserId.is_in(users.iter().copied());
-    one_time_token::Entity::delete_many().filter(theirs).exec(txn).await?;
-    Ok(())
 }

@@ -1,0 +1,287 @@
+//! Requests that are under way while their session ends, their API token is deleted, or the rights of their user change: what
+//! was decided first holds, and the request behind it changes nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
+use sea_orm::{
+    ColumnTrait as _, ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, EntityTrait as _,
+    PaginatorTrait as _, QueryFilter as _,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+use vestibule::config::Config;
+use vestibule::entity::{api_token, audit_event, user};
+
+use crate::app::{PASSWORD, Person, TestApp};
+use crate::client::Client;
+use crate::engine::Place;
+
+crate::tests![
+    a_request_behind_the_reset_of_its_password_changes_nothing,
+    a_request_behind_a_password_that_staff_set_changes_nothing,
+    a_request_behind_a_logout_everywhere_changes_nothing,
+    a_request_behind_the_end_of_its_session_changes_nothing,
+    a_request_behind_a_change_of_the_password_changes_nothing,
+    a_request_behind_a_deactivation_changes_nothing,
+    a_request_behind_a_demotion_does_only_what_is_left_to_its_user,
+    a_request_behind_the_deletion_of_its_token_changes_nothing,
+];
+
+/// Keeps everybody else from writing (on PostgreSQL, to the account of the one who acts), and knows who waits for that.
+struct Hold {
+    outside: DatabaseConnection,
+    counter: Arc<AtomicUsize>,
+    is_sqlite: bool,
+}
+
+impl Hold {
+    async fn begin(app: &TestApp, place: &Place, counter: &Arc<AtomicUsize>) -> Self {
+        // What was written before gives its connection back first.
+        while app.app.db.pools().iter().any(|pool| pool.idle < pool.open as usize) {
+            tokio::task::yield_now().await;
+        }
+        let is_sqlite = place.database_url.starts_with("sqlite");
+        let mut options = ConnectOptions::new(&place.database_url);
+        let outside = Database::connect(options.max_connections(1).to_owned()).await.unwrap();
+        let statements: &[&str] = match is_sqlite {
+            true => &["BEGIN IMMEDIATE"],
+            false => &["BEGIN", "SELECT 1 FROM users WHERE username = 'mallory' FOR UPDATE"],
+        };
+        for statement in statements {
+            outside.execute_unprepared(statement).await.unwrap();
+        }
+        Self { outside, counter: Arc::clone(counter), is_sqlite }
+    }
+
+    /// Waits until a revocation stands in line for its transaction.
+    async fn first_waits(&self, app: &TestApp) {
+        loop {
+            let waits = match self.is_sqlite {
+                true => app.app.db.pools().iter().any(|pool| pool.name == "write" && pool.idle == 0),
+                false => self.waiting().await == 1,
+            };
+            if waits {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until so many requests know who sent them, and stand in line behind that.
+    async fn others_wait(&self, before: usize, count: usize) {
+        loop {
+            let waits = match self.is_sqlite {
+                true => self.counter.load(Ordering::SeqCst) >= before + count,
+                false => self.waiting().await == i64::try_from(count + 1).unwrap(),
+            };
+            if waits {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Transactions that wait for a lock in this database.
+    async fn waiting(&self) -> i64 {
+        let sql = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_locks \
+                   WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+        let statement = sea_orm::Statement::from_string(sea_orm::DatabaseBackend::Postgres, sql);
+        let row = self.outside.query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get_by_index(0).unwrap()
+    }
+
+    async fn end(self) {
+        self.outside.execute_unprepared("ROLLBACK").await.unwrap();
+        self.outside.close().await.unwrap();
+    }
+}
+
+/// What a member of staff may have under way.
+const UNDER_WAY: [(&str, &str); 6] = [
+    ("createApiToken", "mutation { createApiToken(input: { name: \"mine\", scopes: [READ] }) { errors { code } } }"),
+    ("updateMe", "mutation { updateMe(input: { firstName: \"Mallory\" }) { errors { code } } }"),
+    ("updateUser", "mutation($victim: ID!) { updateUser(input: { id: $victim, role: MANAGER }) { errors { code } } }"),
+    ("toggleActive", "mutation($victim: ID!) { toggleActive(input: { id: $victim }) { errors { code } } }"),
+    (
+        "createUser",
+        "mutation { createUser(input: { email: \"crony@example.com\", role: MANAGER }) { errors { code } } }",
+    ),
+    ("deleteUser", "mutation($other: ID!) { deleteUser(input: { id: $other }) { errors { code } } }"),
+];
+
+/// Staff with requests under way, and those whom these concern.
+struct Scene {
+    app: TestApp,
+    place: Place,
+    counter: Arc<AtomicUsize>,
+    actor: Person,
+    client: Client,
+    victim: Person,
+    other: Person,
+}
+
+impl Scene {
+    async fn set(place: Place) -> Self {
+        let counter = Arc::new(AtomicUsize::new(0));
+        // Limits are rows, too, and an attempt that is counted would stand in line before what it is counted for.
+        let no_limits = |config: &mut Config| config.limits.limits = false;
+        let app = TestApp::start_counting_with(&place, Arc::clone(&counter), no_limits).await;
+        let actor = app.add_staff("mallory").await;
+        let (victim, other) = (app.add_user("victim").await, app.add_user("bystander").await);
+        let client = used(actor.sign_in(&app).await).await;
+        Self { app, place, counter, actor, client, victim, other }
+    }
+
+    /// Has a revocation stand in line, these documents behind it, and lets them go. Returns the codes of the documents.
+    async fn run(&self, client: &Client, revocation: impl Future<Output = ()>, documents: &[&str]) -> Vec<String> {
+        let hold = Hold::begin(&self.app, &self.place, &self.counter).await;
+        let stale = async {
+            hold.first_waits(&self.app).await;
+            let before = self.counter.load(Ordering::SeqCst);
+            let variables = json!({ "victim": self.victim.id, "other": self.other.id });
+            let sent = join_all(documents.iter().map(|document| client.send(document, variables.clone())));
+            let release = async {
+                hold.others_wait(before, documents.len()).await;
+                hold.end().await;
+            };
+            let (answers, ()) = tokio::join!(sent, release);
+            answers.iter().map(|answer| outcome(&answer.body)).collect()
+        };
+        tokio::join!(revocation, stale).1
+    }
+
+    /// All that staff could do is refused, and nothing of it was done.
+    async fn nothing_was_done(&self, revocation: impl Future<Output = ()>, expected: &str) {
+        let documents = UNDER_WAY.map(|(_, document)| document);
+        let codes = self.run(&self.client, revocation, &documents).await;
+        assert_eq!(codes, [expected; 6]);
+        self.rows_are_as_before().await;
+    }
+
+    async fn rows_are_as_before(&self) {
+        let db = self.app.db();
+        let tokens = api_token::Column::UserId.eq(id(&self.actor));
+        assert_eq!(api_token::Entity::find().filter(tokens).count(db).await.unwrap(), 0);
+        let find = |person: &Person| user::Entity::find_by_id(id(person)).one(db);
+        let (actor, victim) = (find(&self.actor).await.unwrap().unwrap(), find(&self.victim).await.unwrap().unwrap());
+        assert_eq!(actor.first_name, "");
+        assert_eq!((victim.role, victim.is_active), (user::Role::Member, true));
+        assert!(find(&self.other).await.unwrap().is_some());
+        let crony = user::Column::Email.eq("crony@example.com");
+        assert_eq!(user::Entity::find().filter(crony).count(db).await.unwrap(), 0);
+    }
+}
+
+/// The code of an answer: of its error, or of its payload's; empty where it did what was asked.
+fn outcome(body: &Value) -> String {
+    let extensions = &body["errors"][0]["extensions"];
+    match (extensions["code"].as_str(), extensions["reason"].as_str()) {
+        (Some(code), Some(reason)) => format!("{code} {reason}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => {
+            let payload = body["data"].as_object().and_then(|data| data.values().next()).expect("there is an answer");
+            payload["errors"][0]["code"].as_str().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+/// The same client after its token was used once: the first use is noted, which would stand in line as well.
+async fn used(client: Client) -> Client {
+    client.data("{ me { id } }", json!({})).await;
+    client
+}
+
+fn id(person: &Person) -> Uuid {
+    person.id.parse().unwrap()
+}
+
+async fn done(client: &Client, document: &str, variables: Value) {
+    assert_eq!(outcome(&client.send(document, variables).await.body), "");
+}
+
+async fn a_request_behind_the_reset_of_its_password_changes_nothing(place: Place) {
+    let scene = Scene::set(place).await;
+    let request = "mutation($e: String!) { requestReset(input: { email: $e }) { success } }";
+    done(&scene.app.anyone(), request, json!({ "e": scene.actor.email })).await;
+    let text = scene.app.mails().await.remove(0).text;
+    let token = text.split_once("&token=").unwrap().1.split_whitespace().next().unwrap().to_owned();
+    let confirm = "mutation($u: ID!, $t: String!) { confirmReset(input: { uid: $u, token: $t,
+        newPassword: \"a phrase of the true owner\" }) { errors { code } } }";
+    let anyone = scene.app.anyone();
+    let reset = done(&anyone, confirm, json!({ "u": scene.actor.id, "t": token }));
+    scene.nothing_was_done(reset, "UNAUTHENTICATED REVOKED").await;
+}
+
+async fn a_request_behind_a_password_that_staff_set_changes_nothing(place: Place) {
+    let scene = Scene::set(place).await;
+    let admin = used(scene.app.admin().await).await;
+    let set = "mutation($id: ID!) { setUserPassword(input: { id: $id, password: \"a phrase by a colleague\" }) {
+        errors { code } } }";
+    let set = done(&admin, set, json!({ "id": scene.actor.id }));
+    scene.nothing_was_done(set, "UNAUTHENTICATED REVOKED").await;
+}
+
+async fn a_request_behind_a_logout_everywhere_changes_nothing(place: Place) {
+    let scene = Scene::set(place).await;
+    let elsewhere = used(scene.actor.sign_in(&scene.app).await).await;
+    let logout = "mutation($t: String!) { logout(input: { refreshToken: $t, everywhere: true }) { errors { code } } }";
+    let logout = done(&elsewhere, logout, json!({ "t": elsewhere.refresh }));
+    scene.nothing_was_done(logout, "UNAUTHENTICATED REVOKED").await;
+}
+
+async fn a_request_behind_the_end_of_its_session_changes_nothing(place: Place) {
+    let scene = Scene::set(place).await;
+    let sessions = scene.client.data("{ sessions { id } }", json!({})).await;
+    let session = sessions["sessions"][0]["id"].clone();
+    let elsewhere = used(scene.actor.sign_in(&scene.app).await).await;
+    let revoke = "mutation($id: ID!) { revokeSession(input: { id: $id }) { errors { code } } }";
+    let revoke = done(&elsewhere, revoke, json!({ "id": session }));
+    scene.nothing_was_done(revoke, "UNAUTHENTICATED REVOKED").await;
+}
+
+async fn a_request_behind_a_change_of_the_password_changes_nothing(place: Place) {
+    let scene = Scene::set(place).await;
+    let elsewhere = used(scene.actor.sign_in(&scene.app).await).await;
+    let change = "mutation($p: String!) { changePassword(input: { oldPassword: $p,
+        newPassword: \"a phrase of the true owner\" }) { errors { code } } }";
+    let change = done(&elsewhere, change, json!({ "p": PASSWORD }));
+    scene.nothing_was_done(change, "UNAUTHENTICATED REVOKED").await;
+}
+
+async fn a_request_behind_a_deactivation_changes_nothing(place: Place) {
+    let scene = Scene::set(place).await;
+    let admin = used(scene.app.admin().await).await;
+    let off = "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: false }) { errors { code } } }";
+    let off = done(&admin, off, json!({ "id": scene.actor.id }));
+    scene.nothing_was_done(off, "UNAUTHENTICATED DISABLED").await;
+    let by_actor = audit_event::Column::ActorId.eq(id(&scene.actor));
+    let by_actor = audit_event::Entity::find().filter(by_actor).all(scene.app.db()).await.unwrap();
+    assert!(by_actor.iter().all(|event| event.action == audit_event::Action::Login), "{by_actor:?}");
+}
+
+async fn a_request_behind_a_demotion_does_only_what_is_left_to_its_user(place: Place) {
+    let scene = Scene::set(place).await;
+    let admin = used(scene.app.admin().await).await;
+    let demote = "mutation($id: ID!) { toggleStaff(input: { id: $id, isStaff: false }) { errors { code } } }";
+    let demote = done(&admin, demote, json!({ "id": scene.actor.id }));
+    let of_staff: Vec<&str> = UNDER_WAY.iter().skip(2).map(|(_, document)| *document).collect();
+    let codes = scene.run(&scene.client, demote, &of_staff).await;
+    assert_eq!(codes, ["FORBIDDEN"; 4]);
+    scene.rows_are_as_before().await;
+    done(&scene.client, UNDER_WAY[1].1, json!({})).await;
+}
+
+async fn a_request_behind_the_deletion_of_its_token_changes_nothing(place: Place) {
+    let scene = Scene::set(place).await;
+    let (token, secret) = crate::api_tokens::make(&scene.client, &["WRITE"]).await;
+    let script = scene.app.anyone().with_token(secret);
+    // The first use is noted, which would stand in line as well.
+    done(&script, "mutation { updateMe(input: { lastName: \"M\" }) { errors { code } } }", json!({})).await;
+    let delete = "mutation($id: ID!) { deleteApiToken(input: { id: $id }) { errors { code } } }";
+    let delete = done(&scene.client, delete, json!({ "id": token }));
+    let codes = scene.run(&script, delete, &[UNDER_WAY[1].1]).await;
+    assert_eq!(codes, ["UNAUTHENTICATED REVOKED"]);
+    scene.rows_are_as_before().await;
+}
