@@ -32,6 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("architecture::modules_import_only_leftwards", || check(wrong_direction)),
         Trial::test("architecture::crates_stay_at_home", || check(away_from_home)),
+        Trial::test("architecture::whoever_acts_does_so_in_a_transaction_that_asks_again", acts_on_old_rights),
     ]
 }
 
@@ -82,4 +83,35 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
             false => Vec::new(),
         })
         .collect()
+}
+
+/// A function that takes the proof of a right opens no transaction but that of the proof, and writes nothing outside of it:
+/// limits and the end of what is swept are no acts of the user.
+fn acts_on_old_rights() -> Result<(), Failed> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/domain");
+    let (mut problems, mut seen) = (Vec::new(), 0);
+    for file in rust_files(&root) {
+        let path = file.strip_prefix(&root)?.to_owned();
+        if path == Path::new("limits.rs") || path == Path::new("access.rs") {
+            continue;
+        }
+        let source = fs::read_to_string(&file)?;
+        for function in source.split("\nasync fn ").flat_map(|part| part.split("\npub async fn ")).skip(1) {
+            let (signature, body) = function.split_once("{\n").unwrap_or((function, ""));
+            let body = body.split("\n}\n").next().unwrap_or(body);
+            let proofs = ["Staff<'", "Present<'", "Exporter<'", "&Viewer"];
+            if !proofs.iter().any(|proof| signature.contains(proof)) {
+                continue;
+            }
+            seen += 1;
+            let name = signature.split(['(', '<']).next().unwrap_or_default();
+            let is_of_user = |line: &&str| !line.contains("limits::") && !line.contains("note(");
+            let lines = body.lines().filter(is_of_user);
+            for line in lines.filter(|line| line.contains("db.begin(") || line.contains("db.writer()")) {
+                problems.push(format!("{}: {name}: {}", path.display(), line.trim()));
+            }
+        }
+    }
+    assert!(seen > 20, "the functions were not found");
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n").into()) }
 }

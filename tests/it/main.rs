@@ -60,6 +60,7 @@ mod refresh_model;
 mod registration;
 mod recovery;
 mod retention;
+mod revocation;
 mod rights;
 mod schema;
 mod security;
@@ -112,6 +113,7 @@ fn main() -> std::process::ExitCode {
         registration::all(),
         recovery::all(),
         retention::all(),
+        revocation::all(),
         rights::all(),
         sessions::all(),
         silence::all(),
