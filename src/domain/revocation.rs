@@ -2,7 +2,7 @@
 //! confirmed, mails that carry a link, and registrations of the same address. [`Cause::ends`] is the table of which event
 //! ends which; `docs/security.md` shows it, and a test holds the page to it.
 
-use sea_orm::sea_query::{Expr, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
@@ -76,11 +76,14 @@ impl Cause {
 /// so that the row which that returns is the final one.
 pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid], cause: Cause) -> Result<()> {
     let Ends { sessions, links, api_tokens } = cause.ends();
-    let theirs = session::Entity::delete_many().filter(session::Column::UserId.is_in(users.iter().copied()));
-    match sessions {
-        Sessions::None => {}
-        Sessions::AllBut(present) => drop(theirs.filter(session::Column::Id.ne(present)).exec(txn).await?),
-        Sessions::All => drop(theirs.exec(txn).await?),
+    let theirs = session::Column::UserId.is_in(users.iter().copied());
+    let ended = match sessions {
+        Sessions::None => None,
+        Sessions::AllBut(present) => Some(theirs.and(session::Column::Id.ne(present))),
+        Sessions::All => Some(theirs),
+    };
+    if let Some(ended) = ended {
+        session::Entity::delete_many().filter(ended).exec(txn).await?;
     }
     if links {
         end_links(txn, users).await?;

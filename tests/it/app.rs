@@ -98,7 +98,7 @@ impl TestApp {
             config.public_url = Some(public_url);
             change(config);
         };
-        Self::start_at(place, self.clock.clone(), change, |_| {}).await
+        Self::start_at(place, self.clock, change, |_| {}).await
     }
 
     /// A service whose mails go to files, as by default.
@@ -128,7 +128,7 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let public_url: BaseUrl = config.public_url.clone().unwrap_or_else(|| url.parse().unwrap());
-        let mut app = App::open(config, public_url, Clock::Set(clock.clone())).await.expect("the service starts");
+        let mut app = App::open(config, public_url, Clock::Set(clock)).await.expect("the service starts");
         let memory = Memory::default();
         app.courier.transport = Transport::Memory(memory.clone());
         // The program that runs is the one of the tests, which reads no sheets.

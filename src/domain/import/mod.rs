@@ -77,7 +77,7 @@ impl<'a> By<'a> {
     /// Opens the transaction that it is done in.
     async fn begin(&self, db: &Db, now: &Moment) -> Result<Begun<'a>> {
         match self {
-            Self::Staff(staff) => Ok(Begun::Staff(staff.begin(db, now, Also::Nobody).await?)),
+            Self::Staff(staff) => Ok(Begun::Staff(Box::new(staff.begin(db, now, Also::Nobody).await?))),
             Self::Operator(client) => {
                 let (txn, now) = db.begin(now).await?;
                 Ok(Begun::Operator(txn, now, client))
@@ -89,7 +89,7 @@ impl<'a> By<'a> {
 /// The transaction of an import, and who imports.
 #[derive(Debug)]
 enum Begun<'a> {
-    Staff(Authorized),
+    Staff(Box<Authorized>),
     Operator(DatabaseTransaction, Moment, &'a Client),
 }
 
