@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use crate::service::cpu_of;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use argon2_rust::params::Memory;
 use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
@@ -12,23 +11,35 @@ use axum::{Json, Router};
 use futures_util::future::join_all;
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseBackend, Statement};
 
-/// Hashes that one thread makes in a second of processor time with the service's default parameters and memory that is
-/// kept: by the `argon2` crate, and by `argon2-rust`.
-pub(crate) fn hashes(span: Duration) -> (f64, f64) {
+/// Hashes that one thread makes in a second of processor time with the service's default parameters, by the name of the
+/// engine: by `argon2` with memory that is kept, and by `argon2-rust` where it was built in.
+pub(crate) fn hashes(span: Duration) -> Vec<(&'static str, f64)> {
     let (password, salt, mut tag) = (b"a rather long phrase", b"sixteen bytes...", [0; 32]);
 
     let params = Params::new(19_456, 2, 1, None).unwrap();
     let mut memory = vec![Block::new(); params.block_count()];
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let plain = repeat(span, || {
-        argon2.hash_password_into_with_memory(password, salt, &mut tag, &mut memory).unwrap();
-    });
+    let mut rates = Vec::new();
+    rates.push((
+        "portable",
+        repeat(span, || {
+            argon2.hash_password_into_with_memory(password, salt, &mut tag, &mut memory).unwrap();
+        }),
+    ));
 
-    let params = argon2_rust::Params::builder().memory(Memory::kib(19_456)).passes(2).lanes(1).build().unwrap();
-    let mut argon2 =
-        argon2_rust::Argon2::new(argon2_rust::Algorithm::Argon2id, argon2_rust::Version::V0x13, params).hasher();
-    let simd = repeat(span, || argon2.hash_into(password, salt, &mut tag).unwrap());
-    (plain, simd)
+    #[cfg(feature = "argon2-simd")]
+    {
+        let params = argon2_rust::Params::builder()
+            .memory(argon2_rust::params::Memory::kib(19_456))
+            .passes(2)
+            .lanes(1)
+            .build()
+            .unwrap();
+        let mut argon2 =
+            argon2_rust::Argon2::new(argon2_rust::Algorithm::Argon2id, argon2_rust::Version::V0x13, params).hasher();
+        rates.push(("simd", repeat(span, || argon2.hash_into(password, salt, &mut tag).unwrap())));
+    }
+    rates
 }
 
 /// How often this can be done in a second of processor time.

@@ -135,8 +135,14 @@ pub struct Config {
     #[arg(long, global = true, env = "VESTIBULE_ARGON2", value_name = "PARAMETERS", default_value = "m=19456,t=2,p=1")]
     pub argon2: Argon2Params,
 
-    /// What computes the hashes, `simd` or `portable`; both give the same
-    #[arg(long, global = true, env = "VESTIBULE_ARGON2_ENGINE", value_name = "ENGINE", default_value = "simd")]
+    /// Implementation of Argon2: `portable`, or `simd` where it was built in; both give the same hashes
+    #[arg(
+        long,
+        global = true,
+        env = "VESTIBULE_ARGON2_ENGINE",
+        value_name = "ENGINE",
+        default_value_t = Argon2Engine::default()
+    )]
     pub argon2_engine: Argon2Engine,
 
     /// Shortest password, in characters: 8 to 128

@@ -21,7 +21,9 @@ const RANKS: [&[&str]; 11] = [
 ];
 
 /// Where a crate must stay.
-const HOMES: [(&str, &[&str]); 4] = [
+const HOMES: [(&str, &[&str]); 6] = [
+    ("argon2", &["tools"]),
+    ("argon2_rust", &["tools"]),
     ("async_graphql", &["graphql", "http"]),
     ("axum", &["http"]),
     ("clap", &["config", "cli"]),
@@ -33,6 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("architecture::modules_import_only_leftwards", || check(wrong_direction)),
         Trial::test("architecture::crates_stay_at_home", || check(away_from_home)),
         Trial::test("architecture::whoever_acts_does_so_in_a_transaction_that_asks_again", acts_on_old_rights),
+        Trial::test("architecture::unsafe_code_is_forbidden", unsafe_code_is_forbidden),
     ]
 }
 
@@ -72,6 +75,20 @@ fn away_from_home(module: &str, line: &str) -> Option<String> {
         .iter()
         .find(|(name, homes)| uses(name) && !homes.contains(&module))
         .map(|(name, _)| format!("{name} must not be used in {module}"))
+}
+
+/// Every member of the workspace takes the workspace's lints, which forbid unsafe code.
+fn unsafe_code_is_forbidden() -> Result<(), Failed> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
+    assert!(manifest.contains("unsafe_code = \"forbid\""), "the workspace forbids it");
+    let (_, members) = manifest.split_once("members = [").expect("the workspace has members");
+    let members = members.split(']').next().unwrap_or_default().split('"').skip(1).step_by(2);
+    for member in members.chain(["."]) {
+        let manifest = fs::read_to_string(root.join(member).join("Cargo.toml"))?;
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{member} takes the workspace's lints");
+    }
+    Ok(())
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {

@@ -117,6 +117,13 @@ async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
         ("VESTIBULE_SECRET_KEY", "changeme", "VESTIBULE_SECRET_KEY: it must be 32 random characters or more"),
         ("VESTIBULE_DATABASE_URL", "mysql://u:geheim@x/y", "VESTIBULE_DATABASE_URL: it must begin with"),
         ("VESTIBULE_ARGON2", "m=1", "VESTIBULE_ARGON2: "),
+        ("VESTIBULE_ARGON2_ENGINE", "fast", "VESTIBULE_ARGON2_ENGINE: must be portable or simd"),
+        #[cfg(not(feature = "argon2-simd"))]
+        (
+            "VESTIBULE_ARGON2_ENGINE",
+            "simd",
+            "VESTIBULE_ARGON2_ENGINE: this build has no simd engine: build with --features",
+        ),
         ("VESTIBULE_MAIL_URL", "pigeon://coop", "VESTIBULE_MAIL_URL: "),
         ("VESTIBULE_PUBLIC_URL", "accounts.example", "VESTIBULE_PUBLIC_URL: "),
         ("VESTIBULE_LOG_FORMAT", "xml", "VESTIBULE_LOG_FORMAT: "),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::report::Report;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tools::machine;
 
 const CHECK: &str = "hashing";
@@ -39,7 +39,7 @@ pub(super) fn look(config: &Config, time: Duration) -> Report {
     match measured {
         Ok((one, all)) => {
             let found = format!(
-                "{params}: one core {:.0} hashes/s ({} ms each), {cores} at once {:.0}/s ({} ms each, {} MiB)",
+                "{params} by {engine}: one core {:.0} hashes/s ({} ms each), {cores} at once {:.0}/s ({} ms each, {} MiB)",
                 one.per_second,
                 one.each.as_millis(),
                 all.per_second,
@@ -51,7 +51,7 @@ pub(super) fn look(config: &Config, time: Duration) -> Report {
                 false => report.ok(CHECK, found),
             }
         }
-        Err(error) => return failed(report, &crate::cli::explain(&error)),
+        Err(error) => return failed(report, &error),
     }
     // Half of what is left, so that there is some for everything else.
     let most = available.map_or(u64::MAX, |available| available / 2 / cores as u64 / 1024);
@@ -68,11 +68,15 @@ pub(super) fn look(config: &Config, time: Duration) -> Report {
             );
             report
         }
-        Err(error) => failed(report, &crate::cli::explain(&error)),
+        Err(error) => failed(report, &error),
     }
 }
 
-fn failed(mut report: Report, error: &str) -> Report {
-    report.fail(CHECK, error, "lower m in VESTIBULE_ARGON2");
+fn failed(mut report: Report, error: &Error) -> Report {
+    let found = match error {
+        Error::Unavailable(_) => "not enough memory for a hash".to_owned(),
+        other => crate::cli::explain(other),
+    };
+    report.fail(CHECK, found, "lower m in VESTIBULE_ARGON2");
     report
 }

@@ -13,11 +13,11 @@ pub struct Speed {
 }
 
 impl Argon2Engine {
-    /// Hashes on so many threads for about this time, but once on each at least. The memory is allocated beforehand, as it
-    /// is in the service.
+    /// Hashes on so many threads for about this time, but once on each at least. Memory that the engine keeps is allocated
+    /// beforehand, as it is in the service.
     ///
     /// # Errors
-    /// [`Error::Internal`] where there is no memory for it.
+    /// [`Error::Unavailable`] where there is no memory for it.
     pub fn measure(self, params: Argon2Params, threads: usize, span: Duration) -> Result<Speed> {
         let engine = self.checked();
         let run = || {
@@ -47,7 +47,7 @@ impl Argon2Engine {
     /// guessing costs most.
     ///
     /// # Errors
-    /// [`Error::Internal`] where there is no memory for it.
+    /// [`Error::Unavailable`] where there is no memory for it.
     pub fn afford(self, threads: usize, most: u64, time: Duration) -> Result<(Argon2Params, Duration)> {
         let mut params = Argon2Params::default().within(most);
         let mut each = self.measure(params, threads, Duration::from_millis(200))?.each;
@@ -108,9 +108,9 @@ mod tests {
 
     #[test]
     fn hashes_are_counted_over_all_threads() {
-        let speed = Argon2Engine::Simd.measure(params("m=64,t=1,p=1"), 2, Duration::from_millis(20)).unwrap();
+        let speed = Argon2Engine::default().measure(params("m=64,t=1,p=1"), 2, Duration::from_millis(20)).unwrap();
         assert!(speed.per_second > 1.0 && speed.each > Duration::ZERO && speed.each < Duration::from_secs(1));
-        let (found, _) = Argon2Engine::Simd.afford(1, 256, Duration::from_millis(1)).unwrap();
+        let (found, _) = Argon2Engine::default().afford(1, 256, Duration::from_millis(1)).unwrap();
         assert!(found.bytes() <= 256 * 1024, "{found}");
     }
 }

@@ -5,12 +5,13 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, MIN_SALT_LEN, Version};
+use argon2::{Algorithm, MIN_SALT_LEN, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::{digest, pbkdf2};
 
-use super::{Argon2Engine, Argon2Params, Password};
+use super::{Argon2Engine, Argon2Params, Password, engine};
+use crate::error::{Error, Result};
 
 /// The most rounds of PBKDF2; Django 5.2 writes 1,000,000.
 const MAX_ITERATIONS: u32 = 10_000_000;
@@ -76,38 +77,50 @@ impl DjangoHash {
 
     /// Whether it is the hash of this password: as composed, as everywhere here, or as it was typed, which is what Django
     /// hashes. It takes its time.
-    pub(super) fn matches(&self, password: &Password, engine: Argon2Engine) -> bool {
-        let spellings = [Some(password.reveal()), password.as_typed()];
-        spellings.into_iter().flatten().any(|spelling| self.is_of(spelling.as_bytes(), engine).unwrap_or(false))
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where there is no memory for it.
+    pub(super) fn matches(&self, password: &Password, engine: Argon2Engine) -> Result<bool> {
+        for spelling in [Some(password.reveal()), password.as_typed()].into_iter().flatten() {
+            if self.is_of(spelling.as_bytes(), engine)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
-    fn is_of(&self, password: &[u8], engine: Argon2Engine) -> Option<bool> {
+    fn is_of(&self, password: &[u8], engine: Argon2Engine) -> Result<bool> {
         match &self.0 {
             Kind::Pbkdf2 { is_sha1, iterations, salt, tag } => {
                 let algorithm = if *is_sha1 { pbkdf2::PBKDF2_HMAC_SHA1 } else { pbkdf2::PBKDF2_HMAC_SHA256 };
-                Some(pbkdf2::verify(algorithm, *iterations, salt.as_bytes(), password, tag).is_ok())
+                Ok(pbkdf2::verify(algorithm, *iterations, salt.as_bytes(), password, tag).is_ok())
             }
             Kind::Scrypt { log_n, r, p, salt, tag } => {
-                let params = scrypt::Params::new(*log_n, *r, *p).ok()?;
                 let mut found = vec![0; tag.len()];
-                scrypt::scrypt(password, salt.as_bytes(), &params, &mut found).ok()?;
-                Some(same(&found, tag))
+                let params = scrypt::Params::new(*log_n, *r, *p);
+                let computed =
+                    params.is_ok_and(|params| scrypt::scrypt(password, salt.as_bytes(), &params, &mut found).is_ok());
+                Ok(computed && same(&found, tag))
             }
             Kind::Argon2 { algorithm, version, params, salt, tag } => {
                 let mut found = vec![0; tag.len()];
-                if (*algorithm, *version) == (Algorithm::Argon2id, Version::V0x13) {
-                    engine.memory(*params).tag(*params, password, salt, &mut found).ok()?;
-                } else {
-                    let argon2 = Argon2::new(*algorithm, *version, params.for_argon2());
-                    argon2.hash_password_into(password, salt, &mut found).ok()?;
+                let computed = match (*algorithm, *version) {
+                    (Algorithm::Argon2id, Version::V0x13) => {
+                        engine.memory(*params).tag(*params, password, salt, &mut found)
+                    }
+                    kind => engine::older(kind, *params, password, salt, &mut found),
+                };
+                match computed {
+                    Ok(()) => Ok(same(&found, tag)),
+                    Err(Error::Unavailable(wait)) => Err(Error::Unavailable(wait)),
+                    Err(_) => Ok(false),
                 }
-                Some(same(&found, tag))
             }
-            Kind::Bcrypt { is_of_digest: false, hash } => bcrypt::verify(password, hash).ok(),
+            Kind::Bcrypt { is_of_digest: false, hash } => Ok(bcrypt::verify(password, hash).unwrap_or(false)),
             Kind::Bcrypt { is_of_digest: true, hash } => {
                 let digest = digest::digest(&digest::SHA256, password);
                 let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-                bcrypt::verify(hex, hash).ok()
+                Ok(bcrypt::verify(hex, hash).unwrap_or(false))
             }
         }
     }
@@ -228,11 +241,11 @@ mod tests {
     fn what_django_wrote_matches_its_password_and_no_other() {
         for text in WRITTEN {
             let hash = DjangoHash::parse(text).unwrap();
-            assert!(hash.matches(&Password::new("l\u{e8}tmein"), Argon2Engine::Simd), "{text}");
-            assert!(hash.matches(&Password::new("le\u{300}tmein"), Argon2Engine::Simd), "{text}");
+            assert!(hash.matches(&Password::new("l\u{e8}tmein"), Argon2Engine::default()).unwrap(), "{text}");
+            assert!(hash.matches(&Password::new("le\u{300}tmein"), Argon2Engine::default()).unwrap(), "{text}");
             assert!(
-                !hash.matches(&Password::new("letmein"), Argon2Engine::Simd)
-                    && !hash.matches(&Password::new(""), Argon2Engine::Simd),
+                !hash.matches(&Password::new("letmein"), Argon2Engine::default()).unwrap()
+                    && !hash.matches(&Password::new(""), Argon2Engine::default()).unwrap(),
                 "{text}"
             );
         }
@@ -245,9 +258,9 @@ mod tests {
         let decomposed = "le\u{300}tmein";
         pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, NonZeroU32::MIN, b"salt", decomposed.as_bytes(), &mut tag);
         let hash = DjangoHash::parse(&format!("{hash}{}", STANDARD.encode(tag))).unwrap();
-        assert!(hash.matches(&Password::new(decomposed), Argon2Engine::Simd));
+        assert!(hash.matches(&Password::new(decomposed), Argon2Engine::default()).unwrap());
         assert!(
-            !hash.matches(&Password::new("l\u{e8}tmein"), Argon2Engine::Simd),
+            !hash.matches(&Password::new("l\u{e8}tmein"), Argon2Engine::default()).unwrap(),
             "nobody could sign in so at Django either"
         );
     }

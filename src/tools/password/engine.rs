@@ -1,17 +1,25 @@
+use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Block, Version};
 
 use super::Argon2Params;
 use crate::error::{Error, Result};
 
-/// What computes the hashes. Both give the same tags, so that stored hashes stay good whichever is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Retry delay where a hash found no memory.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Implementation that computes the hashes. All give the same tags, so that stored hashes stay valid whichever is set.
+/// `docs/decisions/argon2.md` compares them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Argon2Engine {
-    /// The vector instructions of this processor, chosen when the service starts: about twice as fast.
-    Simd,
-    /// The plain implementation of RustCrypto.
+    /// RustCrypto's `argon2`, in every build.
+    #[default]
     Portable,
+    /// `argon2-rust`: the fastest and the least reviewed, an opt-in of the build.
+    #[cfg(feature = "argon2-simd")]
+    Simd,
 }
 
 impl FromStr for Argon2Engine {
@@ -19,16 +27,30 @@ impl FromStr for Argon2Engine {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "simd" => Ok(Self::Simd),
             "portable" => Ok(Self::Portable),
-            _ => Err("must be simd or portable"),
+            #[cfg(feature = "argon2-simd")]
+            "simd" => Ok(Self::Simd),
+            #[cfg(not(feature = "argon2-simd"))]
+            "simd" => Err("this build has no simd engine: build with --features argon2-simd, or set portable"),
+            _ => Err("must be portable or simd"),
         }
     }
 }
 
+/// The name that the setting takes.
+impl fmt::Display for Argon2Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "portable",
+            #[cfg(feature = "argon2-simd")]
+            Self::Simd => "simd",
+        })
+    }
+}
+
 impl Argon2Engine {
-    /// This engine where its tags are those of the plain one on this very processor, and the plain one otherwise: which
-    /// instructions are used differs from machine to machine, and tests see one of them.
+    /// This engine where its tags are those of the portable one on this very processor, and the portable one otherwise:
+    /// the instructions that are used differ from machine to machine, and tests see one of them.
     pub(super) fn checked(self) -> Self {
         self.unless_wrong(|params, password, salt, tag| self.memory(params).tag(params, password, salt, tag))
     }
@@ -41,50 +63,92 @@ impl Argon2Engine {
             let computed = compute(params, password, salt, &mut ours);
             computed.is_ok() && portable(&mut Vec::new(), params, password, salt, &mut plain).is_ok() && ours == plain
         };
-        if ["m=64,t=2,p=1", "m=71,t=3,p=2"].into_iter().all(is_right) {
+        if ["m=64,t=2,p=1", "m=71,t=3,p=1", "m=71,t=3,p=2"].into_iter().all(is_right) {
             return self;
         }
-        tracing::error!("{self:?} computes wrong Argon2 hashes on this processor: the portable engine is used instead");
+        tracing::error!(engine = %self, "engine computes wrong Argon2 hashes on this processor; using portable instead");
         Self::Portable
     }
 
-    /// Memory to compute with; it is allocated when it is first used.
+    /// Memory to compute with. It is allocated when it is first used.
+    #[cfg_attr(
+        not(feature = "argon2-simd"),
+        expect(unused_variables, reason = "the portable engine is told the parameters with each hash")
+    )]
     pub(super) fn memory(self, params: Argon2Params) -> Memory {
         match self {
-            Self::Simd => Memory::Simd(simd(params, 32).hasher()),
             Self::Portable => Memory::Portable(Vec::new()),
+            #[cfg(feature = "argon2-simd")]
+            Self::Simd => Memory::Simd(Box::new(simd(params, 32).hasher())),
         }
     }
 }
 
-/// Memory that stays allocated from hash to hash; to get it anew costs up to a fifth of a hash's time.
+/// Memory of one hash at a time. It stays allocated from hash to hash.
 pub(super) enum Memory {
-    Simd(argon2_rust::Hasher),
     Portable(Vec<Block>),
+    #[cfg(feature = "argon2-simd")]
+    Simd(Box<argon2_rust::Hasher>),
 }
 
 impl Memory {
     /// Fills `tag`, of 4 bytes or more, for a password and a salt of 8 bytes or more.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where there is no memory for it.
     pub(super) fn tag(&mut self, params: Argon2Params, password: &[u8], salt: &[u8], tag: &mut [u8]) -> Result<()> {
         match self {
+            Self::Portable(blocks) => portable(blocks, params, password, salt, tag),
+            #[cfg(feature = "argon2-simd")]
             Self::Simd(hasher) => {
                 hasher.set_argon2(simd(params, tag.len()));
                 hasher.hash_into(password, salt, tag).map_err(|error| Error::internal(error.to_string()))
             }
-            Self::Portable(blocks) => portable(blocks, params, password, salt, tag),
         }
     }
 }
 
-fn portable(blocks: &mut Vec<Block>, params: Argon2Params, password: &[u8], salt: &[u8], tag: &mut [u8]) -> Result<()> {
-    let params = params.for_argon2();
-    if blocks.len() < params.block_count() {
-        blocks.resize(params.block_count(), Block::new());
-    }
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    argon2.hash_password_into_with_memory(password, salt, tag, blocks).map_err(Error::internal)
+fn no_memory(params: Argon2Params) -> Error {
+    tracing::error!(memory = params.bytes(), "not enough memory for a password hash");
+    Error::Unavailable(RETRY_AFTER)
 }
 
+fn portable(blocks: &mut Vec<Block>, params: Argon2Params, password: &[u8], salt: &[u8], tag: &mut [u8]) -> Result<()> {
+    plain((Algorithm::Argon2id, Version::V0x13), blocks, params, (password, salt), tag)
+}
+
+/// Fills `tag` by another kind or version of Argon2 than the service's own, as older hashes have it.
+///
+/// # Errors
+/// [`Error::Unavailable`] where there is no memory for it.
+pub(super) fn older(
+    kind: (Algorithm, Version),
+    params: Argon2Params,
+    password: &[u8],
+    salt: &[u8],
+    tag: &mut [u8],
+) -> Result<()> {
+    plain(kind, &mut Vec::new(), params, (password, salt), tag)
+}
+
+fn plain(
+    (algorithm, version): (Algorithm, Version),
+    blocks: &mut Vec<Block>,
+    params: Argon2Params,
+    (password, salt): (&[u8], &[u8]),
+    tag: &mut [u8],
+) -> Result<()> {
+    let costs = params.for_argon2();
+    let missing = costs.block_count().saturating_sub(blocks.len());
+    // Without this, `resize` would abort the process.
+    blocks.try_reserve_exact(missing).map_err(|_| no_memory(params))?;
+    blocks.resize(blocks.len() + missing, Block::new());
+    Argon2::new(algorithm, version, costs)
+        .hash_password_into_with_memory(password, salt, tag, blocks)
+        .map_err(Error::internal)
+}
+
+#[cfg(feature = "argon2-simd")]
 fn simd(params: Argon2Params, tag_length: usize) -> argon2_rust::Argon2 {
     use argon2_rust::params::{Memory, TagLen};
     use argon2_rust::{Algorithm, Argon2, Params, Version};
@@ -107,7 +171,11 @@ mod tests {
 
     use super::*;
 
-    const ENGINES: [Argon2Engine; 2] = [Argon2Engine::Simd, Argon2Engine::Portable];
+    const ENGINES: &[Argon2Engine] = &[
+        Argon2Engine::Portable,
+        #[cfg(feature = "argon2-simd")]
+        Argon2Engine::Simd,
+    ];
 
     fn tag(engine: Argon2Engine, params: Argon2Params, password: &[u8], salt: &[u8], length: usize) -> Vec<u8> {
         let mut tag = vec![0; length];
@@ -117,17 +185,21 @@ mod tests {
 
     /// RFC 9106, section 5.3: the only vector of the standard for Argon2id, with a secret and associated data.
     #[test]
-    fn both_give_the_tag_of_the_standard() {
+    fn the_tag_is_that_of_the_standard() {
         let expected = [
             0x0d, 0x64, 0x0d, 0xf5, 0x8d, 0x78, 0x76, 0x6c, 0x08, 0xc0, 0x37, 0xa3, 0x4a, 0x8b, 0x53, 0xc9, 0xd0, 0x1e,
             0xf0, 0x45, 0x2d, 0x75, 0xb6, 0x5e, 0xb5, 0x25, 0x20, 0xe9, 0x6b, 0x01, 0xe6, 0x59,
         ];
         let (password, salt, secret, data) = ([1; 32], [2; 16], [3; 8], [4; 12]);
-        let params: Argon2Params = "m=32,t=3,p=4".parse().unwrap();
 
         let mut found = [0; 32];
-        simd(params, 32).hash_into_with_ad(&password, &salt, &secret, &data, &mut found).unwrap();
-        assert_eq!(found, expected);
+        #[cfg(feature = "argon2-simd")]
+        {
+            simd("m=32,t=3,p=4".parse().unwrap(), 32)
+                .hash_into_with_ad(&password, &salt, &secret, &data, &mut found)
+                .unwrap();
+            assert_eq!(found, expected);
+        }
 
         let data = argon2::AssociatedData::new(&data).unwrap();
         let params = argon2::ParamsBuilder::new().m_cost(32).t_cost(3).p_cost(4).data(data).build().unwrap();
@@ -138,7 +210,7 @@ mod tests {
 
     /// Vectors of the reference implementation's own tests (`phc-winner-argon2`, `src/test.c`).
     #[test]
-    fn both_give_the_tags_of_the_reference() {
+    fn the_tags_are_those_of_the_reference() {
         for (params, password, salt, expected) in [
             (
                 "m=256,t=2,p=1",
@@ -158,8 +230,21 @@ mod tests {
                 "somesalt",
                 "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7",
             ),
+            // With salts of sixteen bytes, as stored hashes have them: computed by the reference, version 20190702.
+            (
+                "m=64,t=2,p=1",
+                "correct horse battery staple",
+                "sixteen bytes...",
+                "36920f25883cdd6c2e56c6efb694efc8b2c972a8fb2cafc334d71f1fdce13a7a",
+            ),
+            (
+                "m=19456,t=2,p=1",
+                "correct horse battery staple",
+                "sixteen bytes...",
+                "06c4de045f685ea0568d29a1f321e8b2ab3419065f816cfae7a5c28d5c57841f",
+            ),
         ] {
-            for engine in ENGINES {
+            for &engine in ENGINES {
                 let tag = tag(engine, params.parse().unwrap(), password.as_bytes(), salt.as_bytes(), 32);
                 let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
                 assert_eq!(hex, expected, "{engine:?} {params}");
@@ -169,33 +254,51 @@ mod tests {
 
     #[test]
     fn what_was_computed_before_makes_no_difference() {
-        for engine in ENGINES {
+        for &engine in ENGINES {
             let (small, large) = ("m=64,t=1,p=1".parse().unwrap(), "m=200,t=2,p=3".parse().unwrap());
             let mut memory = engine.memory(small);
             for params in [small, large, small, large] {
                 let mut again = [0; 24];
-                memory.tag(params, b"password", b"somesalt", &mut again).unwrap();
-                assert_eq!(again.as_slice(), tag(engine, params, b"password", b"somesalt", 24), "{engine:?} {params}");
+                memory.tag(params, b"password", b"sixteen bytes...", &mut again).unwrap();
+                let alone = tag(engine, params, b"password", b"sixteen bytes...", 24);
+                assert_eq!(again.as_slice(), alone, "{engine:?} {params}");
             }
         }
     }
 
     #[test]
     fn an_engine_that_is_wrong_is_not_used() {
-        let simd = Argon2Engine::Simd;
-        assert_eq!(simd.checked(), simd);
-        assert_eq!(
-            simd.unless_wrong(|_, _, _, tag| {
+        for &engine in ENGINES {
+            assert_eq!(engine.checked(), engine);
+            let wrong = engine.unless_wrong(|_, _, _, tag| {
                 tag.fill(7);
                 Ok(())
-            }),
-            Argon2Engine::Portable
-        );
-        assert_eq!(simd.unless_wrong(|_, _, _, _| Err(Error::internal("no"))), Argon2Engine::Portable);
-        let one_lane_only = |params: Argon2Params, password: &[u8], salt: &[u8], tag: &mut [u8]| {
-            simd.memory(params).tag(Argon2Params { lanes: 1, ..params }, password, salt, tag)
-        };
-        assert_eq!(simd.unless_wrong(one_lane_only), Argon2Engine::Portable);
+            });
+            assert_eq!(wrong, Argon2Engine::Portable);
+            assert_eq!(engine.unless_wrong(|_, _, _, _| Err(Error::internal("no"))), Argon2Engine::Portable);
+            let one_lane_only = |params: Argon2Params, password: &[u8], salt: &[u8], tag: &mut [u8]| {
+                engine.memory(params).tag(Argon2Params { lanes: 1, ..params }, password, salt, tag)
+            };
+            assert_eq!(engine.unless_wrong(one_lane_only), Argon2Engine::Portable);
+        }
+    }
+
+    #[test]
+    fn an_engine_is_set_by_the_name_that_it_prints() {
+        for &engine in ENGINES {
+            assert_eq!(engine.to_string().parse(), Ok(engine));
+        }
+        assert_eq!("portable".parse(), Ok(Argon2Engine::Portable));
+        for text in ["", "Portable", "sodium", "simd ", "fast"] {
+            assert_eq!(text.parse::<Argon2Engine>(), Err("must be portable or simd"), "{text}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "argon2-simd"))]
+    fn an_engine_that_was_not_built_in_is_refused_with_the_feature_that_has_it() {
+        let refused = "simd".parse::<Argon2Engine>().unwrap_err();
+        assert!(refused.contains("--features argon2-simd"), "{refused}");
     }
 
     proptest! {
@@ -208,8 +311,10 @@ mod tests {
             length in 4..200_usize,
         ) {
             let params = Argon2Params { memory, passes, lanes };
-            let [simd, plain] = ENGINES.map(|engine| tag(engine, params, &password, &salt, length));
-            prop_assert_eq!(simd, plain);
+            let plain = tag(Argon2Engine::Portable, params, &password, &salt, length);
+            for &engine in ENGINES {
+                prop_assert_eq!(&tag(engine, params, &password, &salt, length), &plain, "{}", engine);
+            }
         }
     }
 }

@@ -79,7 +79,7 @@ impl Hasher {
     /// The hash to store, with a fresh salt, as a PHC string (`$argon2id$v=19$m=…`).
     ///
     /// Refuses a password that is too long, which the policy should have done before. [`Error::Unavailable`] where too
-    /// many wait.
+    /// many wait, or where there is no memory.
     pub async fn hash(&self, password: &Password) -> Result<String> {
         if password.is_too_long() {
             return Err(Refusal::new(Code::TooLong, format!("Use at most {MAX_LENGTH} characters.")).into());
@@ -93,16 +93,16 @@ impl Hasher {
     ///
     /// Where there is nothing stored (no such account, or one without a password), where it cannot be read, or where its
     /// parameters are out of bounds, a hash is computed all the same, so that it takes as long to say no.
-    /// [`Error::Unavailable`] where too many wait.
+    /// [`Error::Unavailable`] where too many wait, or where there is no memory.
     pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Verdict> {
         if let Some(Ok(foreign)) = stored.map(DjangoHash::parse) {
             let password = password.clone();
             let is_long = password.is_too_long();
-            let compare = move |inner: &Inner| Verdict {
-                matches: foreign.matches(&password, inner.engine) && !is_long,
-                outdated: true,
+            let compare = move |inner: &Inner| {
+                let matches = foreign.matches(&password, inner.engine)? && !is_long;
+                Ok(Verdict { matches, outdated: true })
             };
-            return self.run(compare).await;
+            return self.run(compare).await?;
         }
         let known = stored.and_then(Stored::parse);
         let may_match = known.is_some() && !password.is_too_long();
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     fn hasher(params: &str) -> Hasher {
-        Hasher::new(Argon2Engine::Simd, params.parse().unwrap(), 1, 1)
+        Hasher::new(Argon2Engine::default(), params.parse().unwrap(), 1, 1)
     }
 
     fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
