@@ -16,6 +16,7 @@ use crate::engine::Place;
 crate::tests![
     users_come_in_both_formats_with_the_same_rows,
     nothing_is_taken_for_a_formula,
+    no_cell_is_a_formula_in_any_locale,
     superusers_are_in_superusers_exports_only,
     a_file_is_an_attachment_with_the_day_in_its_name,
     whoever_may_not_gets_a_status_and_a_code,
@@ -137,6 +138,63 @@ async fn nothing_is_taken_for_a_formula(place: Place) {
     let record = "mutation($input: RecordSampleInput!) { recordSample(input: $input) { errors { code } } }";
     admin.data(record, input).await;
     assert_eq!(csv_rows(&admin, "/export/samples.csv").await[1][1..3], ["'=1+1", "'@x"]);
+}
+
+/// The cells of a file as Excel reads it where this separates columns: a quote counts at the beginning of a cell, up to the
+/// next single one; what follows that belongs to the cell, as it is.
+fn cells_by(text: &str, separator: char) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let (mut is_fresh, mut is_quoted) = (true, false);
+    let mut signs = text.chars().peekable();
+    while let Some(sign) = signs.next() {
+        let cell = cells.last_mut().unwrap();
+        match sign {
+            '"' if is_quoted && signs.peek() == Some(&'"') => cell.extend(signs.next()),
+            '"' if is_quoted => is_quoted = false,
+            '"' if is_fresh => is_quoted = true,
+            sign if !is_quoted && (sign == separator || matches!(sign, '\r' | '\n')) => {
+                cells.push(String::new());
+                is_fresh = true;
+                continue;
+            }
+            sign => cell.push(sign),
+        }
+        is_fresh = false;
+    }
+    cells
+}
+
+async fn no_cell_is_a_formula_in_any_locale(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.wait(Duration::from_secs(1));
+    let bio = "x;=1+1\n=2+2\n\n \"=3+3\"\n'=4\nplain - text, 5 = 5;＝6|@SUM(A1)\t+7";
+    app.add(json!({
+        "username": "eve", "email": "eve@example.com", "password": PASSWORD, "firstName": "a;=cmd|' /C calc'!A0",
+        "lastName": "b\";=HYPERLINK(\"\"x\"\")", "bio": bio, "phone": "1;+2|-3", "address": "=x,\"\";\"\"=y",
+    }))
+    .await;
+    let admin = app.admin().await;
+    let input = json!({ "input": { "key": "k;=1+1", "title": "t\";\"@x" } });
+    let record = "mutation($input: RecordSampleInput!) { recordSample(input: $input) { errors { code } } }";
+    admin.data(record, input).await;
+    for path in ["/export/users.csv", "/export/samples.csv"] {
+        let text = String::from_utf8(bytes(&admin, path).await).unwrap();
+        assert!(text.lines().next().unwrap().split(',').all(|cell| cell.starts_with('"') && cell.ends_with('"')));
+        assert_eq!(cells_by("\"a;=1\",\"=2\"\r\n", ',')[..2], ["a;=1", "=2"]);
+        assert_eq!(cells_by("\"a\",\"b;=2\"\r\n", ';')[..2], ["a,\"b", "=2\""]);
+        // Of English and German programs, and where tabs or other signs separate columns.
+        for separator in [',', ';', '\t', '|'] {
+            for cell in cells_by(&text, separator) {
+                let begun = cell.trim_start_matches(|c: char| c == '"' || c.is_whitespace());
+                assert!(!begun.starts_with(['=', '+', '-', '@', '＝']), "{cell:?} in {path} by {separator:?}");
+            }
+        }
+    }
+    let rows = csv_rows(&admin, "/export/users.csv").await;
+    assert!(rows[2][4].starts_with("x;'=1+1\n'=2+2\n\n' \"=3+3\"\n''=4\nplain - text, 5 = 5"), "{}", rows[2][4]);
+    // It is imported as it is, and nothing changes by it.
+    let payload = crate::import::import(&admin, bytes(&admin, "/export/users.csv").await).await;
+    assert_eq!(crate::import::counts(&payload), (0, 0, 2));
 }
 
 async fn superusers_are_in_superusers_exports_only(place: Place) {

@@ -23,8 +23,12 @@ pub use self::child::{COMMAND, Page, Pages, Reader, serve};
 /// A row of a table, its cells in the order of the columns.
 pub type Row = Vec<String>;
 
-/// What begins a formula (OWASP, "CSV Injection"), in the wide forms too that some keyboards give.
-const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+/// Characters that begin a formula (OWASP, "CSV Injection"), with the full-width and small forms of some keyboards.
+const FORMULA: [char; 12] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫'];
+
+/// Characters that end a cell somewhere: separators of spreadsheet programs by locale, and line breaks. A program that
+/// expects another separator than the comma reads past the quotes of a field, and begins a cell behind each of these.
+const BOUNDARIES: [char; 11] = [',', ';', '\t', '|', '\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
 
 /// The most characters that a cell of a workbook holds.
 const MAX_CELL: usize = 32_767;
@@ -32,12 +36,15 @@ const MAX_CELL: usize = 32_767;
 /// The most rows that a sheet of a workbook holds.
 const MAX_ROWS: u32 = 1_048_576;
 
-/// Rows as comma-separated values (RFC 4180). A cell that a spreadsheet program would run gets an apostrophe in front.
+/// Rows as comma-separated values (RFC 4180), every field in quotes. Text that a spreadsheet program would run, in
+/// whichever locale, gets an apostrophe: see [`neutral`].
 ///
 /// # Errors
 /// [`Error::Internal`] where the rows differ in length.
 pub fn csv<'a>(rows: impl IntoIterator<Item = impl IntoIterator<Item = &'a str>>) -> Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new();
+    let writer = writer.terminator(csv::Terminator::CRLF).quote_style(csv::QuoteStyle::Always);
+    let mut writer = writer.from_writer(Vec::new());
     for row in rows {
         let cells = row.into_iter().map(neutral);
         writer.write_record(cells.map(|cell| cell.into_owned().into_bytes())).map_err(Error::internal)?;
@@ -45,18 +52,58 @@ pub fn csv<'a>(rows: impl IntoIterator<Item = impl IntoIterator<Item = &'a str>>
     writer.into_inner().map_err(|error| Error::internal(error.to_string()))
 }
 
-/// The text, or the text behind an apostrophe where it would be taken for a formula, or has such an apostrophe itself.
+/// The text with an apostrophe before each piece that would begin a formula. Pieces are what is left between
+/// [`BOUNDARIES`]: where a program takes one of them for the end of a cell, the next cell begins with the apostrophe.
+///
+/// Signs before figures and telephone numbers get one too. Without it, programs drop the plus sign of `+44…`, and no rule
+/// tells `-5` from the beginning of `-5+cmd|…` in a cell that goes on behind the field.
 fn neutral(text: &str) -> Cow<'_, str> {
-    if is_like_a_formula(text) { format!("'{text}").into() } else { text.into() }
+    if !pieces(text).any(|(start, piece)| is_like_a_formula(start, piece)) {
+        return text.into();
+    }
+    let mut neutral = String::with_capacity(text.len() + 8);
+    for (start, piece) in pieces(text) {
+        if is_like_a_formula(start, piece) {
+            neutral.push('\'');
+        }
+        neutral.push_str(piece);
+    }
+    neutral.into()
 }
 
-/// The text that [`neutral`] was given.
-fn plain(text: &str) -> &str {
-    text.strip_prefix('\'').filter(|rest| is_like_a_formula(rest)).unwrap_or(text)
+/// The text that [`neutral`] was given. Text without an apostrophe before a formula is returned as it is.
+fn plain(text: &str) -> Cow<'_, str> {
+    fn unmarked(start: usize, piece: &str) -> Option<&str> {
+        piece.strip_prefix('\'').filter(|rest| is_like_a_formula(start, rest))
+    }
+    if !pieces(text).any(|(start, piece)| unmarked(start, piece).is_some()) {
+        return text.into();
+    }
+    pieces(text).map(|(start, piece)| unmarked(start, piece).unwrap_or(piece)).collect::<String>().into()
 }
 
-fn is_like_a_formula(text: &str) -> bool {
-    text.trim_start_matches('\'').starts_with(FORMULA)
+/// The pieces of a text, each with its start and the boundary that ends it.
+fn pieces(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut start = 0;
+    text.split_inclusive(BOUNDARIES).map(move |piece| {
+        let own = start;
+        start += piece.len();
+        (own, piece)
+    })
+}
+
+/// Whether a cell that begins with this piece would be run. Programs skip blanks, and the quotes that they take for those
+/// of a field; apostrophes are skipped, so that a text which begins with some keeps them all when it is read back. At the
+/// beginning of a text, the tab or line break of a blank piece counts as well: some programs drop it with the blanks.
+fn is_like_a_formula(start: usize, piece: &str) -> bool {
+    let begun = piece.trim_start_matches(|c: char| matches!(c, '\'' | '"') || is_blank(c));
+    begun.starts_with(FORMULA) || (start == 0 && begun.starts_with(['\t', '\r', '\n']))
+}
+
+/// Whether a character shows as nothing, without ending a piece.
+fn is_blank(c: char) -> bool {
+    let is_invisible = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    (c.is_whitespace() || c.is_control() || is_invisible) && !BOUNDARIES.contains(&c)
 }
 
 /// Writes a workbook (Office Open XML) into a file in this folder and returns it, open at its beginning. Whatever the
@@ -144,16 +191,22 @@ mod tests {
             ("-1", "'-1"),
             ("@SUM(A1)", "'@SUM(A1)"),
             ("\tx", "'\tx"),
-            ("\rx", "\"'\rx\""),
+            ("\rx", "'\rx"),
             ("＝1", "'＝1"),
             ("a=1", "a=1"),
             ("'=1", "''=1"),
             ("'a", "'a"),
-            ("a,\"b\"", "\"a,\"\"b\"\"\""),
+            ("a,\"b\"", "a,\"\"b\"\""),
             ("é", "é"),
+            ("x;=1+1", "x;'=1+1"),
+            ("x; \"=1+1", "x;' \"\"=1+1"),
+            ("a\n=1\r\n\n+1", "a\n'=1\r\n\n'+1"),
+            ("a\t\u{a0}@b|-c", "a\t'\u{a0}@b|'-c"),
+            ("1 - 1, 2", "1 - 1, 2"),
+            ("\u{feff}=1", "'\u{feff}=1"),
         ] {
             let line = String::from_utf8(csv([["", cell]]).unwrap()).unwrap();
-            assert_eq!(line, format!(",{written}\r\n"));
+            assert_eq!(line, format!("\"\",\"{written}\"\r\n"));
         }
     }
 
@@ -184,5 +237,54 @@ mod tests {
                 rows.iter().map(|row| row.iter().map(|cell| neutral(cell).into_owned()).collect()).collect();
             prop_assert_eq!(read, expected);
         }
+
+        #[test]
+        fn no_locale_finds_a_formula(
+            rows in proptest::collection::vec(proptest::collection::vec("[-=+@＝'\",;|\t\r\n x\u{a0}\u{2028}]{0,7}|\\PC{0,4}", 2), 1..4)
+        ) {
+            let written = csv(rows.iter().map(|row| row.iter().map(String::as_str))).unwrap();
+            let written = String::from_utf8(written).unwrap();
+            for separators in [",", ";", "\t", "|", ",;\t"] {
+                for minds_quotes in [true, false] {
+                    for cell in cells(&written, separators, minds_quotes) {
+                        let begun = cell.trim_start_matches(|c: char| c == '"' || c.is_whitespace());
+                        prop_assert!(!begun.starts_with(FORMULA), "{:?} in {:?} by {:?}", cell, written, separators);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_made_text_is_made_plain_again(text in "[-=+@＝'\",;|\t\r\n x]{0,9}|\\PC{0,9}") {
+            let neutral = neutral(&text);
+            prop_assert_eq!(plain(&neutral), text.as_str());
+        }
+    }
+
+    /// The cells of a text as spreadsheet programs read it: a quote opens a cell whose boundaries count for nothing until
+    /// the next single quote, and what follows that belongs to the cell.
+    fn cells(text: &str, separators: &str, minds_quotes: bool) -> Vec<String> {
+        let mut cells = vec![String::new()];
+        let (mut is_fresh, mut is_quoted) = (true, false);
+        let mut signs = text.chars().peekable();
+        while let Some(sign) = signs.next() {
+            let cell = cells.last_mut().unwrap();
+            match sign {
+                '"' if is_quoted && signs.peek() == Some(&'"') => {
+                    signs.next();
+                    cell.push('"');
+                }
+                '"' if is_quoted => is_quoted = false,
+                '"' if is_fresh && minds_quotes => is_quoted = true,
+                sign if !is_quoted && (separators.contains(sign) || matches!(sign, '\r' | '\n')) => {
+                    cells.push(String::new());
+                    is_fresh = true;
+                    continue;
+                }
+                sign => cell.push(sign),
+            }
+            is_fresh = false;
+        }
+        cells
     }
 }
