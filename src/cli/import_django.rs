@@ -30,7 +30,11 @@ pub(super) struct Options {
     #[arg(long)]
     tokens: bool,
 
-    /// Mail those who have no usable password a link to set one, once each
+    /// Keep password hashes of fewer rounds than Django 1.11 made, until their owners sign in or set a password
+    #[arg(long)]
+    weak_hashes: bool,
+
+    /// Mail those who have no usable password, or a weak hash, a link to set one, once each
     #[arg(long)]
     send_resets: bool,
 
@@ -63,6 +67,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         make_usernames: options.make_usernames,
         link: options.link,
         tokens: options.tokens,
+        weak_hashes: options.weak_hashes,
         send_resets: options.send_resets,
     };
     let mut report = Report::default();
@@ -88,6 +93,11 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
 /// Tells what was done, and whom it was not done for.
 fn tell(report: &Report, how: moving::Options) {
     let Report { created, updated, unchanged, kept, linked, without_password, tokens, resets, .. } = report;
+    let weak = if how.weak_hashes {
+        "weak password hashes kept, until their owners sign in or set a password"
+    } else {
+        "weak password hashes not kept (--weak-hashes keeps them)"
+    };
     let would = if how.dry_run { "would be " } else { "" };
     for problem in report.refused.iter().chain(&report.notes) {
         let Problem { id, field, message } = problem;
@@ -99,6 +109,7 @@ fn tell(report: &Report, how: moving::Options) {
         (kept, "left alone, because they were changed or deleted here since"),
         (linked, "accounts given the id of their user there"),
         (without_password, "without a password, until they set one by a link"),
+        (&report.weak_hashes, weak),
         (tokens, "API tokens taken over"),
         (resets, "mails with a link to set a password"),
     ] {

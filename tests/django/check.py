@@ -151,8 +151,14 @@ def check_evening(folder, databases):
     complaints = [line for line in lines if line.startswith("id ")]
     assert re.fullmatch(r"id \d+, email: Enter an e-mail address\.", complaints[0]), complaints
     assert re.fullmatch(r"id \d+, email: Another user above has this address, in this or another case\.", complaints[1]), complaints
-    equal(len(complaints), 2)
-    for line in ["API tokens taken over: 2", "mails with a link to set a password: 1", "without a password, until they set one by a link: 1"]:
+    assert re.fullmatch(r"id \d+, password: The account has no password, because .* fewer rounds .*", complaints[2]), complaints
+    equal(len(complaints), 3)
+    for line in [
+        "API tokens taken over: 2",
+        "mails with a link to set a password: 2",
+        "without a password, until they set one by a link: 2",
+        "weak password hashes not kept (--weak-hashes keeps them): 1",
+    ]:
         assert line in lines, lines
 
     begun = time.monotonic()
@@ -198,7 +204,7 @@ def check_sign_in(service):
         assert service.hash(hasher).startswith("$argon2id$v=19$m=19456,t=2,p=1$"), hasher
         assert service.sign_in(f"{hasher}@EXAMPLE.com") and not service.sign_in(hasher, PASSWORD.upper())
     assert service.sign_in("mail@example.com")
-    for nobody in ["Unusable", "nobody", "stranger"]:
+    for nobody in ["Unusable", "weak", "nobody", "stranger"]:
         assert not service.sign_in(nobody), nobody
     fields = f'identifier: "inactive", password: {json.dumps(PASSWORD)}'
     payload = service.query(f"mutation {{ login(input: {{ {fields} }}) {{ errors {{ code }} }} }}")
@@ -214,7 +220,7 @@ def check_ids(service, source):
     equal(service.query("{ me { externalId isSuperuser } }", boss)["me"]["isSuperuser"], True)
     equal(service.query("{ me { externalId } }", service.sign_in("scrypt"))["me"]["externalId"], None)
     status, table = service.request("/export/users.csv", f"Bearer {boss}")
-    assert status == 200 and table.splitlines()[0].endswith(",external_id") and f",{old}\r\n" in table
+    assert status == 200 and table.splitlines()[0].endswith(',"external_id"') and f',"{old}"\r\n' in table
 
 
 def check_tokens(service, tokens):
@@ -232,11 +238,14 @@ def check_mail(service):
     folder = service.folder / "data/mail"
     for _ in range(200):
         mails = list(folder.glob("*.eml")) if folder.exists() else []
-        if mails:
+        if len(mails) == 2:
             break
         time.sleep(0.05)
-    (mail,) = [mail.read_text() for mail in mails]
-    assert "Unusable@example.com" in mail and "/account/reset?uid=" in mail.replace("=\n", "").replace("=3D", "="), mail
+    texts = [mail.read_text() for mail in mails]
+    equal(len(texts), 2)
+    for name in ["Unusable", "weak"]:
+        (mail,) = [text for text in texts if f"{name}@example.com" in text]
+        assert "/account/reset?uid=" in mail.replace("=\n", "").replace("=3D", "="), mail
 
 
 def check_broken_off(folder, databases, source):

@@ -12,7 +12,7 @@ import django
 django.setup()
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.core.management import call_command
 from rest_framework.authtoken.models import Token
 
@@ -29,6 +29,8 @@ def make(count):
     for hasher in HASHERS:
         make_one(hasher, password=make_password(PASSWORD, hasher=hasher))
     make_one("Unusable", password=make_password(None))
+    # As Django 1.8 wrote it.
+    make_one("weak", password=PBKDF2PasswordHasher().encode(PASSWORD, "saltsaltsalt", 20_000))
     make_one("inactive", is_active=False)
     make_one("staff", is_staff=True, first_name="Stefan", last_name="Stab")
     make_one("boss", is_staff=True, is_superuser=True)

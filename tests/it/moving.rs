@@ -22,6 +22,8 @@ crate::tests![
     people_sign_in_with_the_passwords_that_django_hashed,
     whoever_has_no_usable_password_is_mailed_a_link_once,
     a_hash_that_costs_too_much_is_not_kept,
+    a_weak_hash_is_not_kept_unless_the_operator_asks,
+    a_weak_hash_that_is_kept_is_replaced_by_a_reset_or_a_sign_in,
     what_changed_there_is_taken_over_and_what_changed_here_stays,
     whoever_was_deleted_here_does_not_come_back,
     whoever_cannot_be_taken_over_is_told_and_keeps_nobody_out,
@@ -38,10 +40,10 @@ crate::tests![
 /// The password behind [`HASHES`].
 const OLD: &str = "l\u{e8}tmein";
 
-/// What Django 5.2 wrote for it, by each of its hashers.
+/// Hashes of it by each of Django's hashers: the first three of as many rounds as Django 1.11 made, the others weak.
 const HASHES: [(&str, &str); 6] = [
-    ("pbkdf2", "pbkdf2_sha256$1000$KFv8N8T3Nz0BA5PEA93Riz$JM2ps/JoxSyNkt56S4caqsvpX+YVAAz64SpyHTsCRMo="),
-    ("sha1", "pbkdf2_sha1$1000$8WunNAIB4RsVpjIDxzn9NG$vqg3Z32fBAYGbgn0MrA1GpunKWE="),
+    ("pbkdf2", "pbkdf2_sha256$36000$KFv8N8T3Nz0BA5PEA93Riz$XPd08s4DB/E+VJBLOR8OvIoON+7bT+MlVpOGz5a6VR4="),
+    ("sha1", "pbkdf2_sha1$36000$8WunNAIB4RsVpjIDxzn9NG$OO7GMmJgSqqBzLrlFO3iFZrLHNs="),
     (
         "argon",
         "argon2$argon2id$v=19$m=1024,t=2,p=8$dDZ0UHNYZVVLczA2a0ExbFBjTzZPSQ$c7XJge+KRoe6ylY7TJAXTDZ7TAHn8oqwsTX9BuulcJo",
@@ -113,7 +115,8 @@ async fn people_sign_in_with_the_passwords_that_django_hashed(place: Place) {
     let app = TestApp::start(&place).await;
     let dump: Vec<Value> =
         HASHES.iter().zip(1..).map(|((name, hash), pk)| user(pk, name, &json!({ "password": hash }))).collect();
-    assert_eq!(counts(&move_in(&app, &dump, Options::default()).await), (6, 0, 0, 0));
+    let options = Options { weak_hashes: true, ..Options::default() };
+    assert_eq!(counts(&move_in(&app, &dump, options).await), (6, 0, 0, 0));
     for (name, hash) in HASHES {
         assert_eq!(row(&app, name).await.password_hash.as_deref(), Some(hash), "kept letter by letter");
         assert_eq!(attempt(&app, name, "letmein").await.as_deref(), Some("INVALID_CREDENTIALS"));
@@ -154,7 +157,7 @@ async fn whoever_has_no_usable_password_is_mailed_a_link_once(place: Place) {
 
 async fn a_hash_that_costs_too_much_is_not_kept(place: Place) {
     let app = TestApp::start(&place).await;
-    let costly = HASHES[0].1.replace("$1000$", "$10000001$");
+    let costly = HASHES[0].1.replace("$36000$", "$10000001$");
     let dump = [
         user(1, "ann", &json!({ "password": costly })),
         user(2, "bob", &json!({ "password": "md5$salt$0cc175b9c0f1b6a831c399e269772661" })),
@@ -172,6 +175,57 @@ async fn a_hash_that_costs_too_much_is_not_kept(place: Place) {
     assert_eq!(attempt(&app, "ann", OLD).await.as_deref(), Some("INVALID_CREDENTIALS"));
 }
 
+async fn a_weak_hash_is_not_kept_unless_the_operator_asks(place: Place) {
+    let app = TestApp::start(&place).await;
+    let hash = |(name, hash): &(&str, &str), pk| user(pk, name, &json!({ "password": hash }));
+    let mut dump: Vec<Value> = HASHES.iter().zip(1..).map(|(one, pk)| hash(one, pk)).collect();
+    let barely = HASHES[0].1.replace("$36000$", "$35999$");
+    dump.push(user(7, "barely", &json!({ "password": barely })));
+    let options = Options { send_resets: true, ..Options::default() };
+    let report = move_in(&app, &dump, options).await;
+    assert_eq!((counts(&report), report.without_password, report.weak_hashes), ((7, 0, 0, 0), 4, 4));
+    let because = "The account has no password, because the password's hash takes fewer rounds than those of Django 1.11; \
+                   --weak-hashes keeps it.";
+    assert_eq!(told(&report), ["4", "5", "6", "7"].map(|id| format!("{id} password: {because}")));
+    for name in ["bcrypt256", "bcrypt", "scrypt", "barely"] {
+        assert_eq!(row(&app, name).await.password_hash, None, "{name}");
+        assert_eq!(attempt(&app, name, OLD).await.as_deref(), Some("INVALID_CREDENTIALS"));
+    }
+    for name in ["pbkdf2", "sha1", "argon"] {
+        assert_eq!(attempt(&app, name, OLD).await, None, "{name}");
+    }
+    let mut mailed: Vec<String> = app.mails().await.into_iter().map(|mail| mail.to).collect();
+    mailed.sort();
+    assert_eq!(mailed, ["barely", "bcrypt", "bcrypt256", "scrypt"].map(|name| format!("{name}@example.com")));
+    assert_eq!(report.resets, 4);
+}
+
+async fn a_weak_hash_that_is_kept_is_replaced_by_a_reset_or_a_sign_in(place: Place) {
+    let app = TestApp::start(&place).await;
+    let dump = [
+        user(1, "ann", &json!({ "password": HASHES[5].1 })),
+        user(2, "bob", &json!({ "password": HASHES[5].1 })),
+        user(3, "cy", &json!({})),
+    ];
+    let options = Options { weak_hashes: true, ..Options::default() };
+    let report = move_in(&app, &dump, options).await;
+    assert_eq!((counts(&report), report.without_password, report.weak_hashes), ((3, 0, 0, 0), 0, 2));
+    assert_eq!(attempt(&app, "ann", OLD).await, None);
+    assert!(row(&app, "ann").await.password_hash.unwrap().starts_with("$argon2id$"));
+    assert_eq!(row(&app, "bob").await.password_hash.as_deref(), Some(HASHES[5].1));
+    // Of those who may sign in, one has a weak hash still.
+    let options = Options { send_resets: true, ..options };
+    assert_eq!(move_in(&app, &dump, options).await.resets, 1);
+    let mails = app.mails().await;
+    assert_eq!((mails.len(), mails[0].to.as_str()), (1, "bob@example.com"));
+    assert_eq!(move_in(&app, &dump, options).await.resets, 0);
+    // Whoever does not ask for them any more has them no longer.
+    let report = move_in(&app, &dump, Options::default()).await;
+    assert_eq!((counts(&report), report.weak_hashes), ((0, 1, 2, 0), 1));
+    assert_eq!(row(&app, "bob").await.password_hash, None);
+    assert_eq!(attempt(&app, "ann", OLD).await, None);
+}
+
 async fn what_changed_there_is_taken_over_and_what_changed_here_stays(place: Place) {
     let app = TestApp::start(&place).await;
     let before =
@@ -183,9 +237,9 @@ async fn what_changed_there_is_taken_over_and_what_changed_here_stays(place: Pla
     let bob = app.anyone().sign_in("bob", OLD).await;
     let cy = app.anyone().sign_in("cy", OLD).await;
     cy.data("mutation { updateMe(input: { firstName: \"Own\" }) { errors { code } } }", json!({})).await;
-    let other = json!({ "password": HASHES[1].1.replace("vqg3", "aaaa"), "first_name": "New" });
+    let other = json!({ "password": HASHES[1].1.replace("NG$OO7G", "NG$aaaa"), "first_name": "New" });
     let after = [
-        user(1, "anna", &json!({ "email": "anna@example.com", "password": HASHES[5].1, "is_staff": true })),
+        user(1, "anna", &json!({ "email": "anna@example.com", "password": HASHES[2].1, "is_staff": true })),
         user(2, "bob", &other),
         user(3, "cy", &other),
         user(4, "di", &json!({ "is_active": false })),

@@ -95,10 +95,7 @@ pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<En
     let role = mapping.role(raw.get(Field::Role)).map_err(|problem| problems.add(Field::Role, problem));
     let permission = mapping.permission(raw.get(Field::Permission));
     let permission = permission.map_err(|problem| problems.add(Field::Permission, problem));
-    let password = mapping.place(Field::Password).map(|_| {
-        let hash = raw.get(Field::Password).unwrap_or_default();
-        DjangoHash::parse(hash).map(|_| hash.to_owned())
-    });
+    let password = mapping.place(Field::Password).map(|_| kept(raw.get(Field::Password).unwrap_or_default(), options));
     let token = raw.get(Field::Token).map(|token| MovedToken::from_text(token).ok_or(token));
     if let Some(Err(_)) = &token {
         problems.add(Field::Token, "It has not the 40 hexadecimal digits of Django REST framework's tokens.");
@@ -142,6 +139,12 @@ fn username(given: Option<&str>, email_key: &str, options: Options) -> Result<Op
             Err(refusal) => Err(refusal),
         },
     }
+}
+
+/// The hash as Django wrote it, if it can be used and costs enough to guess, or the operator keeps weak ones.
+fn kept(hash: &str, options: Options) -> Result<String, NotKept> {
+    let is_weak = DjangoHash::parse(hash)?.is_weak();
+    if is_weak && !options.weak_hashes { Err(NotKept::Weak) } else { Ok(hash.to_owned()) }
 }
 
 fn yes_or_no(value: &str) -> Result<bool, &'static str> {
@@ -231,8 +234,9 @@ mod tests {
     fn a_hash_is_kept_as_it_is_or_not_at_all() {
         let with =
             |hash| read(&[(Field::Id, "7"), (Field::Email, "a@x.example"), (Field::Password, hash)]).unwrap().password;
-        let hash = "pbkdf2_sha1$1000$8WunNAIB4RsVpjIDxzn9NG$vqg3Z32fBAYGbgn0MrA1GpunKWE=";
+        let hash = "pbkdf2_sha1$36000$8WunNAIB4RsVpjIDxzn9NG$vqg3Z32fBAYGbgn0MrA1GpunKWE=";
         assert_eq!(with(hash), Some(Ok(hash.to_owned())));
+        assert_eq!(with(&hash.replace("36000", "35999")), Some(Err(NotKept::Weak)));
         assert_eq!(with("!abc"), Some(Err(NotKept::Unusable)));
         assert_eq!(with("md5$a$b"), Some(Err(NotKept::Unknown)));
     }

@@ -43,7 +43,9 @@ pub struct Options {
     pub link: bool,
     /// Whether API tokens are taken over.
     pub tokens: bool,
-    /// Whether those who have no password here are mailed a link to set one, once each.
+    /// Whether hashes of fewer rounds than Django 1.11 made are kept, until their owner signs in or sets a password.
+    pub weak_hashes: bool,
+    /// Whether those who have no password here, or a weak hash, are mailed a link to set one, once each.
     pub send_resets: bool,
 }
 
@@ -64,6 +66,8 @@ pub struct Report {
     pub linked: usize,
     /// How many of those that were created or changed have no password, because there is none or it was not kept.
     pub without_password: usize,
+    /// How many of those that were created or changed have a hash of fewer rounds than Django 1.11 made, kept or not.
+    pub weak_hashes: usize,
     /// How many API tokens were taken over.
     pub tokens: usize,
     /// How many were mailed a link to set a password.
@@ -157,6 +161,7 @@ impl Report {
         self.kept += other.kept;
         self.linked += other.linked;
         self.without_password += other.without_password;
+        self.weak_hashes += other.weak_hashes;
         self.tokens += other.tokens;
         self.resets += other.resets;
         self.refused.extend(other.refused);

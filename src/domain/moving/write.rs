@@ -275,10 +275,14 @@ impl Batch<'_> {
         None
     }
 
-    /// Tells of an account without a password.
+    /// Reports an account without a password, or with a weak one.
     fn note_password(&mut self, entry: &Entry, account: &user::Model) {
         self.report.without_password += usize::from(account.password_hash.is_none());
-        if let Some(Err(reason @ (NotKept::Unknown | NotKept::Broken | NotKept::Costly))) = &entry.password {
+        let is_refused = matches!(entry.password, Some(Err(NotKept::Weak)));
+        self.report.weak_hashes += usize::from(is_refused || has_weak_hash(account));
+        if let Some(Err(reason)) = &entry.password
+            && *reason != NotKept::Unusable
+        {
             let message = format!("The account has no password, because {reason}.");
             self.report.notes.push(Problem { id: entry.id.clone(), field: Some("password"), message });
         }
@@ -371,10 +375,17 @@ pub(super) async fn remember(txn: &DatabaseTransaction, digests: impl Iterator<I
     Ok(())
 }
 
-/// Puts a mail with a link to set a password in line for everybody who may sign in and has none, unless one was already.
+/// Whether the account's hash is one of Django's that costs too little to guess.
+fn has_weak_hash(account: &user::Model) -> bool {
+    let hash = account.password_hash.as_deref().map(DjangoHash::parse);
+    hash.is_some_and(|hash| hash.is_ok_and(|hash| hash.is_weak()))
+}
+
+/// Queues a mail with a link to set a password for each user who may sign in and has none, or a weak one, unless one was
+/// queued before.
 async fn mail_links(txn: &DatabaseTransaction, now: &Moment, owners: &[Owner<'_>]) -> Result<usize> {
-    let without: Vec<&user::Model> = owners.iter().map(|owner| &owner.account).collect();
-    let without: Vec<_> = without.into_iter().filter(|user| user.is_active && user.password_hash.is_none()).collect();
+    let needs_one = |user: &&user::Model| user.is_active && (user.password_hash.is_none() || has_weak_hash(user));
+    let without: Vec<_> = owners.iter().map(|owner| &owner.account).filter(needs_one).collect();
     let theirs = mail::Column::UserId.is_in(without.iter().map(|user| user.id));
     let sent = mail::Entity::find().filter(theirs).filter(mail::Column::Kind.eq(mail::Kind::ResetPassword));
     let sent: Vec<Option<Uuid>> = sent.select_only().column(mail::Column::UserId).into_tuple().all(txn).await?;

@@ -25,6 +25,18 @@ const MAX_SCRYPT_WORK: u64 = 1 << 22;
 /// The largest cost of bcrypt; Django writes 12.
 const MAX_BCRYPT_COST: u32 = 15;
 
+/// The fewest rounds of PBKDF2 that are not weak: those of Django 1.11.
+const WEAK_ITERATIONS: u32 = 36_000;
+
+/// The least work of Argon2 that is not weak, as memory in KiB times passes: that of Django 1.11, 512 KiB twice.
+const WEAK_ARGON2: u64 = 512 * 2;
+
+/// The least cost of bcrypt that is not weak: that of Django 1.11.
+const WEAK_BCRYPT: u32 = 12;
+
+/// The least work of scrypt that is not weak, as N · r: that of Django 4.0, the first that has it.
+const WEAK_SCRYPT: u64 = (1 << 14) * 8;
+
 /// The longest salt, in bytes.
 const MAX_SALT: usize = 256;
 
@@ -37,7 +49,7 @@ enum Kind {
     Pbkdf2 { is_sha1: bool, iterations: NonZeroU32, salt: String, tag: Vec<u8> },
     Scrypt { log_n: u8, r: u32, p: u32, salt: String, tag: Vec<u8> },
     Argon2 { algorithm: Algorithm, version: Version, params: Argon2Params, salt: Vec<u8>, tag: Vec<u8> },
-    Bcrypt { is_of_digest: bool, hash: String },
+    Bcrypt { is_of_digest: bool, cost: u32, hash: String },
 }
 
 /// Why what Django stores for a password is not kept; it prints the reason.
@@ -51,6 +63,8 @@ pub enum NotKept {
     Broken,
     /// To compare a password with it would cost too much.
     Costly,
+    /// It costs less to guess than the hashes of Django 1.11, and nobody asked to keep such hashes.
+    Weak,
 }
 
 impl DjangoHash {
@@ -73,6 +87,16 @@ impl DjangoHash {
             _ => Err(NotKept::Unknown),
         }
         .map(Self)
+    }
+
+    /// Whether it costs less to guess than what Django 1.11 wrote by the same hasher.
+    pub fn is_weak(&self) -> bool {
+        match &self.0 {
+            Kind::Pbkdf2 { iterations, .. } => iterations.get() < WEAK_ITERATIONS,
+            Kind::Scrypt { log_n, r, .. } => (u64::from(*r) << log_n) < WEAK_SCRYPT,
+            Kind::Argon2 { params, .. } => u64::from(params.memory) * u64::from(params.passes) < WEAK_ARGON2,
+            Kind::Bcrypt { cost, .. } => *cost < WEAK_BCRYPT,
+        }
     }
 
     /// Whether it is the hash of this password: as composed, as everywhere here, or as it was typed, which is what Django
@@ -116,8 +140,8 @@ impl DjangoHash {
                     Err(_) => Ok(false),
                 }
             }
-            Kind::Bcrypt { is_of_digest: false, hash } => Ok(bcrypt::verify(password, hash).unwrap_or(false)),
-            Kind::Bcrypt { is_of_digest: true, hash } => {
+Kind::Bcrypt { is_of_digest: false, hash, .. } => Ok(bcrypt::verify(password, hash).unwrap_or(false)),
+            Kind::Bcrypt { is_of_digest: true, hash, .. } => {
                 let digest = digest::digest(&digest::SHA256, password);
                 let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
                 Ok(bcrypt::verify(hex, hash).unwrap_or(false))
@@ -178,7 +202,9 @@ fn bcrypt_parts(text: &str, is_of_digest: bool) -> Result<Kind, NotKept> {
     let hash: bcrypt::HashParts = text.parse().map_err(|_| NotKept::Broken)?;
     match hash.get_cost() {
         ..4 => Err(NotKept::Broken),
-        4..=MAX_BCRYPT_COST if text.len() == 60 => Ok(Kind::Bcrypt { is_of_digest, hash: text.to_owned() }),
+        cost @ 4..=MAX_BCRYPT_COST if text.len() == 60 => {
+            Ok(Kind::Bcrypt { is_of_digest, cost, hash: text.to_owned() })
+        }
         4..=MAX_BCRYPT_COST => Err(NotKept::Broken),
         _ => Err(NotKept::Costly),
     }
@@ -218,6 +244,7 @@ impl fmt::Display for NotKept {
             Self::Unknown => "the password was hashed by a hasher that is not known here",
             Self::Broken => "the password's hash cannot be read",
             Self::Costly => "the password's hash would cost more to compute than is allowed",
+            Self::Weak => "the password's hash takes fewer rounds than those of Django 1.11; --weak-hashes keeps it",
         })
     }
 }
@@ -284,6 +311,26 @@ mod tests {
         ] {
             assert!(DjangoHash::parse(&within).is_ok(), "{within}");
             assert_eq!(DjangoHash::parse(&beyond), Err(NotKept::Costly), "{beyond}");
+        }
+    }
+
+    #[test]
+    fn hashes_of_fewer_rounds_than_django_1_11_made_are_weak() {
+        let tag = |length: usize| STANDARD.encode(vec![7; length]);
+        let bcrypt = "bcrypt$$2b$12$EixZaYVK1fsbw1ZfbX3OXePaWxn96p36WQoeG6Lruj3vjPGga31lW";
+        let argon2 = "argon2$argon2i$v=19$m=512,t=2,p=2$c2Vhc2FsdDI$vwe0XDi/QsYQhfhuGNIf7g";
+        for (strong, weak) in [
+            (format!("pbkdf2_sha256$36000$s${}", tag(32)), format!("pbkdf2_sha256$35999$s${}", tag(32))),
+            (format!("pbkdf2_sha1$36000$s${}", tag(20)), format!("pbkdf2_sha1$1$s${}", tag(20))),
+            (format!("scrypt$16384$s$8$1${}", tag(64)), format!("scrypt$8192$s$8$5${}", tag(64))),
+            (format!("scrypt$32768$s$4$1${}", tag(64)), format!("scrypt$16384$s$7$1${}", tag(64))),
+            (argon2.to_owned(), argon2.replace("m=512", "m=511")),
+            (argon2.replace("m=512,t=2", "m=1024,t=1"), argon2.replace("t=2", "t=1")),
+            (bcrypt.to_owned(), bcrypt.replace("$12$", "$11$")),
+            (bcrypt.replace("bcrypt$", "bcrypt_sha256$"), bcrypt.replace("bcrypt$$2b$12$", "bcrypt_sha256$$2b$04$")),
+        ] {
+            assert_eq!(DjangoHash::parse(&strong).map(|hash| hash.is_weak()), Ok(false), "{strong}");
+            assert_eq!(DjangoHash::parse(&weak).map(|hash| hash.is_weak()), Ok(true), "{weak}");
         }
     }
 
