@@ -139,5 +139,6 @@ pub async fn round(app: &App) -> Result<()> {
     sessions::sweep(&app.db, &now, &app.config.sessions).await?;
     retention::sweep(&app.db, &now, &app.config.retention).await?;
     avatars::sweep(&app.db, &now, &app.media).await?;
+    app.db.scrub_again().await;
     Ok(())
 }

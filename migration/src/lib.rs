@@ -23,6 +23,7 @@ mod m0015_watching;
 mod m0016_keeping;
 mod m0017_large;
 mod m0018_moving_in;
+mod m0028_mail_addresses;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_keeping::Migration),
             Box::new(m0017_large::Migration),
             Box::new(m0018_moving_in::Migration),
+            Box::new(m0028_mail_addresses::Migration),
         ]
     }
 }

@@ -63,6 +63,11 @@ impl Inline {
         Self { path: path.to_owned(), idle: Mutex::default(), watcher: None }
     }
 
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The same, with this called at each statement.
     pub(super) fn watched(&self, watcher: Watcher) -> Self {
         Self { watcher: Some(watcher), ..Self::new(&self.path) }

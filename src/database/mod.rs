@@ -4,10 +4,13 @@
 mod facts;
 // Rows by their key, read at once.
 mod inline;
+// Traces of deleted rows.
+mod scrub;
 // Single statements that change something.
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use migration::{Migrator, MigratorTrait as _};
@@ -51,6 +54,8 @@ pub struct Db {
     reader: DatabaseConnection,
     writer: Writer,
     inline: Option<Arc<Inline>>,
+    /// On SQLite, whether the write-ahead log still holds what was deleted and is to be gone.
+    is_unscrubbed: Arc<AtomicBool>,
     waits: Histogram,
 }
 
@@ -78,6 +83,8 @@ impl Db {
             let file = file.create_if_missing(true).foreign_keys(true).busy_timeout(PATIENCE);
             // A commit that was acknowledged must outlive a power cut: in WAL mode only FULL syncs each one.
             let file = file.pragma("journal_mode", "WAL").pragma("synchronous", "FULL");
+            // What is deleted is overwritten, so that no free page holds an address any more.
+            let file = file.pragma("secure_delete", "ON");
             // In KiB. An import touches all indexes in one transaction: with less, it writes the same pages many times.
             file.pragma("cache_size", "-32768")
         });
@@ -101,7 +108,7 @@ impl Db {
     }
 
     fn of(reader: DatabaseConnection, writer: Writer, inline: Option<Arc<Inline>>) -> Self {
-        Self { reader, writer, inline, waits: metrics::times() }
+        Self { reader, writer, inline, is_unscrubbed: Arc::default(), waits: metrics::times() }
     }
 
     /// Opens a database only to read it: nothing is made, migrated or changed, and a file must be there.

@@ -16,6 +16,8 @@ pub struct Model {
     pub kind: Kind,
     /// The address that it goes to; where the reader is still to be looked up, the one that was typed.
     pub recipient: String,
+    /// The same address, folded (`tools::identifier::fold`), to find mails that name no user.
+    pub recipient_key: String,
     /// Whom it is for; none until a reset was looked up.
     pub user_id: Option<Uuid>,
     /// The secret of the link in it, sealed, from the first attempt to the last.

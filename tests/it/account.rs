@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::json;
-use vestibule::entity::{mail, one_time_token, session, user};
+use vestibule::entity::{mail, one_time_token, registration, session, user};
 
 use crate::app::{ADMIN, PASSWORD, TestApp};
 use crate::engine::Place;
@@ -16,6 +16,8 @@ crate::tests![
     two_last_superusers_cannot_leave_at_once,
     whoever_is_still_named_is_anonymized,
     nothing_of_a_deleted_account_stays,
+    the_address_of_a_deleted_account_is_in_no_row_and_no_file,
+    deleting_an_account_takes_nothing_of_others_along,
     nothing_of_a_former_user_falls_to_the_next_of_that_name,
     presence_is_written_in_few_statements,
     another_spelling_of_the_own_address_holds_at_once,
@@ -143,6 +145,84 @@ async fn nothing_of_a_deleted_account_stays(place: Place) {
     assert_eq!(session::Entity::find().filter(session::Column::UserId.eq(id)).count(app.db()).await.unwrap(), 0);
     assert_eq!(mail::Entity::find().filter(mail::Column::UserId.eq(id)).count(app.db()).await.unwrap(), 0);
     assert_eq!(one_time_token::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+const RESET: &str = "mutation($e: String!) { requestReset(input: { email: $e }) { success } }";
+
+/// Registers with this address and follows the link.
+async fn register(app: &TestApp, email: &str) {
+    let link = crate::parity::registration::register(app, crate::parity::registration::wanted(email)).await;
+    let verified = app.anyone().data(crate::parity::registration::VERIFY, json!({ "token": link })).await;
+    assert_eq!(verified["verifyEmail"]["errors"], json!([]));
+}
+
+/// The addresses that mails and registrations name, in the order of the alphabet.
+async fn named(app: &TestApp) -> Vec<String> {
+    let mails = mail::Entity::find().all(app.db()).await.unwrap().into_iter().map(|mail| mail.recipient);
+    let waiting = registration::Entity::find().all(app.db()).await.unwrap().into_iter().map(|waiting| waiting.email);
+    let mut named: Vec<_> = mails.chain(waiting).collect();
+    named.sort();
+    named
+}
+
+async fn the_address_of_a_deleted_account_is_in_no_row_and_no_file(place: Place) {
+    let app = TestApp::start(&place).await;
+    for by_staff in [false, true] {
+        register(&app, "unmistakable@example.com").await;
+        // Another registration, and requests that nobody has looked up yet.
+        app.anyone()
+            .data(
+                crate::parity::registration::REGISTER,
+                crate::parity::registration::wanted("Unmistakable@EXAMPLE.com"),
+            )
+            .await;
+        app.anyone().data(RESET, json!({ "e": "UNMISTAKABLE@example.com" })).await;
+        app.wait(Duration::from_secs(3600));
+        let user = user::Entity::find().filter(user::Column::EmailKey.eq("unmistakable@example.com"));
+        let user = user.one(app.db()).await.unwrap().unwrap();
+        let client = app.anyone().sign_in("unmistakable@example.com", PASSWORD).await;
+        let moving = json!({ "input": { "email": "moved-unmistakable@example.com", "currentPassword": PASSWORD } });
+        client.data(UPDATE, moving).await;
+        let link = app.mails().await.into_iter().find(|mail| mail.to.starts_with("moved-")).unwrap();
+        let token = crate::parity::registration::token(&link);
+        app.anyone().data(crate::parity::registration::VERIFY, json!({ "token": token })).await;
+        app.mails().await;
+        app.anyone().data(RESET, json!({ "e": "moved-unmistakable@example.com" })).await;
+        assert!(named(&app).await.iter().any(|name| name.contains("nmistakable")));
+        if by_staff {
+            let delete = "mutation($ids: [ID!]!) { deleteUsers(input: { ids: $ids }) { errors { code } } }";
+            app.admin().await.data(delete, json!({ "ids": [user.id] })).await;
+        } else {
+            let client = app.anyone().sign_in("moved-unmistakable@example.com", PASSWORD).await;
+            client.data(DELETE, json!({ "p": PASSWORD })).await;
+        }
+        let left: Vec<_> = named(&app).await.into_iter().filter(|name| name.to_lowercase().contains("unmis")).collect();
+        assert_eq!(left, [""; 0]);
+        let Some(path) = place.database_url.strip_prefix("sqlite://") else { continue };
+        let path = path.split('?').next().unwrap();
+        for file in [path.to_owned(), format!("{path}-wal")] {
+            let bytes = std::fs::read(&file).unwrap_or_default().to_ascii_lowercase();
+            assert!(!bytes.windows(12).any(|window| window == b"unmistakable"), "the address is in {file}");
+        }
+    }
+}
+
+async fn deleting_an_account_takes_nothing_of_others_along(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    // Ada claims an address at which somebody else registers, and another one looks like hers.
+    let claim = json!({ "input": { "email": "victim@example.com", "currentPassword": PASSWORD } });
+    ada.data(UPDATE, claim).await;
+    for email in ["victim@example.com", "bob@example.com"] {
+        let wanted = crate::parity::registration::wanted(email);
+        app.anyone().data(crate::parity::registration::REGISTER, wanted).await;
+    }
+    app.anyone().data(RESET, json!({ "e": "\u{430}da@example.com" })).await;
+    ada.data(DELETE, json!({ "p": PASSWORD })).await;
+    let left = named(&app).await;
+    assert_eq!(left.iter().filter(|name| *name == "victim@example.com").count(), 2, "{left:?}");
+    assert_eq!(left.iter().filter(|name| *name == "bob@example.com").count(), 2, "{left:?}");
+    assert!(left.contains(&"\u{430}da@example.com".to_owned()) && !left.contains(&"ada@example.com".to_owned()));
 }
 
 async fn nothing_of_a_former_user_falls_to_the_next_of_that_name(place: Place) {

@@ -55,6 +55,7 @@ pub async fn delete(
     let removed = remove::remove(txn, now, user).await?;
     audit::record(txn, now, Event::by(&authorized, removed.outcome.action(), user.id)).await?;
     authorized.commit().await?;
+    db.scrub().await;
     avatars::delete(db, store, removed.avatar.as_deref()).await;
     Ok(removed.outcome)
 }

@@ -13,6 +13,7 @@ use crate::entity::one_time_token::Purpose;
 use crate::entity::user;
 use crate::error::{Error, Result};
 use crate::tools::clock::Moment;
+use crate::tools::identifier;
 use crate::tools::mail::{Link, Recipient};
 use crate::tools::secret::{Secret, Vault};
 
@@ -68,8 +69,7 @@ impl Draft<'_> {
 
     /// Notes in the mail's row, and in the audit event of the same id, whom the mail turned out to be for.
     pub(super) async fn found_user(&self, user: &user::Model) -> Result<()> {
-        let address = Expr::value(user.email.clone());
-        self.note([(Column::UserId, Expr::value(user.id)), (Column::Recipient, address)]).await?;
+        self.note([(Column::UserId, Expr::value(user.id))].into_iter().chain(addressed_to(&user.email))).await?;
         audit::name_target(self.txn, self.mail.id, user.id).await
     }
 
@@ -92,6 +92,12 @@ impl Draft<'_> {
     fn context(&self) -> String {
         self.mail.id.to_string()
     }
+}
+
+/// The columns of a mail that hold its address.
+pub(super) fn addressed_to(address: &str) -> [(Column, Expr); 2] {
+    let key = Expr::value(identifier::fold(address));
+    [(Column::Recipient, Expr::value(address.to_owned())), (Column::RecipientKey, key)]
 }
 
 /// A user as the reader of a mail, at the address that is stored.

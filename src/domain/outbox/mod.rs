@@ -8,6 +8,8 @@ mod backlog;
 mod compose;
 mod deliver;
 mod draft;
+// Removing mails with their account.
+mod forget;
 // Looking through the outbox, and sending what was given up once more.
 pub mod list;
 mod registration;
@@ -19,11 +21,13 @@ use crate::config::{BaseUrl, LinkConfig, Registration};
 use crate::entity::mail::{self, Kind, Status};
 use crate::error::Result;
 use crate::tools::clock::Moment;
+use crate::tools::identifier;
 use crate::tools::mail::{Sender, Site, Transport};
 use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, counters};
 
 pub use self::backlog::{Backlog, backlog};
 pub use self::deliver::{deliver, take};
+pub use self::forget::forget;
 
 /// What delivering needs to know.
 #[derive(Debug)]
@@ -117,6 +121,7 @@ fn row(now: &Moment, kind: Kind, recipient: &str, user: Option<Uuid>) -> mail::A
         id: Set(now.id()),
         kind: Set(kind),
         recipient: Set(recipient.to_owned()),
+        recipient_key: Set(identifier::fold(recipient)),
         user_id: Set(user),
         sealed_token: Set(None),
         status: Set(Status::Queued),

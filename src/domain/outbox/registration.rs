@@ -5,7 +5,7 @@ use sea_orm::EntityTrait as _;
 use sea_orm::sea_query::Expr;
 
 use crate::config::Registration;
-use crate::domain::outbox::draft::{Draft, reader};
+use crate::domain::outbox::draft::{Draft, addressed_to, reader};
 use crate::domain::registration::pending;
 use crate::entity::mail::{Column, Kind};
 use crate::entity::{registration, user};
@@ -69,8 +69,8 @@ async fn verify_email(draft: Draft<'_>, waiting: &registration::Model) -> Result
                 return Ok(None);
             };
             draft.keep_secret(&secret).await?;
-            let address = Expr::value(waiting.email.clone());
-            draft.note([(Column::RegistrationId, Expr::value(waiting.id)), (Column::Recipient, address)]).await?;
+            let registration = (Column::RegistrationId, Expr::value(waiting.id));
+            draft.note(std::iter::once(registration).chain(addressed_to(&waiting.email))).await?;
             secret
         }
     };

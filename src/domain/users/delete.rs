@@ -74,6 +74,7 @@ pub async fn delete(
         removed.push(gone);
     }
     authorized.commit().await?;
+    db.scrub().await;
     for gone in &removed {
         avatars::delete(db, store, gone.avatar.as_deref()).await;
     }

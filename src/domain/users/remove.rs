@@ -7,10 +7,11 @@ use sea_orm::{
 };
 
 use crate::domain::avatars;
+use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column, Permission, Role};
-use crate::entity::{mail, sample};
+use crate::entity::sample;
 use crate::error::Result;
 use crate::tools::clock::Moment;
 use crate::tools::{identifier, text};
@@ -43,10 +44,11 @@ pub struct Removed {
     pub avatar: Option<String>,
 }
 
-/// Removes the account with its sessions, links, API tokens and mails. The row must be locked, and leaving allowed.
+/// Removes the account with its sessions, links, API tokens and mails, wherever its address stands. The row must be locked,
+/// and leaving allowed. Once the transaction is committed, [`Db::scrub`](crate::database::Db::scrub) is to be called.
 pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model) -> Result<Removed> {
     revocation::revoke(txn, &[user.id], Cause::Deleted).await?;
-    mail::Entity::delete_many().filter(mail::Column::UserId.eq(user.id)).exec(txn).await?;
+    outbox::forget(txn, user).await?;
     avatars::leave_behind(txn, now, user.avatar.as_deref()).await?;
     let named = Query::select()
         .expr(Expr::val(1))

@@ -1,0 +1,45 @@
+//! Traces of deleted rows in the files of SQLite. Its writer overwrites what it deletes (`secure_delete`), in the file; pages
+//! as they were before stay in the write-ahead log until that is emptied.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::Db;
+
+/// Longest wait for readers of earlier pages. Meanwhile nobody else can write.
+const READERS_TIMEOUT: Duration = Duration::from_millis(100);
+
+impl Db {
+    /// Empties SQLite's write-ahead log, once personal data was deleted. Where readers still need it, the next
+    /// [`scrub_again`](Self::scrub_again) does.
+    pub async fn scrub(&self) {
+        self.is_unscrubbed.store(true, Ordering::Relaxed);
+        self.scrub_again().await;
+    }
+
+    /// Empties the log where an earlier attempt could not.
+    pub async fn scrub_again(&self) {
+        let Some(inline) = &self.inline else { return };
+        if !self.is_unscrubbed.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let path = inline.path().to_owned();
+        let emptied = tokio::task::spawn_blocking(move || empty_log(&path)).await;
+        if !matches!(emptied, Ok(Ok(true))) {
+            tracing::debug!(?emptied, "write-ahead log in use; it will be emptied later");
+            self.is_unscrubbed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Writes the log into the file and truncates it; false where somebody still reads from it.
+fn empty_log(path: &Path) -> rusqlite::Result<bool> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(READERS_TIMEOUT)?;
+    let is_busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(is_busy == 0)
+}

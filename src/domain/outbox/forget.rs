@@ -1,0 +1,66 @@
+//! Removing the mails of an account that is deleted: those that name the user, and those that only name an address, such as
+//! requests for a reset that were not looked up yet, and the link that confirmed a registration.
+
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::ExprTrait as _;
+use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+
+use crate::entity::mail::{self, Column, Kind, Status};
+use crate::entity::user;
+use crate::error::Result;
+use crate::tools::{identifier, text};
+
+/// Removes the mails to a user, at the present and at former addresses.
+///
+/// An address that the user merely asked to move to may be somebody else's: of it, only the user's own mails go. A former
+/// address may have another owner by now, so that mails which still wait for delivery there stay.
+pub async fn forget(txn: &DatabaseTransaction, user: &user::Model) -> Result<()> {
+    let own = Column::UserId.eq(user.id);
+    let former: Vec<String> = mail::Entity::find()
+        .filter(own.clone().and(Column::Kind.ne(Kind::ConfirmNewEmail)))
+        .select_only()
+        .distinct()
+        .column(Column::Recipient)
+        .into_tuple()
+        .all(txn)
+        .await?;
+    mail::Entity::delete_many().filter(own).exec(txn).await?;
+
+    let present = [user.email.clone()];
+    forget_addresses(txn, &present, Condition::all()).await?;
+    let former = without_owner(txn, former).await?;
+    forget_addresses(txn, &former, Condition::all().add(Column::Status.ne(Status::Queued))).await?;
+    Ok(())
+}
+
+/// Removes mails that name no user and go to one of these addresses.
+async fn forget_addresses(txn: &DatabaseTransaction, addresses: &[String], which: Condition) -> Result<()> {
+    let keys: BTreeSet<String> = addresses.iter().map(|address| identifier::fold(address)).collect();
+    let similar = mail::Entity::find()
+        .filter(Column::UserId.is_null().and(Column::RecipientKey.is_in(keys)))
+        .filter(which)
+        .select_only()
+        .columns([Column::Id, Column::Recipient]);
+    let similar: Vec<(uuid::Uuid, String)> = similar.into_tuple().all(txn).await?;
+    let same = similar.into_iter().filter(|(_, recipient)| addresses.iter().any(|address| is_same(address, recipient)));
+    let ids: Vec<_> = same.map(|(id, _)| id).collect();
+    // As many as a statement has room for.
+    for ids in ids.chunks(1000) {
+        mail::Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied())).exec(txn).await?;
+    }
+    Ok(())
+}
+
+/// The addresses that no account has.
+async fn without_owner(txn: &DatabaseTransaction, addresses: Vec<String>) -> Result<Vec<String>> {
+    let keys: BTreeSet<String> = addresses.iter().map(|address| identifier::fold(address)).collect();
+    let owned = user::Entity::find().filter(user::Column::EmailKey.is_in(keys));
+    let owned: Vec<String> = owned.select_only().column(user::Column::EmailKey).into_tuple().all(txn).await?;
+    Ok(addresses.into_iter().filter(|address| !owned.contains(&identifier::fold(address))).collect())
+}
+
+/// Whether two addresses are spellings of the same one. Those that merely look alike belong to others.
+fn is_same(one: &str, other: &str) -> bool {
+    text::fold(one) == text::fold(other)
+}
