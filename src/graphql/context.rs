@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_graphql::Context;
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::access::{Caller, Client, Exporter, Present, Staff, Viewer};
@@ -13,6 +14,9 @@ use crate::graphql::document::Kind;
 use crate::graphql::errors::Answer;
 use crate::tools::clock::{Moment, Timestamp};
 use crate::tools::token::RefreshToken;
+
+/// The mutation that takes a file of staff by a session alone.
+const IMPORT: &str = "importUsers";
 
 /// One request, as the HTTP layer found it.
 #[derive(Debug)]
@@ -89,6 +93,21 @@ impl Request {
             Kind::Mutation => Scope::Write,
         };
         self.caller()?.viewer(scope)
+    }
+
+    /// The signed-in user, where they may send a file for the operation of this name. The operation itself checks again.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] and [`Error::Forbidden`].
+    pub(crate) fn file_sender(&self, operation: &str) -> Result<Uuid, Error> {
+        if self.kind != Kind::Mutation {
+            return Err(Error::Forbidden);
+        }
+        let viewer = self.viewer()?;
+        if operation == IMPORT {
+            viewer.staff()?.present()?;
+        }
+        Ok(viewer.user().id)
     }
 
     fn caller(&self) -> Result<&Caller, Error> {

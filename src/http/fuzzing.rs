@@ -103,7 +103,7 @@ fn parse(body: &[u8], chunk: usize) -> Result<Request, Refusal> {
         chunk
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be made");
-    runtime.block_on(multipart::read(&headers, Body::from_stream(chunks), true, Duration::MAX))
+    runtime.block_on(multipart::read(&headers, Body::from_stream(chunks)))
 }
 
 /// A message is one of the protocol or closes the connection, by a reason that fits into the frame.

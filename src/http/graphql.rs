@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use tracing::{Instrument as _, Span};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::config::SocketConfig;
@@ -42,7 +43,7 @@ pub(super) struct Endpoint {
     pub(super) operations: Operations,
     documents: Documents,
     inputs: Inputs,
-    uploads: multipart::Places,
+    uploads: multipart::Uploads,
     /// For connections by WebSocket.
     pub(super) places: Places,
 }
@@ -52,7 +53,7 @@ impl Endpoint {
     pub(super) fn new(app: Arc<App>) -> Self {
         let SocketConfig { sockets, sockets_per_client } = app.config.sockets;
         let places = Places::new(sockets, sockets_per_client, app.traffic.sockets.clone());
-        let uploads = multipart::Places::default();
+        let uploads = multipart::Uploads::default();
         let schema = schema(&app);
         let document = schema.document();
         let (types, inputs) = (Types::of(&document), Inputs::of(&document));
@@ -121,24 +122,57 @@ pub(super) async fn other_method(headers: HeaderMap) -> Response {
 }
 
 impl Endpoint {
-    /// Answers a request with a file. Nobody's file is kept in memory but that of a signed-in user, and only so many at
-    /// a time; what a resolver answers to anybody else does not depend on it.
+    /// Answers a request with a file. The file is read only if the caller's rights allow what the document does with it;
+    /// otherwise the document is executed with an empty file, which its resolver refuses to take.
     async fn upload(&self, parts: &Parts, body: Body, peer: SocketAddr, media: Media, id: &RequestId) -> Response {
         if let Err(refusal) = multipart::admit(&parts.headers) {
             return refusal.into_response(media);
         }
-        let is_known = match self.recognise(parts, peer, Kind::Mutation).await {
-            Ok(request) => request.caller.is_ok(),
+        let wire = &self.app.config.wire;
+        let mut head = match multipart::head(&parts.headers, body, wire.body_timeout).await {
+            Ok(head) => head,
+            Err(refusal) => return refusal.into_response(media),
+        };
+        let admitted = match self.admit(&mut head.request) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return self.refuse(refusal, media),
+        };
+        let sender = match self.sender(&admitted, &head.request, parts, peer).await {
+            Ok(Some(sender)) => sender,
+            Ok(None) => return self.answer_admitted((head.request, admitted), parts, peer, media, id).await,
             Err(error) => return failed(&error, media, id),
         };
-        let _place = match self.uploads.take(is_known).await {
-            Ok(place) => place,
+        let arriving = match self.uploads.arrive(sender) {
+            Ok(arriving) => arriving,
             Err(error) => return failed(&error, media, id),
         };
-        match multipart::read(&parts.headers, body, is_known, self.app.config.wire.upload_timeout).await {
-            Ok(query) => self.answer(query, parts, peer, media, id).await,
-            Err(refusal) => refusal.into_response(media),
-        }
+        let arrived = match head.receive(&self.app.config.data_dir, wire.upload_timeout).await {
+            Ok(arrived) => arrived,
+            Err(refusal) => return refusal.into_response(media),
+        };
+        let loaded = async {
+            let turn = self.uploads.turn(sender).await?;
+            Ok::<_, Error>((turn, arrived.load().await?))
+        };
+        let (_turn, query) = match loaded.await {
+            Ok(loaded) => loaded,
+            Err(error) => return failed(&error, media, id),
+        };
+        drop(arriving);
+        self.answer_admitted((query, admitted), parts, peer, media, id).await
+    }
+
+    /// Whose file is read: that of a caller who may send one for this operation.
+    async fn sender(
+        &self,
+        admitted: &Admitted,
+        query: &Query,
+        parts: &Parts,
+        peer: SocketAddr,
+    ) -> Result<Option<Uuid>> {
+        let request = self.recognise(parts, peer, admitted.kind).await?;
+        let labels = self.operations.describe(&admitted.document, query.operation_name.as_deref());
+        Ok(request.file_sender(&labels.operation).ok())
     }
 
     async fn answer(
@@ -149,14 +183,28 @@ impl Endpoint {
         media: Media,
         id: &RequestId,
     ) -> Response {
-        let Admitted { kind, document } = match self.admit(&mut query) {
-            Ok(admitted) => admitted,
-            Err(document::Refusal { code, message, location }) => {
-                self.app.traffic.begin(self.operations.refused()).end(Some(code));
-                let refusal = Refusal::new(answer::refused_document(media), code, message);
-                return refusal.at(location).into_response(media);
-            }
-        };
+        match self.admit(&mut query) {
+            Ok(admitted) => self.answer_admitted((query, admitted), parts, peer, media, id).await,
+            Err(refusal) => self.refuse(refusal, media),
+        }
+    }
+
+    /// The answer to a document that is not executed.
+    fn refuse(&self, refusal: document::Refusal, media: Media) -> Response {
+        let document::Refusal { code, message, location } = refusal;
+        self.app.traffic.begin(self.operations.refused()).end(Some(code));
+        Refusal::new(answer::refused_document(media), code, message).at(location).into_response(media)
+    }
+
+    async fn answer_admitted(
+        &self,
+        (query, admitted): (Query, Admitted),
+        parts: &Parts,
+        peer: SocketAddr,
+        media: Media,
+        id: &RequestId,
+    ) -> Response {
+        let Admitted { kind, document } = admitted;
         // HEAD comes here as GET does.
         if kind != Kind::Query && parts.method != Method::POST {
             return method_not_allowed("Only queries may be sent by GET.", "POST", Some(media));

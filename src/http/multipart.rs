@@ -1,9 +1,18 @@
 //! Requests with a file, by version 2 of the GraphQL multipart request specification: a part `operations` that is the
-//! request as JSON, a part `map` that says which variable the file is, and the file. One file, in memory, within limits.
+//! request as JSON, a part `map` that says which variable the file is, and the file.
+//!
+//! A file costs the more the further it has come:
+//!
+//! 1. The parts before the file are read first, so that the caller's rights decide whether the file is read at all.
+//! 2. The file goes to a temporary file, as fast as the least rate says. A user may send [`ARRIVING_PER_USER`] at once.
+//! 3. Once it has arrived, it waits for a permit to be loaded into memory; a user has [`IN_MEMORY_PER_USER`] at once. So
+//!    nobody holds up the files of others, however slowly their own arrive.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::io::SeekFrom;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_graphql::{Request, UploadValue, Value, Variables};
@@ -11,12 +20,18 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt as _;
 use multer::{Field, Multipart};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::graphql::inputs::FILE_MARK;
 use crate::http::answer::Refusal;
+use crate::http::places::{Place, Places};
 use crate::http::{envelope, media};
+use crate::tools::metrics::Gauge;
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = MAX_FILE + MAX_AROUND;
@@ -34,38 +49,79 @@ const MAX_FILE: usize = crate::tools::sheet::read::MAX_BYTES + 1;
 /// again and again, so that it must not grow long.
 const MAX_AROUND: usize = 1024 * 1024;
 
-/// How many files may be in memory at once.
-const PLACES: usize = 12;
+/// Files that may arrive at once. With their greatest length, they take 1.4 GB of the disk at most.
+const ARRIVING: u32 = 128;
 
-/// How long a request waits for a place.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Files of one user that may arrive at once.
+const ARRIVING_PER_USER: u32 = 4;
+
+/// Files that may be in memory at once.
+const IN_MEMORY: usize = 12;
+
+/// Files of one user that may be in memory at once.
+const IN_MEMORY_PER_USER: usize = 2;
+
+/// Longest wait of a file that has arrived for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes that must arrive of a file in each [`RATE_WINDOW`] but the first: 16 KiB a second.
+const LEAST_IN_WINDOW: usize = 5 * 16 * 1024;
+
+/// Time over which the rate of a file is averaged.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
 
 /// The headers of which one must be there: a page of another origin cannot send them unless it was asked before whether
 /// it may, while a form it can send anywhere.
 const PREFLIGHT: [&str; 3] = ["apollo-require-preflight", "graphql-require-preflight", "x-apollo-operation-name"];
 
-/// Whose files are in memory.
-pub(super) struct Places(Semaphore);
+/// Limits on files that arrive or are in memory, in all and by user.
+pub(super) struct Uploads {
+    arriving: Places,
+    in_memory: Semaphore,
+    of_users: Mutex<HashMap<Uuid, Weak<Semaphore>>>,
+}
 
-impl Default for Places {
+impl Default for Uploads {
     fn default() -> Self {
-        Self(Semaphore::new(PLACES))
+        Self {
+            arriving: Places::new(ARRIVING, ARRIVING_PER_USER, Gauge::default()),
+            in_memory: Semaphore::new(IN_MEMORY),
+            of_users: Mutex::default(),
+        }
     }
 }
 
-impl Places {
-    /// Waits for a place for a file; a request whose file is not kept needs none.
+impl Uploads {
+    /// Takes a permit for a file of this user to arrive.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where none becomes free.
-    pub(super) async fn take(&self, is_kept: bool) -> Result<Option<SemaphorePermit<'_>>> {
-        if !is_kept {
-            return Ok(None);
-        }
-        match tokio::time::timeout(PATIENCE, self.0.acquire()).await {
-            Ok(place) => place.map(Some).map_err(Error::internal),
-            Err(_) => Err(Error::Unavailable(PATIENCE)),
-        }
+    /// [`Error::Unavailable`] where the user, or all together, send as many as they may.
+    pub(super) fn arrive(&self, user: Uuid) -> Result<Place> {
+        self.arriving.take(Some(user.to_string())).map_err(|_| Error::Unavailable(RATE_WINDOW))
+    }
+
+    /// Waits for a permit to load a file of this user into memory. Files of the same user wait for each other first, and
+    /// hold nothing of what others share meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where none becomes free in time.
+    pub(super) async fn turn(&self, user: Uuid) -> Result<(OwnedSemaphorePermit, SemaphorePermit<'_>)> {
+        let own = self.of_user(user);
+        let both = async {
+            let own = own.acquire_owned().await.map_err(Error::internal)?;
+            Ok::<_, Error>((own, self.in_memory.acquire().await.map_err(Error::internal)?))
+        };
+        timeout(TURN_TIMEOUT, both).await.unwrap_or(Err(Error::Unavailable(TURN_TIMEOUT)))
+    }
+
+    /// The permits of this user; those of users who hold and want none are forgotten.
+    fn of_user(&self, user: Uuid) -> Arc<Semaphore> {
+        let mut of_users = self.of_users.lock().unwrap_or_else(PoisonError::into_inner);
+        of_users.retain(|_, permits| permits.strong_count() > 0);
+        let known = of_users.get(&user).and_then(Weak::upgrade);
+        let permits = known.unwrap_or_else(|| Arc::new(Semaphore::new(IN_MEMORY_PER_USER)));
+        of_users.insert(user, Arc::downgrade(&permits));
+        permits
     }
 }
 
@@ -90,12 +146,11 @@ pub(super) fn admit(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Reads a request and its file, of which nothing is kept in memory unless `keep` says so. The client may take this long to
-/// send it.
+/// Reads the parts before the file and the headers of the file's own. The client may take this long to send them.
 ///
 /// # Errors
 /// BAD_REQUEST, PAYLOAD_TOO_LARGE.
-pub(super) async fn read(headers: &HeaderMap, body: Body, keep: bool, patience: Duration) -> Result<Request, Refusal> {
+pub(super) async fn head(headers: &HeaderMap, body: Body, most: Duration) -> Result<Head, Refusal> {
     let text = media::content_type(headers).unwrap_or_default();
     let boundary = multer::parse_boundary(text).map_err(|_| bad("multipart/form-data must name its boundary."))?;
     let allowance = Arc::new(Allowance::default());
@@ -113,9 +168,114 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, keep: bool, patience: 
         }
     });
     let parts = Parts { multipart: Multipart::new(chunks, boundary), allowance };
-    tokio::time::timeout(patience, parts.read(keep)).await.unwrap_or_else(|_| {
-        Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST", "The body took too long to arrive."))
-    })
+    timeout(most, parts.head()).await.unwrap_or_else(|_| Err(too_late()))
+}
+
+/// A request whose file is still to be read.
+pub(super) struct Head {
+    /// The request, with an empty file.
+    pub(super) request: Request,
+    parts: Parts,
+    file: Field<'static>,
+}
+
+impl Head {
+    /// Reads the file into a nameless one in this folder. The client may take this long to send it.
+    ///
+    /// # Errors
+    /// BAD_REQUEST, PAYLOAD_TOO_LARGE; SERVICE_UNAVAILABLE where the folder cannot be written to.
+    pub(super) async fn receive(self, folder: &Path, most: Duration) -> Result<Arrived, Refusal> {
+        timeout(most, self.receive_all(folder, RATE_WINDOW)).await.unwrap_or_else(|_| Err(too_late()))
+    }
+
+    async fn receive_all(self, folder: &Path, window: Duration) -> Result<Arrived, Refusal> {
+        let Self { request, mut parts, file } = self;
+        parts.allowance.allow(MAX_BODY);
+        let mut kept = temporary(folder).await.map_err(not_kept)?;
+        let length = copy(file, &mut kept, Rate::begin(Instant::now(), window)).await?;
+        parts.allowance.allow(MAX_AROUND);
+        if parts.multipart.next_field().await.map_err(|error| problem(&error))?.is_some() {
+            return Err(bad("Send one file at a time, and nothing after it."));
+        }
+        kept.flush().await.map_err(not_kept)?;
+        Ok(Arrived { request, file: kept, length })
+    }
+}
+
+/// A request whose file is complete, on the disk.
+pub(super) struct Arrived {
+    request: Request,
+    file: File,
+    length: usize,
+}
+
+impl Arrived {
+    /// Loads the file into memory.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where it cannot be read.
+    pub(super) async fn load(self) -> Result<Request> {
+        let Self { mut request, mut file, length } = self;
+        let mut content = Vec::with_capacity(length);
+        file.seek(SeekFrom::Start(0)).await.map_err(Error::internal)?;
+        file.read_to_end(&mut content).await.map_err(Error::internal)?;
+        request.uploads.iter_mut().for_each(|upload| upload.content = std::mem::take(&mut content).into());
+        Ok(request)
+    }
+}
+
+async fn temporary(folder: &Path) -> std::io::Result<File> {
+    let folder = folder.to_owned();
+    let file = tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&folder)?;
+        tempfile::tempfile_in(folder)
+    });
+    Ok(File::from_std(file.await??))
+}
+
+/// Copies as much of a part as a file may have, and drops the rest. Returns the length of the copy.
+async fn copy(mut part: Field<'static>, file: &mut File, mut rate: Rate) -> Result<usize, Refusal> {
+    let mut length = 0;
+    loop {
+        let next = timeout_at(rate.ends, part.chunk()).await;
+        let chunk = match next {
+            Ok(chunk) => chunk.map_err(|error| problem(&error))?,
+            Err(_) => Some(Bytes::new()),
+        };
+        let Some(chunk) = chunk else { return Ok(length) };
+        if !rate.keeps_up(chunk.len(), Instant::now()) {
+            return Err(too_late());
+        }
+        let chunk = &chunk[..chunk.len().min(MAX_FILE - length)];
+        file.write_all(chunk).await.map_err(not_kept)?;
+        length += chunk.len();
+    }
+}
+
+/// How fast a file arrives, averaged over the present window.
+struct Rate {
+    window: Duration,
+    ends: Instant,
+    received: usize,
+    is_first: bool,
+}
+
+impl Rate {
+    fn begin(now: Instant, window: Duration) -> Self {
+        Self { window, ends: now + window, received: 0, is_first: true }
+    }
+
+    /// Counts bytes, and at the end of a window tells whether enough came in it. In the first window connections gain
+    /// speed, so that it does not count.
+    fn keeps_up(&mut self, bytes: usize, now: Instant) -> bool {
+        self.received += bytes;
+        if now < self.ends {
+            return true;
+        }
+        let keeps_up = self.is_first || self.received >= LEAST_IN_WINDOW;
+        *self = Self { window: self.window, ends: now + self.window, received: 0, is_first: false };
+        keeps_up
+    }
 }
 
 struct Parts {
@@ -124,7 +284,7 @@ struct Parts {
 }
 
 impl Parts {
-    async fn read(mut self, keep: bool) -> Result<Request, Refusal> {
+    async fn head(mut self) -> Result<Head, Refusal> {
         let operations = self.next("operations").await?;
         if operations.headers().contains_key(header::CONTENT_TYPE) && !media::is_json(operations.headers()) {
             return Err(bad("The part `operations` must be application/json."));
@@ -139,18 +299,11 @@ impl Parts {
         if at(&request.variables, &path) != Some(&Value::Null) {
             return Err(bad("The part `map` must name a variable that is in `operations`, with the value null."));
         }
-
         let file = self.next(&name).await?;
         let filename = file.file_name().unwrap_or_default().to_owned();
         let content_type = file.content_type().map(ToString::to_string);
-        self.allowance.allow(MAX_BODY);
-        let content = start(file, if keep { MAX_FILE } else { 0 }).await?;
-        self.allowance.allow(MAX_AROUND);
-        if self.multipart.next_field().await.map_err(|error| problem(&error))?.is_some() {
-            return Err(bad("Send one file at a time, and nothing after it."));
-        }
-        request.set_upload(&path, UploadValue { filename, content_type, content });
-        Ok(request)
+        request.set_upload(&path, UploadValue { filename, content_type, content: Bytes::new() });
+        Ok(Head { request, parts: self, file })
     }
 
     /// The next part, which must have this name.
@@ -272,6 +425,18 @@ fn problem(error: &multer::Error) -> Refusal {
     }
 }
 
+/// The refusal of a body that takes too long, or too long for how much of it came.
+fn too_late() -> Refusal {
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST", "The body took too long to arrive.")
+}
+
+/// The refusal of a file that cannot be kept.
+fn not_kept(error: std::io::Error) -> Refusal {
+    tracing::error!(%error, "cannot write an uploaded file to the data folder");
+    let message = "The service is busy: try again in a moment.";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message)
+}
+
 fn too_large() -> Refusal {
     let message = format!("The body must have {MAX_BODY} bytes at most, most of them in the file.");
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
@@ -279,6 +444,14 @@ fn too_large() -> Refusal {
 
 fn bad(message: &str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+}
+
+/// Reads a request with its file, whoever sends it.
+#[cfg(any(test, fuzzing))]
+pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Request, Refusal> {
+    let head = head(headers, body, Duration::MAX).await?;
+    let arrived = head.receive(&std::env::temp_dir(), Duration::MAX).await?;
+    Ok(arrived.load().await.expect("a temporary file can be read"))
 }
 
 #[cfg(test)]
@@ -296,7 +469,7 @@ mod tests {
             tokio::task::yield_now().await;
             chunk
         });
-        runtime.block_on(read(&headers, Body::from_stream(chunks), true, Duration::from_secs(60)))
+        runtime.block_on(read(&headers, Body::from_stream(chunks)))
     }
 
     fn part(name: &str, content: &str) -> String {
@@ -314,5 +487,52 @@ mod tests {
             let variables = serde_json::to_value(&request.variables).unwrap();
             assert_eq!(variables["a"]["b"][0], "#__graphql_file__:0");
         }
+    }
+    #[test]
+    fn a_file_must_keep_up_after_the_first_window() {
+        let begin = Instant::now();
+        let after = |seconds: u64| begin + Duration::from_secs(seconds);
+        let mut rate = Rate::begin(begin, RATE_WINDOW);
+        assert!(rate.keeps_up(1, after(4)) && rate.keeps_up(1, after(5)), "connections gain speed");
+        assert!(rate.keeps_up(LEAST_IN_WINDOW - 1, after(9)) && rate.keeps_up(1, after(10)));
+        assert!(rate.keeps_up(LEAST_IN_WINDOW - 1, after(14)) && !rate.keeps_up(0, after(15)));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_trickles_is_not_waited_for() {
+        let headers =
+            HeaderMap::from_iter([(header::CONTENT_TYPE, "multipart/form-data; boundary=x".parse().unwrap())]);
+        let operations = part("operations", r#"{"query":"{a}","variables":{"a":null}}"#);
+        let begun = format!("{operations}{}{}", part("map", r#"{"0":["variables.a"]}"#), part("0", ""));
+        let trickle = futures_util::stream::repeat(Bytes::from_static(b"x")).then(async |byte| {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Ok::<_, Broken>(byte)
+        });
+        let body =
+            futures_util::stream::iter([Ok(Bytes::from(begun.trim_end().to_owned() + "\r\n\r\n"))]).chain(trickle);
+        let head = head(&headers, Body::from_stream(body), Duration::from_secs(60)).await.unwrap();
+        let refused = head.receive_all(&std::env::temp_dir(), Duration::from_millis(20)).await.err().unwrap();
+        assert_eq!(refused.status, StatusCode::REQUEST_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn users_have_limits_of_their_own() {
+        let uploads = Uploads::default();
+        let [ada, bob] = [1, 2].map(Uuid::from_u128);
+        let arriving: Vec<_> = (0..ARRIVING_PER_USER).map(|_| uploads.arrive(ada)).collect();
+        assert!(arriving.iter().all(Result::is_ok));
+        assert!(matches!(uploads.arrive(ada), Err(Error::Unavailable(_))));
+        assert!(uploads.arrive(bob).is_ok());
+        drop(arriving);
+        assert!(uploads.arrive(ada).is_ok());
+
+        let both = (uploads.turn(ada).await.unwrap(), uploads.turn(ada).await.unwrap());
+        assert!(timeout(Duration::from_millis(20), uploads.turn(ada)).await.is_err());
+        assert_eq!(uploads.in_memory.available_permits(), IN_MEMORY - IN_MEMORY_PER_USER);
+        drop(uploads.turn(bob).await.unwrap());
+        drop(both);
+        assert!(uploads.turn(ada).await.is_ok());
+        drop(uploads.of_user(bob));
+        assert_eq!(uploads.of_users.lock().unwrap().len(), 1, "who has no files is forgotten");
     }
 }

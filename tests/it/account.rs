@@ -217,6 +217,7 @@ async fn deleting_an_account_takes_nothing_of_others_along(place: Place) {
         let wanted = crate::parity::registration::wanted(email);
         app.anyone().data(crate::parity::registration::REGISTER, wanted).await;
     }
+    app.mails().await;
     app.anyone().data(RESET, json!({ "e": "\u{430}da@example.com" })).await;
     ada.data(DELETE, json!({ "p": PASSWORD })).await;
     let left = named(&app).await;

@@ -1,9 +1,12 @@
 //! Requests with a file: their form, their length, and who may send them.
 
+use std::time::Duration;
+
 use image::ImageFormat;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::app::TestApp;
 use crate::avatars::{MAP, REMOVE, UPLOAD, file, form, operations, send, stored};
@@ -15,7 +18,47 @@ crate::tests![
     nobody_else_may_upload,
     a_text_that_stands_for_a_file_is_none,
     a_file_is_for_the_one_variable_that_the_map_names,
+    uploads_that_trickle_hold_nobody_else_up,
+    whoever_may_not_send_a_file_is_refused_before_it_is_read,
+    a_file_that_is_too_large_leaves_nothing_on_the_disk,
 ];
+
+const IMPORT: &str = "mutation($input: ImportUsersInput!) { importUsers(input: $input) { created errors { code } } }";
+
+/// A request with a file of which only the beginning is sent.
+struct Begun(TcpStream);
+
+impl Begun {
+    async fn send(app: &TestApp, document: &str, token: Option<&str>) -> Self {
+        let operations = json!({ "query": document, "variables": { "input": { "file": null } } }).to_string();
+        let part = |name: &str, content: &str| {
+            format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"a\"\r\n\r\n{content}")
+        };
+        let body = [part("operations", &operations), part("map", MAP), part("0", "email\r\na@x.example")].join("\r\n");
+        let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let head = format!(
+            "POST /graphql HTTP/1.1\r\nhost: x\r\ngraphql-require-preflight: 1\r\n{authorization}\
+             content-type: multipart/form-data; boundary=x\r\ncontent-length: 9000000\r\n\r\n"
+        );
+        let mut socket = TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
+        socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        Self(socket)
+    }
+
+    /// The answer, which comes although the file is not there yet; none where the service goes on reading.
+    async fn answer(&mut self, patience: Duration) -> Option<String> {
+        let mut answer = Vec::new();
+        let read = async {
+            while !answer.ends_with(b"}") {
+                if self.0.read_buf(&mut answer).await.unwrap_or_default() == 0 {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(patience, read).await.ok()?;
+        Some(String::from_utf8(answer).unwrap())
+    }
+}
 
 async fn requests_with_files_are_of_one_form(place: Place) {
     let app = TestApp::start(&place).await;
@@ -163,4 +206,76 @@ async fn a_file_is_for_the_one_variable_that_the_map_names(place: Place) {
     assert!(!answer.body.to_string().contains("graphql_file"), "{}", answer.body);
     let me = ada.data("{ me { firstName } }", json!({})).await;
     assert_eq!(me["me"]["firstName"], "");
+}
+
+async fn uploads_that_trickle_hold_nobody_else_up(place: Place) {
+    let app = TestApp::start(&place).await;
+    let eve = app.add_user("eve").await.sign_in(&app).await;
+    let (ada, boss) = (app.add_user("ada").await.sign_in(&app).await, app.add_staff("boss").await.sign_in(&app).await);
+    let mut trickling = Vec::new();
+    let mut refused = 0;
+    for _ in 0..12 {
+        trickling.push(Begun::send(&app, UPLOAD, eve.access.as_deref()).await);
+        trickling.push(Begun::send(&app, UPLOAD, None).await);
+    }
+    for begun in &mut trickling {
+        // The connections of those who were refused may end at any time.
+        let _ = begun.0.write_all(b",").await;
+    }
+    for begun in &mut trickling {
+        // Of a user's files, four may arrive at once, and nobody's are read of whom it is not known who they are.
+        let answer = begun.answer(Duration::from_millis(100)).await;
+        refused += usize::from(answer.is_some_and(|answer| answer.contains("SERVICE_UNAVAILABLE")));
+    }
+    assert_eq!(refused, 8);
+    let promptly = async {
+        let answer = send(&ada, form(file(80, 80, ImageFormat::Png))).await;
+        assert!(answer.body["data"]["uploadAvatar"]["user"]["avatarUrl"].is_string(), "{}", answer.body);
+        let payload = crate::import::import(&boss, "email\nnew@example.com\n").await;
+        assert_eq!(crate::import::counts(&payload), (1, 0, 0));
+    };
+    tokio::time::timeout(Duration::from_secs(8), promptly).await.expect("nobody waits for what trickles");
+    // Not even the user whose uploads trickle is kept from anything else.
+    eve.data("{ me { id } }", json!({})).await;
+}
+
+async fn whoever_may_not_send_a_file_is_refused_before_it_is_read(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let (_, reading) = crate::api_tokens::make(&boss, &["READ", "EXPORT"]).await;
+    let (_, writing) = crate::api_tokens::make(&boss, &["READ", "WRITE"]).await;
+    let query = "query($input: UploadAvatarInput!) { me { id } }";
+    for (document, token, code) in [
+        (UPLOAD, None, "UNAUTHENTICATED"),
+        (UPLOAD, Some("nonsense"), "UNAUTHENTICATED"),
+        (UPLOAD, Some(reading.as_str()), "FORBIDDEN"),
+        (IMPORT, None, "UNAUTHENTICATED"),
+        (IMPORT, ada.access.as_deref(), "FORBIDDEN"),
+        (IMPORT, Some(&reading), "FORBIDDEN"),
+        (IMPORT, Some(&writing), "FORBIDDEN"),
+        (query, ada.access.as_deref(), "GRAPHQL_VALIDATION_FAILED"),
+        ("mutation { nonsense", ada.access.as_deref(), "GRAPHQL_PARSE_FAILED"),
+    ] {
+        let mut begun = Begun::send(&app, document, token).await;
+        let answer = begun.answer(Duration::from_secs(8)).await;
+        assert!(answer.as_ref().is_some_and(|answer| answer.contains(code)), "{document} {token:?}: {answer:?}");
+    }
+    // Of those who may, it is read.
+    for (document, token) in [(UPLOAD, Some(writing.as_str())), (IMPORT, boss.access.as_deref())] {
+        let mut begun = Begun::send(&app, document, token).await;
+        assert_eq!(begun.answer(Duration::from_millis(100)).await, None, "{document}");
+    }
+    assert_eq!(stored(&place), [""; 0]);
+}
+
+async fn a_file_that_is_too_large_leaves_nothing_on_the_disk(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let answer = crate::import::post(&boss, vec![b'x'; 10 * 1024 * 1024 + 1], json!({})).await;
+    assert_eq!(answer.body["data"]["importUsers"]["errors"][0]["code"], "FILE_TOO_LARGE", "{}", answer.body);
+    let answer = crate::import::post(&boss, vec![b'x'; 12 * 1024 * 1024], json!({})).await;
+    assert_eq!((answer.status, answer.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
+    let names = std::fs::read_dir(&place.folder).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with(".tmp")), "temporary files have no name");
 }
