@@ -1,7 +1,6 @@
 //! The targets that need HTTP.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use async_graphql::Request;
 use axum::body::{Body, Bytes};
