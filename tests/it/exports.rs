@@ -170,9 +170,12 @@ async fn no_cell_is_a_formula_in_any_locale(place: Place) {
     let bio = "x;=1+1\n=2+2\n\n \"=3+3\"\n'=4\nplain - text, 5 = 5;＝6|@SUM(A1)\t+7";
     app.add(json!({
         "username": "eve", "email": "eve@example.com", "password": PASSWORD, "firstName": "a;=cmd|' /C calc'!A0",
-        "lastName": "b\";=HYPERLINK(\"\"x\"\")", "bio": bio, "phone": "1;+2|-3", "address": "=x,\"\";\"\"=y",
+        "lastName": "b\";=HYPERLINK(\"\"x\"\")", "phone": "1;+2|-3", "address": "=x,\"\";\"\"=y",
     }))
     .await;
+    let eve = app.anyone().sign_in("eve", PASSWORD).await;
+    let profile = "mutation($bio: String!) { updateMe(input: { bio: $bio }) { errors { code field } } }";
+    assert_eq!(eve.refusals(profile, json!({ "bio": bio })).await, [""; 0]);
     let admin = app.admin().await;
     let input = json!({ "input": { "key": "k;=1+1", "title": "t\";\"@x" } });
     let record = "mutation($input: RecordSampleInput!) { recordSample(input: $input) { errors { code } } }";
