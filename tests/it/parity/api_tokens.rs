@@ -28,8 +28,8 @@ async fn row_19_a_token_for_data_exports_is_created_renewed_and_deleted(place: P
     assert_eq!(created["apiToken"]["scopes"], json!(["EXPORT"]));
     let script = app.anyone().with_token(created["secret"].as_str().unwrap());
     let samples = lines(&script, "/export/samples.csv").await;
-    assert_eq!(samples[0], "id,key,title,created_at,modified_at");
-    assert!(samples[1].ends_with(",S-1,\"Water, cold\",2026-01-05T09:00:00.000Z,2026-01-05T09:00:00.000Z"));
+    assert_eq!(samples[0], r#""id","key","title","created_at","modified_at""#);
+    assert!(samples[1].ends_with(r#","S-1","Water, cold","2026-01-05T09:00:00.000Z","2026-01-05T09:00:00.000Z""#));
     assert_eq!(samples.len(), 2);
     assert_eq!(script.code("{ me { id } }", json!({})).await, "FORBIDDEN");
 
