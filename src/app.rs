@@ -18,7 +18,7 @@ use crate::domain::outbox::{self, Courier, Posted};
 use crate::domain::passwords::Passwords;
 use crate::domain::presence::Presence;
 use crate::domain::tokens::Mint;
-use crate::domain::users::superuser;
+use crate::domain::users::superuser::{self, Username};
 use crate::domain::vigil::Vigil;
 use crate::entity::mail;
 use crate::error::{Error, Reason, Result};
@@ -191,7 +191,7 @@ impl App {
         let given = self.config.admin_password.as_ref().map(|password| password.reveal().to_owned());
         let generated_password = given.is_none().then(|| Secret::<16>::random().to_text());
         let password = given.as_ref().or(generated_password.as_ref()).map(String::as_str).unwrap_or_default();
-        let row = superuser::prepare(&now, &self.passwords, &self.config.admin_email, None, password).await?;
+        let row = superuser::prepare(&now, &self.passwords, &self.config.admin_email, Username::First, password).await?;
         let user = superuser::insert(&txn, &now, row).await?;
         txn.commit().await?;
         Ok(Some(FirstSuperuser { email: user.email, generated_password }))

@@ -74,6 +74,7 @@ pub enum Code {
     PasswordTooSimilar,
     PasswordMismatch,
     PasswordIncorrect,
+    PasswordRequired,
     CannotDemoteSelf,
     CannotDeactivateSelf,
     CannotDeleteSelf,

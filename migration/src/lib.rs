@@ -24,6 +24,7 @@ mod m0016_keeping;
 mod m0017_large;
 mod m0018_moving_in;
 mod m0028_mail_addresses;
+mod m0022_registration_secret;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0017_large::Migration),
             Box::new(m0018_moving_in::Migration),
             Box::new(m0028_mail_addresses::Migration),
+            Box::new(m0022_registration_secret::Migration),
         ]
     }
 }

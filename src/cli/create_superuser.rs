@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use crate::config::Config;
-use crate::domain::users::superuser;
+use crate::domain::users::superuser::{self, Username};
 use crate::error::{Error, Result};
 use crate::tools::secret::Secret;
 
@@ -14,7 +14,7 @@ pub(super) struct Options {
     #[arg(long)]
     email: String,
 
-    /// The username [default: made from the address]
+    /// The username [default: a neutral one such as `user-7kqm3xvd`]
     #[arg(long)]
     username: Option<String>,
 
@@ -29,7 +29,8 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let password = typed.clone().unwrap_or_else(|| Secret::<16>::random().to_text());
     let app = super::open(config).await?;
     let now = app.clock.now();
-    let row = superuser::prepare(&now, &app.passwords, &options.email, options.username.as_deref(), &password).await?;
+    let username = options.username.as_deref().map_or(Username::Neutral, Username::Given);
+    let row = superuser::prepare(&now, &app.passwords, &options.email, username, &password).await?;
     let (txn, now) = app.db.begin(&now).await?;
     let user = superuser::insert(&txn, &now, row).await?;
     txn.commit().await?;

@@ -89,6 +89,10 @@ pub struct LimitConfig {
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_LINK", value_name = "LIMIT", default_value = "30/15m")]
     pub limit_link: Limit,
 
+    /// Attempts of one client to register, whatever comes of them, and usernames that one user tries
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_REGISTER", value_name = "LIMIT", default_value = "60/1h")]
+    pub limit_register: Limit,
+
     /// Lists given out to one user, and files of users taken in
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_BULK", value_name = "LIMIT", default_value = "60/1h")]
     pub limit_bulk: Limit,

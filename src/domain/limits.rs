@@ -41,18 +41,21 @@ pub enum What {
     SignInToAccount,
     /// Wrong links from one client.
     Link,
+    /// Registrations that one client tries, and usernames that one user tries.
+    Register,
     /// Whole lists given out to one user, or taken in from them.
     Bulk,
 }
 
 impl What {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::MailToAddress,
         Self::MailFromClient,
         Self::SignIn,
         Self::SignInFromClient,
         Self::SignInToAccount,
         Self::Link,
+        Self::Register,
         Self::Bulk,
     ];
 
@@ -65,6 +68,7 @@ impl What {
             Self::SignInFromClient => "sign_in_client",
             Self::SignInToAccount => "sign_in_account",
             Self::Link => "link",
+            Self::Register => "register",
             Self::Bulk => "bulk",
         }
     }
@@ -109,6 +113,7 @@ impl Limits {
             What::SignInFromClient => config.limit_sign_in_client,
             What::SignInToAccount => config.limit_sign_in_account,
             What::Link => config.limit_link,
+            What::Register => config.limit_register,
             What::Bulk => config.limit_bulk,
         }
     }
@@ -156,6 +161,29 @@ pub async fn take_link(db: &Db, now: &Moment, client: &Client, limits: &Limits) 
     let share = limits.share(What::Link, &network(client));
     limits.take(db.writer(), now, &share).await?;
     Ok(Attempt { taken: vec![share], is_void: false })
+}
+
+/// Takes one attempt to register, whatever comes of it: before anything is looked up for it, since a refusal shows that a
+/// username is taken, and before its password is judged, which costs time.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_registration(db: &Db, now: &Moment, client: &Client, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    limits.take(db.writer(), now, &limits.share(What::Register, &network(client))).await
+}
+
+/// Takes one attempt of a signed-in user at another username, which shows whether that is taken.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_username(db: &Db, now: &Moment, user: Uuid, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    limits.take(db.writer(), now, &limits.share(What::Register, &format!("user\0{user}"))).await
 }
 
 /// Takes one export or import by this user.

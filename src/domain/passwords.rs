@@ -62,23 +62,54 @@ impl Passwords {
     /// # Errors
     /// The refusal that tells which rule it breaks; [`Error::Unavailable`] where too many passwords are being hashed.
     pub async fn accept(&self, new: NewPassword<'_>, about: &[&str]) -> Result<String> {
-        self.check(new, about).map_err(Error::from)?;
-        self.hasher.hash(&Password::new(new.password)).await
+        self.check_form(new).map_err(Error::from)?;
+        self.judge(new, about).await?;
+        self.hash(new.password).await
     }
 
-    /// Whether [`Self::accept`] would take this password: for telling what is wrong with it along with the rest.
+    /// The checks of a new password that cost nothing: both entries are the same, and neither too short nor too long.
     ///
     /// # Errors
     /// The refusal that tells which rule it breaks.
-    pub fn check(&self, new: NewPassword<'_>, about: &[&str]) -> Result<(), Refusal> {
+    pub fn check_form(&self, new: NewPassword<'_>) -> Result<(), Refusal> {
         let (field, confirm_field) = new.fields;
         let password = Password::new(new.password);
         if new.confirm.is_some_and(|confirm| Password::new(confirm) != password) {
             let refusal = Refusal::new(Code::PasswordMismatch, "The two passwords differ: type the same twice.");
             return Err(refusal.of(confirm_field));
         }
-        let words: Vec<&str> = self.site.iter().map(String::as_str).chain(about.iter().copied()).collect();
-        self.policy.check(&password, &words).map_err(|refusal| refusal.of(field))
+        self.policy.check_length(&password).map_err(|refusal| refusal.of(field))
+    }
+
+    /// All rules for new passwords, with an estimate of the strength. That takes milliseconds of computing, so it is done
+    /// on a blocking thread, and callers take a limit and call [`Self::check_form`] first.
+    ///
+    /// # Errors
+    /// The refusal that tells which rule it breaks; [`Error::Unavailable`] where too many passwords are being hashed.
+    pub async fn judge(&self, new: NewPassword<'_>, about: &[&str]) -> Result<()> {
+        let words: Vec<String> = self.site.iter().cloned().chain(about.iter().map(ToString::to_string)).collect();
+        let (policy, password) = (self.policy, Password::new(new.password));
+        let judged = self.hasher.compute(move || {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            policy.check(&password, &words)
+        });
+        judged.await?.map_err(|refusal| refusal.of(new.fields.0).into())
+    }
+
+    /// The hash to store of a password that was judged before, in PHC form.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where too many passwords are being hashed.
+    pub async fn hash(&self, password: &str) -> Result<String> {
+        self.hasher.hash(&Password::new(password)).await
+    }
+
+    /// Whether a typed password has this hash, for secrets that have limits of their own.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where too many passwords are being hashed.
+    pub async fn matches(&self, typed: &str, hash: &str) -> Result<bool> {
+        Ok(self.hasher.verify(&Password::new(typed), Some(hash)).await?.matches)
     }
 
     /// Whether a typed password is the user's; without a user, or without a stored password, the same work is done
@@ -112,4 +143,60 @@ impl Passwords {
 /// What a user's password must not be made of.
 pub fn about(user: &user::Model) -> [&str; 4] {
     [&user.username, &user.email, &user.first_name, &user.last_name]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::tools::password::MAX_LENGTH;
+
+    fn passwords() -> Passwords {
+        let config = Config::defaults();
+        let hasher = Hasher::new(config.argon2_engine, "m=8,t=1,p=1".parse().unwrap(), 1, 1);
+        Passwords::new(hasher, PasswordPolicy { min_length: 8 }, Vec::new(), Limits::new(config.limits))
+    }
+
+    fn new(password: &str) -> NewPassword<'_> {
+        NewPassword { password, confirm: None, fields: ("password", "passwordConfirm") }
+    }
+
+    #[tokio::test]
+    async fn the_longest_password_is_judged_on_another_thread() {
+        let passwords = passwords();
+        let slow = "0@1l3$5!7+".repeat(MAX_LENGTH).chars().take(MAX_LENGTH).collect::<String>();
+        let mut judged = pin!(passwords.accept(new(&slow), &[]));
+        // The first poll ends where the work begins elsewhere: this thread goes on at once.
+        assert!(matches!(judged.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+        assert_eq!(passwords.load().running, 1);
+        let _ = judged.await;
+        assert_eq!(passwords.load().running, 0);
+    }
+
+    #[tokio::test]
+    async fn no_more_passwords_are_judged_at_once_than_are_hashed() {
+        let passwords = passwords();
+        let poll = |future: std::pin::Pin<&mut (dyn Future<Output = Result<()>> + Send)>| {
+            future.poll(&mut Context::from_waker(Waker::noop()))
+        };
+        let (mut first, mut second) =
+            (Box::pin(passwords.judge(new(PHRASE), &[])), Box::pin(passwords.judge(new(PHRASE), &[])));
+        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+        assert!(matches!(passwords.judge(new(PHRASE), &[]).await, Err(Error::Unavailable(_))));
+        assert!(first.await.is_ok() && second.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_is_refused_without_judging_it() {
+        let passwords = passwords();
+        let long = "a".repeat(MAX_LENGTH + 1);
+        let mut refused = pin!(passwords.accept(new(&long), &[]));
+        let polled = refused.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Err(Error::Refused(_)))));
+    }
+
+    const PHRASE: &str = "lantern otter drizzle pebble";
 }

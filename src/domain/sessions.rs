@@ -69,6 +69,17 @@ pub async fn open(
     Ok(session)
 }
 
+/// Whether this session has not ended.
+pub(super) async fn is_alive(
+    txn: &impl ConnectionTrait,
+    now: &Moment,
+    lives: &SessionConfig,
+    id: Uuid,
+) -> Result<bool> {
+    let session = session::Entity::find_by_id(id).filter(are_alive(now, lives)).one(txn).await?;
+    Ok(session.is_some())
+}
+
 /// Exchanges a refresh token for the next generation of its session; the token is then dead.
 ///
 /// Given once more it yields the same successor as before, as long as that was not used in any part, or within the

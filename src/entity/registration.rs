@@ -3,6 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
+use crate::tools::secret::Secret;
 
 /// A registration that waits for its address to be confirmed. It is no user: nobody can sign in with it, and nobody is
 /// shown it. An address has one at the most.
@@ -18,7 +19,7 @@ pub struct Model {
     /// The address as it is compared: see `tools::identifier::fold`.
     #[sea_orm(unique)]
     pub email_key: String,
-    /// The username that is wanted; none where it is to be made from the address.
+    /// The username that is wanted; none where a neutral one is to be generated.
     pub username: Option<String>,
     /// PHC string.
     pub password_hash: String,
@@ -31,6 +32,8 @@ pub struct Model {
     /// SHA-256 of the secret in the link that was mailed last; none before the first mail.
     #[sea_orm(unique)]
     pub digest: Option<Vec<u8>>,
+    /// SHA-256 of the secret that the client got that registered; none for registrations of earlier versions.
+    pub secret_digest: Option<Vec<u8>>,
     /// When that link was made.
     pub link_made_at: Option<Timestamp>,
     /// When it was asked for.
@@ -40,11 +43,9 @@ pub struct Model {
 }
 
 impl Model {
-    /// First and last name, or the username where both are empty; empty where there is neither.
-    pub fn name(&self) -> String {
-        let name = format!("{} {}", self.first_name, self.last_name);
-        let name = name.trim();
-        if name.is_empty() { self.username.clone().unwrap_or_default() } else { name.to_owned() }
+    /// Whether this is the secret of the client that registered.
+    pub fn is_of(&self, secret: &Secret) -> bool {
+        self.secret_digest.as_ref() == Some(&secret.digest())
     }
 }
 

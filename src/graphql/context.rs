@@ -13,6 +13,7 @@ use crate::error::{Code, Error, Reason};
 use crate::graphql::document::Kind;
 use crate::graphql::errors::Answer;
 use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::secret::Secret;
 use crate::tools::token::RefreshToken;
 
 /// The mutation that takes a file of staff by a session alone.
@@ -31,8 +32,22 @@ pub struct Request {
     kind: Kind,
     /// The refresh token in its cookie, where that is ours and came from a page that may use it.
     pub cookie: Option<RefreshToken>,
+    /// The cookie with the secret of a registration.
+    pub registration: RegistrationCookie,
     cookie_change: Mutex<Option<CookieChange>>,
     refused: OnceLock<Code>,
+}
+
+/// What a request tells of the cookie that lets the browser which registered confirm its address, and what its answer puts
+/// there.
+#[derive(Debug, Default)]
+pub struct RegistrationCookie {
+    /// The secret in the cookie.
+    pub secret: Option<Secret>,
+    /// Whether the client is a browser that keeps the cookie.
+    pub is_kept: bool,
+    /// The secret that the answer sets.
+    pub next: Mutex<Option<Secret>>,
 }
 
 /// What the answer does to the refresh cookie.
@@ -53,7 +68,37 @@ impl Request {
         cookie: Option<RefreshToken>,
         kind: Kind,
     ) -> Self {
-        Self { now, client, caller, kind, cookie, cookie_change: Mutex::default(), refused: OnceLock::new() }
+        Self {
+            now,
+            client,
+            caller,
+            kind,
+            cookie,
+            registration: RegistrationCookie::default(),
+            cookie_change: Mutex::default(),
+            refused: OnceLock::new(),
+        }
+    }
+
+    /// The same request with what it tells of the registration cookie.
+    #[must_use]
+    pub fn with_registration(self, registration: RegistrationCookie) -> Self {
+        Self { registration, ..self }
+    }
+
+    /// Puts the secret of a registration into the cookie, where the client keeps one; otherwise the secret comes back, for
+    /// the payload.
+    pub(crate) fn keep_registration(&self, secret: Secret) -> Option<Secret> {
+        if !self.registration.is_kept {
+            return Some(secret);
+        }
+        *self.registration.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret);
+        None
+    }
+
+    /// The secret to put into the registration cookie.
+    pub fn next_registration(&self) -> Option<Secret> {
+        self.registration.next.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts the refresh token of these tokens into the cookie.

@@ -116,6 +116,8 @@ pub(crate) enum UserErrorCode {
     PasswordMismatch,
     /// The present password is wrong.
     PasswordIncorrect,
+    /// A password is needed to go on: the one chosen at registration, or a new one. The link is still valid.
+    PasswordRequired,
     /// Nobody changes their own staff rights.
     CannotDemoteSelf,
     /// Nobody deactivates themself as staff.

@@ -5,7 +5,7 @@ use async_graphql::{Context, InputObject, Object, SimpleObject};
 use crate::domain::passwords::NewPassword;
 use crate::domain::registration::register::{self, Register, Rules};
 use crate::domain::registration::resend;
-use crate::domain::verify_email;
+use crate::domain::verify_email::{self, Confirm, Link};
 use crate::graphql::context::{app, request};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::outcome::outcome;
@@ -23,7 +23,7 @@ pub(crate) struct RegisterInput {
     /// The password, typed a second time; left out, it is not compared.
     #[graphql(secret)]
     password_confirm: Option<String>,
-    /// The username: letters, digits and `. _ + -`. Made from the address where it is left out.
+    /// The username: letters, digits and `. _ + -`. Left out, a neutral one such as `user-7kqm3xvd` is generated.
     username: Option<String>,
     /// Given name.
     #[graphql(default)]
@@ -43,6 +43,10 @@ pub(crate) struct RegisterPayload {
     success: bool,
     /// What to tell the person, in an English sentence; empty where there are errors.
     message: String,
+    /// The secret of this client, for `VerifyEmailInput.registrationSecret`: with it, `verifyEmail` needs no password. Null
+    /// for browsers on pages of this service or an allowed origin, which get it as an HttpOnly cookie, and where there are
+    /// errors. Keep it as long as the link is valid.
+    registration_secret: Option<String>,
     /// REQUIRED, INVALID, TOO_LONG or PASSWORD_… of each field that is wrong; ALREADY_EXISTS of a username that is taken,
     /// never of an address.
     errors: Vec<UserError>,
@@ -54,6 +58,17 @@ pub(crate) struct VerifyEmailInput {
     /// The `token` of the link in the mail.
     #[graphql(secret)]
     token: String,
+    /// The password chosen at registration, or a new one, which then replaces it; see `passwordPolicy`. Required for a new
+    /// account, unless the client proves by its cookie or `registrationSecret` that it registered. Ignored for the new
+    /// address of an existing account.
+    #[graphql(secret)]
+    password: Option<String>,
+    /// The password, typed a second time; left out, it is not compared.
+    #[graphql(secret)]
+    password_confirm: Option<String>,
+    /// The secret from `RegisterPayload.registrationSecret`, for clients that do not have it as a cookie.
+    #[graphql(secret)]
+    registration_secret: Option<String>,
 }
 
 /// The outcome of `verifyEmail`.
@@ -61,10 +76,11 @@ pub(crate) struct VerifyEmailInput {
 pub(crate) struct VerifyEmailPayload {
     /// The user whose address is confirmed; null where there are errors.
     user: Option<User>,
-    /// The tokens of a new session, where the account is new and the link not older than an hour; otherwise null, and the
-    /// user signs in with the password.
+    /// The tokens of a new session, where the account is new, the link not older than an hour, and the cookie of the request
+    /// holds no live session of another account; otherwise null, and the user signs in with the password.
     tokens: Option<AuthTokens>,
-    /// INVALID_TOKEN where the link is no longer good.
+    /// INVALID_TOKEN where the link is no longer valid. PASSWORD_REQUIRED of `password`, with the address in the message,
+    /// or PASSWORD_… of a weak one; the link is then still valid.
     errors: Vec<UserError>,
 }
 
@@ -120,12 +136,16 @@ impl RegistrationMutation {
         };
         let registered = register::register(&app.db, &request.now, &request.client, rules, wanted).await;
         let (done, errors) = outcome(ctx, registered)?;
-        let message = done.map_or("", |()| "A mail is on its way to this address: it tells how to go on.");
-        Ok(Some(RegisterPayload { success: done.is_some(), message: message.to_owned(), errors }))
+        let success = done.is_some();
+        let message = if success { "A mail is on its way to this address: it tells how to go on." } else { "" };
+        let registration_secret = done.and_then(|secret| request.keep_registration(secret)).map(|kept| kept.to_text());
+        Ok(Some(RegisterPayload { success, message: message.to_owned(), registration_secret, errors }))
     }
 
     /// Confirms an e-mail address with the link of a mail: anyone may call it. The link is spent. That of a new account
-    /// makes the account and, while it is young, signs its user in; it is refused once registration is closed.
+    /// makes the account and, while it is young, signs its user in; it is refused once registration is closed. The client
+    /// that registered needs the link alone. Everybody else enters the password chosen at registration or a new one
+    /// (PASSWORD_REQUIRED); with a new one the account keeps only the address of the registration.
     async fn verify_email(
         &self,
         ctx: &Context<'_>,
@@ -133,9 +153,24 @@ impl RegistrationMutation {
     ) -> Answer<Option<VerifyEmailPayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let config = &app.config;
-        let rules =
-            verify_email::Rules { registration: config.registration, lives: &config.sessions, limits: &app.limits };
-        let verified = verify_email::verify_email(&app.db, &request.now, &request.client, rules, &input.token).await;
+        let rules = verify_email::Rules {
+            registration: config.registration,
+            passwords: &app.passwords,
+            lives: &config.sessions,
+        };
+        let fields = ("password", "passwordConfirm");
+        let typed = input.password.as_deref().filter(|password| !password.is_empty());
+        let confirm = input.password_confirm.as_deref();
+        let input = Confirm {
+            link: Link {
+                token: &input.token,
+                cookie: request.registration.secret.as_ref(),
+                registration_secret: input.registration_secret.as_deref(),
+            },
+            password: typed.map(|password| NewPassword { password, confirm, fields }),
+            present: request.cookie.map(|token| token.session),
+        };
+        let verified = verify_email::verify_email(&app.db, &request.now, &request.client, rules, input).await;
         let (verified, errors) = outcome(ctx, verified)?;
         let Some(verified) = verified else { return Ok(Some(VerifyEmailPayload { user: None, tokens: None, errors })) };
         let tokens = verified.session.map(|session| hand_out(ctx, &session, &verified.user));

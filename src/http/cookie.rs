@@ -1,10 +1,14 @@
-//! The refresh cookie.
+//! The cookies that clients of the API get: the refresh token, and the secret of the browser that registered. The pages
+//! use both, so both are sent to all of the service.
+
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::config::{BaseUrl, Origin};
 use crate::graphql::context::CookieChange;
 use crate::tools::clock::Timestamp;
+use crate::tools::secret::Secret;
 
 /// The cookie's name; on https the prefix keeps other hosts and plain connections from setting it.
 fn name(public: &BaseUrl) -> &'static str {
@@ -14,29 +18,65 @@ fn name(public: &BaseUrl) -> &'static str {
 /// The refresh token in the request's cookie, if a page may use it that the browser says is ours or one of the allowed
 /// origins. Programs that are no browsers send neither header and are not in danger of being used by a page.
 pub(super) fn read<'a>(headers: &'a HeaderMap, public: &BaseUrl, allowed: &[Origin]) -> Option<&'a str> {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let from_here = text("sec-fetch-site").is_some_and(|site| site == "same-origin");
-    let may_use = match text("origin") {
-        None => text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none")),
+    if may_use(headers, public, allowed) { find(headers, name(public)) } else { None }
+}
+
+/// Whether a page that the browser says is ours, or of one of the allowed origins, sent this request, or no browser.
+pub(super) fn may_use(headers: &HeaderMap, public: &BaseUrl, allowed: &[Origin]) -> bool {
+    let from_here = text(headers, "sec-fetch-site").is_some_and(|site| site == "same-origin");
+    match text(headers, "origin") {
+        None => text(headers, "sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none")),
         Some(origin) => {
             from_here || origin == public.origin().as_str() || allowed.iter().any(|known| known.as_str() == origin)
         }
-    };
-    if !may_use {
-        return None;
     }
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name(public)).map(|(_, value)| value)
 }
 
-/// The `Set-Cookie` header of a change. The prefix `__Host-` demands that the path is `/`.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// The name of the cookie with the secret of the browser that registered.
+fn registration_name(public: &BaseUrl) -> &'static str {
+    if public.is_https() { "__Host-registration" } else { "registration" }
+}
+
+/// The secret in the registration cookie. It is lax, since the link of a mail leads here from another site, and gives
+/// nothing without that link.
+pub(super) fn read_registration(headers: &HeaderMap, public: &BaseUrl) -> Option<Secret> {
+    find(headers, registration_name(public)).and_then(Secret::from_text)
+}
+
+/// Whether the request comes from a browser that keeps the registration cookie: on a page of ours, or of an allowed origin
+/// that is not another site, where browsers drop lax cookies.
+pub(super) fn keeps_registration(headers: &HeaderMap, public: &BaseUrl, allowed: &[Origin]) -> bool {
+    let site = text(headers, "sec-fetch-site");
+    let is_browser = site.is_some() || headers.contains_key(header::ORIGIN);
+    is_browser && site != Some("cross-site") && may_use(headers, public, allowed)
+}
+
+/// The `Set-Cookie` header with the secret of a registration that waits for so long.
+pub(super) fn write_registration(secret: &Secret, public: &BaseUrl, life: Duration) -> HeaderValue {
+    let (name, value, age) = (registration_name(public), secret.to_text(), life.as_secs());
+    let scope = if public.is_https() { "Path=/; Secure" } else { "Path=/" };
+    let cookie = format!("{name}={value}; Max-Age={age}; {scope}; HttpOnly; SameSite=Lax");
+    HeaderValue::from_str(&cookie).expect("a secret is base64url")
+}
+
+/// The `Set-Cookie` header of a change. The prefix `__Host-` demands that the path is `/`; without it the pages, too, have
+/// to know who is signed in.
 pub(super) fn write(change: &CookieChange, public: &BaseUrl, now: Timestamp) -> HeaderValue {
     let (value, age) = match change {
         CookieChange::Set(token, until) => (token.as_str(), (until.seconds() - now.seconds()).max(0)),
         CookieChange::Clear => ("", 0),
     };
-    let scope = if public.is_https() { "Path=/; Secure" } else { "Path=/graphql" };
+    let scope = if public.is_https() { "Path=/; Secure" } else { "Path=/" };
     let cookie = format!("{}={value}; Max-Age={age}; {scope}; HttpOnly; SameSite=Strict", name(public));
     HeaderValue::from_str(&cookie).expect("a token is base64url")
 }
@@ -78,9 +118,31 @@ mod tests {
         );
         assert_eq!(
             write(&CookieChange::Clear, "http://accounts.example"),
-            "refresh_token=; Max-Age=0; Path=/graphql; HttpOnly; SameSite=Strict"
+            "refresh_token=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict"
         );
         let public: BaseUrl = "https://accounts.example".parse().unwrap();
         assert_eq!(read(&headers(&[("cookie", "refresh_token=tok")]), &public, &[]), None);
+
+        let secret = Secret::new([7; 32]);
+        let written = write_registration(&secret, &public, Duration::from_secs(60));
+        let text = secret.to_text();
+        assert_eq!(
+            written,
+            format!("__Host-registration={text}; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax")
+        );
+        let sent = |name: &str| read_registration(&headers(&[("cookie", &format!("{name}={text}"))]), &public);
+        assert_eq!((sent("__Host-registration"), sent("registration")), (Some(secret), None));
+    }
+
+    #[test]
+    fn browsers_of_ours_keep_the_registration_cookie_and_other_clients_do_not() {
+        let public: BaseUrl = "https://accounts.example".parse().unwrap();
+        let allowed = ["https://app.example".parse().unwrap()];
+        let keeps = |pairs: &[(&'static str, &str)]| keeps_registration(&headers(pairs), &public, &allowed);
+        let app = ("origin", "https://app.example");
+        assert!(keeps(&[("origin", "https://accounts.example")]) && keeps(&[app]));
+        assert!(keeps(&[("sec-fetch-site", "same-origin")]) && keeps(&[app, ("sec-fetch-site", "same-site")]));
+        assert!(!keeps(&[]) && !keeps(&[app, ("sec-fetch-site", "cross-site")]));
+        assert!(!keeps(&[("origin", "https://evil.example"), ("sec-fetch-site", "same-site")]));
     }
 }

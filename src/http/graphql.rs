@@ -18,7 +18,7 @@ use crate::config::SocketConfig;
 use crate::domain::access::Caller;
 use crate::error::{Error, Reason, Result};
 use crate::graphql::completion::Types;
-use crate::graphql::context::Request;
+use crate::graphql::context::{RegistrationCookie, Request};
 use crate::graphql::document::{self, Admitted, Documents, Kind};
 use crate::graphql::errors::name_of;
 use crate::graphql::inputs::Inputs;
@@ -239,7 +239,12 @@ impl Endpoint {
         under_way.end(answer::code(&executed).or(request.refused().map(name_of)));
         if let Some(change) = request.cookie_change() {
             let value = cookie::write(&change, &self.app.public_url, request.now.at);
-            response.headers_mut().insert(header::SET_COOKIE, value);
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+        if let Some(secret) = request.next_registration() {
+            let life = self.app.config.links.verify_ttl;
+            let value = cookie::write_registration(&secret, &self.app.public_url, life);
+            response.headers_mut().append(header::SET_COOKIE, value);
         }
         response
     }
@@ -260,8 +265,14 @@ impl Endpoint {
         };
         let cookie = cookie::read(&parts.headers, &app.public_url, &app.config.allowed_origins);
         let cookie = cookie.and_then(|text| app.mint().read_refresh(text));
-        Ok(Request::new(now, client, caller, cookie, kind))
+        Ok(Request::new(now, client, caller, cookie, kind).with_registration(registration_cookie(app, &parts.headers)))
     }
+}
+
+fn registration_cookie(app: &App, headers: &HeaderMap) -> RegistrationCookie {
+    let (public, allowed) = (&app.public_url, &app.config.allowed_origins);
+    let secret = cookie::read_registration(headers, public).filter(|_| cookie::may_use(headers, public, allowed));
+    RegistrationCookie { secret, is_kept: cookie::keeps_registration(headers, public, allowed), ..Default::default() }
 }
 
 /// What traces show of an operation.

@@ -168,8 +168,6 @@ pub(crate) const IDENTIFIER: Target = Target {
             assert_eq!(identifier::username(&name), Ok(name.clone()));
             assert!(name.chars().count() <= MAX_USERNAME_LENGTH && !identifier::fold(&name).contains('@'));
         }
-        let name = identifier::username_from_email(text);
-        assert_eq!(identifier::username(&name), Ok(name));
     },
     seeds: || {
         let texts =

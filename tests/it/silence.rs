@@ -49,6 +49,7 @@ async fn start(place: &Place) -> TestApp {
         limits.limit_sign_in_client = plenty;
         limits.limit_sign_in_account = plenty;
         limits.limit_link = plenty;
+        limits.limit_register = plenty;
     })
     .await
 }
@@ -245,6 +246,7 @@ async fn limits_are_reached_at_the_same_count_with_and_without_an_account(place:
     let app = TestApp::start_with(&place, |config| {
         let plenty = PLENTY.parse().unwrap();
         config.limits.limit_mail_client = plenty;
+        config.limits.limit_register = plenty;
         config.limits.limit_sign_in_client = plenty;
     })
     .await;

@@ -1,7 +1,7 @@
 //! Moving to another e-mail address: noted first, carried out when the owner of that address follows the link.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
@@ -39,6 +39,17 @@ pub(super) async fn begin(
     };
     let changed = update.exec_with_returning(txn).await?;
     changed.into_iter().next().ok_or_else(|| Error::internal("the account went away while it was changed"))
+}
+
+/// The address that the account moves to whose link has this secret; none where it is no such link.
+pub async fn find(db: &impl ConnectionTrait, now: &Moment, secret: &Secret) -> Result<Option<String>> {
+    let good = Condition::all()
+        .add(one_time_token::Column::Digest.eq(secret.digest()))
+        .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove))
+        .add(one_time_token::Column::ExpiresAt.gt(now.at));
+    let Some(token) = one_time_token::Entity::find().filter(good).one(db).await? else { return Ok(None) };
+    let user = user::Entity::find_by_id(token.user_id).filter(Column::IsActive.eq(true)).one(db).await?;
+    Ok(user.and_then(|user| user.pending_email))
 }
 
 /// Carries the move out if this secret is of a link for one: spends the link, tells the old address, and makes links

@@ -33,7 +33,7 @@ pub struct Profile {
 ///
 /// # Errors
 /// One refusal for each field that is wrong; [`Code::Required`] or [`Code::PasswordIncorrect`] of `currentPassword`;
-/// [`Error::Forbidden`] for an e-mail address by an API token; [`Error::RateLimited`] after too many mails with links.
+/// [`Error::Forbidden`] for an e-mail address by an API token; [`Error::RateLimited`] after too many mails with links or too many usernames.
 pub async fn update(
     db: &Db,
     now: &Moment,
@@ -49,6 +49,9 @@ pub async fn update(
         .and_then(|email| identifier::email(&email).map_err(|refusal| refusals.push(refusal.of("email"))).ok());
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
+    }
+    if details.username.as_ref().is_some_and(|name| *name != user.username) {
+        limits::take_username(db, now, user.id, passwords.limits()).await?;
     }
     let moves = email.filter(|email| *email != user.email);
     if moves.is_some() {

@@ -9,7 +9,7 @@ use super::entries::{Entries, Entry};
 use super::matching::{self, Changes, Fate, Fates};
 use super::{BATCH, Begun, Progress, Watch};
 use crate::domain::revocation::{self, Cause};
-use crate::domain::users::{blank, create, overtaken};
+use crate::domain::users::{blank, overtaken};
 use crate::domain::{audit, outbox};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
@@ -51,7 +51,7 @@ pub(super) async fn write(writing: Writing<'_>, entries: &Entries, fates: &Fates
 
 async fn insert(writing: Writing<'_>, batch: &[&Entry], names: &mut Names<'_>) -> Result<()> {
     let Writing { txn, now, by, .. } = writing;
-    let usernames = names.of(txn, now, batch).await?;
+    let usernames = names.of(txn, batch).await?;
     let (mut rows, mut mails, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for (entry, username) in batch.iter().zip(usernames) {
         let [first_name, last_name, bio, phone, address] = entry.texts.each_ref().map(ToString::to_string);
@@ -164,14 +164,13 @@ impl<'a> Names<'a> {
         Self { given: given.collect(), made: HashSet::new() }
     }
 
-    /// The usernames of these entries: the one that is given, or one made from the address, with a number where that is
-    /// taken.
-    async fn of(&mut self, txn: &DatabaseTransaction, now: &Moment, batch: &[&Entry]) -> Result<Vec<String>> {
+    /// The usernames of these entries: the one that is given, or a neutral one that is free.
+    async fn of(&mut self, txn: &DatabaseTransaction, batch: &[&Entry]) -> Result<Vec<String>> {
         let mut names: Vec<String> = batch
             .iter()
             .map(|entry| match &entry.username {
                 Some((name, _)) => name.to_string(),
-                None => identifier::username_from_email(&entry.email),
+                None => identifier::neutral_username(),
             })
             .collect();
         let mut open: Vec<usize> =
@@ -183,8 +182,8 @@ impl<'a> Names<'a> {
             let mut again = Vec::new();
             for (at, key) in open.into_iter().zip(keys) {
                 if taken.contains(&key) || self.given.contains(key.as_str()) || !self.made.insert(key) {
-                    if let (Some(name), Some(entry)) = (names.get_mut(at), batch.get(at)) {
-                        *name = create::numbered(now, &identifier::username_from_email(&entry.email));
+                    if let Some(name) = names.get_mut(at) {
+                        *name = identifier::neutral_username();
                     }
                     again.push(at);
                 }

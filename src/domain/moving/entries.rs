@@ -23,7 +23,7 @@ pub(super) struct Entry {
     pub(super) id: String,
     pub(super) email: String,
     pub(super) email_key: String,
-    /// None where one is to be made from the address.
+    /// None where a neutral one is to be generated.
     pub(super) username: Option<String>,
     pub(super) first_name: Option<String>,
     pub(super) last_name: Option<String>,

@@ -37,7 +37,7 @@ use crate::tools::clock::{Clock, Moment};
 pub struct Options {
     /// Whether only to tell what would be done.
     pub dry_run: bool,
-    /// Whether usernames that are not allowed or taken here are made from the address instead.
+    /// Whether a username that is not allowed or taken here is replaced with a neutral one.
     pub make_usernames: bool,
     /// Whether accounts of the same address, which were not taken over, are given the id of the user there.
     pub link: bool,

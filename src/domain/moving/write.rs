@@ -18,7 +18,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::guard_rails::{self, Change};
 use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
-use crate::domain::users::{blank, create, overtaken};
+use crate::domain::users::{blank, overtaken};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::entity::{mail, moved};
@@ -79,6 +79,8 @@ struct Known {
     by_id: HashMap<String, user::Model>,
     by_email: HashMap<String, user::Model>,
     names: HashMap<String, Uuid>,
+    /// The usernames that the entries would have, unless they are taken, by the ids of the entries.
+    wanted: HashMap<String, String>,
     /// The digests of ids that were taken over once.
     moved: HashSet<Vec<u8>>,
 }
@@ -89,7 +91,8 @@ impl Known {
         let by_id = user::Entity::find().filter(ids).order_by_asc(Column::ExternalId).lock_exclusive().all(txn).await?;
         let addresses = Column::EmailKey.is_in(entries.iter().map(|entry| entry.email_key.as_str()));
         let by_email = user::Entity::find().filter(addresses).all(txn).await?;
-        let names = Column::UsernameKey.is_in(entries.iter().map(|entry| identifier::fold(&wanted(entry))));
+        let wanted: HashMap<String, String> = entries.iter().map(|entry| (entry.id.clone(), wanted(entry))).collect();
+        let names = Column::UsernameKey.is_in(wanted.values().map(|name| identifier::fold(name)));
         let names = user::Entity::find().filter(names).select_only().columns([Column::UsernameKey, Column::Id]);
         let names: Vec<(String, Uuid)> = names.into_tuple().all(txn).await?;
         let digests = moved::Column::Digest.is_in(entries.iter().map(|entry| digest_of_id(&entry.id)));
@@ -99,14 +102,15 @@ impl Known {
             by_id: by_id.into_iter().filter_map(id).collect(),
             by_email: by_email.into_iter().map(|account| (account.email_key.clone(), account)).collect(),
             names: names.into_iter().collect(),
+            wanted,
             moved: moved.into_iter().map(|row| row.digest).collect(),
         })
     }
 }
 
-/// The username that an entry would have, unless it is taken.
+/// The username that an entry would have: its own, or a neutral one.
 fn wanted(entry: &Entry) -> String {
-    entry.username.clone().unwrap_or_else(|| identifier::username_from_email(&entry.email))
+    entry.username.clone().unwrap_or_else(identifier::neutral_username)
 }
 
 /// A batch while it is gone through.
@@ -197,12 +201,10 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// The user's name, or one made of the address, where that may be. None where it is taken.
+    /// The user's name, or a neutral one, where that may be. None where it is taken.
     async fn free_name(&mut self, entry: &Entry) -> Result<Option<String>> {
-        let mut name = wanted(entry);
+        let mut name = self.known.wanted.get(&entry.id).cloned().unwrap_or_else(|| wanted(entry));
         let may_differ = entry.username.is_none() || self.options.make_usernames;
-        let stem = identifier::username_from_email(&entry.email);
-        let mut is_plain = entry.username.is_some();
         let mut is_taken = self.known.names.contains_key(&identifier::fold(&name));
         loop {
             let key = identifier::fold(&name);
@@ -212,8 +214,7 @@ impl Batch<'_> {
             if !may_differ {
                 return Ok(None);
             }
-            name = if is_plain { stem.clone() } else { create::numbered(self.now, &stem) };
-            is_plain = false;
+            name = identifier::neutral_username();
             let same = user::Entity::find().filter(Column::UsernameKey.eq(identifier::fold(&name)));
             is_taken = same.one(self.txn).await?.is_some();
         }

@@ -74,6 +74,7 @@ async fn verify_email(draft: Draft<'_>, waiting: &registration::Model) -> Result
             secret
         }
     };
-    let recipient = Recipient { address: waiting.email.clone(), name: waiting.name() };
+    // The name is left out: anybody may have typed it.
+    let recipient = Recipient { address: waiting.email.clone(), name: String::new() };
     Ok(Some((recipient, Content::VerifyEmail(draft.verify_link(&secret, life)))))
 }

@@ -32,6 +32,7 @@ pub(super) async fn store(txn: &DatabaseTransaction, row: registration::ActiveMo
             Column::LastName,
             Column::Phone,
             Column::Digest,
+            Column::SecretDigest,
             Column::LinkMadeAt,
             Column::CreatedAt,
             Column::ExpiresAt,
@@ -54,6 +55,16 @@ pub async fn find_by_address(
 ) -> Result<Option<registration::Model>> {
     let of_address = registration::Entity::find().filter(Column::EmailKey.eq(email_key));
     Ok(of_address.filter(Column::ExpiresAt.gt(now.at)).one(db).await?)
+}
+
+/// The registration whose link has this secret; none where the link is no longer valid.
+pub async fn find_by_link(
+    db: &impl ConnectionTrait,
+    now: &Moment,
+    secret: &Secret,
+) -> Result<Option<registration::Model>> {
+    let of_link = registration::Entity::find().filter(Column::Digest.eq(secret.digest()));
+    Ok(of_link.filter(Column::ExpiresAt.gt(now.at)).one(db).await?)
 }
 
 /// Makes the secret of a link that completes this registration, which then lives as long as the link; the link before
@@ -80,6 +91,17 @@ pub async fn remove(txn: &DatabaseTransaction, id: Uuid) -> Result<bool> {
     Ok(registration::Entity::delete_by_id(id).exec(txn).await?.rows_affected > 0)
 }
 
+/// What becomes of a registration when its link is followed.
+#[derive(Clone, Debug)]
+pub enum Account {
+    /// The account as registered.
+    AsRegistered,
+    /// The account as registered, but with the new password of this hash.
+    WithPassword(String),
+    /// An account with the address and the new password of this hash only: nobody knows who typed the rest.
+    AddressOnly(String),
+}
+
 /// Makes the user of the registration whose link has this secret, and spends the link: whoever deletes the row wins.
 /// None where no live registration has it, or its address was given to somebody else meanwhile. With the user comes the
 /// time when the link was made.
@@ -87,7 +109,7 @@ pub async fn complete(
     txn: &DatabaseTransaction,
     now: &Moment,
     client: &Client,
-    secret: &Secret,
+    (secret, account): (&Secret, Account),
 ) -> Result<Option<(user::Model, Timestamp)>> {
     let spent = registration::Entity::delete_many()
         .filter(Column::Digest.eq(secret.digest()))
@@ -97,8 +119,21 @@ pub async fn complete(
     let Some(registration) = spent.into_iter().next() else { return Ok(None) };
     let made_at = registration.link_made_at.unwrap_or(registration.created_at);
     let event = registration.id;
+    let registration = match account {
+        Account::AsRegistered => registration,
+        Account::WithPassword(password_hash) => registration::Model { password_hash, ..registration },
+        Account::AddressOnly(password_hash) => registration::Model {
+            password_hash,
+            username: None,
+            first_name: String::new(),
+            last_name: String::new(),
+            phone: String::new(),
+            ..registration
+        },
+    };
+    let wanted = registration.username.clone();
     let row = new_user(now, registration);
-    let user = match users::create::insert_with_free_username(txn, now, row).await {
+    let user = match users::create::insert_with_free_username(txn, now, row, wanted.as_deref()).await {
         Ok(user) => user,
         Err(Error::Refused(_)) => return Ok(None),
         Err(error) => return Err(error),
@@ -110,7 +145,7 @@ pub async fn complete(
 }
 
 fn new_user(now: &Moment, registration: registration::Model) -> user::ActiveModel {
-    let username = registration.username.unwrap_or_else(|| identifier::username_from_email(&registration.email));
+    let username = registration.username.unwrap_or_else(identifier::neutral_username);
     user::ActiveModel {
         password_hash: Set(Some(registration.password_hash)),
         phone: Set(registration.phone),

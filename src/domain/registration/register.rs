@@ -17,6 +17,7 @@ use crate::entity::audit_event::Action;
 use crate::entity::{registration, user};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
+use crate::tools::secret::Secret;
 use crate::tools::{identifier, text};
 
 /// What registering goes by.
@@ -37,7 +38,7 @@ pub struct Rules<'a> {
 pub struct Register<'a> {
     /// The address.
     pub email: &'a str,
-    /// The username; made from the address where none is given.
+    /// The username; a neutral one is generated where none is given.
     pub username: Option<&'a str>,
     /// The password.
     pub password: NewPassword<'a>,
@@ -50,8 +51,9 @@ pub struct Register<'a> {
 }
 
 /// Keeps a registration until the link that is mailed to the address makes a user of it. An earlier one of the same
-/// address is replaced, its password and its link with it: so whoever registers somebody else's address gains nothing,
-/// since only the owner's own link, which came with the owner's own password, is good.
+/// address is replaced, its password and its link with it. Returns the secret of the client that registered: only with it,
+/// or with the password, the link makes an account with what was registered. So registering the address of somebody else
+/// gains nothing, whichever mail its owner follows.
 ///
 /// Whether the address has an account, or a registration that waits, is not looked up here: the same work is done and the
 /// same rows are written in each case, and the worker that delivers the mail finds out. So neither the answer nor its
@@ -60,19 +62,21 @@ pub struct Register<'a> {
 /// # Errors
 /// [`Error::Forbidden`] where registration is closed; one refusal for each field that is wrong: required, invalid, too
 /// long, or taken; and the password's; [`Error::RateLimited`].
-pub async fn register(db: &Db, now: &Moment, client: &Client, rules: Rules<'_>, input: Register<'_>) -> Result<()> {
+pub async fn register(db: &Db, now: &Moment, client: &Client, rules: Rules<'_>, input: Register<'_>) -> Result<Secret> {
     require_open(rules.registration)?;
     let mut row = check(db, now, client, rules, input).await?;
 
     let (txn, ref now) = db.begin(now).await?;
     let id = outbox::enqueue_for_registration(&txn, now, row.email.as_ref()).await?;
+    let secret = now.secret();
     row.id = Set(id);
+    row.secret_digest = Set(Some(secret.digest()));
     row.created_at = Set(now.at);
     row.expires_at = Set(now.at.plus(rules.verify_ttl));
     pending::store(&txn, row).await?;
     audit::record_as(&txn, now, id, Event::by_anyone(client, Action::Registered, None)).await?;
     txn.commit().await?;
-    Ok(())
+    Ok(secret)
 }
 
 /// The row of the registration, its password hashed, but without its id and times.
@@ -92,16 +96,24 @@ async fn check(
     let first_name = keep(text::line("firstName", input.first_name, MAX_NAME));
     let last_name = keep(text::line("lastName", input.last_name, MAX_NAME));
     let phone = keep(text::line("phone", input.phone, MAX_PHONE));
-    if let Some(name) = username.as_deref().filter(|name| !name.is_empty()) {
+    refusals.extend(rules.passwords.check_form(input.password).err());
+    if !refusals.is_empty() {
+        return Err(Error::Refused(refusals));
+    }
+    limits::take_registration(db, now, client, rules.limits).await?;
+    if let Some(name) = &username {
         refusals.extend(taken(db, name).await?);
     }
     let about = [username.as_deref().unwrap_or_default(), &email, &first_name, &last_name];
-    refusals.extend(rules.passwords.check(input.password, &about).err());
+    match rules.passwords.judge(input.password, &about).await {
+        Err(Error::Refused(more)) => refusals.extend(more),
+        judged => judged?,
+    }
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
     limits::take_mail(db, now, client, rules.limits, &email).await?;
-    let password_hash = rules.passwords.accept(input.password, &about).await?;
+    let password_hash = rules.passwords.hash(input.password.password).await?;
     Ok(registration::ActiveModel {
         email_key: Set(identifier::fold(&email)),
         email: Set(email),

@@ -24,7 +24,7 @@ const MAX_NUMBER_LENGTH: usize = 5;
 pub struct Create {
     /// The address; unique.
     pub email: String,
-    /// The username; made from the address where none is given.
+    /// The username; a neutral one is generated where none is given.
     pub username: Option<String>,
     /// The password; where none is given, the welcome mail has a link to set one.
     pub password: Option<String>,
@@ -84,7 +84,7 @@ pub async fn create(
         }
         None => None,
     };
-    let username = given.clone().unwrap_or_else(|| identifier::username_from_email(&email));
+    let username = given.clone().unwrap_or_else(identifier::neutral_username);
     let row = user::ActiveModel {
         is_verified: Set(password_hash.is_some()),
         password_hash: Set(password_hash),
@@ -101,7 +101,7 @@ pub async fn create(
     let (txn, now) = authorized.parts();
     let user = match given {
         Some(_) => user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?,
-        None => insert_with_free_username(txn, now, row).await?,
+        None => insert_with_free_username(txn, now, row, None).await?,
     };
     audit::record(txn, now, Event::by(&authorized, Action::UserCreated, user.id)).await?;
     outbox::enqueue(txn, now, Kind::Welcome, &user.email, Some(user.id)).await?;
@@ -109,13 +109,14 @@ pub async fn create(
     Ok(user)
 }
 
-/// Inserts the row under its username or, where that is taken, under one with a number behind it.
+/// Inserts the row under its username. Where that is taken, the wanted name gets a number behind it; where none is wanted,
+/// another neutral one is generated.
 pub(in crate::domain) async fn insert_with_free_username(
     txn: &DatabaseTransaction,
     now: &Moment,
     mut row: user::ActiveModel,
+    wanted: Option<&str>,
 ) -> Result<user::Model> {
-    let wanted = row.username.clone().take().unwrap_or_default();
     loop {
         let skip = OnConflict::column(Column::UsernameKey).do_nothing().to_owned();
         let insert = user::Entity::insert(row.clone()).on_conflict(skip);
@@ -124,14 +125,14 @@ pub(in crate::domain) async fn insert_with_free_username(
             let user = user::Entity::find_by_id(id).one(txn).await?;
             return user.ok_or_else(|| Error::internal("an account that was just made is missing"));
         }
-        let name = numbered(now, &wanted);
+        let name = wanted.map_or_else(identifier::neutral_username, |wanted| numbered(now, wanted));
         row.username_key = Set(identifier::fold(&name));
         row.username = Set(name);
     }
 }
 
-/// A username with a number behind it.
-pub(in crate::domain) fn numbered(now: &Moment, wanted: &str) -> String {
+/// The wanted username with a number behind it.
+fn numbered(now: &Moment, wanted: &str) -> String {
     let stem: String = wanted.chars().take(identifier::MAX_USERNAME_LENGTH - MAX_NUMBER_LENGTH).collect();
     let [.., high, low] = now.id().into_bytes();
     format!("{stem}{}", u16::from_be_bytes([high, low]))

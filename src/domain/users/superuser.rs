@@ -5,6 +5,7 @@ use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _, QueryFilt
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
 use crate::domain::passwords::{NewPassword, Passwords};
+use crate::domain::users::create;
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Permission, Role};
 use crate::error::{Error, Result};
@@ -13,9 +14,29 @@ use crate::tools::identifier;
 
 /// A superuser whose input was checked and whose password is hashed.
 #[derive(Clone, Debug)]
-pub struct Superuser(user::ActiveModel);
+pub struct Superuser {
+    row: user::ActiveModel,
+    /// Whether the operator gave the username; where another account has it, there is no superuser then.
+    is_named: bool,
+    /// The name to number where it is taken; none for neutral ones.
+    wanted: Option<&'static str>,
+}
 
-/// Checks a superuser's address, username (made from the address where none is given) and password. This comes before
+/// The username of the first superuser.
+const FIRST: &str = "admin";
+
+/// The username that a superuser gets.
+#[derive(Clone, Copy, Debug)]
+pub enum Username<'a> {
+    /// This one and no other.
+    Given(&'a str),
+    /// `admin`, with a number behind it where that is taken.
+    First,
+    /// A neutral one that is generated.
+    Neutral,
+}
+
+/// Checks a superuser's address, username and password. This comes before
 /// the transaction, because hashing takes its time.
 ///
 /// # Errors
@@ -24,17 +45,20 @@ pub async fn prepare(
     now: &Moment,
     passwords: &Passwords,
     email: &str,
-    username: Option<&str>,
+    username: Username<'_>,
     password: &str,
 ) -> Result<Superuser> {
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
+    let (is_named, wanted) =
+        (matches!(username, Username::Given(_)), matches!(username, Username::First).then_some(FIRST));
     let username = match username {
-        Some(name) => identifier::username(name).map_err(|refusal| Error::from(refusal.of("username")))?,
-        None => identifier::username_from_email(&email),
+        Username::Given(name) => identifier::username(name).map_err(|refusal| Error::from(refusal.of("username")))?,
+        Username::First => FIRST.to_owned(),
+        Username::Neutral => identifier::neutral_username(),
     };
     let new = NewPassword { password, confirm: None, fields: ("password", "password") };
     let hash = passwords.accept(new, &[&email, &username]).await?;
-    Ok(Superuser(user::ActiveModel {
+    let row = user::ActiveModel {
         password_hash: Set(Some(hash)),
         role: Set(Role::Admin),
         permission: Set(Permission::FullAccess),
@@ -42,7 +66,8 @@ pub async fn prepare(
         is_superuser: Set(true),
         is_verified: Set(true),
         ..super::blank(now, (email, username), Default::default())
-    }))
+    };
+    Ok(Superuser { row, is_named, wanted })
 }
 
 /// Whether there is any superuser.
@@ -54,9 +79,13 @@ pub async fn exists(txn: &DatabaseTransaction) -> Result<bool> {
 /// Makes the account.
 ///
 /// # Errors
-/// [`crate::error::Code::AlreadyExists`] where the address or the name is taken.
+/// [`crate::error::Code::AlreadyExists`] where the address or the given name is taken.
 pub async fn insert(txn: &DatabaseTransaction, now: &Moment, superuser: Superuser) -> Result<user::Model> {
-    let user = user::Entity::insert(superuser.0).exec_with_returning(txn).await.map_err(super::taken)?;
+    let Superuser { row, is_named, wanted } = superuser;
+    let user = match is_named {
+        true => user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?,
+        false => create::insert_with_free_username(txn, now, row, wanted).await?,
+    };
     audit::record(txn, now, Event::by_anyone(&Client::default(), Action::UserCreated, user.id)).await?;
     Ok(user)
 }

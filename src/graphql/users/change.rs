@@ -18,7 +18,7 @@ use crate::graphql::outcome::outcome;
 pub(crate) struct CreateUserInput {
     /// The e-mail address.
     email: String,
-    /// The username; made from the address where it is left out.
+    /// The username. Left out, a neutral one such as `user-7kqm3xvd` is generated; nothing of the address is in it.
     username: Option<String>,
     /// The password. Without it, the welcome mail has a link with which the user sets one. API tokens may not give it.
     #[graphql(secret)]

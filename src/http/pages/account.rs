@@ -4,19 +4,22 @@ use axum::response::Response;
 
 use super::view::{Field, Form, View};
 use super::{Sent, Visit, form, invalid_link, lead};
+use crate::app::App;
 use crate::config::Registration;
 use crate::domain::passwords::NewPassword;
 use crate::domain::registration::register::{self, Register, Rules};
 use crate::domain::sign_in::{self, SignIn};
-use crate::domain::verify_email;
+use crate::domain::verify_email::{self, Confirm, Link, Waiting};
 use crate::error::Error;
-use crate::http::cookie;
 
 /// `GET /account/sign-in`
 pub(super) async fn sign_in_form(visit: Visit) -> Response {
     let done = match visit.parameter("done") {
         "password" => Some("Your new password is set: sign in with it."),
         "verified" => Some("Your e-mail address is confirmed: you can sign in."),
+        "verified-beside" => Some(
+            "Your e-mail address is confirmed. This browser is still signed in to another account. Sign in here to switch.",
+        ),
         "signed-in" => return visit.show(&signed_in_view(&visit)),
         _ => None,
     };
@@ -28,11 +31,10 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
     let visit = &sent.visit;
     let app = &visit.app;
     let mint = app.mint();
-    let known = cookie::read(&visit.headers, &app.public_url, &app.config.allowed_origins);
     let input = SignIn {
         identifier: sent.field("identifier"),
         password: sent.field("password"),
-        replaces: known.and_then(|text| mint.read_refresh(text)).map(|token| token.session),
+        replaces: visit.present(),
     };
     let rules = (&app.passwords, &app.config.sessions);
     match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
@@ -128,7 +130,7 @@ pub(super) async fn register(sent: Sent) -> Response {
         phone: "",
     };
     match register::register(&app.db, &visit.now, &visit.client, rules, wanted).await {
-        Ok(()) => lead("/account/register?sent=1"),
+        Ok(secret) => visit.lead_registered("/account/register?sent=1", &secret),
         Err(Error::Forbidden) => visit.refuse(closed_view(), Error::Forbidden),
         Err(error) => visit.refuse(register_view(visit, &|name| sent.field(name).to_owned()), error),
     }
@@ -153,7 +155,7 @@ fn register_view(visit: &Visit, typed: &dyn Fn(&str) -> String) -> View {
         ..Field::default()
     };
     let hint = format!("At least {} characters, and not easy to guess.", visit.app.passwords.policy().min_length);
-    let optional = "May be left empty; then it is made from your address.".to_owned();
+    let optional = "Leave it empty to get a neutral one.".to_owned();
     let fields = vec![
         Field { kind: "email", required: true, ..text("email", "E-mail address", "email") },
         Field { hint: Some(optional), ..text("username", "Username", "username") },
@@ -176,34 +178,88 @@ fn closed_view() -> View {
 
 /// `GET /account/verify?token=…`: asks for a click, because programs that look through mails open links too.
 pub(super) async fn verify_form(visit: Visit) -> Response {
-    visit.show(&verify_view(visit.parameter("token")))
+    let token = visit.parameter("token").to_owned();
+    show_verify(&visit, &token, None).await
 }
 
 /// `POST /account/verify`
 pub(super) async fn verify(sent: Sent) -> Response {
     let visit = &sent.visit;
     let app = &visit.app;
-    let config = &app.config;
-    let rules = verify_email::Rules { registration: config.registration, lives: &config.sessions, limits: &app.limits };
-    match verify_email::verify_email(&app.db, &visit.now, &visit.client, rules, sent.field("token")).await {
+    let (token, typed) = (sent.field("token"), sent.field("password"));
+    let new = NewPassword {
+        password: typed,
+        confirm: Some(sent.field("passwordConfirm")),
+        fields: ("password", "passwordConfirm"),
+    };
+    let cookie = visit.registration();
+    let input = Confirm {
+        link: Link { token, cookie: cookie.as_ref(), registration_secret: None },
+        password: (!typed.is_empty()).then_some(new),
+        present: visit.present(),
+    };
+    match verify_email::verify_email(&app.db, &visit.now, &visit.client, verify_rules(visit), input).await {
         Ok(verified) => match verified.session {
             Some(session) => {
                 let tokens = app.mint().tokens(&visit.now, &session, &verified.user);
                 visit.lead_signed_in("/account/sign-in?done=signed-in", &tokens)
             }
+            None if verified.is_other_present => lead("/account/sign-in?done=verified-beside"),
             None => lead("/account/sign-in?done=verified"),
         },
-        Err(Error::Refused(_)) => visit.refuse(dead_view(), Error::Refused(invalid_link())),
-        Err(error) => visit.refuse(verify_view(sent.field("token")), error),
+        Err(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
+            visit.refuse(dead_view(), Error::Refused(invalid_link()))
+        }
+        Err(error) => show_verify(visit, token, Some(error)).await,
     }
 }
 
-fn verify_view(token: &str) -> View {
+fn verify_rules(visit: &Visit) -> verify_email::Rules<'_> {
+    let App { config, passwords, .. } = &*visit.app;
+    verify_email::Rules { registration: config.registration, passwords, lives: &config.sessions }
+}
+
+/// Shows what the link confirms and, where the browser is not the one that registered, asks for a password; with what is
+/// wrong in the form that was sent.
+async fn show_verify(visit: &Visit, token: &str, error: Option<Error>) -> Response {
+    let cookie = visit.registration();
+    let link = Link { token, cookie: cookie.as_ref(), registration_secret: None };
+    let found = verify_email::look_up(&visit.app.db, &visit.now, &visit.client, verify_rules(visit), link).await;
+    match (found, error) {
+        (Ok(Some(waiting)), None) => visit.show(&verify_view(visit, token, &waiting)),
+        (Ok(Some(waiting)), Some(error)) => visit.refuse(verify_view(visit, token, &waiting), error),
+        (Ok(None), _) => visit.refuse(dead_view(), Error::Refused(invalid_link())),
+        (Err(failed), error) => visit.refuse(dead_view(), error.unwrap_or(failed)),
+    }
+}
+
+fn verify_view(visit: &Visit, token: &str, waiting: &Waiting) -> View {
+    let site = &visit.app.config.site_name;
+    let mut paragraphs = vec![match waiting.is_new {
+        true => format!("This confirms {} and creates your account at {site}.", waiting.email),
+        false => format!("This makes {} the address of an account at {site}.", waiting.email),
+    }];
+    let mut fields = Vec::new();
+    if waiting.needs_password {
+        paragraphs.push(
+            "You did not register with this browser, or somebody else registered with your address. Enter the password \
+             that you chose when you registered. If you did not choose one, or forgot it, enter a new one: then only the \
+             address is taken from the registration."
+                .to_owned(),
+        );
+        let hint = format!("At least {} characters, and not easy to guess.", visit.app.passwords.policy().min_length);
+        for (name, label, hint) in
+            [("password", "Password", Some(hint)), ("passwordConfirm", "The same once more", None)]
+        {
+            let autocomplete = "new-password";
+            fields.push(Field { name, label, kind: "password", autocomplete, hint, required: true, ..Field::default() });
+        }
+    }
     let hidden = vec![("token", token.to_owned())];
     View {
         title: "Confirm your e-mail address",
-        paragraphs: vec!["One click, and we know that you read the mail that brought you here.".to_owned()],
-        form: Some(Form { hidden, ..form("/account/verify", "Confirm the address") }),
+        paragraphs,
+        form: Some(Form { hidden, fields, ..form("/account/verify", "Confirm the address") }),
         ..View::default()
     }
 }

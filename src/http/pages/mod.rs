@@ -18,6 +18,7 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::access::Client;
@@ -28,6 +29,7 @@ use crate::http::pages::csrf::Csrf;
 use crate::http::pages::view::{Form, View};
 use crate::http::{client, cookie};
 use crate::tools::clock::Moment;
+use crate::tools::secret::Secret;
 
 /// The longest form, in bytes.
 const MAX_FORM: usize = 16 * 1024;
@@ -126,6 +128,25 @@ impl Visit {
         let change = CookieChange::Set(tokens.refresh.clone(), tokens.refresh_expires_at);
         let mut response = lead(to);
         let value = cookie::write(&change, &self.app.public_url, self.now.at);
+        response.headers_mut().append(header::SET_COOKIE, value);
+        response
+    }
+
+    /// The session in the browser's refresh cookie.
+    fn present(&self) -> Option<Uuid> {
+        let known = cookie::read(&self.headers, &self.app.public_url, &self.app.config.allowed_origins);
+        known.and_then(|text| self.app.mint().read_refresh(text)).map(|token| token.session)
+    }
+
+    /// The secret in the browser's registration cookie.
+    fn registration(&self) -> Option<Secret> {
+        cookie::read_registration(&self.headers, &self.app.public_url)
+    }
+
+    /// Leads to another page, with the secret of a registration in the browser's cookie.
+    fn lead_registered(&self, to: &str, secret: &Secret) -> Response {
+        let mut response = lead(to);
+        let value = cookie::write_registration(secret, &self.app.public_url, self.app.config.links.verify_ttl);
         response.headers_mut().append(header::SET_COOKIE, value);
         response
     }

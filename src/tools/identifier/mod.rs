@@ -22,7 +22,7 @@ use unicode_security::skeleton;
 use crate::tools::text;
 
 pub use self::valid::{
-    MAX_EMAIL_BYTES, MAX_LOCAL_PART_BYTES, MAX_USERNAME_LENGTH, email, username, username_from_email,
+    MAX_EMAIL_BYTES, MAX_LOCAL_PART_BYTES, MAX_USERNAME_LENGTH, email, neutral_username, username,
 };
 
 /// The form in which identifiers are compared: two are the same where this is equal. It folds any text, whether or not it

@@ -3,6 +3,7 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_security::GeneralSecurityProfile as _;
 
 use crate::error::{Code, Refusal};
+use crate::tools::secret::Secret;
 
 /// The most bytes of an e-mail address (RFC 5321, 4.5.3.1.3, less the angle brackets).
 pub const MAX_EMAIL_BYTES: usize = 254;
@@ -61,16 +62,20 @@ pub fn username(text: &str) -> Result<String, Refusal> {
 
 const USERNAME_SIGNS: &str = "._+-";
 
-/// A username that is allowed, made of what stands before the "@"; other characters become hyphens. It may be taken.
-pub fn username_from_email(email: &str) -> String {
-    let local = email.trim().split('@').next().unwrap_or_default();
-    let mut name = String::new();
-    for c in local.nfc().take(MAX_USERNAME_LENGTH) {
-        let fits = if is_combining_mark(c) { name.ends_with(char::is_alphanumeric) } else { true };
-        name.push(if fits && (is_letter(c) || USERNAME_SIGNS.contains(c)) { c } else { '-' });
+/// A username for an account whose owner chose none, such as `user-7kqm3xvd`. Nothing of the account is in it, so that
+/// usernames, which are public, do not show which addresses have accounts. It may be taken.
+pub fn neutral_username() -> String {
+    /// Letters and digits that are not mistaken for one another; without vowels they make no words.
+    const SIGNS: &[u8; 27] = b"bcdfghjkmnpqrstvwxz23456789";
+    const LENGTH: usize = 8;
+    let mut random = u128::from_be_bytes(Secret::<16>::random().reveal());
+    let mut name = "user-".to_owned();
+    for _ in 0..LENGTH {
+        let sign = usize::try_from(random % SIGNS.len() as u128).unwrap_or_default();
+        name.extend(SIGNS.get(sign).copied().map(char::from));
+        random /= SIGNS.len() as u128;
     }
-    let name = name.trim_matches('-');
-    username(name).unwrap_or_else(|_| "user".to_owned())
+    name
 }
 
 /// Labels of letters, digits and inner hyphens, up to 63 bytes each (RFC 1035, 2.3.4), the last of which is no number: an
@@ -236,15 +241,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_suggest_usernames() {
-        for (email, name) in [
-            ("Ann.Lee+news@quarry.example", "Ann.Lee+news"),
-            ("o'brien@quarry.example", "o-brien"),
-            ("!josé!@quarry.example", "josé"),
-            ("#$%@quarry.example", "user"),
-            ("", "user"),
-        ] {
-            assert_eq!(username_from_email(email), name);
+    fn neutral_usernames_are_allowed_and_differ() {
+        let names: std::collections::HashSet<String> = (0..1_000).map(|_| neutral_username()).collect();
+        assert_eq!(names.len(), 1_000);
+        for name in &names {
+            assert_eq!(username(name).as_ref(), Ok(name));
+            assert_eq!((fold(name).as_str(), name.len()), (name.as_str(), 13));
+            assert!(name.strip_prefix("user-").is_some_and(|rest| !rest.contains(['0', '1', 'o', 'l', 'i'])), "{name}");
         }
     }
 
@@ -256,8 +259,6 @@ mod tests {
                 prop_assert!(!fold(&name).contains('@'));
             }
             for email_like in [format!("{local}@quarry.example"), text] {
-                let name = username_from_email(&email_like);
-                prop_assert_eq!(username(&name), Ok(name));
                 if let Ok(address) = email(&email_like) {
                     prop_assert_eq!(email(&address), Ok(address.clone()));
                     prop_assert_eq!(fold(&address).matches('@').count(), 1);

@@ -28,7 +28,8 @@ pub struct Site {
 pub struct Recipient {
     /// The address.
     pub address: String,
-    /// The user's name, or an empty text. Mails greet without it where it is very long or looks like advertising.
+    /// The user's name, or an empty text. Mails greet without it where it is very long or looks like advertising, or where
+    /// the address is not confirmed yet.
     pub name: String,
 }
 
@@ -86,6 +87,12 @@ pub enum Content {
 }
 
 impl Content {
+    /// Whether the mail greets by name. Mails that confirm an address may go to somebody who has nothing to do with the
+    /// account, whose name a stranger typed.
+    fn greets_by_name(&self) -> bool {
+        !matches!(self, Self::VerifyEmail(_) | Self::ConfirmNewEmail(_))
+    }
+
     fn subject(&self, site: &str) -> String {
         match self {
             Self::VerifyEmail(_) => format!("Confirm your e-mail address for {site}"),
@@ -103,7 +110,7 @@ impl Content {
 /// The mail that tells `recipient` this. The same arguments always give the same mail.
 pub fn render(site: &Site, recipient: &Recipient, content: &Content, id: Uuid) -> Message {
     let site = &Site { name: wording::one_line(&site.name), ..site.clone() };
-    let name = wording::name(&recipient.name);
+    let name = wording::name(&recipient.name).filter(|_| content.greets_by_name());
     let greeting = &name.as_ref().map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},"));
     let subject = content.subject(&site.name);
     let text = Text { site, greeting, content }.render().expect("writing to a string does not fail");

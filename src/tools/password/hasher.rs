@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{ARGON2ID_IDENT, MIN_SALT_LEN, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
 use super::engine::Memory;
@@ -116,10 +116,37 @@ impl Hasher {
         .await?
     }
 
+    /// Computes something else about a password, such as its strength, on a blocking thread. It takes a permit like a hash
+    /// does, so that hashes and estimates together keep no more threads busy than there are permits.
+    ///
+    /// [`Error::Unavailable`] where too many wait.
+    pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let held = self.permit().await?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            work()
+        });
+        done.instrument(tracing::debug_span!("judge_password")).await.map_err(Error::internal)
+    }
+
     /// Does the work on a thread for blocking work. It keeps its permit and its place until it has really ended, even
     /// where nobody waits for it any more.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T> {
         let inner = Arc::clone(&self.0);
+        let held = self.permit().await?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            let began = Instant::now();
+            let result = work(&inner);
+            inner.times.observe(began.elapsed().as_secs_f64());
+            result
+        });
+        done.instrument(tracing::debug_span!("hash")).await.map_err(Error::internal)
+    }
+
+    /// A permit and a place; waits for the permit, but not for the place.
+    async fn permit(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let inner = &self.0;
         let place = Arc::clone(&inner.places).try_acquire_owned().map_err(|_| {
             inner.refused.inc();
             Error::Unavailable(RETRY_AFTER)
@@ -127,14 +154,7 @@ impl Hasher {
         let came = Instant::now();
         let permit = Arc::clone(&inner.running).acquire_owned().await.map_err(Error::internal)?;
         inner.waits.observe(came.elapsed().as_secs_f64());
-        let done = tokio::task::spawn_blocking(move || {
-            let _held = (permit, place);
-            let began = Instant::now();
-            let result = work(&inner);
-            inner.times.observe(began.elapsed().as_secs_f64());
-            result
-        });
-        done.instrument(tracing::debug_span!("hash")).await.map_err(Error::internal)
+        Ok((permit, place))
     }
 }
 

@@ -36,15 +36,9 @@ impl PasswordPolicy {
     ///
     /// Refuses with [`Code::PasswordTooShort`], [`Code::TooLong`], [`Code::PasswordTooCommon`] (many use it, or it is
     /// quickly guessed) or [`Code::PasswordTooSimilar`] (made of the context). Takes some
-    /// milliseconds, and some tens of them at worst.
+    /// milliseconds, and some tens of them at worst: too long for a thread that serves requests.
     pub fn check(&self, password: &Password, context: &[&str]) -> Result<(), Refusal> {
-        if password.length() < self.min_length {
-            let message = format!("Use at least {} characters.", self.min_length);
-            return Err(Refusal::new(Code::PasswordTooShort, message));
-        }
-        if password.is_too_long() {
-            return Err(Refusal::new(Code::TooLong, format!("Use at most {MAX_LENGTH} characters.")));
-        }
+        self.check_length(password)?;
         if is_common(password.reveal()) {
             let message = "Many people use this password, so it is tried first; choose another.";
             return Err(Refusal::new(Code::PasswordTooCommon, message));
@@ -58,6 +52,20 @@ impl PasswordPolicy {
         if !is_strong(password.reveal(), &words) {
             let message = "This password is quickly guessed; make it longer, for example of several unrelated words.";
             return Err(Refusal::new(Code::PasswordTooCommon, message));
+        }
+        Ok(())
+    }
+
+    /// The part of [`Self::check`] that costs nothing.
+    ///
+    /// Refuses with [`Code::PasswordTooShort`] or [`Code::TooLong`].
+    pub fn check_length(&self, password: &Password) -> Result<(), Refusal> {
+        if password.length() < self.min_length {
+            let message = format!("Use at least {} characters.", self.min_length);
+            return Err(Refusal::new(Code::PasswordTooShort, message));
+        }
+        if password.is_too_long() {
+            return Err(Refusal::new(Code::TooLong, format!("Use at most {MAX_LENGTH} characters.")));
         }
         Ok(())
     }

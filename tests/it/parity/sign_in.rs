@@ -106,7 +106,7 @@ async fn row_06_the_refresh_token_comes_in_the_request_or_in_the_cookie(place: P
     let login = app.anyone().send(LOGIN, input).await;
     let token = login.body["data"]["login"]["tokens"]["refreshToken"].as_str().unwrap();
     let cookie = login.header("set-cookie");
-    let expected = format!("refresh_token={token}; Max-Age=2592000; Path=/graphql; HttpOnly; SameSite=Strict");
+    let expected = format!("refresh_token={token}; Max-Age=2592000; Path=/; HttpOnly; SameSite=Strict");
     assert_eq!(cookie, expected);
 
     let browser = app.anyone().with_header("cookie", format!("refresh_token={token}"));
