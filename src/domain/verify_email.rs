@@ -119,10 +119,10 @@ async fn registered(
     rules: Rules<'_>,
     secret: &Secret,
 ) -> Result<Option<registration::Model>> {
-    match rules.registration {
-        Registration::Open => pending::find_by_link(db.reader(), now, secret).await,
-        Registration::Closed => Ok(None),
+    if rules.registration != Registration::Open {
+        return Ok(None);
     }
+    pending::find_by_link(db.reader(), now, secret).await
 }
 
 /// Confirms an address, and spends the link.

@@ -248,7 +248,7 @@ async fn nothing_of_a_former_user_falls_to_the_next_of_that_name(place: Place) {
     }
     let link =
         crate::parity::registration::register(&app, crate::parity::registration::wanted("ada@example.com")).await;
-    let new = app.anyone().data(crate::parity::registration::VERIFY, json!({ "token": link })).await;
+    let new = app.anyone().data(crate::parity::registration::VERIFY, link.variables()).await;
     assert!(ids.insert(new["verifyEmail"]["user"]["id"].as_str().unwrap().to_owned()));
     for client in &former {
         assert!(client.code("{ me { id } }", json!({})).await.starts_with("UNAUTHENTICATED"));

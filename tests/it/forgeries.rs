@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::engine::Place;
 use crate::pages::Browser;
 use crate::parity::recovery::reset_link;
-use crate::parity::registration::{VERIFY, register, token, wanted};
+use crate::parity::registration::{Link, VERIFY, register, token, wanted};
 use crate::socket::Socket;
 
 crate::tests![
@@ -195,6 +195,8 @@ struct Secrets {
     api: String,
     reset: String,
     verify: String,
+    /// The secret of the client that registered.
+    registration: String,
 }
 
 async fn secrets(app: &TestApp) -> Secrets {
@@ -202,8 +204,9 @@ async fn secrets(app: &TestApp) -> Secrets {
     let client = ada.sign_in(app).await;
     let (_, api) = make(&client, &["READ", "WRITE", "EXPORT"]).await;
     let (uid, reset) = reset_link(app, &ada.email).await;
-    let verify = register(app, wanted("eve@example.com")).await;
-    Secrets { uid, access: client.access.clone().unwrap(), refresh: client.refresh.clone(), api, reset, verify }
+    let Link { token: verify, secret: registration } = register(app, wanted("eve@example.com")).await;
+    let (access, refresh) = (client.access.clone().unwrap(), client.refresh.clone());
+    Secrets { uid, access, refresh, api, reset, verify, registration }
 }
 
 /// Whether a text opens anything that it is put into.
@@ -229,7 +232,8 @@ async fn places(app: &TestApp, uid: &str, text: &str) -> Vec<&'static str> {
     note("valid", app.anyone().data(valid, json!({ "uid": uid, "t": text })).await["resetTokenIsValid"] == true);
     let data = app.anyone().data(CONFIRM, json!({ "uid": uid, "t": text })).await;
     note("reset", data["confirmReset"]["success"] == true);
-    note("verify", app.anyone().data(VERIFY, json!({ "token": text })).await["verifyEmail"]["user"].is_object());
+    let typed = json!({ "token": text, "password": PASSWORD });
+    note("verify", app.anyone().data(VERIFY, typed).await["verifyEmail"]["user"].is_object());
     open
 }
 
@@ -239,7 +243,8 @@ async fn unlimited(place: &Place) -> TestApp {
 
 async fn no_token_is_good_for_anything_but_its_own_purpose(place: Place) {
     let app = unlimited(&place).await;
-    let Secrets { uid, access, refresh, api, reset, verify } = secrets(&app).await;
+    let Secrets { uid, access, refresh, api, reset, verify, registration } = secrets(&app).await;
+    assert_eq!(places(&app, &uid, &registration).await, [""; 0], "it opens nothing without the link");
     assert_eq!(places(&app, &uid, &access).await, ["bearer", "export", "socket"]);
     assert_eq!(places(&app, &uid, &api).await, ["bearer", "export", "socket"]);
     // Twice at once is a second tab within the grace.
@@ -254,7 +259,7 @@ async fn no_token_is_good_for_anything_but_its_own_purpose(place: Place) {
 
 async fn no_token_is_good_when_it_is_cut_short(place: Place) {
     let app = unlimited(&place).await;
-    let Secrets { uid, access, refresh, api, reset, verify } = secrets(&app).await;
+    let Secrets { uid, access, refresh, api, reset, verify, .. } = secrets(&app).await;
     for text in [&access, &refresh, &api, &reset, &verify] {
         for length in [text.len() - 1, text.len() - 2, text.len() / 2, 8] {
             assert_eq!(places(&app, &uid, &text[..length]).await, [""; 0], "{length} of {text}");
@@ -335,7 +340,7 @@ async fn dump(app: &TestApp, place: &Place) -> Vec<u8> {
 
 async fn no_secret_that_was_given_out_is_in_the_database(place: Place) {
     let app = TestApp::start(&place).await;
-    let Secrets { access, refresh, api, reset, verify, .. } = secrets(&app).await;
+    let Secrets { access, refresh, api, reset, verify, registration, .. } = secrets(&app).await;
     let mut client: Client = app.anyone();
     client.refresh.clone_from(&refresh);
     client.refresh().await.unwrap();
@@ -344,7 +349,7 @@ async fn no_secret_that_was_given_out_is_in_the_database(place: Place) {
     assert!(has(b"ada@example.com"), "the dump holds what is stored");
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for secret in
-        [PASSWORD, crate::app::ADMIN.1, &access, &refresh, &client.refresh, &api, &api[4..40], &reset, &verify]
+        [PASSWORD, crate::app::ADMIN.1, &access, &refresh, &client.refresh, &api, &api[4..40], &reset, &verify, &registration]
     {
         assert!(!has(secret.as_bytes()), "{secret}");
         if let Ok(bytes) = URL_SAFE_NO_PAD.decode(secret) {

@@ -40,6 +40,7 @@ mod federation;
 mod finding;
 mod forgeries;
 mod graphiql;
+mod hijacking;
 mod hostile_sheets;
 mod import;
 mod limits;
@@ -70,6 +71,7 @@ mod silence;
 mod stale_rights;
 mod upgrade;
 mod uploads;
+mod usernames;
 mod users;
 mod wire;
 
@@ -94,6 +96,7 @@ fn main() -> std::process::ExitCode {
         finding::all(),
         forgeries::all(),
         graphiql::all(),
+        hijacking::all(),
         hostile_sheets::all(),
         import::all(),
         limits::all(),
@@ -120,6 +123,7 @@ fn main() -> std::process::ExitCode {
         stale_rights::all(),
         upgrade::all(),
         uploads::all(),
+        usernames::all(),
         users::all(),
         wire::all(),
     ]

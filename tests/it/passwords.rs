@@ -96,6 +96,7 @@ async fn passwords_that_many_use_are_refused_wherever_one_is_chosen(place: Place
     let ada = app.add_user("ada").await;
     let client = ada.sign_in(&app).await;
     let (uid, token) = crate::parity::recovery::reset_link(&app, &ada.email).await;
+    let link = crate::parity::registration::register(&app, crate::parity::registration::wanted("joe@example.com")).await;
     let anyone = app.anyone();
     let before = hash(&app).await;
     let common: Vec<&str> =
@@ -120,6 +121,12 @@ async fn passwords_that_many_use_are_refused_wherever_one_is_chosen(place: Place
                 "mutation($p: String!, $u: ID!, $t: String!) { confirmReset(input: { uid: $u, token: $t, newPassword: $p }) { errors { code field } } }",
                 json!({ "p": password, "u": uid, "t": token }),
                 "newPassword",
+            ),
+            (
+                &anyone,
+                "mutation($p: String!, $t: String!) { verifyEmail(input: { token: $t, password: $p }) { errors { code field } } }",
+                json!({ "p": password, "t": link.token }),
+                "password",
             ),
             (
                 &admin,

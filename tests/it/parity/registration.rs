@@ -17,10 +17,12 @@ crate::tests![
 ];
 
 pub(crate) const REGISTER: &str = "mutation($input: RegisterInput!) { register(input: $input) {
-    success message errors { code field message }
+    success message registrationSecret errors { code field message }
 } }";
 
-pub(crate) const VERIFY: &str = "mutation($token: String!) { verifyEmail(input: { token: $token }) {
+pub(crate) const VERIFY: &str = "mutation($token: String!, $secret: String, $password: String, $confirm: String) { verifyEmail(input: {
+    token: $token, registrationSecret: $secret, password: $password, passwordConfirm: $confirm
+}) {
     user { id username email isVerified } tokens { accessToken refreshToken } errors { code field }
 } }";
 
@@ -39,13 +41,43 @@ pub(crate) fn token(mail: &Message) -> String {
     rest.split(char::is_whitespace).next().unwrap().to_owned()
 }
 
-/// Registers and returns the token of the only mail that this sends.
-pub(crate) async fn register(app: &TestApp, input: Value) -> String {
+/// What the client that registered has once the mail came.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) token: String,
+    pub(crate) secret: String,
+}
+
+impl Link {
+    /// The variables of [`VERIFY`] for the client that registered.
+    pub(crate) fn variables(&self) -> Value {
+        json!({ "token": self.token, "secret": self.secret })
+    }
+
+    /// The same for somebody who has the mail alone.
+    pub(crate) fn without_secret(&self) -> Value {
+        json!({ "token": self.token })
+    }
+
+    /// The same for somebody who has the mail alone and enters a password.
+    pub(crate) fn with_password(&self, password: &str) -> Value {
+        json!({ "token": self.token, "password": password })
+    }
+}
+
+/// Registers and returns the secret of the client.
+pub(crate) async fn sign_up(app: &TestApp, input: Value) -> String {
     let data = app.anyone().data(REGISTER, input).await;
     assert_eq!(data["register"]["errors"], json!([]));
+    data["register"]["registrationSecret"].as_str().expect("clients that are no browsers get the secret").to_owned()
+}
+
+/// Registers and returns the link of the only mail that this sends.
+pub(crate) async fn register(app: &TestApp, input: Value) -> Link {
+    let secret = sign_up(app, input).await;
     let mails = app.mails().await;
     assert_eq!(mails.len(), 1);
-    token(&mails[0])
+    Link { token: token(&mails[0]), secret }
 }
 
 async fn row_21_sign_up_with_email_and_password_twice_username_names_and_phone(place: Place) {
@@ -58,12 +90,12 @@ async fn row_21_sign_up_with_email_and_password_twice_username_names_and_phone(p
     assert_eq!(refusals, ["PASSWORD_MISMATCH passwordConfirm"]);
 
     input["passwordConfirm"] = json!(PASSWORD);
-    let answer = app.anyone().data(REGISTER, json!({ "input": input })).await;
-    assert_eq!(answer["register"]["success"], true);
+    let secret = sign_up(&app, json!({ "input": input })).await;
     let mails = app.mails().await;
     assert_eq!(mails.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), ["Ada@example.com"]);
     app.wait(Duration::from_mins(5));
-    let verified = app.anyone().data(VERIFY, json!({ "token": token(&mails[0]) })).await;
+    let link = Link { token: token(&mails[0]), secret };
+    let verified = app.anyone().data(VERIFY, link.variables()).await;
     let access = verified["verifyEmail"]["tokens"]["accessToken"].as_str().unwrap();
     let me = "{ me { username email firstName lastName phone isActive isVerified isStaff isSuperuser dateJoined } }";
     assert_eq!(
@@ -76,9 +108,10 @@ async fn row_21_sign_up_with_email_and_password_twice_username_names_and_phone(p
     );
     app.anyone().sign_in("ADA", PASSWORD).await;
 
-    let token = register(&app, wanted("grace.hopper@example.com")).await;
-    let verified = app.anyone().data(VERIFY, json!({ "token": token })).await;
-    assert_eq!(verified["verifyEmail"]["user"]["username"], "grace.hopper");
+    let link = register(&app, wanted("grace.hopper@example.com")).await;
+    let verified = app.anyone().data(VERIFY, link.variables()).await;
+    let username = verified["verifyEmail"]["user"]["username"].as_str().unwrap();
+    assert!(username.starts_with("user-") && !username.contains("grace"), "{username}");
     app.anyone().sign_in("grace.hopper@example.com", PASSWORD).await;
 }
 
@@ -88,20 +121,21 @@ async fn row_22_a_verification_mail_whose_link_makes_the_account_once_and_in_tim
     })
     .await;
     let forged = app.anyone().with_header("host", "evil.example").with_header("x-forwarded-host", "evil.example");
-    forged.data(REGISTER, wanted("ada@example.com")).await;
+    let registered = forged.data(REGISTER, wanted("ada@example.com")).await;
+    let secret = registered["register"]["registrationSecret"].as_str().unwrap();
     let mails = app.mails().await;
     let link = token(&mails[0]);
     for part in [&format!("https://app.example/account/verify?token={link}"), "1 day"] {
         assert!(mails[0].text.contains(part), "{part} is missing in {}", mails[0].text);
         assert!(mails[0].html.contains(part), "{part} is missing in {}", mails[0].html);
     }
-    let answer = app.anyone().send(VERIFY, json!({ "token": link })).await;
+    let answer = app.anyone().send(VERIFY, json!({ "token": link, "secret": secret })).await;
     let payload = &answer.body["data"]["verifyEmail"];
     assert_eq!(payload["user"]["isVerified"], true);
     assert!(payload["tokens"]["accessToken"].is_string());
     assert!(answer.header("set-cookie").starts_with("refresh_token="));
     let refused = async |token: &str| {
-        let answer = app.anyone().send(VERIFY, json!({ "token": token })).await;
+        let answer = app.anyone().send(VERIFY, json!({ "token": token, "secret": secret })).await;
         let expected =
             json!({ "user": null, "tokens": null, "errors": [{ "code": "INVALID_TOKEN", "field": "token" }] });
         assert_eq!(answer.body["data"]["verifyEmail"], expected);
@@ -114,10 +148,10 @@ async fn row_22_a_verification_mail_whose_link_makes_the_account_once_and_in_tim
 
     let late = register(&app, wanted("grace@example.com")).await;
     app.wait(Duration::from_hours(24));
-    refused(&late).await;
+    refused(&late.token).await;
     let timely = register(&app, wanted("grace@example.com")).await;
     app.wait(Duration::from_hours(24) - Duration::from_millis(1));
-    let verified = app.anyone().data(VERIFY, json!({ "token": timely })).await;
+    let verified = app.anyone().data(VERIFY, timely.variables()).await;
     assert_eq!(verified["verifyEmail"]["user"]["email"], "grace@example.com");
 }
 
@@ -135,9 +169,9 @@ async fn row_23_role_and_permission_cannot_be_chosen_at_sign_up(place: Place) {
         assert_eq!(app.anyone().code(REGISTER, input).await, "BAD_USER_INPUT", "{field}");
     }
     assert_eq!(app.mails().await.len(), 0);
-    let token = register(&app, wanted("ada@example.com")).await;
+    let link = register(&app, wanted("ada@example.com")).await;
     let verify = VERIFY.replace("isVerified", "role permission isStaff isSuperuser");
-    let verified = app.anyone().data(&verify, json!({ "token": token })).await;
+    let verified = app.anyone().data(&verify, link.variables()).await;
     let user = &verified["verifyEmail"]["user"];
     assert_eq!((&user["role"], &user["permission"]), (&json!("MEMBER"), &json!("ONLY_VIEW")));
     assert_eq!((&user["isStaff"], &user["isSuperuser"]), (&json!(false), &json!(false)));
@@ -183,7 +217,7 @@ async fn row_25_before_verification_nothing_but_a_pending_registration_exists(pl
     let app = TestApp::start(&place).await;
     let mut input = wanted("ada@example.com");
     input["input"]["username"] = json!("ada");
-    let token = register(&app, input).await;
+    let link = register(&app, input).await;
     let users = "{ users { totalCount nodes { email } } allEmails }";
     let seen = app.admin().await.data(users, json!({})).await;
     assert_eq!(seen["users"], json!({ "totalCount": 1, "nodes": [{ "email": "admin@localhost" }] }));
@@ -201,6 +235,6 @@ async fn row_25_before_verification_nothing_but_a_pending_registration_exists(pl
     app.anyone().data(reset, json!({})).await;
     assert_eq!(app.mails().await.len(), 0, "there is no password to replace either");
 
-    app.anyone().data(VERIFY, json!({ "token": token })).await;
+    app.anyone().data(VERIFY, link.variables()).await;
     app.anyone().sign_in("ada", PASSWORD).await;
 }

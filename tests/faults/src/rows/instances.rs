@@ -21,7 +21,7 @@ const EACH: usize = 25;
 const RESET: &str = "mutation($input: RequestResetInput!) { requestReset(input: $input) { success errors { code } } }";
 const CONFIRM: &str =
     "mutation($input: ConfirmResetInput!) { confirmReset(input: $input) { success errors { code } } }";
-const REGISTER: &str = "mutation($input: RegisterInput!) { register(input: $input) { success errors { code } } }";
+const REGISTER: &str = "mutation($input: RegisterInput!) { register(input: $input) { registrationSecret errors { code } } }";
 const VERIFY: &str =
     "mutation($input: VerifyEmailInput!) { verifyEmail(input: $input) { user { id } errors { code } } }";
 const CREATE: &str = "mutation($input: CreateUserInput!) { createUser(input: $input) { user { id } errors { code } } }";
@@ -75,8 +75,10 @@ pub(super) async fn race(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     wins.push(("reset link", winners(&both, confirm, "INVALID_TOKEN").await?));
 
     let wanted = json!({ "email": "new@example.com", "username": "new", "password": PASSWORD });
-    one.client().data(REGISTER, &json!({ "input": wanted })).await?;
-    let verify = ask(VERIFY, json!({ "token": link(&sink, "new@", "token").await? }));
+    let registered = one.client().data(REGISTER, &json!({ "input": wanted })).await?;
+    let secret = &registered["register"]["registrationSecret"];
+    let token = link(&sink, "new@", "token").await?;
+    let verify = ask(VERIFY, json!({ "token": token, "registrationSecret": secret }));
     wins.push(("verification link", winners(&both, verify, "INVALID_TOKEN").await?));
 
     let address = ask(CREATE, json!({ "email": "same@example.com" }));
