@@ -98,7 +98,7 @@ try {
   await keys.keyboard.press("Enter");
   await keys.getByRole("status").getByText("Your new password is set").waitFor();
   await tabTo(keys, "identifier");
-  await keys.keyboard.type("ada");
+  await keys.keyboard.type("ada@example.com");
   await tabTo(keys, "password");
   await keys.keyboard.type("another long phrase, pasted");
   await keys.keyboard.press("Enter");

@@ -86,10 +86,11 @@ async fn the_last_superuser_cannot_leave(place: Place) {
 }
 
 async fn second_superuser(app: &TestApp) {
-    use vestibule::domain::users::superuser;
+    use vestibule::domain::users::superuser::{self, Username};
     let now = app.app.clock.now();
-    let row = superuser::prepare(&now, &app.app.passwords, "second@example.com", None, ADMIN.1).await.unwrap();
-    let (txn, _) = app.app.db.begin(&app.app.clock.now()).await.unwrap();
+    let username = Username::Given("second");
+    let row = superuser::prepare(&now, &app.app.passwords, "second@example.com", username, ADMIN.1).await.unwrap();
+    let (txn, now) = app.app.db.begin(&now).await.unwrap();
     superuser::insert(&txn, &now, row).await.unwrap();
     txn.commit().await.unwrap();
 }
