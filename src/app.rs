@@ -191,7 +191,8 @@ impl App {
         let given = self.config.admin_password.as_ref().map(|password| password.reveal().to_owned());
         let generated_password = given.is_none().then(|| Secret::<16>::random().to_text());
         let password = given.as_ref().or(generated_password.as_ref()).map(String::as_str).unwrap_or_default();
-        let row = superuser::prepare(&now, &self.passwords, &self.config.admin_email, Username::First, password).await?;
+        let row =
+            superuser::prepare(&now, &self.passwords, &self.config.admin_email, Username::First, password).await?;
         let user = superuser::insert(&txn, &now, row).await?;
         txn.commit().await?;
         Ok(Some(FirstSuperuser { email: user.email, generated_password }))

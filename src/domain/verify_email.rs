@@ -113,12 +113,7 @@ async fn waiting(db: &Db, now: &Moment, rules: Rules<'_>, link: Link<'_>) -> Res
 }
 
 /// The registration that waits for this link, as long as registration is open.
-async fn registered(
-    db: &Db,
-    now: &Moment,
-    rules: Rules<'_>,
-    secret: &Secret,
-) -> Result<Option<registration::Model>> {
+async fn registered(db: &Db, now: &Moment, rules: Rules<'_>, secret: &Secret) -> Result<Option<registration::Model>> {
     if rules.registration != Registration::Open {
         return Ok(None);
     }
@@ -219,9 +214,7 @@ fn invalid_link() -> Refusal {
 }
 
 fn password_required(waiting: &registration::Model) -> Refusal {
-    let message = format!(
-        "Enter a password to confirm {}: the one chosen at registration, or a new one.",
-        waiting.email
-    );
+    let message =
+        format!("Enter a password to confirm {}: the one chosen at registration, or a new one.", waiting.email);
     Refusal::new(Code::PasswordRequired, message).of("password")
 }

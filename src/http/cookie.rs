@@ -126,10 +126,7 @@ mod tests {
         let secret = Secret::new([7; 32]);
         let written = write_registration(&secret, &public, Duration::from_secs(60));
         let text = secret.to_text();
-        assert_eq!(
-            written,
-            format!("__Host-registration={text}; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax")
-        );
+        assert_eq!(written, format!("__Host-registration={text}; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax"));
         let sent = |name: &str| read_registration(&headers(&[("cookie", &format!("{name}={text}"))]), &public);
         assert_eq!((sent("__Host-registration"), sent("registration")), (Some(secret), None));
     }

@@ -348,9 +348,18 @@ async fn no_secret_that_was_given_out_is_in_the_database(place: Place) {
     let has = |needle: &[u8]| dump.windows(needle.len()).any(|window| window == needle);
     assert!(has(b"ada@example.com"), "the dump holds what is stored");
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    for secret in
-        [PASSWORD, crate::app::ADMIN.1, &access, &refresh, &client.refresh, &api, &api[4..40], &reset, &verify, &registration]
-    {
+    for secret in [
+        PASSWORD,
+        crate::app::ADMIN.1,
+        &access,
+        &refresh,
+        &client.refresh,
+        &api,
+        &api[4..40],
+        &reset,
+        &verify,
+        &registration,
+    ] {
         assert!(!has(secret.as_bytes()), "{secret}");
         if let Ok(bytes) = URL_SAFE_NO_PAD.decode(secret) {
             assert!(!has(&bytes) && !has(hex(&bytes).as_bytes()), "{secret} as bytes");

@@ -62,7 +62,12 @@ async fn login(app: &TestApp, email: &str, password: &str) -> Value {
 }
 
 async fn account(app: &TestApp, email: &str) -> user::Model {
-    user::Entity::find().filter(user::Column::Email.eq(email)).one(app.db()).await.unwrap().expect("there is an account")
+    user::Entity::find()
+        .filter(user::Column::Email.eq(email))
+        .one(app.db())
+        .await
+        .unwrap()
+        .expect("there is an account")
 }
 
 async fn the_owner_of_an_address_confirms_a_strangers_registration_with_a_password_of_their_own(place: Place) {
@@ -160,8 +165,7 @@ async fn a_browser_that_registered_confirms_with_its_cookie(place: Place) {
         assert_eq!(scope, "Max-Age=86400; Path=/; HttpOnly; SameSite=Lax");
         assert_eq!(pair.len(), "registration=".len() + 43);
         let link = token(&app.mails().await[0]);
-        let confirmed =
-            follow(&browser.with_header("cookie", format!("a=b; {pair}")), json!({ "token": link })).await;
+        let confirmed = follow(&browser.with_header("cookie", format!("a=b; {pair}")), json!({ "token": link })).await;
         assert!(confirmed["tokens"].is_object(), "{confirmed}");
     }
     // A browser of a known address gets the same.
@@ -199,7 +203,8 @@ async fn the_cookie_counts_from_known_pages_only(place: Place) {
 async fn a_weak_password_at_a_link_is_refused_and_the_link_stays_valid(place: Place) {
     let app = TestApp::start(&place).await;
     let link = register(&app, planted("lovelace@example.com")).await;
-    let typed = |password: &str, confirm: &str| json!({ "token": link.token, "password": password, "confirm": confirm });
+    let typed =
+        |password: &str, confirm: &str| json!({ "token": link.token, "password": password, "confirm": confirm });
     for (password, confirm, refusal) in [
         (NEW, "something else", ("PASSWORD_MISMATCH", "passwordConfirm")),
         ("short", "short", ("PASSWORD_TOO_SHORT", "password")),

@@ -96,7 +96,8 @@ async fn passwords_that_many_use_are_refused_wherever_one_is_chosen(place: Place
     let ada = app.add_user("ada").await;
     let client = ada.sign_in(&app).await;
     let (uid, token) = crate::parity::recovery::reset_link(&app, &ada.email).await;
-    let link = crate::parity::registration::register(&app, crate::parity::registration::wanted("joe@example.com")).await;
+    let link =
+        crate::parity::registration::register(&app, crate::parity::registration::wanted("joe@example.com")).await;
     let anyone = app.anyone();
     let before = hash(&app).await;
     let common: Vec<&str> =

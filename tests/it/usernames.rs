@@ -41,8 +41,7 @@ async fn usernames_nobody_chose_show_nothing_of_the_address(place: Place) {
 }
 
 async fn the_first_superuser_is_named_admin_whatever_the_address(place: Place) {
-    let app =
-        TestApp::start_with(&place, |config| config.admin_email = "jane.doe@corp.example".parse().unwrap()).await;
+    let app = TestApp::start_with(&place, |config| config.admin_email = "jane.doe@corp.example".parse().unwrap()).await;
     let users = user::Entity::find().all(app.db()).await.unwrap();
     let found: Vec<(&str, &str)> = users.iter().map(|user| (user.email.as_str(), user.username.as_str())).collect();
     assert_eq!(found, [("jane.doe@corp.example", "admin")]);

@@ -33,7 +33,8 @@ pub struct Profile {
 ///
 /// # Errors
 /// One refusal for each field that is wrong; [`Code::Required`] or [`Code::PasswordIncorrect`] of `currentPassword`;
-/// [`Error::Forbidden`] for an e-mail address by an API token; [`Error::RateLimited`] after too many mails with links or too many usernames.
+/// [`Error::Forbidden`] for an e-mail address by an API token; [`Error::RateLimited`] after too many mails with links or
+/// too many usernames.
 pub async fn update(
     db: &Db,
     now: &Moment,

@@ -31,11 +31,8 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
     let visit = &sent.visit;
     let app = &visit.app;
     let mint = app.mint();
-    let input = SignIn {
-        identifier: sent.field("identifier"),
-        password: sent.field("password"),
-        replaces: visit.present(),
-    };
+    let input =
+        SignIn { identifier: sent.field("identifier"), password: sent.field("password"), replaces: visit.present() };
     let rules = (&app.passwords, &app.config.sessions);
     match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
         Ok((session, user)) => {
@@ -252,7 +249,15 @@ fn verify_view(visit: &Visit, token: &str, waiting: &Waiting) -> View {
             [("password", "Password", Some(hint)), ("passwordConfirm", "The same once more", None)]
         {
             let autocomplete = "new-password";
-            fields.push(Field { name, label, kind: "password", autocomplete, hint, required: true, ..Field::default() });
+            fields.push(Field {
+                name,
+                label,
+                kind: "password",
+                autocomplete,
+                hint,
+                required: true,
+                ..Field::default()
+            });
         }
     }
     let hidden = vec![("token", token.to_owned())];

@@ -21,9 +21,7 @@ use unicode_security::skeleton;
 
 use crate::tools::text;
 
-pub use self::valid::{
-    MAX_EMAIL_BYTES, MAX_LOCAL_PART_BYTES, MAX_USERNAME_LENGTH, email, neutral_username, username,
-};
+pub use self::valid::{MAX_EMAIL_BYTES, MAX_LOCAL_PART_BYTES, MAX_USERNAME_LENGTH, email, neutral_username, username};
 
 /// The form in which identifiers are compared: two are the same where this is equal. It folds any text, whether or not it
 /// is allowed, and folding it again changes nothing.

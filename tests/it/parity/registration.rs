@@ -20,7 +20,8 @@ pub(crate) const REGISTER: &str = "mutation($input: RegisterInput!) { register(i
     success message registrationSecret errors { code field message }
 } }";
 
-pub(crate) const VERIFY: &str = "mutation($token: String!, $secret: String, $password: String, $confirm: String) { verifyEmail(input: {
+pub(crate) const VERIFY: &str =
+    "mutation($token: String!, $secret: String, $password: String, $confirm: String) { verifyEmail(input: {
     token: $token, registrationSecret: $secret, password: $password, passwordConfirm: $confirm
 }) {
     user { id username email isVerified } tokens { accessToken refreshToken } errors { code field }
