@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
 use vestibule::http;
 
-use crate::app::{PASSWORD, TestApp};
+use crate::app::TestApp;
 use crate::client::Client;
 use crate::engine::Place;
 use crate::socket::Socket;
@@ -366,7 +366,7 @@ async fn instances_tell_each_other_who_came(place: Place) {
     one.start_worker();
     two.start_worker();
     let boss = one.add_staff("boss").await.sign_in(&one).await;
-    let ada = one.add(json!({ "email": "ada@example.com", "password": PASSWORD })).await.sign_in(&one).await;
+    let ada = one.add_user("ada").await.sign_in(&one).await;
     let mut socket = Socket::sign_in(&two.url, &boss).await;
     socket.subscribe("1", LISTEN).await;
     assert_eq!(names(&socket.data("1").await), ["boss"]);

@@ -192,7 +192,7 @@ async fn of_128_characters_each_counts(place: Place) {
     let admin = app.admin().await;
     let words = " lantern otter drizzle pebble".repeat(5);
     let (good, long) = (&words[..128], &words[..129]);
-    let create = "mutation($p: String!) { createUser(input: { email: \"ada@example.com\", password: $p }) { errors { code field } } }";
+    let create = "mutation($p: String!) { createUser(input: { email: \"ada@example.com\", username: \"ada\", password: $p }) { errors { code field } } }";
     assert_eq!(admin.refusals(create, json!({ "p": long })).await, ["TOO_LONG password"]);
     assert_eq!(admin.refusals(create, json!({ "p": good })).await, [""; 0]);
     app.anyone().sign_in("ada", good).await;
