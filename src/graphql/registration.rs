@@ -110,6 +110,7 @@ impl RegistrationMutation {
     /// Asks for an account: anyone may call it, unless registration is closed (FORBIDDEN). There is none until the address
     /// is confirmed with the link that is mailed to it. Neither the answer nor the time it takes tells whether the address
     /// has an account already; the mail tells its owner. Registering again replaces what waits, and its link.
+    /// Attempts are limited per client, refused ones included (RATE_LIMITED).
     async fn register(
         &self,
         ctx: &Context<'_>,
