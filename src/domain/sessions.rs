@@ -70,12 +70,7 @@ pub async fn open(
 }
 
 /// Whether this session has not ended.
-pub(super) async fn is_alive(
-    txn: &impl ConnectionTrait,
-    now: &Moment,
-    lives: &SessionConfig,
-    id: Uuid,
-) -> Result<bool> {
+pub(super) async fn is_alive(txn: &DatabaseTransaction, now: &Moment, lives: &SessionConfig, id: Uuid) -> Result<bool> {
     let session = session::Entity::find_by_id(id).filter(are_alive(now, lives)).one(txn).await?;
     Ok(session.is_some())
 }
