@@ -11,10 +11,11 @@ use crate::app::App;
 use crate::domain::avatars::name::FileName;
 use crate::error::Error;
 
-/// What keeps a file from being anything but a picture that other pages may show, and lets it be kept for ever: under
-/// its name there is never another.
+/// What keeps a file from being anything but a picture that other pages may show. Caches may keep it for a day, so that a
+/// picture that was removed is gone from them after that; within it they need not ask again, for under its name there is
+/// never another.
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
-    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400, immutable")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin")),

@@ -16,7 +16,7 @@ crate::tests![
     of_a_file_nothing_is_kept_but_the_picture,
     a_photograph_stands_upright,
     names_that_are_not_ours_lead_nowhere,
-    an_avatar_is_served_inertly_and_for_ever,
+    an_avatar_is_served_inertly_and_kept_for_a_day,
     sizes_are_those_that_there_are,
     removing_lets_the_files_go,
     a_store_that_fails_changes_nothing,
@@ -236,7 +236,7 @@ async fn names_that_are_not_ours_lead_nowhere(place: Place) {
     }
 }
 
-async fn an_avatar_is_served_inertly_and_for_ever(place: Place) {
+async fn an_avatar_is_served_inertly_and_kept_for_a_day(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let payload = upload(&ada, file(80, 80, ImageFormat::Png)).await;
@@ -244,7 +244,7 @@ async fn an_avatar_is_served_inertly_and_for_ever(place: Place) {
     let Served { headers, bytes, .. } = get(&app.anyone(), &path).await;
     let header = |name: &str| headers[name].to_str().unwrap();
     assert_eq!(header("content-type"), "image/jpeg");
-    assert_eq!(header("cache-control"), "public, max-age=31536000, immutable");
+    assert_eq!(header("cache-control"), "public, max-age=86400, immutable");
     assert_eq!(header("x-content-type-options"), "nosniff");
     assert_eq!(header("content-security-policy"), "default-src 'none'; sandbox");
     assert_eq!(header("cross-origin-resource-policy"), "cross-origin");
@@ -257,6 +257,13 @@ async fn an_avatar_is_served_inertly_and_for_ever(place: Place) {
         assert_eq!(app.anyone().finish(request).await.status, status, "{tag}");
     }
     assert_eq!(app.anyone().finish(app.anyone().request("POST", &path)).await.status, 405);
+
+    // A cache that asks again after the day learns that the picture was removed, whatever it has.
+    let tag = header("etag").to_owned();
+    ada.data(REMOVE, json!({})).await;
+    let request = app.anyone().request("GET", &path).header("if-none-match", tag);
+    let gone = app.anyone().finish(request).await;
+    assert_eq!((gone.status, gone.header("cache-control")), (404, "no-store"));
 }
 
 async fn sizes_are_those_that_there_are(place: Place) {
