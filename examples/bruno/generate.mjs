@@ -35,8 +35,8 @@ const EXAMPLES = {
 /** What to send where only the type is known. */
 const SCALARS = { Boolean: false, Int: 1, Upload: null, DateTime: "2030-01-01T00:00:00Z", Date: "2030-01-01" };
 
-/** Inputs that say most when they are empty: then the cookie serves, or nothing is searched for. */
-const EMPTY = new Set(["RefreshInput", "LogoutInput"]);
+/** Inputs of which no field is required, and what to send in them. */
+const INPUTS = { RefreshInput: { refreshToken: "{{refreshToken}}" }, LogoutInput: {} };
 
 /** A value of this type to begin with. */
 function example(type, name) {
@@ -50,7 +50,7 @@ function example(type, name) {
 
 /** What an input must have; where it need have nothing, what is likely to be changed. */
 function exampleObject(type) {
-  if (EMPTY.has(type.name)) return {};
+  if (type.name in INPUTS) return INPUTS[type.name];
   const fields = Object.values(type.getFields()).sort((a, b) => (a.name < b.name ? -1 : 1));
   const required = fields.filter(graphql.isRequiredInputField);
   const chosen = required.length > 0 ? required : fields.filter(({ name }) => ["firstName", "lastName"].includes(name));
@@ -110,7 +110,7 @@ function request(field, text, sequence) {
     blocks.push(
       block(
         "script:post-response",
-        `const tokens = res.body.data?.${field}?.tokens;\nif (tokens) bru.setEnvVar("accessToken", tokens.accessToken);`,
+        `const tokens = res.body.data?.${field}?.tokens;\nif (tokens) {\n  bru.setEnvVar("accessToken", tokens.accessToken);\n  bru.setEnvVar("refreshToken", tokens.refreshToken);\n}`,
       ),
     );
   }
@@ -127,12 +127,12 @@ function collection() {
       [
         block("auth", "mode: bearer"),
         block("auth:bearer", "token: {{accessToken}}"),
-        block("docs", "Start with `mutations/login`: it keeps the access token for all other requests. Written by generate.mjs."),
+        block("docs", "Start with `mutations/login`: it keeps the tokens for all other requests. Written by generate.mjs."),
       ].join("\n"),
     ],
     [
       "environments/local.bru",
-      `${block("vars", "url: http://127.0.0.1:8000/graphql\nidentifier: admin@localhost")}vars:secret [\n  password,\n  accessToken\n]\n`,
+      `${block("vars", "url: http://127.0.0.1:8000/graphql\nidentifier: admin@localhost")}vars:secret [\n  password,\n  accessToken,\n  refreshToken\n]\n`,
     ],
   ]);
   const sequence = { query: 0, mutation: 0 };

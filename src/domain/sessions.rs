@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _,
 };
 use uuid::Uuid;
 
@@ -93,17 +93,6 @@ pub async fn refresh(
     let RefreshToken { session: id, counter } = token;
     let successor = counter.saturating_add(1);
     let is_current = || Column::Counter.eq(counter);
-    let lives_on = Condition::all()
-        .add(Column::ExpiresAt.gt(now.at))
-        .add(Column::LastUsedAt.gt(now.at.minus(lives.refresh_ttl)))
-        .add(Expr::exists(
-            Query::select()
-                .expr(Expr::val(1))
-                .from(user::Entity)
-                .and_where(Expr::col((user::Entity, user::Column::Id)).equals((session::Entity, Column::UserId)))
-                .and_where(user::Column::IsActive.eq(true))
-                .take(),
-        ));
     let refreshed = session::Entity::update_many()
         .col_expr(
             Column::Used,
@@ -115,17 +104,36 @@ pub async fn refresh(
         )
         .col_expr(Column::Counter, Expr::value(successor))
         .col_expr(Column::LastUsedAt, Expr::value(now.at))
-        .filter(Column::Id.eq(id))
-        .filter(Condition::any().add(is_current()).add(may_be_repeated(now.at, lives, successor)))
-        .filter(lives_on)
+        .filter(accepts(now, lives, token))
         .exec_with_returning(db.writer())
         .await?;
     let Some(session) = refreshed.into_iter().next() else {
-        end_if_reused(db, now, client, lives, token).await?;
+        let (txn, ref now) = db.begin(now).await?;
+        end_if_reused(&txn, now, client, lives, token).await?;
+        txn.commit().await?;
         return Err(invalid_token());
     };
     let Some((_, Some(user))) = find(db, id).await? else { return Err(invalid_token()) };
     Ok((session, user))
+}
+
+/// The one rule for presented refresh tokens: the session is alive, and the token is its current generation or a
+/// predecessor that may be repeated. [`refresh`], [`logout`] and [`replace`] use it, so a token that no longer refreshes has
+/// no other power either.
+fn accepts(now: &Moment, lives: &SessionConfig, token: RefreshToken) -> Condition {
+    let is_current = Column::Counter.eq(token.counter);
+    let is_repeatable = may_be_repeated(now.at, lives, token.counter.saturating_add(1));
+    are_alive(now, lives)
+        .add(Column::Id.eq(token.session))
+        .add(Condition::any().add(is_current).add(is_repeatable))
+        .add(Expr::exists(
+            Query::select()
+                .expr(Expr::val(1))
+                .from(user::Entity)
+                .and_where(Expr::col((user::Entity, user::Column::Id)).equals((session::Entity, Column::UserId)))
+                .and_where(user::Column::IsActive.eq(true))
+                .take(),
+        ))
 }
 
 /// The predecessor of this generation may be given once more: nothing of the generation came back yet, or it is so
@@ -138,29 +146,26 @@ fn may_be_repeated(now: Timestamp, lives: &SessionConfig, generation: i32) -> Co
 }
 
 /// Ends the session whose token was given again although its successor is in use: one of the two holders is a thief. The
-/// owner is told by mail.
+/// owner is told by mail. Returns whether the token was reused.
 async fn end_if_reused(
-    db: &Db,
+    txn: &DatabaseTransaction,
     now: &Moment,
     client: &Client,
     lives: &SessionConfig,
     token: RefreshToken,
-) -> Result<()> {
-    let (txn, ref now) = db.begin(now).await?;
+) -> Result<bool> {
     let ended = session::Entity::delete_many()
         .filter(Column::Id.eq(token.session))
         .filter(Column::Counter.gt(token.counter))
         .filter(may_be_repeated(now.at, lives, token.counter.saturating_add(1)).not())
-        .exec_with_returning(&txn)
+        .exec_with_returning(txn)
         .await?;
-    for session in ended {
-        audit::record(&txn, now, Event::by_anyone(client, Action::RefreshReused, session.user_id)).await?;
-        if let Some(user) = user::Entity::find_by_id(session.user_id).one(&txn).await? {
-            outbox::enqueue(&txn, now, Kind::RefreshReused, &user.email, Some(user.id)).await?;
-        }
+    let Some(session) = ended.into_iter().next() else { return Ok(false) };
+    audit::record(txn, now, Event::by_anyone(client, Action::RefreshReused, session.user_id)).await?;
+    if let Some(user) = user::Entity::find_by_id(session.user_id).one(txn).await? {
+        outbox::enqueue(txn, now, Kind::RefreshReused, &user.email, Some(user.id)).await?;
     }
-    txn.commit().await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Notes that a token of this generation came back, so that its predecessor is not given a successor again.
@@ -174,33 +179,73 @@ pub async fn mark_used(db: &Db, id: Uuid, generation: i32) -> Result<()> {
     Ok(())
 }
 
-/// Which sessions to end.
+/// Sessions to end, and the proof that the client may end them.
 #[derive(Clone, Copy, Debug)]
 pub struct Logout {
-    /// This one.
-    pub session: Uuid,
-    /// And all others of its user.
+    /// The session, or a token of it.
+    pub by: LogoutBy,
+    /// End all other sessions of the user as well.
     pub everywhere: bool,
 }
 
-/// Ends a session, or all sessions of its user. One that has ended already is no error.
-pub async fn logout(db: &Db, now: &Moment, client: &Client, input: Logout) -> Result<()> {
+/// The proof that a client may end a session.
+#[derive(Clone, Copy, Debug)]
+pub enum LogoutBy {
+    /// A refresh token, held to the same rule as in [`refresh`].
+    RefreshToken(RefreshToken),
+    /// The session that the request was authenticated with.
+    Session(Uuid),
+}
+
+/// Ends a session, or all sessions of its user. A session that has already ended is not an error.
+///
+/// # Errors
+/// [`Code::InvalidToken`] for a refresh token that [`refresh`] would refuse while its session is alive. A reused one ends
+/// its own session, as there, and no other.
+pub async fn logout(db: &Db, now: &Moment, client: &Client, lives: &SessionConfig, input: Logout) -> Result<()> {
     let (txn, ref now) = db.begin(now).await?;
+    let (id, may_end) = match input.by {
+        LogoutBy::RefreshToken(token) => (token.session, accepts(now, lives, token)),
+        LogoutBy::Session(id) => (id, Condition::all().add(Column::Id.eq(id))),
+    };
     if input.everywhere
-        && let Some(session) = session::Entity::find_by_id(input.session).one(&txn).await?
+        && let Some(session) = session::Entity::find_by_id(id).one(&txn).await?
     {
         // The account comes before its sessions, in the order in which all lock them.
         user::Entity::find_for_update(session.user_id).one(&txn).await?;
     }
-    let ended = session::Entity::delete_by_id(input.session).exec_with_returning(&txn).await?;
-    if let Some(session) = ended {
+    let ended = session::Entity::delete_many().filter(may_end).exec_with_returning(&txn).await?;
+    if let Some(session) = ended.into_iter().next() {
         if input.everywhere {
             revocation::revoke(&txn, &[session.user_id], Cause::LoggedOutEverywhere).await?;
         }
         let event = Event { actor: Some(session.user_id), ..Event::by_anyone(client, Action::Logout, session.user_id) };
         audit::record(&txn, now, event).await?;
+        txn.commit().await?;
+        return Ok(());
     }
+    let reused = match input.by {
+        LogoutBy::RefreshToken(token) => end_if_reused(&txn, now, client, lives, token).await?,
+        LogoutBy::Session(_) => false,
+    };
+    let is_left = are_alive(now, lives).add(Column::Id.eq(id));
+    let refused = reused || session::Entity::find().filter(is_left).count(&txn).await? > 0;
     txn.commit().await?;
+    if refused { Err(invalid_token()) } else { Ok(()) }
+}
+
+/// Ends the session of a refresh token that came along with a sign-in, by the rule of [`refresh`] and [`logout`].
+pub(super) async fn replace(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    client: &Client,
+    lives: &SessionConfig,
+    token: RefreshToken,
+) -> Result<()> {
+    let ended = session::Entity::delete_many().filter(accepts(now, lives, token)).exec(txn).await?;
+    if ended.rows_affected == 0 {
+        end_if_reused(txn, now, client, lives, token).await?;
+    }
     Ok(())
 }
 

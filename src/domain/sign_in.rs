@@ -2,7 +2,6 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
-use uuid::Uuid;
 
 use crate::config::SessionConfig;
 use crate::database::Db;
@@ -17,6 +16,7 @@ use crate::entity::{session, user};
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Moment;
 use crate::tools::identifier;
+use crate::tools::token::RefreshToken;
 
 /// No address and no username is longer than this, in bytes; whatever is, is not worth folding.
 const MAX_IDENTIFIER: usize = 1000;
@@ -28,8 +28,8 @@ pub struct SignIn<'a> {
     pub identifier: &'a str,
     /// The password.
     pub password: &'a str,
-    /// The session whose refresh token came along in a cookie; the new one takes its place.
-    pub replaces: Option<Uuid>,
+    /// The refresh token that came along in a cookie; the new session takes the place of its session.
+    pub replaces: Option<RefreshToken>,
 }
 
 /// Opens a session for whoever knows the password of the account.
@@ -82,7 +82,7 @@ pub async fn sign_in(
         return Err(invalid_credentials().into());
     };
     if let Some(replaced) = input.replaces {
-        session::Entity::delete_by_id(replaced).exec(&txn).await?;
+        sessions::replace(&txn, now, client, lives, replaced).await?;
     }
     limits::give_back(&txn, attempt).await?;
     let session = sessions::open(&txn, now, client, lives, user.id).await?;

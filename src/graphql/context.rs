@@ -30,12 +30,33 @@ pub struct Request {
     pub caller: Result<Caller, Reason>,
     /// What its operation does.
     kind: Kind,
-    /// The refresh token in its cookie, where that is ours and came from a page that may use it.
-    pub cookie: Option<RefreshToken>,
+    /// The browser that it came from.
+    pub browser: Browser,
     /// The cookie with the secret of a registration.
     pub registration: RegistrationCookie,
     cookie_change: Mutex<Option<CookieChange>>,
     refused: OnceLock<Code>,
+}
+
+/// A request as a browser describes it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Browser {
+    /// The page that sent it.
+    pub page: Page,
+    /// The refresh token in its cookie, where that is ours and came from a page that may use it.
+    pub cookie: Option<RefreshToken>,
+}
+
+/// The page that a request came from. Scripts cannot change what the browser says of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Page {
+    /// None: the client is not a browser.
+    #[default]
+    Absent,
+    /// A page of this service or of an allowed origin.
+    Known,
+    /// Any other page.
+    Foreign,
 }
 
 /// What a request tells of the cookie that lets the browser which registered confirm its address, and what its answer puts
@@ -61,19 +82,13 @@ pub enum CookieChange {
 
 impl Request {
     /// A request of which these things are known, for an operation of this kind.
-    pub fn new(
-        now: Moment,
-        client: Client,
-        caller: Result<Caller, Reason>,
-        cookie: Option<RefreshToken>,
-        kind: Kind,
-    ) -> Self {
+    pub fn new(now: Moment, client: Client, caller: Result<Caller, Reason>, browser: Browser, kind: Kind) -> Self {
         Self {
             now,
             client,
             caller,
             kind,
-            cookie,
+            browser,
             registration: RegistrationCookie::default(),
             cookie_change: Mutex::default(),
             refused: OnceLock::new(),

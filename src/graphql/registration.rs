@@ -9,7 +9,7 @@ use crate::domain::verify_email::{self, Confirm, Link};
 use crate::graphql::context::{app, request};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::outcome::outcome;
-use crate::graphql::sign_in::{AuthTokens, hand_out};
+use crate::graphql::sign_in::{AuthTokens, RefreshTokenTransport, hand_out};
 use crate::graphql::users::User;
 
 /// An account that somebody wants to have.
@@ -69,6 +69,8 @@ pub(crate) struct VerifyEmailInput {
     /// The secret from `RegisterPayload.registrationSecret`, for clients that do not have it as a cookie.
     #[graphql(secret)]
     registration_secret: Option<String>,
+    /// Where to put the refresh token; chosen by the kind of client where it is left out.
+    refresh_token_in: Option<RefreshTokenTransport>,
 }
 
 /// The outcome of `verifyEmail`.
@@ -79,8 +81,9 @@ pub(crate) struct VerifyEmailPayload {
     /// The tokens of a new session, where the account is new, the link not older than an hour, and the cookie of the request
     /// holds no live session of another account; otherwise null, and the user signs in with the password.
     tokens: Option<AuthTokens>,
-    /// INVALID_TOKEN where the link is no longer valid. PASSWORD_REQUIRED of `password`, with the address in the message,
-    /// or PASSWORD_… of a weak one; the link is then still valid.
+    /// INVALID_TOKEN where the link is no longer valid; INVALID of a `refreshTokenIn` that this client cannot have.
+    /// PASSWORD_REQUIRED of `password`, with the address in the message, or PASSWORD_… of a weak one; the link is then still
+    /// valid.
     errors: Vec<UserError>,
 }
 
@@ -162,19 +165,25 @@ impl RegistrationMutation {
         let fields = ("password", "passwordConfirm");
         let typed = input.password.as_deref().filter(|password| !password.is_empty());
         let confirm = input.password_confirm.as_deref();
-        let input = Confirm {
+        let confirm = Confirm {
             link: Link {
                 token: &input.token,
                 cookie: request.registration.secret.as_ref(),
                 registration_secret: input.registration_secret.as_deref(),
             },
             password: typed.map(|password| NewPassword { password, confirm, fields }),
-            present: request.cookie.map(|token| token.session),
+            present: request.browser.cookie.map(|token| token.session),
         };
-        let verified = verify_email::verify_email(&app.db, &request.now, &request.client, rules, input).await;
-        let (verified, errors) = outcome(ctx, verified)?;
-        let Some(verified) = verified else { return Ok(Some(VerifyEmailPayload { user: None, tokens: None, errors })) };
-        let tokens = verified.session.map(|session| hand_out(ctx, &session, &verified.user));
+        let verified = async {
+            let transport = RefreshTokenTransport::choose(request, input.refresh_token_in)?;
+            let (now, client) = (&request.now, &request.client);
+            Ok((transport, verify_email::verify_email(&app.db, now, client, rules, confirm).await?))
+        };
+        let (verified, errors) = outcome(ctx, verified.await)?;
+        let Some((transport, verified)) = verified else {
+            return Ok(Some(VerifyEmailPayload { user: None, tokens: None, errors }));
+        };
+        let tokens = verified.session.map(|session| hand_out(ctx, transport, &session, &verified.user));
         Ok(Some(VerifyEmailPayload { user: Some(User(verified.user)), tokens, errors }))
     }
 

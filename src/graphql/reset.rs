@@ -7,7 +7,7 @@ use crate::domain::reset::{self, Confirm, Link};
 use crate::graphql::context::{app, request};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::outcome::outcome;
-use crate::graphql::sign_in::{AuthTokens, hand_out};
+use crate::graphql::sign_in::{AuthTokens, RefreshTokenTransport, hand_out};
 
 /// Who has forgotten a password.
 #[derive(InputObject)]
@@ -44,6 +44,8 @@ pub(crate) struct ConfirmResetInput {
     /// Whether to sign the user in at once. Staff have to sign in themselves all the same.
     #[graphql(default)]
     login: bool,
+    /// Where to put the refresh token of that session; chosen by the kind of client where it is left out.
+    refresh_token_in: Option<RefreshTokenTransport>,
 }
 
 /// The outcome of `confirmReset`.
@@ -55,7 +57,8 @@ pub(crate) struct ConfirmResetPayload {
     message: String,
     /// The tokens of a new session, where that was asked for and the user is not staff.
     tokens: Option<AuthTokens>,
-    /// INVALID_TOKEN where the link is no longer good; PASSWORD_… where the password is refused and the link stays good.
+    /// INVALID_TOKEN where the link is no longer good; PASSWORD_… where the password is refused and the link stays good;
+    /// INVALID of a `refreshTokenIn` that this client cannot have.
     errors: Vec<UserError>,
 }
 
@@ -112,15 +115,19 @@ impl ResetMutation {
         };
         let confirm = Confirm { link: Link { uid: &input.uid, token: &input.token }, new, login: input.login };
         let rules = (&app.passwords, &app.config.sessions);
-        let (done, errors) =
-            outcome(ctx, reset::confirm(&app.db, &request.now, &request.client, rules, confirm).await)?;
+        let confirmed = async {
+            let transport = RefreshTokenTransport::choose(request, input.refresh_token_in)?;
+            Ok((transport, reset::confirm(&app.db, &request.now, &request.client, rules, confirm).await?))
+        };
+        let (done, errors) = outcome(ctx, confirmed.await)?;
         let message = match &done {
             None => "",
-            Some(None) => "Your new password is set: sign in with it.",
-            Some(Some(_)) => "Your new password is set, and you are signed in.",
+            Some((_, None)) => "Your new password is set: sign in with it.",
+            Some((_, Some(_))) => "Your new password is set, and you are signed in.",
         };
         let success = done.is_some();
-        let tokens = done.flatten().map(|(session, user)| hand_out(ctx, &session, &user));
+        let signed_in = done.and_then(|(transport, signed_in)| Some((transport, signed_in?)));
+        let tokens = signed_in.map(|(transport, (session, user))| hand_out(ctx, transport, &session, &user));
         Ok(Some(ConfirmResetPayload { success, message: message.to_owned(), tokens, errors }))
     }
 }

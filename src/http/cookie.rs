@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::config::{BaseUrl, Origin};
-use crate::graphql::context::CookieChange;
+use crate::graphql::context::{CookieChange, Page};
 use crate::tools::clock::Timestamp;
 use crate::tools::secret::Secret;
 
@@ -15,21 +15,28 @@ fn name(public: &BaseUrl) -> &'static str {
     if public.is_https() { "__Host-refresh_token" } else { "refresh_token" }
 }
 
-/// The refresh token in the request's cookie, if a page may use it that the browser says is ours or one of the allowed
-/// origins. Programs that are no browsers send neither header and are not in danger of being used by a page.
-pub(super) fn read<'a>(headers: &'a HeaderMap, public: &BaseUrl, allowed: &[Origin]) -> Option<&'a str> {
-    if may_use(headers, public, allowed) { find(headers, name(public)) } else { None }
+/// The page that sent the request, as the browser says. Programs that are not browsers send neither header.
+pub(super) fn page(headers: &HeaderMap, public: &BaseUrl, allowed: &[Origin]) -> Page {
+    let site = text(headers, "sec-fetch-site");
+    let is_known = match text(headers, "origin") {
+        None if matches!(site, None | Some("none")) => return Page::Absent,
+        None => site == Some("same-origin"),
+        Some(origin) => {
+            site == Some("same-origin")
+                || origin == public.origin().as_str()
+                || allowed.iter().any(|known| known.as_str() == origin)
+        }
+    };
+    if is_known { Page::Known } else { Page::Foreign }
 }
 
-/// Whether a page that the browser says is ours, or of one of the allowed origins, sent this request, or no browser.
-pub(super) fn may_use(headers: &HeaderMap, public: &BaseUrl, allowed: &[Origin]) -> bool {
-    let from_here = text(headers, "sec-fetch-site").is_some_and(|site| site == "same-origin");
-    match text(headers, "origin") {
-        None => text(headers, "sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none")),
-        Some(origin) => {
-            from_here || origin == public.origin().as_str() || allowed.iter().any(|known| known.as_str() == origin)
-        }
+/// The refresh token in the cookie of a request from this page. A foreign page may not use it; programs that are not
+/// browsers are not in danger of being used by a page.
+pub(super) fn read<'a>(headers: &'a HeaderMap, public: &BaseUrl, page: Page) -> Option<&'a str> {
+    if page == Page::Foreign {
+        return None;
     }
+    find(headers, name(public))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -55,10 +62,8 @@ pub(super) fn read_registration(headers: &HeaderMap, public: &BaseUrl) -> Option
 
 /// Whether the request comes from a browser that keeps the registration cookie: on a page of ours, or of an allowed origin
 /// that is not another site, where browsers drop lax cookies.
-pub(super) fn keeps_registration(headers: &HeaderMap, public: &BaseUrl, allowed: &[Origin]) -> bool {
-    let site = text(headers, "sec-fetch-site");
-    let is_browser = site.is_some() || headers.contains_key(header::ORIGIN);
-    is_browser && site != Some("cross-site") && may_use(headers, public, allowed)
+pub(super) fn keeps_registration(headers: &HeaderMap, page: Page) -> bool {
+    page == Page::Known && text(headers, "sec-fetch-site") != Some("cross-site")
 }
 
 /// The `Set-Cookie` header with the secret of a registration that waits for so long.
@@ -94,8 +99,8 @@ mod tests {
         let public: BaseUrl = "http://accounts.example".parse().unwrap();
         let allowed = ["https://app.example".parse().unwrap()];
         let token = |more: &[(&'static str, &str)]| {
-            let cookie = ("cookie", "a=b; refresh_token=tok; c=d");
-            read(&headers(&[&[cookie], more].concat()), &public, &allowed).map(str::to_owned)
+            let headers = headers(&[&[("cookie", "a=b; refresh_token=tok; c=d")], more].concat());
+            read(&headers, &public, page(&headers, &public, &allowed)).map(str::to_owned)
         };
         let taken = Some("tok".to_owned());
         assert_eq!(token(&[]), taken);
@@ -105,6 +110,19 @@ mod tests {
         assert_eq!(token(&[("origin", "https://evil.example")]), None);
         assert_eq!(token(&[("origin", "null")]), None);
         assert_eq!(token(&[("sec-fetch-site", "cross-site")]), None);
+    }
+
+    #[test]
+    fn a_page_is_known_by_its_origin_and_a_program_has_none() {
+        let public: BaseUrl = "http://accounts.example".parse().unwrap();
+        let allowed = ["https://app.example".parse().unwrap()];
+        let of = |pairs: &[(&'static str, &str)]| page(&headers(pairs), &public, &allowed);
+        assert_eq!(of(&[]), Page::Absent);
+        assert_eq!(of(&[("sec-fetch-site", "none")]), Page::Absent);
+        assert_eq!(of(&[("sec-fetch-site", "same-origin")]), Page::Known);
+        assert_eq!(of(&[("origin", "https://app.example")]), Page::Known);
+        assert_eq!(of(&[("sec-fetch-site", "same-site")]), Page::Foreign);
+        assert_eq!(of(&[("origin", "https://evil.example"), ("sec-fetch-site", "none")]), Page::Foreign);
     }
 
     #[test]
@@ -121,7 +139,7 @@ mod tests {
             "refresh_token=; Max-Age=0; Path=/; HttpOnly; SameSite=Strict"
         );
         let public: BaseUrl = "https://accounts.example".parse().unwrap();
-        assert_eq!(read(&headers(&[("cookie", "refresh_token=tok")]), &public, &[]), None);
+        assert_eq!(read(&headers(&[("cookie", "refresh_token=tok")]), &public, Page::Absent), None);
 
         let secret = Secret::new([7; 32]);
         let written = write_registration(&secret, &public, Duration::from_secs(60));
@@ -135,7 +153,10 @@ mod tests {
     fn browsers_of_ours_keep_the_registration_cookie_and_other_clients_do_not() {
         let public: BaseUrl = "https://accounts.example".parse().unwrap();
         let allowed = ["https://app.example".parse().unwrap()];
-        let keeps = |pairs: &[(&'static str, &str)]| keeps_registration(&headers(pairs), &public, &allowed);
+        let keeps = |pairs: &[(&'static str, &str)]| {
+            let headers = headers(pairs);
+            keeps_registration(&headers, page(&headers, &public, &allowed))
+        };
         let app = ("origin", "https://app.example");
         assert!(keeps(&[("origin", "https://accounts.example")]) && keeps(&[app]));
         assert!(keeps(&[("sec-fetch-site", "same-origin")]) && keeps(&[app, ("sec-fetch-site", "same-site")]));

@@ -18,7 +18,7 @@ use crate::config::SocketConfig;
 use crate::domain::access::Caller;
 use crate::error::{Error, Reason, Result};
 use crate::graphql::completion::Types;
-use crate::graphql::context::{RegistrationCookie, Request};
+use crate::graphql::context::{Browser, Page, RegistrationCookie, Request};
 use crate::graphql::document::{self, Admitted, Documents, Kind};
 use crate::graphql::errors::name_of;
 use crate::graphql::inputs::Inputs;
@@ -263,16 +263,17 @@ impl Endpoint {
                 Err(error) => return Err(error),
             },
         };
-        let cookie = cookie::read(&parts.headers, &app.public_url, &app.config.allowed_origins);
+        let page = cookie::page(&parts.headers, &app.public_url, &app.config.allowed_origins);
+        let cookie = cookie::read(&parts.headers, &app.public_url, page);
         let cookie = cookie.and_then(|text| app.mint().read_refresh(text));
-        Ok(Request::new(now, client, caller, cookie, kind).with_registration(registration_cookie(app, &parts.headers)))
+        let registration = registration_cookie(app, &parts.headers, page);
+        Ok(Request::new(now, client, caller, Browser { page, cookie }, kind).with_registration(registration))
     }
 }
 
-fn registration_cookie(app: &App, headers: &HeaderMap) -> RegistrationCookie {
-    let (public, allowed) = (&app.public_url, &app.config.allowed_origins);
-    let secret = cookie::read_registration(headers, public).filter(|_| cookie::may_use(headers, public, allowed));
-    RegistrationCookie { secret, is_kept: cookie::keeps_registration(headers, public, allowed), ..Default::default() }
+fn registration_cookie(app: &App, headers: &HeaderMap, page: Page) -> RegistrationCookie {
+    let secret = cookie::read_registration(headers, &app.public_url).filter(|_| page != Page::Foreign);
+    RegistrationCookie { secret, is_kept: cookie::keeps_registration(headers, page), ..Default::default() }
 }
 
 /// What traces show of an operation.

@@ -125,13 +125,35 @@ impl Model {
         self.access.push((client.access.clone().unwrap(), generation, end));
     }
 
+    fn lives_on(&self) -> bool {
+        self.now < Self::ABSOLUTE && self.now < self.last_used_at + Self::IDLE
+    }
+
+    fn may_be_repeated(&self, given: usize) -> bool {
+        let is_unused = self.used.is_none_or(|used| used < self.current);
+        given + 1 == self.current && (is_unused || self.now <= self.rotated_at + Self::GRACE)
+    }
+
+    /// Whether signing out by this generation is accepted. Where it is not, it is reuse.
+    fn logout(&mut self, given: usize) -> bool {
+        if !self.is_alive {
+            return true;
+        }
+        let is_reused = given < self.current && !self.may_be_repeated(given);
+        if is_reused {
+            self.reuses += 1;
+        }
+        if is_reused || self.lives_on() {
+            self.is_alive = false;
+        }
+        !is_reused
+    }
+
     fn refresh(&mut self, given: usize) -> Refreshed {
         if !self.is_alive {
             return Refreshed::Refused;
         }
-        let lives_on = self.now < Self::ABSOLUTE && self.now < self.last_used_at + Self::IDLE;
-        let is_unused = self.used.is_none_or(|used| used < self.current);
-        let may_be_repeated = given + 1 == self.current && (is_unused || self.now <= self.rotated_at + Self::GRACE);
+        let (lives_on, may_be_repeated) = (self.lives_on(), self.may_be_repeated(given));
         if given == self.current && lives_on {
             self.used = Some(given);
             self.rotated_at = self.now;
@@ -194,9 +216,11 @@ impl Talk<'_> {
             }
             Step::Logout(token) => {
                 let logout = "mutation($t: String!) { logout(input: { refreshToken: $t }) { errors { code field } } }";
-                let token = &self.model.refresh[back(*token, self.model.refresh.len())];
-                prop_assert_eq!(self.app.anyone().refusals(logout, json!({ "t": token })).await, [""; 0]);
-                self.model.is_alive = false;
+                let given = back(*token, self.model.refresh.len());
+                let token = &self.model.refresh[given];
+                let refusals = self.app.anyone().refusals(logout, json!({ "t": token })).await;
+                let expected: &[&str] = if self.model.logout(given) { &[] } else { &["INVALID_TOKEN"] };
+                prop_assert_eq!(refusals, expected);
                 Ok(())
             }
             Step::ChangePassword(token) => {

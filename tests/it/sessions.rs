@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use vestibule::entity::audit_event::{self, Action};
 use vestibule::entity::session;
 
 use crate::app::{PASSWORD, TestApp};
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::engine::Place;
 
 crate::tests![
@@ -24,6 +24,13 @@ crate::tests![
     a_step_back_of_the_clock_does_not_make_a_dead_token_young,
     signing_in_replaces_the_session_in_the_cookie_and_a_stale_cookie_does_no_harm,
     logout_everywhere_ends_every_session,
+    signing_out_with_a_token_that_was_exchanged_before_is_reuse,
+    signing_out_with_the_predecessor_works_as_long_as_it_may_be_repeated,
+    signing_out_with_a_token_that_ran_out_ends_nothing_else,
+    a_refresh_token_is_in_the_cookie_or_in_the_body,
+    a_refresh_token_from_the_cookie_is_never_told_to_scripts,
+    a_foreign_page_that_asks_for_the_cookie_is_refused_before_anything_happens,
+    signing_in_for_the_body_leaves_no_dead_cookie,
     the_fifty_first_session_ends_the_oldest,
     a_bad_bearer_matters_only_where_one_is_needed,
     a_cookie_from_a_foreign_page_is_not_used,
@@ -188,6 +195,16 @@ async fn signing_in_replaces_the_session_in_the_cookie_and_a_stale_cookie_does_n
     for stale in [first.refresh.as_str(), "nonsense", ""] {
         browser(stale).sign_in("ada", PASSWORD).await;
     }
+
+    // One that was exchanged before is reuse here, too.
+    let mut rotated = ada.sign_in(&app).await;
+    let old = rotated.refresh.clone();
+    rotated.refresh().await.unwrap();
+    rotated.refresh().await.unwrap();
+    assert_eq!(count_of(&app, Action::RefreshReused).await, 0);
+    browser(&old).sign_in("ada", PASSWORD).await;
+    assert!(!alive(&rotated).await);
+    assert_eq!(count_of(&app, Action::RefreshReused).await, 1);
     let refused = browser("nonsense").send("mutation { refresh { errors { code } } }", json!({})).await;
     assert_eq!(refused.body["data"]["refresh"]["errors"][0]["code"], "INVALID_TOKEN");
     assert!(refused.header("set-cookie").starts_with("refresh_token=; Max-Age=0;"));
@@ -207,6 +224,223 @@ async fn logout_everywhere_ends_every_session(place: Place) {
     assert_eq!(app.anyone().code(logout, json!({ "e": false })).await, "UNAUTHENTICATED MISSING");
     let nonsense = "mutation { logout(input: { refreshToken: \"nonsense\" }) { success errors { code field } } }";
     assert_eq!(app.anyone().refusals(nonsense, json!({})).await, ["INVALID_TOKEN"]);
+}
+
+const LOGOUT: &str = "mutation($input: LogoutInput! = {}) { logout(input: $input) { success errors { code field } } }";
+
+async fn count_of(app: &TestApp, action: Action) -> usize {
+    let events = audit_event::Entity::find().filter(audit_event::Column::Action.eq(action));
+    events.all(app.db()).await.unwrap().len()
+}
+
+async fn signing_out_with_a_token_that_was_exchanged_before_is_reuse(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    for (round, by_cookie) in [false, true].into_iter().enumerate() {
+        let (mut laptop, phone) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
+        let stolen = laptop.refresh.clone();
+        for _ in 0..3 {
+            laptop.refresh().await.unwrap();
+        }
+        let refused = if by_cookie {
+            let thief = app.anyone().with_header("cookie", format!("refresh_token={stolen}"));
+            thief.refusals(LOGOUT, json!({ "input": { "everywhere": true } })).await
+        } else {
+            let input = json!({ "refreshToken": stolen, "everywhere": true });
+            app.anyone().refusals(LOGOUT, json!({ "input": input })).await
+        };
+        assert_eq!(refused, ["INVALID_TOKEN"]);
+        assert!(!alive(&laptop).await, "as by refreshing: one of the two is a thief");
+        assert!(alive(&phone).await, "and the other sessions are not the thief's to end");
+        assert_eq!(count_of(&app, Action::RefreshReused).await, round + 1);
+        assert_eq!(count_of(&app, Action::Logout).await, 0);
+        assert_eq!(app.mails().await.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), [ada.email.as_str()]);
+    }
+}
+
+async fn signing_out_with_the_predecessor_works_as_long_as_it_may_be_repeated(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let everywhere = |client: &Client| json!({ "input": { "refreshToken": client.refresh, "everywhere": true } });
+    // Within the grace, though its successor is in use; later, as long as that is not.
+    for (is_used, wait) in [(true, Duration::from_secs(10)), (false, DAY)] {
+        let (mut laptop, mut phone) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
+        let tab = laptop.clone();
+        laptop.refresh().await.unwrap();
+        if is_used {
+            assert!(alive(&laptop).await);
+        }
+        app.wait(wait);
+        assert_eq!(app.anyone().refusals(LOGOUT, everywhere(&tab)).await, [""; 0]);
+        assert_eq!((laptop.refresh().await, phone.refresh().await), (dead(), dead()));
+    }
+    assert_eq!(count_of(&app, Action::RefreshReused).await, 0);
+
+    let (mut laptop, phone) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
+    let tab = laptop.clone();
+    laptop.refresh().await.unwrap();
+    assert!(alive(&laptop).await);
+    app.wait(Duration::from_secs(11));
+    assert_eq!(app.anyone().refusals(LOGOUT, everywhere(&tab)).await, ["INVALID_TOKEN"]);
+    assert!(!alive(&laptop).await && alive(&phone).await);
+    assert_eq!(count_of(&app, Action::RefreshReused).await, 1);
+}
+
+async fn signing_out_with_a_token_that_ran_out_ends_nothing_else(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let (lost, mut phone) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
+    app.wait(29 * DAY);
+    phone.refresh().await.unwrap();
+    app.wait(DAY);
+    let input = json!({ "input": { "refreshToken": lost.refresh, "everywhere": true } });
+    assert_eq!(app.anyone().data(LOGOUT, input).await["logout"], json!({ "success": true, "errors": [] }));
+    phone.refresh().await.unwrap();
+}
+
+const LOGIN: &str = "mutation($input: LoginInput!) { login(input: $input) {
+    tokens { accessToken refreshToken } errors { code field } } }";
+
+const REFRESH: &str = "mutation($input: RefreshInput! = {}) { refresh(input: $input) {
+    tokens { accessToken refreshToken } errors { code field } } }";
+
+const LISTED: &str = "https://app.example";
+
+async fn start_with_listed_origin(place: &Place) -> TestApp {
+    TestApp::start_with(place, |config| config.allowed_origins = vec![LISTED.parse().unwrap()]).await
+}
+
+/// The refresh token of a response: in the cookie, and in the body.
+fn given(answer: &Answer, field: &str) -> (Option<String>, Option<String>) {
+    let payload = &answer.body["data"][field];
+    assert_eq!(payload["errors"], json!([]), "{}", answer.body);
+    assert!(payload["tokens"]["accessToken"].is_string());
+    let cookie = answer.header("set-cookie").strip_prefix("refresh_token=");
+    let cookie = cookie.and_then(|rest| rest.split(';').next()).filter(|token| !token.is_empty());
+    (cookie.map(str::to_owned), payload["tokens"]["refreshToken"].as_str().map(str::to_owned))
+}
+
+async fn a_refresh_token_is_in_the_cookie_or_in_the_body(place: Place) {
+    let app = start_with_listed_origin(&place).await;
+    app.add_user("ada").await;
+    let ours = app.url.clone();
+    let cases: [(&str, &[(&'static str, &str)], Value, bool); 13] = [
+        ("a program", &[], json!(null), false),
+        ("a program with a cookie jar", &[], json!("COOKIE"), true),
+        ("a program that says so", &[], json!("BODY"), false),
+        ("a page of the service", &[("origin", ours.as_str())], json!(null), true),
+        (
+            "a page that a proxy serves",
+            &[("origin", "http://localhost:1"), ("sec-fetch-site", "same-origin")],
+            json!(null),
+            true,
+        ),
+        ("a page that sends no origin", &[("sec-fetch-site", "same-origin")], json!(null), true),
+        ("a page of a listed origin", &[("origin", LISTED)], json!(null), true),
+        ("the same", &[("origin", LISTED), ("sec-fetch-site", "same-site")], json!("COOKIE"), true),
+        ("a page that keeps it itself", &[("origin", LISTED)], json!("BODY"), false),
+        ("a foreign page", &[("origin", "https://evil.example")], json!(null), false),
+        ("a foreign page without an origin", &[("sec-fetch-site", "cross-site")], json!(null), false),
+        ("a sandboxed page", &[("origin", "null")], json!(null), false),
+        ("a foreign page that says so", &[("origin", "https://evil.example")], json!("BODY"), false),
+    ];
+    for (what, headers, wanted, in_cookie) in cases {
+        let client = headers.iter().fold(app.anyone(), |client, (name, value)| client.with_header(*name, *value));
+        let input = json!({ "identifier": "ada", "password": PASSWORD, "refreshTokenIn": wanted });
+        let answer = client.send(LOGIN, json!({ "input": input })).await;
+        let (cookie, body) = given(&answer, "login");
+        assert_eq!((cookie.is_some(), body.is_some()), (in_cookie, !in_cookie), "{what}");
+        if !in_cookie {
+            assert_eq!(answer.header("set-cookie"), "", "{what}");
+        }
+        let token = cookie.or(body).unwrap();
+        assert!(!in_cookie || !answer.body.to_string().contains(&token), "{what}");
+
+        // The same by refreshing with the argument.
+        let input = json!({ "refreshToken": token, "refreshTokenIn": wanted });
+        let (cookie, body) = given(&client.send(REFRESH, json!({ "input": input })).await, "refresh");
+        assert_eq!((cookie.is_some(), body.is_some()), (in_cookie, !in_cookie), "{what}");
+    }
+}
+
+async fn a_refresh_token_from_the_cookie_is_never_told_to_scripts(place: Place) {
+    let app = start_with_listed_origin(&place).await;
+    let ada = app.add_user("ada").await;
+    for origin in [None, Some(app.url.as_str()), Some(LISTED)] {
+        let mut owner = ada.sign_in(&app).await;
+        let browser = |token: &str| {
+            let client = app.anyone().with_header("cookie", format!("refresh_token={token}"));
+            match origin {
+                Some(origin) => client.with_header("origin", origin),
+                None => client,
+            }
+        };
+        let script = json!({ "input": { "refreshTokenIn": "BODY" } });
+        let refused = browser(&owner.refresh).send(REFRESH, script).await;
+        let errors = &refused.body["data"]["refresh"]["errors"];
+        assert_eq!(*errors, json!([{ "code": "INVALID", "field": "refreshTokenIn" }]));
+        assert_eq!(refused.header("set-cookie"), "", "the cookie stays, for nothing was exchanged");
+
+        for wanted in [json!({}), json!({ "refreshTokenIn": "COOKIE" }), json!({ "refreshToken": null })] {
+            let answer = browser(&owner.refresh).send(REFRESH, json!({ "input": wanted })).await;
+            let (cookie, body) = given(&answer, "refresh");
+            assert_eq!(body, None, "{origin:?}, {wanted}");
+            owner.refresh = cookie.unwrap();
+            assert!(!answer.body.to_string().contains(&owner.refresh));
+        }
+    }
+}
+
+async fn a_foreign_page_that_asks_for_the_cookie_is_refused_before_anything_happens(place: Place) {
+    let app = start_with_listed_origin(&place).await;
+    let ada = app.add_user("ada").await;
+    let mut owner = ada.sign_in(&app).await;
+    let foreign = app.anyone().with_header("origin", "https://evil.example");
+    let refused = ["INVALID refreshTokenIn"];
+    let input = json!({ "identifier": "ada", "password": PASSWORD, "refreshTokenIn": "COOKIE" });
+    assert_eq!(foreign.refusals(LOGIN, json!({ "input": input })).await, refused);
+    let input = json!({ "refreshToken": owner.refresh, "refreshTokenIn": "COOKIE" });
+    assert_eq!(foreign.refusals(REFRESH, json!({ "input": input })).await, refused);
+    owner.refresh().await.unwrap();
+    assert_eq!(count_of(&app, Action::RefreshReused).await, 0);
+
+    // The link is still good.
+    app.anyone().data("mutation { requestReset(input: { email: \"ada@example.com\" }) { success } }", json!({})).await;
+    let (uid, token) = crate::parity::recovery::link(&app.mails().await[0]);
+    let confirm = "mutation($input: ConfirmResetInput!) { confirmReset(input: $input) {
+        tokens { accessToken refreshToken } errors { code field } } }";
+    let input = |wanted: &str| {
+        json!({ "input": { "uid": uid, "token": token, "newPassword": "quite a new long phrase", "login": true,
+            "refreshTokenIn": wanted } })
+    };
+    assert_eq!(foreign.refusals(confirm, input("COOKIE")).await, refused);
+    let page = app.anyone().with_header("origin", LISTED);
+    let (cookie, body) = given(&page.send(confirm, input("COOKIE")).await, "confirmReset");
+    assert!(cookie.is_some() && body.is_none());
+
+    let register = "mutation($email: String!) {
+        register(input: { email: $email, password: \"another long phrase, theirs\" }) { success } }";
+    app.anyone().data(register, json!({ "email": "eve@example.com" })).await;
+    let token = crate::parity::registration::token(&app.mails().await[0]);
+    let verify = "mutation($input: VerifyEmailInput!) { verifyEmail(input: $input) {
+        tokens { accessToken refreshToken } errors { code field } } }";
+    let input = |wanted: &str| json!({ "input": { "token": token, "refreshTokenIn": wanted } });
+    assert_eq!(foreign.refusals(verify, input("COOKIE")).await, refused);
+    let (cookie, body) = given(&page.send(verify, input("COOKIE")).await, "verifyEmail");
+    assert!(cookie.is_some() && body.is_none());
+}
+
+async fn signing_in_for_the_body_leaves_no_dead_cookie(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let mut before = ada.sign_in(&app).await;
+    let browser = app.anyone().with_header("cookie", format!("refresh_token={}", before.refresh));
+    let browser = browser.with_header("origin", app.url.clone());
+    let input = json!({ "identifier": "ada", "password": PASSWORD, "refreshTokenIn": "BODY" });
+    let answer = browser.send(LOGIN, json!({ "input": input })).await;
+    assert!(given(&answer, "login").1.is_some());
+    assert!(answer.header("set-cookie").starts_with("refresh_token=; Max-Age=0;"));
+    assert_eq!(before.refresh().await, dead(), "the new session took its place");
 }
 
 async fn the_fifty_first_session_ends_the_oldest(place: Place) {

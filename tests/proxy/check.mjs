@@ -103,7 +103,7 @@ const tests = {
   },
 
   async "a cookie is bound to the host, browsers are told to stay with https, and http leads there"() {
-    const answer = await anyone.graphql(LOGIN, { i: "admin", p: password });
+    const answer = await anyone.with({ "sec-fetch-site": "same-origin" }).graphql(LOGIN, { i: "admin", p: password });
     const [cookie] = answer.headers["set-cookie"];
     assert.match(cookie, /^__Host-[^;]+;.*Secure/);
     assert.match(answer.headers["strict-transport-security"], /^max-age=31536000/);

@@ -31,8 +31,11 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
     let visit = &sent.visit;
     let app = &visit.app;
     let mint = app.mint();
-    let input =
-        SignIn { identifier: sent.field("identifier"), password: sent.field("password"), replaces: visit.present() };
+    let input = SignIn {
+        identifier: sent.field("identifier"),
+        password: sent.field("password"),
+        replaces: visit.refresh_token(),
+    };
     let rules = (&app.passwords, &app.config.sessions);
     match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
         Ok((session, user)) => {

@@ -30,6 +30,7 @@ use crate::http::pages::view::{Form, View};
 use crate::http::{client, cookie};
 use crate::tools::clock::Moment;
 use crate::tools::secret::Secret;
+use crate::tools::token::RefreshToken;
 
 /// The longest form, in bytes.
 const MAX_FORM: usize = 16 * 1024;
@@ -132,10 +133,16 @@ impl Visit {
         response
     }
 
+    /// The refresh token in the browser's cookie.
+    fn refresh_token(&self) -> Option<RefreshToken> {
+        let page = cookie::page(&self.headers, &self.app.public_url, &self.app.config.allowed_origins);
+        let known = cookie::read(&self.headers, &self.app.public_url, page);
+        known.and_then(|text| self.app.mint().read_refresh(text))
+    }
+
     /// The session in the browser's refresh cookie.
     fn present(&self) -> Option<Uuid> {
-        let known = cookie::read(&self.headers, &self.app.public_url, &self.app.config.allowed_origins);
-        known.and_then(|text| self.app.mint().read_refresh(text)).map(|token| token.session)
+        self.refresh_token().map(|token| token.session)
     }
 
     /// The secret in the browser's registration cookie.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 use crate::domain::access::{Caller, Client};
 use crate::domain::vigil::Stay;
 use crate::error::Error;
-use crate::graphql::context::Request;
+use crate::graphql::context::{Browser, Request};
 use crate::graphql::document::{self, Admitted, Kind};
 use crate::graphql::equip;
 use crate::graphql::errors::Failure;
@@ -200,7 +200,7 @@ impl Talk {
         let now = app.clock.now();
         *caller = app.renew(&now, caller).await.map_err(|error| lost(&error))?;
         stay.extend(caller);
-        let request = Request::new(now, self.client.clone(), Ok(caller.clone()), None, kind);
+        let request = Request::new(now, self.client.clone(), Ok(caller.clone()), Browser::default(), kind);
         let name = query.operation_name.clone();
         let labels = self.endpoint.operations.describe(&document, name.as_deref());
         let operation = Operation {

@@ -200,7 +200,8 @@ async fn row_33_on_request_the_user_is_signed_in_at_once_but_never_staff(place: 
         input
     };
     let link = reset_link(&app, &ada.email).await;
-    let answer = app.anyone().send(CONFIRM, sign_in(&link)).await;
+    let page = app.anyone().with_header("origin", app.url.clone());
+    let answer = page.send(CONFIRM, sign_in(&link)).await;
     let token = answer.body["data"]["confirmReset"]["tokens"]["accessToken"].as_str().unwrap();
     assert!(answer.header("set-cookie").starts_with("refresh_token="));
     let me = app.anyone().with_token(token).data("{ me { username } }", json!({})).await;
