@@ -213,22 +213,30 @@ impl App {
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] where the database does not answer.
     pub async fn authenticate(&self, now: &Moment, client: &Client, token: &str) -> Result<Caller> {
+        let caller = self.authenticate_unseen(now, client, token).await?;
+        self.presence.saw(caller.user_id(), now.at);
+        Ok(caller)
+    }
+
+    /// Authenticates without counting it as activity, for what clients send by themselves.
+    ///
+    /// # Errors
+    /// As for [`App::authenticate`].
+    pub async fn authenticate_unseen(&self, now: &Moment, client: &Client, token: &str) -> Result<Caller> {
         in_time(self.recognise(now, client, token)).await
     }
 
     async fn recognise(&self, now: &Moment, client: &Client, token: &str) -> Result<Caller> {
         let ring = self.ring();
-        let caller = match access::authenticate(&self.db, now, &ring, client, token).await {
+        match access::authenticate(&self.db, now, &ring, client, token).await {
             Err(Error::Unauthenticated(Reason::Invalid))
                 if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) =>
             {
                 self.look_for_key(now).await?;
-                access::authenticate(&self.db, now, &self.ring(), client, token).await?
+                access::authenticate(&self.db, now, &self.ring(), client, token).await
             }
-            recognised => recognised?,
-        };
-        self.presence.saw(caller.user_id(), now.at);
-        Ok(caller)
+            recognised => recognised,
+        }
     }
 
     /// Finds out what has become of a caller who stays connected.

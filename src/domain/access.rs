@@ -46,7 +46,7 @@ use crate::entity::api_token::{self, Scope, Scopes};
 use crate::entity::{session, user};
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
-use crate::tools::clock::Moment;
+use crate::tools::clock::{Moment, Timestamp};
 use crate::tools::token::KeyRing;
 
 /// How long a request waits until it is noted that its token came back.
@@ -79,6 +79,20 @@ impl Caller {
     /// What the caller is signed in with.
     pub(super) fn credential(&self) -> &Credential {
         &self.0.credential
+    }
+
+    /// The moment from which the caller's access token is refused; `None` for API tokens, whose end is in the database.
+    pub fn accepted_until(&self) -> Option<Timestamp> {
+        self.0.accepted_until
+    }
+
+    /// Whether both were authenticated by the same session, or by the same API token.
+    pub fn has_credential_of(&self, other: &Self) -> bool {
+        match (&self.0.credential, &other.0.credential) {
+            (Credential::Session(one), Credential::Session(other)) => one == other,
+            (Credential::ApiToken { id: one, .. }, Credential::ApiToken { id: other, .. }) => one == other,
+            _ => false,
+        }
     }
 
     /// The proof that the caller may do this kind of thing as themself: with a session, everything; with an API token,
@@ -115,6 +129,7 @@ impl Caller {
 pub struct Viewer {
     user: user::Model,
     credential: Credential,
+    accepted_until: Option<Timestamp>,
     client: Client,
 }
 
@@ -183,7 +198,8 @@ impl Viewer {
         if !self.credential.hold(&txn, &now).await? {
             return Err(revoked());
         }
-        let viewer = Self { user, credential: self.credential.clone(), client: self.client.clone() };
+        let (credential, client) = (self.credential.clone(), self.client.clone());
+        let viewer = Self { user, credential, accepted_until: self.accepted_until, client };
         Ok(Authorized { txn, now, viewer, locked })
     }
 }
@@ -333,26 +349,30 @@ impl Deref for Present<'_> {
 /// # Errors
 /// [`Error::Unauthenticated`] with the reason.
 pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: &Client, token: &str) -> Result<Caller> {
-    let (user, credential) = if ApiToken::is_meant_by(token) {
+    let (user, credential, accepted_until) = if ApiToken::is_meant_by(token) {
         let (token, user) = api_tokens::recognise(db, now, token).await?;
-        (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes })
+        (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None)
     } else {
-        let (session, user) = by_access_token(db, now, ring, token).await?;
-        (user, Credential::Session(session))
+        let (session, user, accepted_until) = by_access_token(db, now, ring, token).await?;
+        (user, Credential::Session(session), Some(accepted_until))
     };
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    Ok(Caller(Viewer { user, credential, client: client.clone() }))
+    Ok(Caller(Viewer { user, credential, accepted_until, client: client.clone() }))
 }
 
-/// Finds out what has become of a caller who stays connected: as [`authenticate`] does, but by the session or the API
-/// token itself, so that an access token need not be sent again each time that it runs out.
+/// Re-reads the session or API token, account and rights of a caller who stays connected. The access token keeps the end
+/// that it was issued with.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] where the session or the token has ended or the account is not active.
+/// [`Error::Unauthenticated`] where the access token has expired, the session or API token has ended or the account is not
+/// active.
 pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
-    let Viewer { credential, client, .. } = &caller.0;
+    let Viewer { credential, accepted_until, client, .. } = &caller.0;
+    if accepted_until.is_some_and(|end| end <= now.at) {
+        return Err(Error::Unauthenticated(Reason::Expired));
+    }
     let user = match credential {
         Credential::Session(id) => {
             let found = sessions::find(db, *id).await?;
@@ -368,10 +388,12 @@ pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    Ok(Caller(Viewer { user, credential: credential.clone(), client: client.clone() }))
+    let (credential, client) = (credential.clone(), client.clone());
+    Ok(Caller(Viewer { user, credential, accepted_until: *accepted_until, client }))
 }
 
-async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> Result<(Uuid, user::Model)> {
+/// The session and user of an access token, and the moment from which the token is refused.
+async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> Result<(Uuid, user::Model, Timestamp)> {
     let claims = ring.verify(token, now.at).map_err(Error::Unauthenticated)?;
     let Some((session, Some(user))) = sessions::find(db, claims.sid).await? else {
         return Err(Error::Unauthenticated(Reason::Revoked));
@@ -389,5 +411,5 @@ async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> 
             Ok(Err(error)) => return Err(error),
         }
     }
-    Ok((session.id, user))
+    Ok((session.id, user, claims.accepted_until()))
 }

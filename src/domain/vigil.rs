@@ -1,5 +1,6 @@
-//! Who stays connected, and for how long they may: as long as the session lives, or the API token, that they came with,
-//! the account is active, and no right is gone that they had meanwhile.
+//! Who stays connected, and for how long they may: as long as the access token or API token holds that they came with, or
+//! a newer access token of the same session; as long as the session lives, the account is active, and no right is gone
+//! that they had meanwhile.
 //!
 //! All of them are looked up together, twice a second, in the database and not by messages between instances, so that
 //! nobody stays because a message was lost.
@@ -15,7 +16,7 @@ use crate::database::Db;
 use crate::domain::access::{Caller, Credential};
 use crate::entity::{api_token, session, user};
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::{Moment, Timestamp};
 
 /// How many are looked up by one statement.
 const BATCH: usize = 500;
@@ -34,8 +35,17 @@ struct Posts {
 #[derive(Debug)]
 struct Post {
     held: Held,
-    /// Dropped, it ends the stay.
-    _end: oneshot::Sender<()>,
+    /// Ends the stay: when it is used, or dropped.
+    end: oneshot::Sender<Ended>,
+}
+
+/// Why a stay is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The access token expired, and the client sent no newer one.
+    Expired,
+    /// The session, API token, account or a right is gone.
+    Revoked,
 }
 
 /// What a stay depends on.
@@ -43,6 +53,8 @@ struct Post {
 struct Held {
     credential: Credential,
     rights: Rights,
+    /// The moment from which the access token is refused.
+    accepted_until: Option<Timestamp>,
 }
 
 /// What somebody may do.
@@ -75,22 +87,22 @@ impl Rights {
 pub struct Stay {
     number: u64,
     posts: Arc<Mutex<Posts>>,
-    end: oneshot::Receiver<()>,
+    end: oneshot::Receiver<Ended>,
 }
 
 impl Stay {
     /// Lets the stay depend on what the caller may do by now, as well as on what they could do before: either may have
-    /// been made use of.
+    /// been made use of. The stay ends when the caller's access token does.
     pub fn extend(&self, caller: &Caller) {
         if let Some(post) = lock(&self.posts).by_number.get_mut(&self.number) {
             post.held.rights = post.held.rights.and(Rights::of_user(caller.user()));
+            post.held.accepted_until = caller.accepted_until();
         }
     }
 
     /// Waits until the caller may stay no longer; must not be waited for again after that.
-    pub async fn ended(&mut self) {
-        // Nothing is ever sent: the other end is dropped.
-        let _ = (&mut self.end).await;
+    pub async fn ended(&mut self) -> Ended {
+        (&mut self.end).await.unwrap_or(Ended::Revoked)
     }
 }
 
@@ -104,13 +116,13 @@ impl Vigil {
     /// Lets the caller stay for now.
     pub fn begin(&self, caller: &Caller) -> Stay {
         let rights = Rights::of_user(caller.user());
-        let held = Held { credential: caller.credential().clone(), rights };
-        let (sender, end) = oneshot::channel();
+        let held = Held { credential: caller.credential().clone(), rights, accepted_until: caller.accepted_until() };
+        let (sender, receiver) = oneshot::channel();
         let mut posts = lock(&self.0);
         posts.last += 1;
         let number = posts.last;
-        posts.by_number.insert(number, Post { held, _end: sender });
-        Stay { number, posts: Arc::clone(&self.0), end }
+        posts.by_number.insert(number, Post { held, end: sender });
+        Stay { number, posts: Arc::clone(&self.0), end: receiver }
     }
 
     /// How many stay at present.
@@ -120,6 +132,8 @@ impl Vigil {
 
     /// Ends the stay of those who may stay no longer.
     pub async fn check(&self, db: &Db, now: &Moment) -> Result<()> {
+        // Before the database is asked, so that it does not matter whether it answers.
+        self.end_expired(now);
         let held: Vec<(u64, Held)> =
             lock(&self.0).by_number.iter().map(|(number, post)| (*number, post.held.clone())).collect();
         if held.is_empty() {
@@ -149,6 +163,15 @@ impl Vigil {
             posts.by_number.remove(&number);
         }
         Ok(())
+    }
+
+    /// Ends the stay of those whose access token expired.
+    fn end_expired(&self, now: &Moment) {
+        let is_over = |post: &mut Post| post.held.accepted_until.is_some_and(|end| end <= now.at);
+        for (_, post) in lock(&self.0).by_number.extract_if(|_, post| is_over(post)) {
+            // Whoever left in the meantime need not be told.
+            let _ = post.end.send(Ended::Expired);
+        }
     }
 }
 

@@ -115,7 +115,7 @@ pub(crate) const MESSAGE: Target = Target {
                 assert!(!id.is_empty() && request.get("query").is_some_and(Value::is_string));
                 assert!(protocol::Close::taken(&id).reason.len() <= 123);
             }
-            Ok(Incoming::Init(payload)) => {
+            Ok(Incoming::Init(payload) | Incoming::Ping(Some(payload))) => {
                 let token = protocol::token(&payload).unwrap_or_default();
                 assert_eq!(token.trim(), token);
             }
@@ -127,6 +127,7 @@ pub(crate) const MESSAGE: Target = Target {
         let texts = [
             r#"{"type":"connection_init","payload":{"Authorization":"Bearer tok"}}"#,
             r#"{"type":"connection_init","payload":{"token":"tok"}}"#,
+            r#"{"type":"ping","payload":{"Authorization":"Bearer tok"}}"#,
             r#"{"type":"subscribe","id":"1","payload":{"query":"{a}","variables":null,"operationName":"A"}}"#,
             r#"{"type":"ping","payload":{"a":1}}"#,
             r#"{"type":"complete","id":"1"}"#,

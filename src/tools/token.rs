@@ -62,6 +62,13 @@ pub struct Claims {
     pub superuser: bool,
 }
 
+impl Claims {
+    /// The moment from which the token is refused: its `exp` and the leeway for clocks that differ.
+    pub fn accepted_until(&self) -> Timestamp {
+        Timestamp::from_millis(self.exp.saturating_add(LEEWAY).saturating_mul(1000))
+    }
+}
+
 /// The keys that sign and verify access tokens: Ed25519 (RFC 8037), the youngest signs.
 pub struct KeyRing {
     issuer: String,
@@ -177,7 +184,7 @@ impl KeyRing {
         if claims.nbf.is_some_and(|nbf| nbf > now.seconds().saturating_add(LEEWAY)) {
             return Err(Reason::Invalid);
         }
-        if claims.exp.saturating_add(LEEWAY) <= now.seconds() {
+        if claims.accepted_until() <= now {
             return Err(Reason::Expired);
         }
         Ok(claims)

@@ -9,9 +9,9 @@ import { createInterface } from "node:readline";
 const password = "a rather long phrase of mine";
 
 /** Starts the service; resolves to its address and to what stops it. */
-export async function start(binary) {
+export async function start(binary, settings = {}) {
   const folder = mkdtempSync(join(tmpdir(), "vestibule-protocol-"));
-  const env = { PATH: process.env.PATH, VESTIBULE_LISTEN: "127.0.0.1:0", VESTIBULE_ADMIN_PASSWORD: password };
+  const env = { PATH: process.env.PATH, VESTIBULE_LISTEN: "127.0.0.1:0", VESTIBULE_ADMIN_PASSWORD: password, ...settings };
   const service = spawn(binary, [], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise((resolve) => service.once("exit", resolve));
   const stop = async () => {
@@ -31,14 +31,30 @@ export async function start(binary) {
   throw new Error("the service did not start");
 }
 
-/** The access token of the superuser. */
-export async function signIn(url) {
-  const query = "mutation SignIn($input: LoginInput!) { login(input: $input) { tokens { accessToken } errors { code } } }";
+async function post(url, query, variables) {
   const response = await fetch(`${url}/graphql`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ query, variables: { input: { identifier: "admin@localhost", password } } }),
+    body: JSON.stringify({ query, variables }),
   });
-  const { data } = await response.json();
-  return data.login.tokens.accessToken;
+  return (await response.json()).data;
+}
+
+const TOKENS = "tokens { accessToken refreshToken } errors { code }";
+
+/** The tokens of a new session of the superuser. */
+export async function session(url) {
+  const query = `mutation SignIn($input: LoginInput!) { login(input: $input) { ${TOKENS} } }`;
+  return (await post(url, query, { input: { identifier: "admin@localhost", password } })).login.tokens;
+}
+
+/** The next tokens of a session. */
+export async function refresh(url, { refreshToken }) {
+  const query = `mutation Refresh($input: RefreshInput!) { refresh(input: $input) { ${TOKENS} } }`;
+  return (await post(url, query, { input: { refreshToken } })).refresh.tokens;
+}
+
+/** The access token of the superuser. */
+export async function signIn(url) {
+  return (await session(url)).accessToken;
 }

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
-import { signIn, start } from "./service.mjs";
+import { refresh, session, signIn, start } from "./service.mjs";
 
 const LISTEN = "subscription Listen { onlineUsers { id username } }";
 
@@ -146,6 +146,47 @@ const tests = {
       body: JSON.stringify({ query: "mutation { logout { success } }" }),
     });
     assert.equal((await ended).code, 4403);
+  },
+
+  async "a connection ends with its access token, unless a newer one comes in a ping"() {
+    // A token is taken for five seconds longer than it says, for clocks that differ.
+    const short = await start(process.argv[2], { VESTIBULE_ACCESS_TTL: "1s" });
+    try {
+      const to = `${short.url.replace("http://", "ws://")}/graphql`;
+      let tokens = await session(short.url);
+      const connectionParams = { Authorization: `Bearer ${tokens.accessToken}` };
+      const options = { url: to, webSocketImpl: WebSocket, connectionParams, retryAttempts: 0, lazy: false, onNonLazyError: () => {} };
+      const silent = createClient(options);
+      let open;
+      const prolonged = createClient({ ...options, on: { connected: (socket) => (open = socket) } });
+      const ends = { silent: null, prolonged: null };
+      const listen = (from, name) => {
+        const listening = from.iterate({ query: LISTEN });
+        const ended = (async () => {
+          for await (const _ of listening);
+        })().catch((error) => (ends[name] = error));
+        return ended;
+      };
+      const silentEnded = listen(silent, "silent");
+      const prolongedEnded = listen(prolonged, "prolonged");
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      tokens = await refresh(short.url, tokens);
+      open.send(JSON.stringify({ type: "ping", payload: { Authorization: `Bearer ${tokens.accessToken}` } }));
+      await silentEnded;
+      assert.equal(ends.silent.code, 4403);
+      assert.equal(ends.silent.reason, "Forbidden: the access token expired");
+      assert.equal(ends.prolonged, null);
+      await prolongedEnded;
+      assert.equal(ends.prolonged.code, 4403);
+    } finally {
+      await short.stop();
+    }
+  },
+
+  async "a ping with a token of another session closes the connection"() {
+    const connection = await rawSignedIn();
+    connection.say({ type: "ping", payload: { Authorization: `Bearer ${await signIn(url)}` } });
+    assert.equal((await connection.closed)[0], 4403);
   },
 
   async "the client's pings are answered"() {

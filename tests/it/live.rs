@@ -26,7 +26,12 @@ crate::tests![
     a_connection_has_so_many_operations_and_ends_them_when_told,
     staff_hear_who_comes_and_who_goes,
     superusers_show_to_superusers_only,
-    a_connection_outlives_its_access_token,
+    a_connection_ends_with_its_access_token,
+    a_connection_ends_with_its_access_token_though_the_session_was_refreshed,
+    a_newer_access_token_in_a_ping_prolongs_a_connection,
+    a_token_in_a_ping_counts_as_used,
+    no_other_token_in_a_ping_prolongs_a_connection,
+    a_connection_by_api_token_ends_when_that_expires,
     a_connection_ends_with_its_session,
     a_connection_ends_with_its_users_account_or_rights,
     a_connection_ends_with_its_api_token,
@@ -270,16 +275,157 @@ async fn superusers_show_to_superusers_only(place: Place) {
     assert_eq!(names(&listed), ["ada", "boss"]);
 }
 
-async fn a_connection_outlives_its_access_token(place: Place) {
+/// How long an access token is accepted: five minutes, and five seconds for clocks that differ.
+const ACCEPTED: Duration = Duration::from_secs(305);
+
+async fn check(app: &TestApp) {
+    app.app.vigil.check(&app.app.db, &app.app.clock.now()).await.unwrap();
+}
+
+async fn a_connection_ends_with_its_access_token(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
-    let mut socket = Socket::sign_in(&app.url, &admin).await;
-    app.wait(Duration::from_secs(60 * 60));
+    let mut listening = Socket::sign_in(&app.url, &admin).await;
+    listening.subscribe("1", LISTEN).await;
+    listening.data("1").await;
+    let mut asking = Socket::sign_in(&app.url, &admin).await;
+    app.wait(ACCEPTED - Duration::from_millis(1));
+    check(&app).await;
+    assert_eq!(app.app.vigil.count(), 2);
+    asking.subscribe("1", "{ me { username } }").await;
+    assert_eq!(asking.data("1").await, json!({ "me": { "username": "admin" } }));
+    assert_eq!(asking.hear().await["type"], "complete");
+
+    app.wait(Duration::from_millis(1));
     assert_eq!(admin.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED EXPIRED");
-    app.app.vigil.check(&app.app.db, &app.app.clock.now()).await.unwrap();
+    // An operation does not wait for the next look.
+    asking.subscribe("2", "{ me { username } }").await;
+    assert_eq!(asking.closed().await, 4403);
+    check(&app).await;
+    assert_eq!(listening.closed().await, 4403);
+}
+
+async fn a_connection_ends_with_its_access_token_though_the_session_was_refreshed(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.start_worker();
+    let mut admin = app.admin().await;
+    let mut socket = Socket::sign_in(&app.url, &admin).await;
+    app.wait(Duration::from_mins(4));
+    admin.refresh().await.unwrap();
+    app.wait(Duration::from_mins(2));
+    assert_eq!(socket.closed().await, 4403);
+    be_seen(&admin).await;
+}
+
+fn ping(token: &str) -> Value {
+    json!({ "type": "ping", "payload": { "Authorization": format!("Bearer {token}") } })
+}
+
+async fn a_newer_access_token_in_a_ping_prolongs_a_connection(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await;
+    let mut client = boss.sign_in(&app).await;
+    let mut socket = Socket::sign_in(&app.url, &client).await;
+    app.wait(Duration::from_mins(4));
+    client.refresh().await.unwrap();
+    socket.say(ping(client.access.as_deref().unwrap())).await;
+    let prolonged = json!({ "type": "pong", "payload": { "expiresAt": "2026-01-05T09:09:05.000Z" } });
+    assert_eq!(socket.hear().await, prolonged);
+    app.wait(Duration::from_mins(2));
+    check(&app).await;
     assert_eq!(app.app.vigil.count(), 1);
+    let online = app.admin().await.data("{ onlineUsers { username isOnline } }", json!({})).await;
+    assert_eq!(names(&online), ["admin"], "a ping is sent by the client and not by its user");
     socket.subscribe("1", LISTEN).await;
-    assert_eq!(names(&socket.data("1").await), ["admin"]);
+    assert_eq!(names(&socket.data("1").await), ["boss"]);
+
+    // It counts as used, so that the token that it replaced is not exchanged again.
+    app.wait(Duration::from_mins(3));
+    client.refresh().await.unwrap();
+    socket.say(json!({ "type": "ping", "payload": { "token": client.access } })).await;
+    assert_eq!(socket.hear().await["payload"]["expiresAt"], "2026-01-05T09:14:05.000Z");
+    app.wait(ACCEPTED);
+    check(&app).await;
+    assert_eq!(socket.closed().await, 4403);
+}
+
+async fn a_token_in_a_ping_counts_as_used(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut client = app.add_user("ada").await.sign_in(&app).await;
+    let mut thief = client.clone();
+    let mut socket = Socket::sign_in(&app.url, &client).await;
+    client.refresh().await.unwrap();
+    socket.say(ping(client.access.as_deref().unwrap())).await;
+    assert_eq!(socket.hear().await["type"], "pong");
+    app.wait(Duration::from_secs(11));
+    assert_eq!(thief.refresh().await, Err("INVALID_TOKEN".to_owned()));
+}
+
+async fn no_other_token_in_a_ping_prolongs_a_connection(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let mut client = ada.sign_in(&app).await;
+    let expired = client.access.clone().unwrap();
+    app.wait(Duration::from_mins(6));
+    client.refresh().await.unwrap();
+    let elsewhere = ada.sign_in(&app).await;
+    let somebody = app.add_user("eve").await.sign_in(&app).await;
+    let create = "mutation { createApiToken(input: { name: \"x\", scopes: [READ] }) { secret } }";
+    let api_token = client.data(create, json!({})).await["createApiToken"]["secret"].as_str().unwrap().to_owned();
+    let signed_out = ada.sign_in(&app).await;
+    signed_out.data("mutation { logout { success } }", json!({})).await;
+    let bearer = |token: &str| json!({ "Authorization": format!("Bearer {token}") });
+    for (what, payload) in [
+        ("an expired token", bearer(&expired)),
+        ("another session of the user", bearer(elsewhere.access.as_deref().unwrap())),
+        ("another user", bearer(somebody.access.as_deref().unwrap())),
+        ("an ended session", bearer(signed_out.access.as_deref().unwrap())),
+        ("an API token", bearer(&api_token)),
+        ("a refresh token", bearer(&client.refresh)),
+        ("nonsense", bearer("nonsense")),
+        ("nothing", bearer("")),
+        ("a number", json!({ "authorization": 7 })),
+        ("null", json!({ "token": null })),
+    ] {
+        let mut socket = Socket::sign_in(&app.url, &client).await;
+        socket.say(json!({ "type": "ping", "payload": payload })).await;
+        assert_eq!(socket.closed().await, 4403, "{what}");
+    }
+
+    // An older token of the same session does no harm and no good.
+    let older = client.access.clone().unwrap();
+    app.wait(Duration::from_mins(1));
+    client.refresh().await.unwrap();
+    let mut socket = Socket::sign_in(&app.url, &client).await;
+    socket.say(ping(&older)).await;
+    assert_eq!(socket.hear().await["payload"]["expiresAt"], "2026-01-05T09:12:05.000Z");
+
+    // Before the first message has said who it is, a token in a ping says nothing.
+    let mut socket = Socket::open(&app.url).await;
+    socket.say(ping(client.access.as_deref().unwrap())).await;
+    assert_eq!(socket.hear().await["type"], "pong");
+    socket.subscribe("1", "{ me { id } }").await;
+    assert_eq!(socket.closed().await, 4401);
+}
+
+async fn a_connection_by_api_token_ends_when_that_expires(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let create = "mutation($at: DateTime) { createApiToken(input: { name: \"x\", scopes: [READ], expiresAt: $at }) {
+        secret errors { code } } }";
+    let made = boss.data(create, json!({ "at": "2026-01-05T10:00:00Z" })).await["createApiToken"].clone();
+    let reader = app.anyone().with_token(made["secret"].as_str().unwrap());
+    let mut socket = Socket::sign_in(&app.url, &reader).await;
+    socket.subscribe("1", LISTEN).await;
+    socket.data("1").await;
+    socket.say(ping(reader.access.as_deref().unwrap())).await;
+    assert_eq!(socket.hear().await, json!({ "type": "pong" }), "its end stands in the database");
+    app.wait(Duration::from_mins(59));
+    check(&app).await;
+    assert_eq!(app.app.vigil.count(), 1, "no access token's time counts");
+    app.wait(Duration::from_mins(1));
+    check(&app).await;
+    assert_eq!(socket.closed().await, 4403);
 }
 
 async fn a_connection_ends_with_its_session(place: Place) {

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::domain::access::{Caller, Client};
-use crate::domain::vigil::Stay;
-use crate::error::Error;
+use crate::domain::vigil::{Ended, Stay};
+use crate::error::{Error, Reason};
 use crate::graphql::context::{Browser, Request};
 use crate::graphql::document::{self, Admitted, Kind};
 use crate::graphql::equip;
@@ -113,7 +113,7 @@ impl Talk {
             tokio::select! {
                 biased;
                 () = told_to_stop(&mut stopping) => return Err(Close::going_away().into()),
-                () = ended(&mut self.caller) => return Err(Close::forbidden().into()),
+                end = ended(&mut self.caller) => return Err(end.into()),
                 () = sleep_until(init_end), if self.caller.is_none() => return Err(Close::init_timeout().into()),
                 _ = pings.tick() => {
                     if !std::mem::take(&mut heard) {
@@ -146,6 +146,10 @@ impl Talk {
                 self.caller = Some((caller, stay));
                 self.say(socket, protocol::ack()).await
             }
+            // Before the client said who it is, a token in a ping means nothing.
+            Incoming::Ping(Some(payload)) if self.caller.is_some() && protocol::names_token(&payload) => {
+                self.prolong(socket, &payload).await
+            }
             Incoming::Ping(payload) => self.say(socket, protocol::pong(payload)).await,
             Incoming::Pong => Ok(()),
             Incoming::Subscribe { id, request } => {
@@ -173,6 +177,28 @@ impl Talk {
         let token = protocol::token(payload).ok_or_else(Close::forbidden)?;
         let app = &self.endpoint.app;
         app.authenticate(&app.clock.now(), &self.client, token).await.map_err(|error| lost(&error))
+    }
+
+    /// Lets the connection last as long as the access token in a `ping`, which has to be of the same session. An older
+    /// one changes nothing, and neither does the API token that the connection was opened with. Everything else closes the connection: a client that holds another session, or none, must not
+    /// go on hearing what this one is told.
+    async fn prolong(&mut self, socket: &mut WebSocket, payload: &Map<String, serde_json::Value>) -> Result<(), End> {
+        let token = protocol::token(payload).ok_or_else(Close::forbidden)?;
+        let app = &self.endpoint.app;
+        let sender = app.authenticate_unseen(&app.clock.now(), &self.client, token).await;
+        let sender = sender.map_err(|error| lost(&error))?;
+        let Some((caller, stay)) = &mut self.caller else { return Err(Close::unauthorized().into()) };
+        if !caller.has_credential_of(&sender) {
+            return Err(Close::other_session().into());
+        }
+        if sender.accepted_until() > caller.accepted_until() {
+            stay.extend(&sender);
+            *caller = sender;
+        }
+        match caller.accepted_until() {
+            Some(until) => self.say(socket, protocol::prolonged(until)).await,
+            None => self.say(socket, protocol::pong(None)).await,
+        }
     }
 
     /// Begins an operation, or says why not.
@@ -233,7 +259,7 @@ impl Talk {
     async fn send(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
         tokio::select! {
             biased;
-            () = ended(&mut self.caller) => Err(Close::forbidden().into()),
+            end = ended(&mut self.caller) => Err(end.into()),
             sent = timeout(SEND_TIMEOUT, socket.send(message)) => match sent {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) | Err(_) => Err(End::Gone),
@@ -248,9 +274,12 @@ async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
 }
 
 /// Waits until the caller may stay no longer; without one, for ever.
-async fn ended(caller: &mut Option<(Caller, Stay)>) {
+async fn ended(caller: &mut Option<(Caller, Stay)>) -> Close {
     match caller {
-        Some((_, stay)) => stay.ended().await,
+        Some((_, stay)) => match stay.ended().await {
+            Ended::Expired => Close::expired(),
+            Ended::Revoked => Close::forbidden(),
+        },
         None => std::future::pending().await,
     }
 }
@@ -273,6 +302,7 @@ fn is_too_long(error: &axum::Error) -> bool {
 /// How a connection ends whose caller was not recognised.
 fn lost(error: &Error) -> End {
     match error {
+        Error::Unauthenticated(Reason::Expired) => Close::expired().into(),
         Error::Unauthenticated(_) => Close::forbidden().into(),
         Error::Unavailable(_) => Close::busy().into(),
         error => {

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::http::json;
+use crate::tools::clock::Timestamp;
 
 /// The protocol's name, which both sides must say when the connection is opened.
 pub(super) const NAME: &str = "graphql-transport-ws";
@@ -18,7 +19,7 @@ pub(in crate::http) enum Incoming {
     /// It wants to begin, and says who it is.
     Init(Map<String, Value>),
     /// It wants to know whether we are there.
-    Ping(Option<Value>),
+    Ping(Option<Map<String, Value>>),
     /// It is there.
     Pong,
     /// It wants this document executed.
@@ -81,6 +82,16 @@ impl Close {
         Self::new(4403, "Forbidden")
     }
 
+    /// The client's access token expired, and it sent no newer one in a `ping`.
+    pub(super) fn expired() -> Self {
+        Self::new(4403, "Forbidden: the access token expired")
+    }
+
+    /// The token in a `ping` is not of the connection's session.
+    pub(super) fn other_session() -> Self {
+        Self::new(4403, "Forbidden: send an access token of the same session in a ping")
+    }
+
     /// The client did not say in time who it is.
     pub(super) fn init_timeout() -> Self {
         Self::new(4408, "Connection initialisation timeout")
@@ -120,7 +131,7 @@ pub(in crate::http) fn parse(text: &str) -> Result<Incoming, Close> {
     let kind = message.get("type").and_then(Value::as_str);
     match (kind, id, payload) {
         (Some("connection_init"), _, payload) => Ok(Incoming::Init(payload.unwrap_or_default())),
-        (Some("ping"), _, payload) => Ok(Incoming::Ping(payload.map(Value::Object))),
+        (Some("ping"), _, payload) => Ok(Incoming::Ping(payload)),
         (Some("pong"), _, _) => Ok(Incoming::Pong),
         (Some("subscribe"), Some(id), Some(request)) if is_request(&request) => Ok(Incoming::Subscribe { id, request }),
         (Some("subscribe"), _, _) => bad("`subscribe` needs an `id` and a `payload` with a `query`"),
@@ -138,6 +149,11 @@ fn is_request(fields: &Map<String, Value>) -> bool {
         && is("operationName", Value::is_string)
         && is("variables", Value::is_object)
         && is("extensions", Value::is_object)
+}
+
+/// Whether a payload has one of the fields that [`token`] reads, whatever stands in it.
+pub(super) fn names_token(payload: &Map<String, Value>) -> bool {
+    payload.keys().any(|key| key.eq_ignore_ascii_case("authorization") || key.eq_ignore_ascii_case("token"))
 }
 
 /// The token that a client says who it is by: `Authorization: Bearer …`, or `token` with or without the scheme; the
@@ -163,11 +179,16 @@ pub(super) fn ack() -> String {
 }
 
 /// `pong`, with what the `ping` carried.
-pub(super) fn pong(payload: Option<Value>) -> String {
+pub(super) fn pong(payload: Option<Map<String, Value>>) -> String {
     match payload {
         None => json!({ "type": "pong" }).to_string(),
         Some(payload) => json!({ "type": "pong", "payload": payload }).to_string(),
     }
+}
+
+/// `pong` to a `ping` with an access token: the moment until which the connection is now good, and never the token.
+pub(super) fn prolonged(until: Timestamp) -> String {
+    json!({ "type": "pong", "payload": { "expiresAt": until.to_string() } }).to_string()
 }
 
 /// `complete`: the operation has ended.
@@ -210,7 +231,7 @@ mod tests {
             (r#"{"type":"connection_init","payload":null}"#, Incoming::Init(Map::new())),
             (r#"{"type":"connection_init","payload":{"a":1}}"#, Incoming::Init(object(json!({ "a": 1 })))),
             (r#"{"type":"ping"}"#, Incoming::Ping(None)),
-            (r#"{"type":"ping","payload":{"a":1}}"#, Incoming::Ping(Some(json!({ "a": 1 })))),
+            (r#"{"type":"ping","payload":{"a":1}}"#, Incoming::Ping(Some(object(json!({ "a": 1 }))))),
             (r#"{"type":"pong"}"#, Incoming::Pong),
             (r#"{"type":"complete","id":"1"}"#, Incoming::Complete("1".to_owned())),
             (
