@@ -41,6 +41,7 @@ export class Session {
   #refreshAt = 0;
   #refreshing: Promise<void> | null = null;
   readonly #listeners = new Set<() => void>();
+  readonly #tokenListeners = new Set<() => void>();
   readonly #tabs = new BroadcastChannel("vestibule graphiql");
 
   constructor(readonly url: string) {
@@ -57,6 +58,21 @@ export class Session {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
+
+  /** The access token held now, whether or not it is about to run out. */
+  get held(): string | null {
+    return this.#token;
+  }
+
+  /** When to replace the token, in milliseconds since 1970. */
+  get refreshAt(): number {
+    return this.#refreshAt;
+  }
+
+  /** Calls `listener` whenever there is another access token. */
+  onToken(listener: () => void): void {
+    this.#tokenListeners.add(listener);
+  }
 
   /** A token that holds, or null where nobody is signed in. */
   async token(): Promise<string | null> {
@@ -136,6 +152,7 @@ export class Session {
     // A token that ran out before it came means that this clock is wrong; then UNAUTHENTICATED will tell.
     this.#refreshAt = left > 0 ? Date.now() + left - Math.min(LEEWAY, left / 4) : Number.POSITIVE_INFINITY;
     if (this.#user?.id !== before) for (const listener of this.#listeners) listener();
+    for (const listener of this.#tokenListeners) listener();
   }
 }
 

@@ -21,6 +21,8 @@ export class Browser {
     if (token !== undefined) this.token = token;
     if (token !== undefined && this.broken.has(token)) headers.set("authorization", "Bearer rubbish");
     const withCookies = init.credentials === "include";
+    // As browsers do, and scripts cannot change it.
+    headers.set("origin", new URL(String(url)).origin);
     if (withCookies) headers.set("cookie", [...this.#cookies].map(([key, value]) => `${key}=${value}`).join("; "));
     const response = await fetch(url, { ...init, headers });
     if (withCookies) for (const cookie of response.headers.getSetCookie()) this.#keep(cookie);

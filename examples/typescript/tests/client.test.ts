@@ -261,6 +261,24 @@ describe("without cookies", () => {
     await expect(client.request(MeDocument)).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
   });
 
+  test("a store gets the token, and the browser no cookie; a cookie comes without a token for scripts", async () => {
+    const given: [string | null, boolean][] = [];
+    const noting: typeof fetch = async (url, init) => {
+      const response = await new Browser().fetch(url, init);
+      const { data } = (await response.clone().json()) as { data: { login: { tokens: { refreshToken: string | null } } } };
+      given.push([data.login.tokens.refreshToken, response.headers.has("set-cookie")]);
+      return response;
+    };
+    await open({ store: memoryStore(), fetch: noting }).signIn(ADMIN);
+    await open({ fetch: noting }).signIn(ADMIN);
+    expect(given).toEqual([[expect.any(String), false], [null, true]]);
+  });
+
+  test("tokens that cannot be stored are not adopted", async () => {
+    const tokens = { ...expiring, accessToken: "a", refreshToken: null };
+    await expect(open({ store: memoryStore() }).adopt(tokens)).rejects.toThrow("refreshTokenIn");
+  });
+
   test("an empty store asks nobody", async () => {
     const browser = new Browser();
     const client = open({ store: memoryStore(), fetch: browser.fetch });

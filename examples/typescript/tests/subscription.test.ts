@@ -7,7 +7,7 @@ import {
   type WatchOnlineUsersSubscription,
   WatchOnlineUsersDocument,
 } from "../src";
-import { Browser } from "./browser";
+import { Browser, TabHub } from "./browser";
 import { ADMIN, type Service, startService, waitFor } from "./service";
 
 describe("subscriptions", () => {
@@ -80,6 +80,71 @@ describe("subscriptions", () => {
     expect([attempts, heard.error]).toEqual([2, undefined]);
     end();
   });
+
+  test("outlive their access token on one connection, whichever tab refreshes", async () => {
+    const short = await startService({ VESTIBULE_ACCESS_TTL: "4s" });
+    try {
+      let connections = 0;
+      const pings: string[] = [];
+      class Counted extends WebSocket {
+        constructor(url: string, protocol: string) {
+          super(url, protocol);
+          connections += 1;
+        }
+        override send(data: string): void {
+          const message = JSON.parse(data) as { type: string; payload?: { Authorization?: string } };
+          if (message.type === "ping" && message.payload?.Authorization) pings.push(message.payload.Authorization);
+          super.send(data);
+        }
+      }
+      const browser = new Browser();
+      const hub = new TabHub();
+      const client = open({ url: short.url, fetch: browser.fetch, webSocket: Counted, tabs: hub.open() });
+      await client.signIn(ADMIN);
+      const { heard, end } = watch(client);
+      await waitFor(() => (heard.lists.length > 0 ? true : undefined));
+
+      const other = open({ url: short.url, fetch: browser.fetch, tabs: hub.open() });
+      await other.restore();
+      await waitFor(() => (pings.length > 0 ? true : undefined));
+
+      // The service takes a token for five seconds longer, and looks twice a second.
+      await new Promise((resolve) => setTimeout(resolve, 11_000));
+      expect([connections, heard.error]).toEqual([1, undefined]);
+      expect(new Set(pings).size).toBe(pings.length);
+      expect(pings.length).toBeGreaterThan(2);
+      end();
+    } finally {
+      short.stop();
+    }
+  }, 30_000);
+
+  test("are made anew where no token could be had in time", async () => {
+    const short = await startService({ VESTIBULE_ACCESS_TTL: "1s" });
+    try {
+      let connections = 0;
+      class Counted extends WebSocket {
+        constructor(url: string, protocol: string) {
+          super(url, protocol);
+          connections += 1;
+        }
+      }
+      const browser = new Browser();
+      const client = open({ url: short.url, fetch: browser.fetch, webSocket: Counted });
+      await client.signIn(ADMIN);
+      browser.down = "Refresh";
+      const { heard, end } = watch(client);
+      await waitFor(() => (heard.lists.length > 0 ? true : undefined));
+      await new Promise((resolve) => setTimeout(resolve, 7_000));
+      browser.down = null;
+      await waitFor(() => (heard.lists.length > 1 ? true : undefined));
+      expect(connections).toBeGreaterThan(1);
+      expect(heard.error).toBeUndefined();
+      end();
+    } finally {
+      short.stop();
+    }
+  }, 30_000);
 
   test("end with the session", async () => {
     const client = open();

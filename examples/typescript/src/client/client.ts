@@ -47,7 +47,7 @@ export interface VestibuleClient {
   restore(): Promise<SessionState>;
   /** Signs in with a password; the payload's `errors` say what the person can mend. */
   signIn(input: LoginInput): Promise<SignInResult>;
-  /** Takes over the tokens that `verifyEmail` or `confirmReset` gave. */
+  /** Takes over the tokens that `verifyEmail` or `confirmReset` gave; with a store, ask for `refreshTokenIn: "BODY"`. */
   adopt(tokens: AuthTokens): Promise<void>;
   /** Signs out, in all tabs; `everywhere` ends the user's sessions on other devices too. */
   signOut(options?: { everywhere?: boolean }): Promise<void>;
@@ -90,7 +90,7 @@ export function createVestibuleClient(options: VestibuleOptions): VestibuleClien
   }
 
   function subscribeTo(document: DocumentNode, variables: Variables, sink: Sink<GraphQLResult>) {
-    socket ??= new Socket(url.replace(/^http/, "ws"), credentials, options.webSocket ?? globalThis.WebSocket);
+    socket ??= new Socket(url.replace(/^http/, "ws"), credentials, options.webSocket ?? globalThis.WebSocket, now);
     return socket.subscribe(document, variables, sink);
   }
 

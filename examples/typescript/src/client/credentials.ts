@@ -9,6 +9,7 @@ import {
   type MeQuery,
   RefreshDocument,
   type RefreshMutation,
+  type RefreshTokenTransport,
 } from "../gql/graphql";
 import { ConnectionError, type GraphQLResult, isUnauthenticated, VestibuleError } from "./errors";
 import type { RefreshTokenStore } from "./store";
@@ -61,6 +62,7 @@ export class Credentials {
   #access: AccessToken | null = null;
   #refreshing: Promise<string | null> | null = null;
   readonly #listeners = new Set<(state: SessionState) => void>();
+  readonly #accessListeners = new Set<(access: AccessToken) => void>();
   readonly #waiting = new Set<() => void>();
   readonly #setup: CredentialsSetup;
 
@@ -72,6 +74,17 @@ export class Credentials {
   /** Who is signed in. */
   get state(): SessionState {
     return this.#state;
+  }
+
+  /** The access token held now, whether or not it is about to run out. */
+  get access(): AccessToken | null {
+    return this.#access;
+  }
+
+  /** Calls `listener` with every new access token, whichever tab got it; returns how to stop that. */
+  onAccess(listener: (access: AccessToken) => void): () => void {
+    this.#accessListeners.add(listener);
+    return () => this.#accessListeners.delete(listener);
   }
 
   /** Calls `listener` whenever somebody else, or nobody, is signed in; returns how to stop that. */
@@ -106,7 +119,8 @@ export class Credentials {
   /** Signs in, here and in all other tabs. */
   signIn(input: LoginInput): Promise<SignInResult> {
     return this.#setup.tabs.exclusively(async () => {
-      const result = await this.#call<LoginMutation>(LoginDocument, { input });
+      const refreshTokenIn: RefreshTokenTransport = this.#setup.store ? "BODY" : "COOKIE";
+      const result = await this.#call<LoginMutation>(LoginDocument, { input: { refreshTokenIn, ...input } });
       const payload = result.data?.login;
       if (!payload) throw new VestibuleError(result.errors ?? [], result.data);
       if (payload.tokens && payload.user) await this.#accept(payload.tokens, payload.user.id);
@@ -117,6 +131,9 @@ export class Credentials {
   /** Takes over tokens that another mutation gave, such as `verifyEmail`. */
   adopt(tokens: AuthTokens): Promise<void> {
     return this.#setup.tabs.exclusively(async () => {
+      if (this.#setup.store && tokens.refreshToken === null) {
+        throw new Error('These tokens cannot be stored. Ask for them with `refreshTokenIn: "BODY"`.');
+      }
       const result = await this.#call<MeQuery>(MeDocument, {}, tokens.accessToken);
       if (!result.data?.me) throw new VestibuleError(result.errors ?? [], result.data);
       await this.#accept(tokens, result.data.me.id);
@@ -142,6 +159,7 @@ export class Credentials {
   close(): void {
     this.#setup.tabs.close();
     this.#listeners.clear();
+    this.#accessListeners.clear();
     this.#access = null;
   }
 
@@ -156,7 +174,9 @@ export class Credentials {
         await this.#end();
         return null;
       }
-      const input = refreshToken === null ? {} : { refreshToken };
+      // The cookie's successor comes as a cookie by itself.
+      const refreshTokenIn: RefreshTokenTransport = "BODY";
+      const input = refreshToken === null ? {} : { refreshToken, refreshTokenIn };
       const result = await this.#call<RefreshMutation>(RefreshDocument, { input });
       const payload = result.data?.refresh;
       if (payload?.tokens && payload.user) {
@@ -203,12 +223,13 @@ export class Credentials {
       if (!other && this.#access !== null && this.#access.expiresAt >= message.access.expiresAt) return;
       this.#access = message.access;
       this.#become({ status: "signedIn", userId: message.userId });
+      this.#announce(message.access);
     }
     for (const done of [...this.#waiting]) done();
   }
 
   async #accept(tokens: AuthTokens, userId: string): Promise<void> {
-    await this.#setup.store?.write(tokens.refreshToken);
+    if (tokens.refreshToken !== null) await this.#setup.store?.write(tokens.refreshToken);
     const now = this.#setup.now();
     const expiresAt = Date.parse(tokens.accessExpiresAt);
     const left = expiresAt - now;
@@ -217,6 +238,11 @@ export class Credentials {
     this.#access = { token: tokens.accessToken, expiresAt, refreshAt };
     this.#setup.tabs.post({ type: "signedIn", access: this.#access, userId });
     this.#become({ status: "signedIn", userId });
+    this.#announce(this.#access);
+  }
+
+  #announce(access: AccessToken): void {
+    for (const listener of [...this.#accessListeners]) listener(access);
   }
 
   async #end(): Promise<void> {

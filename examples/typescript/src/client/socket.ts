@@ -1,15 +1,19 @@
 import type { DocumentNode } from "graphql";
 import { type Client, createClient } from "graphql-ws";
-import type { Credentials, SessionState } from "./credentials";
+import type { AccessToken, Credentials, SessionState } from "./credentials";
 import { ConnectionError, type GraphQLResult, signedOutError, VestibuleError } from "./errors";
 import { documentText, type Variables } from "./transport";
 
-/** The close code by which the service says that the token does not hold, or that the session has ended. */
+/** The close code by which the service says that the token does not hold or ran out, or that the session has ended. */
 const FORBIDDEN = 4403;
 /** How long a connection may be silent before it is asked whether it lives, in milliseconds. */
 const KEEP_ALIVE = 20_000;
 /** How long the answer may take. */
 const PATIENCE = 10_000;
+/** How long after a refresh that failed the next is tried, in milliseconds. */
+const AGAIN = 5_000;
+/** The longest time that timers of browsers take. */
+const LONGEST = 2 ** 31 - 1;
 
 /** Who hears what a subscription says. */
 export interface Sink<T> {
@@ -21,15 +25,24 @@ export interface Sink<T> {
   complete?(): void;
 }
 
-/** Subscriptions over one WebSocket, opened with the first and closed after the last. */
+/**
+ * Subscriptions over one WebSocket, opened with the first and closed after the last. The service closes it when its access
+ * token runs out, so it is refreshed in time and the new token sent in a ping.
+ */
 export class Socket {
   readonly #client: Client;
+  readonly #credentials: Credentials;
+  readonly #now: () => number;
+  #open: WebSocket | null = null;
+  #refresh: ReturnType<typeof setTimeout> | undefined;
   #sent: string | null = null;
   #refused = false;
   #user: string | null = null;
   #deadline: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(url: string, credentials: Credentials, webSocketImpl: unknown) {
+  constructor(url: string, credentials: Credentials, webSocketImpl: unknown, now: () => number) {
+    this.#credentials = credentials;
+    this.#now = now;
     this.#client = createClient({
       url,
       webSocketImpl,
@@ -56,12 +69,20 @@ export class Socket {
         pong: (received) => {
           if (received) clearTimeout(this.#deadline);
         },
+        connected: (socket) => {
+          this.#open = socket as WebSocket;
+          // Another tab may have refreshed since the token of this connection was chosen.
+          if (credentials.access !== null) this.#prolong(credentials.access);
+        },
         closed: (event) => {
           clearTimeout(this.#deadline);
+          clearTimeout(this.#refresh);
+          this.#open = null;
           this.#refused = (event as { code?: number }).code === FORBIDDEN;
         },
       },
     });
+    credentials.onAccess((access) => this.#prolong(access));
     // Whoever signs in next must not go on hearing what the one before was told.
     credentials.onChange((state) => {
       if (this.#user !== null && this.#user !== userOf(state)) this.#client.terminate();
@@ -82,7 +103,34 @@ export class Socket {
 
   /** Ends all subscriptions. */
   close(): void {
+    clearTimeout(this.#refresh);
     void this.#client.dispose();
+  }
+
+  /** Sends a newer token of the same user over the open connection, and sees to it that there will be a next one. */
+  #prolong(access: AccessToken): void {
+    if (this.#open === null || this.#user !== userOf(this.#credentials.state)) return;
+    if (access.token !== this.#sent) {
+      this.#sent = access.token;
+      const payload = { Authorization: `Bearer ${access.token}` };
+      this.#open.send(JSON.stringify({ type: "ping", payload }));
+    }
+    this.#refreshIn(access.refreshAt - this.#now());
+  }
+
+  #refreshIn(milliseconds: number): void {
+    clearTimeout(this.#refresh);
+    if (!Number.isFinite(milliseconds)) return;
+    this.#refresh = setTimeout(
+      () => {
+        // A new token comes by `onAccess`. Without one the connection ends, and is made anew once there is one.
+        const before = this.#sent;
+        void this.#credentials.token().catch(() => undefined).then(() => {
+          if (this.#open !== null && this.#sent === before) this.#refreshIn(AGAIN);
+        });
+      },
+      Math.min(Math.max(milliseconds, 0), LONGEST),
+    );
   }
 }
 
