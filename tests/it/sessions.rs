@@ -417,6 +417,7 @@ async fn a_foreign_page_that_asks_for_the_cookie_is_refused_before_anything_happ
     let page = app.anyone().with_header("origin", LISTED);
     let (cookie, body) = given(&page.send(confirm, input("COOKIE")).await, "confirmReset");
     assert!(cookie.is_some() && body.is_none());
+    app.mails().await;
 
     let register = "mutation($email: String!) {
         register(input: { email: $email, password: \"another long phrase, theirs\" }) { success } }";
