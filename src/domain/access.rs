@@ -89,8 +89,8 @@ impl Caller {
     /// Whether both were authenticated by the same session, or by the same API token.
     pub fn has_credential_of(&self, other: &Self) -> bool {
         match (&self.0.credential, &other.0.credential) {
-            (Credential::Session(one), Credential::Session(other)) => one == other,
-            (Credential::ApiToken { id: one, .. }, Credential::ApiToken { id: other, .. }) => one == other,
+            (Credential::Session(one), Credential::Session(other))
+            | (Credential::ApiToken { id: one, .. }, Credential::ApiToken { id: other, .. }) => one == other,
             _ => false,
         }
     }

@@ -310,6 +310,8 @@ async fn start_with_listed_origin(place: &Place) -> TestApp {
     TestApp::start_with(place, |config| config.allowed_origins = vec![LISTED.parse().unwrap()]).await
 }
 
+type Headers<'a> = &'a [(&'static str, &'a str)];
+
 /// The refresh token of a response: in the cookie, and in the body.
 fn given(answer: &Answer, field: &str) -> (Option<String>, Option<String>) {
     let payload = &answer.body["data"][field];
@@ -324,7 +326,7 @@ async fn a_refresh_token_is_in_the_cookie_or_in_the_body(place: Place) {
     let app = start_with_listed_origin(&place).await;
     app.add_user("ada").await;
     let ours = app.url.clone();
-    let cases: [(&str, &[(&'static str, &str)], Value, bool); 13] = [
+    let cases: [(&str, Headers<'_>, Value, bool); 13] = [
         ("a program", &[], json!(null), false),
         ("a program with a cookie jar", &[], json!("COOKIE"), true),
         ("a program that says so", &[], json!("BODY"), false),
@@ -345,7 +347,7 @@ async fn a_refresh_token_is_in_the_cookie_or_in_the_body(place: Place) {
         ("a foreign page that says so", &[("origin", "https://evil.example")], json!("BODY"), false),
     ];
     for (what, headers, wanted, in_cookie) in cases {
-        let client = headers.iter().fold(app.anyone(), |client, (name, value)| client.with_header(*name, *value));
+        let client = headers.iter().fold(app.anyone(), |client, (name, value)| client.with_header(name, *value));
         let input = json!({ "identifier": "ada", "password": PASSWORD, "refreshTokenIn": wanted });
         let answer = client.send(LOGIN, json!({ "input": input })).await;
         let (cookie, body) = given(&answer, "login");
