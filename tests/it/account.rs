@@ -153,7 +153,7 @@ const RESET: &str = "mutation($e: String!) { requestReset(input: { email: $e }) 
 /// Registers with this address and follows the link.
 async fn register(app: &TestApp, email: &str) {
     let link = crate::parity::registration::register(app, crate::parity::registration::wanted(email)).await;
-    let verified = app.anyone().data(crate::parity::registration::VERIFY, json!({ "token": link })).await;
+    let verified = app.anyone().data(crate::parity::registration::VERIFY, link.variables()).await;
     assert_eq!(verified["verifyEmail"]["errors"], json!([]));
 }
 
