@@ -58,6 +58,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         None => Mapping::default(),
     };
     let source = Source::open(&options.source, &mapping, options.tokens).await?;
+    let token_life = config.api_tokens.api_token_ttl;
     let app = super::open(config).await?;
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -69,6 +70,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         tokens: options.tokens,
         weak_hashes: options.weak_hashes,
         send_resets: options.send_resets,
+        token_life,
     };
     let mut report = Report::default();
     let users = source.users();

@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod api_tokens;
 mod backup;
 mod copy;
 mod create_superuser;
@@ -70,6 +71,9 @@ enum Command {
     /// Where people are signed in
     #[command(subcommand)]
     Sessions(sessions::SessionsCommand),
+    /// The API tokens of users
+    #[command(subcommand)]
+    ApiTokens(api_tokens::ApiTokensCommand),
     /// Users, when nobody can sign in
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -132,6 +136,7 @@ pub fn run() -> ExitCode {
             Command::Schema { command: None } => schema::print(&config),
             Command::Schema { command: Some(SchemaCommand::Diff(options)) } => schema::diff(&config, &options),
             Command::Keys(command) => keys::run(config, command).await,
+            Command::ApiTokens(command) => api_tokens::run(config, command).await,
             Command::Sessions(command) => sessions::run(config, command).await,
             Command::Users(command) => users::run(config, command).await,
             Command::Mail(command) => mail::run(config, command).await,
@@ -193,6 +198,11 @@ fn say(line: &str) {
     {
         println!("{line}");
     }
+}
+
+/// A number with the words for one and for several.
+fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// The application for commands that do not listen.

@@ -2,9 +2,7 @@
 
 use super::table::print;
 use crate::config::Config;
-use crate::domain::operator::sessions::Which;
-use crate::domain::operator::{self, Operator};
-use crate::domain::sessions;
+use crate::domain::operator::{self, Operator, api_tokens, sessions};
 use crate::entity::session;
 use crate::error::Result;
 use crate::tools::clock::Clock;
@@ -19,7 +17,7 @@ pub(super) enum SessionsCommand {
     },
     /// End one session, or all of a user; API tokens go on
     End(EndOptions),
-    /// End sessions; API tokens go on
+    /// End the sessions of all users; API tokens go on unless told otherwise
     Revoke(RevokeOptions),
 }
 
@@ -35,12 +33,16 @@ pub(super) struct EndOptions {
     user: Option<String>,
 }
 
-/// Which sessions to end.
+/// What to end.
 #[derive(clap::Args)]
 pub(super) struct RevokeOptions {
-    /// Those of everybody
+    /// The sessions of all users
     #[arg(long, required = true)]
     all: bool,
+
+    /// Also delete the API tokens of all users
+    #[arg(long)]
+    api_tokens: bool,
 }
 
 /// Does what was asked.
@@ -50,21 +52,24 @@ pub(super) async fn run(config: Config, command: SessionsCommand) -> Result<()> 
     match command {
         SessionsCommand::List { who } => {
             let user = operator::users::find(&db, &operator, &who).await?;
-            print_all(operator::sessions::list(&db, &now, &operator, user.id, &config.sessions).await?);
+            print_all(sessions::list(&db, &now, &operator, user.id, &config.sessions).await?);
             return Ok(());
         }
         SessionsCommand::End(EndOptions { id: Some(id), .. }) => {
-            operator::sessions::end(&db, &now, &operator, Which::One(id)).await?;
+            sessions::end(&db, &now, &operator, sessions::Which::One(id)).await?;
             super::say("the session has ended");
         }
         SessionsCommand::End(EndOptions { user, .. }) => {
             let user = operator::users::find(&db, &operator, &user.unwrap_or_default()).await?;
-            let ended = operator::sessions::end(&db, &now, &operator, Which::Of(user.id)).await?;
+            let ended = sessions::end(&db, &now, &operator, sessions::Which::Of(user.id)).await?;
             super::say(&format!("{ended} sessions ended"));
         }
-        SessionsCommand::Revoke(RevokeOptions { .. }) => {
-            let ended = sessions::end_everybodys(&db).await?;
-            super::say(&format!("{ended} sessions ended"));
+        SessionsCommand::Revoke(RevokeOptions { api_tokens: also, .. }) => {
+            let ended = sessions::end_everybodys(&db, &now, &operator).await?;
+            super::say(&super::counted(ended, "session ended", "sessions ended"));
+            if also {
+                super::api_tokens::revoke(&db, &now, &operator, api_tokens::Which::All).await?;
+            }
         }
     }
     Ok(())

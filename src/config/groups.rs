@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::values::{BaseUrl, Limit, parse_duration, parse_patience, parse_share};
+use super::values::{BaseUrl, Limit, parse_duration, parse_life, parse_patience, parse_share};
 
 /// Life and renewal of sessions.
 #[derive(Args, Clone, Copy, Debug)]
@@ -96,6 +96,22 @@ pub struct LimitConfig {
     /// Lists given out to one user, and files of users taken in
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_BULK", value_name = "LIMIT", default_value = "60/1h")]
     pub limit_bulk: Limit,
+
+    /// Welcome mails that one user causes, account by account; an import counts as one list taken in
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_WELCOME", value_name = "LIMIT", default_value = "100/1h")]
+    pub limit_welcome: Limit,
+
+    /// API tokens that one user creates or rotates
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_API_TOKEN", value_name = "LIMIT", default_value = "60/1h")]
+    pub limit_api_token: Limit,
+}
+
+/// Life of API tokens.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ApiTokenConfig {
+    /// The longest life of an API token, and the life of one for which no end is given
+    #[arg(long, global = true, env = "VESTIBULE_API_TOKEN_TTL", value_name = "DURATION", default_value = "365d", value_parser = parse_life)]
+    pub api_token_ttl: Duration,
 }
 
 /// How long what is personal is kept.

@@ -18,7 +18,7 @@ use clap::{Arg, Args, Command, FromArgMatches as _};
 use ipnet::IpNet;
 
 pub use self::groups::{
-    LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig, WatchConfig, WireConfig,
+    ApiTokenConfig, LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig, WatchConfig, WireConfig,
 };
 use self::values::parse_network;
 pub use self::values::{BaseUrl, DatabaseUrl, Limit, LogFormat, Masked, Origin, Registration, SecretKey};
@@ -110,6 +110,10 @@ pub struct Config {
     /// Life of mailed links
     #[command(flatten)]
     pub links: LinkConfig,
+
+    /// Life of API tokens
+    #[command(flatten)]
+    pub api_tokens: ApiTokenConfig,
 
     /// Limits on what can be asked for
     #[command(flatten)]
@@ -377,6 +381,13 @@ mod tests {
             problem("access_ttl = 'soon'", &[]),
             "VESTIBULE_ACCESS_TTL: 'soon' is no duration such as 10s, 5m, 1h or 30d"
         );
+        for (life, reason) in [
+            ("0s", "'0s' is shorter than a minute"),
+            ("none", "'none' is no duration such as 10s, 5m, 1h or 30d"),
+            ("11years", "'11years' is longer than ten years"),
+        ] {
+            assert_eq!(problem("", &["--api-token-ttl", life]), format!("VESTIBULE_API_TOKEN_TTL: {reason}"));
+        }
         assert_eq!(problem("", &["--listen", "here"]), "VESTIBULE_LISTEN: invalid socket address syntax");
         assert!(problem("", &["--secret-key", "changeme"]).starts_with("VESTIBULE_SECRET_KEY: it must be 32 random"));
         assert!(problem("", &["--password-min-length", "7"]).starts_with("VESTIBULE_PASSWORD_MIN_LENGTH: 7 is not in"));

@@ -57,6 +57,12 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// The life of a credential, which must end.
+pub(super) fn parse_life(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if duration < Duration::from_secs(60) { Err(format!("'{text}' is shorter than a minute")) } else { Ok(duration) }
+}
+
 /// A time that somebody is waited for.
 pub(super) fn parse_patience(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text)?;

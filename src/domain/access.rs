@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! authenticate ── Caller ─┬─ viewer(Read | Write) ── &Viewer ─┬─ staff() ──── Staff ───┐
-//!                         │                                   └─ present() ── Present ─┼─ begin() ── Authorized
+//!                         │                                   └─ present() ── Present ─┤
+//!                         ├─ manager() ─── Manager ── Staff ───────────────────────────┼─ begin() ── Authorized
 //!                         └─ exporter() ── Exporter ── staff() ── Staff ───────────────┘
 //! ```
 //!
@@ -17,15 +18,17 @@
 //!
 //! | it … | proof | session | API token |
 //! |---|---|---|---|
-//! | reads or writes as a signed-in user | [`Viewer`] | yes | with READ for queries, with WRITE for mutations |
-//! | administers users | [`Staff`] | of staff | the same, of staff |
+//! | reads, or changes the own data | [`Viewer`] | yes | with READ for queries, with WRITE for mutations |
+//! | reads about users | [`Staff`] | of staff | with READ, of staff |
+//! | administers users | [`Manager`] | of staff | with MANAGE_USERS, of staff, as far as `guard_rails::reach` goes |
 //! | gives out a whole list | [`Exporter`] | yes | with EXPORT |
 //! | concerns a credential, a session or a token, or ends an account | [`Present`] | yes | never |
 //!
 //! [`Present`] is for whatever would let the holder of a leaked token stay, or shut the owner out: passwords and e-mail
 //! addresses (one's own and, by staff, others'), sessions, API tokens, leaving. Where only a part of the input is of that
-//! kind, the operation takes a [`Viewer`] or [`Staff`] and asks for [`Viewer::present`] once that part is given; an import
-//! of users, which may be full of such parts, always asks. What
+//! kind, the operation takes a [`Viewer`] or [`Manager`] and asks for [`Viewer::present`] once that part is given; an import
+//! of users, which may be full of such parts, always asks. An API token never changes role, permission, staff rights or
+//! credentials, nor any account of staff or of its owner. What
 //! anyone may call (signing in, registering, resetting) takes a [`Client`] and minds no credential.
 
 use std::collections::BTreeMap;
@@ -101,10 +104,15 @@ impl Caller {
     /// # Errors
     /// [`Error::Forbidden`] where the scope is missing.
     pub fn viewer(&self, scope: Scope) -> Result<&Viewer> {
-        match &self.0.credential {
-            Credential::ApiToken { scopes, .. } if !scopes.contains(scope) => Err(Error::Forbidden),
-            Credential::ApiToken { .. } | Credential::Session(_) => Ok(&self.0),
-        }
+        self.0.within(scope)
+    }
+
+    /// The proof that the caller may administer users.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for users who are not staff, and for API tokens without the scope MANAGE_USERS.
+    pub fn manager(&self) -> Result<Manager<'_>> {
+        self.0.manager()
     }
 
     /// The proof that the caller may be given whole lists.
@@ -164,6 +172,22 @@ impl Viewer {
     /// [`Error::Forbidden`] for everybody else.
     pub fn staff(&self) -> Result<Staff<'_>> {
         if self.user.is_staff_member() { Ok(Staff(self)) } else { Err(Error::Forbidden) }
+    }
+
+    /// The same viewer, where the credential has this scope; a session has all.
+    fn within(&self, scope: Scope) -> Result<&Self> {
+        match &self.credential {
+            Credential::ApiToken { scopes, .. } if !scopes.contains(scope) => Err(Error::Forbidden),
+            Credential::ApiToken { .. } | Credential::Session(_) => Ok(self),
+        }
+    }
+
+    /// The proof that the user is staff and may administer users with this credential.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for users who are not staff, and for API tokens without the scope MANAGE_USERS.
+    pub fn manager(&self) -> Result<Manager<'_>> {
+        self.within(Scope::ManageUsers)?.staff().map(Manager)
     }
 
     /// The proof that the user is here by a session, and not a script with a token of theirs.
@@ -306,6 +330,19 @@ impl Deref for Staff<'_> {
 
     fn deref(&self) -> &Viewer {
         self.0
+    }
+}
+
+/// The proof that the signed-in user is staff and may administer users: by a session, or by an API token with the scope
+/// MANAGE_USERS. `guard_rails::reach` says how far the token goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Manager<'a>(Staff<'a>);
+
+impl<'a> Deref for Manager<'a> {
+    type Target = Staff<'a>;
+
+    fn deref(&self) -> &Staff<'a> {
+        &self.0
     }
 }
 

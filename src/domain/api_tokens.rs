@@ -13,12 +13,16 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::access::{Also, Present, Viewer};
 use crate::domain::audit::{self, Event};
+use crate::domain::limits::{self, Limits};
+use crate::domain::outbox;
 use crate::entity::api_token::{self, Column, Scope, Scopes};
 use crate::entity::audit_event::Action;
+use crate::entity::mail::Kind;
 use crate::entity::user;
 use crate::error::{Code, Error, Reason, Refusal, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::mail::span;
 use crate::tools::text;
 
 /// How many tokens a user may have, those that have run out included.
@@ -37,8 +41,17 @@ pub struct Create {
     pub name: String,
     /// What it may be used for.
     pub scopes: Vec<Scope>,
-    /// When it ends; none where it does not.
+    /// When it ends; without it, as late as the rules let it.
     pub expires_at: Option<Timestamp>,
+}
+
+/// What holds for every token.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The longest life of a token.
+    pub longest_life: Duration,
+    /// How many a user may create or rotate in a time.
+    pub limits: &'a Limits,
 }
 
 /// The viewer's tokens, the newest first.
@@ -47,12 +60,19 @@ pub async fn list(db: &Db, viewer: &Viewer) -> Result<Vec<api_token::Model>> {
     Ok(own.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db.reader()).await?)
 }
 
-/// Makes a token. What comes back with it is its secret, which is kept nowhere.
+/// Creates a token, and tells its owner by mail. The secret comes back with it, and is kept nowhere.
 ///
 /// # Errors
 /// What [`text::required_line`] says of `name`; [`Code::Required`] of `scopes`; [`Code::Invalid`] of `expiresAt` where
-/// that has passed, and of nothing where the user has [`TOKENS_PER_USER`] already.
-pub async fn create(db: &Db, now: &Moment, owner: Present<'_>, input: Create) -> Result<(api_token::Model, ApiToken)> {
+/// that has passed or lies beyond the longest life, and of nothing where the user has [`TOKENS_PER_USER`] already;
+/// [`Error::RateLimited`] where the user has created or rotated too many.
+pub async fn create(
+    db: &Db,
+    now: &Moment,
+    owner: Present<'_>,
+    rules: Rules<'_>,
+    input: Create,
+) -> Result<(api_token::Model, ApiToken)> {
     let mut refusals = Vec::new();
     let name = text::required_line("name", &input.name, MAX_NAME);
     let name = name.map_err(|refusal| refusals.push(refusal)).unwrap_or_default();
@@ -60,8 +80,17 @@ pub async fn create(db: &Db, now: &Moment, owner: Present<'_>, input: Create) ->
     if scopes.is_empty() {
         refusals.push(Refusal::new(Code::Required, "Name one scope at least.").of("scopes"));
     }
-    if input.expires_at.is_some_and(|end| end <= now.at) {
+    let latest = now.at.plus(rules.longest_life);
+    let expires_at = input.expires_at.unwrap_or(latest);
+    if expires_at <= now.at {
         refusals.push(Refusal::new(Code::Invalid, "The end must lie in the future.").of("expiresAt"));
+    }
+    if expires_at > latest {
+        let message = format!(
+            "An API token is valid for {} at most. Choose an end no later than {latest}, or leave it out.",
+            span(rules.longest_life)
+        );
+        refusals.push(Refusal::new(Code::Invalid, message).of("expiresAt"));
     }
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
@@ -75,6 +104,7 @@ pub async fn create(db: &Db, now: &Moment, owner: Present<'_>, input: Create) ->
         let message = format!("You have {TOKENS_PER_USER} API tokens, which is the most: delete one first.");
         return Err(Refusal::new(Code::Invalid, message).into());
     }
+    limits::take_api_token(txn, now, &authorized, rules.limits).await?;
     let secret = ApiToken::new(now.secret());
     let row = api_token::ActiveModel {
         id: Set(now.id()),
@@ -85,19 +115,27 @@ pub async fn create(db: &Db, now: &Moment, owner: Present<'_>, input: Create) ->
         prefix: Set(secret.prefix()),
         created_at: Set(now.at),
         last_used_at: Set(None),
-        expires_at: Set(input.expires_at),
+        expires_at: Set(Some(expires_at)),
     };
     let token = api_token::Entity::insert(row).exec_with_returning(txn).await?;
     audit::record(txn, now, Event::by(&authorized, Action::ApiTokenCreated, token.user_id)).await?;
+    outbox::enqueue_for_token(txn, now, Kind::ApiTokenCreated, &authorized.user().email, &token).await?;
     authorized.commit().await?;
     Ok((token, secret))
 }
 
-/// Gives a token another secret; the present one is dead at once. Name, scopes and end stay.
+/// Gives a token another secret, and tells its owner by mail; the present secret is dead at once. Name, scopes and end stay.
 ///
 /// # Errors
-/// [`Code::NotFound`] where the user has no such token; [`Code::Invalid`] where it has run out.
-pub async fn rotate(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Result<(api_token::Model, ApiToken)> {
+/// [`Code::NotFound`] where the user has no such token; [`Code::Invalid`] where it has run out; [`Error::RateLimited`] where
+/// the user has created or rotated too many.
+pub async fn rotate(
+    db: &Db,
+    now: &Moment,
+    owner: Present<'_>,
+    limits: &Limits,
+    id: &str,
+) -> Result<(api_token::Model, ApiToken)> {
     let own = own(&owner, id)?;
     let secret = ApiToken::new(now.secret());
     let authorized = owner.begin(db, now, Also::Nobody).await?;
@@ -113,7 +151,9 @@ pub async fn rotate(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Resu
         let has_run_out = api_token::Entity::find().filter(own).one(txn).await?.is_some();
         return Err(if has_run_out { run_out() } else { not_found() }.into());
     };
+    limits::take_api_token(txn, now, &authorized, limits).await?;
     audit::record(txn, now, Event::by(&authorized, Action::ApiTokenRotated, token.user_id)).await?;
+    outbox::enqueue_for_token(txn, now, Kind::ApiTokenRotated, &authorized.user().email, &token).await?;
     authorized.commit().await?;
     Ok((token, secret))
 }

@@ -1,12 +1,13 @@
-//! What nobody may do to superusers and to themselves. All paths of change ask here, inside their transaction and of
-//! the row that they have locked: GraphQL, pages, import and command line, one user or many.
+//! What nobody may do to superusers and to themselves, and how far an API token reaches. All paths of change ask here, inside
+//! their transaction and of the row that they have locked: GraphQL, pages, import and command line, one user or many.
 
 use sea_orm::{
     ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
-use crate::entity::user::{self, Column, Role};
+use crate::domain::access::Viewer;
+use crate::entity::user::{self, Column, Permission, Role};
 use crate::error::{Code, Refusal, Result};
 
 /// A change that somebody asks for.
@@ -16,6 +17,8 @@ pub enum Change {
     Details,
     /// The role becomes this.
     Role(Role),
+    /// The permission becomes this.
+    Permission(Permission),
     /// The staff flag becomes this.
     Staff(bool),
     /// The active flag becomes this.
@@ -46,14 +49,31 @@ pub fn check(actor: Option<Uuid>, target: &user::Model, change: Change) -> Resul
         Change::Role(to) if to != target.role => {
             (Code::CannotDemoteSelf, "You cannot change your own role: ask a colleague.")
         }
+        Change::Permission(to) if to != target.permission => {
+            (Code::CannotDemoteSelf, "You cannot change your own permission: ask a colleague.")
+        }
         Change::Active(false) => (Code::CannotDeactivateSelf, "You cannot deactivate yourself here: ask a colleague."),
         Change::Credentials => {
             (Code::Invalid, "Change your own address and password with `updateMe` and `changePassword`.")
         }
         Change::Removal => (Code::CannotDeleteSelf, "You cannot delete yourself here: ask a colleague."),
-        Change::Details | Change::Role(_) | Change::Staff(_) | Change::Active(true) => return Ok(()),
+        Change::Details | Change::Role(_) | Change::Permission(_) | Change::Staff(_) | Change::Active(true) => {
+            return Ok(());
+        }
     };
     Err(Refusal::new(code, message))
+}
+
+/// Whether the credential of this user reaches such a change of that account. A session reaches every change. An API token
+/// reaches the details and the active flag of others who are not staff: a leaked one must neither gain rights, nor make or
+/// take over an account that outlives it, nor lock out those who could revoke it.
+///
+/// # Errors
+/// [`crate::error::Error::Forbidden`] for API tokens.
+pub fn reach(viewer: &Viewer, target: &user::Model, change: Change) -> Result<()> {
+    let is_harmless = matches!(change, Change::Details | Change::Active(_));
+    let is_in_reach = !target.is_staff_member() && target.id != viewer.user().id;
+    if is_harmless && is_in_reach { Ok(()) } else { viewer.present().map(drop) }
 }
 
 /// Whether this user may leave: somebody must remain who has every right. To be asked before any user's row is locked:

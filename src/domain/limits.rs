@@ -4,6 +4,7 @@
 //! A limit of three an hour lets three through at once and then one each twenty minutes. That needs one number a row,
 //! the time when everything is given back (the generic cell rate algorithm, ITU-T I.371), and one statement to decide.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::domain::sweeping;
 use crate::entity::audit_event::{self, Action};
 use crate::entity::limit::{self, Column};
 use crate::error::{Error, Result};
-use crate::tools::clock::{Moment, SKEW};
+use crate::tools::clock::{Moment, SKEW, Timestamp};
 use crate::tools::identifier;
 use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, counters};
 use crate::tools::secret;
@@ -45,10 +46,14 @@ pub enum What {
     Register,
     /// Whole lists given out to one user, or taken in from them.
     Bulk,
+    /// Welcome mails that one user causes, account by account.
+    Welcome,
+    /// API tokens that one user creates or rotates, each of which mails them.
+    ApiToken,
 }
 
 impl What {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::MailToAddress,
         Self::MailFromClient,
         Self::SignIn,
@@ -57,6 +62,8 @@ impl What {
         Self::Link,
         Self::Register,
         Self::Bulk,
+        Self::Welcome,
+        Self::ApiToken,
     ];
 
     /// The setting, without what all of them begin with.
@@ -70,6 +77,8 @@ impl What {
             Self::Link => "link",
             Self::Register => "register",
             Self::Bulk => "bulk",
+            Self::Welcome => "welcome",
+            Self::ApiToken => "api_token",
         }
     }
 }
@@ -115,6 +124,8 @@ impl Limits {
             What::Link => config.limit_link,
             What::Register => config.limit_register,
             What::Bulk => config.limit_bulk,
+            What::Welcome => config.limit_welcome,
+            What::ApiToken => config.limit_api_token,
         }
     }
 }
@@ -148,6 +159,63 @@ pub async fn take_address(db: &impl ConnectionTrait, now: &Moment, limits: &Limi
     }
     let to = identifier::fold(email);
     limits.take(db, now, &limits.share(What::MailToAddress, &to)).await
+}
+
+/// Takes one welcome mail to this address that the viewer causes: of the viewer's limit, and of what the address may receive.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_welcome(
+    db: &impl ConnectionTrait,
+    now: &Moment,
+    viewer: &Viewer,
+    limits: &Limits,
+    email: &str,
+) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    let user = viewer.user().id.to_string();
+    limits.take(db, now, &limits.share(What::Welcome, &user)).await?;
+    limits.take(db, now, &limits.welcome_to(email)).await
+}
+
+/// Takes one welcome mail to each of these addresses, of what the address may receive. Returns those that may receive none at
+/// present, as they were given. An import may name some hundreds at a time.
+pub async fn take_welcomes<'a>(
+    db: &impl ConnectionTrait,
+    now: &Moment,
+    limits: &Limits,
+    emails: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<&'a str>> {
+    if !limits.hold() {
+        return Ok(Vec::new());
+    }
+    let emails: Vec<(&str, Share)> = emails.into_iter().map(|email| (email, limits.welcome_to(email))).collect();
+    // No row may be met twice by one statement.
+    let shares: HashMap<&str, &Share> = emails.iter().map(|(_, share)| (share.key.as_str(), share)).collect();
+    let Some(any) = shares.values().next() else { return Ok(Vec::new()) };
+    let rows = shares.values().map(|share| share.row(now));
+    let taken = limit::Entity::insert_many(rows).on_conflict(any.one_more(now)).exec_with_returning(db).await?;
+    let taken: HashSet<String> = taken.into_iter().map(|row| row.key).collect();
+    let refused: Vec<&str> =
+        emails.iter().filter(|(_, share)| !taken.contains(&share.key)).map(|(email, _)| *email).collect();
+    if !refused.is_empty() {
+        limits.note(What::MailToAddress);
+    }
+    Ok(refused)
+}
+
+/// Takes one API token that the viewer creates or rotates.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_api_token(db: &impl ConnectionTrait, now: &Moment, viewer: &Viewer, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    let user = viewer.user().id.to_string();
+    limits.take(db, now, &limits.share(What::ApiToken, &user)).await
 }
 
 /// Takes one attempt at a mailed link, before it is looked up. It counts as a wrong one until it is given back.
@@ -328,6 +396,30 @@ impl Share {
     fn step(&self) -> Duration {
         self.limit.per / self.limit.count
     }
+
+    /// The row of the first one taken.
+    fn row(&self, now: &Moment) -> limit::ActiveModel {
+        limit::ActiveModel { key: Set(self.key.clone()), full_until: Set(now.at.plus(self.step())) }
+    }
+
+    /// Until when the row may be full, for one more to be taken.
+    fn room(&self, now: &Moment) -> Timestamp {
+        now.at.plus(self.limit.per).minus(self.step())
+    }
+
+    /// Takes one more where there is a row already, as long as there is room.
+    fn one_more(&self, now: &Moment) -> OnConflict {
+        // Further ahead than this no limit can be: the clock was set back since, and the limit begins anew, instead of
+        // refusing everybody for as long as it was set back by.
+        let furthest = now.at.plus(self.limit.per).plus(SKEW);
+        let holds = Column::FullUntil.gt(now.at).and(Column::FullUntil.lte(furthest));
+        let from = CaseStatement::new().case(holds, Expr::col((limit::Entity, Column::FullUntil)));
+        let next = Expr::expr(from.finally(now.at)).add(i64::try_from(self.step().as_millis()).unwrap_or(i64::MAX));
+        OnConflict::column(Column::Key)
+            .value(Column::FullUntil, next)
+            .action_and_where(Column::FullUntil.lte(self.room(now)).or(Column::FullUntil.gt(furthest)))
+            .to_owned()
+    }
 }
 
 impl Limits {
@@ -335,29 +427,27 @@ impl Limits {
         Share { what, key: secret::digest_text(&format!("{what:?}\0{who}")), limit: self.of(what) }
     }
 
+    /// The welcome mails to this address. They have a count of their own, so that they use up no reset.
+    fn welcome_to(&self, email: &str) -> Share {
+        self.share(What::MailToAddress, &format!("welcome\0{}", identifier::fold(email)))
+    }
+
+    /// Counts, for those who watch, that a limit was reached.
+    fn note(&self, what: What) {
+        tracing::warn!(?what, "a limit was reached");
+        self.reached.get_or_create(&Reached { limit: what.name() }).inc();
+    }
+
     /// Takes one of a limit.
     async fn take(&self, db: &impl ConnectionTrait, now: &Moment, share: &Share) -> Result<()> {
-        let step = share.step();
-        let row = limit::ActiveModel { key: Set(share.key.clone()), full_until: Set(now.at.plus(step)) };
-        // Further ahead than this no limit can be: the clock was set back since, and the limit begins anew, instead of
-        // refusing everybody for as long as it was set back by.
-        let furthest = now.at.plus(share.limit.per).plus(SKEW);
-        let holds = Column::FullUntil.gt(now.at).and(Column::FullUntil.lte(furthest));
-        let from = CaseStatement::new().case(holds, Expr::col((limit::Entity, Column::FullUntil)));
-        let next = Expr::expr(from.finally(now.at)).add(i64::try_from(step.as_millis()).unwrap_or(i64::MAX));
-        let room = now.at.plus(share.limit.per).minus(step);
-        let taken = OnConflict::column(Column::Key)
-            .value(Column::FullUntil, next)
-            .action_and_where(Column::FullUntil.lte(room).or(Column::FullUntil.gt(furthest)))
-            .to_owned();
-        let taken = limit::Entity::insert(row).on_conflict(taken).exec_without_returning(db).await?;
+        let insert = limit::Entity::insert(share.row(now)).on_conflict(share.one_more(now));
+        let taken = insert.exec_without_returning(db).await?;
         if taken > 0 {
             return Ok(());
         }
         let full = limit::Entity::find_by_id(share.key.as_str()).one(db).await?;
-        let wait = full.map_or(1, |row| row.full_until.millis() - room.millis());
-        tracing::warn!(what = ?share.what, "a limit was reached");
-        self.reached.get_or_create(&Reached { limit: share.what.name() }).inc();
+        let wait = full.map_or(1, |row| row.full_until.millis() - share.room(now).millis());
+        self.note(share.what);
         Err(Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1))))
     }
 }

@@ -249,9 +249,6 @@ pub(super) async fn replace(
     Ok(())
 }
 
-/// Ends the sessions of everybody, for operators who have reason to. Returns how many there were.
-pub async fn end_everybodys(db: &Db) -> Result<u64> {
-    Ok(session::Entity::delete_many().exec(db.writer()).await?.rows_affected)
 }
 
 /// The sessions of a user that are alive, the one used last first.

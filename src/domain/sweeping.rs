@@ -11,7 +11,7 @@ use crate::database::Db;
 use crate::error::Result;
 
 /// How many rows a step changes: some hundredths of a second, which others wait who want to write to SQLite.
-const STEP: u64 = 1000;
+pub(super) const STEP: u64 = 1000;
 
 /// How many steps a round takes of one kind.
 const STEPS: usize = 100;

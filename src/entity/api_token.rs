@@ -31,7 +31,7 @@ pub struct Model {
     pub created_at: Timestamp,
     /// When it was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
-    /// When it ends; none where it does not.
+    /// When it ends. Every token has an end; none only where an instance of an older version made it during an upgrade.
     pub expires_at: Option<Timestamp>,
     /// Its owner.
     #[sea_orm(belongs_to, from = "user_id", to = "id")]
@@ -44,10 +44,12 @@ pub struct Model {
 pub enum Scope {
     /// Queries.
     Read,
-    /// Mutations, but none about credentials, sessions and tokens.
+    /// Mutations of the owner's own data, but none about credentials, sessions and tokens.
     Write,
     /// Whole lists.
     Export,
+    /// Mutations of other users who are not staff: their details and active flag, and new accounts without rights.
+    ManageUsers,
 }
 
 /// Several scopes, each once and in their order; stored as their names with commas between them.
@@ -106,6 +108,8 @@ impl ActiveModelBehavior for ActiveModel {}
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::Iterable as _;
+
     use super::*;
 
     #[test]
@@ -114,6 +118,8 @@ mod tests {
         assert_eq!(scopes.to_string(), "READ,EXPORT");
         assert_eq!("READ,EXPORT".parse::<Scopes>().unwrap(), scopes);
         assert!("".parse::<Scopes>().unwrap().is_empty());
+        let all = "READ,WRITE,EXPORT,MANAGE_USERS";
+        assert_eq!(Scopes::new(Scope::iter()).to_string(), all);
         assert!("READ,EVERYTHING".parse::<Scopes>().is_err());
     }
 }

@@ -55,6 +55,7 @@ pub enum Action {
     ApiTokenRotated,
     ApiTokenDeleted,
     SessionRevoked,
+    SessionsRevoked,
     Exported,
 }
 

@@ -38,6 +38,8 @@ pub struct Model {
     pub sent_at: Option<Timestamp>,
     /// Which registration its link completes; none until a request for another link was looked up.
     pub registration_id: Option<Uuid>,
+    /// Which API token it tells of.
+    pub api_token_id: Option<Uuid>,
 }
 
 /// What a mail is about.
@@ -60,6 +62,10 @@ pub enum Kind {
     AlreadyRegistered,
     /// A refresh token came back that had been replaced, and its session was ended.
     RefreshReused,
+    /// An API token was created.
+    ApiTokenCreated,
+    /// An API token was given another secret.
+    ApiTokenRotated,
 }
 
 /// How far a mail has come.

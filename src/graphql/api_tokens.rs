@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
-use crate::domain::api_tokens::{self, Create};
+use crate::domain::api_tokens::{self, Create, Rules};
 use crate::entity::api_token::{self, Scope};
 use crate::graphql::context::{app, present, request, viewer};
 use crate::graphql::errors::{Answer, UserError};
@@ -46,7 +46,7 @@ impl ApiToken {
         self.0.last_used_at.map(DateTime)
     }
 
-    /// When it ends; null where it does not.
+    /// When it ends. Every token has an end; null only for one that an older version of the service created during an upgrade.
     async fn expires_at(&self) -> Option<DateTime> {
         self.0.expires_at.map(DateTime)
     }
@@ -59,10 +59,14 @@ impl ApiToken {
 pub(crate) enum ApiTokenScope {
     /// Queries.
     Read,
-    /// Mutations.
+    /// Mutations of your own data: `updateMe` without the email address, your avatar, `recordSample`.
     Write,
     /// Whole lists: `/export/samples.csv`, and for staff `/export/users.csv`, `/export/users.xlsx` and `allEmails`.
     Export,
+    /// Administering users, for staff: `createUser`, `updateUser`, `toggleActive` and `retryMail`. It covers the username, names,
+    /// phone, address, bio and active flag of others who are not staff; never role, permission, staff rights, password, email
+    /// address, or your own account.
+    ManageUsers,
 }
 
 /// A token to make.
@@ -73,7 +77,8 @@ pub(crate) struct CreateApiTokenInput {
     /// What it may be used for; one scope at least.
     #[graphql(default_with = "vec![ApiTokenScope::Export]")]
     scopes: Vec<ApiTokenScope>,
-    /// When it ends; left out, it holds until it is deleted.
+    /// When it ends, no later than the service allows (a year from now, unless it is set otherwise). Left out, the latest that
+    /// is allowed.
     expires_at: Option<DateTime>,
 }
 
@@ -84,8 +89,8 @@ pub(crate) struct CreateApiTokenPayload {
     api_token: Option<ApiToken>,
     /// What to send as `Authorization: Bearer …`, shown this once and kept nowhere; null where there are errors.
     secret: Option<String>,
-    /// REQUIRED, INVALID or TOO_LONG of `name`, REQUIRED of `scopes`, INVALID of `expiresAt` where that has passed; or
-    /// INVALID of no field where you have 50 tokens already.
+    /// REQUIRED, INVALID or TOO_LONG of `name`, REQUIRED of `scopes`, INVALID of `expiresAt` where that has passed or is later
+    /// than the service allows; or INVALID of no field where you have 50 tokens already.
     errors: Vec<UserError>,
 }
 
@@ -141,7 +146,8 @@ pub(crate) struct ApiTokensMutation;
 
 #[Object]
 impl ApiTokensMutation {
-    /// Makes an API token: signed-in users, by a session and not by an API token.
+    /// Creates an API token, and tells you by mail: signed-in users, by a session and not by an API token. RATE_LIMITED where
+    /// you have created or rotated too many.
     async fn create_api_token(
         &self,
         ctx: &Context<'_>,
@@ -152,20 +158,23 @@ impl ApiTokensMutation {
             scopes: input.scopes.into_iter().map(Into::into).collect(),
             expires_at: input.expires_at.map(|time| time.0),
         };
-        let created = api_tokens::create(&app(ctx).db, &request(ctx).now, present(ctx)?, input).await;
+        let app = app(ctx);
+        let rules = Rules { longest_life: app.config.api_tokens.api_token_ttl, limits: &app.limits };
+        let created = api_tokens::create(&app.db, &request(ctx).now, present(ctx)?, rules, input).await;
         let (created, errors) = outcome(ctx, created)?;
         let (api_token, secret) = created.map(show).unzip();
         Ok(Some(CreateApiTokenPayload { api_token, secret, errors }))
     }
 
     /// Gives an API token a new secret: its owner, by a session and not by an API token. The old secret is dead at once;
-    /// name, scopes and end stay.
+    /// name, scopes and end stay. A mail tells you. RATE_LIMITED where you have created or rotated too many.
     async fn rotate_api_token(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which token to renew.")] input: RotateApiTokenInput,
     ) -> Answer<Option<RotateApiTokenPayload>> {
-        let rotated = api_tokens::rotate(&app(ctx).db, &request(ctx).now, present(ctx)?, &input.id).await;
+        let app = app(ctx);
+        let rotated = api_tokens::rotate(&app.db, &request(ctx).now, present(ctx)?, &app.limits, &input.id).await;
         let (rotated, errors) = outcome(ctx, rotated)?;
         let (api_token, secret) = rotated.map(show).unzip();
         Ok(Some(RotateApiTokenPayload { api_token, secret, errors }))

@@ -107,6 +107,8 @@ pub(crate) enum AuditAction {
     ApiTokenDeleted,
     /// A session was ended from another.
     SessionRevoked,
+    /// The operator ended the sessions of all users.
+    SessionsRevoked,
     /// A list was given out.
     Exported,
 }

@@ -6,7 +6,7 @@ use async_graphql::Context;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::access::{Caller, Client, Exporter, Present, Staff, Viewer};
+use crate::domain::access::{Caller, Client, Exporter, Manager, Present, Staff, Viewer};
 use crate::domain::tokens::Tokens;
 use crate::entity::api_token::Scope;
 use crate::error::{Code, Error, Reason};
@@ -205,6 +205,12 @@ pub(crate) fn viewer<'a>(ctx: &Context<'a>) -> Answer<&'a Viewer> {
 /// The signed-in user as staff; FORBIDDEN where they are not, and otherwise as for [`viewer`].
 pub(crate) fn staff<'a>(ctx: &Context<'a>) -> Answer<Staff<'a>> {
     Ok(viewer(ctx)?.staff()?)
+}
+
+/// The signed-in user as staff who administer users; UNAUTHENTICATED where there is none, FORBIDDEN where they are not staff
+/// or it is an API token without the scope MANAGE_USERS.
+pub(crate) fn manager<'a>(ctx: &Context<'a>) -> Answer<Manager<'a>> {
+    Ok(request(ctx).caller()?.manager()?)
 }
 
 /// The signed-in user by a session, for what concerns credentials, sessions and tokens; UNAUTHENTICATED where there is

@@ -118,7 +118,7 @@ pub(crate) enum UserErrorCode {
     PasswordIncorrect,
     /// A password is needed to go on: the one chosen at registration, or a new one. The link is still valid.
     PasswordRequired,
-    /// Nobody changes their own staff rights.
+    /// Nobody changes their own staff rights, role or permission.
     CannotDemoteSelf,
     /// Nobody deactivates themself as staff.
     CannotDeactivateSelf,

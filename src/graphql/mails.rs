@@ -5,7 +5,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use crate::domain::outbox::list;
 use crate::domain::paging::Window;
 use crate::entity::mail::{self, Kind, Status};
-use crate::graphql::context::{app, request, staff};
+use crate::graphql::context::{app, manager, request, staff};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::outcome::outcome;
 use crate::graphql::paging::{Connection, Whole, list_complexity};
@@ -84,6 +84,10 @@ pub(crate) enum MailKind {
     EmailChanged,
     /// A refresh token came back that had been replaced, as a thief's does, and its session was ended.
     RefreshReused,
+    /// An API token was created for the reader's account.
+    ApiTokenCreated,
+    /// An API token of the reader's account was given another secret.
+    ApiTokenRotated,
 }
 
 /// How far a mail has come.
@@ -146,14 +150,15 @@ pub(crate) struct MailsMutation;
 
 #[Object]
 impl MailsMutation {
-    /// Puts a mail that was given up, or waits, in line for the next opportunity: staff.
+    /// Puts a mail that was given up, or waits, in line for the next opportunity: staff; API tokens need
+    /// MANAGE_USERS.
     async fn retry_mail(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which mail.")] input: RetryMailInput,
     ) -> Answer<Option<RetryMailPayload>> {
         let app = app(ctx);
-        let retried = list::retry(&app.db, &request(ctx).now, staff(ctx)?, &app.limits, &input.id).await;
+        let retried = list::retry(&app.db, &request(ctx).now, manager(ctx)?, &app.limits, &input.id).await;
         let (mail, errors) = outcome(ctx, retried)?;
         Ok(Some(RetryMailPayload { mail: mail.map(OutgoingMail), errors }))
     }

@@ -7,13 +7,14 @@ use crate::tools::clock::Timestamp;
 /// A point in time, as the schema writes it.
 pub(crate) struct DateTime(pub(crate) Timestamp);
 
-/// A point in time by RFC 3339, in UTC with milliseconds: `2026-11-21T09:30:00.000Z`. Input may have any offset.
+/// A point in time by RFC 3339, in UTC with milliseconds: `2026-11-21T09:30:00.000Z`. Input may have any offset,
+/// as long as the time lies in the years 1 to 9999 in UTC.
 #[Scalar(name = "DateTime", specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
             Value::String(text) => {
-                Timestamp::parse(text).map(Self).ok_or_else(|| InputValueError::custom("it is no RFC 3339 time"))
+                Timestamp::parse(text).map(Self).ok_or_else(|| InputValueError::custom("it is no RFC 3339 time of the years 1 to 9999"))
             }
             _ => Err(InputValueError::expected_type(value)),
         }

@@ -28,6 +28,12 @@ impl Timestamp {
         Self(millis)
     }
 
+    /// The first point that RFC 3339 and both databases can write: the beginning of the year 1.
+    pub const FIRST: Self = Self(-62_135_596_800_000);
+
+    /// The last such point: the last millisecond of the year 9999.
+    pub const LAST: Self = Self(253_402_300_799_999);
+
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub const fn millis(self) -> i64 {
         self.0
@@ -38,10 +44,12 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// Reads an RFC 3339 time with any offset; parts of a millisecond are dropped.
+    /// Reads an RFC 3339 time with any offset; parts of a millisecond are dropped. Only times that can be written again
+    /// are read: an offset must not lead out of the years 1 to 9999 in UTC.
     pub fn parse(text: &str) -> Option<Self> {
         let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)
+        let time = i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)?;
+        (Self::FIRST..=Self::LAST).contains(&time).then_some(time)
     }
 
     /// The lowest id that [`Moment::id`] makes at this time (RFC 9562, section 5.7): where ids are in the order of time, what
@@ -69,10 +77,13 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// RFC 3339 in UTC with milliseconds, such as `2026-11-21T09:30:00.000Z`.
+/// RFC 3339 in UTC with milliseconds, such as `2026-11-21T09:30:00.000Z`. A point outside the years 1 to 9999, which only a
+/// row of an older version or a saturated sum can hold, is shown as the nearest point inside them: showing never fails.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).map_err(|_| fmt::Error)?;
+        let shown = (*self).clamp(Self::FIRST, Self::LAST);
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(shown.0) * 1_000_000)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let (year, month, day) = time.to_calendar_date();
         let (hour, minute, second, milli) = time.to_hms_milli();
         write!(f, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z", u8::from(month))
@@ -159,6 +170,51 @@ impl Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_point_that_is_read_is_written_and_read_back(millis: i64, inside in -62_135_596_800_000..=253_402_300_799_999_i64) {
+            let time = Timestamp::from_millis(inside);
+            prop_assert_eq!(Timestamp::parse(&time.to_string()), Some(time));
+            let shown = Timestamp::from_millis(millis).to_string();
+            prop_assert!(Timestamp::parse(&shown).is_some(), "{}", shown);
+        }
+
+        #[test]
+        fn an_offset_leads_to_a_point_that_can_be_written_or_is_refused(
+            (year, month, day) in (0..=9999_u32, 1..=12_u32, 1..=31_u32),
+            (hour, minute) in (0..=23_u32, 0..=59_u32),
+            (ahead, hours, minutes) in (any::<bool>(), 0..=23_u32, 0..=59_u32),
+            edge in 0..4_usize,
+        ) {
+            // Half of the cases lie at the edges of what can be written.
+            let year = [0, 1, 9999, year][edge];
+            let sign = if ahead { '+' } else { '-' };
+            let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:59.9999{sign}{hours:02}:{minutes:02}");
+            if let Some(time) = Timestamp::parse(&text) {
+                prop_assert_eq!(Timestamp::parse(&time.to_string()), Some(time), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn times_that_could_not_be_shown_are_not_read() {
+        for text in [
+            "9999-12-31T23:59:59-23:59",
+            "9999-12-31T23:59:59.9999-00:01",
+            "0001-01-01T00:00:00+00:01",
+            "0000-12-31T23:59:59Z",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+        for text in ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"] {
+            assert_eq!(Timestamp::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Timestamp::parse("0000-12-31T23:59:59-00:01"), Timestamp::parse("0001-01-01T00:00:59Z"));
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::from_millis(i64::MIN).to_string(), "0001-01-01T00:00:00.000Z");
+    }
 
     #[test]
     fn times_are_written_in_utc_with_milliseconds_and_read_back() {

@@ -41,16 +41,23 @@ async fn guard_rails_hold_for_every_field(place: Place) {
     let own = json!(boss.id);
     assert_eq!(update(&own, json!({ "firstName": "Bo", "bio": "x" })).await, [""; 0]);
     assert_eq!(update(&own, json!({ "role": "ADMIN" })).await, ["CANNOT_DEMOTE_SELF role"]);
+    assert_eq!(update(&own, json!({ "permission": "FULL_ACCESS" })).await, ["CANNOT_DEMOTE_SELF permission"]);
+    assert_eq!(update(&own, json!({ "permission": "ONLY_VIEW" })).await, [""; 0], "it is so already");
+    let root = app.admin().await;
+    for change in [json!({ "id": superuser, "permission": "DOWNLOAD" }), json!({ "id": superuser, "role": "AGENT" })] {
+        assert_eq!(root.refusals(UPDATE, json!({ "input": change })).await.len(), 1, "{change}");
+    }
     assert_eq!(update(&own, json!({ "email": "other@example.com" })).await, ["INVALID email"]);
     assert_eq!(update(&own, json!({ "password": "some other long phrase" })).await, ["INVALID password"]);
     assert_eq!(
         update(&own, json!({ "isStaff": false, "isActive": false, "firstName": "Nobody" })).await,
         ["CANNOT_DEACTIVATE_SELF isActive", "CANNOT_DEMOTE_SELF isStaff"]
     );
-    let me = staff.data("{ me { firstName email isStaff isActive role } }", json!({})).await;
+    let me = staff.data("{ me { firstName email isStaff isActive role permission } }", json!({})).await;
     assert_eq!(
         me["me"],
-        json!({ "firstName": "Bo", "email": "boss@example.com", "isStaff": true, "isActive": true, "role": "MEMBER" })
+        json!({ "firstName": "Bo", "email": "boss@example.com", "isStaff": true, "isActive": true, "role": "MEMBER",
+            "permission": "ONLY_VIEW" })
     );
 }
 

@@ -76,6 +76,8 @@ impl Furnished {
         assert!(me["avatarUrl"].is_string());
         ada.refresh().await.unwrap();
         let script = app.anyone().with_token(&self.api_token);
+        let tokens = script.data("{ apiTokens { name expiresAt } }", json!({})).await;
+        assert!(tokens["apiTokens"][0]["expiresAt"].is_string(), "every API token has an end: {tokens}");
         let samples = script.data("{ recentSamples { key title } }", json!({})).await;
         assert_eq!(samples["recentSamples"][0]["title"], "Gr\u{fc}n \u{1f43b}");
         let admin = app.admin().await;

@@ -297,7 +297,7 @@ async fn guard_rails_hold(place: Place) {
     let second = app.add(json!({ "email": "second@localhost", "username": "second" })).await.id;
     let second = user::ActiveModel { id: Set(second.parse().unwrap()), is_superuser: Set(true), ..Default::default() };
     user::Entity::update(second).exec(app.db()).await.unwrap();
-    let row = |cells: &str| format!("email,first_name,role,is_active\n{cells}\n");
+    let row = |cells: &str| format!("email,first_name,role,is_active,permission\n{cells}\n");
     for (client, cells, expected) in [
         (&staff, "admin@localhost,Mallory,,", "2 email CANNOT_EDIT_SUPERUSER"),
         (&staff, "admin@localhost,,,no", "2 email CANNOT_EDIT_SUPERUSER"),
@@ -310,12 +310,15 @@ async fn guard_rails_hold(place: Place) {
         (&admin, "second@localhost,,,no", "2 is_active CANNOT_EDIT_SUPERUSER"),
         (&admin, "admin@localhost,,,no", "2 is_active CANNOT_DEACTIVATE_SELF"),
         (&admin, "admin@localhost,,AGENT,", "2 role CANNOT_DEMOTE_SELF"),
+        (&staff, "boss@example.com,,,,FULL_ACCESS", "2 permission CANNOT_DEMOTE_SELF"),
+        (&admin, "admin@localhost,,,,DOWNLOAD", "2 permission CANNOT_DEMOTE_SELF"),
+        (&admin, "second@localhost,,,,DOWNLOAD", "2 permission CANNOT_EDIT_SUPERUSER"),
     ] {
         assert_eq!(row_errors(&import(client, row(cells)).await), [expected], "{cells}");
     }
     for (client, cells) in [
         (&staff, "boss@example.com,Bo,,yes"),
-        (&staff, "carl@example.com,O,ADMIN,no"),
+        (&staff, "carl@example.com,O,ADMIN,no,DOWNLOAD"),
         (&admin, "admin@localhost,Al,,"),
     ] {
         assert_eq!(counts(&import(client, row(cells)).await), (0, 1, 0), "{cells}");
@@ -436,7 +439,7 @@ async fn only_staff_by_a_session_may_import(place: Place) {
     let file = || b"email\nnew@example.com\n".to_vec();
     assert_eq!(post(&app.anyone(), file(), json!({})).await.code(), "UNAUTHENTICATED MISSING");
     assert_eq!(post(&ada, file(), json!({})).await.code(), "FORBIDDEN");
-    let (_, secret) = crate::api_tokens::make(&boss, &["READ", "WRITE", "EXPORT"]).await;
+    let (_, secret) = crate::api_tokens::make(&boss, &["READ", "WRITE", "EXPORT", "MANAGE_USERS"]).await;
     assert_eq!(post(&app.anyone().with_token(secret), file(), json!({})).await.code(), "FORBIDDEN");
     for text in ["#__graphql_file__:0", "users.xlsx"] {
         assert_eq!(boss.code(IMPORT, json!({ "input": { "file": text } })).await, "BAD_USER_INPUT");

@@ -29,6 +29,9 @@ crate::tests![
     no_header_makes_another_client_of_one,
     nobody_is_let_through_where_attempts_cannot_be_counted,
     mails_to_new_addresses_and_retries_are_counted,
+    welcome_mails_are_counted_by_who_causes_them,
+    no_address_receives_more_welcome_mails_than_it_may,
+    no_import_sends_an_address_more_welcome_mails_than_it_may,
     limits_outlive_a_restart,
     a_limit_neither_ends_nor_lasts_because_the_clock_was_set_back,
 ];
@@ -306,6 +309,89 @@ async fn mails_to_new_addresses_and_retries_are_counted(place: Place) {
     let mail = vestibule::entity::mail::Entity::find_by_id(id.as_str().unwrap().parse::<uuid::Uuid>().unwrap());
     let mail = mail.one(app.db()).await.unwrap().unwrap();
     assert_eq!(mail.status, vestibule::entity::mail::Status::Failed, "what is refused changes nothing");
+}
+
+const CREATE_USER: &str = "mutation($email: String!) { createUser(input: { email: $email }) {
+    user { id } errors { code field } } }";
+
+async fn welcome_mails_are_counted_by_who_causes_them(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let (_, token) = crate::api_tokens::make(&boss, &["MANAGE_USERS"]).await;
+    let script = app.anyone().with_token(token);
+    // What is refused sends nothing and counts nothing.
+    assert_eq!(script.refusals(CREATE_USER, json!({ "email": "boss@example.com" })).await, ["ALREADY_EXISTS email"]);
+    app.mails().await;
+    let mut created = 0;
+    for number in 0..120 {
+        let email = json!({ "email": format!("user{number}@example.com") });
+        match script.send(CREATE_USER, email).await.body["errors"].is_null() {
+            true => created += 1,
+            false => break,
+        }
+    }
+    assert_eq!(created, 100);
+    assert_eq!(app.mails().await.len(), 100);
+    let more = json!({ "email": "more@example.com" });
+    // The token and the session of its owner count together.
+    let boss = app.anyone().sign_in("boss", PASSWORD).await;
+    assert_eq!(boss.code(CREATE_USER, more.clone()).await, "RATE_LIMITED");
+    let found = "{ users(search: \"more@example.com\") { totalCount } }";
+    assert_eq!(boss.data(found, json!({})).await["users"]["totalCount"], 0, "what is refused creates nobody");
+    assert_eq!(app.admin().await.refusals(CREATE_USER, more).await, [""; 0]);
+    app.wait(Duration::from_secs(36));
+    assert_eq!(script.refusals(CREATE_USER, json!({ "email": "again@example.com" })).await, [""; 0]);
+}
+
+async fn no_address_receives_more_welcome_mails_than_it_may(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let delete = "mutation($id: ID!) { deleteUser(input: { id: $id }) { errors { code } } }";
+    for email in ["victim@example.com", "VICTIM@example.com", "victim@example.com"] {
+        let data = admin.data(CREATE_USER, json!({ "email": email })).await;
+        app.mails().await;
+        let id = data["createUser"]["user"]["id"].clone();
+        assert_eq!(admin.refusals(delete, json!({ "id": id })).await, [""; 0]);
+    }
+    let again = json!({ "email": "victim@example.com" });
+    assert_eq!(admin.code(CREATE_USER, again.clone()).await, "RATE_LIMITED");
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    assert_eq!(boss.code(CREATE_USER, again.clone()).await, "RATE_LIMITED", "whoever asks");
+    assert_eq!(admin.refusals(CREATE_USER, json!({ "email": "other@example.com" })).await, [""; 0]);
+    // They use up no reset, and resets do not keep anybody from being welcomed.
+    app.anyone().data(REQUEST, again.clone()).await;
+    app.wait(Duration::from_mins(20));
+    assert_eq!(app.admin().await.refusals(CREATE_USER, again).await, [""; 0]);
+}
+
+async fn no_import_sends_an_address_more_welcome_mails_than_it_may(place: Place) {
+    use crate::import::{counts, import, post};
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let rows: String = (0..600).map(|number| format!("user{number}@example.com\n")).collect();
+    let file = format!("email\nvictim@example.com\n{rows}");
+    let delete = "mutation($ids: [ID!]!) { deleteUsers(input: { ids: $ids }) { errors { code } } }";
+    let find = "{ users(search: \"victim@example.com\") { nodes { id } } }";
+    for round in 0..3 {
+        let payload = import(&admin, if round == 0 { file.clone() } else { "email\nvictim@example.com\n".to_owned() }).await;
+        assert_eq!(counts(&payload).0, if round == 0 { 601 } else { 1 });
+        let found = admin.data(find, json!({})).await["users"]["nodes"][0]["id"].clone();
+        assert_eq!(admin.refusals(delete, json!({ "ids": [found] })).await, [""; 0]);
+    }
+    app.mails().await;
+    let payload = import(&admin, "email\nnew@example.com\nVictim@example.com\n").await;
+    assert_eq!(payload["rowErrors"][0]["row"], 3, "{payload}");
+    assert_eq!((&payload["rowErrors"][0]["column"], &payload["rowErrors"][0]["code"]), (&json!("email"), &json!("INVALID")));
+    assert!(payload["created"].is_null());
+    assert!(app.mails().await.is_empty(), "all rows or none");
+    // A refused import uses up nothing; without welcome mails it goes through.
+    let silent = post(&admin, b"email\nnew@example.com\nvictim@example.com\n".to_vec(), json!({ "sendWelcome": false })).await;
+    assert_eq!(silent.body["data"]["importUsers"]["created"], 2, "{}", silent.body);
+    assert!(app.mails().await.is_empty());
+    // By hand it is the same count.
+    let found = admin.data(find, json!({})).await["users"]["nodes"][0]["id"].clone();
+    admin.refusals(delete, json!({ "ids": [found] })).await;
+    assert_eq!(admin.code(CREATE_USER, json!({ "email": "victim@example.com" })).await, "RATE_LIMITED");
 }
 
 async fn limits_outlive_a_restart(place: Place) {

@@ -63,6 +63,7 @@ mod recovery;
 mod retention;
 mod revocation;
 mod rights;
+mod scalars;
 mod schema;
 mod security;
 mod sessions;
@@ -118,6 +119,7 @@ fn main() -> std::process::ExitCode {
         retention::all(),
         revocation::all(),
         rights::all(),
+        scalars::all(),
         sessions::all(),
         silence::all(),
         stale_rights::all(),

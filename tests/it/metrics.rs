@@ -156,9 +156,18 @@ async fn limits_are_told_apart(place: Place) {
     let reached =
         |told: &Figures, limit: &str| told.get(&format!(r#"vestibule_limits_reached_total{{limit="{limit}"}}"#));
     let before = watcher.look().await;
-    for limit in
-        ["mail_address", "mail_client", "sign_in", "sign_in_client", "sign_in_account", "link", "register", "bulk"]
-    {
+    for limit in [
+        "mail_address",
+        "mail_client",
+        "sign_in",
+        "sign_in_client",
+        "sign_in_account",
+        "link",
+        "register",
+        "bulk",
+        "welcome",
+        "api_token",
+    ] {
         assert_eq!(reached(&before, limit), Some(0.0), "{limit}");
     }
     let login =

@@ -79,6 +79,7 @@ async fn try_moving(app: &TestApp, dump: &[Value], options: Options) -> Result<R
     let path = app.app.config.data_dir.join("dump.json");
     std::fs::write(&path, json!(dump).to_string()).unwrap();
     let mapping = Mapping::default();
+    let options = Options { token_life: app.app.config.api_tokens.api_token_ttl, ..options };
     let source = Source::open(path.to_str().unwrap(), &mapping, options.tokens).await?;
     let mut report = Report::default();
     moving::take_over(&app.app.db, &app.app.clock, (source, &mapping), options, &mut report, &|_| ()).await?;
@@ -383,8 +384,10 @@ async fn tokens_export_and_do_nothing_else(place: Place) {
     let ann = app.anyone().sign_in("ann", OLD).await;
     let tokens = ann.data("{ apiTokens { name scopes prefix expiresAt } }", json!({})).await;
     let expected =
-        json!([{ "name": "Taken over from Django", "scopes": ["EXPORT"], "prefix": "9944b091", "expiresAt": null }]);
+        json!([{ "name": "Taken over from Django", "scopes": ["EXPORT"], "prefix": "9944b091", "expiresAt": "2027-01-05T09:00:00.000Z" }]);
     assert_eq!(tokens["apiTokens"], expected);
+    app.wait(Duration::from_hours(24 * 365));
+    assert_eq!(status(&anyone, "/export/samples.csv", &format!("Token {KEY}")).await, 401, "it ended after a year");
 }
 
 async fn a_token_that_ended_here_does_not_come_back(place: Place) {

@@ -1,11 +1,14 @@
 //! The command line at night: nobody can sign in, and the process may not even run.
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+};
 use serde_json::json;
 use vestibule::entity::audit_event::{self, Action};
-use vestibule::entity::{mail, session};
+use vestibule::entity::{api_token, mail, session};
 use vestibule::tools::mail::SendError;
 
+use crate::api_tokens::make;
 use crate::app::TestApp;
 use crate::engine::Place;
 use crate::process::{command, run};
@@ -17,6 +20,8 @@ crate::tests![
     sessions_are_listed_and_ended_one_or_all,
     what_clients_call_themselves_controls_no_terminal,
     mails_are_listed_shown_and_tried_again,
+    api_tokens_are_listed_and_revoked_one_or_all,
+    sessions_and_api_tokens_of_everybody_end_in_steps,
     keys_are_listed,
     commands_that_find_nothing_say_so_and_make_nothing,
 ];
@@ -50,7 +55,8 @@ async fn events(app: &TestApp) -> Vec<Action> {
     let by_command = audit_event::Column::UserAgent.eq("command line");
     let events = audit_event::Entity::find().filter(by_command).order_by_asc(audit_event::Column::Id);
     let events = events.all(app.db()).await.unwrap();
-    assert!(events.iter().all(|event| event.actor_id.is_none() && event.ip.is_none() && event.target_id.is_some()));
+    let has_target = |event: &audit_event::Model| event.target_id.is_some() != (event.action == Action::SessionsRevoked);
+    assert!(events.iter().all(|event| event.actor_id.is_none() && event.ip.is_none() && has_target(event)));
     events.into_iter().map(|event| event.action).collect()
 }
 
@@ -182,6 +188,86 @@ async fn mails_are_listed_shown_and_tried_again(place: Place) {
         0
     );
     assert_eq!(refused(&place, &["mail", "show", "1"]), "There is no such mail.");
+}
+
+async fn api_tokens_are_listed_and_revoked_one_or_all(place: Place) {
+    let app = TestApp::start_at_system_time(&place).await;
+    let (ada, bob) = (app.add_user("ada").await, app.add_user("bob").await);
+    let (adas, bobs) = (ada.sign_in(&app).await, bob.sign_in(&app).await);
+    let (first, first_secret) = make(&adas, &["READ", "EXPORT"]).await;
+    let (second, second_secret) = make(&adas, &["READ"]).await;
+    let (third, third_secret) = make(&bobs, &["WRITE"]).await;
+    app.anyone().with_token(&second_secret).data(ME, json!({})).await;
+
+    let all = done(&place, &["api-tokens", "list"]);
+    assert_eq!(all.lines().count(), 4, "{all}");
+    assert!(all.lines().next().unwrap().starts_with("TOKEN "), "{all}");
+    for (id, secret) in [(&first, &first_secret), (&second, &second_secret), (&third, &third_secret)] {
+        assert!(all.contains(id) && all.contains(&secret[..8]) && !all.contains(&secret[8..]), "{all}");
+    }
+    for who in ["ADA", "ada@example.com", &ada.id] {
+        let listed = done(&place, &["api-tokens", "list", who]);
+        assert!(listed.contains(&first) && listed.contains(&second) && !listed.contains(&third), "{listed}");
+        assert!(listed.contains("READ,EXPORT") && listed.contains("ada@example.com"), "{listed}");
+    }
+    assert!(done(&place, &["api-tokens", "list", "--first", "2"]).ends_with("and more: see --offset\n"));
+    assert_eq!(done(&place, &["api-tokens", "list", "--first", "2", "--offset", "2"]).lines().count(), 2);
+
+    assert_eq!(done(&place, &["api-tokens", "revoke", &first]), "1 API token revoked\n");
+    assert_eq!(refused(&place, &["api-tokens", "revoke", &first]), "There is no such API token.");
+    assert_eq!(refused(&place, &["api-tokens", "revoke", "x"]), "There is no such API token.");
+    let script = |secret: &str| app.anyone().with_token(secret);
+    assert_eq!(script(&first_secret).code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
+    script(&second_secret).data(ME, json!({})).await;
+    make(&bobs, &["READ"]).await;
+    assert_eq!(done(&place, &["api-tokens", "revoke", "--user", "bob"]), "2 API tokens revoked\n");
+    assert_eq!(script(&third_secret).code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
+    script(&second_secret).data(ME, json!({})).await;
+    assert_eq!(done(&place, &["api-tokens", "revoke", "--all"]), "1 API token revoked\n");
+    assert_eq!(script(&second_secret).code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
+    assert_eq!(done(&place, &["api-tokens", "revoke", "--all"]), "0 API tokens revoked\n");
+    adas.data(ME, json!({})).await;
+    assert_eq!(events(&app).await, [Action::ApiTokenDeleted; 4]);
+    assert!(refused(&place, &["api-tokens", "revoke"]).contains("required"));
+    assert!(refused(&place, &["api-tokens", "revoke", "--all", "--user", "ada"]).contains("cannot be used with"));
+    let expected = "There is no user nobody@example.com: give an id, a name or an address.";
+    for arguments in [&["api-tokens", "list", "nobody@example.com"][..], &["api-tokens", "revoke", "--user", "nobody@example.com"]] {
+        assert_eq!(refused(&place, arguments), expected);
+    }
+}
+
+async fn sessions_and_api_tokens_of_everybody_end_in_steps(place: Place) {
+    let app = TestApp::start_at_system_time(&place).await;
+    let ada = app.add_user("ada").await;
+    let client = ada.sign_in(&app).await;
+    let (_, secret) = make(&client, &["READ"]).await;
+    // More than a step deletes.
+    let now = app.app.clock.now();
+    let session = session::Entity::find().one(app.db()).await.unwrap().unwrap();
+    let token = api_token::Entity::find().one(app.db()).await.unwrap().unwrap();
+    for _ in 0..3 {
+        let sessions = (0..500).map(|_| session::ActiveModel { id: Set(now.id()), ..session.clone().into() });
+        session::Entity::insert_many(sessions).exec_without_returning(app.db()).await.unwrap();
+        let tokens = (0..500).map(|_| {
+            let id = now.id();
+            api_token::ActiveModel { id: Set(id), digest: Set(id.as_bytes().to_vec()), ..token.clone().into() }
+        });
+        api_token::Entity::insert_many(tokens).exec_without_returning(app.db()).await.unwrap();
+    }
+    let sessions = session::Entity::find().count(app.db()).await.unwrap();
+    assert_eq!(done(&place, &["sessions", "revoke", "--all"]), format!("{sessions} sessions ended\n"));
+    assert_eq!(session::Entity::find().count(app.db()).await.unwrap(), 0);
+    assert_eq!(client.code(ME, json!({})).await, "UNAUTHENTICATED REVOKED");
+    app.anyone().with_token(&secret).data(ME, json!({})).await;
+    assert_eq!(events(&app).await, [Action::SessionsRevoked], "one event for all of them");
+    ada.sign_in(&app).await;
+    let printed = done(&place, &["sessions", "revoke", "--all", "--api-tokens"]);
+    assert_eq!(printed, "1 session ended\n1501 API tokens revoked\n");
+    assert_eq!(api_token::Entity::find().count(app.db()).await.unwrap(), 0);
+    assert_eq!(app.anyone().with_token(&secret).code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
+    let events = events(&app).await;
+    assert_eq!(events.iter().filter(|action| **action == Action::SessionsRevoked).count(), 2);
+    assert_eq!(events.iter().filter(|action| **action == Action::ApiTokenDeleted).count(), 1501);
 }
 
 async fn keys_are_listed(place: Place) {

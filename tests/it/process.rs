@@ -482,6 +482,9 @@ async fn everybodys_sessions_are_ended_on_the_command_line(place: Place) {
     let (success, printed, _) = run(command(&place), &["sessions", "revoke", "--all"], "");
     assert!(success);
     assert_eq!(printed, "3 sessions ended\n");
+    let (success, printed, _) = run(command(&place), &["sessions", "revoke", "--all", "--api-tokens"], "");
+    assert!(success);
+    assert_eq!(printed, "0 sessions ended\n0 API tokens revoked\n");
     for mut client in clients {
         assert_eq!(client.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED REVOKED");
         client.refresh().await.unwrap_err();

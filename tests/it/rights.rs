@@ -132,7 +132,7 @@ async fn what_the_table_says_of_each_operation_is_so(place: Place) {
     let user = app.add_user("ada").await.sign_in(&app).await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
     let mut tokens = Vec::new();
-    for scope in ["READ", "WRITE", "EXPORT"] {
+    for scope in ["READ", "WRITE", "EXPORT", "MANAGE_USERS"] {
         tokens.push((scope, app.anyone().with_token(make(&staff, &[scope]).await.1)));
     }
     let schema = anyone.data(SCHEMA, json!({})).await;

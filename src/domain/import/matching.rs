@@ -126,6 +126,7 @@ pub(super) struct Changes {
     /// The first column that differs and gives nobody a right.
     detail: Option<&'static str>,
     has_other_role: bool,
+    has_other_permission: bool,
     /// Whether the active flag changes.
     pub(super) is_toggled: bool,
 }
@@ -153,11 +154,10 @@ impl Changes {
         after.role = entry.role.unwrap_or(account.role);
         after.permission = entry.permission.unwrap_or(account.permission);
         after.is_active = entry.is_active.unwrap_or(account.is_active);
-        if after.permission != account.permission {
-            detail = detail.or(Some("permission"));
-        }
-        let (has_other_role, is_toggled) = (after.role != account.role, after.is_active != account.is_active);
-        Self { after, detail, has_other_role, is_toggled }
+        let has_other_role = after.role != account.role;
+        let has_other_permission = after.permission != account.permission;
+        let is_toggled = after.is_active != account.is_active;
+        Self { after, detail, has_other_role, has_other_permission, is_toggled }
     }
 
     fn is_empty(&self) -> bool {
@@ -166,7 +166,7 @@ impl Changes {
 
     /// Whether anything changes but the active flag.
     pub(super) fn is_of_details(&self) -> bool {
-        self.detail.is_some() || self.has_other_role
+        self.detail.is_some() || self.has_other_role || self.has_other_permission
     }
 
     /// Whether all this may be done.
@@ -177,6 +177,7 @@ impl Changes {
             (is_hidden, "email", Change::Details),
             (self.detail.is_some(), self.detail.unwrap_or_default(), Change::Details),
             (self.has_other_role, "role", Change::Role(self.after.role)),
+            (self.has_other_permission, "permission", Change::Permission(self.after.permission)),
             (self.is_toggled, "is_active", Change::Active(self.after.is_active)),
         ];
         for (_, column, change) in asked.into_iter().filter(|(is_asked, _, _)| *is_asked) {

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use self::entries::{Entries, Reading};
+use self::matching::Fate;
 use crate::database::Db;
 use crate::domain::access::{Also, Authorized, Client, Staff};
 use crate::domain::audit::{self, Event};
@@ -206,6 +207,12 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     let counts = fates.counts();
     if dry_run || counts == (Counts { unchanged: counts.unchanged, ..Counts::default() }) {
         return Ok(Outcome::Done(counts));
+    }
+    if let (By::Staff(_), true) = (by, send_welcome) {
+        write::take_welcomes(txn, now, &importer.limits, &fates.of(Fate::New, &entries), &mut errors).await?;
+        if !errors.is_empty() {
+            return Ok(Outcome::Refused(errors.listed()));
+        }
     }
     write::write(write::Writing { txn, now, by: &begun, send_welcome, watch }, &entries, &fates).await?;
     audit::record(txn, now, begun.event(Action::UsersImported, None)).await?;

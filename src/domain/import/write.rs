@@ -7,14 +7,15 @@ use sea_orm::{ActiveEnum as _, ActiveValue::Set, ConnectionTrait as _, DatabaseT
 
 use super::entries::{Entries, Entry};
 use super::matching::{self, Changes, Fate, Fates};
-use super::{BATCH, Begun, Progress, Watch};
+use super::{BATCH, Begun, Errors, Progress, Watch};
+use crate::domain::limits::{self, Limits};
 use crate::domain::revocation::{self, Cause};
 use crate::domain::users::{blank, overtaken};
 use crate::domain::{audit, outbox};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Column};
-use crate::error::Result;
+use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Moment;
 use crate::tools::{identifier, text};
 
@@ -45,6 +46,26 @@ pub(super) async fn write(writing: Writing<'_>, entries: &Entries, fates: &Fates
     for batch in new.chunks(BATCH) {
         insert(writing, batch, &mut names).await?;
         advance(batch.len());
+    }
+    Ok(())
+}
+
+/// Counts the welcome mails to new users. An import counts as one list, however long it is; but no address receives more of
+/// them than it may, so that deleting and importing somebody again does not fill their mailbox.
+pub(super) async fn take_welcomes(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    limits: &Limits,
+    new: &[&Entry],
+    errors: &mut Errors,
+) -> Result<()> {
+    for batch in new.chunks(BATCH) {
+        let refused = limits::take_welcomes(txn, now, limits, batch.iter().map(|entry| &*entry.email)).await?;
+        let refused: HashSet<&str> = refused.into_iter().collect();
+        for entry in batch.iter().filter(|entry| refused.contains(&*entry.email)) {
+            let message = "This address has received too many welcome mails lately. Import it later, or without them.";
+            errors.add(entry.row, "email", Refusal::new(Code::Invalid, message));
+        }
     }
     Ok(())
 }

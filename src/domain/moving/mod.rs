@@ -20,6 +20,8 @@ mod tokens;
 // Accounts, written batch by batch.
 mod write;
 
+use std::time::Duration;
+
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 
 use self::mapping::Mapping;
@@ -47,6 +49,8 @@ pub struct Options {
     pub weak_hashes: bool,
     /// Whether those who have no password here, or a weak hash, are mailed a link to set one, once each.
     pub send_resets: bool,
+    /// How long API tokens that are taken over are valid from then on.
+    pub token_life: Duration,
 }
 
 /// What became of the users.

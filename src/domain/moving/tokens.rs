@@ -1,6 +1,8 @@
-//! API tokens of Django REST framework, taken over with the scope EXPORT, so that scripts go on.
+//! API tokens of Django REST framework, taken over with the scope EXPORT, so that scripts go on. They had no end there; here
+//! they have one, like every token.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
@@ -31,6 +33,7 @@ pub(super) async fn write(
     txn: &DatabaseTransaction,
     now: &Moment,
     owners: &[Owner<'_>],
+    life: Duration,
     report: &mut Report,
 ) -> Result<()> {
     let users = Column::UserId.is_in(owners.iter().map(|owner| owner.account.id));
@@ -77,7 +80,7 @@ pub(super) async fn write(
             prefix: Set(token.prefix()),
             created_at: Set(now.at),
             last_used_at: Set(None),
-            expires_at: Set(None),
+            expires_at: Set(Some(now.at.plus(life))),
         });
     }
     if !ended.is_empty() {

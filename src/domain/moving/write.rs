@@ -62,7 +62,7 @@ pub(super) async fn write(
     remember(txn, taken.iter().map(|id| digest_of_id(id))).await?;
     audit::record_all(txn, now, events).await?;
     if options.tokens {
-        tokens::write(txn, now, &owners, batch.report).await?;
+        tokens::write(txn, now, &owners, options.token_life, batch.report).await?;
     }
     if options.send_resets {
         batch.report.resets += mail_links(txn, now, &owners).await?;

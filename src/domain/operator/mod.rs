@@ -1,6 +1,8 @@
 //! What whoever runs the command line may do: for the night when nobody can sign in. Who can run it has the machine and the
 //! database, and so is asked for no other right; the guard rails hold all the same, and the trail says what was done.
 
+// Listing and revoking API tokens.
+pub mod api_tokens;
 // What the rows tell about how the service is.
 pub mod health;
 // Looking through the outbox, and sending what was given up once more.
@@ -26,8 +28,8 @@ impl Operator {
         Self(Client { ip: None, user_agent: Some("command line".to_owned()) })
     }
 
-    /// The event of what was done to somebody: by no user, and told apart from other events without one.
-    fn did(&self, action: Action, target: Uuid) -> Event<'_> {
+    /// The event of what was done to somebody, or to everybody: by no user, and told apart from other events without one.
+    fn did(&self, action: Action, target: impl Into<Option<Uuid>>) -> Event<'_> {
         Event::by_anyone(&self.0, action, target)
     }
 }

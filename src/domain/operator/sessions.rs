@@ -1,6 +1,6 @@
 //! Where somebody is signed in, and ending that.
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use super::Operator;
@@ -8,6 +8,7 @@ use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::audit;
 use crate::domain::sessions;
+use crate::domain::sweeping;
 use crate::entity::audit_event::Action;
 use crate::entity::session::{self, Column};
 use crate::error::{Code, Refusal, Result};
@@ -52,4 +53,23 @@ pub async fn end(db: &Db, now: &Moment, operator: &Operator, which: Which) -> Re
     audit::record_all(&txn, now, events.collect()).await?;
     txn.commit().await?;
     Ok(ended.len())
+}
+
+/// Ends the sessions of everybody, with one event for all of them, and returns how many there were. A thousand end in one
+/// statement, so that others can write meanwhile; the event is recorded with the first.
+pub async fn end_everybodys(db: &Db, now: &Moment, operator: &Operator) -> Result<u64> {
+    let step = || {
+        let some = sweeping::step::<session::Entity>(session::PrimaryKey::Id, &Condition::all());
+        session::Entity::delete_many().filter(some)
+    };
+    let (txn, ref now) = db.begin(now).await?;
+    let mut last = step().exec(&txn).await?.rows_affected;
+    audit::record(&txn, now, operator.did(Action::SessionsRevoked, None)).await?;
+    txn.commit().await?;
+    let mut ended = last;
+    while last == sweeping::STEP {
+        last = step().exec(db.writer()).await?.rows_affected;
+        ended += last;
+    }
+    Ok(ended)
 }

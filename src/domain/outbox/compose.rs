@@ -8,13 +8,14 @@ use crate::config::LinkConfig;
 use crate::database::Db;
 use crate::domain::outbox::draft::{Draft, reader};
 use crate::domain::outbox::{Courier, address_move, registration};
+use crate::entity::api_token;
 use crate::entity::mail::{self, Kind, Status};
 use crate::entity::one_time_token::Purpose;
 use crate::entity::user;
 use crate::error::Result;
 use crate::tools::clock::Moment;
 use crate::tools::identifier;
-use crate::tools::mail::{Content, Link, Message, Recipient, render};
+use crate::tools::mail::{Content, Link, Message, Recipient, TokenNotice, TokenSummary, render};
 use crate::tools::secret::Vault;
 
 /// The mail's text, with a link where it has one; none where there is nobody to send it to, and its row is gone.
@@ -32,9 +33,12 @@ pub(super) async fn message(
         Kind::AlreadyRegistered => registration::repeat_already_registered(draft).await?,
         Kind::ConfirmNewEmail => address_move::confirm_new(draft).await?,
         Kind::EmailChanged => address_move::tell_old(draft).await?,
-        Kind::ResetPassword | Kind::Welcome | Kind::PasswordChanged | Kind::RefreshReused => {
-            to_active_user(draft).await?
-        }
+        Kind::ResetPassword
+        | Kind::Welcome
+        | Kind::PasswordChanged
+        | Kind::RefreshReused
+        | Kind::ApiTokenCreated
+        | Kind::ApiTokenRotated => to_active_user(draft).await?,
     };
     if told.is_none() {
         let dropped = mail::Entity::delete_by_id(mail.id).filter(mail::Column::Status.eq(Status::Queued));
@@ -60,6 +64,8 @@ async fn to_active_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>
         Kind::Welcome => Content::Welcome(None),
         Kind::PasswordChanged => Content::PasswordChanged { at: draft.mail.created_at },
         Kind::RefreshReused => Content::RefreshReused { at: draft.mail.created_at },
+        Kind::ApiTokenCreated => Content::ApiTokenCreated(token_notice(draft).await?),
+        Kind::ApiTokenRotated => Content::ApiTokenRotated(token_notice(draft).await?),
         Kind::VerifyEmail | Kind::AlreadyRegistered | Kind::ConfirmNewEmail | Kind::EmailChanged => return Ok(None),
     };
     Ok(Some((reader(&user), content)))
@@ -78,6 +84,16 @@ async fn addressee(draft: Draft<'_>) -> Result<Option<user::Model>> {
         draft.found_user(&user).await?;
     }
     Ok(Some(user))
+}
+
+/// The API token that the mail tells of; only the time is known of one that was deleted meanwhile.
+async fn token_notice(draft: Draft<'_>) -> Result<TokenNotice> {
+    let token = match draft.mail.api_token_id {
+        Some(id) => api_token::Entity::find_by_id(id).one(draft.txn).await?,
+        None => None,
+    };
+    let token = token.map(|token| TokenSummary { name: token.name, scopes: token.scopes.to_string().replace(',', ", ") });
+    Ok(TokenNotice { at: draft.mail.created_at, token })
 }
 
 /// The link to set a password: made at the first attempt, the same at each further one.

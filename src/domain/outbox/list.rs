@@ -9,7 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::{Also, Staff};
+use crate::domain::access::{Also, Manager, Staff};
 use crate::domain::limits::{self, Limits};
 use crate::domain::paging::{self, Key, Page, Term, Terms, Window};
 use crate::domain::registration::pending;
@@ -58,10 +58,10 @@ pub async fn count(db: &Db, staff: Staff<'_>, status: Option<Status>) -> Result<
 /// # Errors
 /// [`Code::NotFound`] of `id`; [`Code::Invalid`] where it was sent already, or its link would be worthless; [`crate::error::Error::RateLimited`] where the
 /// address was sent too many mails, which counts retries and what strangers ask for together.
-pub async fn retry(db: &Db, now: &Moment, staff: Staff<'_>, limits: &Limits, id: &str) -> Result<mail::Model> {
+pub async fn retry(db: &Db, now: &Moment, staff: Manager<'_>, limits: &Limits, id: &str) -> Result<mail::Model> {
     let missing = || Refusal::new(Code::NotFound, "There is no such mail.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| missing())?;
-    let seen = visible(staff, None).add(Column::Id.eq(id));
+    let seen = visible(*staff, None).add(Column::Id.eq(id));
     let authorized = staff.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
     let mail = mail::Entity::find().filter(seen).one(txn).await?.ok_or_else(missing)?;

@@ -18,6 +18,7 @@ use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
 use uuid::Uuid;
 
 use crate::config::{BaseUrl, LinkConfig, Registration};
+use crate::entity::api_token;
 use crate::entity::mail::{self, Kind, Status};
 use crate::error::Result;
 use crate::tools::clock::Moment;
@@ -111,6 +112,19 @@ pub async fn enqueue_for_registration(txn: &DatabaseTransaction, now: &Moment, r
     insert(txn, row).await
 }
 
+/// Puts a mail in line that tells the owner of an API token what was done with it.
+pub async fn enqueue_for_token(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    kind: Kind,
+    recipient: &str,
+    token: &api_token::Model,
+) -> Result<Uuid> {
+    let mut row = row(now, kind, recipient, Some(token.user_id));
+    row.api_token_id = Set(Some(token.id));
+    insert(txn, row).await
+}
+
 async fn insert(txn: &DatabaseTransaction, row: mail::ActiveModel) -> Result<Uuid> {
     let mail = mail::Entity::insert(row).exec_with_returning(txn).await?;
     Ok(mail.id)
@@ -132,5 +146,6 @@ fn row(now: &Moment, kind: Kind, recipient: &str, user: Option<Uuid>) -> mail::A
         leased_until: Set(None),
         sent_at: Set(None),
         registration_id: Set(None),
+        api_token_id: Set(None),
     }
 }

@@ -4,8 +4,9 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
 
 use crate::database::Db;
-use crate::domain::access::{Also, Staff};
+use crate::domain::access::{Also, Manager};
 use crate::domain::audit::{self, Event};
+use crate::domain::limits::{self, Limits};
 use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_NAME, MAX_PHONE};
@@ -50,17 +51,21 @@ pub struct Create {
 /// it; one without is verified by the link in the mail.
 ///
 /// # Errors
-/// [`Error::Forbidden`] where an API token sets a password; one refusal for each field that is wrong: required, invalid, too long, or taken; or the password's.
+/// [`Error::Forbidden`] where an API token sets a password or gives rights; one refusal for each field that is wrong:
+/// required, invalid, too long, or taken; or the password's; [`Error::RateLimited`] where this user has sent too many welcome
+/// mails, or this address has received too many.
 pub async fn create(
     db: &Db,
     now: &Moment,
-    staff: Staff<'_>,
+    staff: Manager<'_>,
     passwords: &Passwords,
+    limits: &Limits,
     input: Create,
 ) -> Result<user::Model> {
-    if input.password.is_some() || input.is_staff || input.role == Role::Admin {
-        // A token that could choose a password could sign in with it, and so be more than a token; and who holds a leaked
-        // one must not make themself an account with the rights of staff.
+    let has_rights = input.is_staff || input.role != Role::Member || input.permission != Permission::OnlyView;
+    if input.password.is_some() || has_rights {
+        // A leaked API token must neither choose a password to sign in with, nor make an account with rights that outlives
+        // it.
         staff.present()?;
     }
     let mut refusals = Vec::new();
@@ -103,6 +108,7 @@ pub async fn create(
         Some(_) => user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?,
         None => insert_with_free_username(txn, now, row, None).await?,
     };
+    limits::take_welcome(txn, now, &authorized, limits, &user.email).await?;
     audit::record(txn, now, Event::by(&authorized, Action::UserCreated, user.id)).await?;
     outbox::enqueue(txn, now, Kind::Welcome, &user.email, Some(user.id)).await?;
     authorized.commit().await?;

@@ -25,7 +25,7 @@ pub enum Deed {
 ///
 /// # Errors
 /// The code that the operation would refuse it with; none where it would not be a refusal but an error, because the viewer
-/// is not staff, or an API token.
+/// is not staff, or an API token that does not reach so far.
 pub fn check(viewer: &Viewer, user: &user::Model, deed: Deed) -> Result<(), Option<Code>> {
     let change = match deed {
         Deed::Update => Change::Details,
@@ -34,9 +34,7 @@ pub fn check(viewer: &Viewer, user: &user::Model, deed: Deed) -> Result<(), Opti
         Deed::SetPassword => Change::Credentials,
         Deed::Delete => Change::Removal,
     };
-    let staff = viewer.staff().map_err(|_| None)?;
-    if matches!(deed, Deed::ToggleStaff | Deed::SetPassword | Deed::Delete) {
-        staff.present().map_err(|_| None)?;
-    }
+    let staff = viewer.manager().map_err(|_| None)?;
+    guard_rails::reach(&staff, user, change).map_err(|_| None)?;
     guard_rails::check(Some(viewer.user().id), user, change).map_err(|refusal| Some(refusal.code))
 }

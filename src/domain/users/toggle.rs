@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::not_found;
 use super::update::Changes;
 use crate::database::Db;
-use crate::domain::access::{Also, Staff};
+use crate::domain::access::{Also, Manager};
 use crate::domain::audit::{self, Event};
 use crate::domain::guard_rails::{self, Change};
 use crate::entity::user;
@@ -37,8 +37,8 @@ pub struct Toggle {
 ///
 /// # Errors
 /// [`crate::error::Code::NotFound`] where there is no such user; the guard rails'; [`crate::error::Error::Forbidden`] for
-/// staff rights by API token.
-pub async fn toggle(db: &Db, now: &Moment, staff: Staff<'_>, input: Toggle) -> Result<user::Model> {
+/// staff rights by API token, and for accounts that a token does not reach.
+pub async fn toggle(db: &Db, now: &Moment, staff: Manager<'_>, input: Toggle) -> Result<user::Model> {
     if input.flag == Flag::Staff {
         // Whoever holds a leaked API token must not give an account of theirs the rights of staff.
         staff.present()?;
@@ -52,6 +52,7 @@ pub async fn toggle(db: &Db, now: &Moment, staff: Staff<'_>, input: Toggle) -> R
         Flag::Active => (target.is_active, Change::Active),
     };
     let to = input.to.unwrap_or(!present);
+    guard_rails::reach(&staff, target, change(to))?;
     guard_rails::check(Some(staff.user().id), target, change(to)).map_err(|refusal| refusal.of("id"))?;
     let changed = (to != present).then_some(to);
     let changes = match input.flag {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::details::Details;
 use super::not_found;
 use crate::database::Db;
-use crate::domain::access::{Also, Staff};
+use crate::domain::access::{Also, Manager};
 use crate::domain::audit::{self, Event};
 use crate::domain::guard_rails::{self, Change};
 use crate::domain::outbox;
@@ -58,12 +58,12 @@ pub(in crate::domain) struct Changes {
 ///
 /// # Errors
 /// [`Code::NotFound`] of `id`; one refusal for each field that is wrong: required, invalid, too long, or taken; the
-/// password's; the guard rails'. [`Error::Forbidden`] where an API token would change an address, a password, or who is
-/// staff.
+/// password's; the guard rails'. [`Error::Forbidden`] where an API token would change more than details and the active
+/// flag, or an account that it does not reach.
 pub async fn update(
     db: &Db,
     now: &Moment,
-    staff: Staff<'_>,
+    staff: Manager<'_>,
     passwords: &Passwords,
     input: Update,
 ) -> Result<user::Model> {
@@ -106,9 +106,9 @@ pub async fn update(
         is_active: input.is_active.filter(|is_active| *is_active != target.is_active),
         is_staff: input.is_staff.filter(|is_staff| *is_staff != target.is_staff),
     };
-    if changes.need_presence(target) {
-        staff.present()?;
-    }
+    // What changes nothing is asked about too: a token that does not reach an account learns nothing of it.
+    guard_rails::reach(&staff, target, Change::Details)?;
+    changes.asked().try_for_each(|(_, change)| guard_rails::reach(&staff, target, change))?;
     changes.check(Some(staff.user().id), target)?;
     let changed = changes.write(txn, now, target).await?;
     for action in changes.actions() {
@@ -119,10 +119,19 @@ pub async fn update(
 }
 
 impl Changes {
-    /// Whether a leaked API token could take the account over by this, or make an account one of staff.
-    fn need_presence(&self, target: &user::Model) -> bool {
-        let admin = [self.role, self.role.map(|_| target.role)].contains(&Some(Role::Admin));
-        admin || self.email.is_some() || self.password_hash.is_some() || self.is_staff.is_some()
+    /// What is asked for, each with the input field that it concerns.
+    fn asked(&self) -> impl Iterator<Item = (&'static str, Change)> {
+        [
+            (self.details != Details::default()).then_some(("id", Change::Details)),
+            self.email.as_ref().map(|_| ("email", Change::Credentials)),
+            self.password_hash.as_ref().map(|_| ("password", Change::Credentials)),
+            self.role.map(|to| ("role", Change::Role(to))),
+            self.permission.map(|to| ("permission", Change::Permission(to))),
+            self.is_active.map(|to| ("isActive", Change::Active(to))),
+            self.is_staff.map(|to| ("isStaff", Change::Staff(to))),
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// Whether this user, or the operator where it is none, may make these changes to that one.
@@ -130,15 +139,7 @@ impl Changes {
     /// # Errors
     /// All refusals of the guard rails, each of the input field that it concerns.
     pub(in crate::domain) fn check(&self, actor: Option<Uuid>, target: &user::Model) -> Result<()> {
-        let changes = [
-            (self.details != Details::default() || self.permission.is_some()).then_some(("id", Change::Details)),
-            self.email.as_ref().map(|_| ("email", Change::Credentials)),
-            self.password_hash.as_ref().map(|_| ("password", Change::Credentials)),
-            self.role.map(|to| ("role", Change::Role(to))),
-            self.is_active.map(|to| ("isActive", Change::Active(to))),
-            self.is_staff.map(|to| ("isStaff", Change::Staff(to))),
-        ];
-        let refused = changes.into_iter().flatten().filter_map(|(field, change)| {
+        let refused = self.asked().filter_map(|(field, change)| {
             guard_rails::check(actor, target, change).map_err(|refusal| refusal.of(field)).err()
         });
         let mut refusals: Vec<Refusal> = refused.collect();

@@ -51,7 +51,7 @@ const MAX_MUTATIONS: usize = 4;
 const ROOM: usize = 256 * 1024;
 
 /// Fields of which a mutation may have one: each is an attempt at a secret, sends a mail, or takes long.
-const SENSITIVE: [&str; 15] = [
+const SENSITIVE: [&str; 18] = [
     "login",
     "refresh",
     "logout",
@@ -63,6 +63,9 @@ const SENSITIVE: [&str; 15] = [
     "changePassword",
     "setUserPassword",
     "retryMail",
+    "createUser",
+    "createApiToken",
+    "rotateApiToken",
     "deactivateMe",
     "deleteMe",
     "uploadAvatar",

@@ -10,7 +10,7 @@ use crate::domain::users::remove::Outcome;
 use crate::domain::users::toggle::{self, Flag, Toggle};
 use crate::domain::users::update::{self, Update};
 use crate::graphql::account::DeletionOutcome;
-use crate::graphql::context::{app, request, staff};
+use crate::graphql::context::{app, manager, request, staff};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::outcome::outcome;
 /// An account to make.
@@ -20,7 +20,7 @@ pub(crate) struct CreateUserInput {
     email: String,
     /// The username. Left out, a neutral one such as `user-7kqm3xvd` is generated; nothing of the address is in it.
     username: Option<String>,
-    /// The password. Without it, the welcome mail has a link with which the user sets one. API tokens may not give it.
+    /// The password. Without it, the welcome mail has a link with which the user sets one. Not by API token.
     #[graphql(secret)]
     password: Option<String>,
     /// Given name.
@@ -35,16 +35,16 @@ pub(crate) struct CreateUserInput {
     /// Postal address; may have several lines.
     #[graphql(default)]
     address: String,
-    /// What the user is in the organisation. ADMIN has the rights of staff.
+    /// What the user is in the organisation. ADMIN has the rights of staff. By API token MEMBER only.
     #[graphql(default_with = "UserRole::Member")]
     role: UserRole,
-    /// What the user may do with data.
+    /// What the user may do with data. By API token ONLY_VIEW only.
     #[graphql(default_with = "UserPermission::OnlyView")]
     permission: UserPermission,
     /// Whether the account may be used.
     #[graphql(default = true)]
     is_active: bool,
-    /// Whether the user has the staff flag.
+    /// Whether the user has the staff flag. Not by API token.
     #[graphql(default)]
     is_staff: bool,
 }
@@ -80,9 +80,9 @@ pub(crate) struct UpdateUserInput {
     address: Option<String>,
     /// What is told about the user: 2000 characters at most.
     bio: Option<String>,
-    /// What the user is in the organisation. To ADMIN or from it not by API token.
+    /// What the user is in the organisation. Nobody changes their own. Not by API token.
     role: Option<UserRole>,
-    /// What the user may do with data.
+    /// What the user may do with data. Nobody changes their own. Not by API token.
     permission: Option<UserPermission>,
     /// Whether the account may be used: as with `toggleActive`.
     is_active: Option<bool>,
@@ -195,7 +195,8 @@ pub(crate) struct UsersMutation;
 
 #[Object]
 impl UsersMutation {
-    /// Makes an account and mails a welcome to its user: staff.
+    /// Creates an account and mails a welcome to its user: staff. API tokens need MANAGE_USERS, and create only MEMBERs with
+    /// ONLY_VIEW and without a password. RATE_LIMITED where you have sent, or the address has received, too many welcome mails.
     async fn create_user(
         &self,
         ctx: &Context<'_>,
@@ -215,12 +216,14 @@ impl UsersMutation {
             is_active: input.is_active,
             is_staff: input.is_staff,
         };
-        let created = create::create(&app.db, &request(ctx).now, staff(ctx)?, &app.passwords, input).await;
+        let (now, staff) = (&request(ctx).now, manager(ctx)?);
+        let created = create::create(&app.db, now, staff, &app.passwords, &app.limits, input).await;
         let (user, errors) = outcome(ctx, created)?;
         Ok(Some(CreateUserPayload { user: user.map(User), errors }))
     }
 
-    /// Changes an account: staff. Whoever is deactivated or given a password is out at once, on every device; what a user may
+    /// Changes an account: staff. API tokens need MANAGE_USERS, and change only the username, names, phone, address, bio and
+    /// active flag of others who are not staff. Whoever is deactivated or given a password is out at once, on every device; what a user may
     /// do changes with their next request. Mails tell the owner of another address or password.
     async fn update_user(
         &self,
@@ -295,7 +298,8 @@ impl UsersMutation {
         Ok(Some(ToggleStaffPayload { user, errors }))
     }
 
-    /// Deactivates an account or activates it again: staff. A deactivated user is out at once, on every device.
+    /// Deactivates an account or activates it again: staff. API tokens need MANAGE_USERS, and reach only others who are not
+    /// staff. A deactivated user is out at once, on every device.
     async fn toggle_active(
         &self,
         ctx: &Context<'_>,
@@ -307,13 +311,13 @@ impl UsersMutation {
 }
 
 async fn flip(ctx: &Context<'_>, input: Toggle) -> Answer<(Option<User>, Vec<UserError>)> {
-    let (user, errors) = outcome(ctx, toggle::toggle(&app(ctx).db, &request(ctx).now, staff(ctx)?, input).await)?;
+    let (user, errors) = outcome(ctx, toggle::toggle(&app(ctx).db, &request(ctx).now, manager(ctx)?, input).await)?;
     Ok((user.map(User), errors))
 }
 
 async fn change(ctx: &Context<'_>, input: Update) -> Answer<(Option<User>, Vec<UserError>)> {
     let app = app(ctx);
-    let updated = update::update(&app.db, &request(ctx).now, staff(ctx)?, &app.passwords, input).await;
+    let updated = update::update(&app.db, &request(ctx).now, manager(ctx)?, &app.passwords, input).await;
     let (user, errors) = outcome(ctx, updated)?;
     Ok((user.map(User), errors))
 }

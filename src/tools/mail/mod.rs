@@ -16,9 +16,10 @@ mod wording;
 pub use memory::Memory;
 pub use message::{Message, Sender};
 pub use smtp::{Smtp, Talk, probe};
-pub use templates::{Content, Link, Recipient, Site, render};
+pub use templates::{Content, Link, Recipient, Site, TokenNotice, TokenSummary, render};
 pub use transport::{SendError, Transport};
 pub use url::{BadSetting, MailUrl, SmtpUrl};
+pub use wording::span;
 
 #[cfg(test)]
 mod tests;

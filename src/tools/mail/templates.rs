@@ -54,6 +54,31 @@ impl fmt::Debug for Link {
     }
 }
 
+/// What a mail says about an API token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenNotice {
+    /// When it was created, or given another secret.
+    pub at: Timestamp,
+    /// What is known of the token; none where it was deleted before the mail was sent.
+    pub token: Option<TokenSummary>,
+}
+
+/// What a mail repeats of an API token; never its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSummary {
+    /// Its name, as whoever created it typed it. A mail leaves it out where it looks like advertising.
+    pub name: String,
+    /// Its scopes.
+    pub scopes: String,
+}
+
+impl TokenSummary {
+    /// The name, where a mail may repeat it.
+    fn shown_name(&self) -> Option<String> {
+        wording::name(&self.name)
+    }
+}
+
 /// What a mail says; one variant for each `MailKind` of the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -84,6 +109,10 @@ pub enum Content {
         /// When that was noticed.
         at: Timestamp,
     },
+    /// To a user for whose account an API token was created, by whomever.
+    ApiTokenCreated(TokenNotice),
+    /// To a user one of whose API tokens was given another secret, by whomever.
+    ApiTokenRotated(TokenNotice),
 }
 
 impl Content {
@@ -102,6 +131,8 @@ impl Content {
             Self::Welcome(_) => format!("Your account at {site}"),
             Self::ConfirmNewEmail(_) => format!("Confirm your new e-mail address for {site}"),
             Self::EmailChanged { .. } => format!("Your e-mail address at {site} was changed"),
+            Self::ApiTokenCreated(_) => format!("A new API token for your account at {site}"),
+            Self::ApiTokenRotated(_) => format!("An API token of your account at {site} has a new secret"),
             Self::RefreshReused { .. } => format!("You were signed out at {site}, to be safe"),
         }
     }

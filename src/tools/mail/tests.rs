@@ -22,6 +22,11 @@ fn link(path: &str, hours: u32) -> Link {
     Link { url: format!("https://id.example.org/account/{path}?uid=7&token=geheim"), valid_for: HOUR * hours }
 }
 
+fn notice(name: Option<&str>) -> TokenNotice {
+    let token = name.map(|name| TokenSummary { name: name.into(), scopes: "READ, EXPORT".into() });
+    TokenNotice { at: Timestamp::from_millis(1_795_253_400_042), token }
+}
+
 fn occasions() -> Vec<(&'static str, Content)> {
     vec![
         ("verify_email", Content::VerifyEmail(link("verify", 24))),
@@ -32,6 +37,9 @@ fn occasions() -> Vec<(&'static str, Content)> {
         ("welcome_without_link", Content::Welcome(None)),
         ("confirm_new_email", Content::ConfirmNewEmail(link("verify", 24))),
         ("email_changed", Content::EmailChanged { new_address: "anna.new@example.com".into() }),
+        ("api_token_created", Content::ApiTokenCreated(notice(Some("nightly export")))),
+        ("api_token_rotated", Content::ApiTokenRotated(notice(Some("nightly export")))),
+        ("api_token_deleted_meanwhile", Content::ApiTokenCreated(notice(None))),
         ("refresh_reused", Content::RefreshReused { at: Timestamp::from_millis(1_795_253_400_042) }),
     ]
 }
@@ -79,9 +87,10 @@ fn each_mail_names_the_user_the_site_and_its_links_in_both_forms() {
             | Content::Welcome(Some(link))
             | Content::ConfirmNewEmail(link) => (link.url.clone(), wording::span(link.valid_for)),
             Content::AlreadyRegistered | Content::Welcome(None) => (site().sign_in, String::new()),
-            Content::PasswordChanged { .. } | Content::RefreshReused { .. } => {
-                (site().forgot_password, "21 November 2026, 09:30 UTC".into())
-            }
+            Content::PasswordChanged { .. }
+            | Content::RefreshReused { .. }
+            | Content::ApiTokenCreated(_)
+            | Content::ApiTokenRotated(_) => (site().forgot_password, "21 November 2026, 09:30 UTC".into()),
             Content::EmailChanged { .. } => (String::new(), "a***@example.com".into()),
         };
         let greeting = if greets_by_name(&content) { "Hello Anna Berg," } else { "Hello," };
@@ -113,6 +122,21 @@ fn markup_in_names_is_shown_and_not_obeyed() {
     }
     let changed = Content::EmailChanged { new_address: "<i>@example.org".into() };
     assert!(!rendered(&site(), "", &changed).html.contains("<***"));
+}
+
+#[test]
+fn the_name_of_a_token_is_repeated_only_where_it_is_harmless() {
+    let of = |name: &str| rendered(&site(), "Anna", &Content::ApiTokenCreated(notice(Some(name))));
+    let mail = of("<b>backup</b> of 'A & B'");
+    assert!(mail.text.contains("Name: <b>backup</b> of 'A & B'\n"), "{}", mail.text);
+    assert!(mail.html.contains("Name: &#60;b&#62;backup&#60;/b&#62; of &#39;A &#38; B&#39;<br>"), "{}", mail.html);
+    let mail = of("verify at evil.example now");
+    assert!(mail.text.contains("Name: verify at evil example now\n"), "{}", mail.text);
+    for name in ["https://evil.example/renew", "www.evil.example", "write to me@evil.example", &"evil ".repeat(20)] {
+        let mail = of(name);
+        assert!(!format!("{}{}{}", mail.subject, mail.text, mail.html).contains("evil"), "{name}");
+        assert!(mail.text.contains("Scopes: READ, EXPORT"), "{name}");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) fn time(at: Timestamp) -> String {
 }
 
 /// A span in one unit, such as `1 hour`, `90 minutes` or `3 days`; never more than it is.
-pub(super) fn span(span: Duration) -> String {
+pub fn span(span: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
