@@ -13,9 +13,9 @@ pub(crate) struct DateTime(pub(crate) Timestamp);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => {
-                Timestamp::parse(text).map(Self).ok_or_else(|| InputValueError::custom("it is no RFC 3339 time of the years 1 to 9999"))
-            }
+            Value::String(text) => Timestamp::parse(text)
+                .map(Self)
+                .ok_or_else(|| InputValueError::custom("it is no RFC 3339 time of the years 1 to 9999")),
             _ => Err(InputValueError::expected_type(value)),
         }
     }

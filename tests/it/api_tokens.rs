@@ -183,7 +183,8 @@ async fn a_token_of_staff_changes_nobodys_credentials_or_rights(place: Place) {
         "username": "countess", "isActive": false });
     assert_eq!(script.refusals(update, json!({ "input": details })).await, [""; 0]);
     // What is so already is no change, and so a script may send a user back as it was read.
-    let same = json!({ "id": ada.id, "email": ada.email, "role": "MEMBER", "permission": "ONLY_VIEW", "isStaff": false });
+    let same =
+        json!({ "id": ada.id, "email": ada.email, "role": "MEMBER", "permission": "ONLY_VIEW", "isStaff": false });
     assert_eq!(script.refusals(update, json!({ "input": same })).await, [""; 0]);
     let shown = "query($id: ID!) { user(id: $id) { username firstName email role permission isStaff isActive } }";
     assert_eq!(
@@ -197,8 +198,7 @@ async fn a_token_of_staff_reaches_neither_staff_nor_its_owner(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await;
     let colleague = app.add_staff("colleague").await;
-    let director =
-        app.add(json!({ "username": "director", "email": "director@example.com", "role": "ADMIN" })).await;
+    let director = app.add(json!({ "username": "director", "email": "director@example.com", "role": "ADMIN" })).await;
     let admin = app.admin().await;
     let superuser = admin.data("{ me { id } }", json!({})).await["me"]["id"].as_str().unwrap().to_owned();
     // Not even a superuser's token reaches them.
@@ -276,9 +276,13 @@ async fn viewer_can_says_what_a_token_reaches(place: Place) {
     ] {
         let script = app.anyone().with_token(make(&session, scopes).await.1);
         let said = script.data(can, json!({ "id": id })).await["user"]["viewerCan"].clone();
-        for (deed, expected) in
-            [("update", reached), ("toggleActive", reached), ("toggleStaff", false), ("setPassword", false), ("delete", false)]
-        {
+        for (deed, expected) in [
+            ("update", reached),
+            ("toggleActive", reached),
+            ("toggleStaff", false),
+            ("setPassword", false),
+            ("delete", false),
+        ] {
             assert_eq!(said[deed]["allowed"], expected, "{scopes:?} {deed}");
         }
     }
@@ -521,7 +525,11 @@ async fn what_is_wrong_with_a_token_is_told_per_field(place: Place) {
     ] {
         assert_eq!(ada.refusals(CREATE, json!({ "input": input })).await, refusals, "{input}");
     }
-    for input in [json!({ "name": "x", "scopes": ["ADMIN"] }), json!({ "name": "x", "expiresAt": "tomorrow" }), json!({ "name": "x", "expiresAt": "9999-12-31T23:59:59-23:59" })] {
+    for input in [
+        json!({ "name": "x", "scopes": ["ADMIN"] }),
+        json!({ "name": "x", "expiresAt": "tomorrow" }),
+        json!({ "name": "x", "expiresAt": "9999-12-31T23:59:59-23:59" }),
+    ] {
         assert_eq!(ada.code(CREATE, json!({ "input": input })).await, "BAD_USER_INPUT");
     }
     assert_eq!(api_token::Entity::find().count(app.db()).await.unwrap(), 0);

@@ -373,7 +373,8 @@ async fn no_import_sends_an_address_more_welcome_mails_than_it_may(place: Place)
     let delete = "mutation($ids: [ID!]!) { deleteUsers(input: { ids: $ids }) { errors { code } } }";
     let find = "{ users(search: \"victim@example.com\") { nodes { id } } }";
     for round in 0..3 {
-        let payload = import(&admin, if round == 0 { file.clone() } else { "email\nvictim@example.com\n".to_owned() }).await;
+        let payload =
+            import(&admin, if round == 0 { file.clone() } else { "email\nvictim@example.com\n".to_owned() }).await;
         assert_eq!(counts(&payload).0, if round == 0 { 601 } else { 1 });
         let found = admin.data(find, json!({})).await["users"]["nodes"][0]["id"].clone();
         assert_eq!(admin.refusals(delete, json!({ "ids": [found] })).await, [""; 0]);
@@ -381,11 +382,15 @@ async fn no_import_sends_an_address_more_welcome_mails_than_it_may(place: Place)
     app.mails().await;
     let payload = import(&admin, "email\nnew@example.com\nVictim@example.com\n").await;
     assert_eq!(payload["rowErrors"][0]["row"], 3, "{payload}");
-    assert_eq!((&payload["rowErrors"][0]["column"], &payload["rowErrors"][0]["code"]), (&json!("email"), &json!("INVALID")));
+    assert_eq!(
+        (&payload["rowErrors"][0]["column"], &payload["rowErrors"][0]["code"]),
+        (&json!("email"), &json!("INVALID"))
+    );
     assert!(payload["created"].is_null());
     assert!(app.mails().await.is_empty(), "all rows or none");
     // A refused import uses up nothing; without welcome mails it goes through.
-    let silent = post(&admin, b"email\nnew@example.com\nvictim@example.com\n".to_vec(), json!({ "sendWelcome": false })).await;
+    let silent =
+        post(&admin, b"email\nnew@example.com\nvictim@example.com\n".to_vec(), json!({ "sendWelcome": false })).await;
     assert_eq!(silent.body["data"]["importUsers"]["created"], 2, "{}", silent.body);
     assert!(app.mails().await.is_empty());
     // By hand it is the same count.

@@ -383,8 +383,7 @@ async fn tokens_export_and_do_nothing_else(place: Place) {
     assert_eq!(app.anyone().with_token(staffs).code("{ me { id } }", json!({})).await, "FORBIDDEN");
     let ann = app.anyone().sign_in("ann", OLD).await;
     let tokens = ann.data("{ apiTokens { name scopes prefix expiresAt } }", json!({})).await;
-    let expected =
-        json!([{ "name": "Taken over from Django", "scopes": ["EXPORT"], "prefix": "9944b091", "expiresAt": "2027-01-05T09:00:00.000Z" }]);
+    let expected = json!([{ "name": "Taken over from Django", "scopes": ["EXPORT"], "prefix": "9944b091", "expiresAt": "2027-01-05T09:00:00.000Z" }]);
     assert_eq!(tokens["apiTokens"], expected);
     app.wait(Duration::from_hours(24 * 365));
     assert_eq!(status(&anyone, "/export/samples.csv", &format!("Token {KEY}")).await, 401, "it ended after a year");

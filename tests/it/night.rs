@@ -55,7 +55,8 @@ async fn events(app: &TestApp) -> Vec<Action> {
     let by_command = audit_event::Column::UserAgent.eq("command line");
     let events = audit_event::Entity::find().filter(by_command).order_by_asc(audit_event::Column::Id);
     let events = events.all(app.db()).await.unwrap();
-    let has_target = |event: &audit_event::Model| event.target_id.is_some() != (event.action == Action::SessionsRevoked);
+    let has_target =
+        |event: &audit_event::Model| event.target_id.is_some() != (event.action == Action::SessionsRevoked);
     assert!(events.iter().all(|event| event.actor_id.is_none() && event.ip.is_none() && has_target(event)));
     events.into_iter().map(|event| event.action).collect()
 }
@@ -231,7 +232,9 @@ async fn api_tokens_are_listed_and_revoked_one_or_all(place: Place) {
     assert!(refused(&place, &["api-tokens", "revoke"]).contains("required"));
     assert!(refused(&place, &["api-tokens", "revoke", "--all", "--user", "ada"]).contains("cannot be used with"));
     let expected = "There is no user nobody@example.com: give an id, a name or an address.";
-    for arguments in [&["api-tokens", "list", "nobody@example.com"][..], &["api-tokens", "revoke", "--user", "nobody@example.com"]] {
+    for arguments in
+        [&["api-tokens", "list", "nobody@example.com"][..], &["api-tokens", "revoke", "--user", "nobody@example.com"]]
+    {
         assert_eq!(refused(&place, arguments), expected);
     }
 }

@@ -135,10 +135,10 @@ fn ordinary(types: &Types, ty: &Value, id: &str) -> Value {
             Some(values) => values[0]["name"].clone(),
             None => {
                 let fields = types[name]["inputFields"].as_array().unwrap().iter();
-                let needed = fields.filter(|field| field["type"]["kind"] == "NON_NULL" && field["defaultValue"].is_null());
-                let given = needed.map(|field| {
-                    (field["name"].as_str().unwrap().to_owned(), ordinary(types, &field["type"], id))
-                });
+                let needed =
+                    fields.filter(|field| field["type"]["kind"] == "NON_NULL" && field["defaultValue"].is_null());
+                let given = needed
+                    .map(|field| (field["name"].as_str().unwrap().to_owned(), ordinary(types, &field["type"], id)));
                 Value::Object(given.collect())
             }
         },
@@ -316,7 +316,8 @@ async fn a_time_that_is_accepted_is_shown_as_it_was_given(place: Place) {
         apiToken { id expiresAt } errors { code field } } }";
     let delete = "mutation($id: ID!) { deleteApiToken(input: { id: $id }) { errors { code } } }";
     let year = prop_oneof![Just(0_u32), Just(1), Just(9999), 2025..=2037_u32, 0..=9999_u32];
-    let time = (year, 1..=12_u32, 1..=28_u32, 0..=23_u32, 0..=59_u32, 0..=999_999_u32, any::<bool>(), 0..=23_u32, 0..=59_u32);
+    let time =
+        (year, 1..=12_u32, 1..=28_u32, 0..=23_u32, 0..=59_u32, 0..=999_999_u32, any::<bool>(), 0..=23_u32, 0..=59_u32);
     let mut accepted = 0;
     for (year, month, day, hour, minute, micro, ahead, hours, minutes) in draw(time, 150) {
         let sign = if ahead { '+' } else { '-' };

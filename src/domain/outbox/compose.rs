@@ -92,7 +92,8 @@ async fn token_notice(draft: Draft<'_>) -> Result<TokenNotice> {
         Some(id) => api_token::Entity::find_by_id(id).one(draft.txn).await?,
         None => None,
     };
-    let token = token.map(|token| TokenSummary { name: token.name, scopes: token.scopes.to_string().replace(',', ", ") });
+    let token =
+        token.map(|token| TokenSummary { name: token.name, scopes: token.scopes.to_string().replace(',', ", ") });
     Ok(TokenNotice { at: draft.mail.created_at, token })
 }
 
