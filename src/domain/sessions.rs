@@ -249,8 +249,6 @@ pub(super) async fn replace(
     Ok(())
 }
 
-}
-
 /// The sessions of a user that are alive, the one used last first.
 pub async fn list(db: &Db, now: &Moment, owner: Present<'_>, lives: &SessionConfig) -> Result<Vec<session::Model>> {
     alive_of(db, now, owner.user().id, lives).await

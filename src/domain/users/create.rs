@@ -90,6 +90,7 @@ pub async fn create(
         None => None,
     };
     let username = given.clone().unwrap_or_else(identifier::neutral_username);
+    let recipient = email.clone();
     let row = user::ActiveModel {
         is_verified: Set(password_hash.is_some()),
         password_hash: Set(password_hash),
@@ -104,11 +105,12 @@ pub async fn create(
 
     let authorized = staff.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
+    // Before the row, as an import does, so that neither waits for the other for ever.
+    limits::take_welcome(txn, now, &authorized, limits, &recipient).await?;
     let user = match given {
         Some(_) => user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?,
         None => insert_with_free_username(txn, now, row, None).await?,
     };
-    limits::take_welcome(txn, now, &authorized, limits, &user.email).await?;
     audit::record(txn, now, Event::by(&authorized, Action::UserCreated, user.id)).await?;
     outbox::enqueue(txn, now, Kind::Welcome, &user.email, Some(user.id)).await?;
     authorized.commit().await?;
