@@ -170,6 +170,14 @@ impl Request {
         Ok(viewer.user().id)
     }
 
+    /// The signed-in user, where their credential is good for some operation of this kind.
+    fn reader(&self) -> Result<&Viewer, Error> {
+        match self.kind {
+            Kind::Query | Kind::Subscription => self.viewer(),
+            Kind::Mutation => self.viewer().or_else(|_| self.caller()?.viewer(Scope::ManageUsers)),
+        }
+    }
+
     fn caller(&self) -> Result<&Caller, Error> {
         self.caller.as_ref().map_err(|reason| Error::Unauthenticated(*reason))
     }
@@ -200,6 +208,11 @@ pub(crate) fn request<'a>(ctx: &Context<'a>) -> &'a Request {
 /// an operation of this kind: READ a query, WRITE a mutation.
 pub(crate) fn viewer<'a>(ctx: &Context<'a>) -> Answer<&'a Viewer> {
     Ok(request(ctx).viewer()?)
+}
+
+/// The signed-in user, for fields of what an operation answers with: the operation itself has asked for its scope.
+pub(crate) fn reader<'a>(ctx: &Context<'a>) -> Answer<&'a Viewer> {
+    Ok(request(ctx).reader()?)
 }
 
 /// The signed-in user as staff; FORBIDDEN where they are not, and otherwise as for [`viewer`].

@@ -286,6 +286,12 @@ async fn viewer_can_says_what_a_token_reaches(place: Place) {
             assert_eq!(said[deed]["allowed"], expected, "{scopes:?} {deed}");
         }
     }
+    // A mutation answers with the whole user to a token that may carry it out.
+    let script = app.anyone().with_token(make(&session, &["MANAGE_USERS"]).await.1);
+    let update = "mutation($id: ID!) { updateUser(input: { id: $id, bio: \"x\" }) {
+        user { bio externalId recentSamples { key } viewerCan { update { allowed } delete { allowed } } } errors { code } } }";
+    let user = script.data(update, json!({ "id": ada.id })).await["updateUser"]["user"].clone();
+    assert_eq!(user["viewerCan"], json!({ "update": { "allowed": true }, "delete": { "allowed": false } }));
 }
 
 async fn a_token_lives_no_longer_than_the_setting_says(place: Place) {

@@ -13,7 +13,7 @@ use self::permitted::UserActions;
 use crate::domain::presence::ONLINE;
 use crate::entity::user;
 use crate::graphql::avatars;
-use crate::graphql::context::{now, staff};
+use crate::graphql::context::{now, reader};
 use crate::graphql::errors::Answer;
 use crate::graphql::samples::{self, Sample};
 use crate::graphql::scalars::DateTime;
@@ -136,7 +136,8 @@ impl User {
     /// The id by which other systems know the user, from before the account was moved in; null where there is none. Staff see
     /// it; to everybody else it is null.
     async fn external_id(&self, ctx: &Context<'_>) -> Option<&str> {
-        staff(ctx).ok().and(self.0.external_id.as_deref())
+        let is_staff = reader(ctx).is_ok_and(|viewer| viewer.staff().is_ok());
+        self.0.external_id.as_deref().filter(|_| is_staff)
     }
 
     /// Where the user's picture is, an absolute address that never changes its content; null where there is none. It is

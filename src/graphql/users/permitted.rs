@@ -4,7 +4,7 @@ use async_graphql::{Context, Object, SimpleObject};
 
 use crate::domain::users::permitted::{self, Deed};
 use crate::entity::user;
-use crate::graphql::context::viewer;
+use crate::graphql::context::reader;
 use crate::graphql::errors::{Answer, UserErrorCode};
 
 /// The user to whom it would be done.
@@ -41,7 +41,7 @@ impl UserActions {
 
 impl UserActions {
     fn check(&self, ctx: &Context<'_>, deed: Deed) -> Answer<ActionCheck> {
-        let checked = permitted::check(viewer(ctx)?, &self.0, deed);
+        let checked = permitted::check(reader(ctx)?, &self.0, deed);
         Ok(ActionCheck { allowed: checked.is_ok(), reason: checked.err().flatten().map(Into::into) })
     }
 }
