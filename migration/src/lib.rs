@@ -26,6 +26,7 @@ mod m0018_moving_in;
 mod m0028_mail_addresses;
 mod m0022_registration_secret;
 mod m0024_api_token_ends;
+mod m0028_mail_addresses;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0028_mail_addresses::Migration),
             Box::new(m0022_registration_secret::Migration),
             Box::new(m0024_api_token_ends::Migration),
+            Box::new(m0028_mail_addresses::Migration),
         ]
     }
 }
