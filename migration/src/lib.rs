@@ -23,7 +23,6 @@ mod m0015_watching;
 mod m0016_keeping;
 mod m0017_large;
 mod m0018_moving_in;
-mod m0028_mail_addresses;
 mod m0022_registration_secret;
 mod m0024_api_token_ends;
 mod m0028_mail_addresses;
@@ -52,7 +51,6 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_keeping::Migration),
             Box::new(m0017_large::Migration),
             Box::new(m0018_moving_in::Migration),
-            Box::new(m0028_mail_addresses::Migration),
             Box::new(m0022_registration_secret::Migration),
             Box::new(m0024_api_token_ends::Migration),
             Box::new(m0028_mail_addresses::Migration),
