@@ -12,13 +12,16 @@ use crate::config::{BaseUrl, Config};
 use crate::database::Db;
 use crate::domain::access::{self, Caller, Client};
 use crate::domain::import::Importer;
-use crate::domain::keys;
+use crate::domain::instance;
+use crate::domain::keys::{self, Start};
 use crate::domain::limits::Limits;
+use crate::domain::operator::Operator;
+use crate::domain::operator::keys::{self as operator_keys, Resealed, Rotation};
 use crate::domain::outbox::{self, Courier, Posted};
 use crate::domain::passwords::Passwords;
 use crate::domain::presence::Presence;
 use crate::domain::tokens::Mint;
-use crate::domain::users::superuser::{self, Username};
+use crate::domain::users::superuser::{self, FirstPassword, Username};
 use crate::domain::vigil::Vigil;
 use crate::entity::mail;
 use crate::error::{Error, Reason, Result};
@@ -30,7 +33,7 @@ use crate::tools::media::MediaStore;
 use crate::tools::metrics::Registry;
 use crate::tools::password::Hasher;
 use crate::tools::password_policy::PasswordPolicy;
-use crate::tools::secret::{Secret, Vault};
+use crate::tools::secret::{InstanceName, MasterSecrets, Vault};
 use crate::tools::secret_file;
 use crate::tools::sheet;
 use crate::tools::token::KeyRing;
@@ -106,14 +109,15 @@ impl App {
     /// # Errors
     /// [`Error::Internal`] with a sentence for the operator.
     pub async fn open(config: Config, public_url: BaseUrl, clock: Clock) -> Result<Self> {
-        let secret = match &config.secret_key {
+        let current = match &config.secret_key {
             Some(key) => key.bytes().to_vec(),
             None => {
-                let path = config.data_dir.join("secret.key");
+                let path = config.secret_key_path();
                 secret_file::read_or_create(&path).map_err(|error| named(&path.display(), &error))?
             }
         };
-        let vault = Arc::new(Vault::new(&secret));
+        let previous = config.secret_key_previous.as_ref().map(|key| key.bytes().to_vec());
+        let secrets = MasterSecrets { current, previous };
         let url = config.database_url();
         if let Some(folder) = url.sqlite_path().and_then(std::path::Path::parent) {
             secret_file::make_folder(folder).map_err(|error| named(&folder.display(), &error))?;
@@ -122,6 +126,8 @@ impl App {
         let now = clock.now();
         let txn = db.begin_alone().await?;
         Db::migrate(&txn).await?;
+        let instance = InstanceName { id: instance::ensure(&txn, &now).await?, public_url: public_url.as_str() };
+        let vault = Arc::new(Vault::new(&secrets, instance));
         keys::ensure(&txn, &now, &vault).await?;
         let ring = keys::load(&txn, &now, &vault, public_url.as_str()).await?;
         txn.commit().await?;
@@ -132,7 +138,8 @@ impl App {
         let host = public_url.as_str().split("://").nth(1).unwrap_or_default();
         let host = host.split([':', '/']).next().unwrap_or_default().to_owned();
         let limits = Limits::new(config.limits);
-        let passwords = Passwords::new(hasher, policy, vec![config.site_name.clone(), host], limits.clone());
+        let passwords = Passwords::new(hasher, policy, vec![config.site_name.clone(), host], limits.clone())
+            .where_reachable(config.is_reachable());
         let importer = Importer::new(sheet::Reader::of_this_program()?, limits.clone());
         let frontend = config.frontend_url.clone().unwrap_or_else(|| public_url.clone());
         let courier = Courier {
@@ -188,14 +195,15 @@ impl App {
         if superuser::exists(&txn).await? {
             return Ok(None);
         }
-        let given = self.config.admin_password.as_ref().map(|password| password.reveal().to_owned());
-        let generated_password = given.is_none().then(|| Secret::<16>::random().to_text());
-        let password = given.as_ref().or(generated_password.as_ref()).map(String::as_str).unwrap_or_default();
-        let row =
-            superuser::prepare(&now, &self.passwords, &self.config.admin_email, Username::First, password).await?;
+        let password: FirstPassword = match &self.config.admin_password {
+            Some(given) => given.reveal().into(),
+            None => FirstPassword::generate(),
+        };
+        let (email, username) = (&self.config.admin_email, Username::First);
+        let row = superuser::prepare(&now, &self.passwords, email, username, password.clone()).await?;
         let user = superuser::insert(&txn, &now, row).await?;
         txn.commit().await?;
-        Ok(Some(FirstSuperuser { email: user.email, generated_password }))
+        Ok(Some(FirstSuperuser { email: user.email, generated_password: password.generated().map(str::to_owned) }))
     }
 
     /// What tokens are made with at present.
@@ -256,11 +264,27 @@ impl App {
         Ok(())
     }
 
-    /// Adds a signing key and lets the others run out.
-    pub async fn rotate_keys(&self, now: &Moment) -> Result<String> {
-        let kid = keys::rotate(&self.db, now, &self.vault, &self.config.sessions).await?;
+    /// Adds a signing key and lets the others expire.
+    pub async fn rotate_keys(&self, now: &Moment, operator: &Operator, start: Start) -> Result<Rotation> {
+        let rules = (&*self.vault, &self.config.sessions);
+        let rotation = operator_keys::rotate(&self.db, now, operator, rules, start).await?;
         self.reload_keys(now).await?;
-        Ok(kid)
+        Ok(rotation)
+    }
+
+    /// Removes a signing key, and returns the one that signs now.
+    ///
+    /// # Errors
+    /// [`crate::error::Code::NotFound`].
+    pub async fn revoke_key(&self, now: &Moment, operator: &Operator, kid: &str) -> Result<String> {
+        let signs = operator_keys::revoke(&self.db, now, operator, &self.vault, kid).await?;
+        self.reload_keys(now).await?;
+        Ok(signs)
+    }
+
+    /// Seals everything under the present secret key.
+    pub async fn reseal(&self, now: &Moment, operator: &Operator) -> Result<Resealed> {
+        operator_keys::reseal(&self.db, now, operator, &self.vault).await
     }
 
     /// Takes mails that are due, as many as these at most, for nobody else to send for a minute.

@@ -75,6 +75,7 @@ pub enum Code {
     PasswordMismatch,
     PasswordIncorrect,
     PasswordRequired,
+    PasswordExpired,
     CannotDemoteSelf,
     CannotDeactivateSelf,
     CannotDeleteSelf,

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::app::App;
+use crate::domain::keys::RELOAD;
 use crate::domain::{avatars, limits, registration, retention, sessions};
 use crate::error::Result;
 
@@ -46,6 +47,7 @@ pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
         tokio::spawn(publish(Arc::clone(&app))),
         tokio::spawn(hear(Arc::clone(&app))),
         tokio::spawn(keep_round(Arc::clone(&app))),
+        tokio::spawn(keep_keys(Arc::clone(&app))),
     ];
     deliver(&app, stop).await;
     live.iter().for_each(tokio::task::JoinHandle::abort);
@@ -90,6 +92,18 @@ async fn keep_round(app: Arc<App>) {
         pause.tick().await;
         if let Err(error) = round(&app).await {
             tracing::error!(?error, "the worker could not do its round; it tries again");
+        }
+    }
+}
+
+/// Loads the signing keys, so that one that was rotated in signs in time and one that was revoked verifies nothing more.
+async fn keep_keys(app: Arc<App>) {
+    let mut pause = interval(RELOAD);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pause.tick().await;
+        if let Err(error) = app.reload_keys(&app.clock.now()).await {
+            tracing::error!(?error, "loading the signing keys failed; will retry");
         }
     }
 }

@@ -10,16 +10,19 @@ use crate::error::{Error, Result};
 /// Where to copy everything.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// An empty database, `sqlite://PATH` or `postgres://…`; its schema is made on the way
+    /// An empty database, `sqlite://PATH` or `postgres://…`; its schema is made on the way. With a password: @FILE, which
+    /// holds the address, or - for standard input
     #[arg(long, value_name = "URL")]
-    to: DatabaseUrl,
+    to: String,
 }
 
 /// Copies everything from the configured database.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
+    let target = super::address::read("--to", &options.to)?;
+    let target: DatabaseUrl = target.parse().map_err(|problem| Error::BadInput(format!("--to: {problem}")))?;
     let source = super::look(&config.database_url()).await?;
     let named = |error: sea_orm::DbErr| Error::internal(format!("--to: {error}"));
-    let target = Db::connect(&options.to).await.map_err(named)?;
+    let target = Db::connect(&target).await.map_err(named)?;
     let rows = between(&source, &target).await?;
     super::say(&format!("{rows} rows copied, each table read back and compared"));
     super::say(

@@ -3,9 +3,8 @@
 use std::io::Read as _;
 
 use crate::config::Config;
-use crate::domain::users::superuser::{self, Username};
+use crate::domain::users::superuser::{self, FirstPassword, Username};
 use crate::error::{Error, Result};
-use crate::tools::secret::Secret;
 
 /// Who becomes a superuser.
 #[derive(clap::Args)]
@@ -25,18 +24,21 @@ pub(super) struct Options {
 
 /// Makes the account.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
-    let typed = if options.password_stdin { Some(read_password()?) } else { None };
-    let password = typed.clone().unwrap_or_else(|| Secret::<16>::random().to_text());
+    let password = match options.password_stdin {
+        true => FirstPassword::Chosen(read_password()?),
+        false => FirstPassword::generate(),
+    };
     let app = super::open(config).await?;
     let now = app.clock.now();
     let username = options.username.as_deref().map_or(Username::Neutral, Username::Given);
-    let row = superuser::prepare(&now, &app.passwords, &options.email, username, &password).await?;
+    let row = superuser::prepare(&now, &app.passwords, &options.email, username, password.clone()).await?;
     let (txn, now) = app.db.begin(&now).await?;
     let user = superuser::insert(&txn, &now, row).await?;
     txn.commit().await?;
     super::say(&format!("{} is a superuser, named {}", user.email, user.username));
-    if typed.is_none() {
+    if let Some(password) = password.generated() {
         super::say(&format!("password: {password}"));
+        super::say(super::TEMPORARY);
     }
     Ok(())
 }

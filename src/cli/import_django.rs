@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 #[derive(clap::Args)]
 pub(super) struct Options {
     /// The Django project's database (`postgres://…`, `sqlite://…`), which is only read, or a file: what `manage.py dumpdata`
-    /// writes, or .csv
+    /// writes, or .csv. An address with a password: @FILE, which holds it, or - for standard input
     source: String,
 
     /// Where users stand where they are not Django's own: see docs/django.md
@@ -57,7 +57,8 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         }
         None => Mapping::default(),
     };
-    let source = Source::open(&options.source, &mapping, options.tokens).await?;
+    let source = super::address::read("the source", &options.source)?;
+    let source = Source::open(&source, &mapping, options.tokens).await?;
     let token_life = config.api_tokens.api_token_ttl;
     let app = super::open(config).await?;
     let bar = ProgressBar::new_spinner();

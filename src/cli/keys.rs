@@ -1,49 +1,95 @@
 //! `vestibule keys …`
 
+use std::sync::Arc;
+
 use super::table::print;
+use crate::app::App;
 use crate::config::Config;
-use crate::domain::keys;
+use crate::domain::keys::{self, RELOAD, Start};
+use crate::domain::operator::Operator;
 use crate::entity::signing_key::Model;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tools::clock::{Clock, Timestamp};
 
 #[derive(clap::Subcommand)]
 pub(super) enum KeysCommand {
-    /// List the keys, the one that signs first
+    /// List the signing keys: published, signing, verifying, expired
     List,
-    /// Add a key that signs from now on, and let the others run out
-    Rotate,
+    /// Add a signing key: published at once, signing after some minutes; the others expire
+    Rotate {
+        /// Sign with it at once, although others do not know it yet: when the present key may have leaked
+        #[arg(long)]
+        now: bool,
+    },
+    /// Remove a signing key: tokens that it signed are invalid; another key signs at once
+    Revoke {
+        /// Its id, as `keys list` prints it
+        kid: String,
+    },
+    /// Seal all stored secrets under VESTIBULE_SECRET_KEY that are sealed under VESTIBULE_SECRET_KEY_PREVIOUS
+    Reseal,
 }
 
-/// Does what was asked.
+/// Runs the subcommand.
 pub(super) async fn run(config: Config, command: KeysCommand) -> Result<()> {
     match command {
         KeysCommand::List => list(config).await,
-        KeysCommand::Rotate => rotate(config).await,
+        KeysCommand::Rotate { now } => rotate(config, if now { Start::AtOnce } else { Start::Announced }).await,
+        KeysCommand::Revoke { kid } => revoke(config, &kid).await,
+        KeysCommand::Reseal => reseal(config).await,
     }
+}
+
+/// The application on a database that is there and up to date.
+async fn open(config: Config) -> Result<Arc<App>> {
+    super::reach(&config).await?.close().await?;
+    super::open(config).await
 }
 
 async fn list(config: Config) -> Result<()> {
     let now = Clock::System.now().at;
     let keys = keys::list(&super::reach(&config).await?).await?;
+    let signing = keys::signing(&keys, now).map(|key| key.kid.as_str());
     let rows: Vec<Vec<String>> =
-        keys.into_iter().map(|key| vec![key.kid.clone(), key.created_at.to_string(), state(&key, now)]).collect();
+        keys.iter().map(|key| vec![key.kid.clone(), key.created_at.to_string(), state(key, signing, now)]).collect();
     print(&["KEY", "MADE", "STATE"], &rows);
     Ok(())
 }
 
-fn state(key: &Model, now: Timestamp) -> String {
+fn state(key: &Model, signing: Option<&str>, now: Timestamp) -> String {
     match key.expires_at {
-        None => "signs".to_owned(),
+        _ if signing == Some(key.kid.as_str()) => "signs".to_owned(),
+        None => format!("published, signs from {}", key.signs_from),
         Some(end) if end > now => format!("verifies until {end}"),
-        Some(end) => format!("ran out at {end}"),
+        Some(end) => format!("expired at {end}"),
     }
 }
 
-/// Adds a key; running instances notice it within a minute, or with the first token that it signed.
-async fn rotate(config: Config) -> Result<()> {
-    let app = super::open(config).await?;
-    let kid = app.rotate_keys(&app.clock.now()).await?;
-    super::say(&format!("key {kid} signs from now on"));
+async fn rotate(config: Config, start: Start) -> Result<()> {
+    let app = open(config).await?;
+    let rotation = app.rotate_keys(&app.clock.now(), &Operator::new(), start).await?;
+    super::say(&match start {
+        Start::Announced => format!("key {} is published and signs from {}", rotation.kid, rotation.signs_from),
+        Start::AtOnce => format!("key {} signs from now on", rotation.kid),
+    });
+    Ok(())
+}
+
+async fn revoke(config: Config, kid: &str) -> Result<()> {
+    let app = open(config).await?;
+    let signs = app.revoke_key(&app.clock.now(), &Operator::new(), kid).await?;
+    super::say(&format!("key {kid} is revoked; running instances refuse its tokens within {} s", RELOAD.as_secs()));
+    super::say(&format!("key {signs} signs"));
+    Ok(())
+}
+
+async fn reseal(config: Config) -> Result<()> {
+    let app = open(config).await?;
+    let done = app.reseal(&app.clock.now(), &Operator::new()).await?;
+    super::say(&format!("resealed: signing keys {}, mails {}", done.signing_keys, done.mails));
+    if done.unreadable > 0 {
+        let problem = "what neither VESTIBULE_SECRET_KEY nor VESTIBULE_SECRET_KEY_PREVIOUS opens";
+        return Err(Error::BadInput(format!("{problem}: {}. Run it with the secret of then.", done.unreadable)));
+    }
     Ok(())
 }

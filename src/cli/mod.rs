@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod address;
 mod api_tokens;
 mod backup;
 mod copy;
@@ -96,6 +97,10 @@ enum ImportCommand {
     Django(import_django::Options),
 }
 
+/// The line below a password that was printed.
+const TEMPORARY: &str =
+    "this password is temporary: replace it. Where others can reach the service, it expires after 24 hours";
+
 /// Runs the command that the process was started with. A failure is one line on standard error.
 pub fn run() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == sheet::COMMAND) {
@@ -117,6 +122,9 @@ pub fn run() -> ExitCode {
     if !matches!(cli.command, Some(Command::Doctor(_))) {
         // The doctor says itself what it found.
         logging::start(&cli.config, traces.as_ref());
+        if cli.config.ignored_file {
+            tracing::warn!("ignoring vestibule.toml in the working folder: name it by VESTIBULE_CONFIG or --config");
+        }
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -152,8 +160,8 @@ pub fn run() -> ExitCode {
 }
 
 fn parse() -> Result<Cli, ExitCode> {
-    let command = config::with_file(Cli::command()).map_err(|problem| fail(&problem))?;
-    let matches = command.try_get_matches().map_err(|error| {
+    let sources = config::with_file(Cli::command()).map_err(|problem| fail(&problem))?;
+    let matches = sources.command.try_get_matches().map_err(|error| {
         if error.use_stderr() {
             return fail(&config::explain(&error));
         }
@@ -161,7 +169,9 @@ fn parse() -> Result<Cli, ExitCode> {
         let printed = error.print();
         if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     })?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| fail(&config::explain(&error)))?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| fail(&config::explain(&error)))?;
+    sources.secrets.put_into(&mut cli.config).map_err(|problem| fail(&problem))?;
+    cli.config.ignored_file = sources.ignored_file;
     logging::check(&cli.config).and_then(|()| cli.config.validate()).map_err(|problem| fail(&problem))?;
     Ok(cli)
 }

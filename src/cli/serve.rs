@@ -34,6 +34,7 @@ pub(super) async fn run(config: Config) -> Result<()> {
         super::say(&format!("first superuser: {}", first.email));
         if let Some(password) = first.generated_password {
             super::say(&format!("its password, shown this once: {password}"));
+            super::say(super::TEMPORARY);
         }
     }
     let watching = watching(&app).await?;

@@ -2,15 +2,19 @@
 //!
 //! Each setting is a field of [`Config`], and by that a flag (`--refresh-ttl`), a variable (`VESTIBULE_REFRESH_TTL`) and
 //! a key of the file (`refresh_ttl`): the flag goes before the variable, the variable before the file, the file before
-//! the default.
+//! the default. Secrets have no flags: see `secrets`.
 
 // Settings that belong together.
 mod groups;
+// The settings that are secrets.
+mod secrets;
 // What settings are made of.
 mod values;
 
+use std::ffi::OsString;
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, Resettable};
@@ -20,6 +24,8 @@ use ipnet::IpNet;
 pub use self::groups::{
     ApiTokenConfig, LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig, WatchConfig, WireConfig,
 };
+pub use self::secrets::Secrets;
+pub(crate) use self::values::is_loopback;
 use self::values::parse_network;
 pub use self::values::{BaseUrl, DatabaseUrl, Limit, LogFormat, Masked, Origin, Registration, SecretKey};
 use crate::tools::mail::{MailUrl, Sender};
@@ -30,6 +36,10 @@ use crate::tools::password::{Argon2Engine, Argon2Params};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Settings")]
 pub struct Config {
+    /// File of settings [default: `DATA_DIR/vestibule.toml`, where there is one]
+    #[arg(long = "config", global = true, env = "VESTIBULE_CONFIG", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, global = true, env = "VESTIBULE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
@@ -38,8 +48,8 @@ pub struct Config {
     #[arg(long, global = true, env = "VESTIBULE_DATA_DIR", value_name = "FOLDER", default_value = "data")]
     pub data_dir: PathBuf,
 
-    /// `sqlite://PATH` or `postgres://…` [default: `sqlite://DATA_DIR/vestibule.db`]
-    #[arg(long, global = true, env = "VESTIBULE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    /// The database [default: `sqlite://DATA_DIR/vestibule.db`]
+    #[arg(skip)]
     pub database_url: Option<DatabaseUrl>,
 
     /// Where clients reach the service; stands in links, cookies and tokens [default: the listen address]
@@ -50,12 +60,12 @@ pub struct Config {
     #[arg(long, global = true, env = "VESTIBULE_FRONTEND_URL", value_name = "URL")]
     pub frontend_url: Option<BaseUrl>,
 
-    /// `file:FOLDER` (one .eml each), `smtp://user:password@host:port` or `smtps://…` [default: `file:DATA_DIR/mail`]
-    #[arg(long, global = true, env = "VESTIBULE_MAIL_URL", value_name = "URL", hide_env_values = true)]
+    /// The way of mails [default: `file:DATA_DIR/mail`]
+    #[arg(skip)]
     pub mail_url: Option<MailUrl>,
 
-    /// Where files of users go: `file:FOLDER`, `s3://BUCKET/PATH`, `gs://…` or `az://…` [default: `file:DATA_DIR/media`]
-    #[arg(long, global = true, env = "VESTIBULE_MEDIA_URL", value_name = "URL", hide_env_values = true)]
+    /// The store of users' files [default: `file:DATA_DIR/media`]
+    #[arg(skip)]
     pub media_url: Option<MediaUrl>,
 
     /// The sender of mails
@@ -76,16 +86,28 @@ pub struct Config {
     #[arg(long, global = true, env = "VESTIBULE_SITE_NAME", value_name = "NAME", default_value = "Vestibule")]
     pub site_name: String,
 
-    /// Seals the signing keys; the same for all instances; 32 characters or more [default: made once in `DATA_DIR`]
-    #[arg(long, global = true, env = "VESTIBULE_SECRET_KEY", value_name = "SECRET", hide_env_values = true)]
+    /// The secret from which the service's keys are derived [default: made once in `DATA_DIR`]
+    #[arg(skip)]
     pub secret_key: Option<SecretKey>,
+
+    /// The secret before it, under which stored secrets are opened and refresh tokens verified
+    #[arg(skip)]
+    pub secret_key_previous: Option<SecretKey>,
+
+    /// The files that secrets were read from, by the settings that named them
+    #[arg(skip)]
+    pub secret_files: Vec<(String, PathBuf)>,
+
+    /// Presence of a `vestibule.toml` in the working folder that is not read
+    #[arg(skip)]
+    pub ignored_file: bool,
 
     /// The first superuser's address; the account is made only when there is no superuser
     #[arg(long, global = true, env = "VESTIBULE_ADMIN_EMAIL", value_name = "EMAIL", default_value = "admin@localhost")]
     pub admin_email: String,
 
     /// The first superuser's password [default: random, printed once]
-    #[arg(long, global = true, env = "VESTIBULE_ADMIN_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
+    #[arg(skip)]
     pub admin_password: Option<Masked>,
 
     /// Origins whose pages may call, separated by commas
@@ -225,6 +247,16 @@ impl Config {
         self.database_url.clone().unwrap_or_else(|| DatabaseUrl::sqlite(&self.data_dir.join("vestibule.db")))
     }
 
+    /// The file that holds the secret where no setting gives one.
+    pub fn secret_key_path(&self) -> PathBuf {
+        self.data_dir.join("secret.key")
+    }
+
+    /// Tells whether other machines can reach the service: at the address that it listens on, or at its public URL.
+    pub fn is_reachable(&self) -> bool {
+        !self.listen.ip().is_loopback() || self.public_url.as_ref().is_some_and(|url| !url.is_on_loopback())
+    }
+
     /// The way of mails, by setting or into the data folder.
     pub fn mail_url(&self) -> MailUrl {
         self.mail_url.clone().unwrap_or_else(|| MailUrl::Folder(self.data_dir.join("mail")))
@@ -262,24 +294,72 @@ impl Config {
     }
 }
 
-/// Puts what `vestibule.toml` says (or the file that `VESTIBULE_CONFIG` names) beneath the command's flags and
-/// variables. The text of an error is one line that names the file and the setting.
-pub fn with_file(command: Command) -> Result<Command, String> {
-    #[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
-    let named = std::env::var_os("VESTIBULE_CONFIG").map(PathBuf::from);
-    let path = named.clone().unwrap_or_else(|| PathBuf::from("vestibule.toml"));
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(command),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
-    };
-    with_text(command, &text).map_err(|problem| format!("{}: {problem}", path.display()))
+/// Sources of settings other than the command line.
+pub struct Sources {
+    /// The command, with what the file says beneath its flags and variables.
+    pub command: Command,
+    /// The secrets, from wherever they may come.
+    pub secrets: Secrets,
+    /// Presence of a `vestibule.toml` in the working folder that is not read.
+    pub ignored_file: bool,
 }
 
-fn with_text(mut command: Command, text: &str) -> Result<Command, String> {
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.message().to_owned())?;
+/// Puts what the file of settings says beneath the command's flags and variables, and reads the secrets. The file is the one
+/// that `--config` or `VESTIBULE_CONFIG` names, or else `vestibule.toml` in the data folder: never one that merely lies where
+/// the program is started. The text of an error is one line that names the file and the setting.
+pub fn with_file(command: Command) -> Result<Sources, String> {
+    #[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
+    let variable = |name: &str| std::env::var_os(name);
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let named = flag(&arguments, "--config").or_else(|| variable("VESTIBULE_CONFIG")).map(PathBuf::from);
+    let folder = flag(&arguments, "--data-dir").or_else(|| variable("VESTIBULE_DATA_DIR"));
+    let found = folder.map_or_else(|| PathBuf::from("data"), PathBuf::from).join("vestibule.toml");
+    let path = named.as_ref().unwrap_or(&found);
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error)
+            if named.is_none() && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            String::new()
+        }
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let of_file = |problem: String| format!("{}: {problem}", path.display());
+    let mut table = parse_table(&text).map_err(of_file)?;
+    if named.is_none() && table.contains_key("data_dir") {
+        return Err(of_file("data_dir cannot be set in a file that was found in the data folder".to_owned()));
+    }
+    let secrets = secrets::find(&variable, &mut table)?;
+    let command = with_table(command, table).map_err(of_file)?;
+    let help = secrets::help();
+    let command = command.after_long_help(&help).mut_subcommand("serve", |serve| serve.after_long_help(help));
+    let here = Path::new("vestibule.toml");
+    let is_read = here.canonicalize().ok() == path.canonicalize().ok();
+    Ok(Sources { command, secrets, ignored_file: here.is_file() && !is_read })
+}
+
+/// The value of a flag, for what has to be known before the command line is read.
+fn flag(arguments: &[OsString], name: &str) -> Option<OsString> {
+    let mut arguments = arguments.iter().take_while(|argument| *argument != "--");
+    while let Some(argument) = arguments.next() {
+        if argument == name {
+            return arguments.next().cloned();
+        }
+        let value = argument.to_str().and_then(|text| text.strip_prefix(name)?.strip_prefix('='));
+        if let Some(value) = value {
+            return Some(value.into());
+        }
+    }
+    None
+}
+
+fn parse_table(text: &str) -> Result<toml::Table, String> {
+    text.parse().map_err(|error: toml::de::Error| error.message().to_owned())
+}
+
+fn with_table(mut command: Command, table: toml::Table) -> Result<Command, String> {
     for (key, value) in table {
-        let known = |arg: &Arg| arg.get_id() == key.as_str() && arg.get_env().is_some();
+        let known = |arg: &Arg| arg.get_id() == key.as_str() && arg.get_env().is_some() && key != "config_file";
         if !command.get_arguments().any(known) {
             return Err(format!("there is no setting {key}"));
         }
@@ -303,6 +383,9 @@ pub fn explain(error: &clap::Error) -> String {
     let text = error.to_string();
     let mut line = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     if let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) {
+        if let Some(refusal) = secrets::refuse_flag(arg.split([' ', '=']).next().unwrap_or_default()) {
+            return refusal;
+        }
         let flag = arg.trim_start_matches("--").split([' ', '=']).next().unwrap_or_default();
         let problem = std::error::Error::source(error).map_or_else(|| line.clone(), ToString::to_string);
         if !flag.is_empty() && arg.starts_with("--") {
@@ -317,11 +400,27 @@ mod tests {
     use super::*;
 
     fn parse(file: &str, flags: &[&str]) -> Result<Config, String> {
+        parse_all(file, flags, &[])
+    }
+
+    fn parse_all(file: &str, flags: &[&str], variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variable = |name: &str| -> Option<OsString> {
+            let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+            Some(value.into())
+        };
+        let mut table = parse_table(file)?;
+        let secrets = secrets::find(&variable, &mut table)?;
         let command = Config::augment_args(Command::new("vestibule"));
-        let command = with_text(command, file)?.mut_args(|arg| arg.env(Resettable::Reset));
+        let command = with_table(command, table)?.mut_args(|arg| arg.env(Resettable::Reset));
         let matches =
             command.try_get_matches_from([&["vestibule"], flags].concat()).map_err(|error| explain(&error))?;
-        Config::from_arg_matches(&matches).map_err(|error| error.to_string())
+        let mut config = Config::from_arg_matches(&matches).map_err(|error| error.to_string())?;
+        secrets.put_into(&mut config)?;
+        Ok(config)
+    }
+
+    fn with_variable(name: &str, value: &str) -> Result<Config, String> {
+        parse_all("", &[], &[(name, value)])
     }
 
     #[test]
@@ -389,10 +488,10 @@ mod tests {
             assert_eq!(problem("", &["--api-token-ttl", life]), format!("VESTIBULE_API_TOKEN_TTL: {reason}"));
         }
         assert_eq!(problem("", &["--listen", "here"]), "VESTIBULE_LISTEN: invalid socket address syntax");
-        assert!(problem("", &["--secret-key", "changeme"]).starts_with("VESTIBULE_SECRET_KEY: it must be 32 random"));
         assert!(problem("", &["--password-min-length", "7"]).starts_with("VESTIBULE_PASSWORD_MIN_LENGTH: 7 is not in"));
-        assert!(problem("", &["--database-url", "mysql://u:geheim@h"]).starts_with("VESTIBULE_DATABASE_URL: it must"));
-        assert!(!problem("", &["--database-url", "mysql://u:geheim@h"]).contains("geheim"));
+        assert!(problem("database_url = 'mysql://u:geheim@h'", &[]).starts_with("VESTIBULE_DATABASE_URL: it must"));
+        assert!(!problem("database_url = 'mysql://u:geheim@h'", &[]).contains("geheim"));
+        assert_eq!(problem("config_file = 'x'", &[]), "there is no setting config_file");
         assert!(
             problem("", &["--allowed-origins", "https://a.example/path"]).starts_with("VESTIBULE_ALLOWED_ORIGINS: ")
         );
@@ -438,7 +537,7 @@ mod tests {
             "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             "mI3s0iV+PpVUxwdBQ0n0Gq7nq0cXl3Jr0i6d0r6Yb1s=",
         ] {
-            assert!(parse("", &["--secret-key", good]).is_ok(), "{good}");
+            assert!(with_variable("VESTIBULE_SECRET_KEY", good).is_ok(), "{good}");
         }
         for _ in 0..200 {
             let bytes = crate::tools::secret::Secret::<16>::random().reveal();
@@ -449,19 +548,108 @@ mod tests {
     }
 
     fn problem_of(secret: &str) -> String {
-        parse("", &["--secret-key", secret]).unwrap_err()
+        with_variable("VESTIBULE_SECRET_KEY", secret).unwrap_err()
     }
 
     #[test]
     fn secrets_are_not_printed() {
-        let flags = [
-            "--admin-password",
-            "geheim",
-            "--database-url",
-            "postgres://u:geheim@h/d",
-            "--mail-url",
-            "smtp://u:geheim@h",
+        let variables = [
+            ("VESTIBULE_ADMIN_PASSWORD", "geheim"),
+            ("VESTIBULE_DATABASE_URL", "postgres://u:geheim@h/d"),
+            ("VESTIBULE_MAIL_URL", "smtp://u:geheim@h"),
+            ("VESTIBULE_MEDIA_URL", "s3://bucket?secret=geheim"),
+            ("VESTIBULE_SECRET_KEY", "geheimYYdP2T5b6fhxojgUuL+tybRyxHOaR/W"),
+            ("VESTIBULE_SECRET_KEY_PREVIOUS", "geheimXYdP2T5b6fhxojgUuL+tybRyxHOaR/W"),
         ];
-        assert!(!format!("{:?}", parse("", &flags).unwrap()).contains("geheim"));
+        let config = parse_all("", &[], &variables).unwrap();
+        assert!(config.media_url.is_some() && config.secret_key_previous.is_some());
+        assert!(!format!("{config:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn a_secret_is_no_flag() {
+        for flag in
+            ["--secret-key", "--secret-key-previous", "--admin-password", "--database-url", "--mail-url", "--media-url"]
+        {
+            let joined = format!("{flag}=geheim");
+            for flags in [&[flag, "geheim"][..], &[joined.as_str()]] {
+                let problem = parse("", flags).unwrap_err();
+                assert!(problem.starts_with(&format!("there is no flag {flag}: every user")), "{problem}");
+                assert!(problem.contains("_FILE, or VESTIBULE_") && !problem.contains("geheim"), "{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_come_from_variables_files_and_credentials_in_this_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let credentials = folder.path().display().to_string();
+        let password = |file: &str, variables: &[(&str, &str)]| {
+            let config = parse_all(file, &[], variables)?;
+            Ok::<_, String>(config.admin_password.map(|password| password.reveal().to_owned()))
+        };
+        let by_file = file("by-file", "by file\r\n");
+        let by_key = format!("admin_password_file = '{}'", file("by-key", "by key\n\n"));
+        file("vestibule.admin_password", "by credential");
+        let (variable, named) =
+            (("VESTIBULE_ADMIN_PASSWORD", "by variable"), ("VESTIBULE_ADMIN_PASSWORD_FILE", &*by_file));
+        let credential = ("CREDENTIALS_DIRECTORY", &*credentials);
+        let is = |text: &str| Ok(Some(text.to_owned()));
+        assert_eq!(password(&by_key, &[variable, credential]), is("by variable"));
+        assert_eq!(password(&by_key, &[named, credential]), is("by file"));
+        assert_eq!(password(&by_key, &[credential]), is("by key\n"));
+        assert_eq!(password("admin_password = 'by text'", &[credential]), is("by text"));
+        assert_eq!(password("", &[credential]), is("by credential"));
+        assert_eq!(password("", &[("CREDENTIALS_DIRECTORY", "/nowhere")]), Ok(None));
+        for (file, variables, expected) in [
+            ("", vec![variable, named], "VESTIBULE_ADMIN_PASSWORD and VESTIBULE_ADMIN_PASSWORD_FILE are both set"),
+            (
+                &*format!("admin_password = 'x'\n{by_key}"),
+                vec![],
+                "admin_password and admin_password_file are both set",
+            ),
+            ("admin_password = 7", vec![], "admin_password must be a text"),
+        ] {
+            assert!(password(file, &variables).unwrap_err().starts_with(expected), "{expected}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_secret_that_cannot_be_read_is_told_without_its_path_and_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path.display().to_string()
+        };
+        for (path, expected) in [
+            ("/nowhere/geheim".to_owned(), "the file cannot be read: No such file"),
+            (folder.path().display().to_string(), "the file cannot be read: Is a directory"),
+            (file("empty", b"\n"), "the file cannot be read: it is empty"),
+            (file("binary", b"geheim\xff"), "the file cannot be read: it is not UTF-8"),
+            (file("large", &[b'g'; 70_000]), "the file cannot be read: it has more than 64 KiB"),
+            (file("weak", b"geheim"), "it must be 32 random characters"),
+        ] {
+            let problem = with_variable("VESTIBULE_SECRET_KEY_FILE", &path).unwrap_err();
+            assert!(problem.starts_with(&format!("VESTIBULE_SECRET_KEY_FILE: {expected}")), "{problem}");
+            assert!(!problem.contains("geheim") && !problem.contains(&path), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_must_be_known_first_is_found_among_the_arguments() {
+        let found = |arguments: &[&str]| {
+            let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
+            flag(&arguments, "--data-dir").map(|value| value.into_string().unwrap())
+        };
+        assert_eq!(found(&["serve", "--data-dir", "a"]).as_deref(), Some("a"));
+        assert_eq!(found(&["--data-dir=b=c", "serve"]).as_deref(), Some("b=c"));
+        assert_eq!(found(&["serve", "--data-directory", "a"]), None);
+        assert_eq!(found(&["--", "--data-dir", "a"]), None);
     }
 }

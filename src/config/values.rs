@@ -104,6 +104,12 @@ impl DatabaseUrl {
         rest.split('?').next().map(Path::new)
     }
 
+    /// Checks both places in which a password can stand.
+    pub fn has_password(&self) -> bool {
+        let in_query = |url: &Url| url.query_pairs().any(|(name, _)| name == "password");
+        Url::parse(&self.0).is_ok_and(|url| url.password().is_some() || in_query(&url))
+    }
+
     /// The whole address with its password; not for printing.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -126,12 +132,16 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+/// Checks a host, as it is written in an address, for being this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// Whether this is a server on this machine, and no other parameter says where it is or how it is spoken to.
 fn leads_to_this_machine(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    let is_here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    is_here && url.query_pairs().all(|(name, _)| !name.starts_with("ssl") && !name.starts_with("host"))
+    url.host_str().is_some_and(is_loopback)
+        && url.query_pairs().all(|(name, _)| !name.starts_with("ssl") && !name.starts_with("host"))
 }
 
 impl fmt::Debug for DatabaseUrl {
@@ -159,6 +169,11 @@ impl BaseUrl {
     /// Whether it is https, so that cookies can be Secure.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https:")
+    }
+
+    /// Checks for a host that only this machine can reach.
+    pub fn is_on_loopback(&self) -> bool {
+        Url::parse(&self.0).is_ok_and(|url| url.host_str().is_some_and(is_loopback))
     }
 
     /// Its scheme, host and port.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::sqlx::Connection as _;
-use sea_orm::sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions, PgSslMode};
 use sea_orm::{
     AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
     DbErr, EntityTrait, IsolationLevel, PrimaryKeyTrait, Related, RuntimeErr, Statement, TransactionTrait as _,
@@ -29,7 +29,7 @@ use self::inline::Inline;
 pub use self::inline::{ByKey, Found};
 pub use self::writer::Writer;
 
-use crate::config::DatabaseUrl;
+use crate::config::{DatabaseUrl, is_loopback};
 use crate::error::{Error, Result};
 use crate::tools::clock::Moment;
 use crate::tools::metrics::{self, Histogram, Label, Registry, Unit};
@@ -343,6 +343,25 @@ impl Listener {
     }
 }
 
+/// The way to a PostgreSQL server on another machine, where somebody on the way could read or take over connections; none where
+/// TLS and a verified name protect them, or they stay on this machine. The library's own view counts, which knows the
+/// variables of PostgreSQL's tools as well.
+pub fn exposed_way(url: &DatabaseUrl) -> Option<String> {
+    let options = Some(url).filter(|url| !url.is_sqlite())?.reveal().parse::<PgConnectOptions>().ok()?;
+    let host = options.get_host();
+    let is_here = options.get_socket().is_some() || host.starts_with('/') || is_loopback(host);
+    let mode = match options.get_ssl_mode() {
+        PgSslMode::VerifyFull => return None,
+        PgSslMode::Disable => "disable",
+        PgSslMode::Allow => "allow",
+        PgSslMode::Prefer => "prefer",
+        PgSslMode::Require => "require",
+        PgSslMode::VerifyCa => "verify-ca",
+    };
+    let found = format!("connections to PostgreSQL on {host} can be read or taken over on the way (sslmode={mode})");
+    (!is_here).then_some(found)
+}
+
 /// Opens a database of another system, of which nothing is to be changed: reading is all that the connection can do.
 pub async fn open_to_read(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url.reveal());
@@ -382,4 +401,38 @@ fn options(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
         options.acquire_timeout(POSTGRES_PATIENCE).set_application_name("vestibule").statement_timeout(PATIENCE);
     }
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_verified_name_protects_the_way_to_another_machine() {
+        let way = |text: &str| exposed_way(&text.parse().unwrap());
+        for (mode, told) in [
+            ("", "prefer"),
+            ("?sslmode=disable", "disable"),
+            ("?sslmode=allow", "allow"),
+            ("?ssl-mode=prefer", "prefer"),
+            ("?sslmode=require", "require"),
+            ("?sslmode=verify-ca", "verify-ca"),
+        ] {
+            let found = way(&format!("postgres://u:geheim@db.example.com/x{mode}")).unwrap();
+            assert!(found.contains("on db.example.com") && found.ends_with(&format!("(sslmode={told})")), "{found}");
+            assert!(!found.contains("geheim"));
+        }
+        assert!(way("postgres://u@localhost/x?host=db.example.com").is_some());
+        for safe in [
+            "postgres://u@db.example.com/x?sslmode=verify-full",
+            "postgres://u@localhost/x",
+            "postgres://u@127.0.0.1:5433/x?sslmode=prefer",
+            "postgres://u@[::1]/x",
+            "postgres://u@%2Frun%2Fpostgresql/x",
+            "postgres://u@db.example.com/x?host=/run/postgresql",
+            "sqlite://data/vestibule.db",
+        ] {
+            assert_eq!(way(safe), None, "{safe}");
+        }
+    }
 }

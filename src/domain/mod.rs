@@ -27,6 +27,8 @@ pub mod figures;
 pub mod guard_rails;
 // Users from a spreadsheet.
 pub mod import;
+// The installation that the database belongs to.
+pub mod instance;
 // The keys that sign access tokens.
 pub mod keys;
 // Limits on what can be asked for.

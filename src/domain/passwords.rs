@@ -1,11 +1,13 @@
 //! From a typed password to a stored hash.
 
+use std::time::Duration;
+
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::limits::{self, Account, Attempt, Limits};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::{Moment, SKEW, Timestamp};
 use crate::tools::metrics::Registry;
 use crate::tools::password::{Hasher, Load, Password, Verdict};
 use crate::tools::password_policy::PasswordPolicy;
@@ -17,7 +19,12 @@ pub struct Passwords {
     policy: PasswordPolicy,
     site: Vec<String>,
     limits: Limits,
+    /// Makes temporary passwords expire.
+    is_reachable: bool,
 }
+
+/// Lifetime of a temporary password where others can reach the service.
+pub const TEMPORARY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A password that somebody wants to have.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +40,35 @@ pub struct NewPassword<'a> {
 impl Passwords {
     /// The rules of this site, whose name and host are too easy to guess.
     pub fn new(hasher: Hasher, policy: PasswordPolicy, site: Vec<String>, limits: Limits) -> Self {
-        Self { hasher, policy, site, limits }
+        Self { hasher, policy, site, limits, is_reachable: false }
+    }
+
+    /// The same, where others than this machine's users can reach the service or cannot.
+    #[must_use]
+    pub fn where_reachable(self, is_reachable: bool) -> Self {
+        Self { is_reachable, ..self }
+    }
+
+    /// Checks for a temporary password that was not replaced in time.
+    pub fn has_expired(&self, user: &user::Model, now: &Moment) -> bool {
+        // A clock that was set back must not prolong it.
+        let is_over = |since: Timestamp| now.at >= since.plus(TEMPORARY) || now.at.plus(SKEW) < since;
+        self.is_reachable && user.temporary_password_at.is_some_and(is_over)
+    }
+
+    /// Refuses a new password that is the temporary one which it should replace.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] of this field; [`Error::Unavailable`] where too many passwords are being hashed.
+    pub async fn refuse_temporary(&self, user: &user::Model, new: NewPassword<'_>) -> Result<()> {
+        let stored = user.password_hash.as_deref().filter(|_| user.temporary_password_at.is_some());
+        let Some(stored) = stored else { return Ok(()) };
+        match self.hasher.verify(&Password::new(new.password), Some(stored)).await?.matches {
+            true => Err(Refusal::new(Code::Invalid, "Choose another password than the temporary one.")
+                .of(new.fields.0)
+                .into()),
+            false => Ok(()),
+        }
     }
 
     /// The rules for new passwords.

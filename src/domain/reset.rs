@@ -82,6 +82,7 @@ pub async fn confirm(
 ) -> Result<Option<(session::Model, user::Model)>> {
     let found = look_up(db, now, client, passwords.limits(), input.link).await?;
     let (user, token) = found.ok_or_else(invalid_link)?;
+    passwords.refuse_temporary(&user, input.new).await?;
     let hash = passwords.accept(input.new, &passwords::about(&user)).await?;
 
     let (txn, ref now) = db.begin(now).await?;
@@ -135,6 +136,7 @@ async fn set_password(txn: &DatabaseTransaction, now: &Moment, id: Uuid, hash: S
     revocation::revoke(txn, &[id], Cause::PasswordReset).await?;
     let changed = user::Entity::update_many()
         .col_expr(user::Column::PasswordHash, Expr::value(hash))
+        .col_expr(user::Column::TemporaryPasswordAt, Expr::value(Option::<Timestamp>::None))
         .col_expr(user::Column::IsVerified, Expr::value(true))
         .col_expr(user::Column::UpdatedAt, Expr::value(now.at))
         .filter(user::Column::Id.eq(id))

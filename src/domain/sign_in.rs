@@ -36,7 +36,7 @@ pub struct SignIn<'a> {
 ///
 /// # Errors
 /// [`Code::InvalidCredentials`], the same whether the account or the password is wrong; with the right password
-/// [`Code::AccountInactive`] or [`Code::EmailNotVerified`]; [`crate::error::Error::RateLimited`] after too many wrong
+/// [`Code::AccountInactive`], [`Code::EmailNotVerified`] or [`Code::PasswordExpired`]; [`crate::error::Error::RateLimited`] after too many wrong
 /// passwords.
 pub async fn sign_in(
     db: &Db,
@@ -65,6 +65,11 @@ pub async fn sign_in(
         let refusal =
             Refusal::new(Code::EmailNotVerified, "Confirm your e-mail address first: follow the link that was mailed.");
         return refuse(db, now, client, Some(&user), refusal).await;
+    }
+    if passwords.has_expired(&user, now) {
+        let message = "This temporary password has expired. Ask the operator for a link to set a new one \
+                       (`vestibule users reset`), or request one by email.";
+        return refuse(db, now, client, Some(&user), Refusal::new(Code::PasswordExpired, message)).await;
     }
     let fresh_hash = if verdict.outdated { Some(passwords.rehash(input.password).await?) } else { None };
 

@@ -57,6 +57,9 @@ pub enum Action {
     SessionRevoked,
     SessionsRevoked,
     Exported,
+    SigningKeyRotated,
+    SigningKeyRevoked,
+    SecretsResealed,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

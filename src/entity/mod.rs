@@ -4,6 +4,8 @@
 pub mod api_token;
 // Who did what to whom.
 pub mod audit_event;
+// The installation that the database belongs to.
+pub mod instance;
 // Files that are to be deleted.
 pub mod leftover;
 // How much of each limit is used up.

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
 
-/// An Ed25519 key pair; the youngest signs, all that have not expired verify.
+/// An Ed25519 key pair. `domain::keys` selects the one that signs; all that have not expired verify.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "signing_keys")]
@@ -18,8 +18,10 @@ pub struct Model {
     pub sealed_private_key: Vec<u8>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// From when on it verifies no more; none while no younger one exists.
+    /// The end of its use; none while no younger one exists.
     pub expires_at: Option<Timestamp>,
+    /// The time from which it signs; until then it is only published. 0 where it signs at once.
+    pub signs_from: Timestamp,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -28,6 +28,8 @@ pub struct Model {
     pub pending_email: Option<String>,
     /// PHC string; none where no password was set yet.
     pub password_hash: Option<String>,
+    /// Time at which the password was generated and printed; none where somebody chose it.
+    pub temporary_password_at: Option<Timestamp>,
     /// Given name, or empty.
     pub first_name: String,
     /// Family name, or empty.

@@ -111,6 +111,12 @@ pub(crate) enum AuditAction {
     SessionsRevoked,
     /// A list was given out.
     Exported,
+    /// The operator added a signing key.
+    SigningKeyRotated,
+    /// The operator revoked a signing key.
+    SigningKeyRevoked,
+    /// The operator sealed the stored secrets under another secret key.
+    SecretsResealed,
 }
 
 /// Which events are wanted: those to which all of this applies.

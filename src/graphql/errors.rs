@@ -118,6 +118,8 @@ pub(crate) enum UserErrorCode {
     PasswordIncorrect,
     /// A password is needed to go on: the one chosen at registration, or a new one. The link is still valid.
     PasswordRequired,
+    /// The password is right, but it was a temporary one and has expired. Request a reset.
+    PasswordExpired,
     /// Nobody changes their own staff rights, role or permission.
     CannotDemoteSelf,
     /// Nobody deactivates themself as staff.

@@ -121,8 +121,8 @@ pub(crate) struct LoginPayload {
     tokens: Option<AuthTokens>,
     /// The user who signed in; null where there are errors.
     user: Option<User>,
-    /// INVALID_CREDENTIALS, ACCOUNT_INACTIVE or EMAIL_NOT_VERIFIED; INVALID of a `refreshTokenIn` that this client cannot
-    /// have.
+    /// INVALID_CREDENTIALS, ACCOUNT_INACTIVE, EMAIL_NOT_VERIFIED or PASSWORD_EXPIRED; INVALID of a `refreshTokenIn` that this
+    /// client cannot have.
     errors: Vec<UserError>,
 }
 

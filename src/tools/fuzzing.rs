@@ -15,7 +15,7 @@ use crate::tools::clock::Timestamp;
 use crate::tools::identifier::{self, MAX_EMAIL_BYTES, MAX_USERNAME_LENGTH};
 use crate::tools::image;
 use crate::tools::password::DjangoHash;
-use crate::tools::secret::{Secret, Vault};
+use crate::tools::secret::{InstanceName, MasterSecrets, Secret, Vault};
 use crate::tools::sheet::{self, read::SheetRow};
 use crate::tools::token::{Claims, KeyPair, KeyRing, RefreshToken};
 
@@ -97,7 +97,8 @@ pub(crate) const REFRESH_TOKEN: Target = Target {
 };
 
 fn vault() -> Vault {
-    Vault::new(b"a secret for fuzzing")
+    let secrets = MasterSecrets { current: b"a secret for fuzzing".to_vec(), previous: None };
+    Vault::new(&secrets, InstanceName { id: Uuid::from_u128(1), public_url: ISSUER })
 }
 
 fn refresh_tokens() -> [RefreshToken; 3] {

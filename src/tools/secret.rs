@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, hkdf, hmac};
+use uuid::Uuid;
 
 /// `N` secret bytes, 32 (256 bits) unless said otherwise. It prints as `[secret]`, so that no log can hold it.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,28 +59,77 @@ pub fn digest_text(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
-/// The keys derived from the service's secret (HKDF-SHA-256, RFC 5869), each for one purpose. Whoever has the database
-/// but not these can neither sign nor forge anything.
+/// The secrets that the operator gives: the present one, and the one before it while both are in use.
+#[derive(Clone)]
+pub struct MasterSecrets {
+    /// The present secret, whatever its length.
+    pub current: Vec<u8>,
+    /// The secret before. It opens and verifies, and never seals or signs.
+    pub previous: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for MasterSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// The installation that keys are derived for.
+#[derive(Clone, Copy, Debug)]
+pub struct InstanceName<'a> {
+    /// The id in its database. A copy of the database has the same.
+    pub id: Uuid,
+    /// The address that clients know it by, which a copy that serves besides cannot share.
+    pub public_url: &'a str,
+}
+
+/// The keys derived from the service's secret (HKDF-SHA-256, RFC 5869), each for one purpose and one installation. Somebody
+/// with the database but without these can neither sign nor forge anything.
+///
+/// Sealing names the database, so that a copy opens what it holds. Refresh tokens name the public URL as well, so that a
+/// copy that serves elsewhere with the same secret neither takes nor makes those of the original.
 pub struct Vault {
+    current: Keys,
+    previous: Option<Keys>,
+}
+
+/// The keys of one secret.
+struct Keys {
     sealing: LessSafeKey,
+    /// The sealing key of version 0.1.0, which named no installation. It only opens.
+    unnamed: LessSafeKey,
     refresh: hmac::Key,
 }
 
-impl Vault {
-    /// Derives the keys from the service's secret, whatever its length.
-    pub fn new(secret: &[u8]) -> Self {
+impl Keys {
+    fn derive(secret: &[u8], instance: InstanceName<'_>) -> Self {
         let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"vestibule").extract(secret);
-        let derive = |purpose: &[u8]| {
+        let derive = |info: &[&[u8]]| {
             let mut key = [0; 32];
-            root.expand(&[purpose], hkdf::HKDF_SHA256)
+            root.expand(info, hkdf::HKDF_SHA256)
                 .and_then(|okm| okm.fill(&mut key))
                 .expect("32 bytes are a valid length");
             key
         };
-        let sealing = UnboundKey::new(&CHACHA20_POLY1305, &derive(b"seal")).expect("32 bytes are a key");
+        let cipher =
+            |key: [u8; 32]| LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &key).expect("32 bytes are a key"));
+        // No purpose has a NUL in it and an id has 16 bytes, so that no two lists spell the same.
+        let id = instance.id.as_bytes().as_slice();
+        let refresh = derive(&[b"refresh token\0", id, instance.public_url.as_bytes()]);
         Self {
-            sealing: LessSafeKey::new(sealing),
-            refresh: hmac::Key::new(hmac::HMAC_SHA256, &derive(b"refresh token")),
+            sealing: cipher(derive(&[b"seal\0", id])),
+            unnamed: cipher(derive(&[b"seal"])),
+            refresh: hmac::Key::new(hmac::HMAC_SHA256, &refresh),
+        }
+    }
+}
+
+impl Vault {
+    /// Derives the keys of this installation from its secrets.
+    pub fn new(secrets: &MasterSecrets, instance: InstanceName<'_>) -> Self {
+        Self {
+            current: Keys::derive(&secrets.current, instance),
+            previous: secrets.previous.as_deref().map(|secret| Keys::derive(secret, instance)),
         }
     }
 
@@ -88,30 +138,47 @@ impl Vault {
     pub fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_LEN] = Secret::<NONCE_LEN>::random().reveal();
         let mut sealed = plain.to_vec();
-        self.sealing
+        self.current
+            .sealing
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed)
             .expect("what is sealed is far shorter than the cipher's limit");
         [nonce.as_slice(), &sealed].concat()
     }
 
-    /// What was sealed; `None` where the secret or the context is another, or a bit was changed.
+    /// Opens what was sealed under the present secret or the previous one; `None` where the secret or the context is
+    /// another, or a bit was changed.
     pub fn unseal(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
-        let mut buffer = sealed.to_vec();
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let plain = self.sealing.open_in_place(nonce, Aad::from(context), &mut buffer).ok()?;
-        Some(plain.to_vec())
+        let keys = [Some(&self.current), self.previous.as_ref()];
+        keys.into_iter()
+            .flatten()
+            .flat_map(|keys| [&keys.sealing, &keys.unnamed])
+            .find_map(|key| open(key, context, sealed))
+    }
+
+    /// Checks for a seal of [`Self::seal`] as it is today, neither under the previous secret nor by an older version.
+    pub fn is_sealed_anew(&self, context: &str, sealed: &[u8]) -> bool {
+        open(&self.current.sealing, context, sealed).is_some()
     }
 
     /// The MAC (HMAC-SHA-256) that makes a refresh token ours.
     pub fn sign_refresh(&self, message: &[u8]) -> Vec<u8> {
-        hmac::sign(&self.refresh, message).as_ref().to_vec()
+        hmac::sign(&self.current.refresh, message).as_ref().to_vec()
     }
 
-    /// Whether the MAC of a refresh token is ours; takes the same time whatever differs.
+    /// Verifies the MAC of a refresh token, under the present secret or the previous one; takes the same time
+    /// whatever differs.
     pub fn verify_refresh(&self, message: &[u8], mac: &[u8]) -> bool {
-        hmac::verify(&self.refresh, message, mac).is_ok()
+        let keys = [Some(&self.current), self.previous.as_ref()];
+        keys.into_iter().flatten().any(|keys| hmac::verify(&keys.refresh, message, mac).is_ok())
     }
+}
+
+fn open(key: &LessSafeKey, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
+    let mut buffer = sealed.to_vec();
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let plain = key.open_in_place(nonce, Aad::from(context), &mut buffer).ok()?;
+    Some(plain.to_vec())
 }
 
 impl fmt::Debug for Vault {
@@ -124,19 +191,55 @@ impl fmt::Debug for Vault {
 mod tests {
     use super::*;
 
+    const HERE: InstanceName<'_> = InstanceName { id: Uuid::from_u128(7), public_url: "https://id.example.com" };
+
+    fn secrets(current: &str, previous: Option<&str>) -> MasterSecrets {
+        MasterSecrets { current: current.into(), previous: previous.map(Into::into) }
+    }
+
+    fn vault(current: &str, previous: Option<&str>) -> Vault {
+        Vault::new(&secrets(current, previous), HERE)
+    }
+
     #[test]
     fn what_is_sealed_opens_only_with_the_same_secret_and_context() {
-        let vault = Vault::new(b"one");
-        let sealed = vault.seal("key 1", b"plain");
-        assert_eq!(vault.unseal("key 1", &sealed).as_deref(), Some(b"plain".as_slice()));
-        assert_eq!(vault.unseal("key 2", &sealed), None);
-        assert_eq!(Vault::new(b"two").unseal("key 1", &sealed), None);
+        let one = vault("one", None);
+        let sealed = one.seal("key 1", b"plain");
+        assert_eq!(one.unseal("key 1", &sealed).as_deref(), Some(b"plain".as_slice()));
+        assert_eq!(one.unseal("key 2", &sealed), None);
+        assert_eq!(vault("two", None).unseal("key 1", &sealed), None);
         for bit in 0..sealed.len() * 8 {
             let mut changed = sealed.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(vault.unseal("key 1", &changed), None);
+            assert_eq!(one.unseal("key 1", &changed), None);
         }
-        assert_eq!(vault.unseal("key 1", &sealed[..5]), None);
+        assert_eq!(one.unseal("key 1", &sealed[..5]), None);
+    }
+
+    #[test]
+    fn the_previous_secret_opens_and_verifies_and_makes_nothing_new() {
+        let (old, both, new) = (vault("one", None), vault("two", Some("one")), vault("two", None));
+        let (sealed, mac) = (old.seal("key 1", b"plain"), old.sign_refresh(b"token"));
+        assert_eq!(both.unseal("key 1", &sealed).as_deref(), Some(b"plain".as_slice()));
+        assert!(!both.is_sealed_anew("key 1", &sealed) && both.verify_refresh(b"token", &mac));
+        assert_eq!(new.unseal("key 1", &sealed), None);
+        assert!(!new.verify_refresh(b"token", &mac));
+        let (sealed, mac) = (both.seal("key 1", b"plain"), both.sign_refresh(b"token"));
+        assert_eq!(new.unseal("key 1", &sealed).as_deref(), Some(b"plain".as_slice()));
+        assert!(both.is_sealed_anew("key 1", &sealed) && new.verify_refresh(b"token", &mac));
+        assert!(old.unseal("key 1", &sealed).is_none() && !old.verify_refresh(b"token", &mac));
+    }
+
+    #[test]
+    fn keys_are_of_one_installation() {
+        let one = vault("one", None);
+        let at = |id, public_url| Vault::new(&secrets("one", Some("one")), InstanceName { id, public_url });
+        let (sealed, mac) = (one.seal("key 1", b"plain"), one.sign_refresh(b"token"));
+        let copy = at(HERE.id, "https://staging.example.com");
+        assert!(copy.unseal("key 1", &sealed).is_some(), "a copy opens what it holds");
+        assert!(!copy.verify_refresh(b"token", &mac) && copy.sign_refresh(b"token") != mac);
+        let other = at(Uuid::from_u128(8), HERE.public_url);
+        assert!(other.unseal("key 1", &sealed).is_none() && !other.verify_refresh(b"token", &mac));
     }
 
     #[test]

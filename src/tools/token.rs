@@ -260,6 +260,7 @@ impl RefreshToken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::secret::{InstanceName, MasterSecrets};
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
     const ISSUER: &str = "https://accounts.example.com";
@@ -351,11 +352,13 @@ mod tests {
 
     #[test]
     fn a_refresh_token_reads_back_and_no_changed_bit_goes_unnoticed() {
-        let vault = Vault::new(b"secret");
+        let instance = InstanceName { id: Uuid::from_u128(1), public_url: ISSUER };
+        let vault = |secret: &[u8]| Vault::new(&MasterSecrets { current: secret.to_vec(), previous: None }, instance);
+        let (vault, other) = (vault(b"secret"), vault(b"other"));
         let token = RefreshToken { session: Uuid::from_u128(7), counter: 3 };
         let text = token.to_text(&vault);
         assert_eq!(RefreshToken::from_text(&text, &vault), Some(token));
-        assert_eq!(RefreshToken::from_text(&text, &Vault::new(b"other")), None);
+        assert_eq!(RefreshToken::from_text(&text, &other), None);
         assert_eq!(RefreshToken::from_text(&text[..text.len() - 1], &vault), None);
         let bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
         for bit in 0..bytes.len() * 8 {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use sea_orm::{EntityTrait as _, Iterable as _, QueryOrder as _};
 use serde_json::json;
+use vestibule::domain::keys::Start;
 use vestibule::domain::operator::{self, Operator};
 use vestibule::entity::audit_event::{self, Action};
 
@@ -77,7 +78,7 @@ async fn each_operation_leaves_its_event(place: Place) {
     assert_eq!(events(&app).await[known].user_agent.as_deref(), Some("a testof ours"));
 }
 
-#[expect(clippy::too_many_lines, reason = "it goes through all 26 actions, one after the other")]
+#[expect(clippy::too_many_lines, reason = "it goes through all 29 actions, one after the other")]
 async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let admin = app.admin().await;
@@ -189,9 +190,16 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
 
     let (now, operator) = (app.app.clock.now(), Operator::new());
     leaves!(Action::SessionsRevoked, operator::sessions::end_everybodys(&app.app.db, &now, &operator).await.unwrap(););
+    let key;
+    leaves!(
+        Action::SigningKeyRotated,
+        key = app.app.rotate_keys(&now, &operator, Start::AtOnce).await.unwrap().kid;
+    );
+    leaves!(Action::SigningKeyRevoked, app.app.revoke_key(&now, &operator, &key).await.unwrap(););
+    leaves!(Action::SecretsResealed, app.app.reseal(&now, &operator).await.unwrap(););
 
     let untold: Vec<Action> = Action::iter().filter(|action| !done.contains(action)).collect();
-    assert_eq!((Action::iter().count(), untold), (26, vec![]));
+    assert_eq!((Action::iter().count(), untold), (29, vec![]));
 }
 
 async fn what_is_refused_leaves_none(place: Place) {

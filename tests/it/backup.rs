@@ -71,7 +71,7 @@ async fn a_backup_under_load_holds_all_that_was_acknowledged_before(place: Place
         let target = place.second_database().await;
         let mut copy = command(&place);
         copy.env("VESTIBULE_DATABASE_URL", &restored);
-        let (success, _, errors) = run(copy, &["copy", "--to", &target], "");
+        let (success, _, errors) = run(copy, &["copy", "--to", &crate::copy::to(&place, &target)], "");
         assert!(success, "{errors}");
         restored = target;
     }

@@ -34,9 +34,16 @@ fn file(place: &Place, name: &str) -> String {
     format!("sqlite://{}", place.folder.join(name).display())
 }
 
+/// The argument for this target: a file that holds its address, which may have a password.
+pub(crate) fn to(place: &Place, url: &str) -> String {
+    let path = place.folder.join("address-of-target");
+    std::fs::write(&path, format!("{url}\n")).unwrap();
+    format!("@{}", path.display())
+}
+
 /// Copies, and returns what was told of the tables.
 fn copied(place: &Place, from: &str, to: &str) -> Vec<String> {
-    let (success, printed, errors) = run(on(place, from), &["copy", "--to", to], "");
+    let (success, printed, errors) = run(on(place, from), &["copy", "--to", &self::to(place, to)], "");
     assert!(success, "{errors}");
     let lines: Vec<String> = printed.lines().map(str::to_owned).collect();
     let (tables, told) = lines.split_at(lines.len() - 2);
@@ -104,7 +111,7 @@ async fn a_copy_that_is_killed_leaves_nothing_and_can_be_begun_again(place: Plac
     };
     app.db().execute_unprepared(many).await.unwrap();
     let target = place.second_database().await;
-    let mut child = on(&place, &place.database_url).args(["copy", "--to", &target]).spawn().unwrap();
+    let mut child = on(&place, &place.database_url).args(["copy", "--to", &to(&place, &target)]).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("users "), "{line}");
@@ -138,7 +145,7 @@ async fn what_is_not_read_back_as_it_was_written_is_not_kept(place: Place) {
     };
     txn.execute_unprepared(spoil).await.unwrap();
     txn.commit().await.unwrap();
-    let (success, _, errors) = run(on(&place, &place.database_url), &["copy", "--to", &url], "");
+    let (success, _, errors) = run(on(&place, &place.database_url), &["copy", "--to", &to(&place, &url)], "");
     assert!(!success);
     assert!(errors.starts_with("vestibule: samples came to differ: written were 1 rows"), "{errors}");
     assert_eq!(user::Entity::find().count(target.reader()).await.unwrap(), 0, "nothing was kept");
@@ -147,7 +154,8 @@ async fn what_is_not_read_back_as_it_was_written_is_not_kept(place: Place) {
 async fn a_target_that_holds_something_is_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let before = user::Entity::find().count(app.db()).await.unwrap();
-    let (success, printed, errors) = run(on(&place, &place.database_url), &["copy", "--to", &place.database_url], "");
+    let (success, printed, errors) =
+        run(on(&place, &place.database_url), &["copy", "--to", &to(&place, &place.database_url)], "");
     assert!(!success && printed.is_empty());
     let expected = "vestibule: there are rows in users of the target already: give a database that is empty\n";
     assert_eq!(errors, expected);
@@ -157,13 +165,13 @@ async fn a_target_that_holds_something_is_refused(place: Place) {
 async fn a_source_that_is_missing_or_not_up_to_date_is_told(place: Place) {
     let target = file(&place, "target.db");
     let missing = file(&place, "missing.db");
-    let (success, _, errors) = run(on(&place, &missing), &["copy", "--to", &target], "");
+    let (success, _, errors) = run(on(&place, &missing), &["copy", "--to", &to(&place, &target)], "");
     assert!(!success && errors.starts_with("vestibule: there is no database at "), "{errors}");
     assert!(!place.folder.join("missing.db").exists() && !place.folder.join("target.db").exists());
 
     let empty = place.second_database().await;
     drop(Database::connect(format!("{empty}{}", if empty.starts_with("sqlite") { "?mode=rwc" } else { "" })).await);
-    let (success, _, errors) = run(on(&place, &empty), &["copy", "--to", &target], "");
+    let (success, _, errors) = run(on(&place, &empty), &["copy", "--to", &to(&place, &target)], "");
     assert!(!success);
     assert_eq!(errors, "vestibule: the source is not up to date: run `vestibule migrate` on it first\n");
 }

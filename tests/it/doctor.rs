@@ -22,6 +22,8 @@ crate::tests![
     a_database_that_is_away_or_does_not_fit_hinders_no_other_check,
     a_secret_that_is_gone_or_another_is_told,
     settings_that_are_valid_and_unwise_are_told,
+    what_travels_unprotected_is_told,
+    what_is_to_be_done_about_secrets_is_told,
     what_a_hash_may_take_is_answered_with_parameters,
 ];
 
@@ -68,7 +70,8 @@ async fn a_healthy_machine_has_nothing_to_mend(place: Place) {
         }
         command
     };
-    assert!(run(well(command(&place)), &["create-superuser", "--email", "root@example.com"], "").0);
+    let create = ["create-superuser", "--email", "root@example.com", "--password-stdin"];
+    assert!(run(well(command(&place)), &create, "correct horse battery staple\n").0);
     let before = files(&place.folder);
     let (success, printed) = examined(well(doctor(&place)));
     assert!(success, "{printed}");
@@ -230,6 +233,83 @@ async fn settings_that_are_valid_and_unwise_are_told(place: Place) {
     assert!(told(&clear, "FAIL  settings").contains("travel in the clear → put a proxy with TLS in front"));
     let weak = doctor(&place);
     assert!(finding(&examined(weak).1, "warn  settings  m=8,t=1,p=1").contains("with less memory than OWASP"));
+}
+
+async fn what_travels_unprotected_is_told(place: Place) {
+    // Names that exist nowhere, so that nothing is sent.
+    let told = |settings: &[(&str, &str)]| {
+        let mut exposed = doctor(&place);
+        exposed.env("VESTIBULE_SECRET_KEY", "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W").envs(settings.iter().copied());
+        run(exposed, &[], "").1
+    };
+    let printed = told(&[
+        ("VESTIBULE_DATABASE_URL", "postgres://u:geheim@db.invalid/x?sslmode=require"),
+        ("VESTIBULE_MAIL_URL", "smtp://u:geheim@mx.invalid?tls=opportunistic"),
+        ("VESTIBULE_OTLP_ENDPOINT", "http://collector.invalid:4318"),
+    ]);
+    for (beginning, remedy) in [
+        ("warn  settings  connections to PostgreSQL on db.invalid can be read", "?sslmode=verify-full"),
+        ("warn  settings  smtp://u:***@mx.invalid?tls=opportunistic is spoken to without TLS", "?tls=required"),
+        ("warn  settings  traces can be read and forged on the way to http://collector.invalid", "https://"),
+    ] {
+        let found = finding(&printed, beginning);
+        assert!(found.contains(remedy) && !found.contains("geheim"), "{found}");
+    }
+    let plain = told(&[("VESTIBULE_MAIL_URL", "smtp://mx.invalid")]);
+    assert!(
+        finding(&plain, "warn  settings  links in mails can be read on the way to smtp://mx.invalid").contains("?tls=")
+    );
+    let safe = told(&[
+        ("VESTIBULE_DATABASE_URL", "postgres://u@db.invalid/x?sslmode=verify-full"),
+        ("VESTIBULE_MAIL_URL", "smtp://u:geheim@mx.invalid?tls=required"),
+        ("VESTIBULE_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+    ]);
+    assert!(!safe.contains("on the way") && !safe.contains("without TLS"), "{safe}");
+}
+
+async fn what_is_to_be_done_about_secrets_is_told(place: Place) {
+    let (old, new) = ("IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W", "mI3s0iV+PpVUxwdBQ0n0Gq7nq0cXl3Jr0i6d0r6Yb1s=");
+    let with = |mut command: Command, (current, previous): (&str, Option<&str>)| {
+        command.env("VESTIBULE_SECRET_KEY", current);
+        command.envs(previous.map(|previous| ("VESTIBULE_SECRET_KEY_PREVIOUS", previous)));
+        command
+    };
+    let mut create = with(command(&place), (old, None));
+    create.args(["create-superuser", "--email", "root@example.com"]);
+    assert!(run(create, &[], "").0);
+    let printed = examined(with(doctor(&place), (old, None))).1;
+    assert!(
+        finding(&printed, "warn  users     one temporary password was").contains("sign in and change them"),
+        "{printed}"
+    );
+    let printed = examined(with(doctor(&place), (new, Some(old)))).1;
+    assert!(finding(&printed, "warn  keys      one stored secret is not sealed").contains("`vestibule keys reseal`"));
+    assert!(run(with(command(&place), (new, Some(old))), &["keys", "reseal"], "").0);
+    let printed = examined(with(doctor(&place), (new, Some(old)))).1;
+    assert!(
+        finding(&printed, "warn  keys      nothing stored is sealed under").contains("take it out once"),
+        "{printed}"
+    );
+    let (_, printed) = examined(with(doctor(&place), (new, None)));
+    assert!(finding(&printed, "ok    keys").contains(" signs since "), "{printed}");
+
+    let file = place.folder.join("key");
+    fs::write(&file, new).unwrap();
+    // The folder of a test is its owner's alone, which would do.
+    fs::set_permissions(&place.folder, Permissions::from_mode(0o755)).unwrap();
+    let given = |mode: u32| {
+        fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let mut given = doctor(&place);
+        given.env("VESTIBULE_SECRET_KEY_FILE", &file);
+        examined(given).1
+    };
+    assert!(finding(&given(0o644), "warn  files     VESTIBULE_SECRET_KEY_FILE is read from").contains("→ chmod o= "));
+    assert!(finding(&given(0o640), "ok    files     VESTIBULE_SECRET_KEY_FILE is read from").contains("(mode 640)"));
+    fs::create_dir_all(place.folder.join("data")).unwrap();
+    let settings = place.folder.join("data/vestibule.toml");
+    fs::write(&settings, "").unwrap();
+    fs::set_permissions(&settings, Permissions::from_mode(0o666)).unwrap();
+    assert!(finding(&given(0o640), "FAIL  files     others may write").contains("→ chmod go-w "));
 }
 
 async fn what_a_hash_may_take_is_answered_with_parameters(place: Place) {

@@ -3,6 +3,8 @@
 use image::ImageFormat;
 use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::json;
+use vestibule::domain::keys::Start;
+use vestibule::domain::operator::Operator;
 use vestibule::entity::{leftover, moved};
 use vestibule::tools::clock::Timestamp;
 use vestibule::tools::mail::SendError;
@@ -53,7 +55,7 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
     app.deliver().await;
     let toggle = "mutation($id: ID!) { toggleActive(input: { id: $id }) { errors { code } } }";
     assert_eq!(admin.refusals(toggle, json!({ "id": bob.id })).await, [""; 0]);
-    app.app.rotate_keys(&app.app.clock.now()).await.unwrap();
+    app.app.rotate_keys(&app.app.clock.now(), &Operator::new(), Start::AtOnce).await.unwrap();
     let row = leftover::ActiveModel {
         name: Set("avatars/0123456789abcdef-256.jpg".to_owned()),
         due_at: Set(Timestamp::from_millis(i64::MAX)),

@@ -65,11 +65,14 @@ mod revocation;
 mod rights;
 mod scalars;
 mod schema;
+mod secrets;
 mod security;
 mod sessions;
 mod settings;
+mod signing_keys;
 mod silence;
 mod stale_rights;
+mod temporary_passwords;
 mod upgrade;
 mod uploads;
 mod usernames;
@@ -120,9 +123,12 @@ fn main() -> std::process::ExitCode {
         revocation::all(),
         rights::all(),
         scalars::all(),
+        secrets::all(),
         sessions::all(),
+        signing_keys::all(),
         silence::all(),
         stale_rights::all(),
+        temporary_passwords::all(),
         upgrade::all(),
         uploads::all(),
         usernames::all(),

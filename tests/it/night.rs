@@ -278,8 +278,24 @@ async fn keys_are_listed(place: Place) {
     assert!(done(&place, &["keys", "list"]).lines().nth(1).unwrap().ends_with(" signs"));
     done(&place, &["keys", "rotate"]);
     let listed = done(&place, &["keys", "list"]);
-    let states: Vec<&str> = listed.lines().skip(1).map(|line| line.rsplit("  ").next().unwrap()).collect();
-    assert!(states[0] == "signs" && states[1].starts_with("verifies until 20"), "{listed}");
+    let states = |listed: &str| {
+        let lines = listed.lines().skip(1).map(|line| line.rsplit("  ").next().unwrap().to_owned());
+        lines.collect::<Vec<String>>()
+    };
+    let found = states(&listed);
+    assert!(found[0].starts_with("published, signs from 20") && found[1] == "signs", "{listed}");
+    let announced = listed.lines().nth(1).unwrap().split(' ').next().unwrap();
+    assert!(done(&place, &["keys", "rotate"]).starts_with(&format!("key {announced} is published and signs from 20")));
+    assert!(done(&place, &["keys", "rotate", "--now"]).ends_with(" signs from now on\n"));
+    let listed = done(&place, &["keys", "list"]);
+    let found = states(&listed);
+    assert!(found.len() == 3 && found[0] == "signs" && found[1..].iter().all(|s| s.starts_with("verifies until 20")));
+    let signing = listed.lines().nth(1).unwrap().split(' ').next().unwrap();
+    let printed = done(&place, &["keys", "revoke", signing]);
+    assert!(printed.starts_with(&format!("key {signing} is revoked; running instances refuse its tokens within 10 s")));
+    assert!(!done(&place, &["keys", "list"]).contains(signing));
+    let expected = format!("There is no key {signing}. `vestibule keys list` lists them.");
+    assert_eq!(refused(&place, &["keys", "revoke", signing]), expected);
 }
 
 async fn commands_that_find_nothing_say_so_and_make_nothing(place: Place) {

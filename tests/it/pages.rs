@@ -188,7 +188,14 @@ async fn closed_registration_closes_the_pages(place: Place) {
 
 async fn pages_are_framed_and_scripted_by_nobody(place: Place) {
     let app = TestApp::start(&place).await;
-    for path in ["/account/sign-in", "/account/forgot", "/account/register", "/account/verify", "/account/reset"] {
+    for path in [
+        "/account/sign-in",
+        "/account/forgot",
+        "/account/password",
+        "/account/register",
+        "/account/verify",
+        "/account/reset",
+    ] {
         let page = app.anyone().get(path).await;
         let policy = page.header("content-security-policy");
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");

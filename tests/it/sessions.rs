@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
+use vestibule::domain::keys::{NOTICE, Start};
+use vestibule::domain::operator::Operator;
 use vestibule::entity::audit_event::{self, Action};
 use vestibule::entity::session;
 
@@ -521,7 +523,7 @@ async fn the_signing_key_rotates_and_old_tokens_run_out(place: Place) {
         async |app: &TestApp| app.anyone().get("/.well-known/jwks.json").await.body["keys"].as_array().unwrap().len();
     assert_eq!(jwks(&app).await, 1);
 
-    app.app.rotate_keys(&app.app.clock.now()).await.unwrap();
+    app.app.rotate_keys(&app.app.clock.now(), &Operator::new(), Start::AtOnce).await.unwrap();
     assert_eq!(jwks(&app).await, 2);
     assert!(alive(&client).await, "the old key still verifies");
     client.refresh().await.unwrap();
@@ -531,7 +533,7 @@ async fn the_signing_key_rotates_and_old_tokens_run_out(place: Place) {
     let met = futures_util::future::join_all((0..20).map(|_| alive(&elsewhere))).await;
     assert!(met.iter().all(|alive| *alive), "{met:?}");
 
-    app.wait(TTL + Duration::from_mins(5));
+    app.wait(TTL + NOTICE);
     app.app.reload_keys(&app.app.clock.now()).await.unwrap();
     assert_eq!(jwks(&app).await, 1);
 }

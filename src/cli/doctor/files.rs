@@ -29,6 +29,20 @@ pub(super) fn look(config: &Config) -> Report {
         report.warn(CHECK, format!("there is no folder {} yet", folder.display()), "the first start makes it");
     }
     secret(config, &mut report);
+    for (setting, file) in &config.secret_files {
+        given(setting, file, &mut report);
+    }
+    let settings = config.config_file.clone().unwrap_or_else(|| config.data_dir.join("vestibule.toml"));
+    if settings.is_file() {
+        let mode = fs::metadata(&settings).map_or(0, |found| found.mode() & 0o777);
+        let found = format!("{} (mode {mode:o})", settings.display());
+        if mode & 0o022 != 0 {
+            report.fail(CHECK, format!("others may write {found}"), format!("chmod go-w {}", settings.display()));
+        } else if mode & 0o004 != 0 && !is_closed(settings.parent()) {
+            let remedy = format!("chmod o-r {}, or keep secrets in files of their own", settings.display());
+            report.warn(CHECK, format!("every user may read {found}"), remedy);
+        }
+    }
     let url = config.database_url();
     if let Some(file) = url.sqlite_path() {
         for end in ["", "-wal", "-shm"] {
@@ -49,7 +63,7 @@ pub(super) fn look(config: &Config) -> Report {
 }
 
 fn secret(config: &Config, report: &mut Report) {
-    let file = config.data_dir.join("secret.key");
+    let file = config.secret_key_path();
     match (&config.secret_key, file.exists()) {
         (Some(_), _) => report.ok(CHECK, "the secret is a setting"),
         (None, true) => match secret_file::read(&file) {
@@ -63,6 +77,17 @@ fn secret(config: &Config, report: &mut Report) {
             let found = format!("there is no secret in {}", file.display());
             report.warn(CHECK, found, "the first start makes it; where there was one, restore it before you start");
         }
+    }
+}
+
+/// Looks at a file that the operator provides; it may belong to root and a group of the service's.
+fn given(setting: &str, file: &Path, report: &mut Report) {
+    let (name, mode) = (file.display(), fs::metadata(file).map_or(0, |found| found.mode() & 0o777));
+    let found = format!("{setting} is read from {name} (mode {mode:o})");
+    if mode & 0o007 == 0 || is_closed(file.parent()) {
+        report.ok(CHECK, found);
+    } else {
+        report.warn(CHECK, format!("{found}, which is open to every user"), format!("chmod o= {name}"));
     }
 }
 

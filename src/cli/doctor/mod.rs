@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use self::report::{Level, Report};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::tools::secret::Vault;
+use crate::tools::secret::MasterSecrets;
 use crate::tools::secret_file;
 
 /// How long one thing may be looked at.
@@ -46,8 +46,8 @@ pub(super) struct Options {
 /// Looks at everything, and fails where anything must be mended.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let mut reports = vec![settings::look(&config), files::look(&config)];
-    let vault = vault(&config);
-    let database = rows::look(&config, vault.as_ref());
+    let secrets = secrets(&config);
+    let database = rows::look(&config, secrets.as_ref());
     let (found, health) = match timeout(PATIENCE, database).await {
         Ok(found) => found,
         Err(_) => (silent("database", "see that the database server runs and is not overloaded"), None),
@@ -86,9 +86,9 @@ fn silent(check: &'static str, remedy: &str) -> Report {
     report
 }
 
-/// The keys of the service's secret, where there is one.
-fn vault(config: &Config) -> Option<Vault> {
-    let file = config.data_dir.join("secret.key");
-    let secret = config.secret_key.as_ref().map(|key| key.bytes().to_vec());
-    secret.or_else(|| secret_file::read(&file).ok()).map(|secret| Vault::new(&secret))
+/// The service's secrets, where there are any.
+fn secrets(config: &Config) -> Option<MasterSecrets> {
+    let current = config.secret_key.as_ref().map(|key| key.bytes().to_vec());
+    let current = current.or_else(|| secret_file::read(&config.secret_key_path()).ok())?;
+    Some(MasterSecrets { current, previous: config.secret_key_previous.as_ref().map(|key| key.bytes().to_vec()) })
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::report::Report;
 use crate::config::Config;
 use crate::database::{Db, Facts};
-use crate::domain::operator::Operator;
+use crate::domain::keys;
 use crate::domain::operator::health::{self, Health};
+use crate::domain::operator::{self, Operator};
 use crate::error::Error;
 use crate::tools::clock::{Clock, SKEW, Timestamp};
-use crate::tools::secret::Vault;
+use crate::tools::secret::{InstanceName, MasterSecrets, Vault};
 
 /// What a statement may take that does nothing.
 const LATENCY: Duration = Duration::from_millis(20);
@@ -27,7 +28,7 @@ const DRIFT: i64 = 2000;
 const KEY_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Looks at the database; with it comes what the rows tell, as far as they can be read.
-pub(super) async fn look(config: &Config, vault: Option<&Vault>) -> (Report, Option<Health>) {
+pub(super) async fn look(config: &Config, secrets: Option<&MasterSecrets>) -> (Report, Option<Health>) {
     let mut report = Report::default();
     let url = config.database_url();
     if let Some(file) = url.sqlite_path().filter(|file| !file.exists()) {
@@ -66,7 +67,13 @@ pub(super) async fn look(config: &Config, vault: Option<&Vault>) -> (Report, Opt
     }
     match health::examine(&db, &Operator::new()).await {
         Ok(health) => {
-            rows(&health, vault, &mut report);
+            let url = config.public_url.as_ref().map_or("", |url| url.as_str());
+            let instance = health.instance.map(|id| InstanceName { id, public_url: url });
+            let vault = secrets.zip(instance).map(|(secrets, instance)| Vault::new(secrets, instance));
+            rows(&health, vault.as_ref(), config, &mut report);
+            if let (Some(vault), Some(_)) = (&vault, &config.secret_key_previous) {
+                previous_key(&db, vault, &mut report).await;
+            }
             (report, Some(health))
         }
         Err(error) => {
@@ -125,7 +132,7 @@ fn seconds(millis: i64) -> f64 {
     millis as f64 / 1000.0
 }
 
-fn rows(health: &Health, vault: Option<&Vault>, report: &mut Report) {
+fn rows(health: &Health, vault: Option<&Vault>, config: &Config, report: &mut Report) {
     let now = Clock::System.now().at;
     match health.superusers {
         0 => {
@@ -139,7 +146,15 @@ fn rows(health: &Health, vault: Option<&Vault>, report: &mut Report) {
         1 => report.ok("users", "one superuser can sign in"),
         number => report.ok("users", format!("{number} superusers can sign in")),
     }
-    keys(health, vault, now, report);
+    if health.temporary_passwords > 0 {
+        let found = match health.temporary_passwords {
+            1 => "one temporary password was not replaced".to_owned(),
+            number => format!("{number} temporary passwords were not replaced"),
+        };
+        let end = if config.is_reachable() { "; each expires after 24 hours" } else { "" };
+        report.warn("users", found, format!("sign in and change them{end}; `vestibule users reset` mails a link"));
+    }
+    signing_keys(health, vault, now, report);
     match health.youngest {
         Some(youngest) if youngest > now.plus(SKEW) => {
             let found = format!("it is {now} here, but something happened at {youngest} already");
@@ -167,21 +182,44 @@ fn rows(health: &Health, vault: Option<&Vault>, report: &mut Report) {
     }
 }
 
-fn keys(health: &Health, vault: Option<&Vault>, now: Timestamp, report: &mut Report) {
-    let Some(youngest) = health.keys.first() else {
+/// Checks whether the previous secret is still needed.
+async fn previous_key(db: &Db, vault: &Vault, report: &mut Report) {
+    match operator::keys::count_old_seals(db, &Operator::new(), vault).await {
+        Ok(0) => {
+            let found = "nothing stored is sealed under VESTIBULE_SECRET_KEY_PREVIOUS";
+            report.warn(
+                "keys",
+                found,
+                "take it out once sessions from before have been refreshed: VESTIBULE_REFRESH_TTL",
+            );
+        }
+        Ok(count) => {
+            let found = match count {
+                1 => "one stored secret is not sealed under VESTIBULE_SECRET_KEY".to_owned(),
+                _ => format!("{count} stored secrets are not sealed under VESTIBULE_SECRET_KEY"),
+            };
+            report.warn("keys", found, "`vestibule keys reseal`, once all instances have the new secret key");
+        }
+        Err(error) => report.fail("keys", told(&error), "see the database's own log"),
+    }
+}
+
+fn signing_keys(health: &Health, vault: Option<&Vault>, now: Timestamp, report: &mut Report) {
+    let Some(signing) = keys::signing(&health.keys, now) else {
         return report.warn("keys", "there is no key to sign with", "the next start makes one");
     };
     let Some(vault) = vault else {
         let remedy = "restore secret.key, or set VESTIBULE_SECRET_KEY; with another secret the service does not start";
         return report.fail("keys", "there are sealed keys, and no secret to open them with", remedy);
     };
-    if vault.unseal(&youngest.kid, &youngest.sealed_private_key).is_none() {
+    if vault.unseal(&signing.kid, &signing.sealed_private_key).is_none() {
         let remedy = "give the secret of before: VESTIBULE_SECRET_KEY, or secret.key in the data folder";
         return report.fail("keys", "the secret is not the one that the signing key was sealed with", remedy);
     }
     let verifying = health.keys.iter().filter(|key| key.expires_at.is_none_or(|end| end > now)).count();
-    let found = format!("{} signs since {}; {verifying} verify", youngest.kid, youngest.created_at);
-    match youngest.created_at.plus(KEY_AGE) < now {
+    let since = signing.signs_from.max(signing.created_at);
+    let found = format!("{} signs since {since}; {verifying} verify", signing.kid);
+    match signing.created_at.plus(KEY_AGE) < now {
         true => report.warn("keys", format!("{found}: it is more than a year old"), "`vestibule keys rotate`"),
         false => report.ok("keys", found),
     }

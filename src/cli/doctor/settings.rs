@@ -1,7 +1,8 @@
 //! What the settings come to, where each is valid by itself.
 
 use super::report::Report;
-use crate::config::{BaseUrl, Config};
+use crate::config::Config;
+use crate::database::exposed_way;
 use crate::tools::mail::MailUrl;
 use crate::tools::password::Argon2Params;
 
@@ -12,6 +13,11 @@ pub(super) fn look(config: &Config) -> Report {
     addresses(config, &mut report);
     secrets(config, &mut report);
     mails(config, &mut report);
+    ways(config, &mut report);
+    if config.ignored_file {
+        let remedy = "name it by VESTIBULE_CONFIG or --config, move it into the data folder, or remove it";
+        report.warn(CHECK, "vestibule.toml in the working folder is not read", remedy);
+    }
     if !config.limits.limits {
         let remedy = "turn VESTIBULE_LIMITS on: off is for load tests";
         report.warn(CHECK, "nobody is kept from guessing passwords or asking for mails too often", remedy);
@@ -43,7 +49,7 @@ fn addresses(config: &Config, report: &mut Report) {
         return;
     };
     let found = format!("clients reach {}, the service listens on {}", public.as_str(), config.listen);
-    if !public.is_https() && !is_on_loopback(public) {
+    if !public.is_https() && !public.is_on_loopback() {
         let remedy = "put a proxy with TLS in front, and set VESTIBULE_PUBLIC_URL to its https address";
         report.fail(CHECK, format!("{found}: passwords and cookies travel in the clear"), remedy);
     } else if public.is_https() && config.trusted_proxies.is_empty() {
@@ -80,15 +86,11 @@ fn secrets(config: &Config, report: &mut Report) {
 }
 
 fn mails(config: &Config, report: &mut Report) {
-    let is_public = config.public_url.as_ref().is_some_and(|public| !is_on_loopback(public));
+    let is_public = config.public_url.as_ref().is_some_and(|public| !public.is_on_loopback());
     match config.mail_url() {
         MailUrl::Folder(folder) if is_public => {
             let found = format!("mails are files in {}: nobody gets them", folder.display());
             report.warn(CHECK, found, "set VESTIBULE_MAIL_URL to smtps://USER:PASSWORD@HOST");
-        }
-        MailUrl::Smtp(url) if url.is_exposed() => {
-            let found = format!("links in mails can be read along on the way to {url}");
-            report.warn(CHECK, found, "use smtps://… or smtp://…?tls=required in VESTIBULE_MAIL_URL");
         }
         MailUrl::Smtp(_) if config.mail_from.to_string().contains("@localhost") => {
             let found = format!("mails come from {}, which most servers refuse", config.mail_from);
@@ -98,9 +100,24 @@ fn mails(config: &Config, report: &mut Report) {
     }
 }
 
-/// Whether only this machine can reach it.
-fn is_on_loopback(url: &BaseUrl) -> bool {
-    let origin = url.origin();
-    let host = origin.as_str().split("://").nth(1).unwrap_or_default();
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| host == *name || host.starts_with(&format!("{name}:")))
+/// Connections to other machines that somebody on the way could read or change.
+fn ways(config: &Config, report: &mut Report) {
+    if let Some(found) = exposed_way(&config.database_url()) {
+        let remedy = "add ?sslmode=verify-full&sslrootcert=FILE to VESTIBULE_DATABASE_URL";
+        report.warn(CHECK, found, remedy);
+    }
+    if let MailUrl::Smtp(url) = config.mail_url()
+        && url.is_exposed()
+    {
+        let found = match url.is_opportunistic() {
+            true => format!("{url} is spoken to without TLS wherever somebody on the way takes the offer of it out"),
+            false => format!("links in mails can be read on the way to {url}"),
+        };
+        report.warn(CHECK, found, "use smtps://… or smtp://…?tls=required in VESTIBULE_MAIL_URL");
+    }
+    if let Some(collector) = config.watch.otlp_endpoint.as_ref().filter(|url| !url.is_https() && !url.is_on_loopback())
+    {
+        let found = format!("traces can be read and forged on the way to {}", collector.as_str());
+        report.warn(CHECK, found, "use https://… in VESTIBULE_OTLP_ENDPOINT, or a collector on this machine");
+    }
 }

@@ -14,7 +14,7 @@ use crate::entity::audit_event::Action;
 use crate::entity::user::Column;
 use crate::entity::{mail, user};
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::{Moment, Timestamp};
 
 /// The present password and the next.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,7 @@ pub async fn change_password(
 ) -> Result<()> {
     let user = owner.user();
     prove(db, now, owner, passwords, (input.old, "oldPassword")).await?;
+    passwords.refuse_temporary(user, input.new).await?;
     let hash = passwords.accept(input.new, &passwords::about(user)).await?;
 
     let authorized = owner.begin(db, now, Also::Nobody).await?;
@@ -46,6 +47,7 @@ pub async fn change_password(
     revocation::revoke(txn, &[user.id], Cause::PasswordChanged(owner.session())).await?;
     let changed = user::Entity::update_many()
         .col_expr(Column::PasswordHash, Expr::value(hash))
+        .col_expr(Column::TemporaryPasswordAt, Expr::value(Option::<Timestamp>::None))
         .col_expr(Column::UpdatedAt, Expr::value(now.at))
         .filter(Column::Id.eq(user.id))
         .filter(Column::IsActive.eq(true))

@@ -17,12 +17,12 @@ use sea_orm::{
 use self::tally::Tally;
 use crate::database::Db;
 use crate::entity::{
-    api_token, audit_event, leftover, limit, mail, moved, one_time_token, registration, sample, session, signing_key,
-    user,
+    api_token, audit_event, instance, leftover, limit, mail, moved, one_time_token, registration, sample, session,
+    signing_key, user,
 };
 use crate::error::{Error, Result};
 
-/// How many rows are in memory at a time. A user has 26 columns, and SQLite takes 32,766 values in a statement.
+/// How many rows are in memory at a time. A user has 27 columns, and SQLite takes 32,766 values in a statement.
 const BATCH: u64 = 500;
 
 /// What has happened so far.
@@ -65,7 +65,8 @@ pub struct Table {
 macro_rules! each_table {
     ($entity:ident => $call:expr) => {
         each_table!($entity => $call;
-            user, signing_key, session, one_time_token, api_token, registration, mail, sample, audit_event, limit, leftover, moved)
+            user, signing_key, session, one_time_token, api_token, registration, mail, sample, audit_event, limit, leftover, moved,
+            instance)
     };
     ($entity:ident => $call:expr; $($module:ident),+) => {
         [$({ use $module::Entity as $entity; $call }),+]

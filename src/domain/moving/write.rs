@@ -333,6 +333,7 @@ impl Changes {
         let is_theirs = account.password_hash.as_deref().is_none_or(|hash| DjangoHash::parse(hash).is_ok());
         if let (true, Some(password)) = (is_theirs, &entry.password) {
             after.password_hash = password.clone().ok();
+            after.temporary_password_at = None;
         }
         let is_of_details = after != *account;
         let is_other_address = after.email_key != account.email_key;

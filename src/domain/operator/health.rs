@@ -3,11 +3,12 @@
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
+use uuid::Uuid;
 
 use super::Operator;
 use crate::database::Db;
-use crate::domain::keys;
 use crate::domain::outbox::{self, Backlog};
+use crate::domain::{instance, keys};
 use crate::entity::{audit_event, signing_key, user};
 use crate::error::Result;
 use crate::tools::clock::Timestamp;
@@ -23,6 +24,10 @@ pub struct Health {
     pub youngest: Option<Timestamp>,
     /// The signing keys, the youngest first.
     pub keys: Vec<signing_key::Model>,
+    /// The id of the installation; none before the first start.
+    pub instance: Option<Uuid>,
+    /// Number of active accounts that still have a generated password.
+    pub temporary_passwords: u64,
     /// The name of a picture that must be in the media store; none where no user has one.
     pub avatar: Option<String>,
 }
@@ -30,6 +35,9 @@ pub struct Health {
 /// Looks at the rows; changes none.
 pub async fn examine(db: &Db, _operator: &Operator) -> Result<Health> {
     let superusers = user::Entity::find().filter(user::superusers()).filter(user::Column::IsActive.eq(true));
+    let temporary = user::Entity::find()
+        .filter(user::Column::TemporaryPasswordAt.is_not_null())
+        .filter(user::Column::IsActive.eq(true));
     let youngest = audit_event::Entity::find().order_by_desc(audit_event::Column::Id).limit(1);
     let pictured = user::Entity::find().filter(user::Column::Avatar.is_not_null()).limit(1);
     Ok(Health {
@@ -37,6 +45,8 @@ pub async fn examine(db: &Db, _operator: &Operator) -> Result<Health> {
         mails: outbox::backlog(db).await?,
         youngest: youngest.all(db.reader()).await?.into_iter().next().map(|event| event.created_at),
         keys: keys::list(db).await?,
+        instance: instance::find(db.reader()).await?,
+        temporary_passwords: temporary.count(db.reader()).await?,
         avatar: pictured.all(db.reader()).await?.into_iter().next().and_then(|user| user.avatar),
     })
 }

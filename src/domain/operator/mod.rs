@@ -5,6 +5,8 @@
 pub mod api_tokens;
 // What the rows tell about how the service is.
 pub mod health;
+// Rotating and revoking signing keys, and sealing everything anew.
+pub mod keys;
 // Looking through the outbox, and sending what was given up once more.
 pub mod mails;
 // Where somebody is signed in, and ending that.
@@ -28,7 +30,7 @@ impl Operator {
         Self(Client { ip: None, user_agent: Some("command line".to_owned()) })
     }
 
-    /// The event of what was done to somebody, or to everybody: by no user, and told apart from other events without one.
+    /// The event of what was done, to somebody or to the service: by no user, and told apart from other events without one.
     fn did(&self, action: Action, target: impl Into<Option<Uuid>>) -> Event<'_> {
         Event::by_anyone(&self.0, action, target)
     }

@@ -46,6 +46,7 @@ pub(in crate::domain) fn blank(
         email: Set(email),
         pending_email: Set(None),
         password_hash: Set(None),
+        temporary_password_at: Set(None),
         first_name_key: Set(text::fold(&first_name)),
         first_name: Set(first_name),
         last_name_key: Set(text::fold(&last_name)),

@@ -77,6 +77,7 @@ fn anonymous(now: &Moment, user: &user::Model) -> user::Model {
         email,
         pending_email: None,
         password_hash: None,
+        temporary_password_at: None,
         first_name: "[deleted]".to_owned(),
         last_name: String::new(),
         first_name_key: text::fold("[deleted]"),

@@ -11,6 +11,7 @@ use crate::entity::user::{self, Permission, Role};
 use crate::error::{Error, Result};
 use crate::tools::clock::Moment;
 use crate::tools::identifier;
+use crate::tools::secret::Secret;
 
 /// A superuser whose input was checked and whose password is hashed.
 #[derive(Clone, Debug)]
@@ -36,6 +37,36 @@ pub enum Username<'a> {
     Neutral,
 }
 
+/// The password of a new superuser.
+#[derive(Clone, Debug)]
+pub enum FirstPassword {
+    /// One that somebody chose.
+    Chosen(String),
+    /// One that was generated, and is printed where others may read it: it is temporary.
+    Generated(String),
+}
+
+impl FirstPassword {
+    /// A random one.
+    pub fn generate() -> Self {
+        Self::Generated(Secret::<16>::random().to_text())
+    }
+
+    /// The text, where it has to be printed.
+    pub fn generated(&self) -> Option<&str> {
+        match self {
+            Self::Generated(text) => Some(text),
+            Self::Chosen(_) => None,
+        }
+    }
+}
+
+impl From<&str> for FirstPassword {
+    fn from(text: &str) -> Self {
+        Self::Chosen(text.to_owned())
+    }
+}
+
 /// Checks a superuser's address, username and password. This comes before
 /// the transaction, because hashing takes its time.
 ///
@@ -46,8 +77,10 @@ pub async fn prepare(
     passwords: &Passwords,
     email: &str,
     username: Username<'_>,
-    password: &str,
+    password: impl Into<FirstPassword>,
 ) -> Result<Superuser> {
+    let password = password.into();
+    let (FirstPassword::Chosen(text) | FirstPassword::Generated(text)) = &password;
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
     let (is_named, wanted) =
         (matches!(username, Username::Given(_)), matches!(username, Username::First).then_some(FIRST));
@@ -56,10 +89,11 @@ pub async fn prepare(
         Username::First => FIRST.to_owned(),
         Username::Neutral => identifier::neutral_username(),
     };
-    let new = NewPassword { password, confirm: None, fields: ("password", "password") };
+    let new = NewPassword { password: text, confirm: None, fields: ("password", "password") };
     let hash = passwords.accept(new, &[&email, &username]).await?;
     let row = user::ActiveModel {
         password_hash: Set(Some(hash)),
+        temporary_password_at: Set(password.generated().map(|_| now.at)),
         role: Set(Role::Admin),
         permission: Set(Permission::FullAccess),
         is_staff: Set(true),

@@ -17,7 +17,7 @@ use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::{Moment, Timestamp};
 use crate::tools::identifier;
 
 /// An account to change; what is none stays as it is.
@@ -173,6 +173,7 @@ impl Changes {
         if let Some(hash) = &self.password_hash {
             update = update
                 .col_expr(Column::PasswordHash, Expr::value(hash))
+                .col_expr(Column::TemporaryPasswordAt, Expr::value(Option::<Timestamp>::None))
                 .col_expr(Column::IsVerified, Expr::value(true));
         }
         let set = |update: sea_orm::UpdateMany<_>, column: Column, value: Option<sea_orm::Value>| match value {

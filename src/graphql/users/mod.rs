@@ -108,6 +108,12 @@ impl User {
         self.0.is_verified
     }
 
+    /// True while the user has a password that the service generated and printed. Ask the user to replace it with
+    /// `changePassword`: where others can reach the service, it expires after 24 hours.
+    async fn password_is_temporary(&self) -> bool {
+        self.0.temporary_password_at.is_some()
+    }
+
     /// Active within the last five minutes.
     async fn is_online(&self, ctx: &Context<'_>) -> bool {
         self.0.last_activity.is_some_and(|at| at > now(ctx).at.minus(ONLINE))

@@ -6,11 +6,14 @@ use super::view::{Field, Form, View};
 use super::{Sent, Visit, form, invalid_link, lead};
 use crate::app::App;
 use crate::config::Registration;
+use crate::domain::account::change_password::{self, ChangePassword};
 use crate::domain::passwords::NewPassword;
 use crate::domain::registration::register::{self, Register, Rules};
+use crate::domain::sessions::{self, Logout};
 use crate::domain::sign_in::{self, SignIn};
+use crate::domain::tokens::Tokens;
 use crate::domain::verify_email::{self, Confirm, Link, Waiting};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// `GET /account/sign-in`
 pub(super) async fn sign_in_form(visit: Visit) -> Response {
@@ -21,6 +24,7 @@ pub(super) async fn sign_in_form(visit: Visit) -> Response {
             "Your e-mail address is confirmed. This browser is still signed in to another account. Sign in here to switch.",
         ),
         "signed-in" => return visit.show(&signed_in_view(&visit)),
+        "changed" => return visit.show(&View { title: "Your new password is set", ..signed_in_view(&visit) }),
         _ => None,
     };
     visit.show(&View { notice: done.map(str::to_owned), ..sign_in_view(&visit, "") })
@@ -39,23 +43,100 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
     let rules = (&app.passwords, &app.config.sessions);
     match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
         Ok((session, user)) => {
-            visit.lead_signed_in("/account/sign-in?done=signed-in", &mint.tokens(&visit.now, &session, &user))
+            let to = match user.temporary_password_at {
+                Some(_) => "/account/password?temporary=1",
+                None => "/account/sign-in?done=signed-in",
+            };
+            visit.lead_signed_in(to, &mint.tokens(&visit.now, &session, &user))
         }
         Err(error) => visit.refuse(sign_in_view(visit, sent.field("identifier")), error),
     }
 }
 
+fn identifier_field(identifier: &str) -> Field {
+    Field {
+        name: "identifier",
+        label: "E-mail address or username",
+        kind: "text",
+        autocomplete: "username",
+        value: identifier.to_owned(),
+        required: true,
+        ..Field::default()
+    }
+}
+
+/// `GET /account/password`
+pub(super) async fn password_form(visit: Visit) -> Response {
+    let is_temporary = !visit.parameter("temporary").is_empty();
+    let reason = "You are signed in with a temporary password. Others may have read it: replace it now.";
+    let notice = is_temporary.then(|| reason.to_owned());
+    visit.show(&View { notice, ..password_view(&visit, "") })
+}
+
+/// `POST /account/password`: signs in with the old password, so that it works without a cookie, and replaces it.
+pub(super) async fn change_password(sent: Sent) -> Response {
+    let visit = &sent.visit;
+    match replace_password(&sent).await {
+        Ok(tokens) => visit.lead_signed_in("/account/sign-in?done=changed", &tokens),
+        Err(error) => visit.refuse(password_view(visit, sent.field("identifier")), error),
+    }
+}
+
+async fn replace_password(sent: &Sent) -> Result<Tokens> {
+    let Sent { visit, .. } = sent;
+    let (app, now, client) = (&visit.app, &visit.now, &visit.client);
+    let (identifier, old) = (sent.field("identifier"), sent.field("oldPassword"));
+    let new = NewPassword {
+        password: sent.field("newPassword"),
+        confirm: Some(sent.field("newPasswordConfirm")),
+        fields: ("newPassword", "newPasswordConfirm"),
+    };
+    let rules = (&app.passwords, &app.config.sessions);
+    let input = SignIn { identifier, password: old, replaces: None };
+    let (session, user) = sign_in::sign_in(&app.db, now, client, rules, input).await?;
+    let tokens = app.mint().tokens(now, &session, &user);
+    let changed = async {
+        let caller = app.authenticate(now, client, &tokens.access).await?;
+        let input = ChangePassword { old, new };
+        change_password::change_password(&app.db, now, caller.present()?, &app.passwords, input).await
+    };
+    if let Err(error) = changed.await {
+        // The session was only opened for this.
+        sessions::logout(&app.db, now, client, Logout { session: session.id, everywhere: false }).await?;
+        return Err(error);
+    }
+    Ok(tokens)
+}
+
+fn password_view(visit: &Visit, identifier: &str) -> View {
+    let password = |name, label, autocomplete, hint| Field {
+        name,
+        label,
+        kind: "password",
+        autocomplete,
+        hint,
+        required: true,
+        ..Field::default()
+    };
+    let hint = format!("At least {} characters, and not easy to guess.", visit.app.passwords.policy().min_length);
+    let fields = vec![
+        identifier_field(identifier),
+        password("oldPassword", "Current password", "current-password", None),
+        password("newPassword", "New password", "new-password", Some(hint)),
+        password("newPasswordConfirm", "Repeat the new password", "new-password", None),
+    ];
+    View {
+        title: "Change your password",
+        paragraphs: vec!["All other sessions of yours end.".to_owned()],
+        form: Some(Form { fields, ..form("/account/password", "Change the password") }),
+        links: vec![("Forgot your password?", "/account/forgot".to_owned())],
+        ..View::default()
+    }
+}
+
 fn sign_in_view(visit: &Visit, identifier: &str) -> View {
     let fields = vec![
-        Field {
-            name: "identifier",
-            label: "E-mail address or username",
-            kind: "text",
-            autocomplete: "username",
-            value: identifier.to_owned(),
-            required: true,
-            ..Field::default()
-        },
+        identifier_field(identifier),
         Field {
             name: "password",
             label: "Password",

@@ -39,6 +39,7 @@ const MAX_FORM: usize = 16 * 1024;
 pub(super) fn routes(app: &App) -> Router<Arc<App>> {
     let pages = Router::new()
         .route("/account/sign-in", get(account::sign_in_form).post(account::sign_in))
+        .route("/account/password", get(account::password_form).post(account::change_password))
         .route("/account/register", get(account::register_form).post(account::register))
         .route("/account/verify", get(account::verify_form).post(account::verify))
         .route("/account/forgot", get(recovery::forgot_form).post(recovery::forgot))

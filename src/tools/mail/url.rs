@@ -59,6 +59,13 @@ impl SmtpUrl {
     }
 }
 
+impl SmtpUrl {
+    /// Checks for TLS that is used only if the server offers it.
+    pub fn is_opportunistic(&self) -> bool {
+        self.parse().query() == Some("tls=opportunistic")
+    }
+}
+
 impl FromStr for MailUrl {
     type Err = BadSetting;
 

@@ -179,7 +179,7 @@ pub(super) async fn under_load(lab: &Lab, kind: Kind) -> Outcome<Findings> {
         trial.restart(&mut one).await?;
     }
     trial.begin("the key is rotated, one restarted");
-    Service::run(&trial.place, &["keys", "rotate"]).await?;
+    Service::run(&trial.place, &["keys", "rotate", "--now"]).await?;
     // It signs by the new key from its start, which the other one meets in tokens.
     trial.restart(&mut one).await?;
     sleep(WHILE).await;

@@ -1,0 +1,23 @@
+//! The id of this installation, which enters every key that is derived from the secret, and the time from which a signing key
+//! signs: it is published before that.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, uuid};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let table = Table::create()
+            .table("instance")
+            .col(uuid("id").primary_key().take())
+            .col(big_integer("created_at"))
+            .take();
+        manager.create_table(table).await?;
+        // Keys that are there have been published for long.
+        let column = big_integer("signs_from").default(0).take();
+        manager.alter_table(Table::alter().table("signing_keys").add_column(column).take()).await
+    }
+}

@@ -1,0 +1,26 @@
+//! The installation that the database belongs to: its id enters every key that is derived from the secret.
+
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait as _};
+use uuid::Uuid;
+
+use crate::entity::instance;
+use crate::error::Result;
+use crate::tools::clock::Moment;
+use crate::tools::secret::Secret;
+
+/// The id of the installation, made where there is none. The transaction must be one that only one instance runs at a time.
+pub async fn ensure(txn: &DatabaseTransaction, now: &Moment) -> Result<Uuid> {
+    if let Some(id) = find(txn).await? {
+        return Ok(id);
+    }
+    // Random to the last bit, unlike other ids: nothing about it should be guessed from the time of the first start.
+    let id = uuid::Builder::from_random_bytes(Secret::<16>::random().reveal()).into_uuid();
+    let row = instance::ActiveModel { id: Set(id), created_at: Set(now.at) };
+    instance::Entity::insert(row).exec_without_returning(txn).await?;
+    Ok(id)
+}
+
+/// The id of the installation; none before the first start.
+pub async fn find(db: &impl ConnectionTrait) -> Result<Option<Uuid>> {
+    Ok(instance::Entity::find().one(db).await?.map(|instance| instance.id))
+}

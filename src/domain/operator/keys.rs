@@ -1,0 +1,168 @@
+//! Rotating and revoking the keys that sign access tokens, and sealing everything anew under another secret.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use uuid::Uuid;
+
+use super::Operator;
+use crate::config::SessionConfig;
+use crate::database::Db;
+use crate::domain::audit;
+use crate::domain::keys::{self, NOTICE, Start};
+use crate::entity::audit_event::Action;
+use crate::entity::mail;
+use crate::entity::signing_key::{self, Column};
+use crate::error::{Code, Refusal, Result};
+use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::secret::Vault;
+
+/// Number of mails read in one step.
+const STEP: u64 = 500;
+
+/// A key that was rotated in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// Its id.
+    pub kid: String,
+    /// The time from which it signs.
+    pub signs_from: Timestamp,
+}
+
+/// Adds a key. The keys before it expire once the last token that they signed has. Where a key is published already and
+/// does not sign yet, an announced rotation adds none and returns that one, so that two at once make one key.
+pub async fn rotate(
+    db: &Db,
+    now: &Moment,
+    operator: &Operator,
+    (vault, lives): (&Vault, &SessionConfig),
+    start: Start,
+) -> Result<Rotation> {
+    let txn = db.begin_alone().await?;
+    let now = &now.anew();
+    let valid = keys::valid(&txn, now).await?;
+    let announced = valid.iter().find(|key| key.expires_at.is_none() && key.signs_from > now.at);
+    if let (Start::Announced, Some(key)) = (start, announced) {
+        return Ok(Rotation { kid: key.kid.clone(), signs_from: key.signs_from });
+    }
+    let (kid, signs_from) = keys::add(&txn, now, vault, start).await?;
+    // No key may outlive its successor's beginning by more, even where the clock was set back since its own end was noted.
+    let end = signs_from.plus(lives.access_ttl).plus(NOTICE);
+    let longer = Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(end));
+    signing_key::Entity::update_many()
+        .col_expr(Column::ExpiresAt, Expr::value(end))
+        .filter(Column::Kid.ne(kid.as_str()))
+        .filter(longer)
+        .exec(&txn)
+        .await?;
+    signing_key::Entity::delete_many().filter(Column::ExpiresAt.lte(now.at)).exec(&txn).await?;
+    audit::record(&txn, now, operator.did(Action::SigningKeyRotated, None)).await?;
+    txn.commit().await?;
+    Ok(Rotation { kid, signs_from })
+}
+
+/// Removes a key: no token that it signed is valid any more. Where it was the one that signs, the published successor or
+/// else a new key signs at once. Returns the key that signs now.
+///
+/// # Errors
+/// [`Code::NotFound`].
+pub async fn revoke(db: &Db, now: &Moment, operator: &Operator, vault: &Vault, kid: &str) -> Result<String> {
+    let txn = db.begin_alone().await?;
+    let now = &now.anew();
+    let mut valid = keys::valid(&txn, now).await?;
+    let was_signing = keys::signing(&valid, now.at).is_some_and(|key| key.kid == kid);
+    let deleted = signing_key::Entity::delete_by_id(kid).exec(&txn).await?;
+    if deleted.rows_affected == 0 {
+        let message = format!("There is no key {kid}. `vestibule keys list` lists them.");
+        return Err(Refusal::new(Code::NotFound, message).into());
+    }
+    valid.retain(|key| key.kid != kid);
+    let youngest = valid.iter().find(|key| key.expires_at.is_none());
+    let signs = match (was_signing, youngest, keys::signing(&valid, now.at)) {
+        (true, Some(next), _) => set(&txn, &next.kid, (Column::SignsFrom, Expr::value(0_i64))).await?,
+        // Keys that are about to expire do not come back because their successor was taken away.
+        (true, None, _) | (false, None, None) => keys::add(&txn, now, vault, Start::AtOnce).await?.0,
+        // The rotation under way is called off.
+        (false, None, Some(present)) => {
+            set(&txn, &present.kid, (Column::ExpiresAt, Expr::value(Option::<Timestamp>::None))).await?
+        }
+        (false, Some(_), present) => present.map(|key| key.kid.clone()).unwrap_or_default(),
+    };
+    audit::record(&txn, now, operator.did(Action::SigningKeyRevoked, None)).await?;
+    txn.commit().await?;
+    Ok(signs)
+}
+
+async fn set(txn: &sea_orm::DatabaseTransaction, kid: &str, (column, value): (Column, Expr)) -> Result<String> {
+    let one = signing_key::Entity::update_many().col_expr(column, value).filter(Column::Kid.eq(kid));
+    one.exec(txn).await?;
+    Ok(kid.to_owned())
+}
+
+/// Numbers of rows that were sealed anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Signing keys.
+    pub signing_keys: u64,
+    /// Secrets of the links in mails that wait.
+    pub mails: u64,
+    /// Rows that neither secret opens.
+    pub unreadable: u64,
+}
+
+/// Seals everything under the present secret that was sealed under the previous one, or by an older version. Each row is
+/// changed by a statement of its own, so that the service goes on meanwhile, and running it again goes on where it ended.
+pub async fn reseal(db: &Db, now: &Moment, operator: &Operator, vault: &Vault) -> Result<Resealed> {
+    let mut done = Resealed::default();
+    for key in keys::list(db).await? {
+        let Some(sealed) = renewed(vault, &key.kid, &key.sealed_private_key, &mut done) else { continue };
+        let changed = signing_key::Entity::update_many()
+            .col_expr(Column::SealedPrivateKey, Expr::value(sealed))
+            .filter(Column::Kid.eq(key.kid.as_str()))
+            .filter(Column::SealedPrivateKey.eq(key.sealed_private_key));
+        done.signing_keys += changed.exec(db.writer()).await?.rows_affected;
+    }
+    let mut last = Uuid::nil();
+    loop {
+        let next = mail::Entity::find()
+            .filter(mail::Column::Id.gt(last))
+            .filter(mail::Column::SealedToken.is_not_null())
+            .order_by_asc(mail::Column::Id)
+            .limit(STEP);
+        let mails = next.all(db.reader()).await?;
+        let Some(mail) = mails.last() else { break };
+        last = mail.id;
+        for mail in mails {
+            let Some(old) = mail.sealed_token else { continue };
+            let Some(sealed) = renewed(vault, &mail.id.to_string(), &old, &mut done) else { continue };
+            let changed = mail::Entity::update_many()
+                .col_expr(mail::Column::SealedToken, Expr::value(sealed))
+                .filter(mail::Column::Id.eq(mail.id))
+                .filter(mail::Column::SealedToken.eq(old));
+            done.mails += changed.exec(db.writer()).await?.rows_affected;
+        }
+    }
+    audit::record(db.writer(), now, operator.did(Action::SecretsResealed, None)).await?;
+    Ok(done)
+}
+
+/// The same, sealed anew; none where that is not needed, or not possible.
+fn renewed(vault: &Vault, context: &str, sealed: &[u8], done: &mut Resealed) -> Option<Vec<u8>> {
+    if vault.is_sealed_anew(context, sealed) {
+        return None;
+    }
+    let plain = vault.unseal(context, sealed);
+    done.unreadable += u64::from(plain.is_none());
+    Some(vault.seal(context, &plain?))
+}
+
+/// Number of signing keys and mails that wait for [`reseal`]; at most [`STEP`] mails are counted.
+pub async fn count_old_seals(db: &Db, _operator: &Operator, vault: &Vault) -> Result<u64> {
+    let keys = keys::list(db).await?;
+    let old_keys = keys.iter().filter(|key| !vault.is_sealed_anew(&key.kid, &key.sealed_private_key)).count();
+    let mails =
+        mail::Entity::find().filter(mail::Column::SealedToken.is_not_null()).limit(STEP).all(db.reader()).await?;
+    let is_old = |mail: &&mail::Model| {
+        mail.sealed_token.as_deref().is_some_and(|sealed| !vault.is_sealed_anew(&mail.id.to_string(), sealed))
+    };
+    Ok((old_keys + mails.iter().filter(is_old).count()) as u64)
+}

@@ -1,0 +1,19 @@
+//! The installation that a database belongs to.
+
+use sea_orm::entity::prelude::*;
+
+use crate::tools::clock::Timestamp;
+
+/// The installation. There is one row, made at the first start.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "instance")]
+pub struct Model {
+    /// Its random id, part of every key that is derived from the secret.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Time of the first start.
+    pub created_at: Timestamp,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

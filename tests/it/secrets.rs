@@ -1,0 +1,227 @@
+//! The secret key: replaced while everything goes on, worthless at another installation, and given in ways that nobody else
+//! can read.
+
+use std::fs;
+
+use serde_json::json;
+use vestibule::database::Db;
+use vestibule::domain::copy;
+use vestibule::domain::operator::Operator;
+use vestibule::domain::operator::keys::Resealed;
+
+use crate::app::{ADMIN, TestApp};
+use crate::client::Client;
+use crate::engine::Place;
+use crate::furnished::furnish;
+use crate::process::{Serving, command, run};
+
+crate::tests![
+    a_copy_elsewhere_neither_takes_nor_makes_the_originals_refresh_tokens,
+    the_secret_key_is_replaced_and_everything_goes_on,
+    the_secret_key_is_replaced_on_the_command_line,
+    no_secret_is_a_flag,
+    secrets_are_read_from_files_and_credentials,
+    an_address_with_a_password_is_no_argument,
+    settings_are_read_from_a_file_that_was_named_or_in_the_data_folder,
+];
+
+const OLD: &str = "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W";
+const NEW: &str = "mI3s0iV+PpVUxwdBQ0n0Gq7nq0cXl3Jr0i6d0r6Yb1s=";
+const ME: &str = "{ me { id } }";
+
+async fn a_copy_elsewhere_neither_takes_nor_makes_the_originals_refresh_tokens(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut ada = app.add_user("ada").await.sign_in(&app).await;
+    let url = place.second_database().await;
+    let target = Db::connect(&url.parse().unwrap()).await.unwrap();
+    copy::copy(&app.app.db, &target, &|_| {}).await.unwrap();
+    target.close().await.unwrap();
+    // With the same secret, and all that the database holds.
+    let there = Place { database_url: url, folder: place.folder.clone() };
+    let elsewhere = |config: &mut vestibule::config::Config| {
+        config.public_url = Some("http://staging.example.com".parse().unwrap());
+    };
+    let staging = app.start_second_with(&there, elsewhere).await;
+    let mut stolen = staging.anyone();
+    ada.refresh.clone_into(&mut stolen.refresh);
+    assert_eq!(stolen.refresh().await.unwrap_err(), "INVALID_TOKEN");
+    let stolen = staging.anyone().with_token(ada.access.clone().unwrap());
+    assert_eq!(stolen.code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
+    // Nor is what it makes of the same session what the original makes.
+    let token = app.app.mint().read_refresh(&ada.refresh).unwrap();
+    assert_eq!(token.to_text(&app.app.mint().vault), ada.refresh);
+    assert_ne!(token.to_text(&staging.app.mint().vault), ada.refresh);
+    ada.refresh().await.unwrap();
+    // People sign in there all the same, and their tokens are worth nothing here.
+    let mut visitor = staging.anyone().sign_in(ADMIN.0, ADMIN.1).await;
+    let mut back = app.anyone();
+    visitor.refresh.clone_into(&mut back.refresh);
+    assert_eq!(back.refresh().await.unwrap_err(), "INVALID_TOKEN");
+    visitor.refresh().await.unwrap();
+}
+
+async fn the_secret_key_is_replaced_and_everything_goes_on(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.secret_key = Some(OLD.parse().unwrap())).await;
+    let mut furnished = furnish(&app).await;
+    let both = app.start_second_with(&place, |config| {
+        config.secret_key = Some(NEW.parse().unwrap());
+        config.secret_key_previous = Some(OLD.parse().unwrap());
+    });
+    let both = both.await;
+    let mut ada = both.anyone().with_token(&furnished.access);
+    furnished.refresh.clone_into(&mut ada.refresh);
+    ada.data(ME, json!({})).await;
+    ada.refresh().await.unwrap();
+    let done = both.app.reseal(&both.app.clock.now(), &Operator::new()).await.unwrap();
+    assert!(done.signing_keys == 2 && done.mails >= 1 && done.unreadable == 0, "{done:?}");
+    let again = both.app.reseal(&both.app.clock.now(), &Operator::new()).await.unwrap();
+    assert_eq!(again, Resealed::default());
+
+    // From here on, the old one is needed for nothing.
+    let new = app.start_second_with(&place, |config| config.secret_key = Some(NEW.parse().unwrap())).await;
+    let mut late = new.anyone();
+    furnished.refresh.clone_into(&mut late.refresh);
+    assert_eq!(late.refresh().await.unwrap_err(), "INVALID_TOKEN", "what the old one signed ends with it");
+    furnished.access = ada.access.clone().unwrap();
+    furnished.refresh.clone_from(&ada.refresh);
+    furnished.check(&new).await;
+}
+
+async fn the_secret_key_is_replaced_on_the_command_line(place: Place) {
+    let with = |current: &str, previous: Option<&str>| {
+        let mut command = command(&place);
+        command.env("VESTIBULE_SECRET_KEY", current);
+        command.envs(previous.map(|previous| ("VESTIBULE_SECRET_KEY_PREVIOUS", previous)));
+        command
+    };
+    assert!(run(with(OLD, None), &["migrate"], "").0);
+    assert!(!run(with(NEW, None), &["migrate"], "").0);
+    let (success, printed, errors) = run(with(NEW, Some(OLD)), &["keys", "reseal"], "");
+    assert!(success, "{errors}");
+    assert_eq!(printed, "resealed: signing keys 1, mails 0\n");
+    assert!(run(with(NEW, None), &["migrate"], "").0);
+    let (success, _, errors) = run(with(OLD, None), &["migrate"], "");
+    assert!(!success && errors.contains("VESTIBULE_SECRET_KEY is not the one"), "{errors}");
+}
+
+async fn no_secret_is_a_flag(place: Place) {
+    for (flag, variable) in [
+        ("--secret-key", "VESTIBULE_SECRET_KEY"),
+        ("--admin-password", "VESTIBULE_ADMIN_PASSWORD"),
+        ("--database-url", "VESTIBULE_DATABASE_URL"),
+        ("--mail-url", "VESTIBULE_MAIL_URL"),
+        ("--media-url", "VESTIBULE_MEDIA_URL"),
+    ] {
+        let (success, printed, errors) = run(command(&place), &["migrate", flag, "geheim"], "");
+        assert!(!success && printed.is_empty());
+        assert!(errors.starts_with(&format!("vestibule: there is no flag {flag}: ")), "{errors}");
+        assert!(errors.contains(&format!("Set {variable}_FILE, or {variable} in")), "{errors}");
+        assert!(errors.lines().count() == 1 && !errors.contains("geheim"), "{errors}");
+    }
+}
+
+async fn secrets_are_read_from_files_and_credentials(place: Place) {
+    let file = |name: &str, text: &str| {
+        let path = place.folder.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let mut given = command(&place);
+    given.env_remove("VESTIBULE_DATABASE_URL");
+    given.env("VESTIBULE_DATABASE_URL_FILE", file("url", &format!("{}\n", place.database_url)));
+    given.env("VESTIBULE_ADMIN_PASSWORD_FILE", file("password", "a rather long phrase of mine\r\n"));
+    file("vestibule.secret_key", NEW);
+    given.env("CREDENTIALS_DIRECTORY", &place.folder);
+    let serving = Serving::start(given);
+    assert_eq!(serving.printed, ["first superuser: admin@localhost"]);
+    Client::new(&serving.url).sign_in("admin", "a rather long phrase of mine").await;
+    drop(serving);
+    // The credential was the secret.
+    let mut same = command(&place);
+    same.env("VESTIBULE_SECRET_KEY", NEW);
+    assert!(run(same, &["migrate"], "").0);
+    assert!(!place.folder.join("data/secret.key").exists());
+
+    for (name, value, expected) in [
+        ("VESTIBULE_DATABASE_URL_FILE", "url", "VESTIBULE_DATABASE_URL and VESTIBULE_DATABASE_URL_FILE are both set"),
+        ("VESTIBULE_SECRET_KEY_FILE", "geheim", "VESTIBULE_SECRET_KEY_FILE: the file cannot be read: No such file"),
+        ("VESTIBULE_MAIL_URL_FILE", "password", "VESTIBULE_MAIL_URL_FILE: expected `file:PATH`"),
+    ] {
+        let mut wrong = command(&place);
+        wrong.env(name, value);
+        let (success, _, errors) = run(wrong, &["migrate"], "");
+        assert!(!success && errors.starts_with(&format!("vestibule: {expected}")), "{errors}");
+        assert!(errors.lines().count() == 1 && !errors.contains("geheim") && !errors.contains("phrase"), "{errors}");
+    }
+}
+
+async fn an_address_with_a_password_is_no_argument(place: Place) {
+    for arguments in [
+        ["copy", "--to", "postgres://u:geheim@127.0.0.1:1/x"],
+        ["copy", "--to", "postgres://u@127.0.0.1:1/x?password=geheim"],
+        ["import", "django", "postgresql://u:geheim@127.0.0.1:1/x"],
+    ] {
+        let (success, _, errors) = run(command(&place), &arguments, "");
+        assert!(
+            !success && errors.contains("could read the password in the list of processes. Give @FILE"),
+            "{errors}"
+        );
+        assert!(errors.lines().count() == 1 && !errors.contains("geheim"), "{errors}");
+    }
+    assert!(run(command(&place), &["migrate"], "").0);
+    let (success, _, errors) = run(command(&place), &["copy", "--to", "@/nowhere/geheim"], "");
+    assert!(!success && errors.starts_with("vestibule: --to: the address cannot be read: No such file"), "{errors}");
+    let target = place.folder.join("target.db");
+    let (success, _, errors) =
+        run(command(&place), &["copy", "--to", "-"], &format!("sqlite://{}\n", target.display()));
+    assert!(success && target.exists(), "{errors}");
+    let by_file = place.folder.join("source");
+    fs::write(&by_file, "postgres://u:geheim@127.0.0.1:1/x\n").unwrap();
+    let (success, _, errors) = run(command(&place), &["import", "django", &format!("@{}", by_file.display())], "");
+    assert!(!success && !errors.contains("list of processes") && !errors.contains("geheim"), "{errors}");
+}
+
+async fn settings_are_read_from_a_file_that_was_named_or_in_the_data_folder(place: Place) {
+    // Beside a secret of each folder, the database would have two.
+    let command = |place: &Place| {
+        let mut command = command(place);
+        command.env("VESTIBULE_SECRET_KEY", OLD);
+        command
+    };
+    let here = place.folder.join("vestibule.toml");
+    fs::write(&here, "limits = 'off'\nadmin_email = 'strange@example.com'").unwrap();
+    fs::create_dir(place.folder.join("elsewhere")).unwrap();
+    fs::write(place.folder.join("elsewhere/vestibule.toml"), "admin_email = 'chief@example.com'").unwrap();
+    let line = "ignoring vestibule.toml in the working folder: name it by VESTIBULE_CONFIG or --config";
+    let (success, _, errors) = run(command(&place), &["migrate"], "");
+    assert!(success && errors.matches(line).count() == 1, "{errors}");
+    let (_, printed, _) = run(command(&place), &["doctor", "--time", "2ms"], "");
+    assert!(printed.contains("warn  settings  vestibule.toml in the working folder is not read"), "{printed}");
+    assert!(!printed.contains("turn VESTIBULE_LIMITS on"), "{printed}");
+
+    let mut named = command(&place);
+    named.args(["--config", "elsewhere/vestibule.toml", "serve"]);
+    let serving = Serving::start(named);
+    assert_eq!(serving.printed[0], "first superuser: chief@example.com");
+    drop(serving);
+    let mut there = command(&place);
+    there.args(["--data-dir", "elsewhere"]);
+    fs::write(place.folder.join("elsewhere/vestibule.toml"), "access_ttl = '60d'").unwrap();
+    let (success, _, errors) = run(there, &["migrate"], "");
+    assert!(!success && errors.contains("VESTIBULE_ACCESS_TTL must not be longer"), "{errors}");
+    let mut here = command(&place);
+    here.env("VESTIBULE_CONFIG", "vestibule.toml");
+    let (success, _, errors) = run(here, &["migrate"], "");
+    assert!(success && !errors.contains("ignoring"), "{errors}");
+
+    for (name, text, expected) in [
+        ("elsewhere/vestibule.toml", "data_dir = 'x'", "elsewhere/vestibule.toml: data_dir cannot be set in a file"),
+        ("elsewhere/vestibule.toml", "acess_ttl = '1m'", "elsewhere/vestibule.toml: there is no setting acess_ttl"),
+    ] {
+        fs::write(place.folder.join(name), text).unwrap();
+        let mut wrong = command(&place);
+        wrong.env("VESTIBULE_DATA_DIR", "elsewhere");
+        let (success, _, errors) = run(wrong, &["migrate"], "");
+        assert!(!success && errors.starts_with(&format!("vestibule: {expected}")), "{errors}");
+    }
+}
