@@ -9,7 +9,7 @@ use crate::config::Registration;
 use crate::domain::account::change_password::{self, ChangePassword};
 use crate::domain::passwords::NewPassword;
 use crate::domain::registration::register::{self, Register, Rules};
-use crate::domain::sessions::{self, Logout};
+use crate::domain::sessions::{self, Logout, LogoutBy};
 use crate::domain::sign_in::{self, SignIn};
 use crate::domain::tokens::Tokens;
 use crate::domain::verify_email::{self, Confirm, Link, Waiting};
@@ -102,7 +102,8 @@ async fn replace_password(sent: &Sent) -> Result<Tokens> {
     };
     if let Err(error) = changed.await {
         // The session was only opened for this.
-        sessions::logout(&app.db, now, client, Logout { session: session.id, everywhere: false }).await?;
+        let logout = Logout { by: LogoutBy::Session(session.id), everywhere: false };
+        sessions::logout(&app.db, now, client, &app.config.sessions, logout).await?;
         return Err(error);
     }
     Ok(tokens)
