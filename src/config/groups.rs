@@ -104,6 +104,10 @@ pub struct LimitConfig {
     /// API tokens that one user creates or rotates
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_API_TOKEN", value_name = "LIMIT", default_value = "60/1h")]
     pub limit_api_token: Limit,
+
+    /// Changes by one user, over all sessions and API tokens
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_WRITES", value_name = "LIMIT", default_value = "600/10m")]
+    pub limit_writes: Limit,
 }
 
 /// Life of API tokens.

@@ -5,32 +5,31 @@
 //! the time when everything is given back (the generic cell rate algorithm, ITU-T I.371), and one statement to decide.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    QueryFilter as _,
 };
 use uuid::Uuid;
 
 use crate::config::{Limit, LimitConfig};
 use crate::database::Db;
 use crate::domain::access::{Client, Viewer};
-use crate::domain::sweeping;
-use crate::entity::audit_event::{self, Action};
+use crate::domain::{known_networks, sweeping};
 use crate::entity::limit::{self, Column};
 use crate::error::{Error, Result};
 use crate::tools::clock::{Moment, SKEW, Timestamp};
 use crate::tools::identifier;
 use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, counters};
+use crate::tools::network::{Networks, SITE_FACTOR};
 use crate::tools::secret;
 
 /// What is limited, each by the setting of its name: `VESTIBULE_LIMIT_SIGN_IN` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum What {
-    /// Mails that strangers can have sent to an address: resets, verifications.
+    /// Mails that strangers can have sent to an address, for each [`Purpose`].
     MailToAddress,
     /// Requests from one client that send mails.
     MailFromClient,
@@ -50,6 +49,8 @@ pub enum What {
     Welcome,
     /// API tokens that one user creates or rotates, each of which mails them.
     ApiToken,
+    /// Changes by one user.
+    Writes,
 }
 
 impl What {
@@ -64,6 +65,7 @@ impl What {
         Self::Bulk,
         Self::Welcome,
         Self::ApiToken,
+        Self::Writes,
     ];
 
     /// The setting, without what all of them begin with.
@@ -79,6 +81,7 @@ impl What {
             Self::Bulk => "bulk",
             Self::Welcome => "welcome",
             Self::ApiToken => "api_token",
+            Self::Writes => "writes",
         }
     }
 }
@@ -126,39 +129,78 @@ impl Limits {
             What::Bulk => config.limit_bulk,
             What::Welcome => config.limit_welcome,
             What::ApiToken => config.limit_api_token,
+            What::Writes => config.limit_writes,
         }
     }
 }
 
-/// For how long a client that signed in to an account counts as one of its owner's.
-const KNOWN: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// Purposes of mails that others can cause. Each has a budget of its own for every address, so that mails of one kind never
+/// keep mails of another from their reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Link that replaces a forgotten password.
+    Reset,
+    /// Link that completes a registration, sent first or once more.
+    Registration,
+    /// Link that confirms the new address of an account.
+    NewAddress,
+    /// Another attempt at a mail, by staff.
+    Retry,
+}
 
-/// How many of an account's sign-ins are looked through for the client.
-const LATEST: u64 = 200;
-
-/// Takes one request for a mail to this address: of the address's limit and of the client's.
+/// Takes one request for a mail to this address: of the client's limit and of the limit of this purpose at the address.
+///
+/// Nobody else can use up a reset of an account's owner: the networks from which the account signed in lately have a budget
+/// of their own at its address. All others are answered by the shared budgets alone, with the same statements for an address
+/// with and without an account.
 ///
 /// # Errors
-/// [`Error::RateLimited`] with the time to wait, the same whether or not the address has an account.
-pub async fn take_mail(db: &Db, now: &Moment, client: &Client, limits: &Limits, email: &str) -> Result<()> {
+/// [`Error::RateLimited`] with the time to wait, the same with and without an account at the address.
+pub async fn take_mail(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    limits: &Limits,
+    (purpose, email): (Purpose, &str),
+) -> Result<()> {
     if !limits.hold() {
         return Ok(());
     }
-    let client = network(client);
-    limits.take(db.writer(), now, &limits.share(What::MailFromClient, &client)).await?;
-    take_address(db.writer(), now, limits, email).await
+    let networks = networks(client);
+    limits.take(db.writer(), now, &limits.share(What::MailFromClient, &networks.subnet)).await?;
+    let shared = async {
+        if let Some(site) = limits.site_share(What::MailFromClient, &networks, |site| site.to_owned()) {
+            limits.take(db.writer(), now, &site).await?;
+        }
+        take_address(db.writer(), now, limits, (purpose, email)).await
+    };
+    let refused = match shared.await {
+        Err(Error::RateLimited(wait)) if purpose == Purpose::Reset => Error::RateLimited(wait),
+        taken => return taken,
+    };
+    let to = identifier::fold(email);
+    if !known_networks::leads_to(db, now, &networks.subnet, &to).await? {
+        return Err(refused);
+    }
+    let reserve = limits.share(What::MailToAddress, &format!("{purpose:?}\0{to}\0{}", networks.subnet));
+    limits.take(db.writer(), now, &reserve).await
 }
 
-/// Takes one mail of the address's limit, for whoever is known.
+/// Takes one mail of this purpose of the address's limit, for a requester who is known.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
-pub async fn take_address(db: &impl ConnectionTrait, now: &Moment, limits: &Limits, email: &str) -> Result<()> {
+pub async fn take_address(
+    db: &impl ConnectionTrait,
+    now: &Moment,
+    limits: &Limits,
+    (purpose, email): (Purpose, &str),
+) -> Result<()> {
     if !limits.hold() {
         return Ok(());
     }
     let to = identifier::fold(email);
-    limits.take(db, now, &limits.share(What::MailToAddress, &to)).await
+    limits.take(db, now, &limits.share(What::MailToAddress, &format!("{purpose:?}\0{to}"))).await
 }
 
 /// Takes one welcome mail to this address that the viewer causes: of the viewer's limit, and of what the address may receive.
@@ -227,9 +269,14 @@ pub async fn take_link(db: &Db, now: &Moment, client: &Client, limits: &Limits) 
     if !limits.hold() {
         return Ok(Attempt::default());
     }
-    let share = limits.share(What::Link, &network(client));
-    limits.take(db.writer(), now, &share).await?;
-    Ok(Attempt { taken: vec![share], is_void: false })
+    let networks = networks(client);
+    let mut attempt = Attempt::default();
+    let site = limits.site_share(What::Link, &networks, |site| site.to_owned());
+    for share in [Some(limits.share(What::Link, &networks.subnet)), site].into_iter().flatten() {
+        limits.take(db.writer(), now, &share).await?;
+        attempt.taken.push(share);
+    }
+    Ok(attempt)
 }
 
 /// Takes one attempt to register, whatever comes of it: before anything is looked up for it, since a refusal shows that a
@@ -267,6 +314,17 @@ pub async fn take_bulk(db: &Db, now: &Moment, viewer: &Viewer, limits: &Limits) 
     limits.take(db.writer(), now, &limits.share(What::Bulk, &user)).await
 }
 
+/// Takes one change by this user, in the transaction of the change: a change that is refused or changes nothing costs nothing.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_write(db: &impl ConnectionTrait, now: &Moment, user: Uuid, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    limits.take(db, now, &limits.share(What::Writes, &user.to_string())).await
+}
+
 /// Whose password is attempted.
 #[derive(Clone, Copy, Debug)]
 pub enum Account<'a> {
@@ -291,8 +349,8 @@ pub struct Attempt {
 /// for the other as well, but to say so would tell whose address it is: such an attempt is void, and to be answered like
 /// a wrong password.
 ///
-/// Nobody can lock an account's owner out by guessing: what all others used up does not count for clients that signed in
-/// to it in the last ninety days.
+/// Nobody can lock an account's owner out by guessing: the budgets that a client shares with strangers do not count for
+/// networks from which the account signed in during the last ninety days.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait, for a name at the same count whether or not anybody has it.
@@ -306,17 +364,15 @@ pub async fn take_attempt(
     if !limits.hold() {
         return Ok(Attempt::default());
     }
-    let network = network(client);
+    let networks = networks(client);
     let (name, user) = match account {
         Account::Named(name, user) => (Some(name), user),
         Account::Own(user) => (None, Some(user)),
     };
-    let taking = Taking { now, limits, network: &network, user };
     let mut attempt = Attempt::default();
     let (txn, ref now) = db.begin(now).await?;
-    let from_client = limits.share(What::SignInFromClient, &network);
-    limits.take(&txn, now, &from_client).await?;
-    attempt.taken.push(from_client);
+    let taking = Taking { now, limits, networks: &networks, user };
+    taking.take_own(&txn, What::SignInFromClient, |network| network.to_owned(), &mut attempt).await?;
     if let Some(name) = name {
         taking.take(&txn, &format!("name\0{name}"), &mut attempt).await?;
     }
@@ -330,28 +386,47 @@ pub async fn take_attempt(
     Ok(attempt)
 }
 
-/// What attempts at an account are taken by.
+/// The client whose attempts at an account are taken.
 struct Taking<'a> {
     now: &'a Moment,
     limits: &'a Limits,
-    network: &'a str,
+    networks: &'a Networks,
     user: Option<Uuid>,
 }
 
 impl Taking<'_> {
-    /// Takes an attempt at what is known by this key: of the client's limit, and of everybody's.
+    /// Takes an attempt at the account with this key: of the client's limit, and of everybody's.
     async fn take(&self, txn: &DatabaseTransaction, key: &str, attempt: &mut Attempt) -> Result<()> {
-        let Self { now, limits, network, user } = *self;
-        let here = limits.share(What::SignIn, &format!("{key}\0{network}"));
-        limits.take(txn, now, &here).await?;
+        self.take_own(txn, What::SignIn, |network| format!("{key}\0{network}"), attempt).await?;
+        self.take_shared(txn, self.limits.share(What::SignInToAccount, key), attempt).await
+    }
+
+    /// Takes an attempt of a limit of the client: of its subnet, and of its site, which strangers may share.
+    async fn take_own(
+        &self,
+        txn: &DatabaseTransaction,
+        what: What,
+        who: impl Fn(&str) -> String,
+        attempt: &mut Attempt,
+    ) -> Result<()> {
+        let here = self.limits.share(what, &who(&self.networks.subnet));
+        self.limits.take(txn, self.now, &here).await?;
         attempt.taken.push(here);
-        let budget = limits.share(What::SignInToAccount, key);
-        match limits.take(txn, now, &budget).await {
-            Ok(()) => attempt.taken.push(budget),
-            Err(Error::RateLimited(wait)) => match user {
-                Some(user) if is_known(txn, now, user, network).await? => {}
-                _ => return Err(Error::RateLimited(wait)),
-            },
+        match self.limits.site_share(what, self.networks, who) {
+            Some(site) => self.take_shared(txn, site, attempt).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes an attempt of a limit that strangers can use up, and so does not hold for a known network.
+    async fn take_shared(&self, txn: &DatabaseTransaction, share: Share, attempt: &mut Attempt) -> Result<()> {
+        match self.limits.take(txn, self.now, &share).await {
+            Ok(()) => attempt.taken.push(share),
+            Err(Error::RateLimited(wait)) => {
+                if !known_networks::is_known(txn, self.now, self.user, &self.networks.subnet).await? {
+                    return Err(Error::RateLimited(wait));
+                }
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -370,18 +445,6 @@ pub async fn give_back(db: &impl ConnectionTrait, attempt: Attempt) -> Result<()
             .await?;
     }
     Ok(())
-}
-
-/// Whether somebody signed in to this account from this network lately.
-async fn is_known(db: &impl ConnectionTrait, now: &Moment, user: Uuid, here: &str) -> Result<bool> {
-    let sign_ins = audit_event::Entity::find()
-        .filter(audit_event::Column::ActorId.eq(user))
-        .filter(audit_event::Column::Action.eq(Action::Login))
-        .filter(audit_event::Column::CreatedAt.gt(now.at.minus(KNOWN)))
-        .order_by_desc(audit_event::Column::Id)
-        .limit(LATEST);
-    let sign_ins = sign_ins.all(db).await?;
-    Ok(sign_ins.into_iter().any(|event| network(&Client { ip: event.ip, user_agent: None }) == here))
 }
 
 /// One of somebody's limit.
@@ -439,6 +502,13 @@ impl Limits {
         self.reached.get_or_create(&Reached { limit: what.name() }).inc();
     }
 
+    /// The share of the client's site, with its larger budget; none with IPv4.
+    fn site_share(&self, what: What, networks: &Networks, who: impl Fn(&str) -> String) -> Option<Share> {
+        let mut share = self.share(what, &who(networks.site.as_deref()?));
+        share.limit.count = share.limit.count.saturating_mul(SITE_FACTOR);
+        Some(share)
+    }
+
     /// Takes one of a limit.
     async fn take(&self, db: &impl ConnectionTrait, now: &Moment, share: &Share) -> Result<()> {
         let insert = limit::Entity::insert(share.row(now)).on_conflict(share.one_more(now));
@@ -460,14 +530,7 @@ pub async fn sweep(db: &Db, now: &Moment) -> Result<()> {
     Ok(())
 }
 
-/// The network that a client counts as: its address or, with IPv6, the first 64 bits, of which one household has all.
-pub fn network(client: &Client) -> String {
-    match client.ip.as_deref().and_then(|ip| ip.parse().ok()) {
-        Some(IpAddr::V6(ip)) => {
-            let [a, b, c, d, ..] = ip.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        Some(IpAddr::V4(ip)) => ip.to_string(),
-        None => "unknown".to_owned(),
-    }
+/// The networks that a client is counted by.
+pub fn networks(client: &Client) -> Networks {
+    Networks::of_text(client.ip.as_deref())
 }

@@ -31,6 +31,8 @@ pub mod import;
 pub mod instance;
 // The keys that sign access tokens.
 pub mod keys;
+// The networks from which users signed in lately.
+pub mod known_networks;
 // Limits on what can be asked for.
 pub mod limits;
 // What whoever runs the command line may do.

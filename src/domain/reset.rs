@@ -8,7 +8,8 @@ use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
-use crate::domain::limits::{self, Limits};
+use crate::domain::known_networks;
+use crate::domain::limits::{self, Limits, Purpose as MailPurpose};
 use crate::domain::outbox;
 use crate::domain::passwords::{self, NewPassword, Passwords};
 use crate::domain::revocation::{self, Cause};
@@ -30,7 +31,7 @@ use crate::tools::secret::Secret;
 /// [`Code::Required`] or [`Code::Invalid`] where it is no address; [`Error::RateLimited`].
 pub async fn request(db: &Db, now: &Moment, client: &Client, limits: &Limits, email: &str) -> Result<()> {
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
-    limits::take_mail(db, now, client, limits, &email).await?;
+    limits::take_mail(db, now, client, limits, (MailPurpose::Reset, &email)).await?;
     let (txn, ref now) = db.begin(now).await?;
     let id = outbox::enqueue(&txn, now, mail::Kind::ResetPassword, &email, None).await?;
     audit::record_as(&txn, now, id, Event::by_anyone(client, Action::ResetRequested, None)).await?;
@@ -95,6 +96,9 @@ pub async fn confirm(
         return Err(invalid_link().into());
     }
     let user = set_password(&txn, now, user.id, hash).await?.ok_or_else(invalid_link)?;
+    // An intruder's network is forgotten; the owner, who reads the mail, is not locked out by further guesses.
+    known_networks::forget(&txn, user.id).await?;
+    known_networks::note(&txn, now, client, user.id).await?;
     let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::PasswordReset, user.id) };
     audit::record(&txn, now, event).await?;
     outbox::enqueue(&txn, now, mail::Kind::PasswordChanged, &user.email, Some(user.id)).await?;

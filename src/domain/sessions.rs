@@ -13,6 +13,7 @@ use crate::config::SessionConfig;
 use crate::database::{ByKey, Db, Found};
 use crate::domain::access::{Also, Client, Present};
 use crate::domain::audit::{self, Event};
+use crate::domain::known_networks;
 use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
 use crate::domain::sweeping;
@@ -34,7 +35,7 @@ pub(super) async fn find(db: &Db, id: Uuid) -> Result<Found<session::Entity, use
     db.find(&BY_ID, id).await
 }
 
-/// Opens a session for a user who has proved who they are.
+/// Opens a session for a user who has proved who they are. The client's network is then known as one of theirs.
 pub async fn open(
     txn: &DatabaseTransaction,
     now: &Moment,
@@ -66,6 +67,7 @@ pub async fn open(
         .limit(SESSIONS_PER_USER)
         .take();
     session::Entity::delete_many().filter(Column::Id.in_subquery(surplus)).exec(txn).await?;
+    known_networks::note(txn, now, client, user).await?;
     Ok(session)
 }
 

@@ -6,6 +6,8 @@ pub mod api_token;
 pub mod audit_event;
 // The installation that the database belongs to.
 pub mod instance;
+// The networks from which users signed in lately.
+pub mod known_network;
 // Files that are to be deleted.
 pub mod leftover;
 // How much of each limit is used up.

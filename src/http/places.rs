@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::tools::metrics::Gauge;
+use crate::tools::network::Networks;
 
 /// Places for so many.
 pub(super) struct Places {
@@ -16,12 +17,12 @@ pub(super) struct Places {
 #[derive(Default)]
 struct Taken {
     all: u32,
-    by_client: HashMap<String, u32>,
+    by_network: HashMap<String, u32>,
 }
 
 /// A place that is taken, until this is dropped.
 pub(super) struct Place {
-    client: Option<String>,
+    client: Option<Networks>,
     taken: Arc<Mutex<Taken>>,
     gauge: Gauge,
 }
@@ -41,21 +42,26 @@ impl Places {
         Self { most, most_of_client, taken: Arc::default(), gauge }
     }
 
-    /// Takes a place for this client; without a name, for somebody of whom it is not counted.
+    /// Takes a place for this client, in each of its networks; without a client, for somebody of whom it is not counted.
     ///
     /// # Errors
     /// What there is no place left of.
-    pub(super) fn take(&self, client: Option<String>) -> Result<Place, Full> {
+    pub(super) fn take(&self, client: Option<Networks>) -> Result<Place, Full> {
         let mut taken = lock(&self.taken);
         if taken.all >= self.most {
             return Err(Full::All);
         }
         if let Some(client) = &client {
-            let own = taken.by_client.get(client).copied().unwrap_or_default();
-            if own >= self.most_of_client {
+            let is_full = |(network, factor): (&str, u32)| {
+                let own = taken.by_network.get(network).copied().unwrap_or_default();
+                own >= self.most_of_client.saturating_mul(factor)
+            };
+            if client.each().any(is_full) {
                 return Err(Full::Client);
             }
-            taken.by_client.insert(client.clone(), own + 1);
+            for (network, _) in client.each() {
+                *taken.by_network.entry(network.to_owned()).or_default() += 1;
+            }
         }
         taken.all += 1;
         drop(taken);
@@ -70,9 +76,11 @@ impl Drop for Place {
         let mut taken = lock(&self.taken);
         taken.all = taken.all.saturating_sub(1);
         if let Some(client) = self.client.take() {
-            let own = taken.by_client.remove(&client).unwrap_or_default();
-            if own > 1 {
-                taken.by_client.insert(client, own - 1);
+            for (network, _) in client.each() {
+                let own = taken.by_network.remove(network).unwrap_or_default();
+                if own > 1 {
+                    taken.by_network.insert(network.to_owned(), own - 1);
+                }
             }
         }
     }
@@ -90,19 +98,30 @@ mod tests {
     fn places_are_given_back() {
         let gauge = Gauge::default();
         let places = Places::new(3, 2, gauge.clone());
-        let take = |client: &str| places.take(Some(client.to_owned()));
-        let (one, two) = (take("a").ok(), take("a").ok());
+        let take = |client: &str| places.take(Some(Networks::of_text(Some(client))));
+        let (one, two) = (take("192.0.2.1").ok(), take("192.0.2.1").ok());
         assert!(one.is_some() && two.is_some());
-        assert_eq!(take("a").err(), Some(Full::Client));
-        let other = take("b").ok();
+        assert_eq!(take("192.0.2.1").err(), Some(Full::Client));
+        let other = take("192.0.2.2").ok();
         assert!(other.is_some());
-        assert_eq!(take("c").err(), Some(Full::All));
+        assert_eq!(take("192.0.2.3").err(), Some(Full::All));
         assert_eq!(gauge.get(), 3);
         drop(one);
-        assert!(take("a").is_ok());
+        assert!(take("192.0.2.1").is_ok());
         drop((two, other));
-        assert!(lock(&places.taken).by_client.is_empty());
+        assert!(lock(&places.taken).by_network.is_empty());
         assert_eq!(gauge.get(), 0);
+    }
+
+    #[test]
+    fn a_site_of_many_subnets_has_a_larger_share() {
+        let places = Places::new(1000, 2, Gauge::default());
+        let take = |subnet: u32| places.take(Some(Networks::of_text(Some(&format!("2001:db8:1:{subnet:x}::1")))));
+        let taken: Vec<_> = (0..20).flat_map(|subnet| [take(subnet), take(subnet), take(subnet)]).collect();
+        assert_eq!(taken.iter().filter(|place| place.is_ok()).count(), 16);
+        assert!(places.take(Some(Networks::of_text(Some("2001:db8:2::1")))).is_ok());
+        drop(taken);
+        assert!(lock(&places.taken).by_network.is_empty());
     }
 
     #[test]

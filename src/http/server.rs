@@ -20,11 +20,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service as _;
 
 use crate::config::{Config, WireConfig};
-use crate::domain::access::Client;
-use crate::domain::limits;
 use crate::http::places::{Full, Place, Places};
 use crate::http::pulse::{Patience, Pulse, Watched};
 use crate::http::unread;
+use crate::tools::network::Networks;
 use crate::tools::traffic::Traffic;
 
 /// How long requests in flight may go on after the service was told to stop.
@@ -92,10 +91,10 @@ impl Wire {
         Patience { headers: header_timeout, sending: send_timeout, idle: idle_timeout }
     }
 
-    fn client(&self, peer: SocketAddr) -> Option<String> {
+    fn client(&self, peer: SocketAddr) -> Option<Networks> {
         let ip = peer.ip().to_canonical();
         let is_proxy = self.trusted.iter().any(|network| network.contains(&ip));
-        (!is_proxy).then(|| limits::network(&Client { ip: Some(ip.to_string()), user_agent: None }))
+        (!is_proxy).then(|| Networks::of(ip))
     }
 }
 

@@ -21,6 +21,8 @@ pub mod mail;
 pub mod media;
 // What is counted and timed, for those who watch the service.
 pub mod metrics;
+// The networks that clients are counted by.
+pub mod network;
 // Passwords and their hashes.
 pub mod password;
 // The rules for new passwords.

@@ -7,7 +7,7 @@ use super::{email_move, prove};
 use crate::database::Db;
 use crate::domain::access::{Also, Viewer};
 use crate::domain::audit::{self, Event};
-use crate::domain::limits;
+use crate::domain::limits::{self, Purpose};
 use crate::domain::passwords::Passwords;
 use crate::domain::users::details::Details;
 use crate::domain::users::taken;
@@ -62,7 +62,7 @@ pub async fn update(
         })?;
         prove(db, now, owner, passwords, (password, "currentPassword")).await?;
         if let Some(email) = moves.as_ref().filter(|email| identifier::fold(email) != user.email_key) {
-            limits::take_mail(db, now, viewer.client(), passwords.limits(), email).await?;
+            limits::take_mail(db, now, viewer.client(), passwords.limits(), (Purpose::NewAddress, email)).await?;
         }
     }
 

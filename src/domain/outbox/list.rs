@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::access::{Also, Manager, Staff};
-use crate::domain::limits::{self, Limits};
+use crate::domain::limits::{self, Limits, Purpose};
 use crate::domain::paging::{self, Key, Page, Term, Terms, Window};
 use crate::domain::registration::pending;
 use crate::entity::mail::{self, Column, Kind, Status};
@@ -57,7 +57,7 @@ pub async fn count(db: &Db, staff: Staff<'_>, status: Option<Status>) -> Result<
 ///
 /// # Errors
 /// [`Code::NotFound`] of `id`; [`Code::Invalid`] where it was sent already, or its link would be worthless; [`crate::error::Error::RateLimited`] where the
-/// address was sent too many mails, which counts retries and what strangers ask for together.
+/// address was sent too many mails by retries.
 pub async fn retry(db: &Db, now: &Moment, staff: Manager<'_>, limits: &Limits, id: &str) -> Result<mail::Model> {
     let missing = || Refusal::new(Code::NotFound, "There is no such mail.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| missing())?;
@@ -69,7 +69,7 @@ pub async fn retry(db: &Db, now: &Moment, staff: Manager<'_>, limits: &Limits, i
         Error::Refused(refusals) => Error::Refused(refusals.into_iter().map(|refusal| refusal.of("id")).collect()),
         error => error,
     })?;
-    limits::take_address(txn, now, limits, &mail.recipient).await?;
+    limits::take_address(txn, now, limits, (Purpose::Retry, &mail.recipient)).await?;
     authorized.commit().await?;
     Ok(mail)
 }

@@ -8,7 +8,7 @@ use crate::config::Registration;
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
-use crate::domain::limits::{self, Limits};
+use crate::domain::limits::{self, Limits, Purpose};
 use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::registration::{pending, require_open};
@@ -112,7 +112,7 @@ async fn check(
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
-    limits::take_mail(db, now, client, rules.limits, &email).await?;
+    limits::take_mail(db, now, client, rules.limits, (Purpose::Registration, &email)).await?;
     let password_hash = rules.passwords.hash(input.password.password).await?;
     Ok(registration::ActiveModel {
         email_key: Set(identifier::fold(&email)),

@@ -3,7 +3,7 @@
 use crate::config::Registration;
 use crate::database::Db;
 use crate::domain::access::Client;
-use crate::domain::limits::{self, Limits};
+use crate::domain::limits::{self, Limits, Purpose};
 use crate::domain::outbox;
 use crate::domain::registration::require_open;
 use crate::entity::mail::Kind;
@@ -29,7 +29,7 @@ pub async fn resend(
 ) -> Result<()> {
     require_open(registration)?;
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
-    limits::take_mail(db, now, client, limits, &email).await?;
+    limits::take_mail(db, now, client, limits, (Purpose::Registration, &email)).await?;
     let (txn, ref now) = db.begin(now).await?;
     outbox::enqueue(&txn, now, Kind::VerifyEmail, &email, None).await?;
     txn.commit().await?;

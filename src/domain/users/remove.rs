@@ -7,6 +7,7 @@ use sea_orm::{
 };
 
 use crate::domain::avatars;
+use crate::domain::known_networks;
 use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
 use crate::entity::audit_event::Action;
@@ -49,6 +50,7 @@ pub struct Removed {
 pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model) -> Result<Removed> {
     revocation::revoke(txn, &[user.id], Cause::Deleted).await?;
     outbox::forget(txn, user).await?;
+    known_networks::forget(txn, user.id).await?;
     avatars::leave_behind(txn, now, user.avatar.as_deref()).await?;
     let named = Query::select()
         .expr(Expr::val(1))
