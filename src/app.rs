@@ -20,6 +20,7 @@ use crate::domain::operator::keys::{self as operator_keys, Resealed, Rotation};
 use crate::domain::outbox::{self, Courier, Posted};
 use crate::domain::passwords::Passwords;
 use crate::domain::presence::Presence;
+use crate::domain::refused_rights::RefusedRights;
 use crate::domain::tokens::Mint;
 use crate::domain::users::superuser::{self, FirstPassword, Username};
 use crate::domain::vigil::Vigil;
@@ -76,6 +77,8 @@ pub struct App {
     pub importer: Importer,
     /// How often what may be asked for.
     pub limits: Limits,
+    /// The log lines about refused rights.
+    pub refused_rights: RefusedRights,
     /// What comes in.
     pub traffic: Traffic,
     /// All that is counted and timed.
@@ -177,6 +180,7 @@ impl App {
             studio: Studio::default(),
             importer,
             limits,
+            refused_rights: RefusedRights::default(),
             traffic,
             measures,
             vault,

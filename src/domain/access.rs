@@ -79,6 +79,14 @@ impl Caller {
         &self.0.user
     }
 
+    /// The kind and id of the credential, for the log.
+    pub fn credential_id(&self) -> (&'static str, Uuid) {
+        match &self.0.credential {
+            Credential::Session(id) => ("session", *id),
+            Credential::ApiToken { id, .. } => ("api_token", *id),
+        }
+    }
+
     /// What the caller is signed in with.
     pub(super) fn credential(&self) -> &Credential {
         &self.0.credential

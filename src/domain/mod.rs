@@ -47,6 +47,8 @@ pub mod moving;
 pub mod passwords;
 // Who was seen when.
 pub mod presence;
+// Log lines about refused rights.
+pub mod refused_rights;
 // Making an account for oneself.
 pub mod registration;
 // Recovering a forgotten password.

@@ -29,22 +29,22 @@ impl AuditEvent {
         self.0.action.into()
     }
 
-    /// Who did it; null where nobody was signed in, or the user was deleted or may not be seen.
+    /// User who did it; null if nobody was signed in, or the user was deleted or is a superuser and you are not.
     async fn actor(&self, ctx: &Context<'_>) -> Answer<Option<User>> {
         loaders::user(ctx, self.0.actor_id).await
     }
 
-    /// To whom it was done; null where that is nobody, or the user was deleted or may not be seen.
+    /// User to whom it was done; null if there is none, or the user was deleted or is a superuser and you are not.
     async fn target(&self, ctx: &Context<'_>) -> Answer<Option<User>> {
         loaders::user(ctx, self.0.target_id).await
     }
 
-    /// The address that the request came from.
+    /// Network address of the request; null once it is no longer kept, and if you may not see the actor.
     async fn ip(&self) -> Option<&str> {
         self.0.ip.as_deref()
     }
 
-    /// The program that sent the request, as it names itself.
+    /// Program that sent the request, as it names itself; null as `ip` is.
     async fn user_agent(&self) -> Option<&str> {
         self.0.user_agent.as_deref()
     }
@@ -122,7 +122,7 @@ pub(crate) enum AuditAction {
 /// Which events are wanted: those to which all of this applies.
 #[derive(InputObject, Default)]
 pub(crate) struct AuditEventFilter {
-    /// The user who did it or to whom it was done.
+    /// The user who did it or to whom it was done. The id of a superuser finds nothing unless you are one.
     user_id: Option<ID>,
     /// What happened.
     action: Option<AuditAction>,
@@ -137,7 +137,8 @@ pub(crate) struct AuditQuery;
 
 #[Object]
 impl AuditQuery {
-    /// Who did what to whom, the newest first: staff. A page has 20 where no number is given, and 200 at most.
+    /// Lists the audit trail, the newest events first; for staff. A page has 20 events by default and 200 at most. Events about
+    /// superusers, and what superusers did for themselves, are listed to superusers only.
     #[graphql(complexity = "list_complexity(first, last, child_complexity)")]
     async fn audit_events(
         &self,

@@ -1,9 +1,9 @@
 //! What an operation asks for, in a word, for those who watch the service.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use async_graphql::Positioned;
+use async_graphql::{Pos, Positioned, ServerError, Value};
 use async_graphql::parser::types::{
     ExecutableDocument, OperationType, Selection, SelectionSet, TypeKind, TypeSystemDefinition,
 };
@@ -59,6 +59,40 @@ impl Operations {
     /// What a document is that was refused before it was known what it asks for.
     pub fn refused(&self) -> OperationLabels {
         OperationLabels { kind: "none", operation: Arc::clone(&self.none) }
+    }
+}
+
+/// The schema's names of the fields that were refused with this code. Their paths consist of names that the client chose.
+pub fn refused_fields<'a>(errors: &[ServerError], code: &str, document: &'a ExecutableDocument) -> BTreeSet<&'a str> {
+    let has_code = |error: &&ServerError| {
+        let found = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+        matches!(found, Some(Value::String(found)) if found == code)
+    };
+    let refused: HashSet<Pos> = errors.iter().filter(has_code).flat_map(|error| error.locations.clone()).collect();
+    let mut names = BTreeSet::new();
+    if !refused.is_empty() {
+        let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set);
+        let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set);
+        for set in operations.chain(fragments) {
+            names_at(set, &refused, &mut names);
+        }
+    }
+    names
+}
+
+fn names_at<'a>(set: &'a Positioned<SelectionSet>, wanted: &HashSet<Pos>, names: &mut BTreeSet<&'a str>) {
+    for item in &set.node.items {
+        match &item.node {
+            Selection::Field(field) => {
+                if wanted.contains(&field.pos) {
+                    names.insert(field.node.name.node.as_str());
+                }
+                names_at(&field.node.selection_set, wanted, names);
+            }
+            Selection::InlineFragment(fragment) => names_at(&fragment.node.selection_set, wanted, names),
+            // Each fragment is walked on its own.
+            Selection::FragmentSpread(_) => {}
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use async_graphql::Context;
 
-use crate::error::{Error, Result};
-use crate::graphql::context::request;
-use crate::graphql::errors::{Answer, UserError};
+use crate::error::{Code, Error, Result};
+use crate::graphql::context::{app, request};
+use crate::graphql::errors::{Answer, UserError, name_of};
 
 /// Parts what the person can mend, which is data, from everything else, which is an error.
 pub(crate) fn outcome<T>(ctx: &Context<'_>, result: Result<T>) -> Answer<(Option<T>, Vec<UserError>)> {
@@ -14,8 +14,25 @@ pub(crate) fn outcome<T>(ctx: &Context<'_>, result: Result<T>) -> Answer<(Option
             if let Some(first) = refusals.first() {
                 request(ctx).refuse(first.code);
             }
+            if let Some(refusal) = refusals.iter().find(|refusal| is_of_guard_rails(refusal.code)) {
+                let request = request(ctx);
+                let (caller, code) = (request.caller.as_ref().ok(), name_of(refusal.code));
+                app(ctx).refused_rights.note(&request.now, caller, ctx.field().name(), code);
+            }
             Ok((None, refusals.into_iter().map(UserError::from).collect()))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a guard rail refused a right, and not a rule about the input.
+fn is_of_guard_rails(code: Code) -> bool {
+    matches!(
+        code,
+        Code::CannotDemoteSelf
+            | Code::CannotDeactivateSelf
+            | Code::CannotDeleteSelf
+            | Code::CannotEditSuperuser
+            | Code::LastSuperuser
+    )
 }

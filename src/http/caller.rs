@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_graphql::Pos;
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -24,7 +24,7 @@ pub(super) struct Asker {
     pub(super) now: Moment,
     /// Who sent it.
     pub(super) caller: Caller,
-    request_id: String,
+    visit: Visit,
 }
 
 /// Whoever asks for what anyone may have, and some have more of.
@@ -33,20 +33,36 @@ pub(super) struct Visitor {
     pub(super) now: Moment,
     /// Who sent it; none where it has no credential. With a wrong one, the route is not reached.
     pub(super) caller: Option<Caller>,
+    visit: Visit,
+}
+
+/// A request for a route, as far as its refusal needs to know it.
+struct Visit {
+    app: Arc<App>,
+    route: String,
     request_id: String,
+}
+
+impl Visit {
+    fn refuse(&self, now: &Moment, caller: Option<&Caller>, error: Error) -> Response {
+        if matches!(error, Error::Forbidden) {
+            self.app.refused_rights.note(now, caller, &self.route, "FORBIDDEN");
+        }
+        refusal(error, &self.request_id)
+    }
 }
 
 impl Visitor {
     /// The answer where the visitor does not get what they ask for.
     pub(super) fn refuse(&self, error: Error) -> Response {
-        refusal(error, &self.request_id)
+        self.visit.refuse(&self.now, self.caller.as_ref(), error)
     }
 }
 
 impl Asker {
     /// The answer where the caller does not get what they ask for.
     pub(super) fn refuse(&self, error: Error) -> Response {
-        refusal(error, &self.request_id)
+        self.visit.refuse(&self.now, Some(&self.caller), error)
     }
 }
 
@@ -54,10 +70,10 @@ impl FromRequestParts<Arc<App>> for Asker {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
-        let Visitor { now, caller, request_id } = Visitor::from_request_parts(parts, app).await?;
+        let Visitor { now, caller, visit } = Visitor::from_request_parts(parts, app).await?;
         match caller {
-            Some(caller) => Ok(Self { now, caller, request_id }),
-            None => Err(refusal(Error::Unauthenticated(Reason::Missing), &request_id)),
+            Some(caller) => Ok(Self { now, caller, visit }),
+            None => Err(refusal(Error::Unauthenticated(Reason::Missing), &visit.request_id)),
         }
     }
 }
@@ -76,8 +92,9 @@ impl FromRequestParts<Arc<App>> for Visitor {
             Err(Reason::Missing) => Ok(None),
             Err(reason) => Err(Error::Unauthenticated(reason)),
         };
+        let route = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
         match recognised {
-            Ok(caller) => Ok(Self { now, caller, request_id }),
+            Ok(caller) => Ok(Self { now, caller, visit: Visit { app: Arc::clone(app), route, request_id } }),
             Err(error) => Err(refusal(error, &request_id)),
         }
     }

@@ -22,7 +22,7 @@ use crate::graphql::context::{Browser, Page, RegistrationCookie, Request};
 use crate::graphql::document::{self, Admitted, Documents, Kind};
 use crate::graphql::errors::name_of;
 use crate::graphql::inputs::Inputs;
-use crate::graphql::operations::Operations;
+use crate::graphql::operations::{Operations, refused_fields};
 use crate::graphql::{VestibuleSchema, equip, schema};
 use crate::http::answer::{self, Refusal};
 use crate::http::media::{self, Media};
@@ -232,6 +232,9 @@ impl Endpoint {
             under_way.end(Some("SERVICE_UNAVAILABLE"));
             return failed(&Error::Unavailable(Duration::from_secs(1)), media, id);
         };
+        for field in refused_fields(&executed.errors, "FORBIDDEN", &document) {
+            self.app.refused_rights.note(&request.now, request.caller.as_ref().ok(), field, "FORBIDDEN");
+        }
         if !executed.errors.iter().all(|error| error.path.is_empty()) {
             self.types.complete(&mut executed, &document, name.as_deref());
         }

@@ -25,6 +25,7 @@ mod account;
 mod api_tokens;
 mod architecture;
 mod audit;
+mod audit_visibility;
 mod avatars;
 mod backup;
 mod changing;
@@ -51,6 +52,7 @@ mod mail;
 mod metrics;
 mod moving;
 mod mutations;
+mod networks;
 mod night;
 mod pages;
 mod parity;
@@ -58,6 +60,7 @@ mod passwords;
 mod plans;
 mod process;
 mod refresh_model;
+mod refused_rights;
 mod registration;
 mod recovery;
 mod retention;
@@ -85,6 +88,7 @@ fn main() -> std::process::ExitCode {
         account::all(),
         api_tokens::all(),
         audit::all(),
+        audit_visibility::all(),
         avatars::all(),
         backup::all(),
         changing::all(),
@@ -110,6 +114,7 @@ fn main() -> std::process::ExitCode {
         mail::all(),
         metrics::all(),
         moving::all(),
+        networks::all(),
         night::all(),
         pages::all(),
         parity::all(),
@@ -117,6 +122,7 @@ fn main() -> std::process::ExitCode {
         plans::all(),
         process::all(),
         refresh_model::all(),
+        refused_rights::all(),
         registration::all(),
         recovery::all(),
         retention::all(),

@@ -29,7 +29,8 @@ pub struct Profile {
 }
 
 /// Changes the viewer's own details. A new e-mail address is only noted, and a link mailed to it: the account moves
-/// when its owner follows that. Whether the address belongs to somebody else is not told.
+/// when its owner follows that. Whether the address belongs to somebody else is not told. An input that changes nothing
+/// writes nothing.
 ///
 /// # Errors
 /// One refusal for each field that is wrong; [`Code::Required`] or [`Code::PasswordIncorrect`] of `currentPassword`;
@@ -64,6 +65,10 @@ pub async fn update(
         if let Some(email) = moves.as_ref().filter(|email| identifier::fold(email) != user.email_key) {
             limits::take_mail(db, now, viewer.client(), passwords.limits(), (Purpose::NewAddress, email)).await?;
         }
+    }
+    let details = details.changes(user);
+    if details == Details::default() && moves.is_none() {
+        return Ok(user.clone());
     }
 
     let authorized = viewer.begin(db, now, Also::Nobody).await?;

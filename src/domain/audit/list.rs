@@ -1,11 +1,22 @@
 //! Looking through the trail, the newest events first. Ids are in the order of time, so that one index serves both.
+//!
+//! Superusers show to superusers only, and so does every trace of them. For other staff, [`visible`] leaves out the events that
+//! are about a superuser, and [`mask`] replaces a superuser by nobody in the others:
+//!
+//! | actor | target | other staff see |
+//! |---|---|---|
+//! | a superuser | a superuser, or nobody | nothing |
+//! | a superuser | another user | the event without actor, address and program, as if done on the command line |
+//! | nobody | a superuser | the event without target if strangers cause it by a name (LOGIN_FAILED, RESET_REQUESTED, REGISTERED), or its absence would tell that the name exists; otherwise nothing |
+//! | another user | a superuser | nothing |
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use sea_orm::sea_query::{Asterisk, Expr, Func, Query, UnionType};
+use sea_orm::sea_query::{Asterisk, Expr, Func, Query, SelectStatement, UnionType};
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, ExprTrait as _, PaginatorTrait as _, QueryFilter as _,
-    QuerySelect as _, QueryTrait, Select,
+    ColumnTrait as _, Condition, ConnectionTrait as _, EntityTrait as _, ExprTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QuerySelect as _, QueryTrait, Select,
 };
 use uuid::Uuid;
 
@@ -13,6 +24,7 @@ use crate::database::Db;
 use crate::domain::access::Staff;
 use crate::domain::paging::{Key, Page, Span, Term, Terms, Window};
 use crate::entity::audit_event::{self, Action, Column};
+use crate::entity::user;
 use crate::error::{Error, Result};
 use crate::tools::clock::Timestamp;
 
@@ -79,22 +91,70 @@ fn in_it(user: Uuid) -> Condition {
     Condition::any().add(Column::ActorId.eq(user)).add(Column::TargetId.eq(user))
 }
 
-/// A page of the events.
+/// The ids of the superusers, of whom there are few.
+fn superusers() -> SelectStatement {
+    Query::select().column((user::Entity, user::Column::Id)).from(user::Entity).and_where(user::superusers()).take()
+}
+
+/// The events that staff see who are not superusers; true or false of every row, never null.
+fn visible() -> Condition {
+    let by_a_stranger = Condition::all()
+        .add(Column::ActorId.is_null())
+        .add(Column::Action.is_in([Action::LoginFailed, Action::ResetRequested, Action::Registered]));
+    let to_another = Condition::any().add(Column::TargetId.is_null()).add(Column::TargetId.not_in_subquery(superusers()));
+    let to_somebody = Condition::any()
+        .add(Column::TargetId.is_not_null())
+        .add(Column::ActorId.is_null())
+        .add(Column::ActorId.not_in_subquery(superusers()));
+    Condition::any().add(by_a_stranger).add(Condition::all().add(to_another).add(to_somebody))
+}
+
+/// The events with this user in them that such staff see; those of a superuser are the same as of a user who does not exist.
+fn visible_of(user: Uuid) -> Condition {
+    Condition::all().add(visible()).add(Expr::value(user).not_in_subquery(superusers()))
+}
+
+/// Replaces superusers by nobody in events that such staff see.
+async fn mask(db: &Db, page: &mut Page<audit_event::Model>) -> Result<()> {
+    let named: HashSet<Uuid> =
+        page.rows.iter().flat_map(|(event, _)| [event.actor_id, event.target_id]).flatten().collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let hidden = user::Entity::find().filter(user::superusers()).filter(user::Column::Id.is_in(named));
+    let hidden: HashSet<Uuid> =
+        hidden.select_only().column(user::Column::Id).into_tuple().all(db.reader()).await?.into_iter().collect();
+    let is_hidden = |id: Option<Uuid>| id.is_some_and(|id| hidden.contains(&id));
+    for (event, _) in &mut page.rows {
+        if is_hidden(event.target_id) {
+            event.target_id = None;
+        }
+        if is_hidden(event.actor_id) {
+            *event = audit_event::Model { actor_id: None, ip: None, user_agent: None, ..event.clone() };
+        }
+    }
+    Ok(())
+}
+
+/// A page of the events that these staff may see.
 ///
 /// # Errors
 /// [`Error::BadInput`] where the window or the filter makes no sense.
-pub async fn page(db: &Db, _staff: Staff<'_>, filter: &Filter, window: &Window) -> Result<Page<audit_event::Model>> {
+pub async fn page(db: &Db, staff: Staff<'_>, filter: &Filter, window: &Window) -> Result<Page<audit_event::Model>> {
     let span = Span::new(window, newest_first())?;
+    let sees_all = staff.user().is_superuser;
+    let seen = || if sees_all { Condition::all() } else { visible() };
+    let seen_of = |user| if sees_all { Condition::all() } else { visible_of(user) };
     let events = match (filter.user()?, filter.few(db).await?) {
-        (None, _) => audit_event::Entity::find().filter(filter.condition()),
+        (None, _) => audit_event::Entity::find().filter(filter.condition()).filter(seen()),
         // Whoever did much may have done this never: a walk along what they did would not end soon.
-        (Some(user), Some(few)) => these(few).filter(in_it(user)),
+        (Some(user), Some(few)) => these(few).filter(in_it(user)).filter(seen_of(user)),
         (Some(user), None) => {
             // What somebody did and what was done to them are two walks; each goes as far as the page may need, along the
             // index of the user, which has the action in it. Asked for as it is, the action would lead SQLite to its own
             // index, and so through the events of everybody.
             let action = || Expr::expr(Func::coalesce([Expr::col(Column::Action), Expr::value("")]));
-            let is_wanted = filter.span().add_option(filter.action.map(|wanted| action().eq(wanted)));
+            let is_wanted = filter.span().add_option(filter.action.map(|wanted| action().eq(wanted))).add(seen_of(user));
             let of = |role: Column| {
                 let own = is_wanted.clone().add(role.eq(user)).add(span.between());
                 let mut events = Query::select().column(Column::Id).from(audit_event::Entity).cond_where(own).take();
@@ -106,14 +166,41 @@ pub async fn page(db: &Db, _staff: Staff<'_>, filter: &Filter, window: &Window) 
             audit_event::Entity::find().filter(Column::Id.in_subquery(either))
         }
     };
-    Ok(span.page(span.of(events).all(db.reader()).await?))
+    let mut page = span.page(span.of(events).all(db.reader()).await?);
+    if !sees_all {
+        mask(db, &mut page).await?;
+    }
+    Ok(page)
 }
 
-/// How many events there are.
+/// Number of events that these staff may see.
 ///
 /// # Errors
 /// [`Error::BadInput`] where the filter makes no sense.
-pub async fn count(db: &Db, _staff: Staff<'_>, filter: &Filter) -> Result<u64> {
-    let wanted = filter.condition().add_option(filter.user()?.map(in_it));
-    Ok(audit_event::Entity::find().filter(wanted).count(db.reader()).await?)
+pub async fn count(db: &Db, staff: Staff<'_>, filter: &Filter) -> Result<u64> {
+    let events = || audit_event::Entity::find().filter(filter.condition());
+    match (staff.user().is_superuser, filter.user()?) {
+        (true, user) => Ok(events().filter(Condition::all().add_option(user.map(in_it))).count(db.reader()).await?),
+        (false, Some(user)) => Ok(events().filter(in_it(user)).filter(visible_of(user)).count(db.reader()).await?),
+        (false, None) => count_visible(db, filter).await,
+    }
+}
+
+/// Number of events that other staff than superusers see. All are counted by an index alone; the events of superusers, which
+/// are looked up by their own indexes, are taken off.
+async fn count_visible(db: &Db, filter: &Filter) -> Result<u64> {
+    let count = || Query::select().expr(Func::count(Expr::col(Asterisk))).from(audit_event::Entity).take();
+    let all = count().cond_where(filter.condition()).take();
+    let of = |role: Column| {
+        Query::select().column(Column::Id).from(audit_event::Entity).and_where(role.in_subquery(superusers())).take()
+    };
+    let theirs = of(Column::ActorId).union(UnionType::Distinct, of(Column::TargetId)).take();
+    let hidden = count()
+        .cond_where(filter.condition().add(Column::Id.in_subquery(theirs)).add(visible().not()))
+        .take();
+    let [all, hidden] = [all, hidden].map(|counted| Expr::SubQuery(None, Box::new(counted.into())));
+    let seen = Query::select().expr(all.sub(hidden)).take();
+    let row = db.reader().query_one(&seen).await?;
+    let seen = row.map(|row| row.try_get_by_index::<i64>(0)).transpose()?;
+    Ok(seen.and_then(|seen| u64::try_from(seen).ok()).unwrap_or_default())
 }

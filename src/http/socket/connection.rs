@@ -19,6 +19,7 @@ use crate::graphql::context::{Browser, Request};
 use crate::graphql::document::{self, Admitted, Kind};
 use crate::graphql::equip;
 use crate::graphql::errors::Failure;
+use crate::graphql::operations::refused_fields;
 use crate::http::answer::{self, Refusal};
 use crate::http::envelope;
 use crate::http::graphql::Endpoint;
@@ -232,6 +233,7 @@ impl Talk {
         let operation = Operation {
             id: id.to_owned(),
             request_id: self.id.0.clone(),
+            caller: caller.clone(),
             endpoint: Arc::clone(&self.endpoint),
             _counted: (kind == Kind::Subscription).then(|| Counted::new(&app.traffic.subscriptions)),
             answers: answers(&self.endpoint, query, request, kind),
@@ -327,6 +329,7 @@ fn answers(endpoint: &Endpoint, query: Query, request: Request, kind: Kind) -> B
 struct Operation {
     id: String,
     request_id: String,
+    caller: Caller,
     endpoint: Arc<Endpoint>,
     name: Option<String>,
     document: Arc<async_graphql::parser::types::ExecutableDocument>,
@@ -393,6 +396,10 @@ impl Operation {
     }
 
     fn write(&mut self, mut executed: Executed) -> String {
+        let app = &self.endpoint.app;
+        for field in refused_fields(&executed.errors, "FORBIDDEN", &self.document) {
+            app.refused_rights.note(&app.clock.now(), Some(&self.caller), field, "FORBIDDEN");
+        }
         // What fails before a subscription has an event has a path, but was not executed either.
         let has_begun = self.kind == Kind::Query || self.progress == Progress::Some;
         let was_executed = answer::was_executed(&executed) && (has_begun || executed.data != Value::Null);

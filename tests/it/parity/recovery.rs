@@ -25,11 +25,11 @@ crate::tests![
     row_34_a_page_can_ask_beforehand_whether_a_link_is_good,
 ];
 
-const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) {
+pub(crate) const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) {
     success message errors { code field }
 } }";
 
-const CONFIRM: &str = "mutation($input: ConfirmResetInput!) { confirmReset(input: $input) {
+pub(crate) const CONFIRM: &str = "mutation($input: ConfirmResetInput!) { confirmReset(input: $input) {
     success message tokens { accessToken } errors { code field }
 } }";
 
