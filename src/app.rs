@@ -240,12 +240,12 @@ impl App {
 
     async fn recognise(&self, now: &Moment, client: &Client, token: &str) -> Result<Caller> {
         let ring = self.ring();
-        match access::authenticate(&self.db, now, &ring, client, token).await {
+        match access::authenticate(&self.db, now, (&ring, &self.limits), client, token).await {
             Err(Error::Unauthenticated(Reason::Invalid))
                 if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) =>
             {
                 self.look_for_key(now).await?;
-                access::authenticate(&self.db, now, &self.ring(), client, token).await
+                access::authenticate(&self.db, now, (&self.ring(), &self.limits), client, token).await
             }
             recognised => recognised,
         }

@@ -44,6 +44,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::database::Db;
+use crate::domain::limits::{self, Limits};
 use crate::domain::{api_tokens, sessions};
 use crate::entity::api_token::{self, Scope, Scopes};
 use crate::entity::{session, user};
@@ -147,6 +148,7 @@ pub struct Viewer {
     credential: Credential,
     accepted_until: Option<Timestamp>,
     client: Client,
+    limits: Limits,
 }
 
 /// What a request was signed in with.
@@ -172,6 +174,14 @@ impl Viewer {
     /// Where the request comes from.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Takes one change of the user's budget, in the transaction that makes the change.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] with the time to wait.
+    async fn take_write(&self, txn: &DatabaseTransaction, now: &Moment) -> Result<()> {
+        limits::take_write(txn, now, self.user.id, &self.limits).await
     }
 
     /// The proof that the user is staff: by flag, by the role of an administrator, or as a superuser.
@@ -230,8 +240,8 @@ impl Viewer {
         if !self.credential.hold(&txn, &now).await? {
             return Err(revoked());
         }
-        let (credential, client) = (self.credential.clone(), self.client.clone());
-        let viewer = Self { user, credential, accepted_until: self.accepted_until, client };
+        self.take_write(&txn, &now).await?;
+        let viewer = Self { user, ..self.clone() };
         Ok(Authorized { txn, now, viewer, locked })
     }
 }
@@ -393,7 +403,13 @@ impl Deref for Present<'_> {
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] with the reason.
-pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: &Client, token: &str) -> Result<Caller> {
+pub async fn authenticate(
+    db: &Db,
+    now: &Moment,
+    (ring, limits): (&KeyRing, &Limits),
+    client: &Client,
+    token: &str,
+) -> Result<Caller> {
     let (user, credential, accepted_until) = if ApiToken::is_meant_by(token) {
         let (token, user) = api_tokens::recognise(db, now, token).await?;
         (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None)
@@ -404,7 +420,7 @@ pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: &Client
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    Ok(Caller(Viewer { user, credential, accepted_until, client: client.clone() }))
+    Ok(Caller(Viewer { user, credential, accepted_until, client: client.clone(), limits: limits.clone() }))
 }
 
 /// Re-reads the session or API token, account and rights of a caller who stays connected. The access token keeps the end
@@ -414,7 +430,7 @@ pub async fn authenticate(db: &Db, now: &Moment, ring: &KeyRing, client: &Client
 /// [`Error::Unauthenticated`] where the access token has expired, the session or API token has ended or the account is not
 /// active.
 pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
-    let Viewer { credential, accepted_until, client, .. } = &caller.0;
+    let Viewer { credential, accepted_until, client, limits, .. } = &caller.0;
     if accepted_until.is_some_and(|end| end <= now.at) {
         return Err(Error::Unauthenticated(Reason::Expired));
     }
@@ -433,8 +449,8 @@ pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    let (credential, client) = (credential.clone(), client.clone());
-    Ok(Caller(Viewer { user, credential, accepted_until: *accepted_until, client }))
+    let (credential, client, limits) = (credential.clone(), client.clone(), limits.clone());
+    Ok(Caller(Viewer { user, credential, accepted_until: *accepted_until, client, limits }))
 }
 
 /// The session and user of an access token, and the moment from which the token is refused.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::json;
-use vestibule::entity::{mail, one_time_token, registration, session, user};
+use vestibule::entity::{audit_event, mail, one_time_token, registration, session, user};
 
 use crate::app::{ADMIN, PASSWORD, TestApp};
 use crate::engine::Place;
@@ -22,6 +22,7 @@ crate::tests![
     presence_is_written_in_few_statements,
     another_spelling_of_the_own_address_holds_at_once,
     a_new_address_needs_the_password,
+    what_changes_nothing_writes_nothing,
 ];
 
 const SESSIONS: &str = "{ sessions { id createdAt lastUsedAt expiresAt ip userAgent isCurrent } }";
@@ -287,4 +288,45 @@ async fn a_new_address_needs_the_password(place: Place) {
     assert_eq!(refusals(json!({ "email": "nonsense", "currentPassword": PASSWORD })).await, ["INVALID email"]);
     assert_eq!(refusals(json!({ "email": "ada@example.com" })).await, [""; 0], "the address that it has");
     assert_eq!(app.mails().await.len(), 0);
+}
+
+async fn what_changes_nothing_writes_nothing(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let ada = app.add_user("ada").await;
+    let client = ada.sign_in(&app).await;
+    let present = json!({ "username": "ada", "email": ada.email, "firstName": "Ada", "lastName": "L", "phone": "1", "address": "a\nb", "bio": "b" });
+    assert_eq!(client.refusals(UPDATE, json!({ "input": present })).await, [""; 0]);
+    app.wait(Duration::from_secs(60));
+    let rows = async || {
+        let user = user::Entity::find_by_id(ada.id.parse::<uuid::Uuid>().unwrap()).one(app.db()).await.unwrap();
+        (user, audit_event::Entity::find().count(app.db()).await.unwrap())
+    };
+    let before = rows().await;
+    let same = "mutation($input: UpdateUserInput!) { updateUser(input: $input) { user { email } errors { code } } }";
+    let id = json!({ "id": ada.id });
+    for (client, document, variables) in [
+        (&client, UPDATE, json!({ "input": {} })),
+        (&client, UPDATE, json!({ "input": present })),
+        (&client, UPDATE, json!({ "input": { "firstName": " Ada " } })),
+        (&client, UPDATE, json!({ "input": { "email": ada.email, "currentPassword": "wrong" } })),
+        (&client, "mutation { removeAvatar { errors { code } } }", json!({})),
+        (&boss, same, json!({ "input": { "id": ada.id, "firstName": "Ada", "isActive": true, "role": "MEMBER" } })),
+        (&boss, "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: true }) { errors { code } } }", id.clone()),
+        (&boss, "mutation($id: ID!) { toggleStaff(input: { id: $id, isStaff: false }) { errors { code } } }", id),
+    ] {
+        let answer = client.send(document, variables.clone()).await;
+        assert!(answer.body["errors"].is_null(), "{document}: {}", answer.body);
+        let payload = answer.body["data"].as_object().unwrap().values().next().unwrap().clone();
+        assert_eq!(payload["errors"], json!([]), "{document} {variables}");
+        if document == UPDATE {
+            assert_eq!(payload["user"]["email"], ada.email.as_str());
+        }
+        assert_eq!(rows().await, before, "{document} {variables}");
+    }
+    let file = "email,first_name,last_name\nada@example.com,Ada,L\n";
+    crate::import::import(&boss, file).await;
+    let after = rows().await;
+    // An import is recorded as such, and nothing of an account that stays the same.
+    assert_eq!((after.0, after.1), (before.0, before.1 + 1));
 }
