@@ -28,13 +28,13 @@ async fn add(admin: &Client, name: &str, is_staff: bool) -> (String, Client) {
 /// The lines about refused rights: user, kind of credential, its id, field or route, and code.
 fn lines(log: &str) -> Vec<[String; 5]> {
     let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let refused = lines.filter(|line| line["fields"]["message"] == "right refused");
+    let refused = lines.filter(|line| line["message"] == "right refused");
     refused
         .map(|line| {
             assert_eq!(line["level"], "WARN");
             assert!(line["span"]["id"].is_string() || line["spans"][0]["id"].is_string(), "the request's id: {line}");
             ["user", "credential", "credential_id", "what", "code"]
-                .map(|name| line["fields"][name].as_str().unwrap().to_owned())
+                .map(|name| line[name].as_str().unwrap().to_owned())
         })
         .collect()
 }
