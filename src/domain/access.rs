@@ -176,14 +176,6 @@ impl Viewer {
         &self.client
     }
 
-    /// Takes one change of the user's budget, in the transaction that makes the change.
-    ///
-    /// # Errors
-    /// [`Error::RateLimited`] with the time to wait.
-    async fn take_write(&self, txn: &DatabaseTransaction, now: &Moment) -> Result<()> {
-        limits::take_write(txn, now, self.user.id, &self.limits).await
-    }
-
     /// The proof that the user is staff: by flag, by the role of an administrator, or as a superuser.
     ///
     /// # Errors
@@ -226,7 +218,7 @@ impl Viewer {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] where the session or the API token has ended since the request began, or the account
-    /// was deactivated or deleted.
+    /// was deactivated or deleted; [`Error::RateLimited`] after too many changes by this user.
     pub(in crate::domain) async fn begin(&self, db: &Db, now: &Moment, also: Also<'_>) -> Result<Authorized> {
         let revoked = || Error::Unauthenticated(Reason::Revoked);
         let (txn, _) = db.begin(now).await?;
@@ -240,8 +232,10 @@ impl Viewer {
         if !self.credential.hold(&txn, &now).await? {
             return Err(revoked());
         }
-        self.take_write(&txn, &now).await?;
-        let viewer = Self { user, ..self.clone() };
+        limits::take_write(&txn, &now, self.user.id, &self.limits).await?;
+        let Self { credential, client, limits, .. } = self;
+        let (credential, client, limits) = (credential.clone(), client.clone(), limits.clone());
+        let viewer = Self { user, credential, client, limits };
         Ok(Authorized { txn, now, viewer, locked })
     }
 }
