@@ -169,7 +169,7 @@ pub async fn take_mail(
     let networks = networks(client);
     limits.take(db.writer(), now, &limits.share(What::MailFromClient, &networks.subnet)).await?;
     let shared = async {
-        if let Some(site) = limits.site_share(What::MailFromClient, &networks, |site| site.to_owned()) {
+        if let Some(site) = limits.site_share(What::MailFromClient, &networks, str::to_owned) {
             limits.take(db.writer(), now, &site).await?;
         }
         take_address(db.writer(), now, limits, (purpose, email)).await
@@ -271,7 +271,7 @@ pub async fn take_link(db: &Db, now: &Moment, client: &Client, limits: &Limits) 
     }
     let networks = networks(client);
     let mut attempt = Attempt::default();
-    let site = limits.site_share(What::Link, &networks, |site| site.to_owned());
+    let site = limits.site_share(What::Link, &networks, str::to_owned);
     for share in [Some(limits.share(What::Link, &networks.subnet)), site].into_iter().flatten() {
         limits.take(db.writer(), now, &share).await?;
         attempt.taken.push(share);
@@ -372,7 +372,7 @@ pub async fn take_attempt(
     let mut attempt = Attempt::default();
     let (txn, ref now) = db.begin(now).await?;
     let taking = Taking { now, limits, networks: &networks, user };
-    taking.take_own(&txn, What::SignInFromClient, |network| network.to_owned(), &mut attempt).await?;
+    taking.take_own(&txn, What::SignInFromClient, str::to_owned, &mut attempt).await?;
     if let Some(name) = name {
         taking.take(&txn, &format!("name\0{name}"), &mut attempt).await?;
     }

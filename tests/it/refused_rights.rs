@@ -69,7 +69,7 @@ async fn a_refused_right_is_logged_with_who_and_what(place: Place) {
     let (by_session, by_token) = (("session", text(&session)), ("api_token", text(&made["apiToken"]["id"])));
     let by_boss = ("session", text(&boss_session));
     let line = |user: &str, (credential, id): &(&str, String), what: &str, code: &str| {
-        [user, credential, id, what, code].map(str::to_owned)
+        [user, *credential, id.as_str(), what, code].map(str::to_owned)
     };
     let expected = [
         line(&ada_id, &by_session, "allEmails", "FORBIDDEN"),
