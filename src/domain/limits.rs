@@ -54,7 +54,7 @@ pub enum What {
 }
 
 impl What {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::MailToAddress,
         Self::MailFromClient,
         Self::SignIn,
@@ -269,14 +269,7 @@ pub async fn take_link(db: &Db, now: &Moment, client: &Client, limits: &Limits) 
     if !limits.hold() {
         return Ok(Attempt::default());
     }
-    let networks = networks(client);
-    let mut attempt = Attempt::default();
-    let site = limits.site_share(What::Link, &networks, str::to_owned);
-    for share in [Some(limits.share(What::Link, &networks.subnet)), site].into_iter().flatten() {
-        limits.take(db.writer(), now, &share).await?;
-        attempt.taken.push(share);
-    }
-    Ok(attempt)
+    Ok(Attempt { taken: limits.take_by_client(db, now, What::Link, client).await?, is_void: false })
 }
 
 /// Takes one attempt to register, whatever comes of it: before anything is looked up for it, since a refusal shows that a
@@ -288,7 +281,8 @@ pub async fn take_registration(db: &Db, now: &Moment, client: &Client, limits: &
     if !limits.hold() {
         return Ok(());
     }
-    limits.take(db.writer(), now, &limits.share(What::Register, &network(client))).await
+    limits.take_by_client(db, now, What::Register, client).await?;
+    Ok(())
 }
 
 /// Takes one attempt of a signed-in user at another username, which shows whether that is taken.
@@ -507,6 +501,18 @@ impl Limits {
         let mut share = self.share(what, &who(networks.site.as_deref()?));
         share.limit.count = share.limit.count.saturating_mul(SITE_FACTOR);
         Some(share)
+    }
+
+    /// Takes one of a limit of the client: of its subnet, and of its site.
+    async fn take_by_client(&self, db: &Db, now: &Moment, what: What, client: &Client) -> Result<Vec<Share>> {
+        let networks = networks(client);
+        let own = self.share(what, &networks.subnet);
+        let shares: Vec<Share> =
+            std::iter::once(own).chain(self.site_share(what, &networks, str::to_owned)).collect();
+        for share in &shares {
+            self.take(db.writer(), now, share).await?;
+        }
+        Ok(shares)
     }
 
     /// Takes one of a limit.

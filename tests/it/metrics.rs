@@ -167,6 +167,7 @@ async fn limits_are_told_apart(place: Place) {
         "bulk",
         "welcome",
         "api_token",
+        "writes",
     ] {
         assert_eq!(reached(&before, limit), Some(0.0), "{limit}");
     }
