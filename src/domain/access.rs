@@ -235,7 +235,7 @@ impl Viewer {
         limits::take_write(&txn, &now, self.user.id, &self.limits).await?;
         let Self { credential, client, limits, .. } = self;
         let (credential, client, limits) = (credential.clone(), client.clone(), limits.clone());
-        let viewer = Self { user, credential, client, limits };
+        let viewer = Self { user, credential, accepted_until: self.accepted_until, client, limits };
         Ok(Authorized { txn, now, viewer, locked })
     }
 }
