@@ -97,7 +97,7 @@ impl Uploads {
     /// # Errors
     /// [`Error::Unavailable`] where the user, or all together, send as many as they may.
     pub(super) fn arrive(&self, user: Uuid) -> Result<Place> {
-        self.arriving.take(Some(user.to_string())).map_err(|_| Error::Unavailable(RATE_WINDOW))
+        self.arriving.take(Some(user.into())).map_err(|_| Error::Unavailable(RATE_WINDOW))
     }
 
     /// Waits for a permit to load a file of this user into memory. Files of the same user wait for each other first, and

@@ -17,14 +17,30 @@ pub(super) struct Places {
 #[derive(Default)]
 struct Taken {
     all: u32,
-    by_network: HashMap<String, u32>,
+    by_name: HashMap<String, u32>,
 }
 
 /// A place that is taken, until this is dropped.
 pub(super) struct Place {
-    client: Option<Networks>,
+    owner: Option<Owner>,
     taken: Arc<Mutex<Taken>>,
     gauge: Gauge,
+}
+
+/// The owner of places: the names that they are counted under, each with the factor of its share.
+#[derive(Clone, Debug)]
+pub(super) struct Owner(Vec<(String, u32)>);
+
+impl From<Networks> for Owner {
+    fn from(networks: Networks) -> Self {
+        Self(networks.each().map(|(network, factor)| (network.to_owned(), factor)).collect())
+    }
+}
+
+impl From<uuid::Uuid> for Owner {
+    fn from(user: uuid::Uuid) -> Self {
+        Self(vec![(user.to_string(), 1)])
+    }
 }
 
 /// Why there is no place.
@@ -42,31 +58,31 @@ impl Places {
         Self { most, most_of_client, taken: Arc::default(), gauge }
     }
 
-    /// Takes a place for this client, in each of its networks; without a client, for somebody of whom it is not counted.
+    /// Takes a place for this client, in each of its networks, or for this user; without an owner, for somebody of whom it is not counted.
     ///
     /// # Errors
     /// What there is no place left of.
-    pub(super) fn take(&self, client: Option<Networks>) -> Result<Place, Full> {
+    pub(super) fn take(&self, owner: Option<Owner>) -> Result<Place, Full> {
         let mut taken = lock(&self.taken);
         if taken.all >= self.most {
             return Err(Full::All);
         }
-        if let Some(client) = &client {
-            let is_full = |(network, factor): (&str, u32)| {
-                let own = taken.by_network.get(network).copied().unwrap_or_default();
-                own >= self.most_of_client.saturating_mul(factor)
+        if let Some(Owner(names)) = &owner {
+            let is_full = |(name, factor): &(String, u32)| {
+                let own = taken.by_name.get(name).copied().unwrap_or_default();
+                own >= self.most_of_client.saturating_mul(*factor)
             };
-            if client.each().any(is_full) {
+            if names.iter().any(is_full) {
                 return Err(Full::Client);
             }
-            for (network, _) in client.each() {
-                *taken.by_network.entry(network.to_owned()).or_default() += 1;
+            for (name, _) in names {
+                *taken.by_name.entry(name.clone()).or_default() += 1;
             }
         }
         taken.all += 1;
         drop(taken);
         self.gauge.inc();
-        Ok(Place { client, taken: Arc::clone(&self.taken), gauge: self.gauge.clone() })
+        Ok(Place { owner, taken: Arc::clone(&self.taken), gauge: self.gauge.clone() })
     }
 }
 
@@ -75,11 +91,11 @@ impl Drop for Place {
         self.gauge.dec();
         let mut taken = lock(&self.taken);
         taken.all = taken.all.saturating_sub(1);
-        if let Some(client) = self.client.take() {
-            for (network, _) in client.each() {
-                let own = taken.by_network.remove(network).unwrap_or_default();
+        if let Some(Owner(names)) = self.owner.take() {
+            for (name, _) in names {
+                let own = taken.by_name.remove(&name).unwrap_or_default();
                 if own > 1 {
-                    taken.by_network.insert(network.to_owned(), own - 1);
+                    taken.by_name.insert(name, own - 1);
                 }
             }
         }
@@ -98,7 +114,7 @@ mod tests {
     fn places_are_given_back() {
         let gauge = Gauge::default();
         let places = Places::new(3, 2, gauge.clone());
-        let take = |client: &str| places.take(Some(Networks::of_text(Some(client))));
+        let take = |client: &str| places.take(Some(Networks::of_text(Some(client)).into()));
         let (one, two) = (take("192.0.2.1").ok(), take("192.0.2.1").ok());
         assert!(one.is_some() && two.is_some());
         assert_eq!(take("192.0.2.1").err(), Some(Full::Client));
@@ -109,19 +125,19 @@ mod tests {
         drop(one);
         assert!(take("192.0.2.1").is_ok());
         drop((two, other));
-        assert!(lock(&places.taken).by_network.is_empty());
+        assert!(lock(&places.taken).by_name.is_empty());
         assert_eq!(gauge.get(), 0);
     }
 
     #[test]
     fn a_site_of_many_subnets_has_a_larger_share() {
         let places = Places::new(1000, 2, Gauge::default());
-        let take = |subnet: u32| places.take(Some(Networks::of_text(Some(&format!("2001:db8:1:{subnet:x}::1")))));
+        let take = |subnet: u32| places.take(Some(Networks::of_text(Some(&format!("2001:db8:1:{subnet:x}::1"))).into()));
         let taken: Vec<_> = (0..20).flat_map(|subnet| [take(subnet), take(subnet), take(subnet)]).collect();
         assert_eq!(taken.iter().filter(|place| place.is_ok()).count(), 16);
-        assert!(places.take(Some(Networks::of_text(Some("2001:db8:2::1")))).is_ok());
+        assert!(places.take(Some(Networks::of_text(Some("2001:db8:2::1")).into())).is_ok());
         drop(taken);
-        assert!(lock(&places.taken).by_network.is_empty());
+        assert!(lock(&places.taken).by_name.is_empty());
     }
 
     #[test]

@@ -147,7 +147,7 @@ struct Door {
 impl Door {
     /// Serves a connection, where there is a place for it.
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let place = match self.places.take(self.wire.client(peer)) {
+        let place = match self.places.take(self.wire.client(peer).map(Into::into)) {
             Ok(place) => place,
             Err(full) => {
                 let (setting, reason) = match full {

@@ -58,7 +58,7 @@ pub(super) async fn open(endpoint: Arc<Endpoint>, mut parts: Parts, peer: Socket
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "No connections can be opened here.");
     };
     let client = client::of(peer, &parts.headers, &endpoint.app.config.trusted_proxies);
-    let place = match endpoint.places.take(Some(limits::networks(&client))) {
+    let place = match endpoint.places.take(Some(limits::networks(&client).into())) {
         Ok(place) => place,
         Err(full) => return caller::refusal(refusal(full, &endpoint.app.traffic), &id.0),
     };
