@@ -200,7 +200,8 @@ pub async fn take_address(
         return Ok(());
     }
     let to = identifier::fold(email);
-    limits.take(db, now, &limits.share(What::MailToAddress, &format!("{purpose:?}\0{to}"))).await
+    let key = format!("{purpose:?}\0{to}");
+    limits.take(db, now, &limits.share(What::MailToAddress, &key)).await
 }
 
 /// Takes one welcome mail to this address that the viewer causes: of the viewer's limit, and of what the address may receive.
