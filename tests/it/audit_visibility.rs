@@ -26,7 +26,7 @@ const TRAIL: &str = "query($filter: AuditEventFilter, $first: Int, $after: Strin
     }
 }";
 
-const ACTIONS: [&str; 25] = [
+const ACTIONS: [&str; 26] = [
     "LOGIN",
     "LOGIN_FAILED",
     "LOGOUT",
@@ -51,6 +51,7 @@ const ACTIONS: [&str; 25] = [
     "API_TOKEN_ROTATED",
     "API_TOKEN_DELETED",
     "SESSION_REVOKED",
+    "SESSIONS_REVOKED",
     "EXPORTED",
 ];
 
