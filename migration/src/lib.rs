@@ -25,10 +25,10 @@ mod m0017_large;
 mod m0018_moving_in;
 mod m0022_registration_secret;
 mod m0024_api_token_ends;
+mod m0025_known_networks;
 mod m0026_instance_and_key_notice;
 mod m0027_temporary_password;
 mod m0028_mail_addresses;
-mod m0025_known_networks;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -56,10 +56,10 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_moving_in::Migration),
             Box::new(m0022_registration_secret::Migration),
             Box::new(m0024_api_token_ends::Migration),
+            Box::new(m0025_known_networks::Migration),
             Box::new(m0026_instance_and_key_notice::Migration),
             Box::new(m0027_temporary_password::Migration),
             Box::new(m0028_mail_addresses::Migration),
-            Box::new(m0025_known_networks::Migration),
         ]
     }
 }
