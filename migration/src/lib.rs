@@ -23,6 +23,8 @@ mod m0015_watching;
 mod m0016_keeping;
 mod m0017_large;
 mod m0018_moving_in;
+mod m0020_email_undos;
+mod m0021_former_usernames;
 mod m0022_registration_secret;
 mod m0024_api_token_ends;
 mod m0025_known_networks;
@@ -54,6 +56,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0016_keeping::Migration),
             Box::new(m0017_large::Migration),
             Box::new(m0018_moving_in::Migration),
+            Box::new(m0020_email_undos::Migration),
+            Box::new(m0021_former_usernames::Migration),
             Box::new(m0022_registration_secret::Migration),
             Box::new(m0024_api_token_ends::Migration),
             Box::new(m0025_known_networks::Migration),

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
 use crate::domain::access::Client;
-use crate::domain::import::{self, By, Counts, Import, Outcome, Progress};
+use crate::domain::import::{self, By, Counts, Import, Outcome, Progress, RightsChange};
 use crate::error::{Error, Result};
 
 /// Which users to import.
@@ -38,7 +38,11 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let imported = import::import(&app.db, &app.clock.now(), &app.importer, By::Operator(&by), import, &watch).await;
     bar.finish_and_clear();
     match imported? {
-        Outcome::Done(Counts { created, updated, unchanged }) => {
+        Outcome::Done(Counts { created, updated, unchanged }, rights) => {
+            for RightsChange { row, email, field, before, after, .. } in &rights {
+                let before = before.as_deref().unwrap_or("new account");
+                super::say(&format!("row {row}, {email}: {} {before} -> {after}", field.name()));
+            }
             let would = if dry_run { "would be " } else { "" };
             super::say(&format!("{would}created: {created}, {would}updated: {updated}, unchanged: {unchanged}"));
             Ok(())

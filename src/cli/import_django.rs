@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use crate::config::Config;
 use crate::domain::moving::mapping::Mapping;
 use crate::domain::moving::source::Source;
-use crate::domain::moving::{self, Problem, Report};
+use crate::domain::moving::{self, Problem, Report, RightsChange};
 use crate::error::{Error, Result};
 
 /// Which users to take over, and how.
@@ -106,6 +106,9 @@ fn tell(report: &Report, how: moving::Options) {
         let Problem { id, field, message } = problem;
         let field = field.map(|field| format!(", {field}")).unwrap_or_default();
         super::say(&format!("id {id}{field}: {message}"));
+    }
+    for RightsChange { id, field, before, after } in &report.rights {
+        super::say(&format!("id {id}: {} {before} -> {after}", field.name()));
     }
     super::say(&format!("{would}created: {created}, {would}updated: {updated}, unchanged: {unchanged}"));
     for (count, what) in [

@@ -42,6 +42,10 @@ pub struct LinkConfig {
     /// How long a link to confirm an address holds, and a registration waits for that
     #[arg(long, global = true, env = "VESTIBULE_VERIFY_TTL", value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
     pub verify_ttl: Duration,
+
+    /// How long the link in the mail to the old address undoes a change of address
+    #[arg(long, global = true, env = "VESTIBULE_UNDO_TTL", value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
+    pub undo_ttl: Duration,
 }
 
 /// Limits on what can be asked for, written `3/1h`: so many at once, and as many again in that time.

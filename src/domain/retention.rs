@@ -5,7 +5,9 @@ use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Q
 
 use crate::config::RetentionConfig;
 use crate::database::Db;
+use crate::domain::account::undo_email_change;
 use crate::domain::sweeping;
+use crate::domain::users::reserved;
 use crate::entity::mail::Status;
 use crate::entity::one_time_token::{self, Purpose};
 use crate::entity::{audit_event, mail, user};
@@ -16,7 +18,7 @@ use crate::tools::clock::{Moment, Timestamp};
 const BATCH: u64 = 100;
 
 /// Removes what has been kept long enough: who sent a request from the audit trail, mails that were sent or given up,
-/// and links that have run out, with the addresses that were to be confirmed by them.
+/// links that have run out, with the addresses that were to be confirmed by them, and usernames that were reserved.
 pub async fn sweep(db: &Db, now: &Moment, keep: &RetentionConfig) -> Result<()> {
     forget_clients(db, now.at.minus(keep.keep_clients)).await?;
     for status in [Status::Sent, Status::Failed, Status::Cancelled] {
@@ -27,6 +29,8 @@ pub async fn sweep(db: &Db, now: &Moment, keep: &RetentionConfig) -> Result<()> 
         sweeping::delete::<mail::Entity>(db, mail::PrimaryKey::Id, &old).await?;
     }
     forget_moves(db, now).await?;
+    undo_email_change::sweep(db, now).await?;
+    reserved::sweep(db, now).await?;
     let dead = Condition::all()
         .add(one_time_token::Column::ExpiresAt.lte(now.at))
         .add(one_time_token::Column::Purpose.ne(Purpose::EmailMove));

@@ -2,14 +2,15 @@
 //! confirmed, mails that carry a link, and registrations of the same address. [`Cause::ends`] is the table of which event
 //! ends which; `docs/security.md` shows it, and a test holds the page to it.
 
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
 use crate::entity::mail::{self, Kind, Status};
 use crate::entity::{api_token, one_time_token, registration, session, user};
 use crate::error::Result;
 use crate::tools::clock::Timestamp;
+use crate::tools::identifier;
 
 /// The mails that carry a link into an account.
 const WITH_LINK: [Kind; 3] = [Kind::ResetPassword, Kind::Welcome, Kind::ConfirmNewEmail];
@@ -27,6 +28,8 @@ pub enum Cause {
     Deactivated,
     /// The account moved to another address.
     EmailChanged,
+    /// The owner of the old address undid a change of address.
+    EmailChangeUndone,
     /// An import gave the account another address.
     EmailImported,
     /// The account was deleted or anonymized.
@@ -62,7 +65,9 @@ impl Cause {
     /// Everything that this ends.
     pub fn ends(self) -> Ends {
         let (sessions, links, api_tokens) = match self {
-            Self::PasswordReset | Self::PasswordSet | Self::Deactivated | Self::Deleted => (Sessions::All, true, true),
+            Self::PasswordReset | Self::PasswordSet | Self::Deactivated | Self::EmailChangeUndone | Self::Deleted => {
+                (Sessions::All, true, true)
+            }
             Self::PasswordChanged(present) => (Sessions::AllBut(present), true, false),
             Self::EmailChanged => (Sessions::None, true, false),
             Self::EmailImported => (Sessions::All, true, false),
@@ -105,12 +110,10 @@ async fn end_links(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
         .exec(txn)
         .await?;
     cancel_mails(txn, users, &WITH_LINK).await?;
-    let addresses = Query::select()
-        .column(user::Column::EmailKey)
-        .from(user::Entity)
-        .and_where(user::Column::Id.is_in(ids()))
-        .take();
-    registration::Entity::delete_many().filter(registration::Column::EmailKey.in_subquery(addresses)).exec(txn).await?;
+    let emails = user::Entity::find().filter(user::Column::Id.is_in(ids())).select_only().column(user::Column::Email);
+    let emails: Vec<String> = emails.into_tuple().all(txn).await?;
+    let addresses = emails.iter().map(|email| identifier::canonical_address(email));
+    registration::Entity::delete_many().filter(registration::Column::EmailKey.is_in(addresses)).exec(txn).await?;
     Ok(())
 }
 
@@ -143,6 +146,7 @@ mod tests {
             ("a password that staff set", Cause::PasswordSet),
             ("deactivation", Cause::Deactivated),
             ("another address", Cause::EmailChanged),
+            ("an undone change of address", Cause::EmailChangeUndone),
             ("another address by `import django`", Cause::EmailImported),
             ("deletion", Cause::Deleted),
             ("`logout(everywhere: true)`", Cause::LoggedOutEverywhere),

@@ -10,6 +10,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Account};
 use crate::domain::passwords::Passwords;
 use crate::domain::sessions;
+use crate::domain::users::lookup;
 use crate::entity::audit_event::Action;
 use crate::entity::user::Column;
 use crate::entity::{session, user};
@@ -45,12 +46,11 @@ pub async fn sign_in(
     (passwords, lives): (&Passwords, &SessionConfig),
     input: SignIn<'_>,
 ) -> Result<(session::Model, user::Model)> {
-    let identifier = match input.identifier.len() {
-        ..=MAX_IDENTIFIER => identifier::fold(input.identifier),
-        _ => String::new(),
-    };
-    let found = user::Entity::find_by_identifier(&identifier).one(db.reader()).await?;
-    let account = Account::Named(&identifier, found.as_ref().map(|user| user.id));
+    let typed = if input.identifier.len() <= MAX_IDENTIFIER { input.identifier } else { "" };
+    let found = lookup::by_identifier(db.reader(), typed).await?;
+    // Attempts count by the key, so that another spelling of the name has no attempts of its own.
+    let key = identifier::fold(typed);
+    let account = Account::Named(&key, found.as_ref().map(|user| user.id));
     let (verdict, attempt) = passwords.verify(db, now, client, (account, found.as_ref()), input.password).await?;
     let user = match found {
         Some(user) if verdict.matches => user,

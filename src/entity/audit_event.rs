@@ -38,6 +38,7 @@ pub enum Action {
     Registered,
     EmailVerified,
     EmailChanged,
+    EmailChangeUndone,
     ResetRequested,
     PasswordReset,
     PasswordChanged,

@@ -54,8 +54,10 @@ pub enum Kind {
     Welcome,
     /// The link with which an account moves to the address it is sent to.
     ConfirmNewEmail,
-    /// The account has moved to another address; it goes to the old one.
+    /// The account has moved to another address; it goes to the old one, with a link that undoes that.
     EmailChanged,
+    /// A change of address was undone; it goes to the address that was taken away.
+    EmailChangeUndone,
     /// The link that confirms the address of a new account.
     VerifyEmail,
     /// Somebody wanted an account for an address that has one.

@@ -8,6 +8,10 @@ pub mod audit_event;
 pub mod instance;
 // The networks from which users signed in lately.
 pub mod known_network;
+// Changes of address that can be undone.
+pub mod email_undo;
+// Usernames that were given up lately.
+pub mod former_username;
 // Files that are to be deleted.
 pub mod leftover;
 // How much of each limit is used up.

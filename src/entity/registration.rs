@@ -16,7 +16,8 @@ pub struct Model {
     pub id: Uuid,
     /// The address as it was typed; the mail goes there.
     pub email: String,
-    /// The address as it is compared: see `tools::identifier::fold`.
+    /// The address in its canonical form: see `tools::identifier::canonical_address`. An address that looks like another
+    /// one has a registration of its own, which it cannot complete while the other has an account.
     #[sea_orm(unique)]
     pub email_key: String,
     /// The username that is wanted; none where a neutral one is to be generated.

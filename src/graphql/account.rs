@@ -5,6 +5,7 @@ use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 use crate::domain::account::change_password::{self, ChangePassword};
 use crate::domain::account::leaving;
 use crate::domain::account::profile::{self, Profile};
+use crate::domain::account::undo_email_change;
 use crate::domain::passwords::NewPassword;
 use crate::domain::users::details::Details;
 use crate::domain::users::remove::Outcome;
@@ -18,7 +19,8 @@ use crate::graphql::users::User;
 pub(crate) struct UpdateMeInput {
     /// The username; unique, without "@".
     username: Option<String>,
-    /// The e-mail address to move to: needs `currentPassword`, and holds once its owner follows the link mailed to it.
+    /// The email address to move to. Needs `currentPassword`. Holds once its owner follows the link mailed to it; only
+    /// another spelling of the same address (upper and lower case, the `xn--` form of the domain) holds at once.
     email: Option<String>,
     /// Given name.
     first_name: Option<String>,
@@ -111,6 +113,25 @@ pub(crate) enum DeletionOutcome {
     Anonymized,
 }
 
+/// The link of a mail that announces a change of address.
+#[derive(InputObject)]
+pub(crate) struct UndoEmailChangeInput {
+    /// The `token` of the link in the mail to the old address.
+    #[graphql(secret)]
+    token: String,
+}
+
+/// The outcome of `undoEmailChange`.
+#[derive(SimpleObject)]
+pub(crate) struct UndoEmailChangePayload {
+    /// Whether the account has its old address again.
+    success: bool,
+    /// Text for the person, an English sentence; empty where there are errors.
+    message: String,
+    /// INVALID_TOKEN where the link was used or has expired; ALREADY_EXISTS where another account has the address now.
+    errors: Vec<UserError>,
+}
+
 #[derive(Default)]
 pub(crate) struct AccountMutation;
 
@@ -138,6 +159,24 @@ impl AccountMutation {
         let updated = profile::update(&app.db, &request(ctx).now, viewer(ctx)?, &app.passwords, input).await;
         let (user, errors) = outcome(ctx, updated)?;
         Ok(Some(UpdateMePayload { user: user.map(User), errors }))
+    }
+
+    /// Returns an account to its old email address with the link that was mailed there when the address changed: anyone may
+    /// call it. The link works once, for `VESTIBULE_UNDO_TTL`. The password, all sessions, API tokens, mailed links and a
+    /// pending address end; offer `requestReset` next. Counts as an attempt at a mailed link.
+    async fn undo_email_change(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The link of the mail.")] input: UndoEmailChangeInput,
+    ) -> Answer<Option<UndoEmailChangePayload>> {
+        let (app, request) = (app(ctx), request(ctx));
+        let undone = undo_email_change::undo(&app.db, &request.now, &request.client, &app.limits, &input.token).await;
+        let (undone, errors) = outcome(ctx, undone)?;
+        let message = undone.as_ref().map_or(
+            "",
+            |_| "Your account uses your old email address again, and everyone was signed out. Now reset your password.",
+        );
+        Ok(Some(UndoEmailChangePayload { success: undone.is_some(), message: message.to_owned(), errors }))
     }
 
     /// Replaces the signed-in user's password. The present session goes on, all others end, and a mail tells the user. API

@@ -73,6 +73,8 @@ pub(crate) enum AuditAction {
     EmailVerified,
     /// An account moved to another address.
     EmailChanged,
+    /// A change of address was undone by the link mailed to the old address.
+    EmailChangeUndone,
     /// Somebody asked for a link that replaces a password.
     ResetRequested,
     /// A forgotten password was replaced.

@@ -1,12 +1,15 @@
 //! Users from a spreadsheet.
 
-use async_graphql::{Context, InputObject, Object, SimpleObject, Upload};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, Upload};
 
-use crate::domain::import::{self, By, Counts, Import, Outcome, RowError};
+use crate::domain::import::{self, By, Counts, Import, Outcome, Right, RightsChange, RowError};
 use crate::error::Error;
 use crate::graphql::context::{app, request, viewer};
 use crate::graphql::errors::{Answer, UserError, UserErrorCode};
 use crate::graphql::outcome::outcome;
+
+/// The most changes of rights in an answer.
+const MAX_RIGHTS_CHANGES: usize = 1000;
 
 /// Users to create or update.
 #[derive(InputObject)]
@@ -35,10 +38,49 @@ pub(crate) struct ImportUsersPayload {
     updated: Option<u32>,
     /// How many accounts were as the sheet says, and were not touched; null where there are errors.
     unchanged: Option<u32>,
+    /// The changes of role, permission and staff rights, in the order of the rows, also by a dry run; the first 1,000.
+    rights_changes: Vec<ImportRightsChange>,
+    /// How many changes of rights there are, or would be, listed or not; null where there are errors.
+    rights_change_count: Option<u32>,
     /// What is wrong with rows, in their order; 1,000 are told at most.
     row_errors: Vec<ImportRowError>,
     /// FILE_TOO_LARGE or FILE_UNSUPPORTED.
     errors: Vec<UserError>,
+}
+
+/// A change of a user's rights by a row of a spreadsheet.
+#[derive(SimpleObject)]
+pub(crate) struct ImportRightsChange {
+    /// The row, counted from 1, the heading included.
+    row: u32,
+    /// The user's id; null where the import creates the account.
+    user_id: Option<ID>,
+    /// The email address in the row.
+    email: String,
+    /// The right that changes.
+    field: ImportRight,
+    /// The value before: a `Role`, a `Permission`, or `true` or `false`; null where the import creates the account.
+    before: Option<String>,
+    /// The value after.
+    after: String,
+}
+
+/// A right that an import can change.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Right")]
+pub(crate) enum ImportRight {
+    /// The role.
+    Role,
+    /// The permission.
+    Permission,
+    /// Whether the user counts as staff, which the role ADMIN gives.
+    Staff,
+}
+
+impl From<RightsChange> for ImportRightsChange {
+    fn from(RightsChange { row, user, email, field, before, after }: RightsChange) -> Self {
+        Self { row, user_id: user.map(ID::from), email, field: field.into(), before, after }
+    }
 }
 
 /// What is wrong with a row of a spreadsheet.
@@ -65,7 +107,9 @@ pub(crate) struct ImportMutation;
 
 #[Object]
 impl ImportMutation {
-    /// Creates and updates users from a spreadsheet: staff; not by API token. Users are found by their e-mail address.
+    /// Creates and updates users from a spreadsheet: staff; not by API token. Users are found by their email address: upper
+    /// and lower case do not matter, and an address that merely looks like an account's is an error of its row. Look at
+    /// `rightsChanges` of a dry run first.
     /// All rows are taken or none, and the same file once more changes nothing. One import runs at a time: another gets
     /// SERVICE_UNAVAILABLE. Sent as multipart/form-data by the GraphQL multipart request specification.
     async fn import_users(
@@ -84,16 +128,23 @@ impl ImportMutation {
         let (now, by) = (&request(ctx).now, By::Staff(staff));
         let imported = import::import(&app.db, now, &app.importer, by, import, &|_| {}).await;
         let (imported, errors) = outcome(ctx, imported)?;
+        let mut rights = Vec::new();
         let (counts, row_errors) = match imported {
-            Some(Outcome::Done(counts)) => (Some(counts), Vec::new()),
+            Some(Outcome::Done(counts, changes)) => {
+                rights = changes;
+                (Some(counts), Vec::new())
+            }
             Some(Outcome::Refused(rows)) => (None, rows),
             None => (None, Vec::new()),
         };
+        let total = counts.map(|_| u32::try_from(rights.len()).unwrap_or(u32::MAX));
         let count = |of: fn(Counts) -> u32| counts.map(of);
         Ok(Some(ImportUsersPayload {
             created: count(|counts| counts.created),
             updated: count(|counts| counts.updated),
             unchanged: count(|counts| counts.unchanged),
+            rights_changes: rights.into_iter().take(MAX_RIGHTS_CHANGES).map(ImportRightsChange::from).collect(),
+            rights_change_count: total,
             row_errors: row_errors.into_iter().map(ImportRowError::from).collect(),
             errors,
         }))

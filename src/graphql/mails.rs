@@ -80,8 +80,10 @@ pub(crate) enum MailKind {
     Welcome,
     /// The link that moves an account to the address that it is sent to.
     ConfirmNewEmail,
-    /// The account has moved to another address; it goes to the old one.
+    /// The account has moved to another address. It goes to the old one, with a link that undoes the change.
     EmailChanged,
+    /// A change of address was undone. It goes to the address that was taken away.
+    EmailChangeUndone,
     /// A refresh token came back that had been replaced, as a thief's does, and its session was ended.
     RefreshReused,
     /// An API token was created for the reader's account.

@@ -164,6 +164,9 @@ pub(crate) const IDENTIFIER: Target = Target {
             assert_eq!(identifier::email(&address), Ok(address.clone()));
             assert!(address.len() <= MAX_EMAIL_BYTES && !address.contains(|c: char| c.is_control() || c == ' '));
             assert_eq!(identifier::fold(&address).matches('@').count(), 1);
+            let canonical = identifier::canonical_address(&address);
+            assert_eq!(identifier::canonical_address(&canonical), canonical);
+            assert_eq!(identifier::fold(&canonical), identifier::fold(&address));
         }
         if let Ok(name) = identifier::username(text) {
             assert_eq!(identifier::username(&name), Ok(name.clone()));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::json;
+use vestibule::domain::users::reserved::USERNAME_RESERVED;
 use vestibule::entity::{audit_event, mail, one_time_token, registration, session, user};
 
 use crate::app::{ADMIN, PASSWORD, TestApp};
@@ -129,7 +130,7 @@ async fn whoever_is_still_named_is_anonymized(place: Place) {
             "recentSamples": [{ "key": "S-1", "modifiedBy": { "name": "[deleted]" } }],
         })
     );
-    app.add_user("ada").await;
+    app.add(json!({ "username": "ada2", "email": "ada@example.com" })).await;
 }
 
 async fn nothing_of_a_deleted_account_stays(place: Place) {
@@ -232,8 +233,14 @@ async fn nothing_of_a_former_user_falls_to_the_next_of_that_name(place: Place) {
     let app = TestApp::start(&place).await;
     let mut ids = std::collections::BTreeSet::new();
     let mut former = Vec::new();
-    for _ in 0..3 {
-        let ada = app.add_user("ada").await;
+    for number in 0..3 {
+        // The name is free again after a while, the address at once.
+        let name = if number < 2 { format!("ada{number}") } else { "ada0".to_owned() };
+        if number == 2 {
+            app.wait(USERNAME_RESERVED);
+        }
+        let input = json!({ "username": name, "email": "ada@example.com", "password": PASSWORD });
+        let ada = app.add(input).await;
         assert!(ids.insert(ada.id.clone()), "an id is given once");
         let client = ada.sign_in(&app).await;
         let (_, secret) = crate::api_tokens::make(&client, &["READ"]).await;

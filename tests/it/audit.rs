@@ -130,10 +130,13 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
     leaves!(Action::UserUpdated, say(&client, mv, json!({ "p": PASSWORD })).await;);
     let link = crate::parity::registration::token(&app.mails().await[0]);
     leaves!(Action::EmailChanged, say(&app.anyone(), crate::parity::registration::VERIFY, json!({ "token": link })).await;);
+    let link = crate::parity::registration::token_of(&app.mails().await[0], "/account/undo?token=");
+    let undo = "mutation($t: String!) { undoEmailChange(input: { token: $t }) { success } }";
+    leaves!(Action::EmailChangeUndone, say(&app.anyone(), undo, json!({ "t": link })).await;);
     app.mails().await;
 
     let reset;
-    leaves!(Action::ResetRequested, reset = reset_link(&app, "countess@example.com").await;);
+    leaves!(Action::ResetRequested, reset = reset_link(&app, "ada@example.com").await;);
     let confirm = "mutation($u: ID!, $t: String!, $p: String!) { confirmReset(input: { uid: $u, token: $t, newPassword: $p }) { success } }";
     leaves!(Action::PasswordReset, say(&app.anyone(), confirm, json!({ "u": reset.0, "t": reset.1, "p": PASSWORD })).await;);
     let client = app.anyone().sign_in("ada", PASSWORD).await;

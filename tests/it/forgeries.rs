@@ -232,6 +232,9 @@ async fn places(app: &TestApp, uid: &str, text: &str) -> Vec<&'static str> {
     note("valid", app.anyone().data(valid, json!({ "uid": uid, "t": text })).await["resetTokenIsValid"] == true);
     let data = app.anyone().data(CONFIRM, json!({ "uid": uid, "t": text })).await;
     note("reset", data["confirmReset"]["success"] == true);
+    let undo = "mutation($t: String!) { undoEmailChange(input: { token: $t }) { success } }";
+    let data = app.anyone().data(undo, json!({ "t": text })).await;
+    note("undo", data["undoEmailChange"]["success"] == true);
     let typed = json!({ "token": text, "password": PASSWORD });
     note("verify", app.anyone().data(VERIFY, typed).await["verifyEmail"]["user"].is_object());
     open

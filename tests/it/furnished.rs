@@ -5,7 +5,7 @@ use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::json;
 use vestibule::domain::keys::Start;
 use vestibule::domain::operator::Operator;
-use vestibule::entity::{leftover, moved};
+use vestibule::entity::{email_undo, former_username, leftover, moved};
 use vestibule::tools::clock::Timestamp;
 use vestibule::tools::mail::SendError;
 
@@ -63,6 +63,22 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
     leftover::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
     let row = moved::ActiveModel { digest: Set(vec![7; 32]) };
     moved::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = email_undo::ActiveModel {
+        mail_id: Set(uuid::Uuid::from_u128(7)),
+        user_id: Set(ada.id.parse().unwrap()),
+        step: Set(3),
+        email: Set("B\u{e4}r@example.com".to_owned()),
+        email_key: Set("b\u{e4}r@example.com".to_owned()),
+        digest: Set(Some(vec![8; 32])),
+        expires_at: Set(Timestamp::from_millis(i64::MAX)),
+    };
+    email_undo::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = former_username::ActiveModel {
+        digest: Set("x".repeat(43)),
+        user_id: Set(ada.id.parse().unwrap()),
+        free_at: Set(Timestamp::from_millis(i64::MAX)),
+    };
+    former_username::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
     Furnished { access: client.access.unwrap(), refresh: client.refresh, api_token }
 }
 

@@ -34,11 +34,13 @@ crate::tests![
     only_staff_by_a_session_may_import,
     the_sheet_to_fill_in_shows_users_to_staff_only,
     many_users_are_imported_and_updated,
+    a_row_that_resembles_an_account_is_wrong_and_names_both_addresses,
+    changes_of_rights_are_listed_by_a_dry_run_and_by_the_import,
     the_command_line_imports_too,
 ];
 
 const IMPORT: &str = "mutation($input: ImportUsersInput!) { importUsers(input: $input) {
-    created updated unchanged rowErrors { row column code message } errors { code field message }
+    created updated unchanged rightsChangeCount rightsChanges { row userId email field before after } rowErrors { row column code message } errors { code field message }
 } }";
 
 /// Sends a file to import.
@@ -495,6 +497,81 @@ async fn many_users_are_imported_and_updated(place: Place) {
     assert_eq!(queued, 2300);
 }
 
+async fn a_row_that_resembles_an_account_is_wrong_and_names_both_addresses(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add(json!({ "email": "boss@ex\u{430}mple.com", "username": "intruder" })).await;
+    app.add_user("ada").await;
+    let (admin, staff) = (app.admin().await, app.add_staff("carl").await.sign_in(&app).await);
+    for (row, other) in [
+        ("boss@example.com", "boss@ex\u{430}mple.com"),
+        ("\u{430}da@example.com", "ada@example.com"),
+        ("ada@xn--exmple-4nf.com", "ada@example.com"),
+    ] {
+        let payload = import(&admin, format!("email,role\n{row},ADMIN\n")).await;
+        assert_eq!(row_errors(&payload), ["2 email ALREADY_EXISTS"], "{row}");
+        let message = payload["rowErrors"][0]["message"].as_str().unwrap();
+        assert!(message.contains(row) && message.contains(other), "{message}");
+    }
+    // Staff do not see superusers, by their look-alikes neither.
+    let payload = import(&staff, "email\n\u{430}dmin@localhost\n").await;
+    assert_eq!(row_errors(&payload), ["2 email ALREADY_EXISTS"]);
+    assert!(!payload["rowErrors"][0]["message"].as_str().unwrap().contains(ADMIN.0));
+    // Two rows of one sheet.
+    let payload = import(&admin, "email\nann@example.com\n\u{430}nn@example.com\nANN@example.com\n").await;
+    assert_eq!(row_errors(&payload), ["3 email ALREADY_EXISTS", "4 email ALREADY_EXISTS"]);
+    let message = payload["rowErrors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("\u{430}nn@example.com looks like the address ann@example.com in row 2"), "{message}");
+    let intruder = user(&app, "boss@ex\u{430}mple.com").await;
+    assert_eq!((intruder.role, intruder.username.as_str()), (user::Role::Member, "intruder"));
+    // An equal spelling is the same user.
+    app.add(json!({ "email": "zoe@m\u{fc}nchen.example", "username": "zoe" })).await;
+    let file = "email,first_name\nZOE@xn--mnchen-3ya.example,Zoe\n";
+    assert_eq!(counts(&import(&admin, file).await), (0, 1, 0));
+    assert_eq!(user(&app, "zoe@m\u{fc}nchen.example").await.first_name, "Zoe");
+}
+
+async fn changes_of_rights_are_listed_by_a_dry_run_and_by_the_import(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let bob = app.add(json!({ "email": "bob@example.com", "username": "bob", "role": "MANAGER" })).await;
+    app.add(json!({ "email": "cy@example.com", "username": "cy", "isStaff": true })).await;
+    let file = "email,first_name,role,permission\n\
+                bob@example.com,,MEMBER,DOWNLOAD\n\
+                ada@example.com,,admin,\n\
+                cy@example.com,Cy,ADMIN,ONLY_VIEW\n\
+                dee@example.com,,ADMIN,FULL_ACCESS\n\
+                eve@example.com,Eve,MEMBER,\n";
+    let change = |row: u32, id: Value, name: &str, field: &str, before: Value, after: &str| {
+        let email = format!("{name}@example.com");
+        json!({ "row": row, "userId": id, "email": email, "field": field, "before": before, "after": after })
+    };
+    let cy = json!(user(&app, "cy@example.com").await.id.to_string());
+    let expected = json!([
+        change(2, json!(bob.id), "bob", "ROLE", json!("MANAGER"), "MEMBER"),
+        change(2, json!(bob.id), "bob", "PERMISSION", json!("ONLY_VIEW"), "DOWNLOAD"),
+        change(3, json!(ada.id), "ada", "ROLE", json!("MEMBER"), "ADMIN"),
+        change(3, json!(ada.id), "ada", "STAFF", json!("false"), "true"),
+        change(4, cy, "cy", "ROLE", json!("MEMBER"), "ADMIN"),
+        change(5, Value::Null, "dee", "ROLE", Value::Null, "ADMIN"),
+        change(5, Value::Null, "dee", "PERMISSION", Value::Null, "FULL_ACCESS"),
+        change(5, Value::Null, "dee", "STAFF", Value::Null, "true"),
+    ]);
+    let admin = app.admin().await;
+    for dry_run in [true, true, false] {
+        let payload = import_with(&admin, file, json!({ "dryRun": dry_run })).await;
+        assert_eq!(counts(&payload), (2, 3, 0));
+        assert_eq!(payload["rightsChanges"], expected);
+        assert_eq!(payload["rightsChangeCount"], 8);
+    }
+    let again = import(&admin, file).await;
+    assert_eq!((&again["rightsChanges"], &again["rightsChangeCount"]), (&json!([]), &json!(0)));
+    let wrong = import(&admin, "email,role\nada@example.com,MEMBER\nnobody,\n").await;
+    assert_eq!((&wrong["rightsChanges"], &wrong["rightsChangeCount"]), (&json!([]), &Value::Null));
+    let rows: String = (0..1100).map(|number| format!("user{number}@example.com,DOWNLOAD\n")).collect();
+    let many = import_with(&admin, format!("email,permission\n{rows}"), json!({ "dryRun": true })).await;
+    assert_eq!((many["rightsChanges"].as_array().unwrap().len(), &many["rightsChangeCount"]), (1000, &json!(1100)));
+}
+
 async fn the_command_line_imports_too(place: Place) {
     let file = place.folder.join("users.csv");
     let path = file.to_str().unwrap();
@@ -504,8 +581,11 @@ async fn the_command_line_imports_too(place: Place) {
     };
     let two = "email,role\nann@example.com,ADMIN\nbob@example.com,\n";
     let said = |text: &str| (true, format!("{text}\n"), String::new());
-    assert_eq!(import(two, &["--dry-run"]), said("would be created: 2, would be updated: 0, unchanged: 0"));
-    assert_eq!(import(two, &["--no-welcome"]), said("created: 2, updated: 0, unchanged: 0"));
+    let rights = "row 2, ann@example.com: role new account -> ADMIN\n\
+                  row 2, ann@example.com: is_staff new account -> true\n";
+    let dry = said(&format!("{rights}would be created: 2, would be updated: 0, unchanged: 0"));
+    assert_eq!(import(two, &["--dry-run"]), dry);
+    assert_eq!(import(two, &["--no-welcome"]), said(&format!("{rights}created: 2, updated: 0, unchanged: 0")));
     assert_eq!(import(two, &[]), said("created: 0, updated: 0, unchanged: 2"));
     let (success, printed, errors) = import("email,role\nann@example.com,boss\n,\nnobody,\n", &[]);
     assert!(!success);

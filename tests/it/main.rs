@@ -40,9 +40,11 @@ mod faults;
 mod federation;
 mod finding;
 mod forgeries;
+mod former_usernames;
 mod graphiql;
 mod hijacking;
 mod hostile_sheets;
+mod identity;
 mod import;
 mod limits;
 mod links;
@@ -77,6 +79,7 @@ mod silence;
 mod stale_rights;
 mod temporary_passwords;
 mod upgrade;
+mod undo_email_change;
 mod uploads;
 mod usernames;
 mod users;
@@ -103,9 +106,11 @@ fn main() -> std::process::ExitCode {
         federation::all(),
         finding::all(),
         forgeries::all(),
+        former_usernames::all(),
         graphiql::all(),
         hijacking::all(),
         hostile_sheets::all(),
+        identity::all(),
         import::all(),
         limits::all(),
         links::all(),
@@ -136,6 +141,7 @@ fn main() -> std::process::ExitCode {
         stale_rights::all(),
         temporary_passwords::all(),
         upgrade::all(),
+        undo_email_change::all(),
         uploads::all(),
         usernames::all(),
         users::all(),

@@ -28,6 +28,8 @@ crate::tests![
     whoever_was_deleted_here_does_not_come_back,
     whoever_cannot_be_taken_over_is_told_and_keeps_nobody_out,
     an_account_of_the_same_address_is_given_the_id_where_the_operator_says_so,
+    a_user_whose_address_merely_resembles_an_accounts_is_not_linked,
+    a_change_of_address_there_is_announced_and_can_be_undone,
     superusers_are_taken_over_but_not_changed,
     tokens_export_and_do_nothing_else,
     a_token_that_ended_here_does_not_come_back,
@@ -323,6 +325,53 @@ async fn an_account_of_the_same_address_is_given_the_id_where_the_operator_says_
     assert_eq!(attempt(&app, "admin", OLD).await.as_deref(), Some("INVALID_CREDENTIALS"));
     assert_eq!(attempt(&app, "admin", ADMIN.1).await, None);
     assert_eq!(counts(&move_in(&app, &dump, options).await), (0, 0, 0, 1));
+}
+
+async fn a_user_whose_address_merely_resembles_an_accounts_is_not_linked(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    let look_alike = "\u{430}da@example.com";
+    for address in [look_alike, "ada@xn--exmple-4nf.com"] {
+        let dump = [user(1, "countess", &json!({ "email": address }))];
+        for link in [true, false] {
+            let report = move_in(&app, &dump, Options { link, ..Options::default() }).await;
+            assert_eq!((report.linked, report.created, report.refused.len()), (0, 0, 1));
+            let told = &told(&report)[0];
+            assert!(told.contains(address) && told.contains("another account, ada@example.com"), "{told}");
+        }
+    }
+    assert_eq!(row(&app, "ada").await.external_id, None);
+    // Two users there, and one who moves to a look-alike.
+    let dump = [user(2, "bob", &json!({})), user(3, "rob", &json!({ "email": "b\u{43e}b@example.com" }))];
+    let report = move_in(&app, &dump, Options::default()).await;
+    assert_eq!(counts(&report), (1, 0, 0, 0));
+    assert!(told(&report)[0].contains("another account, bob@example.com"), "{:?}", told(&report));
+    app.wait(Duration::from_secs(60));
+    let report = move_in(&app, &[user(2, "bob", &json!({ "email": look_alike }))], Options::default()).await;
+    assert!(told(&report)[0].contains("another account, ada@example.com"), "{:?}", told(&report));
+}
+
+async fn a_change_of_address_there_is_announced_and_can_be_undone(place: Place) {
+    let app = TestApp::start(&place).await;
+    move_in(&app, &[user(1, "ada", &json!({}))], Options::default()).await;
+    app.wait(Duration::from_secs(60));
+    let moved = [user(1, "countess", &json!({ "email": "countess@example.com", "is_staff": true }))];
+    let report = move_in(&app, &moved, Options::default()).await;
+    assert_eq!(counts(&report), (0, 1, 0, 0));
+    let rights: Vec<_> = report.rights.iter().map(|change| (change.id.as_str(), change.after.as_str())).collect();
+    assert_eq!(rights, [("1", "true")]);
+    let mails = app.mails().await;
+    assert_eq!((mails.len(), mails[0].to.as_str()), (1, "ada@example.com"));
+    let token = crate::parity::registration::token_of(&mails[0], "/account/undo?token=");
+    app.wait(Duration::from_secs(60));
+    let undo = "mutation($t: String!) { undoEmailChange(input: { token: $t }) { errors { code field } } }";
+    assert_eq!(app.anyone().refusals(undo, json!({ "t": token })).await, [""; 0]);
+    assert_eq!(row(&app, "countess").await.email, "ada@example.com");
+    // The next run leaves the account alone, and the former username is hers alone.
+    assert_eq!(counts(&move_in(&app, &moved, Options::default()).await), (0, 0, 0, 1));
+    let other = user(2, "ada", &json!({ "email": "other@example.com" }));
+    let report = move_in(&app, &[other], Options::default()).await;
+    assert_eq!((report.created, told(&report).len()), (0, 1));
 }
 
 async fn superusers_are_taken_over_but_not_changed(place: Place) {

@@ -194,6 +194,7 @@ async fn pages_are_framed_and_scripted_by_nobody(place: Place) {
         "/account/password",
         "/account/register",
         "/account/verify",
+        "/account/undo",
         "/account/reset",
     ] {
         let page = app.anyone().get(path).await;
@@ -268,8 +269,10 @@ async fn markup_in_names_is_shown_and_not_obeyed(place: Place) {
     let name = "\"><script>alert(1)</script>";
     let again = browser.submit(&page, &[("identifier", name), ("password", ADMIN.1)]).await;
     assert!(!text(&again).contains("<script") && !text(&again).contains("<b>"), "{}", text(&again));
-    let odd = browser.open("/account/verify?token=%22%3E%3Cscript%3E").await;
-    assert!(!text(&odd).contains("<script"));
+    for path in ["/account/verify", "/account/undo"] {
+        let odd = browser.open(&format!("{path}?token=%22%3E%3Cscript%3E")).await;
+        assert!(!text(&odd).contains("<script"));
+    }
 }
 
 async fn no_page_leads_anywhere_else(place: Place) {
@@ -285,6 +288,7 @@ async fn no_page_leads_anywhere_else(place: Place) {
         "/account/forgot",
         "/account/register",
         "/account/verify",
+        "/account/undo",
         "//evil.example",
         "/%2f%2fevil.example",
         "/\\evil.example",

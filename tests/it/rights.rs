@@ -60,7 +60,7 @@ fn harmless(operation: &str) -> Value {
         "login" => json!({ "input": { "identifier": "nobody", "password": "x" } }),
         "refresh" | "logout" => json!({ "input": { "refreshToken": "x" } }),
         "register" => json!({ "input": { "email": "x", "password": "x" } }),
-        "verifyEmail" => json!({ "input": { "token": "x" } }),
+        "verifyEmail" | "undoEmailChange" => json!({ "input": { "token": "x" } }),
         "resendVerification" | "requestReset" | "createUser" => json!({ "input": { "email": "x" } }),
         "confirmReset" => json!({ "input": { "uid": nobody, "token": "x", "newPassword": "x" } }),
         "changePassword" => json!({ "input": { "oldPassword": "x", "newPassword": "x" } }),

@@ -4,9 +4,11 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 
 use crate::domain::access::Client;
+use crate::domain::account::undo_email_change::{self, MadeBy};
 use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
+use crate::domain::users::{reserved, taken};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::one_time_token::{self, Purpose};
@@ -17,7 +19,7 @@ use crate::tools::identifier;
 use crate::tools::secret::Secret;
 
 /// Notes the address to move to, puts the mail with the link in line, and makes an earlier link worthless: it was sent
-/// to another address. Only another spelling of the present address holds at once.
+/// to another address. Only another spelling of the same address holds at once.
 pub(super) async fn begin(
     txn: &DatabaseTransaction,
     now: &Moment,
@@ -30,14 +32,15 @@ pub(super) async fn begin(
     one_time_token::Entity::delete_many().filter(earlier).exec(txn).await?;
     revocation::cancel_mails(txn, &[user.id], &[Kind::ConfirmNewEmail]).await?;
     let update = user::Entity::update_many().filter(Column::Id.eq(user.id));
-    let update = if identifier::fold(&email) == user.email_key {
-        let none = Expr::value(Option::<String>::None);
-        update.col_expr(Column::Email, Expr::value(email)).col_expr(Column::PendingEmail, none)
+    let update = if identifier::same_address(&email, &user.email) {
+        let key = Expr::value(identifier::fold(&email));
+        let update = update.col_expr(Column::Email, Expr::value(email)).col_expr(Column::EmailKey, key);
+        update.col_expr(Column::PendingEmail, Expr::value(Option::<String>::None))
     } else {
         outbox::enqueue(txn, now, Kind::ConfirmNewEmail, &email, Some(user.id)).await?;
         update.col_expr(Column::PendingEmail, Expr::value(email))
     };
-    let changed = update.exec_with_returning(txn).await?;
+    let changed = update.exec_with_returning(txn).await.map_err(taken)?;
     changed.into_iter().next().ok_or_else(|| Error::internal("the account went away while it was changed"))
 }
 
@@ -84,8 +87,13 @@ pub async fn confirm(
         .exec_with_returning(txn)
         .await
         .map_err(|error| on_conflict(error, || Refusal::new(Code::InvalidToken, "The address is taken meanwhile.")))?;
-    outbox::enqueue(txn, now, Kind::EmailChanged, &before.email, Some(before.id)).await?;
+    let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
+    reserved::claim(txn, now, Some(&before), &after).await.map_err(|error| match error {
+        Error::Refused(_) => Refusal::new(Code::InvalidToken, "The address is taken meanwhile.").into(),
+        error => error,
+    })?;
+    undo_email_change::announce(txn, now, MadeBy::Others, &before, &after).await?;
     let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChanged, before.id) };
     audit::record(txn, now, event).await?;
-    Ok(changed.into_iter().next())
+    Ok(Some(after))
 }

@@ -8,6 +8,8 @@ pub mod email_move;
 pub mod leaving;
 // Changing one's names and other details.
 pub mod profile;
+// Undoing a change of address.
+pub mod undo_email_change;
 
 use crate::database::Db;
 use crate::domain::access::Present;

@@ -10,7 +10,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Purpose};
 use crate::domain::passwords::Passwords;
 use crate::domain::users::details::Details;
-use crate::domain::users::taken;
+use crate::domain::users::{reserved, taken};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column};
 use crate::error::{Code, Error, Refusal, Result};
@@ -28,14 +28,14 @@ pub struct Profile {
     pub current_password: Option<String>,
 }
 
-/// Changes the viewer's own details. A new e-mail address is only noted, and a link mailed to it: the account moves
-/// when its owner follows that. Whether the address belongs to somebody else is not told. An input that changes nothing
-/// writes nothing.
+/// Changes the viewer's own details. A new email address is only noted, and a link mailed to it: the account moves
+/// when its owner follows that. Whether the address belongs to somebody else is not told. Only another spelling of the
+/// same address (see [`identifier::same_address`]) holds at once. An input that changes nothing writes nothing.
 ///
 /// # Errors
 /// One refusal for each field that is wrong; [`Code::Required`] or [`Code::PasswordIncorrect`] of `currentPassword`;
 /// [`Error::Forbidden`] for an e-mail address by an API token; [`Error::RateLimited`] after too many mails with links or
-/// too many usernames.
+/// too many usernames or renames.
 pub async fn update(
     db: &Db,
     now: &Moment,
@@ -62,7 +62,7 @@ pub async fn update(
             Refusal::new(Code::Required, "Give your present password to change your address.").of("currentPassword")
         })?;
         prove(db, now, owner, passwords, (password, "currentPassword")).await?;
-        if let Some(email) = moves.as_ref().filter(|email| identifier::fold(email) != user.email_key) {
+        if let Some(email) = moves.as_ref().filter(|email| !identifier::same_address(email, &user.email)) {
             limits::take_mail(db, now, viewer.client(), passwords.limits(), (Purpose::NewAddress, email)).await?;
         }
     }
@@ -73,10 +73,15 @@ pub async fn update(
 
     let authorized = viewer.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
+    let before = authorized.user();
+    if let Some(username) = &details.username {
+        reserved::may_rename(txn, now, before, username).await?;
+    }
     let update = user::Entity::update_many().col_expr(Column::UpdatedAt, Expr::value(now.at));
     let update = details.write(update).filter(Column::Id.eq(user.id)).filter(Column::IsActive.eq(true));
     let changed = update.exec_with_returning(txn).await.map_err(taken)?;
     let mut user = changed.into_iter().next().ok_or(Error::Forbidden)?;
+    reserved::claim(txn, now, Some(before), &user).await?;
     if let Some(email) = moves {
         user = email_move::begin(txn, now, &user, email).await?;
     }

@@ -17,9 +17,8 @@ use sea_orm::{
 use self::tally::Tally;
 use crate::database::Db;
 use crate::entity::{
-    api_token, audit_event, instance, known_network, leftover, limit, mail, moved, one_time_token, registration, sample,
-    session,
-    signing_key, user,
+    api_token, audit_event, email_undo, former_username, instance, known_network, leftover, limit, mail, moved,
+    one_time_token, registration, sample, session, signing_key, user,
 };
 use crate::error::{Error, Result};
 
@@ -66,8 +65,8 @@ pub struct Table {
 macro_rules! each_table {
     ($entity:ident => $call:expr) => {
         each_table!($entity => $call;
-            user, signing_key, session, one_time_token, api_token, registration, mail, sample, audit_event, limit, leftover, moved,
-            known_network, instance)
+            user, signing_key, session, one_time_token, email_undo, former_username, api_token, registration, mail, sample,
+            audit_event, limit, leftover, moved, known_network, instance)
     };
     ($entity:ident => $call:expr; $($module:ident),+) => {
         [$({ use $module::Entity as $entity; $call }),+]

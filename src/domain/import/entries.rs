@@ -111,8 +111,11 @@ impl Reading {
         self.entries.sort_by(|one, other| one.email_key.cmp(&other.email_key));
         self.entries.dedup_by(|later, earlier| {
             let is_same = later.email_key == earlier.email_key && !later.email_key.is_empty();
-            if is_same {
+            if is_same && identifier::same_address(&later.email, &earlier.email) {
                 errors.add(later.row, "email", repeated("address"));
+            } else if is_same {
+                let place = format!("the address {} in row {}", earlier.email, earlier.row);
+                errors.add(later.row, "email", look_alike(&later.email, &place));
             }
             is_same
         });
@@ -123,6 +126,12 @@ impl Reading {
 
 fn repeated(what: &str) -> Refusal {
     Refusal::new(Code::AlreadyExists, format!("A row above has this {what} already."))
+}
+
+/// The refusal of an address that looks like another one without being equal.
+pub(super) fn look_alike(email: &str, other: &str) -> Refusal {
+    let message = format!("The address {email} looks like {other}, but is not the same. Correct one of them.");
+    Refusal::new(Code::AlreadyExists, message)
 }
 
 /// What the columns are.

@@ -5,12 +5,17 @@ use std::collections::{HashMap, HashSet};
 use sea_orm::{
     ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
+use uuid::Uuid;
 
-use super::entries::{Entries, Entry};
+use super::entries::{Entries, Entry, look_alike};
+use super::rights::{Rights, RightsChange};
 use super::{BATCH, By, Counts, Errors, Progress, Watch};
 use crate::domain::guard_rails::{self, Change};
+use crate::domain::users::reserved;
 use crate::entity::user::{self, Column};
 use crate::error::{Code, Refusal, Result};
+use crate::tools::clock::Moment;
+use crate::tools::identifier;
 
 /// What is to become of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +28,18 @@ pub(super) enum Fate {
     Same,
 }
 
-/// What is to become of the entries, in their order.
+/// What is to become of the entries, in their order, and the rights that change by that.
 #[derive(Debug)]
-pub(super) struct Fates(Vec<Fate>);
+pub(super) struct Fates {
+    fates: Vec<Fate>,
+    /// The changes of rights, in the order of the rows.
+    pub(super) rights: Vec<RightsChange>,
+}
 
 impl Fates {
     pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
-        for fate in &self.0 {
+        for fate in &self.fates {
             match fate {
                 Fate::New => counts.created += 1,
                 Fate::Changed => counts.updated += 1,
@@ -42,7 +51,7 @@ impl Fates {
 
     /// The entries of this fate.
     pub(super) fn of<'a>(&self, fate: Fate, entries: &'a Entries) -> Vec<&'a Entry> {
-        let with_fates = entries.0.iter().zip(&self.0);
+        let with_fates = entries.0.iter().zip(&self.fates);
         with_fates.filter(|(_, its)| **its == fate).map(|(entry, _)| entry).collect()
     }
 }
@@ -50,19 +59,35 @@ impl Fates {
 /// Finds out what is to become of the entries. The accounts that they name are locked until the transaction ends, in
 /// the order of their addresses, so that two imports do not wait for each other.
 pub(super) async fn fates(
-    txn: &DatabaseTransaction,
+    (txn, now): (&DatabaseTransaction, &Moment),
     by: &By<'_>,
     Entries(entries): &Entries,
     errors: &mut Errors,
     watch: &Watch<'_>,
 ) -> Result<Fates> {
     let mut fates = Vec::with_capacity(entries.len());
+    let mut rights = Vec::new();
     for batch in entries.chunks(BATCH) {
         let batch: Vec<&Entry> = batch.iter().collect();
         let accounts = accounts(txn, &batch).await?;
+        let reserved = reserved::addresses(txn, now, batch.iter().map(|entry| &*entry.email_key)).await?;
         let mut names = HashMap::new();
         for entry in &batch {
-            let account = accounts.get(&*entry.email_key);
+            let alike = accounts.get(&*entry.email_key);
+            let account = alike.filter(|account| identifier::same_address(&account.email, &entry.email));
+            if let (Some(alike), None) = (alike, account) {
+                let other = match is_hidden(by, alike) {
+                    true => "the one of an account that you cannot see".to_owned(),
+                    false => format!("the address of another account, {}", alike.email),
+                };
+                errors.add(entry.row, "email", look_alike(&entry.email, &other));
+            }
+            let (id, own) = (account.map_or_else(Uuid::nil, |user| user.id), (&*entry.email_key, &*entry.email));
+            if account.is_none() && reserved.iter().any(|undo| reserved::bars(undo, id, own)) {
+                let other = "one that an account had until a few days ago and may return to";
+                errors.add(entry.row, "email", look_alike(&entry.email, other));
+            }
+            rights.extend(rights_changes(entry, account));
             let changes = account.map(|account| Changes::of(entry, account));
             if entry.is_staff.unwrap_or(false) != account.is_some_and(|account| account.is_staff)
                 && entry.is_staff.is_some()
@@ -82,18 +107,48 @@ pub(super) async fn fates(
             if let Some((_, key)) = &entry.username
                 && account.is_none_or(|account| *account.username_key != **key)
             {
-                names.insert(&**key, entry.row);
+                names.insert(&**key, (entry.row, account.map(|account| account.id)));
+            }
+        }
+        for (name, owner) in reserved::usernames(txn, now, names.keys().copied()).await? {
+            if let Some((row, user)) = names.get(name.as_str())
+                && *user != Some(owner)
+            {
+                errors.add(*row, "username", reserved::username_taken());
             }
         }
         for name in taken_names(txn, names.keys().copied()).await? {
-            if let Some(row) = names.get(name.as_str()) {
+            if let Some((row, _)) = names.get(name.as_str()) {
                 let message = "There is an account with this username already.";
                 errors.add(*row, "username", Refusal::new(Code::AlreadyExists, message));
             }
         }
         watch(Progress::Done(fates.len(), 2 * entries.len()));
     }
-    Ok(Fates(fates))
+    rights.sort_by_key(|change| change.row);
+    Ok(Fates { fates, rights })
+}
+
+/// Whether an account does not show to whoever imports.
+fn is_hidden(by: &By<'_>, account: &user::Model) -> bool {
+    matches!(by, By::Staff(staff) if account.is_superuser && !staff.user().is_superuser)
+}
+
+/// The rights that change where this entry is carried out.
+fn rights_changes(entry: &Entry, account: Option<&user::Model>) -> Vec<RightsChange> {
+    let (before, after) = match account {
+        Some(account) => (Rights::of(account), Rights::of(&Changes::of(entry, account).after)),
+        None => (Rights::of_new(None, None), Rights::of_new(entry.role, entry.permission)),
+    };
+    let changes = after.changes(before).into_iter().map(|(field, before, after)| RightsChange {
+        row: entry.row,
+        user: account.map(|account| account.id),
+        email: entry.email.to_string(),
+        field,
+        before: account.map(|_| before),
+        after,
+    });
+    changes.collect()
 }
 
 /// The accounts that these entries name, by their folded address, locked.
@@ -172,9 +227,8 @@ impl Changes {
     /// Whether all this may be done.
     fn check(&self, by: &By<'_>, account: &user::Model) -> Result<(), (&'static str, Refusal)> {
         // Staff cannot see superusers, and shall not find out by guessing what changes nothing.
-        let is_hidden = matches!(by, By::Staff(staff) if account.is_superuser && !staff.user().is_superuser);
         let asked = [
-            (is_hidden, "email", Change::Details),
+            (is_hidden(by, account), "email", Change::Details),
             (self.detail.is_some(), self.detail.unwrap_or_default(), Change::Details),
             (self.has_other_role, "role", Change::Role(self.after.role)),
             (self.has_other_permission, "permission", Change::Permission(self.after.permission)),

@@ -4,12 +4,15 @@
 //! 2. In one transaction, the rows are matched with the accounts there are, and asked whether they may be changed so.
 //! 3. Where nothing is wrong, everything is written; an account that is as its row says is not touched.
 //!
-//! What is wrong is told cell by cell.
+//! What is wrong is told cell by cell. A row whose address merely looks like an account's is wrong. The answer lists each
+//! right that changes.
 
 // Rows and the accounts there are.
 mod matching;
 // From cells to entries.
 mod entries;
+// Changes of rights.
+pub(in crate::domain) mod rights;
 // New accounts and changed ones.
 mod write;
 
@@ -21,6 +24,7 @@ use uuid::Uuid;
 
 use self::entries::{Entries, Reading};
 use self::matching::Fate;
+pub use self::rights::{Right, RightsChange};
 use crate::database::Db;
 use crate::domain::access::{Also, Authorized, Client, Staff};
 use crate::domain::audit::{self, Event};
@@ -131,8 +135,8 @@ pub struct Import<F> {
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was carried out, or would be.
-    Done(Counts),
+    /// It was carried out, or would be; with the rights that change by it, in the order of the rows.
+    Done(Counts, Vec<RightsChange>),
     /// Nothing was changed, because of these cells; at most 1,000 are told, in the order of the rows.
     Refused(Vec<RowError>),
 }
@@ -200,13 +204,13 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
         // A plan that was kept from before an import, when the table was small, reads all of the table for each batch.
         txn.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
     }
-    let fates = matching::fates(txn, &by, &entries, &mut errors, watch).await?;
+    let fates = matching::fates((txn, now), &by, &entries, &mut errors, watch).await?;
     if !errors.is_empty() {
         return Ok(Outcome::Refused(errors.listed()));
     }
     let counts = fates.counts();
     if dry_run || counts == (Counts { unchanged: counts.unchanged, ..Counts::default() }) {
-        return Ok(Outcome::Done(counts));
+        return Ok(Outcome::Done(counts, fates.rights));
     }
     if let (By::Staff(_), true) = (by, send_welcome) {
         write::take_welcomes(txn, now, &importer.limits, &fates.of(Fate::New, &entries), &mut errors).await?;
@@ -217,7 +221,7 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     write::write(write::Writing { txn, now, by: &begun, send_welcome, watch }, &entries, &fates).await?;
     audit::record(txn, now, begun.event(Action::UsersImported, None)).await?;
     begun.commit().await?;
-    Ok(Outcome::Done(counts))
+    Ok(Outcome::Done(counts, fates.rights))
 }
 
 /// What the file says, and what is wrong with it as it stands.

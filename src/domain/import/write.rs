@@ -10,7 +10,7 @@ use super::matching::{self, Changes, Fate, Fates};
 use super::{BATCH, Begun, Errors, Progress, Watch};
 use crate::domain::limits::{self, Limits};
 use crate::domain::revocation::{self, Cause};
-use crate::domain::users::{blank, overtaken};
+use crate::domain::users::{blank, overtaken, reserved};
 use crate::domain::{audit, outbox};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
@@ -72,7 +72,7 @@ pub(super) async fn take_welcomes(
 
 async fn insert(writing: Writing<'_>, batch: &[&Entry], names: &mut Names<'_>) -> Result<()> {
     let Writing { txn, now, by, .. } = writing;
-    let usernames = names.of(txn, batch).await?;
+    let usernames = names.of(txn, now, batch).await?;
     let (mut rows, mut mails, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for (entry, username) in batch.iter().zip(usernames) {
         let [first_name, last_name, bio, phone, address] = entry.texts.each_ref().map(ToString::to_string);
@@ -90,7 +90,10 @@ async fn insert(writing: Writing<'_>, batch: &[&Entry], names: &mut Names<'_>) -
         events.push(by.event(Action::UserCreated, Some(id)));
         mails.push((entry.email.to_string(), id));
     }
+    let written = rows.iter().cloned().map(|row| user::Model::try_from(row).map(|user| (None, user)));
+    let written: Vec<_> = written.collect::<Result<_, _>>()?;
     user::Entity::insert_many(rows).exec_without_returning(txn).await.map_err(overtaken)?;
+    reserved::claim_all(txn, now, &written).await?;
     audit::record_all(txn, now, events).await?;
     if writing.send_welcome {
         outbox::enqueue_all(txn, now, Kind::Welcome, mails).await?;
@@ -101,7 +104,7 @@ async fn insert(writing: Writing<'_>, batch: &[&Entry], names: &mut Names<'_>) -
 async fn change(writing: Writing<'_>, batch: &[&Entry]) -> Result<()> {
     let Writing { txn, now, by, .. } = writing;
     let accounts = matching::accounts(txn, batch).await?;
-    let (mut rows, mut events, mut shut_out) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut events, mut shut_out, mut written) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for entry in batch {
         let Some(account) = accounts.get(&*entry.email_key) else { continue };
         let changes = Changes::of(entry, account);
@@ -116,9 +119,11 @@ async fn change(writing: Writing<'_>, batch: &[&Entry]) -> Result<()> {
                 shut_out.push(account.id);
             }
         }
+        written.push((Some(account.clone()), changes.after.clone()));
         rows.push(changes.after);
     }
     store(txn, now, rows).await?;
+    reserved::claim_all(txn, now, &written).await?;
     if !shut_out.is_empty() {
         revocation::revoke(txn, &shut_out, Cause::Deactivated).await?;
     }
@@ -186,7 +191,7 @@ impl<'a> Names<'a> {
     }
 
     /// The usernames of these entries: the one that is given, or a neutral one that is free.
-    async fn of(&mut self, txn: &DatabaseTransaction, batch: &[&Entry]) -> Result<Vec<String>> {
+    async fn of(&mut self, txn: &DatabaseTransaction, now: &Moment, batch: &[&Entry]) -> Result<Vec<String>> {
         let mut names: Vec<String> = batch
             .iter()
             .map(|entry| match &entry.username {
@@ -199,7 +204,8 @@ impl<'a> Names<'a> {
         while !open.is_empty() {
             let keys: Vec<String> =
                 open.iter().filter_map(|at| names.get(*at)).map(|name| identifier::fold(name)).collect();
-            let taken = matching::taken_names(txn, keys.iter().map(String::as_str)).await?;
+            let mut taken = matching::taken_names(txn, keys.iter().map(String::as_str)).await?;
+            taken.extend(reserved::usernames(txn, now, keys.iter().map(String::as_str)).await?.into_keys());
             let mut again = Vec::new();
             for (at, key) in open.into_iter().zip(keys) {
                 if taken.contains(&key) || self.given.contains(key.as_str()) || !self.made.insert(key) {

@@ -71,7 +71,7 @@ pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<En
     problems.keep(Field::Id, known);
     let email = problems.keep(Field::Email, identifier::email(raw.get(Field::Email).unwrap_or_default()));
     let email_key = identifier::fold(email.as_deref().unwrap_or_default());
-    let username = username(raw.get(Field::Username), &email_key, options);
+    let username = username(raw.get(Field::Username), email.as_deref().unwrap_or_default(), options);
     let username = problems.keep(Field::Username, username).flatten();
     let mut line = |field: Field, max: usize| {
         let text = mapping.place(field).map(|_| text::line(field.name(), raw.get(field).unwrap_or_default(), max));
@@ -129,10 +129,10 @@ pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<En
 
 /// The username, unless one is to be made: there is none, it is the address itself, or it is not allowed here and the
 /// operator said so.
-fn username(given: Option<&str>, email_key: &str, options: Options) -> Result<Option<String>, Refusal> {
+fn username(given: Option<&str>, email: &str, options: Options) -> Result<Option<String>, Refusal> {
     match given {
         None => Ok(None),
-        Some(name) if identifier::fold(name) == email_key => Ok(None),
+        Some(name) if identifier::same_address(name, email) => Ok(None),
         Some(name) => match identifier::username(name) {
             Ok(name) => Ok(Some(name)),
             Err(_) if options.make_usernames => Ok(None),

@@ -29,7 +29,7 @@ use self::source::Source;
 use crate::database::Db;
 use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
-use crate::domain::import::{Progress, Watch};
+use crate::domain::import::{Progress, Right, Watch};
 use crate::entity::audit_event::Action;
 use crate::error::Result;
 use crate::tools::clock::{Clock, Moment};
@@ -76,10 +76,25 @@ pub struct Report {
     pub tokens: usize,
     /// How many were mailed a link to set a password.
     pub resets: usize,
+    /// The rights that changed of accounts that there were already.
+    pub rights: Vec<RightsChange>,
     /// Who could not be taken over, and why.
     pub refused: Vec<Problem>,
     /// What was not kept of users who were taken over.
     pub notes: Vec<Problem>,
+}
+
+/// A change of a user's rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RightsChange {
+    /// The id there, with its prefix.
+    pub id: String,
+    /// The right that changes.
+    pub field: Right,
+    /// The value before.
+    pub before: String,
+    /// The value after.
+    pub after: String,
 }
 
 /// What is wrong with a user.
@@ -168,6 +183,7 @@ impl Report {
         self.weak_hashes += other.weak_hashes;
         self.tokens += other.tokens;
         self.resets += other.resets;
+        self.rights.extend(other.rights);
         self.refused.extend(other.refused);
         self.notes.extend(other.notes);
     }

@@ -12,16 +12,18 @@ use uuid::Uuid;
 
 use super::entries::Entry;
 use super::tokens::{self, Owner};
-use super::{Options, Problem, Report};
+use super::{Options, Problem, Report, RightsChange};
 use crate::domain::access::Client;
+use crate::domain::account::undo_email_change::{self, MadeBy};
 use crate::domain::audit::{self, Event};
 use crate::domain::guard_rails::{self, Change};
+use crate::domain::import::rights::Rights;
 use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
-use crate::domain::users::{blank, overtaken};
+use crate::domain::users::{blank, overtaken, reserved};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column, Permission, Role};
-use crate::entity::{mail, moved};
+use crate::entity::{email_undo, mail, moved};
 use crate::error::Result;
 use crate::tools::clock::Moment;
 use crate::tools::password::{DjangoHash, NotKept};
@@ -35,7 +37,8 @@ pub(super) async fn write(
     options: Options,
     report: &mut Report,
 ) -> Result<()> {
-    let mut batch = Batch { txn, now, options, known: Known::read(txn, &entries).await?, seen: HashSet::new(), report };
+    let known = Known::read(txn, now, &entries).await?;
+    let mut batch = Batch { txn, now, options, known, seen: HashSet::new(), addresses: HashMap::new(), report };
     let (mut rows, mut events, mut owners) = (Vec::new(), Vec::new(), Vec::new());
     for entry in &entries {
         if !batch.seen.insert(format!("id {}", entry.id)) {
@@ -56,7 +59,10 @@ pub(super) async fn write(
         owners.extend(account.map(|account| Owner { account, token: entry.token.as_ref() }));
     }
     if !rows.is_empty() {
+        let written = rows.iter().cloned().map(|row| user::Model::try_from(row).map(|user| (None, user)));
+        let written: Vec<_> = written.collect::<Result<_, _>>().map_err(crate::error::Error::from)?;
         user::Entity::insert_many(rows).exec_without_returning(txn).await.map_err(overtaken)?;
+        reserved::claim_all(txn, now, &written).await?;
     }
     let taken: Vec<String> = owners.iter().filter_map(|owner| owner.account.external_id.clone()).collect();
     remember(txn, taken.iter().map(|id| digest_of_id(id))).await?;
@@ -78,15 +84,18 @@ struct Known {
     /// Accounts by the ids that they had there; their rows are locked.
     by_id: HashMap<String, user::Model>,
     by_email: HashMap<String, user::Model>,
+    /// The owners of usernames, and those for whom one is reserved.
     names: HashMap<String, Uuid>,
     /// The usernames that the entries would have, unless they are taken, by the ids of the entries.
     wanted: HashMap<String, String>,
+    /// The changes of address that can be undone.
+    undos: Vec<email_undo::Model>,
     /// The digests of ids that were taken over once.
     moved: HashSet<Vec<u8>>,
 }
 
 impl Known {
-    async fn read(txn: &DatabaseTransaction, entries: &[Entry]) -> Result<Self> {
+    async fn read(txn: &DatabaseTransaction, now: &Moment, entries: &[Entry]) -> Result<Self> {
         let ids = Column::ExternalId.is_in(entries.iter().map(|entry| entry.id.as_str()));
         let by_id = user::Entity::find().filter(ids).order_by_asc(Column::ExternalId).lock_exclusive().all(txn).await?;
         let addresses = Column::EmailKey.is_in(entries.iter().map(|entry| entry.email_key.as_str()));
@@ -95,14 +104,20 @@ impl Known {
         let names = Column::UsernameKey.is_in(wanted.values().map(|name| identifier::fold(name)));
         let names = user::Entity::find().filter(names).select_only().columns([Column::UsernameKey, Column::Id]);
         let names: Vec<(String, Uuid)> = names.into_tuple().all(txn).await?;
+        // A name that is reserved for somebody counts as theirs, unless another account has it.
+        let keys: Vec<String> = wanted.values().map(|name| identifier::fold(name)).collect();
+        let mut owners = reserved::usernames(txn, now, keys.iter().map(String::as_str)).await?;
+        owners.extend(names);
+        let undos = reserved::addresses(txn, now, entries.iter().map(|entry| entry.email_key.as_str())).await?;
         let digests = moved::Column::Digest.is_in(entries.iter().map(|entry| digest_of_id(&entry.id)));
         let moved = moved::Entity::find().filter(digests).all(txn).await?;
         let id = |account: user::Model| Some((account.external_id.clone()?, account));
         Ok(Self {
             by_id: by_id.into_iter().filter_map(id).collect(),
             by_email: by_email.into_iter().map(|account| (account.email_key.clone(), account)).collect(),
-            names: names.into_iter().collect(),
+            names: owners,
             wanted,
+            undos,
             moved: moved.into_iter().map(|row| row.digest).collect(),
         })
     }
@@ -119,8 +134,10 @@ struct Batch<'a> {
     now: &'a Moment,
     options: Options,
     known: Known,
-    /// The ids, addresses and names of the entries before.
+    /// The ids and names of the entries before.
     seen: HashSet<String>,
+    /// The addresses of the entries before, by their keys.
+    addresses: HashMap<String, String>,
     report: &'a mut Report,
 }
 
@@ -136,11 +153,24 @@ impl Batch<'_> {
             return Ok(None);
         }
         if let Some(account) = self.known.by_email.get(&entry.email_key).cloned() {
-            self.meet(entry, &account).await?;
+            if identifier::same_address(&account.email, &entry.email) {
+                self.meet(entry, &account).await?;
+            } else {
+                let message = look_alike(&entry.email, &account.email);
+                self.refuse(entry, "email", message);
+            }
             return Ok(None);
         }
-        if self.seen.contains(&format!("email {}", entry.email_key)) {
-            self.refuse(entry, "email", "Another user above has this address, in this or another case.");
+        if self.is_barred(Uuid::nil(), &entry.email_key, &entry.email) {
+            self.refuse(entry, "email", RETURNS);
+            return Ok(None);
+        }
+        if let Some(other) = self.addresses.get(&entry.email_key).cloned() {
+            let message = match identifier::same_address(&other, &entry.email) {
+                true => "Another user above has this address, in this or another case.".to_owned(),
+                false => look_alike(&entry.email, &other),
+            };
+            self.refuse(entry, "email", message);
             return Ok(None);
         }
         let Some(username) = self.free_name(entry).await? else {
@@ -149,7 +179,7 @@ impl Batch<'_> {
             self.refuse(entry, "username", message);
             return Ok(None);
         };
-        self.seen.insert(format!("email {}", entry.email_key));
+        self.addresses.insert(entry.email_key.clone(), entry.email.clone());
         let is_superuser = entry.is_superuser == Some(true);
         let name = |name: &Option<String>| name.clone().unwrap_or_default();
         let names = (name(&entry.first_name), name(&entry.last_name));
@@ -191,7 +221,7 @@ impl Batch<'_> {
             let tied = tied.exec(self.txn).await.map_err(overtaken)?;
             self.report.linked += usize::try_from(tied.rows_affected).unwrap_or_default();
             self.known.by_email.remove(&entry.email_key);
-            self.seen.insert(format!("email {}", entry.email_key));
+            self.addresses.insert(entry.email_key.clone(), entry.email.clone());
             remember(self.txn, std::iter::once(digest_of_id(&entry.id))).await?;
         } else {
             let message = "There is an account with this address, which was not taken over: with --link it is given the \
@@ -217,6 +247,8 @@ impl Batch<'_> {
             name = identifier::neutral_username();
             let same = user::Entity::find().filter(Column::UsernameKey.eq(identifier::fold(&name)));
             is_taken = same.one(self.txn).await?.is_some();
+            let key = identifier::fold(&name);
+            is_taken |= !reserved::usernames(self.txn, self.now, [key.as_str()]).await?.is_empty();
         }
     }
 
@@ -250,6 +282,17 @@ impl Batch<'_> {
             revocation::revoke(self.txn, &[account.id], cause).await?;
         }
         after.clone().into_active_model().reset_all().update(self.txn).await.map_err(overtaken)?;
+        reserved::claim_all(self.txn, self.now, &[(Some(account.clone()), after.clone())]).await?;
+        if after.email != account.email {
+            undo_email_change::announce(self.txn, self.now, MadeBy::Others, &account, &after).await?;
+        }
+        let rights = Rights::of(&after).changes(Rights::of(&account)).into_iter();
+        self.report.rights.extend(rights.map(|(field, before, after)| RightsChange {
+            id: entry.id.clone(),
+            field,
+            before,
+            after,
+        }));
         events.extend(changes.actions.into_iter().map(|action| Event::by_anyone(&OPERATOR, action, account.id)));
         self.report.updated += 1;
         if after.password_hash != account.password_hash {
@@ -259,21 +302,35 @@ impl Batch<'_> {
     }
 
     /// Whose address or name an account would take.
-    fn is_in_the_way(&mut self, account: &user::Model, after: &user::Model) -> Option<(&'static str, &'static str)> {
+    fn is_in_the_way(&mut self, account: &user::Model, after: &user::Model) -> Option<(&'static str, String)> {
         let is_other = |owner: Uuid| owner != account.id;
+        if let Some(owner) = self.known.by_email.get(&after.email_key)
+            && is_other(owner.id)
+            && !identifier::same_address(&owner.email, &after.email)
+        {
+            return Some(("email", look_alike(&after.email, &owner.email)));
+        }
+        if self.is_barred(account.id, &after.email_key, &after.email) {
+            return Some(("email", RETURNS.to_owned()));
+        }
         if after.email_key != account.email_key
             && (self.known.by_email.get(&after.email_key).is_some_and(|owner| is_other(owner.id))
-                || !self.seen.insert(format!("email {}", after.email_key)))
+                || self.addresses.insert(after.email_key.clone(), after.email.clone()).is_some())
         {
-            return Some(("email", "Another user has this address already."));
+            return Some(("email", "Another user has this address already.".to_owned()));
         }
         if after.username_key != account.username_key
             && (self.known.names.get(&after.username_key).is_some_and(|owner| is_other(*owner))
                 || !self.seen.insert(format!("name {}", after.username_key)))
         {
-            return Some(("username", "Another user has this username already."));
+            return Some(("username", "Another user has this username already.".to_owned()));
         }
         None
+    }
+
+    /// Whether the address looks like one that an account may return to.
+    fn is_barred(&self, user: Uuid, key: &str, email: &str) -> bool {
+        self.known.undos.iter().any(|undo| reserved::bars(undo, user, (key, email)))
     }
 
     /// Reports an account without a password, or with a weak one.
@@ -288,6 +345,15 @@ impl Batch<'_> {
             self.report.notes.push(Problem { id: entry.id.clone(), field: Some("password"), message });
         }
     }
+}
+
+/// The refusal of an address that looks like one which an account had until lately.
+const RETURNS: &str = "The address looks like one that another account had until a few days ago and may return to. Take the \
+                       user over later.";
+
+/// The refusal of an address that looks like another account's.
+fn look_alike(email: &str, other: &str) -> String {
+    format!("The address {email} looks like the address of another account, {other}, but is not the same.")
 }
 
 /// What an account becomes.
@@ -336,7 +402,7 @@ impl Changes {
             after.temporary_password_at = None;
         }
         let is_of_details = after != *account;
-        let is_other_address = after.email_key != account.email_key;
+        let is_other_address = !identifier::same_address(&after.email, &account.email);
         // That somebody signed in there is no change of a superuser.
         if !account.is_superuser {
             after.last_login = account.last_login.max(entry.last_login);

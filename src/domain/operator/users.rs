@@ -10,13 +10,13 @@ use crate::domain::guard_rails;
 use crate::domain::outbox;
 use crate::domain::paging::Page;
 use crate::domain::users::list::{self, List};
+use crate::domain::users::lookup;
 use crate::domain::users::update::Changes;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::{api_token, user};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
-use crate::tools::identifier;
 
 /// The user with this id, username or e-mail address.
 ///
@@ -24,11 +24,11 @@ use crate::tools::identifier;
 /// [`Code::NotFound`].
 pub async fn find(db: &Db, _operator: &Operator, who: &str) -> Result<user::Model> {
     let found = match Uuid::parse_str(who) {
-        Ok(id) => user::Entity::find_by_id(id),
-        Err(_) => user::Entity::find_by_identifier(&identifier::fold(who)),
+        Ok(id) => user::Entity::find_by_id(id).one(db.reader()).await?,
+        Err(_) => lookup::by_identifier(db.reader(), who).await?,
     };
     let missing = || Refusal::new(Code::NotFound, format!("There is no user {who}: give an id, a name or an address."));
-    Ok(found.one(db.reader()).await?.ok_or_else(missing)?)
+    Ok(found.ok_or_else(missing)?)
 }
 
 /// A page of users, superusers among them, and how many there are in all.

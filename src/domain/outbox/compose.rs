@@ -8,13 +8,13 @@ use crate::config::LinkConfig;
 use crate::database::Db;
 use crate::domain::outbox::draft::{Draft, reader};
 use crate::domain::outbox::{Courier, address_move, registration};
+use crate::domain::users::lookup;
 use crate::entity::api_token;
 use crate::entity::mail::{self, Kind, Status};
 use crate::entity::one_time_token::Purpose;
 use crate::entity::user;
 use crate::error::Result;
 use crate::tools::clock::Moment;
-use crate::tools::identifier;
 use crate::tools::mail::{Content, Link, Message, Recipient, TokenNotice, TokenSummary, render};
 use crate::tools::secret::Vault;
 
@@ -33,6 +33,7 @@ pub(super) async fn message(
         Kind::AlreadyRegistered => registration::repeat_already_registered(draft).await?,
         Kind::ConfirmNewEmail => address_move::confirm_new(draft).await?,
         Kind::EmailChanged => address_move::tell_old(draft).await?,
+        Kind::EmailChangeUndone => address_move::tell_undone(draft).await?,
         Kind::ResetPassword
         | Kind::Welcome
         | Kind::PasswordChanged
@@ -66,7 +67,11 @@ async fn to_active_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>
         Kind::RefreshReused => Content::RefreshReused { at: draft.mail.created_at },
         Kind::ApiTokenCreated => Content::ApiTokenCreated(token_notice(draft).await?),
         Kind::ApiTokenRotated => Content::ApiTokenRotated(token_notice(draft).await?),
-        Kind::VerifyEmail | Kind::AlreadyRegistered | Kind::ConfirmNewEmail | Kind::EmailChanged => return Ok(None),
+        Kind::VerifyEmail
+        | Kind::AlreadyRegistered
+        | Kind::ConfirmNewEmail
+        | Kind::EmailChanged
+        | Kind::EmailChangeUndone => return Ok(None),
     };
     Ok(Some((reader(&user), content)))
 }
@@ -76,10 +81,10 @@ async fn to_active_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>
 async fn addressee(draft: Draft<'_>) -> Result<Option<user::Model>> {
     let known = draft.mail.user_id;
     let found = match known {
-        Some(id) => user::Entity::find_by_id(id),
-        None => user::Entity::find_by_identifier(&identifier::fold(&draft.mail.recipient)),
+        Some(id) => user::Entity::find_by_id(id).one(draft.txn).await?,
+        None => lookup::by_identifier(draft.txn, &draft.mail.recipient).await?,
     };
-    let Some(user) = found.filter(user::Column::IsActive.eq(true)).one(draft.txn).await? else { return Ok(None) };
+    let Some(user) = found.filter(|user| user.is_active) else { return Ok(None) };
     if known.is_none() {
         draft.found_user(&user).await?;
     }

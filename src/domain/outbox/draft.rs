@@ -5,6 +5,7 @@ use std::time::Duration;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 
+use crate::domain::account::undo_email_change;
 use crate::domain::audit;
 use crate::domain::outbox::Courier;
 use crate::domain::reset;
@@ -67,6 +68,20 @@ impl Draft<'_> {
         Ok(queued.one(self.txn).await?.is_some())
     }
 
+    /// The secret of the link that undoes the change which this mail announces; none where there is nothing to undo (any
+    /// more).
+    pub(super) async fn undo_secret(&self, life: Duration) -> Result<Option<Secret>> {
+        if let Some(secret) = self.kept_secret()? {
+            return Ok(undo_email_change::is_good(self.txn, self.now, &secret).await?.then_some(secret));
+        }
+        let ends = self.now.at.plus(life);
+        let secret = undo_email_change::make_link(self.txn, self.now, self.mail.id, ends).await?;
+        if let Some(secret) = &secret {
+            self.keep_secret(secret).await?;
+        }
+        Ok(secret)
+    }
+
     /// Notes in the mail's row, and in the audit event of the same id, whom the mail turned out to be for.
     pub(super) async fn found_user(&self, user: &user::Model) -> Result<()> {
         self.note([(Column::UserId, Expr::value(user.id))].into_iter().chain(addressed_to(&user.email))).await?;
@@ -86,6 +101,12 @@ impl Draft<'_> {
     /// The link that confirms the address which this mail goes to.
     pub(super) fn verify_link(&self, secret: &Secret, life: Duration) -> Link {
         let url = format!("{}/account/verify?token={}", self.courier.frontend.as_str(), secret.to_text());
+        Link { url, valid_for: life }
+    }
+
+    /// The link that undoes a change of address.
+    pub(super) fn undo_link(&self, secret: &Secret, life: Duration) -> Link {
+        let url = format!("{}/account/undo?token={}", self.courier.frontend.as_str(), secret.to_text());
         Link { url, valid_for: life }
     }
 

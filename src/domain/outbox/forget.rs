@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _
 use crate::entity::mail::{self, Column, Kind, Status};
 use crate::entity::user;
 use crate::error::Result;
-use crate::tools::{identifier, text};
+use crate::tools::identifier;
 
 /// Removes the mails to a user, at the present and at former addresses.
 ///
@@ -62,5 +62,5 @@ async fn without_owner(txn: &DatabaseTransaction, addresses: Vec<String>) -> Res
 
 /// Whether two addresses are spellings of the same one. Those that merely look alike belong to others.
 fn is_same(one: &str, other: &str) -> bool {
-    text::fold(one) == text::fold(other)
+    identifier::same_address(one, other)
 }

@@ -19,9 +19,16 @@ pub(super) async fn answer(draft: Draft<'_>) -> Result<Option<(Recipient, Conten
         return Ok(None);
     }
     let Some(waiting) = waiting(draft).await? else { return Ok(None) };
-    let owner = user::Entity::find_by_identifier(&waiting.email_key).one(draft.txn).await?;
+    let owner = user::Entity::find_by_identifier(&identifier::fold(&waiting.email)).one(draft.txn).await?;
     match owner {
-        Some(owner) => already_registered(draft, &waiting, &owner).await,
+        Some(owner) if identifier::same_address(&owner.email, &waiting.email) => {
+            already_registered(draft, &waiting, &owner).await
+        }
+        // The address only looks like the one of an account, whose owner has nothing to do with it.
+        Some(_) => {
+            pending::remove(draft.txn, waiting.id).await?;
+            Ok(None)
+        }
         None => verify_email(draft, &waiting).await,
     }
 }
@@ -38,7 +45,10 @@ pub(super) async fn repeat_already_registered(draft: Draft<'_>) -> Result<Option
 async fn waiting(draft: Draft<'_>) -> Result<Option<registration::Model>> {
     match draft.mail.registration_id {
         Some(id) => pending::find(draft.txn, draft.now, id).await,
-        None => pending::find_by_address(draft.txn, draft.now, &identifier::fold(&draft.mail.recipient)).await,
+        None => {
+            let address = identifier::canonical_address(&draft.mail.recipient);
+            pending::find_by_address(draft.txn, draft.now, &address).await
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub async fn find(db: &impl ConnectionTrait, now: &Moment, id: Uuid) -> Result<O
     Ok(registration::Entity::find_by_id(id).filter(Column::ExpiresAt.gt(now.at)).one(db).await?)
 }
 
-/// The registration of this folded address.
+/// The registration of this address, given in its canonical form.
 pub async fn find_by_address(
     db: &impl ConnectionTrait,
     now: &Moment,

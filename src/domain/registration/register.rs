@@ -13,6 +13,7 @@ use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::registration::{pending, require_open};
 use crate::domain::users::details::{MAX_NAME, MAX_PHONE};
+use crate::domain::users::reserved;
 use crate::entity::audit_event::Action;
 use crate::entity::{registration, user};
 use crate::error::{Code, Error, Refusal, Result};
@@ -102,7 +103,7 @@ async fn check(
     }
     limits::take_registration(db, now, client, rules.limits).await?;
     if let Some(name) = &username {
-        refusals.extend(taken(db, name).await?);
+        refusals.extend(taken(db, now, name).await?);
     }
     let about = [username.as_deref().unwrap_or_default(), &email, &first_name, &last_name];
     match rules.passwords.judge(input.password, &about).await {
@@ -115,7 +116,7 @@ async fn check(
     limits::take_mail(db, now, client, rules.limits, (Purpose::Registration, &email)).await?;
     let password_hash = rules.passwords.hash(input.password.password).await?;
     Ok(registration::ActiveModel {
-        email_key: Set(identifier::fold(&email)),
+        email_key: Set(identifier::canonical_address(&email)),
         email: Set(email),
         username: Set(username),
         password_hash: Set(password_hash),
@@ -130,9 +131,11 @@ async fn check(
 
 /// Tells at once what would be known at the end only. Nothing rests on it: whoever is faster gets the name, and the
 /// other one a number behind it.
-async fn taken(db: &Db, username: &str) -> Result<Option<Refusal>> {
-    let key = user::Column::UsernameKey.eq(identifier::fold(username));
-    let owner = user::Entity::find().filter(key).one(db.reader()).await?;
+async fn taken(db: &Db, now: &Moment, username: &str) -> Result<Option<Refusal>> {
+    let key = identifier::fold(username);
+    let owner = user::Entity::find().filter(user::Column::UsernameKey.eq(&key)).one(db.reader()).await?;
+    let former = reserved::usernames(db.reader(), now, [key.as_str()]).await?;
     let message = "There is an account with this username already: choose another.";
-    Ok(owner.map(|_| Refusal::new(Code::AlreadyExists, message).of("username")))
+    let owned = owner.map(|_| Refusal::new(Code::AlreadyExists, message).of("username"));
+    Ok(owned.or_else(|| (!former.is_empty()).then(reserved::username_taken)))
 }

@@ -10,6 +10,7 @@ use crate::domain::limits::{self, Limits};
 use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_NAME, MAX_PHONE};
+use crate::domain::users::reserved;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Column, Permission, Role};
@@ -108,7 +109,11 @@ pub async fn create(
     // Before the row, as an import does, so that neither waits for the other for ever.
     limits::take_welcome(txn, now, &authorized, limits, &recipient).await?;
     let user = match given {
-        Some(_) => user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?,
+        Some(_) => {
+            let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
+            reserved::claim(txn, now, None, &user).await?;
+            user
+        }
         None => insert_with_free_username(txn, now, row, None).await?,
     };
     audit::record(txn, now, Event::by(&authorized, Action::UserCreated, user.id)).await?;
@@ -117,7 +122,7 @@ pub async fn create(
     Ok(user)
 }
 
-/// Inserts the row under its username. Where that is taken, the wanted name gets a number behind it; where none is wanted,
+/// Inserts the row under its username. Where that is taken or reserved, the wanted name gets a number behind it; where none is wanted,
 /// another neutral one is generated.
 pub(in crate::domain) async fn insert_with_free_username(
     txn: &DatabaseTransaction,
@@ -126,12 +131,16 @@ pub(in crate::domain) async fn insert_with_free_username(
     wanted: Option<&str>,
 ) -> Result<user::Model> {
     loop {
+        let key = row.username_key.clone().take().unwrap_or_default();
+        let is_free = reserved::usernames(txn, now, [key.as_str()]).await?.is_empty();
         let skip = OnConflict::column(Column::UsernameKey).do_nothing().to_owned();
         let insert = user::Entity::insert(row.clone()).on_conflict(skip);
-        if insert.exec_without_returning(txn).await.map_err(super::taken)? > 0 {
+        if is_free && insert.exec_without_returning(txn).await.map_err(super::taken)? > 0 {
             let id = row.id.clone().take().unwrap_or_default();
             let user = user::Entity::find_by_id(id).one(txn).await?;
-            return user.ok_or_else(|| Error::internal("an account that was just made is missing"));
+            let user = user.ok_or_else(|| Error::internal("an account that was just made is missing"))?;
+            reserved::claim(txn, now, None, &user).await?;
+            return Ok(user);
         }
         let name = wanted.map_or_else(identifier::neutral_username, |wanted| numbered(now, wanted));
         row.username_key = Set(identifier::fold(&name));

@@ -8,10 +8,14 @@ pub mod delete;
 pub mod details;
 // Finding users.
 pub mod list;
+// Finding an account by an identifier.
+pub(in crate::domain) mod lookup;
 // What somebody may do to a user.
 pub mod permitted;
 // Deleting an account, or anonymizing it.
 pub mod remove;
+// Usernames and addresses that are reserved for somebody.
+pub mod reserved;
 // What lists of users can be searched for.
 mod search;
 // The first superuser.
@@ -71,7 +75,7 @@ pub(in crate::domain) fn blank(
 }
 
 /// What it means that an account could not be written because another has its name or address.
-pub(super) fn taken(error: DbErr) -> Error {
+pub(in crate::domain) fn taken(error: DbErr) -> Error {
     // Both databases name the index or its column in their text.
     let of_username = error.to_string().contains("username_key");
     on_conflict(error, || {

@@ -10,7 +10,9 @@ use crate::domain::avatars;
 use crate::domain::known_networks;
 use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
+use crate::domain::users::reserved;
 use crate::entity::audit_event::Action;
+use crate::entity::email_undo;
 use crate::entity::sample;
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::error::Result;
@@ -45,12 +47,15 @@ pub struct Removed {
     pub avatar: Option<String>,
 }
 
-/// Removes the account with its sessions, links, API tokens and mails, wherever its address stands. The row must be locked,
-/// and leaving allowed. Once the transaction is committed, [`Db::scrub`](crate::database::Db::scrub) is to be called.
+/// Removes the account with its sessions, links, API tokens and mails, wherever its address stands, and reserves its
+/// username for a while. The row must be locked, and leaving allowed. Once the transaction is committed,
+/// [`Db::scrub`](crate::database::Db::scrub) is to be called.
 pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model) -> Result<Removed> {
     revocation::revoke(txn, &[user.id], Cause::Deleted).await?;
     outbox::forget(txn, user).await?;
     known_networks::forget(txn, user.id).await?;
+    email_undo::Entity::delete_many().filter(email_undo::Column::UserId.eq(user.id)).exec(txn).await?;
+    reserved::release(txn, now, user).await?;
     avatars::leave_behind(txn, now, user.avatar.as_deref()).await?;
     let named = Query::select()
         .expr(Expr::val(1))

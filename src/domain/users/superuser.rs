@@ -117,7 +117,11 @@ pub async fn exists(txn: &DatabaseTransaction) -> Result<bool> {
 pub async fn insert(txn: &DatabaseTransaction, now: &Moment, superuser: Superuser) -> Result<user::Model> {
     let Superuser { row, is_named, wanted } = superuser;
     let user = match is_named {
-        true => user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?,
+        true => {
+            let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
+            super::reserved::claim(txn, now, None, &user).await?;
+            user
+        }
         false => create::insert_with_free_username(txn, now, row, wanted).await?,
     };
     audit::record(txn, now, Event::by_anyone(&Client::default(), Action::UserCreated, user.id)).await?;

@@ -5,9 +5,10 @@ use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilt
 use uuid::Uuid;
 
 use super::details::Details;
-use super::not_found;
+use super::{not_found, reserved};
 use crate::database::Db;
 use crate::domain::access::{Also, Manager};
+use crate::domain::account::undo_email_change::{self, MadeBy};
 use crate::domain::audit::{self, Event};
 use crate::domain::guard_rails::{self, Change};
 use crate::domain::outbox;
@@ -195,8 +196,10 @@ impl Changes {
         }
         let changed = update.filter(Column::Id.eq(target.id)).exec_with_returning(txn).await.map_err(super::taken)?;
         let changed = changed.into_iter().next().ok_or_else(not_found)?;
+        reserved::claim(txn, now, Some(target), &changed).await?;
         if self.email.is_some() {
-            outbox::enqueue(txn, now, Kind::EmailChanged, &target.email, Some(target.id)).await?;
+            let by = MadeBy::Staff { sets_password: self.password_hash.is_some() };
+            undo_email_change::announce(txn, now, by, target, &changed).await?;
         }
         if self.password_hash.is_some() {
             outbox::enqueue(txn, now, Kind::PasswordChanged, &changed.email, Some(target.id)).await?;

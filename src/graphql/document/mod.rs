@@ -51,7 +51,7 @@ const MAX_MUTATIONS: usize = 4;
 const ROOM: usize = 256 * 1024;
 
 /// Fields of which a mutation may have one: each is an attempt at a secret, sends a mail, or takes long.
-const SENSITIVE: [&str; 18] = [
+const SENSITIVE: [&str; 19] = [
     "login",
     "refresh",
     "logout",
@@ -59,6 +59,7 @@ const SENSITIVE: [&str; 18] = [
     "confirmReset",
     "register",
     "verifyEmail",
+    "undoEmailChange",
     "resendVerification",
     "changePassword",
     "setUserPassword",

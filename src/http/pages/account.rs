@@ -7,13 +7,14 @@ use super::{Sent, Visit, form, invalid_link, lead};
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::account::change_password::{self, ChangePassword};
+use crate::domain::account::undo_email_change;
 use crate::domain::passwords::NewPassword;
 use crate::domain::registration::register::{self, Register, Rules};
 use crate::domain::sessions::{self, Logout, LogoutBy};
 use crate::domain::sign_in::{self, SignIn};
 use crate::domain::tokens::Tokens;
 use crate::domain::verify_email::{self, Confirm, Link, Waiting};
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 
 /// `GET /account/sign-in`
 pub(super) async fn sign_in_form(visit: Visit) -> Response {
@@ -350,6 +351,47 @@ fn verify_view(visit: &Visit, token: &str, waiting: &Waiting) -> View {
         title: "Confirm your e-mail address",
         paragraphs,
         form: Some(Form { hidden, fields, ..form("/account/verify", "Confirm the address") }),
+        ..View::default()
+    }
+}
+
+/// `GET /account/undo?token=…`: asks for a click, as [`verify_form`] does.
+pub(super) async fn undo_form(visit: Visit) -> Response {
+    visit.show(&undo_view(visit.parameter("token")))
+}
+
+/// `POST /account/undo`
+pub(super) async fn undo(sent: Sent) -> Response {
+    let visit = &sent.visit;
+    let (app, token) = (&visit.app, sent.field("token"));
+    match undo_email_change::undo(&app.db, &visit.now, &visit.client, &app.limits, token).await {
+        Ok(_) => lead("/account/forgot?done=undone"),
+        Err(Error::Refused(refusals)) => {
+            let shown = refusals.into_iter().map(|refusal| Refusal { field: None, ..refusal }).collect();
+            visit.refuse(dead_undo_view(), Error::Refused(shown))
+        }
+        Err(error) => visit.refuse(undo_view(token), error),
+    }
+}
+
+fn undo_view(token: &str) -> View {
+    let hidden = vec![("token", token.to_owned())];
+    View {
+        title: "Return to your old email address",
+        paragraphs: vec![
+            "Your account goes back to the address that this mail was sent to. Everyone is signed out, API tokens end, and \
+             the password no longer works: set a new one next."
+                .to_owned(),
+        ],
+        form: Some(Form { hidden, ..form("/account/undo", "Return to the old address") }),
+        ..View::default()
+    }
+}
+
+fn dead_undo_view() -> View {
+    View {
+        title: "The change cannot be undone",
+        links: vec![("Sign in", "/account/sign-in".to_owned())],
         ..View::default()
     }
 }

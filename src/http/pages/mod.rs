@@ -42,6 +42,7 @@ pub(super) fn routes(app: &App) -> Router<Arc<App>> {
         .route("/account/password", get(account::password_form).post(account::change_password))
         .route("/account/register", get(account::register_form).post(account::register))
         .route("/account/verify", get(account::verify_form).post(account::verify))
+        .route("/account/undo", get(account::undo_form).post(account::undo))
         .route("/account/forgot", get(recovery::forgot_form).post(recovery::forgot))
         .route("/account/reset", get(recovery::reset_form).post(recovery::reset))
         .route("/account/style.css", get(style));

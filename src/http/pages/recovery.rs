@@ -11,7 +11,10 @@ use crate::error::{Error, Result};
 /// `GET /account/forgot`
 pub(super) async fn forgot_form(visit: Visit) -> Response {
     if visit.parameter("sent").is_empty() {
-        return visit.show(&forgot_view(""));
+        let is_undone = visit.parameter("done") == "undone";
+        let notice =
+            "Your account has its old email address again, and everyone was signed out. Now set a new password.";
+        return visit.show(&View { notice: is_undone.then(|| notice.to_owned()), ..forgot_view("") });
     }
     let text = "If this address has an account, a mail with a link is on its way to it. Look into the folder for unwanted \
                 mail, too.";

@@ -1,32 +1,42 @@
-//! E-mail addresses and usernames: which are allowed, and which count as the same.
+//! Email addresses and usernames: the ones that are allowed, equality, and likeness.
 //!
-//! `fold` decides what is the same, for looking accounts up, for their uniqueness, and for the keys of limits alike; were
-//! these three to differ, one account could shadow another or evade its limits. It joins what people cannot tell apart or
-//! would not spell apart:
+//! Two relations, for two purposes:
+//!
+//! - **Equality** is identity. [`same_address`] compares the local part without ASCII case, as mail servers do in practice,
+//!   and the domain by IDNA (UTS #46): `Ann@MÜNCHEN.example` and `ann@xn--mnchen-3ya.example` are one mailbox.
+//!   [`same_username`] compares without case (Unicode's compatibility caseless matching). An account is found, changed, or
+//!   signed in to only by an identifier that is equal to its own.
+//! - **Likeness** only refuses. [`fold`] gives two identifiers that people cannot tell apart the same key. Keys are unique,
+//!   so nobody gets an account that looks like another one, and rate limits count by key, so spelling evades none.
+//!
+//! Equal identifiers always have the same key; identifiers with the same key need not be equal. `fold` joins:
 //!
 //! - compatibility forms, such as full-width letters (NFKC, UAX #15), since keyboards differ in which they make;
 //! - upper and lower case, by Unicode's case folding, which unlike lower-casing is the same in every language;
+//! - the two spellings of an internationalized domain, by IDNA;
 //! - look-alikes from other scripts, by the skeletons of UTS #39, such as the Cyrillic `а` and the Latin `a`. A skeleton
 //!   joins ASCII characters too (`m` and `rn`, `1` and `l`), which would make one account of `tom` and `torn`; so it is
-//!   taken of other characters only, and names in plain ASCII are the same only where they differ in case.
-//!
-//! Domains are folded as names are: an internationalised one is not the same as its ASCII form (`xn--…`).
+//!   taken of other characters only, and names in plain ASCII have the same key only where they differ in case.
 //!
 //! The validators return the identifier as its owner spells it, trimmed and composed (NFC), and refuse every character
 //! that does not show or changes how others show, such as zero-width joiners, soft hyphens and bidirectional controls.
 
 mod valid;
 
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization as _;
 use unicode_security::skeleton;
 
 use crate::tools::text;
 
 pub use self::valid::{MAX_EMAIL_BYTES, MAX_LOCAL_PART_BYTES, MAX_USERNAME_LENGTH, email, neutral_username, username};
 
-/// The form in which identifiers are compared: two are the same where this is equal. It folds any text, whether or not it
-/// is allowed, and folding it again changes nothing.
+/// The key of an identifier, by which look-alikes are refused. It folds any text, whether or not it is allowed, and folding
+/// it again changes nothing.
 ///
-/// It is never shown nor sent anything to. It can be longer than the text, whose length is for the caller to bound.
+/// A key is never shown, mails never go to it, and it is no proof of identity: see [`same_address`] and [`same_username`].
+/// It can be longer than the text, whose length is for the caller to bound.
 pub fn fold(text: &str) -> String {
     let mut folded = text.to_owned();
     // Each step can make work for the ones before it; the bound is there for what the tables may yet come to hold.
@@ -42,6 +52,7 @@ pub fn fold(text: &str) -> String {
 
 fn fold_once(text: &str) -> String {
     let plain = text::fold(text);
+    let plain = with_unicode_domain(&plain);
     let mut folded = String::with_capacity(plain.len());
     for c in plain.chars() {
         if c.is_ascii() {
@@ -51,6 +62,34 @@ fn fold_once(text: &str) -> String {
         }
     }
     folded
+}
+
+/// The address with its domain in Unicode (RFC 5890, 2.3.2.1), so that a look-alike is seen through its `xn--` form.
+fn with_unicode_domain(text: &str) -> Cow<'_, str> {
+    let Some((local, domain)) = text.rsplit_once('@') else { return Cow::Borrowed(text) };
+    match idna::domain_to_unicode(domain) {
+        (unicode, Ok(())) if unicode != domain => Cow::Owned(format!("{local}@{unicode}")),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+/// The canonical form of an address: two addresses are equal exactly where their canonical forms are the same text. The
+/// local part is in lower case as far as it is ASCII, the domain in its ASCII form (IDNA, UTS #46).
+pub fn canonical_address(address: &str) -> String {
+    let address: String = address.trim().nfc().collect();
+    let Some((local, domain)) = address.rsplit_once('@') else { return address };
+    let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_ascii_lowercase());
+    format!("{}@{domain}", local.to_ascii_lowercase())
+}
+
+/// Whether two texts are the same address.
+pub fn same_address(one: &str, other: &str) -> bool {
+    canonical_address(one) == canonical_address(other)
+}
+
+/// Whether two texts are the same username: they differ in case or in the form of their characters at most.
+pub fn same_username(one: &str, other: &str) -> bool {
+    text::fold(one) == text::fold(other)
 }
 
 #[cfg(test)]
@@ -83,6 +122,46 @@ mod tests {
         assert!(same("straße", "STRASSE"));
         assert!(same("Ann@Quarry.Example", "ann@quarry.e\u{445}ample"));
         assert!(same("ann@MÜNCHEN.example", "ann@mu\u{308}nchen.example"));
+        assert!(same("ann@MÜNCHEN.example", "ann@XN--mnchen-3ya.example"));
+        // The second domain is the `xn--` form of `ex\u{430}mple.com`, with a Cyrillic letter.
+        assert!(same("boss@example.com", "boss@xn--exmple-4nf.com"));
+    }
+
+    #[test]
+    fn addresses_are_equal_where_a_mail_server_sees_one_mailbox() {
+        for (one, other) in [
+            ("Ann@Quarry.Example", "ann@quarry.example"),
+            (" ann@quarry.example", "ann@quarry.example\n"),
+            ("ann@MÜNCHEN.example", "ann@xn--mnchen-3ya.example"),
+            ("ann@mu\u{308}nchen.example", "ann@XN--MNCHEN-3YA.example"),
+            ("jose\u{301}@quarry.example", "josé@quarry.example"),
+        ] {
+            assert!(same_address(one, other), "{one} {other}");
+            assert!(same(one, other), "{one} {other}: equal addresses have the same key");
+        }
+        for (one, other) in [
+            ("boss@example.com", "boss@ex\u{430}mple.com"),
+            ("boss@example.com", "boss@xn--exmple-4nf.com"),
+            ("boss@example.com", "b\u{43e}ss@example.com"),
+            ("boss@example.com", "ｂｏｓｓ@example.com"),
+            ("\u{e9}va@example.com", "\u{c9}va@example.com"),
+            ("straße@example.com", "strasse@example.com"),
+            ("ann@straße.example", "ann@strasse.example"),
+            ("ann@example.com", "ann@example.com.example"),
+            ("ann", "ann@example.com"),
+        ] {
+            assert!(!same_address(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn usernames_are_equal_but_for_case() {
+        for (one, other) in [("ann", "ANN"), ("josé", "JOSE\u{301}"), ("ann", " ａｎｎ "), ("straße", "STRASSE")] {
+            assert!(same_username(one, other), "{one} {other}");
+        }
+        for (one, other) in [("admin", "\u{430}dmin"), ("admin", "adm\u{131}n"), ("jose", "josé")] {
+            assert!(!same_username(one, other), "{one} {other}");
+        }
     }
 
     #[test]
@@ -117,6 +196,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn equal_addresses_have_the_same_key(text in "[a-zA-Zéßа.+]{1,6}@[a-zA-ZéßÄаο.-]{1,9}") {
+            if let Ok(address) = email(&text) {
+                let canonical = canonical_address(&address);
+                prop_assert_eq!(canonical_address(&canonical), canonical.clone());
+                prop_assert_eq!(fold(&canonical), fold(&address));
+                prop_assert_eq!(fold(&address.to_ascii_uppercase()), fold(&address));
+            }
+        }
+
         #[test]
         fn folding_twice_changes_nothing(text in any::<String>()) {
             let folded = fold(&text);

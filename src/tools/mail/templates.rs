@@ -103,7 +103,11 @@ pub enum Content {
     EmailChanged {
         /// The new address, whole; the mail shows a part.
         new_address: String,
+        /// The link that undoes the change.
+        undo: Option<Link>,
     },
+    /// To the address of an account that was taken away by an undo.
+    EmailChangeUndone,
     /// To a user of whom two hold what keeps one device signed in.
     RefreshReused {
         /// When that was noticed.
@@ -133,6 +137,7 @@ impl Content {
             Self::EmailChanged { .. } => format!("Your e-mail address at {site} was changed"),
             Self::ApiTokenCreated(_) => format!("A new API token for your account at {site}"),
             Self::ApiTokenRotated(_) => format!("An API token of your account at {site} has a new secret"),
+            Self::EmailChangeUndone => format!("Your e-mail address at {site} was changed back"),
             Self::RefreshReused { .. } => format!("You were signed out at {site}, to be safe"),
         }
     }

@@ -36,7 +36,12 @@ fn occasions() -> Vec<(&'static str, Content)> {
         ("welcome_with_link", Content::Welcome(Some(link("reset", 72)))),
         ("welcome_without_link", Content::Welcome(None)),
         ("confirm_new_email", Content::ConfirmNewEmail(link("verify", 24))),
-        ("email_changed", Content::EmailChanged { new_address: "anna.new@example.com".into() }),
+        ("email_changed", Content::EmailChanged { new_address: "anna.new@example.com".into(), undo: None }),
+        (
+            "email_changed_with_link",
+            Content::EmailChanged { new_address: "anna.new@example.com".into(), undo: Some(link("undo", 168)) },
+        ),
+        ("email_change_undone", Content::EmailChangeUndone),
         ("api_token_created", Content::ApiTokenCreated(notice(Some("nightly export")))),
         ("api_token_rotated", Content::ApiTokenRotated(notice(Some("nightly export")))),
         ("api_token_deleted_meanwhile", Content::ApiTokenCreated(notice(None))),
@@ -70,7 +75,10 @@ fn without_a_support_address_mails_name_those_who_run_the_site() {
         let mail = rendered(&site, "", &content);
         for body in [&mail.text, &mail.html] {
             assert!(!body.contains("Questions?") && !body.contains("help@"), "{name}: {body}");
-            let names = matches!(content, Content::PasswordChanged { .. } | Content::EmailChanged { .. });
+            let names = matches!(
+                content,
+                Content::PasswordChanged { .. } | Content::EmailChanged { undo: None, .. } | Content::EmailChangeUndone
+            );
             assert_eq!(body.contains("those who run Vestibule"), names, "{name}: {body}");
         }
     }
@@ -91,7 +99,9 @@ fn each_mail_names_the_user_the_site_and_its_links_in_both_forms() {
             | Content::RefreshReused { .. }
             | Content::ApiTokenCreated(_)
             | Content::ApiTokenRotated(_) => (site().forgot_password, "21 November 2026, 09:30 UTC".into()),
-            Content::EmailChanged { .. } => (String::new(), "a***@example.com".into()),
+            Content::EmailChanged { undo: None, .. } => (String::new(), "a***@example.com".into()),
+            Content::EmailChanged { undo: Some(link), .. } => (link.url.clone(), wording::span(link.valid_for)),
+            Content::EmailChangeUndone => (String::new(), String::new()),
         };
         let greeting = if greets_by_name(&content) { "Hello Anna Berg," } else { "Hello," };
         for part in [greeting, "Vestibule", &url, &holds, "help@example.org"] {
@@ -120,7 +130,7 @@ fn markup_in_names_is_shown_and_not_obeyed() {
         assert!(!mail.html.contains("<script") && !mail.html.contains("<b>"), "{name}: {}", mail.html);
         assert_eq!(mail.html.contains("&#60;script&#62;"), greets_by_name(&content), "{name}: {}", mail.html);
     }
-    let changed = Content::EmailChanged { new_address: "<i>@example.org".into() };
+    let changed = Content::EmailChanged { new_address: "<i>@example.org".into(), undo: None };
     assert!(!rendered(&site(), "", &changed).html.contains("<***"));
 }
 

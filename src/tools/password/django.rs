@@ -140,7 +140,7 @@ impl DjangoHash {
                     Err(_) => Ok(false),
                 }
             }
-Kind::Bcrypt { is_of_digest: false, hash, .. } => Ok(bcrypt::verify(password, hash).unwrap_or(false)),
+            Kind::Bcrypt { is_of_digest: false, hash, .. } => Ok(bcrypt::verify(password, hash).unwrap_or(false)),
             Kind::Bcrypt { is_of_digest: true, hash, .. } => {
                 let digest = digest::digest(&digest::SHA256, password);
                 let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -38,7 +38,12 @@ pub(crate) fn wanted(email: &str) -> Value {
 
 /// The token of the link in a mail.
 pub(crate) fn token(mail: &Message) -> String {
-    let (_, rest) = mail.text.split_once("/account/verify?token=").expect("the mail has a link");
+    token_of(mail, "/account/verify?token=")
+}
+
+/// The token of the link in a mail that begins with this path.
+pub(crate) fn token_of(mail: &Message, path: &str) -> String {
+    let (_, rest) = mail.text.split_once(path).expect("the mail has a link");
     rest.split(char::is_whitespace).next().unwrap().to_owned()
 }
 

@@ -1,0 +1,190 @@
+//! Undoing a change of address by the link that is mailed to the old address.
+//!
+//! A row of `email_undos` is written in the transaction of the change, whoever made it: the user, staff, or an import. It
+//! ends with its time, its use, the undo of an earlier change, and the account; nothing else ends it. So it survives whatever
+//! a thief does who holds the account: another change of address, another password, deactivation.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _,
+};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::access::Client;
+use crate::domain::audit::{self, Event};
+use crate::domain::limits::{self, Limits};
+use crate::domain::revocation::{self, Cause};
+use crate::domain::users::reserved;
+use crate::domain::{outbox, sweeping};
+use crate::entity::audit_event::Action;
+use crate::entity::email_undo::{self, Column};
+use crate::entity::mail::Kind;
+use crate::entity::user;
+use crate::error::{Code, Error, Refusal, Result, on_conflict};
+use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::identifier;
+use crate::tools::secret::Secret;
+
+/// The time within which the mail must have gone out; from then on the setting counts.
+const MAILED_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Whoever made a change of address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::domain) enum MadeBy {
+    /// The user, or an import.
+    Others,
+    /// Staff.
+    Staff {
+        /// Whether they set a password with it, as to take the account out of wrong hands.
+        sets_password: bool,
+    },
+}
+
+/// Announces a change of address to the old address, with a link that undoes it where the old address was confirmed. The
+/// account's row is locked. Another spelling of the same address is not announced. There is no link where staff take the
+/// account back: where they set a password as well, or return it to an address whose own undo link is still good.
+pub(in crate::domain) async fn announce(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    by: MadeBy,
+    before: &user::Model,
+    after: &user::Model,
+) -> Result<()> {
+    if identifier::same_address(&before.email, &after.email) {
+        return Ok(());
+    }
+    let mail_id = outbox::enqueue(txn, now, Kind::EmailChanged, &before.email, Some(before.id)).await?;
+    // An address that nobody confirmed may be a stranger's by a typing error.
+    if !before.is_verified {
+        return Ok(());
+    }
+    let undos = email_undo::Entity::find().filter(Column::UserId.eq(before.id)).order_by_asc(Column::Step);
+    let undos = undos.all(txn).await?;
+    if let MadeBy::Staff { sets_password } = by {
+        let is_old = |row: &&email_undo::Model| identifier::same_address(&row.email, &after.email);
+        let returned = undos.iter().filter(|row| row.expires_at > now.at).find(is_old);
+        if let Some(row) = returned {
+            end_since(txn, before.id, row.step).await?;
+        }
+        if sets_password || returned.is_some() {
+            return Ok(());
+        }
+    }
+    let step = undos.last().map_or(0, |row| row.step).saturating_add(1);
+    let row = email_undo::ActiveModel {
+        mail_id: Set(mail_id),
+        user_id: Set(before.id),
+        step: Set(step),
+        email: Set(before.email.clone()),
+        email_key: Set(before.email_key.clone()),
+        digest: Set(None),
+        expires_at: Set(now.at.plus(MAILED_WITHIN)),
+    };
+    email_undo::Entity::insert(row).exec_without_returning(txn).await?;
+    Ok(())
+}
+
+/// Makes the secret of the link in this mail, which lives until `expires_at`. None where there is nothing to undo.
+pub(in crate::domain) async fn make_link(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    mail: Uuid,
+    expires_at: Timestamp,
+) -> Result<Option<Secret>> {
+    let secret = now.secret();
+    let made = email_undo::Entity::update_many()
+        .col_expr(Column::Digest, Expr::value(secret.digest()))
+        .col_expr(Column::ExpiresAt, Expr::value(expires_at))
+        .filter(Column::MailId.eq(mail))
+        .filter(Column::ExpiresAt.gt(now.at))
+        .exec(txn)
+        .await?;
+    Ok((made.rows_affected > 0).then_some(secret))
+}
+
+/// Whether the link with this secret is still good.
+pub(in crate::domain) async fn is_good(txn: &DatabaseTransaction, now: &Moment, secret: &Secret) -> Result<bool> {
+    Ok(email_undo::Entity::find().filter(good(now, secret)).one(txn).await?.is_some())
+}
+
+/// Returns the account to the old address and spends the link. Whoever changed the address knew the password, so the
+/// password, all sessions, API tokens, mailed links, the pending address and the undo links of later changes end with it;
+/// the owner sets a new password by a reset. The address that is taken away is told by mail.
+///
+/// # Errors
+/// [`Code::InvalidToken`] where the link was used, has expired or never existed; [`Code::AlreadyExists`] of `token` where
+/// another account has the address, after which the link is still good; [`Error::RateLimited`] after too many wrong links.
+pub async fn undo(db: &Db, now: &Moment, client: &Client, limits: &Limits, token: &str) -> Result<user::Model> {
+    let attempt = limits::take_link(db, now, client, limits).await?;
+    let undone = carry_out(db, now, client, token).await?;
+    limits::give_back(db.writer(), attempt).await?;
+    Ok(undone)
+}
+
+async fn carry_out(db: &Db, now: &Moment, client: &Client, token: &str) -> Result<user::Model> {
+    let secret = Secret::from_text(token).ok_or_else(invalid_link)?;
+    let (txn, ref now) = db.begin(now).await?;
+    // The account is locked first, as by every change of address.
+    let known = email_undo::Entity::find().filter(good(now, &secret)).one(&txn).await?.ok_or_else(invalid_link)?;
+    let before = user::Entity::find_for_update(known.user_id).one(&txn).await?.ok_or_else(invalid_link)?;
+    let spent = email_undo::Entity::delete_many().filter(good(now, &secret)).exec(&txn).await?;
+    if spent.rows_affected == 0 {
+        return Err(invalid_link().into());
+    }
+    revocation::revoke(&txn, &[before.id], Cause::EmailChangeUndone).await?;
+    let changed = user::Entity::update_many()
+        .col_expr(user::Column::Email, Expr::value(known.email))
+        .col_expr(user::Column::EmailKey, Expr::value(known.email_key))
+        .col_expr(user::Column::PasswordHash, Expr::value(Option::<String>::None))
+        .col_expr(user::Column::IsVerified, Expr::value(true))
+        .col_expr(user::Column::UpdatedAt, Expr::value(now.at))
+        .filter(user::Column::Id.eq(before.id))
+        .exec_with_returning(&txn)
+        .await
+        .map_err(|error| on_conflict(error, taken))?;
+    let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
+    reserved::claim(&txn, now, Some(&before), &after).await.map_err(|error| match error {
+        Error::Refused(_) => taken().into(),
+        error => error,
+    })?;
+
+    end_since(&txn, before.id, known.step).await?;
+    let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChangeUndone, before.id) };
+    audit::record(&txn, now, event).await?;
+    if !identifier::same_address(&before.email, &after.email) {
+        outbox::enqueue(&txn, now, Kind::EmailChangeUndone, &before.email, Some(before.id)).await?;
+    }
+    txn.commit().await?;
+    Ok(after)
+}
+
+/// Ends the undo links of this change and of all later ones.
+async fn end_since(txn: &DatabaseTransaction, user: Uuid, step: i32) -> Result<()> {
+    let later = Condition::all().add(Column::UserId.eq(user)).add(Column::Step.gte(step));
+    email_undo::Entity::delete_many().filter(later).exec(txn).await?;
+    Ok(())
+}
+
+/// Removes the rows of links that have expired.
+pub(in crate::domain) async fn sweep(db: &Db, now: &Moment) -> Result<()> {
+    let dead = Condition::all().add(Column::ExpiresAt.lte(now.at));
+    sweeping::delete::<email_undo::Entity>(db, email_undo::PrimaryKey::MailId, &dead).await?;
+    Ok(())
+}
+
+fn good(now: &Moment, secret: &Secret) -> Condition {
+    Condition::all().add(Column::Digest.eq(secret.digest())).add(Column::ExpiresAt.gt(now.at))
+}
+
+fn invalid_link() -> Refusal {
+    Refusal::new(Code::InvalidToken, "This link is no longer valid. Ask support for help.").of("token")
+}
+
+fn taken() -> Refusal {
+    let message = "Another account uses this email address now. Ask support for help.";
+    Refusal::new(Code::AlreadyExists, message).of("token")
+}

@@ -1,0 +1,164 @@
+//! Similar is not equal: an account is found and changed by its own address or username, never by one that looks like it.
+
+use sea_orm::{EntityTrait as _, PaginatorTrait as _};
+use serde_json::{Value, json};
+use vestibule::domain::operator::{self, Operator};
+use vestibule::entity::{mail, user};
+
+use crate::app::{PASSWORD, TestApp};
+use crate::engine::Place;
+use crate::parity::registration::VERIFY;
+
+crate::tests![
+    a_look_alike_of_the_own_address_is_confirmed_by_mail_and_announced,
+    an_equal_spelling_of_the_own_address_holds_at_once,
+    a_look_alike_of_anothers_address_is_never_obtained,
+    nobody_is_found_by_a_look_alike,
+    everybody_is_found_by_an_equal_spelling,
+    the_command_line_finds_nobody_by_a_look_alike,
+    guesses_by_look_alikes_count_as_guesses_of_the_name,
+];
+
+/// A Cyrillic letter stands in the domain.
+const LOOK_ALIKE: &str = "boss@ex\u{430}mple.com";
+
+const UPDATE: &str = "mutation($e: String!, $p: String!) { updateMe(input: { email: $e, currentPassword: $p }) {
+    user { email pendingEmail } errors { code field }
+} }";
+
+const LOGIN: &str = "mutation($i: String!, $p: String!) { login(input: { identifier: $i, password: $p }) {
+    user { email } errors { code field }
+} }";
+
+const RESET: &str = "mutation($e: String!) { requestReset(input: { email: $e }) { success errors { code } } }";
+
+async fn add(app: &TestApp, username: &str, email: &str) -> crate::app::Person {
+    app.add(json!({ "username": username, "email": email, "password": PASSWORD })).await
+}
+
+async fn a_look_alike_of_the_own_address_is_confirmed_by_mail_and_announced(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    for (number, (own, wanted)) in [
+        (LOOK_ALIKE, "boss@example.com"),
+        ("boss@xn--exmple-4nf.org", "boss@example.org"),
+        ("b\u{43e}ss@example.net", "boss@example.net"),
+        ("boss@example.info", "boss@ex\u{430}mple.info"),
+        ("strasse@example.de", "stra\u{df}e@example.de"),
+        ("\u{e9}va@example.fr", "\u{c9}va@example.fr"),
+        ("ann@stra\u{df}e.example", "ann@strasse.example"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("user{number}");
+        add(&app, &name, own).await;
+        let client = app.anyone().sign_in(&name, PASSWORD).await;
+        let asked = client.data(UPDATE, json!({ "e": wanted, "p": PASSWORD })).await;
+        assert_eq!(asked["updateMe"]["user"], json!({ "email": own, "pendingEmail": wanted }), "{own}");
+        let mails = app.mails().await;
+        assert_eq!(mails.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), [wanted]);
+        let token = crate::parity::registration::token(&mails[0]);
+        let moved = app.anyone().data(VERIFY, json!({ "token": token })).await;
+        assert_eq!(moved["verifyEmail"]["errors"], json!([]), "{own}");
+        let told = app.mails().await;
+        assert_eq!(told.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), [own]);
+        assert_eq!(client.data("{ me { email } }", Value::Null).await["me"]["email"], wanted);
+    }
+}
+
+async fn an_equal_spelling_of_the_own_address_holds_at_once(place: Place) {
+    let app = TestApp::start(&place).await;
+    add(&app, "ann", "ann@m\u{fc}nchen.example").await;
+    let client = app.anyone().sign_in("ann", PASSWORD).await;
+    for spelling in [
+        "ANN@m\u{fc}nchen.example",
+        "ann@xn--mnchen-3ya.example",
+        "Ann@XN--MNCHEN-3YA.example",
+        "ann@M\u{dc}NCHEN.EXAMPLE",
+    ] {
+        let updated = client.data(UPDATE, json!({ "e": spelling, "p": PASSWORD })).await;
+        assert_eq!(updated["updateMe"]["user"], json!({ "email": spelling, "pendingEmail": null }));
+    }
+    assert_eq!(app.mails().await.len(), 0);
+}
+
+async fn a_look_alike_of_anothers_address_is_never_obtained(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    add(&app, "boss", "boss@example.com").await;
+    let eve = add(&app, "eve", "eve@example.com").await;
+    let client = eve.sign_in(&app).await;
+    for look_alike in [LOOK_ALIKE, "boss@xn--exmple-4nf.com", "b\u{43e}ss@example.com"] {
+        // Neither the answer nor the mail to the new address tells that there is another account.
+        let asked = client.data(UPDATE, json!({ "e": look_alike, "p": PASSWORD })).await;
+        assert_eq!(asked["updateMe"]["user"]["pendingEmail"], look_alike);
+        let token = crate::parity::registration::token(&app.mails().await[0]);
+        assert_eq!(app.anyone().refusals(VERIFY, json!({ "token": token })).await.len(), 1, "{look_alike}");
+        let create = "mutation($e: String!) { createUser(input: { email: $e }) { errors { code field } } }";
+        let refusals = app.admin().await.refusals(create, json!({ "e": look_alike })).await;
+        assert_eq!(refusals, ["ALREADY_EXISTS email"]);
+        let update =
+            "mutation($id: ID!, $e: String!) { updateUser(input: { id: $id, email: $e }) { errors { code field } } }";
+        let refusals = app.admin().await.refusals(update, json!({ "id": eve.id, "e": look_alike })).await;
+        assert_eq!(refusals, ["ALREADY_EXISTS email"]);
+    }
+    assert_eq!(client.data("{ me { email } }", Value::Null).await["me"]["email"], "eve@example.com");
+}
+
+async fn nobody_is_found_by_a_look_alike(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    add(&app, "boss", "boss@example.com").await;
+    app.anyone().sign_in("boss@example.com", PASSWORD).await;
+    for look_alike in [LOOK_ALIKE, "boss@xn--exmple-4nf.com", "b\u{43e}ss@example.com", "b\u{43e}ss"] {
+        let refusals = app.anyone().refusals(LOGIN, json!({ "i": look_alike, "p": PASSWORD })).await;
+        assert_eq!(refusals, ["INVALID_CREDENTIALS"], "{look_alike}");
+    }
+    for look_alike in [LOOK_ALIKE, "boss@xn--exmple-4nf.com", "b\u{43e}ss@example.com"] {
+        let asked = app.anyone().data(RESET, json!({ "e": look_alike })).await;
+        assert_eq!(asked["requestReset"], json!({ "success": true, "errors": [] }), "the answer tells nothing");
+        let register = json!({ "input": { "email": look_alike, "password": PASSWORD } });
+        app.anyone().data(crate::parity::registration::REGISTER, register).await;
+        assert_eq!(app.mails().await.len(), 0, "{look_alike}");
+    }
+    assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 2);
+}
+
+async fn everybody_is_found_by_an_equal_spelling(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    add(&app, "Zo\u{eb}", "Ann@m\u{fc}nchen.example").await;
+    for spelling in
+        ["ann@M\u{dc}NCHEN.example", " ANN@xn--mnchen-3ya.EXAMPLE ", "ZO\u{cb}", "zoe\u{308}", "\u{ff5a}o\u{eb}"]
+    {
+        app.anyone().sign_in(spelling, PASSWORD).await;
+    }
+    for spelling in ["ann@M\u{dc}NCHEN.example", "ANN@xn--mnchen-3ya.example"] {
+        app.anyone().data(RESET, json!({ "e": spelling })).await;
+        let mails = app.mails().await;
+        assert_eq!((mails.len(), mails[0].to.as_str()), (1, "Ann@m\u{fc}nchen.example"));
+    }
+    assert_eq!(mail::Entity::find().count(app.db()).await.unwrap(), 3, "one welcome and two resets");
+}
+
+async fn the_command_line_finds_nobody_by_a_look_alike(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = add(&app, "boss", "boss@example.com").await;
+    let find = async |who: &str| operator::users::find(&app.app.db, &Operator::new(), who).await;
+    for who in ["BOSS", "Boss@Example.com", boss.id.as_str()] {
+        assert_eq!(find(who).await.unwrap().id.to_string(), boss.id, "{who}");
+    }
+    for who in [LOOK_ALIKE, "b\u{43e}ss", "boss@xn--exmple-4nf.com"] {
+        assert!(find(who).await.is_err(), "{who}");
+    }
+}
+
+async fn guesses_by_look_alikes_count_as_guesses_of_the_name(place: Place) {
+    let app = TestApp::start(&place).await;
+    add(&app, "boss", "boss@example.com").await;
+    for number in 0..10 {
+        let name = if number % 2 == 0 { LOOK_ALIKE } else { "boss@example.com" };
+        let refusals = app.anyone().refusals(LOGIN, json!({ "i": name, "p": "wrong" })).await;
+        assert_eq!(refusals, ["INVALID_CREDENTIALS"]);
+    }
+    for name in [LOOK_ALIKE, "boss@example.com", "boss@xn--exmple-4nf.com"] {
+        assert_eq!(app.anyone().code(LOGIN, json!({ "i": name, "p": PASSWORD })).await, "RATE_LIMITED", "{name}");
+    }
+}

@@ -1,0 +1,379 @@
+//! Undoing a change of address by the link that is mailed to the old address.
+
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use serde_json::{Value, json};
+use vestibule::entity::audit_event::{self, Action};
+use vestibule::entity::{email_undo, mail, user};
+use vestibule::tools::mail::{Message, SendError};
+use vestibule::worker;
+
+use crate::app::{PASSWORD, Person, TestApp};
+use crate::client::Client;
+use crate::engine::Place;
+use crate::pages::Browser;
+use crate::parity::recovery::reset_link;
+use crate::parity::registration::VERIFY;
+
+crate::tests![
+    an_owner_gets_an_account_back_from_a_thief,
+    a_change_by_staff_is_undone,
+    staff_who_take_an_account_back_leave_no_undo_link,
+    an_undo_link_runs_out,
+    an_undo_fails_where_the_old_address_is_taken_and_the_link_stays_good,
+    nobody_bars_an_undo_by_a_look_alike,
+    a_mail_that_goes_out_after_the_undo_has_no_link,
+    a_second_copy_of_the_announcement_has_the_same_link,
+    a_deactivated_account_goes_back_as_well,
+    nothing_is_left_to_undo_of_a_deleted_account,
+    of_many_who_follow_an_undo_link_at_once_one_wins,
+    the_owner_of_an_address_that_was_never_confirmed_undoes_nothing,
+    another_spelling_of_the_same_address_is_not_announced,
+    somebody_undoes_a_change_by_the_pages,
+    wrong_undo_links_are_limited,
+    no_secret_of_an_undo_link_is_stored,
+];
+
+const UNDO: &str = "mutation($t: String!) { undoEmailChange(input: { token: $t }) {
+    success message errors { code field }
+} }";
+
+const UPDATE_ME: &str = "mutation($e: String!, $p: String!) { updateMe(input: { email: $e, currentPassword: $p }) {
+    errors { code field }
+} }";
+
+const UPDATE: &str = "mutation($id: ID!, $e: String!) { updateUser(input: { id: $id, email: $e }) {
+    user { email } errors { code field }
+} }";
+
+const CHANGE_PASSWORD: &str = "mutation($o: String!, $n: String!) {
+    changePassword(input: { oldPassword: $o, newPassword: $n }) { errors { code field } }
+}";
+
+const NEW: &str = "a phrase that a thief made up";
+
+/// The token of the undo link in a mail.
+fn undo_token(mail: &Message) -> String {
+    let (_, rest) = mail.text.split_once("/account/undo?token=").expect("the mail has an undo link");
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+/// Moves a signed-in user to another address, and returns the announcement to the old one.
+async fn move_to(app: &TestApp, client: &Client, password: &str, email: &str) -> Message {
+    let refusals = client.refusals(UPDATE_ME, json!({ "e": email, "p": password })).await;
+    assert_eq!(refusals, [""; 0]);
+    let mails = app.mails().await;
+    assert_eq!((mails.len(), mails[0].to.as_str()), (1, email));
+    let token = crate::parity::registration::token(&mails[0]);
+    assert_eq!(app.anyone().refusals(VERIFY, json!({ "token": token })).await, [""; 0]);
+    let mut told = app.mails().await;
+    assert_eq!(told.len(), 1);
+    told.remove(0)
+}
+
+/// Moves somebody to another address as staff, and returns the announcement to the old one.
+async fn move_by_staff(app: &TestApp, person: &Person, email: &str) -> Message {
+    let refusals = app.admin().await.refusals(UPDATE, json!({ "id": person.id, "e": email })).await;
+    assert_eq!(refusals, [""; 0]);
+    let mut told = app.mails().await;
+    assert_eq!(told.len(), 1);
+    told.remove(0)
+}
+
+async fn undo(app: &TestApp, token: &str) -> Vec<String> {
+    app.anyone().refusals(UNDO, json!({ "t": token })).await
+}
+
+async fn account(app: &TestApp, person: &Person) -> user::Model {
+    let id: uuid::Uuid = person.id.parse().unwrap();
+    user::Entity::find_by_id(id).one(app.db()).await.unwrap().unwrap()
+}
+
+async fn an_owner_gets_an_account_back_from_a_thief(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    let ada = app.add_user("ada").await;
+    let owner = ada.sign_in(&app).await;
+    let thief = ada.sign_in(&app).await;
+    let first = move_to(&app, &thief, PASSWORD, "evil@example.com").await;
+    assert_eq!(first.to, "ada@example.com");
+    assert!(first.text.contains("The link is valid for 7 days"), "{}", first.text);
+    let second = move_to(&app, &thief, PASSWORD, "worse@example.com").await;
+    assert_eq!(second.to, "evil@example.com");
+    thief.data(CHANGE_PASSWORD, json!({ "o": PASSWORD, "n": NEW })).await;
+    let (_, secret) = crate::api_tokens::make(&thief, &["READ"]).await;
+    app.mails().await;
+    app.wait(Duration::from_secs(6 * 24 * 60 * 60));
+    let thief = app.anyone().sign_in("ada", NEW).await;
+    thief.data(UPDATE_ME, json!({ "e": "third@example.com", "p": NEW })).await;
+    let pending = crate::parity::registration::token(&app.mails().await[0]);
+    let reset = reset_link(&app, "worse@example.com").await;
+    thief.data("mutation { logout(input: { everywhere: true }) { success } }", Value::Null).await;
+    let thief = app.anyone().sign_in("ada", NEW).await;
+
+    let undone = app.anyone().data(UNDO, json!({ "t": undo_token(&first) })).await["undoEmailChange"].clone();
+    assert_eq!((&undone["success"], &undone["errors"]), (&json!(true), &json!([])));
+    assert!(undone["message"].as_str().unwrap().contains("reset your password"), "{undone}");
+    let back = account(&app, &ada).await;
+    assert_eq!((back.email.as_str(), back.pending_email, back.password_hash), ("ada@example.com", None, None));
+    let mails = app.mails().await;
+    assert_eq!(mails.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), ["worse@example.com"]);
+    assert!(mails[0].text.contains("was undone") && !mails[0].text.contains("token="), "{}", mails[0].text);
+    let undone = audit_event::Entity::find().filter(audit_event::Column::Action.eq(Action::EmailChangeUndone));
+    let undone = undone.all(app.db()).await.unwrap();
+    assert_eq!((undone.len(), undone[0].target_id), (1, Some(back.id)));
+
+    // Nothing of the thief's is good for anything any more.
+    for client in [&thief, &owner, &app.anyone().with_token(secret)] {
+        assert!(client.code("{ me { id } }", Value::Null).await.starts_with("UNAUTHENTICATED"));
+    }
+    let login =
+        "mutation($i: String!, $p: String!) { login(input: { identifier: $i, password: $p }) { errors { code } } }";
+    for (name, password) in [("ada", NEW), ("ada", PASSWORD), ("worse@example.com", NEW), ("ada@example.com", NEW)] {
+        let refusals = app.anyone().refusals(login, json!({ "i": name, "p": password })).await;
+        assert_eq!(refusals.len(), 1, "{name} {password}");
+    }
+    assert_eq!(app.anyone().refusals(VERIFY, json!({ "token": pending })).await, ["INVALID_TOKEN token"]);
+    let confirm = "mutation($u: ID!, $t: String!, $p: String!) {
+        confirmReset(input: { uid: $u, token: $t, newPassword: $p }) { success errors { code field } }
+    }";
+    let stolen = json!({ "u": reset.0, "t": reset.1, "p": NEW });
+    assert_eq!(app.anyone().refusals(confirm, stolen).await, ["INVALID_TOKEN token"]);
+    for token in [undo_token(&second), undo_token(&first)] {
+        assert_eq!(undo(&app, &token).await, ["INVALID_TOKEN token"]);
+    }
+
+    // The owner sets a new password by a reset.
+    let (uid, token) = reset_link(&app, "ada@example.com").await;
+    let own = json!({ "u": uid, "t": token, "p": PASSWORD });
+    assert_eq!(app.anyone().refusals(confirm, own).await, [""; 0]);
+    ada.sign_in(&app).await;
+}
+
+async fn a_change_by_staff_is_undone(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let told = move_by_staff(&app, &ada, "other@example.com").await;
+    assert_eq!(undo(&app, &undo_token(&told)).await, [""; 0]);
+    assert_eq!(account(&app, &ada).await.email, "ada@example.com");
+    let mails = app.mails().await;
+    assert_eq!((mails.len(), mails[0].to.as_str()), (1, "other@example.com"));
+    assert_eq!(undo(&app, &undo_token(&told)).await, ["INVALID_TOKEN token"]);
+}
+
+async fn staff_who_take_an_account_back_leave_no_undo_link(place: Place) {
+    let app = TestApp::start(&place).await;
+    let (ada, bob) = (app.add_user("ada").await, app.add_user("bob").await);
+    // They return it to an address that it had until lately, whose undo link is spent by that.
+    let first = move_by_staff(&app, &ada, "evil@example.com").await;
+    let second = move_by_staff(&app, &ada, "worse@example.com").await;
+    let back = move_by_staff(&app, &ada, "ada@example.com").await;
+    assert_eq!((back.to.as_str(), back.text.contains("token=")), ("worse@example.com", false));
+    for told in [&first, &second] {
+        assert_eq!(undo(&app, &undo_token(told)).await, ["INVALID_TOKEN token"]);
+    }
+    // They set a password with the new address.
+    let update =
+        "mutation($id: ID!, $p: String!) { updateUser(input: { id: $id, email: \"bob@new.example\", password: $p }) {
+        errors { code field }
+    } }";
+    let refusals = app.admin().await.refusals(update, json!({ "id": bob.id, "p": NEW })).await;
+    assert_eq!(refusals, [""; 0]);
+    let mails = app.mails().await;
+    let told = mails.iter().find(|mail| mail.to == bob.email).unwrap();
+    assert!(!told.text.contains("token="), "{}", told.text);
+    assert_eq!(email_undo::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn an_undo_link_runs_out(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.links.undo_ttl = Duration::from_hours(2)).await;
+    let ada = app.add_user("ada").await;
+    let first = move_by_staff(&app, &ada, "one@example.com").await;
+    app.wait(Duration::from_hours(2) - Duration::from_secs(1));
+    let second = move_by_staff(&app, &ada, "two@example.com").await;
+    app.wait(Duration::from_secs(1));
+    assert_eq!(undo(&app, &undo_token(&first)).await, ["INVALID_TOKEN token"]);
+    worker::round(&app.app).await.unwrap();
+    assert_eq!(email_undo::Entity::find().count(app.db()).await.unwrap(), 1);
+    assert_eq!(undo(&app, &undo_token(&second)).await, [""; 0]);
+    assert_eq!(account(&app, &ada).await.email, "one@example.com");
+}
+
+async fn an_undo_fails_where_the_old_address_is_taken_and_the_link_stays_good(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let told = move_by_staff(&app, &ada, "other@example.com").await;
+    let next = app.add(json!({ "username": "next", "email": "ADA@example.com" })).await;
+    assert_eq!(undo(&app, &undo_token(&told)).await, ["ALREADY_EXISTS token"]);
+    assert_eq!(account(&app, &ada).await.email, "other@example.com");
+    ada_signs_in(&app).await;
+    let delete = "mutation($id: ID!) { deleteUser(input: { id: $id }) { errors { code field } } }";
+    app.admin().await.data(delete, json!({ "id": next.id })).await;
+    assert_eq!(undo(&app, &undo_token(&told)).await, [""; 0]);
+    assert_eq!(account(&app, &ada).await.email, "ada@example.com");
+}
+
+async fn ada_signs_in(app: &TestApp) -> Client {
+    app.anyone().sign_in("ada", PASSWORD).await
+}
+
+async fn nobody_bars_an_undo_by_a_look_alike(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    let ada = app.add_user("ada").await;
+    let eve = app.add_user("eve").await;
+    let told = move_to(&app, &ada.sign_in(&app).await, PASSWORD, "evil@example.com").await;
+    let look_alike = "\u{430}da@example.com";
+    let client = eve.sign_in(&app).await;
+    client.data(UPDATE_ME, json!({ "e": look_alike, "p": PASSWORD })).await;
+    let token = crate::parity::registration::token(&app.mails().await[0]);
+    assert_eq!(app.anyone().refusals(VERIFY, json!({ "token": token })).await.len(), 1);
+    let admin = app.admin().await;
+    let create = "mutation($e: String!) { createUser(input: { email: $e }) { errors { code field } } }";
+    assert_eq!(admin.refusals(create, json!({ "e": look_alike })).await, ["ALREADY_EXISTS email"]);
+    assert_eq!(admin.refusals(UPDATE, json!({ "id": eve.id, "e": look_alike })).await, ["ALREADY_EXISTS email"]);
+    let payload = crate::import::import(&admin, format!("email\n{look_alike}\n")).await;
+    assert_eq!(payload["rowErrors"][0]["column"], "email");
+    let register = json!({ "input": { "email": look_alike, "password": PASSWORD } });
+    let link = crate::parity::registration::register(&app, register).await;
+    assert_eq!(app.anyone().refusals(VERIFY, link.variables()).await, ["INVALID_TOKEN token"]);
+    assert_eq!(undo(&app, &undo_token(&told)).await, [""; 0]);
+    assert_eq!(account(&app, &ada).await.email, "ada@example.com");
+}
+
+async fn a_mail_that_goes_out_after_the_undo_has_no_link(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let first = move_by_staff(&app, &ada, "evil@example.com").await;
+    // The announcement to the thief's own address is held up until the owner was faster.
+    app.transport().fail_next(1, &SendError::permanent("550 later"));
+    let admin = app.admin().await;
+    admin.data(UPDATE, json!({ "id": ada.id, "e": "worse@example.com" })).await;
+    assert_eq!(app.mails().await.len(), 0);
+    assert_eq!(undo(&app, &undo_token(&first)).await, [""; 0]);
+    app.mails().await;
+    let failed = mail::Entity::find().filter(mail::Column::Status.eq(mail::Status::Failed));
+    let failed = failed.one(app.db()).await.unwrap().unwrap();
+    let retry = "mutation($id: ID!) { retryMail(input: { id: $id }) { errors { code } } }";
+    admin.data(retry, json!({ "id": failed.id })).await;
+    for mail in app.mails().await {
+        assert!(!mail.text.contains("token="), "{}", mail.text);
+    }
+    assert_eq!(email_undo::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn a_second_copy_of_the_announcement_has_the_same_link(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    app.transport().fail_next(1, &SendError::temporary("451 later"));
+    app.admin().await.data(UPDATE, json!({ "id": ada.id, "e": "other@example.com" })).await;
+    assert_eq!(app.mails().await.len(), 0);
+    let made = email_undo::Entity::find().one(app.db()).await.unwrap().unwrap().digest;
+    app.wait(Duration::from_mins(1));
+    let told = app.mails().await;
+    assert_eq!(email_undo::Entity::find().one(app.db()).await.unwrap().unwrap().digest, made);
+    assert_eq!(undo(&app, &undo_token(&told[0])).await, [""; 0]);
+}
+
+async fn a_deactivated_account_goes_back_as_well(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let admin = app.admin().await;
+    admin.data(UPDATE, json!({ "id": ada.id, "e": "evil@example.com" })).await;
+    let client = ada_signs_in(&app).await;
+    let leave = "mutation($p: String!) { deactivateMe(input: { currentPassword: $p }) { success } }";
+    client.data(leave, json!({ "p": PASSWORD })).await;
+    let told = app.mails().await;
+    assert_eq!((told.len(), told[0].to.as_str()), (1, "ada@example.com"), "the announcement goes out all the same");
+    assert_eq!(undo(&app, &undo_token(&told[0])).await, [""; 0]);
+    let back = account(&app, &ada).await;
+    assert_eq!((back.email.as_str(), back.is_active), ("ada@example.com", false), "which does not activate it");
+}
+
+async fn nothing_is_left_to_undo_of_a_deleted_account(place: Place) {
+    let app = TestApp::start(&place).await;
+    for name in ["ada", "bob"] {
+        let person = app.add_user(name).await;
+        let told = move_by_staff(&app, &person, &format!("{name}@other.example")).await;
+        let client = app.anyone().sign_in(name, PASSWORD).await;
+        if name == "bob" {
+            let record = "mutation { recordSample(input: { key: \"S\", title: \"T\" }) { errors { code } } }";
+            client.data(record, Value::Null).await;
+        }
+        let delete = "mutation($p: String!) { deleteMe(input: { currentPassword: $p }) { errors { code } } }";
+        client.data(delete, json!({ "p": PASSWORD })).await;
+        assert_eq!(undo(&app, &undo_token(&told)).await, ["INVALID_TOKEN token"]);
+    }
+    assert_eq!(email_undo::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn of_many_who_follow_an_undo_link_at_once_one_wins(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let token = undo_token(&move_by_staff(&app, &ada, "other@example.com").await);
+    let outcomes = futures_util::future::join_all((0..8).map(|_| undo(&app, &token))).await;
+    assert_eq!(outcomes.iter().filter(|refusals| refusals.is_empty()).count(), 1, "{outcomes:?}");
+    let events = audit_event::Entity::find().filter(audit_event::Column::Action.eq(Action::EmailChangeUndone));
+    assert_eq!(events.count(app.db()).await.unwrap(), 1);
+}
+
+async fn the_owner_of_an_address_that_was_never_confirmed_undoes_nothing(place: Place) {
+    let app = TestApp::start(&place).await;
+    // Staff mistyped the address: it is a stranger's.
+    let ada = app.add(json!({ "username": "ada", "email": "stranger@example.com" })).await;
+    let told = move_by_staff(&app, &ada, "ada@example.com").await;
+    assert_eq!(told.to, "stranger@example.com");
+    assert!(!told.text.contains("token="), "{}", told.text);
+    assert_eq!(email_undo::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn another_spelling_of_the_same_address_is_not_announced(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let changed = app.admin().await.data(UPDATE, json!({ "id": ada.id, "e": "Ada@EXAMPLE.com" })).await;
+    assert_eq!(changed["updateUser"]["user"]["email"], "Ada@EXAMPLE.com");
+    assert_eq!(app.mails().await.len(), 0);
+    assert_eq!(email_undo::Entity::find().count(app.db()).await.unwrap(), 0);
+}
+
+async fn somebody_undoes_a_change_by_the_pages(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let told = move_by_staff(&app, &ada, "other@example.com").await;
+    let link = told.text.split_whitespace().find(|word| word.contains("/account/undo?")).unwrap();
+    let path = link.strip_prefix(&app.url).unwrap().to_owned();
+    let mut browser = Browser::new(&app);
+    for _ in 0..3 {
+        let page = browser.open(&path).await;
+        assert_eq!(page.status, 200);
+        assert_eq!(account(&app, &ada).await.email, "other@example.com", "opening the page changes nothing");
+    }
+    let page = browser.open(&path).await;
+    let done = browser.submit(&page, &[]).await;
+    assert!(done.body.as_str().unwrap().contains("Now set a new password"), "{}", done.body);
+    assert_eq!(account(&app, &ada).await.email, "ada@example.com");
+    let spent = browser.submit(&page, &[]).await;
+    assert_eq!(spent.status, 422);
+    assert!(spent.body.as_str().unwrap().contains("no longer valid"), "{}", spent.body);
+}
+
+async fn wrong_undo_links_are_limited(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let token = undo_token(&move_by_staff(&app, &ada, "other@example.com").await);
+    for number in 0..30 {
+        assert_eq!(undo(&app, &format!("wrong{number}")).await, ["INVALID_TOKEN token"]);
+    }
+    assert_eq!(app.anyone().code(UNDO, json!({ "t": token })).await, "RATE_LIMITED");
+}
+
+async fn no_secret_of_an_undo_link_is_stored(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let token = undo_token(&move_by_staff(&app, &ada, "other@example.com").await);
+    let secret = vestibule::tools::secret::Secret::<32>::from_text(&token).unwrap();
+    let row = email_undo::Entity::find().one(app.db()).await.unwrap().unwrap();
+    assert_eq!(row.digest, Some(secret.digest()));
+    assert_ne!(row.digest, Some(secret.reveal().to_vec()));
+    let mails = mail::Entity::find().all(app.db()).await.unwrap();
+    assert!(mails.iter().all(|mail| mail.sealed_token.is_none()), "the sealed copy ends with the sending");
+}
