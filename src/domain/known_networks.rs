@@ -37,8 +37,7 @@ pub async fn note(txn: &impl ConnectionTrait, now: &Moment, client: &Client, use
         network: Set(digest(&Networks::of_text(client.ip.as_deref()).subnet)),
         signed_in_at: Set(now.at),
     };
-    let again =
-        OnConflict::columns([Column::UserId, Column::Network]).update_column(Column::SignedInAt).to_owned();
+    let again = OnConflict::columns([Column::UserId, Column::Network]).update_column(Column::SignedInAt).to_owned();
     known_network::Entity::insert(row).on_conflict(again).exec_without_returning(txn).await?;
     Ok(())
 }
@@ -52,7 +51,11 @@ pub async fn is_known(db: &impl ConnectionTrait, now: &Moment, user: Option<Uuid
 /// Whether the account with this folded address signed in from this network lately. One statement answers, whether or not
 /// there is such an account.
 pub async fn leads_to(db: &Db, now: &Moment, network: &str, email_key: &str) -> Result<bool> {
-    let owner = Query::select().column(user::Column::Id).from(user::Entity).and_where(user::Column::EmailKey.eq(email_key)).take();
+    let owner = Query::select()
+        .column(user::Column::Id)
+        .from(user::Entity)
+        .and_where(user::Column::EmailKey.eq(email_key))
+        .take();
     let theirs = recent(now, network).add(Column::UserId.in_subquery(owner));
     Ok(known_network::Entity::find().filter(theirs).count(db.reader()).await? > 0)
 }

@@ -508,8 +508,7 @@ impl Limits {
     async fn take_by_client(&self, db: &Db, now: &Moment, what: What, client: &Client) -> Result<Vec<Share>> {
         let networks = networks(client);
         let own = self.share(what, &networks.subnet);
-        let shares: Vec<Share> =
-            std::iter::once(own).chain(self.site_share(what, &networks, str::to_owned)).collect();
+        let shares: Vec<Share> = std::iter::once(own).chain(self.site_share(what, &networks, str::to_owned)).collect();
         for share in &shares {
             self.take(db.writer(), now, share).await?;
         }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use async_graphql::{Pos, Positioned, ServerError, Value};
 use async_graphql::parser::types::{
     ExecutableDocument, OperationType, Selection, SelectionSet, TypeKind, TypeSystemDefinition,
 };
+use async_graphql::{Pos, Positioned, ServerError, Value};
 
 use crate::graphql::document;
 use crate::tools::traffic::OperationLabels;

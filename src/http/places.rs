@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn a_site_of_many_subnets_has_a_larger_share() {
         let places = Places::new(1000, 2, Gauge::default());
-        let take = |subnet: u32| places.take(Some(Networks::of_text(Some(&format!("2001:db8:1:{subnet:x}::1"))).into()));
+        let take =
+            |subnet: u32| places.take(Some(Networks::of_text(Some(&format!("2001:db8:1:{subnet:x}::1"))).into()));
         let taken: Vec<_> = (0..20).flat_map(|subnet| [take(subnet), take(subnet), take(subnet)]).collect();
         assert_eq!(taken.iter().filter(|place| place.is_ok()).count(), 16);
         assert!(places.take(Some(Networks::of_text(Some("2001:db8:2::1")).into())).is_ok());

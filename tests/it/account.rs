@@ -319,7 +319,11 @@ async fn what_changes_nothing_writes_nothing(place: Place) {
         (&client, UPDATE, json!({ "input": { "email": ada.email, "currentPassword": "wrong" } })),
         (&client, "mutation { removeAvatar { errors { code } } }", json!({})),
         (&boss, same, json!({ "input": { "id": ada.id, "firstName": "Ada", "isActive": true, "role": "MEMBER" } })),
-        (&boss, "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: true }) { errors { code } } }", id.clone()),
+        (
+            &boss,
+            "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: true }) { errors { code } } }",
+            id.clone(),
+        ),
         (&boss, "mutation($id: ID!) { toggleStaff(input: { id: $id, isStaff: false }) { errors { code } } }", id),
     ] {
         let answer = client.send(document, variables.clone()).await;

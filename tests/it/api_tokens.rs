@@ -233,6 +233,7 @@ async fn a_token_of_staff_makes_accounts_without_rights_only(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
     let (_, token) = make(&boss, &["MANAGE_USERS"]).await;
+    app.mails().await;
     let script = app.anyone().with_token(token);
     let create = "mutation($input: CreateUserInput!) { createUser(input: $input) {
         user { role permission isStaff isVerified } errors { code field } } }";

@@ -227,13 +227,7 @@ async fn pages_and_counts_agree_for_each_filter(place: Place) {
 }
 
 /// All events of a filter, three at a time.
-async fn walk(
-    client: &Client,
-    filter: &Value,
-    size: &str,
-    cursor: &str,
-    (more, end): (&str, &str),
-) -> Vec<Value> {
+async fn walk(client: &Client, filter: &Value, size: &str, cursor: &str, (more, end): (&str, &str)) -> Vec<Value> {
     let (mut all, mut from) = (Vec::new(), json!(null));
     loop {
         let page = client.data(TRAIL, json!({ "filter": filter, size: 3, cursor: from })).await["auditEvents"].clone();

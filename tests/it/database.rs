@@ -119,5 +119,5 @@ async fn signing_in_and_staying_so_takes_few_statements(place: Place) {
     assert_eq!(since(before), 2, "who calls, and that the new token came back");
     let before = now();
     app.anyone().sign_in("ada", PASSWORD).await;
-    assert_eq!(since(before), 15, "five limits are taken and given back");
+    assert_eq!(since(before), 16, "five limits are taken and given back, and the network is known from then on");
 }

@@ -327,7 +327,8 @@ async fn a_site_of_ipv6_has_eight_times_the_budget_of_a_subnet(place: Place) {
 async fn addresses_that_stand_for_ipv4_share_its_budget(place: Place) {
     let app = behind_a_proxy_with(&place, |config| config.limits.limit_mail_client = "1/1h".parse().unwrap()).await;
     assert_eq!(ask(&at(&app, "198.51.100.7"), "user0@example.com").await, "fine");
-    let same = ["::ffff:198.51.100.7", "64:ff9b::198.51.100.7", "2002:c633:6407::1", "2001:0:4136:e378:8000:63bf:39cc:9bf8"];
+    let same =
+        ["::ffff:198.51.100.7", "64:ff9b::198.51.100.7", "2002:c633:6407::1", "2001:0:4136:e378:8000:63bf:39cc:9bf8"];
     for (number, address) in (1..).zip(same) {
         let code = ask(&at(&app, address), &format!("user{number}@example.com")).await;
         assert_eq!(code, "RATE_LIMITED", "{address}");

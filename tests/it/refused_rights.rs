@@ -19,7 +19,8 @@ fn serve(place: &Place) -> Serving {
 
 async fn add(admin: &Client, name: &str, is_staff: bool) -> (String, Client) {
     let create = "mutation($input: CreateUserInput!) { createUser(input: $input) { user { id } errors { code } } }";
-    let input = json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD, "isStaff": is_staff });
+    let input =
+        json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD, "isStaff": is_staff });
     let data = admin.data(create, json!({ "input": input })).await;
     let id = data["createUser"]["user"]["id"].as_str().unwrap().to_owned();
     (id, admin.clone().sign_in(name, PASSWORD).await)
@@ -33,8 +34,7 @@ fn lines(log: &str) -> Vec<[String; 5]> {
         .map(|line| {
             assert_eq!(line["level"], "WARN");
             assert!(line["span"]["id"].is_string() || line["spans"][0]["id"].is_string(), "the request's id: {line}");
-            ["user", "credential", "credential_id", "what", "code"]
-                .map(|name| line[name].as_str().unwrap().to_owned())
+            ["user", "credential", "credential_id", "what", "code"].map(|name| line[name].as_str().unwrap().to_owned())
         })
         .collect()
 }

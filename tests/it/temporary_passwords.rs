@@ -31,7 +31,9 @@ const CHANGE: &str =
 /// A superuser with a password that was generated, as the first one at the start.
 async fn set_up(app: &TestApp) -> (user::Model, String) {
     let (now, password) = (app.app.clock.now(), FirstPassword::generate());
-    let row = superuser::prepare(&now, &app.app.passwords, "root@example.com", Username::Neutral, password.clone()).await.unwrap();
+    let row = superuser::prepare(&now, &app.app.passwords, "root@example.com", Username::Neutral, password.clone())
+        .await
+        .unwrap();
     let (txn, now) = app.app.db.begin(&now).await.unwrap();
     let user = superuser::insert(&txn, &now, row).await.unwrap();
     txn.commit().await.unwrap();

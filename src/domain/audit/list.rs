@@ -98,10 +98,13 @@ fn superusers() -> SelectStatement {
 
 /// The events that staff see who are not superusers; true or false of every row, never null.
 fn visible() -> Condition {
-    let by_a_stranger = Condition::all()
-        .add(Column::ActorId.is_null())
-        .add(Column::Action.is_in([Action::LoginFailed, Action::ResetRequested, Action::Registered]));
-    let to_another = Condition::any().add(Column::TargetId.is_null()).add(Column::TargetId.not_in_subquery(superusers()));
+    let by_a_stranger = Condition::all().add(Column::ActorId.is_null()).add(Column::Action.is_in([
+        Action::LoginFailed,
+        Action::ResetRequested,
+        Action::Registered,
+    ]));
+    let to_another =
+        Condition::any().add(Column::TargetId.is_null()).add(Column::TargetId.not_in_subquery(superusers()));
     let to_somebody = Condition::any()
         .add(Column::TargetId.is_not_null())
         .add(Column::ActorId.is_null())
@@ -155,7 +158,8 @@ pub async fn page(db: &Db, staff: Staff<'_>, filter: &Filter, window: &Window) -
             // index of the user, which has the action in it. Asked for as it is, the action would lead SQLite to its own
             // index, and so through the events of everybody.
             let action = || Expr::expr(Func::coalesce([Expr::col(Column::Action), Expr::value("")]));
-            let is_wanted = filter.span().add_option(filter.action.map(|wanted| action().eq(wanted))).add(seen_of(user));
+            let is_wanted =
+                filter.span().add_option(filter.action.map(|wanted| action().eq(wanted))).add(seen_of(user));
             let of = |role: Column| {
                 let own = is_wanted.clone().add(role.eq(user)).add(span.between());
                 let mut events = Query::select().column(Column::Id).from(audit_event::Entity).cond_where(own).take();
@@ -196,9 +200,7 @@ async fn count_visible(db: &Db, filter: &Filter) -> Result<u64> {
         Query::select().column(Column::Id).from(audit_event::Entity).and_where(role.in_subquery(superusers())).take()
     };
     let theirs = of(Column::ActorId).union(UnionType::Distinct, of(Column::TargetId)).take();
-    let hidden = count()
-        .cond_where(filter.condition().add(Column::Id.in_subquery(theirs)).add(visible().not()))
-        .take();
+    let hidden = count().cond_where(filter.condition().add(Column::Id.in_subquery(theirs)).add(visible().not())).take();
     let [all, hidden] = [all, hidden].map(|counted| Expr::SubQuery(None, Box::new(counted.into())));
     let seen = Query::select().expr(all.sub(hidden)).take();
     let row = db.reader().query_one(&seen).await?;

@@ -21,7 +21,8 @@ const EACH: usize = 25;
 const RESET: &str = "mutation($input: RequestResetInput!) { requestReset(input: $input) { success errors { code } } }";
 const CONFIRM: &str =
     "mutation($input: ConfirmResetInput!) { confirmReset(input: $input) { success errors { code } } }";
-const REGISTER: &str = "mutation($input: RegisterInput!) { register(input: $input) { registrationSecret errors { code } } }";
+const REGISTER: &str =
+    "mutation($input: RegisterInput!) { register(input: $input) { registrationSecret errors { code } } }";
 const VERIFY: &str =
     "mutation($input: VerifyEmailInput!) { verifyEmail(input: $input) { user { id } errors { code } } }";
 const CREATE: &str = "mutation($input: CreateUserInput!) { createUser(input: $input) { user { id } errors { code } } }";
