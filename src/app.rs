@@ -256,7 +256,7 @@ impl App {
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] where the database does not answer.
     pub async fn renew(&self, now: &Moment, caller: &Caller) -> Result<Caller> {
-        let caller = in_time(access::renew(&self.db, now, caller)).await?;
+        let caller = in_time(access::renew(&self.db, now, &self.ring(), caller)).await?;
         self.presence.saw(caller.user_id(), now.at);
         Ok(caller)
     }

@@ -114,7 +114,7 @@ async fn keep_vigil(app: Arc<App>) {
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pause.tick().await;
-        if let Err(error) = app.vigil.check(&app.db, &app.clock.now()).await {
+        if let Err(error) = app.vigil.check(&app.db, &app.clock.now(), &app.ring()).await {
             tracing::error!(?error, "whether those who are connected may stay could not be looked up");
         }
     }

@@ -31,6 +31,7 @@ mod m0025_known_networks;
 mod m0026_instance_and_key_notice;
 mod m0027_temporary_password;
 mod m0028_mail_addresses;
+mod m0029_email_proved;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -64,6 +65,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0026_instance_and_key_notice::Migration),
             Box::new(m0027_temporary_password::Migration),
             Box::new(m0028_mail_addresses::Migration),
+            Box::new(m0029_email_proved::Migration),
         ]
     }
 }

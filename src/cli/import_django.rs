@@ -38,7 +38,7 @@ pub(super) struct Options {
     #[arg(long)]
     send_resets: bool,
 
-    /// Make usernames from addresses where one is not allowed or taken here
+    /// Generate neutral usernames where one is not allowed or taken here
     #[arg(long)]
     make_usernames: bool,
 

@@ -34,9 +34,10 @@ pub(super) enum KeysCommand {
 pub(super) async fn run(config: Config, command: KeysCommand) -> Result<()> {
     match command {
         KeysCommand::List => list(config).await,
-        KeysCommand::Rotate { now } => rotate(config, if now { Start::AtOnce } else { Start::Announced }).await,
-        KeysCommand::Revoke { kid } => revoke(config, &kid).await,
-        KeysCommand::Reseal => reseal(config).await,
+        KeysCommand::Rotate { now: true } => Box::pin(rotate(config, Start::AtOnce)).await,
+        KeysCommand::Rotate { now: false } => Box::pin(rotate(config, Start::Announced)).await,
+        KeysCommand::Revoke { kid } => Box::pin(revoke(config, &kid)).await,
+        KeysCommand::Reseal => Box::pin(reseal(config)).await,
     }
 }
 

@@ -632,7 +632,7 @@ mod tests {
             (folder.path().display().to_string(), "the file cannot be read: Is a directory"),
             (file("empty", b"\n"), "the file cannot be read: it is empty"),
             (file("binary", b"geheim\xff"), "the file cannot be read: it is not UTF-8"),
-            (file("large", &[b'g'; 70_000]), "the file cannot be read: it has more than 64 KiB"),
+            (file("large", &vec![b'g'; 70_000]), "the file cannot be read: it has more than 64 KiB"),
             (file("weak", b"geheim"), "it must be 32 random characters"),
         ] {
             let problem = with_variable("VESTIBULE_SECRET_KEY_FILE", &path).unwrap_err();

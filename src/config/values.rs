@@ -187,7 +187,8 @@ impl FromStr for BaseUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("'{text}' is no address such as https://accounts.example.com");
+        // The text is not repeated: it may hold a password.
+        let bad = || "it must be an address such as https://accounts.example.com, without a password".to_owned();
         let url = url::Url::parse(text).map_err(|_| bad())?;
         let plain = url.query().is_none() && url.fragment().is_none() && !text.contains('@');
         if !plain || !url.has_host() || !matches!(url.scheme(), "http" | "https") {

@@ -33,6 +33,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sea_query::LockType;
@@ -51,7 +52,7 @@ use crate::entity::{session, user};
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::{Moment, Timestamp};
-use crate::tools::token::KeyRing;
+use crate::tools::token::{Claims, KeyRing};
 
 /// How long a request waits until it is noted that its token came back.
 const NOTING: Duration = Duration::from_secs(3);
@@ -95,7 +96,17 @@ impl Caller {
 
     /// The moment from which the caller's access token is refused; `None` for API tokens, whose end is in the database.
     pub fn accepted_until(&self) -> Option<Timestamp> {
-        self.0.accepted_until
+        self.0.claims.as_ref().map(|claims| claims.accepted_until())
+    }
+
+    /// The claims of the caller's access token; `None` for API tokens.
+    pub(super) fn claims(&self) -> Option<&Arc<Claims>> {
+        self.0.claims.as_ref()
+    }
+
+    /// Whether the key that signed the caller's access token is still in use; API tokens are not signed.
+    fn is_signed_by(&self, ring: &KeyRing) -> bool {
+        self.claims().is_none_or(|claims| ring.knows(&claims.kid))
     }
 
     /// Whether both were authenticated by the same session, or by the same API token.
@@ -146,7 +157,7 @@ impl Caller {
 pub struct Viewer {
     user: user::Model,
     credential: Credential,
-    accepted_until: Option<Timestamp>,
+    claims: Option<Arc<Claims>>,
     client: Client,
     limits: Limits,
 }
@@ -233,9 +244,7 @@ impl Viewer {
             return Err(revoked());
         }
         limits::take_write(&txn, &now, self.user.id, &self.limits).await?;
-        let Self { credential, client, limits, .. } = self;
-        let (credential, client, limits) = (credential.clone(), client.clone(), limits.clone());
-        let viewer = Self { user, credential, accepted_until: self.accepted_until, client, limits };
+        let viewer = Self { user, ..self.clone() };
         Ok(Authorized { txn, now, viewer, locked })
     }
 }
@@ -362,6 +371,13 @@ impl<'a> Deref for Manager<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Exporter<'a>(&'a Viewer);
 
+impl Exporter<'_> {
+    /// The caller, for what goes on after the request was granted.
+    pub(super) fn caller(&self) -> Caller {
+        Caller(self.0.clone())
+    }
+}
+
 impl Deref for Exporter<'_> {
     type Target = Viewer;
 
@@ -404,17 +420,17 @@ pub async fn authenticate(
     client: &Client,
     token: &str,
 ) -> Result<Caller> {
-    let (user, credential, accepted_until) = if ApiToken::is_meant_by(token) {
+    let (user, credential, claims) = if ApiToken::is_meant_by(token) {
         let (token, user) = api_tokens::recognise(db, now, token).await?;
         (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None)
     } else {
-        let (session, user, accepted_until) = by_access_token(db, now, ring, token).await?;
-        (user, Credential::Session(session), Some(accepted_until))
+        let (claims, user) = by_access_token(db, now, ring, token).await?;
+        (user, Credential::Session(claims.sid), Some(claims))
     };
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    Ok(Caller(Viewer { user, credential, accepted_until, client: client.clone(), limits: limits.clone() }))
+    Ok(Caller(Viewer { user, credential, claims, client: client.clone(), limits: limits.clone() }))
 }
 
 /// Re-reads the session or API token, account and rights of a caller who stays connected. The access token keeps the end
@@ -423,11 +439,22 @@ pub async fn authenticate(
 /// # Errors
 /// [`Error::Unauthenticated`] where the access token has expired, the session or API token has ended or the account is not
 /// active.
-pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
-    let Viewer { credential, accepted_until, client, limits, .. } = &caller.0;
-    if accepted_until.is_some_and(|end| end <= now.at) {
+pub async fn renew(db: &Db, now: &Moment, ring: &KeyRing, caller: &Caller) -> Result<Caller> {
+    if caller.accepted_until().is_some_and(|end| end <= now.at) {
         return Err(Error::Unauthenticated(Reason::Expired));
     }
+    if !caller.is_signed_by(ring) {
+        return Err(Error::Unauthenticated(Reason::Invalid));
+    }
+    still_alive(db, now, caller).await
+}
+
+/// Re-reads the session or API token, account and rights of a caller whose request is under way, however long that takes.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] where the session or API token has ended or the account is not active.
+pub(in crate::domain) async fn still_alive(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
+    let Viewer { credential, claims, client, limits, .. } = &caller.0;
     let user = match credential {
         Credential::Session(id) => {
             let found = sessions::find(db, *id).await?;
@@ -444,11 +471,11 @@ pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
     let (credential, client, limits) = (credential.clone(), client.clone(), limits.clone());
-    Ok(Caller(Viewer { user, credential, accepted_until: *accepted_until, client, limits }))
+    Ok(Caller(Viewer { user, credential, claims: claims.clone(), client, limits }))
 }
 
-/// The session and user of an access token, and the moment from which the token is refused.
-async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> Result<(Uuid, user::Model, Timestamp)> {
+/// The claims of an access token, and its user.
+async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> Result<(Arc<Claims>, user::Model)> {
     let claims = ring.verify(token, now.at).map_err(Error::Unauthenticated)?;
     let Some((session, Some(user))) = sessions::find(db, claims.sid).await? else {
         return Err(Error::Unauthenticated(Reason::Revoked));
@@ -466,5 +493,5 @@ async fn by_access_token(db: &Db, now: &Moment, ring: &KeyRing, token: &str) -> 
             Ok(Err(error)) => return Err(error),
         }
     }
-    Ok((session.id, user, claims.accepted_until()))
+    Ok((claims, user))
 }

@@ -9,7 +9,7 @@ use sea_orm::{QuerySelect as _, Select};
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::{Also, Exporter};
+use crate::domain::access::{self, Also, Caller, Exporter};
 use crate::domain::audit::{self, Event};
 use crate::domain::import;
 use crate::domain::limits::{self, Limits};
@@ -47,6 +47,8 @@ const USER_COLUMNS: [&str; 15] = [
 /// An export that was granted and recorded.
 #[derive(Clone, Debug)]
 pub struct Export {
+    /// Whoever it was granted to; none where there is nothing in it that needs a right.
+    granted_to: Option<Caller>,
     list: List,
     after: Option<Uuid>,
     is_complete: bool,
@@ -69,7 +71,7 @@ pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Lim
     let own = exporter.user().id;
     record(db, now, exporter, limits, Some(own)).await?;
     let list = sample::Entity::find().filter(sample::Column::ModifiedBy.eq(own)).order_by_asc(sample::Column::Id);
-    Ok(Export::of(List::Samples(list)))
+    Ok(Export::of(Some(exporter.caller()), List::Samples(list)))
 }
 
 /// All users; superusers show to superusers only. Leaves an audit event.
@@ -77,7 +79,7 @@ pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Lim
 /// # Errors
 /// [`crate::error::Error::Forbidden`] where the viewer is not staff.
 pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
-    Ok(Export::of(List::Users(visible_users(db, now, exporter, limits).await?)))
+    Ok(Export::of(Some(exporter.caller()), List::Users(visible_users(db, now, exporter, limits).await?)))
 }
 
 /// The same users, by the columns that can be imported.
@@ -85,7 +87,7 @@ pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limit
 /// # Errors
 /// [`crate::error::Error::Forbidden`] where the viewer is not staff.
 pub async fn users_to_import(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
-    Ok(Export::of(List::Sheet(visible_users(db, now, exporter, limits).await?)))
+    Ok(Export::of(Some(exporter.caller()), List::Sheet(visible_users(db, now, exporter, limits).await?)))
 }
 
 /// Whether the caller may export users, without doing so: nothing is counted or recorded.
@@ -121,13 +123,13 @@ async fn visible_users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &L
 }
 
 impl Export {
-    fn of(list: List) -> Self {
-        Self { list, after: None, is_complete: false }
+    fn of(granted_to: Option<Caller>, list: List) -> Self {
+        Self { granted_to, list, after: None, is_complete: false }
     }
 
     /// The columns that can be imported, and nothing below them.
     pub fn no_users() -> Self {
-        Self { is_complete: true, ..Self::of(List::Sheet(user::Entity::find())) }
+        Self { is_complete: true, ..Self::of(None, List::Sheet(user::Entity::find())) }
     }
 
     /// What the columns are called.
@@ -140,9 +142,20 @@ impl Export {
     }
 
     /// The next rows; none where there are no more.
-    pub async fn next(&mut self, db: &Db) -> Result<Option<Vec<Row>>> {
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where session, API token, account or
+    /// rights have ended since the page before: a client that reads slowly may take long.
+    pub async fn next(&mut self, db: &Db, now: &Moment) -> Result<Option<Vec<Row>>> {
         if self.is_complete {
             return Ok(None);
+        }
+        if let Some(caller) = &self.granted_to {
+            let caller = access::still_alive(db, now, caller).await?;
+            let rights = caller.exporter()?;
+            if !matches!(self.list, List::Samples(_)) {
+                rights.staff()?;
+            }
         }
         let (rows, last) = match &self.list {
             List::Samples(list) => {

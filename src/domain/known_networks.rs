@@ -60,12 +60,6 @@ pub async fn leads_to(db: &Db, now: &Moment, network: &str, email_key: &str) -> 
     Ok(known_network::Entity::find().filter(theirs).count(db.reader()).await? > 0)
 }
 
-/// Forgets all networks of a user whose account was taken back or deleted.
-pub async fn forget(txn: &impl ConnectionTrait, user: Uuid) -> Result<()> {
-    known_network::Entity::delete_many().filter(Column::UserId.eq(user)).exec(txn).await?;
-    Ok(())
-}
-
 /// Removes networks that are no longer known.
 pub async fn sweep(db: &Db, now: &Moment) -> Result<()> {
     let old = Condition::all().add(Column::SignedInAt.lte(now.at.minus(KNOWN_FOR)));

@@ -171,9 +171,10 @@ impl Presence {
         self.read(db, now, staff.user().is_superuser).await
     }
 
-    /// How many are online.
-    pub async fn count(&self, db: &Db, now: &Moment, _: &Viewer) -> Result<u64> {
-        self.how_many(db, now).await
+    /// How many are online, of those whom staff like the viewer would be shown: superusers count for superusers only.
+    pub async fn count(&self, db: &Db, now: &Moment, viewer: &Viewer) -> Result<u64> {
+        let online = online(now, &self.arrivals(now)).add(user::visible_to_staff(viewer.user().is_superuser));
+        Ok(user::Entity::find().filter(online).count(db.reader()).await?)
     }
 
     /// How many are online, for what answers no request.

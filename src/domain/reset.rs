@@ -7,9 +7,10 @@ use uuid::Uuid;
 use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::access::Client;
+use crate::domain::account::undo_email_change;
 use crate::domain::audit::{self, Event};
 use crate::domain::known_networks;
-use crate::domain::limits::{self, Limits, Purpose as MailPurpose};
+use crate::domain::limits::{self, Limits, MailGrant, Purpose as MailPurpose};
 use crate::domain::outbox;
 use crate::domain::passwords::{self, NewPassword, Passwords};
 use crate::domain::revocation::{self, Cause};
@@ -31,9 +32,9 @@ use crate::tools::secret::Secret;
 /// [`Code::Required`] or [`Code::Invalid`] where it is no address; [`Error::RateLimited`].
 pub async fn request(db: &Db, now: &Moment, client: &Client, limits: &Limits, email: &str) -> Result<()> {
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
-    limits::take_mail(db, now, client, limits, (MailPurpose::Reset, &email)).await?;
+    let grant = limits::take_mail(db, now, client, limits, (MailPurpose::Reset, &email)).await?;
     let (txn, ref now) = db.begin(now).await?;
-    let id = outbox::enqueue(&txn, now, mail::Kind::ResetPassword, &email, None).await?;
+    let id = outbox::enqueue_reset(&txn, now, &email, grant == MailGrant::Send).await?;
     audit::record_as(&txn, now, id, Event::by_anyone(client, Action::ResetRequested, None)).await?;
     txn.commit().await?;
     Ok(())
@@ -96,8 +97,7 @@ pub async fn confirm(
         return Err(invalid_link().into());
     }
     let user = set_password(&txn, now, user.id, hash).await?.ok_or_else(invalid_link)?;
-    // An intruder's network is forgotten; the owner, who reads the mail, is not locked out by further guesses.
-    known_networks::forget(&txn, user.id).await?;
+    // The owner, who reads the mail, is not locked out by further guesses.
     known_networks::note(&txn, now, client, user.id).await?;
     let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::PasswordReset, user.id) };
     audit::record(&txn, now, event).await?;
@@ -138,10 +138,12 @@ pub async fn make_link(
 async fn set_password(txn: &DatabaseTransaction, now: &Moment, id: Uuid, hash: String) -> Result<Option<user::Model>> {
     user::Entity::find_for_update(id).one(txn).await?;
     revocation::revoke(txn, &[id], Cause::PasswordReset).await?;
+    undo_email_change::confirm_changes_of_staff(txn, id).await?;
     let changed = user::Entity::update_many()
         .col_expr(user::Column::PasswordHash, Expr::value(hash))
         .col_expr(user::Column::TemporaryPasswordAt, Expr::value(Option::<Timestamp>::None))
         .col_expr(user::Column::IsVerified, Expr::value(true))
+        .col_expr(user::Column::EmailProved, Expr::value(true))
         .col_expr(user::Column::UpdatedAt, Expr::value(now.at))
         .filter(user::Column::Id.eq(id))
         .filter(user::Column::IsActive.eq(true))

@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilt
 use uuid::Uuid;
 
 use crate::entity::mail::{self, Kind, Status};
-use crate::entity::{api_token, one_time_token, registration, session, user};
+use crate::entity::{api_token, email_undo, known_network, one_time_token, registration, session, user};
 use crate::error::Result;
 use crate::tools::clock::Timestamp;
 use crate::tools::identifier;
@@ -57,7 +57,7 @@ pub struct Ends {
     /// Mailed links, the mails that wait to carry one, an address that waits to be confirmed, and a registration of the
     /// account's address.
     pub links: bool,
-    /// API tokens.
+    /// API tokens, and the networks that count as the owner's.
     pub api_tokens: bool,
 }
 
@@ -93,7 +93,18 @@ pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid],
     if links {
         end_links(txn, users).await?;
     }
+    if cause == Cause::PasswordSet {
+        email_undo::Entity::delete_many()
+            .filter(email_undo::Column::UserId.is_in(users.iter().copied()))
+            .exec(txn)
+            .await?;
+    }
     if api_tokens {
+        // An intruder's network must not count as the owner's.
+        known_network::Entity::delete_many()
+            .filter(known_network::Column::UserId.is_in(users.iter().copied()))
+            .exec(txn)
+            .await?;
         let theirs = api_token::Column::UserId.is_in(users.iter().copied());
         api_token::Entity::delete_many().filter(theirs).exec(txn).await?;
     }

@@ -52,6 +52,7 @@ impl Mint {
             permission: user.permission.to_value(),
             staff: user.is_staff_member(),
             superuser: user.is_superuser,
+            kid: String::new(),
         };
         let refresh = RefreshToken { session: session.id, counter: session.counter };
         Tokens {

@@ -16,7 +16,8 @@ use crate::database::Db;
 use crate::domain::access::{Caller, Credential};
 use crate::entity::{api_token, session, user};
 use crate::error::Result;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::Moment;
+use crate::tools::token::{Claims, KeyRing};
 
 /// How many are looked up by one statement.
 const BATCH: usize = 500;
@@ -53,8 +54,8 @@ pub enum Ended {
 struct Held {
     credential: Credential,
     rights: Rights,
-    /// The moment from which the access token is refused.
-    accepted_until: Option<Timestamp>,
+    /// What the access token says; none where an API token was used.
+    claims: Option<Arc<Claims>>,
 }
 
 /// What somebody may do.
@@ -96,7 +97,7 @@ impl Stay {
     pub fn extend(&self, caller: &Caller) {
         if let Some(post) = lock(&self.posts).by_number.get_mut(&self.number) {
             post.held.rights = post.held.rights.and(Rights::of_user(caller.user()));
-            post.held.accepted_until = caller.accepted_until();
+            post.held.claims = caller.claims().cloned();
         }
     }
 
@@ -116,7 +117,7 @@ impl Vigil {
     /// Lets the caller stay for now.
     pub fn begin(&self, caller: &Caller) -> Stay {
         let rights = Rights::of_user(caller.user());
-        let held = Held { credential: caller.credential().clone(), rights, accepted_until: caller.accepted_until() };
+        let held = Held { credential: caller.credential().clone(), rights, claims: caller.claims().cloned() };
         let (sender, receiver) = oneshot::channel();
         let mut posts = lock(&self.0);
         posts.last += 1;
@@ -131,9 +132,10 @@ impl Vigil {
     }
 
     /// Ends the stay of those who may stay no longer.
-    pub async fn check(&self, db: &Db, now: &Moment) -> Result<()> {
+    pub async fn check(&self, db: &Db, now: &Moment, ring: &KeyRing) -> Result<()> {
         // Before the database is asked, so that it does not matter whether it answers.
         self.end_expired(now);
+        self.end_unsigned(ring);
         let held: Vec<(u64, Held)> =
             lock(&self.0).by_number.iter().map(|(number, post)| (*number, post.held.clone())).collect();
         if held.is_empty() {
@@ -165,9 +167,17 @@ impl Vigil {
         Ok(())
     }
 
+    /// Ends the stay of those whose access token was signed by a key that was revoked since.
+    fn end_unsigned(&self, ring: &KeyRing) {
+        lock(&self.0)
+            .by_number
+            .retain(|_, post| post.held.claims.as_ref().is_none_or(|claims| ring.knows(&claims.kid)));
+    }
+
     /// Ends the stay of those whose access token expired.
     fn end_expired(&self, now: &Moment) {
-        let is_over = |post: &mut Post| post.held.accepted_until.is_some_and(|end| end <= now.at);
+        let is_over =
+            |post: &mut Post| post.held.claims.as_ref().is_some_and(|claims| claims.accepted_until() <= now.at);
         for (_, post) in lock(&self.0).by_number.extract_if(|_, post| is_over(post)) {
             // Whoever left in the meantime need not be told.
             let _ = post.end.send(Ended::Expired);

@@ -16,6 +16,8 @@ pub struct Model {
     pub user_id: Uuid,
     /// The order of a user's changes, counted from 1.
     pub step: i32,
+    /// Whether staff made the change, or an import.
+    pub by_staff: bool,
     /// The old address, to which the account returns.
     pub email: String,
     /// The key of the old address: see `tools::identifier::fold`.

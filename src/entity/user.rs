@@ -24,6 +24,8 @@ pub struct Model {
     /// The address as it is compared: see `tools::identifier::fold`.
     #[sea_orm(unique)]
     pub email_key: String,
+    /// Whether a mailed link proved that the user reads the address. Unlike `is_verified`, staff cannot vouch for it.
+    pub email_proved: bool,
     /// The address that the user asked to move to and has not confirmed yet.
     pub pending_email: Option<String>,
     /// PHC string; none where no password was set yet.

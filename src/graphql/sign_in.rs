@@ -262,7 +262,10 @@ impl SignInMutation {
         };
         let ended: Result<()> = ended.await;
         let (ended, errors) = outcome(ctx, ended)?;
-        request.forget();
+        // A token that was refused says nothing of the session in the cookie.
+        if ended.is_some() || input.refresh_token.is_none() {
+            request.forget();
+        }
         Ok(Some(LogoutPayload { success: ended.is_some(), errors }))
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn download(now: &Moment, name: &str, extension: &str, body: Body) ->
 fn csv(app: Arc<App>, export: Export) -> impl Stream<Item = Result<Vec<u8>, Broken>> {
     let heading = sheet::csv([export.columns().iter().copied()]).map_err(Broken::from);
     let rows = stream::try_unfold((app, export), async |(app, mut export)| {
-        let page = export.next(&app.db).await?;
+        let page = export.next(&app.db, &app.clock.now()).await?;
         let Some(page) = page else { return Ok(None) };
         let text = sheet::csv(page.iter().map(|row| row.iter().map(String::as_str)))?;
         Ok(Some((text, (app, export))))
@@ -120,7 +120,7 @@ pub(super) async fn workbook(app: &App, now: &Moment, mut export: Export) -> Res
     let writing = tokio::task::spawn_blocking(move || {
         sheet::workbook(&folder, at, "Users", columns, std::iter::from_fn(|| pages.blocking_recv()))
     });
-    while let Some(page) = export.next(&app.db).await? {
+    while let Some(page) = export.next(&app.db, &app.clock.now()).await? {
         if sender.send(page).await.is_err() {
             // The writer gave up; why, it says itself.
             break;

@@ -191,13 +191,13 @@ impl Head {
     async fn receive_all(self, folder: &Path, window: Duration) -> Result<Arrived, Refusal> {
         let Self { request, mut parts, file } = self;
         parts.allowance.allow(MAX_BODY);
-        let mut kept = temporary(folder).await.map_err(not_kept)?;
+        let mut kept = temporary(folder).await.map_err(|error| not_kept(&error))?;
         let length = copy(file, &mut kept, Rate::begin(Instant::now(), window)).await?;
         parts.allowance.allow(MAX_AROUND);
         if parts.multipart.next_field().await.map_err(|error| problem(&error))?.is_some() {
             return Err(bad("Send one file at a time, and nothing after it."));
         }
-        kept.flush().await.map_err(not_kept)?;
+        kept.flush().await.map_err(|error| not_kept(&error))?;
         Ok(Arrived { request, file: kept, length })
     }
 }
@@ -247,7 +247,7 @@ async fn copy(mut part: Field<'static>, file: &mut File, mut rate: Rate) -> Resu
             return Err(too_late());
         }
         let chunk = &chunk[..chunk.len().min(MAX_FILE - length)];
-        file.write_all(chunk).await.map_err(not_kept)?;
+        file.write_all(chunk).await.map_err(|error| not_kept(&error))?;
         length += chunk.len();
     }
 }
@@ -431,7 +431,7 @@ fn too_late() -> Refusal {
 }
 
 /// The refusal of a file that cannot be kept.
-fn not_kept(error: std::io::Error) -> Refusal {
+fn not_kept(error: &std::io::Error) -> Refusal {
     tracing::error!(%error, "cannot write an uploaded file to the data folder");
     let message = "The service is busy: try again in a moment.";
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message)

@@ -60,6 +60,9 @@ pub struct Claims {
     pub staff: bool,
     /// Whether the user is a superuser.
     pub superuser: bool,
+    /// The id of the key that signed the token, from its header; empty before it is signed.
+    #[serde(skip)]
+    pub kid: String,
 }
 
 impl Claims {
@@ -196,11 +199,11 @@ impl KeyRing {
         if header.typ.as_deref() != Some(TYPE) {
             return Err(Reason::Invalid);
         }
-        let verifier = header.kid.and_then(|kid| self.verifier(&kid)).ok_or(Reason::Invalid)?;
+        let verifier = header.kid.as_deref().and_then(|kid| self.verifier(kid)).ok_or(Reason::Invalid)?;
         let data = jsonwebtoken::decode::<Claims>(token, &verifier.key, &self.validation).map_err(|error| {
             if *error.kind() == ErrorKind::ExpiredSignature { Reason::Expired } else { Reason::Invalid }
         })?;
-        Ok(data.claims)
+        Ok(Claims { kid: verifier.kid.clone(), ..data.claims })
     }
 
     /// The public keys as a JSON Web Key Set (RFC 7517, RFC 8037).
@@ -212,6 +215,11 @@ impl KeyRing {
             })
         };
         serde_json::json!({ "keys": self.verifying.iter().map(key).collect::<Vec<_>>() })
+    }
+
+    /// Whether the ring has the key with this id.
+    pub fn knows(&self, kid: &str) -> bool {
+        self.verifier(kid).is_some()
     }
 
     fn verifier(&self, kid: &str) -> Option<&Verifier> {
@@ -283,6 +291,7 @@ mod tests {
             permission: "ONLY_VIEW".into(),
             staff: false,
             superuser: false,
+            kid: "one".into(),
         }
     }
 

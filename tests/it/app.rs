@@ -4,13 +4,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sea_orm::Statement;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, Statement};
 use serde_json::json;
 use tokio::net::TcpListener;
 use vestibule::app::App;
 use vestibule::config::{BaseUrl, Config};
 use vestibule::database::Writer;
 use vestibule::domain::import::Importer;
+use vestibule::entity::user;
 use vestibule::http;
 use vestibule::tools::clock::{Clock, SetClock, Timestamp};
 use vestibule::tools::mail::{Memory, Message, Transport};
@@ -158,6 +160,15 @@ impl TestApp {
     /// Makes an account, as the superuser would; its address is `NAME@example.com`, its password [`PASSWORD`].
     pub(crate) async fn add_user(&self, name: &str) -> Person {
         self.add(json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD })).await
+    }
+
+    /// Makes an account whose user proved by a mailed link that they read its address, as by registering.
+    pub(crate) async fn add_reader(&self, name: &str) -> Person {
+        let person = self.add_user(name).await;
+        let prove = user::Entity::update_many().col_expr(user::Column::EmailProved, Expr::value(true));
+        let own = user::Column::Email.eq(person.email.as_str());
+        assert_eq!(prove.filter(own).exec(self.db()).await.unwrap().rows_affected, 1);
+        person
     }
 
     /// Makes a staff account.

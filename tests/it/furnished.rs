@@ -67,6 +67,7 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
         mail_id: Set(uuid::Uuid::from_u128(7)),
         user_id: Set(ada.id.parse().unwrap()),
         step: Set(3),
+        by_staff: Set(true),
         email: Set("B\u{e4}r@example.com".to_owned()),
         email_key: Set("b\u{e4}r@example.com".to_owned()),
         digest: Set(Some(vec![8; 32])),

@@ -279,7 +279,7 @@ async fn superusers_show_to_superusers_only(place: Place) {
 const ACCEPTED: Duration = Duration::from_secs(305);
 
 async fn check(app: &TestApp) {
-    app.app.vigil.check(&app.app.db, &app.app.clock.now()).await.unwrap();
+    app.app.vigil.check(&app.app.db, &app.app.clock.now(), &app.app.ring()).await.unwrap();
 }
 
 async fn a_connection_ends_with_its_access_token(place: Place) {
@@ -549,7 +549,7 @@ async fn a_change_is_read_once_however_many_listen(place: Place) {
     assert!(publishing <= 3, "one writes, one tells other instances, one reads, and there were {publishing}");
 
     let before = counter.load(Ordering::SeqCst);
-    app.app.vigil.check(&app.app.db, &app.app.clock.now()).await.unwrap();
+    app.app.vigil.check(&app.app.db, &app.app.clock.now(), &app.app.ring()).await.unwrap();
     assert_eq!(counter.load(Ordering::SeqCst) - before, 1);
     assert_eq!(app.app.vigil.count(), 30);
 }

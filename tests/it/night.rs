@@ -96,7 +96,7 @@ async fn the_last_superuser_is_not_disabled(place: Place) {
     assert_eq!(refused(&place, &["users", "disable", "admin"]), expected);
     done(&place, &["create-superuser", "--email", "root@example.com"]);
     assert_eq!(done(&place, &["users", "disable", "admin"]), "admin@localhost is deactivated\n");
-    assert_eq!(refused(&place, &["users", "disable", "root"]), expected);
+    assert_eq!(refused(&place, &["users", "disable", "root@example.com"]), expected);
     assert_eq!(events(&app).await, [Action::Deactivated]);
 }
 

@@ -32,7 +32,8 @@ pub(crate) fn trials(names: Vec<String>) -> Vec<Trial> {
 fn shown() -> Vec<(&'static str, Vec<&'static str>)> {
     let (_, tables) = PAGE.split_once("\n## Requirement, promise, test").expect("the page has its tables");
     let rows = tables.lines().filter(|line| line.starts_with('|') && !line.starts_with("|-"));
-    let rows = rows.filter(|line| !["| requirement", "| class", "| further rule"].iter().any(|head| line.starts_with(head)));
+    let rows =
+        rows.filter(|line| !["| requirement", "| class", "| further rule"].iter().any(|head| line.starts_with(head)));
     rows.map(|line| {
         let (_, last) = line.trim_end_matches('|').rsplit_once('|').expect("a row has cells");
         (line, last.split('`').skip(1).step_by(2).collect())
@@ -70,7 +71,9 @@ fn is_there(test: &str) -> bool {
     ] {
         let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
         let is_function = text.contains(&format!("fn {name}("));
-        if is_function && (text.contains("#[test]") || text.contains("#[tokio::test")) || text.contains(&format!("Trial::test(\"{test}\"")) {
+        if is_function && (text.contains("#[test]") || text.contains("#[tokio::test"))
+            || text.contains(&format!("Trial::test(\"{test}\""))
+        {
             return true;
         }
     }

@@ -84,7 +84,7 @@ fn secret(config: &Config, report: &mut Report) {
 fn given(setting: &str, file: &Path, report: &mut Report) {
     let (name, mode) = (file.display(), fs::metadata(file).map_or(0, |found| found.mode() & 0o777));
     let found = format!("{setting} is read from {name} (mode {mode:o})");
-    if mode & 0o007 == 0 || is_closed(file.parent()) {
+    if mode % 0o10 == 0 || is_closed(file.parent()) {
         report.ok(CHECK, found);
     } else {
         report.warn(CHECK, format!("{found}, which is open to every user"), format!("chmod o= {name}"));

@@ -82,6 +82,7 @@ pub async fn confirm(
         .col_expr(Column::Email, Expr::value(email))
         .col_expr(Column::EmailKey, Expr::value(key))
         .col_expr(Column::IsVerified, Expr::value(true))
+        .col_expr(Column::EmailProved, Expr::value(true))
         .col_expr(Column::UpdatedAt, Expr::value(now.at))
         .filter(Column::Id.eq(before.id))
         .exec_with_returning(txn)
@@ -92,7 +93,7 @@ pub async fn confirm(
         Error::Refused(_) => Refusal::new(Code::InvalidToken, "The address is taken meanwhile.").into(),
         error => error,
     })?;
-    undo_email_change::announce(txn, now, MadeBy::Others, &before, &after).await?;
+    undo_email_change::announce(txn, now, MadeBy::User, &before, &after).await?;
     let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChanged, before.id) };
     audit::record(txn, now, event).await?;
     Ok(Some(after))

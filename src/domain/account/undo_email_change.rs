@@ -1,8 +1,9 @@
 //! Undoing a change of address by the link that is mailed to the old address.
 //!
 //! A row of `email_undos` is written in the transaction of the change, whoever made it: the user, staff, or an import. It
-//! ends with its time, its use, the undo of an earlier change, and the account; nothing else ends it. So it survives whatever
-//! a thief does who holds the account: another change of address, another password, deactivation.
+//! ends with its time, its use, the undo of an earlier change, a return to its address, a password that staff set, and the
+//! account. So it survives whatever a thief does who holds the account: another change of address, another password. The row of
+//! a change that staff made also ends when the reader of the new address resets the password.
 
 use std::time::Duration;
 
@@ -35,9 +36,9 @@ const MAILED_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Whoever made a change of address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::domain) enum MadeBy {
-    /// The user, or an import.
-    Others,
-    /// Staff.
+    /// The user, who confirmed the new address.
+    User,
+    /// Staff, or an import.
     Staff {
         /// Whether they set a password with it, as to take the account out of wrong hands.
         sets_password: bool,
@@ -45,8 +46,8 @@ pub(in crate::domain) enum MadeBy {
 }
 
 /// Announces a change of address to the old address, with a link that undoes it where the old address was confirmed. The
-/// account's row is locked. Another spelling of the same address is not announced. There is no link where staff take the
-/// account back: where they set a password as well, or return it to an address whose own undo link is still good.
+/// account's row is locked. Another spelling of the same address is not announced. There is no link where the account is
+/// taken back: it returns to an address whose own undo link is still good, or staff set a password as well.
 pub(in crate::domain) async fn announce(
     txn: &DatabaseTransaction,
     now: &Moment,
@@ -58,27 +59,25 @@ pub(in crate::domain) async fn announce(
         return Ok(());
     }
     let mail_id = outbox::enqueue(txn, now, Kind::EmailChanged, &before.email, Some(before.id)).await?;
-    // An address that nobody confirmed may be a stranger's by a typing error.
-    if !before.is_verified {
+    // An address that nobody proved to read may be a stranger's by a typing error.
+    if !before.email_proved {
         return Ok(());
     }
     let undos = email_undo::Entity::find().filter(Column::UserId.eq(before.id)).order_by_asc(Column::Step);
     let undos = undos.all(txn).await?;
-    if let MadeBy::Staff { sets_password } = by {
-        let is_old = |row: &&email_undo::Model| identifier::same_address(&row.email, &after.email);
-        let returned = undos.iter().filter(|row| row.expires_at > now.at).find(is_old);
-        if let Some(row) = returned {
-            end_since(txn, before.id, row.step).await?;
-        }
-        if sets_password || returned.is_some() {
-            return Ok(());
-        }
+    let is_old = |row: &&email_undo::Model| identifier::same_address(&row.email, &after.email);
+    if let Some(row) = undos.iter().filter(|row| row.expires_at > now.at).find(is_old) {
+        return end_since(txn, before.id, row.step).await;
+    }
+    if by == (MadeBy::Staff { sets_password: true }) {
+        return Ok(());
     }
     let step = undos.last().map_or(0, |row| row.step).saturating_add(1);
     let row = email_undo::ActiveModel {
         mail_id: Set(mail_id),
         user_id: Set(before.id),
         step: Set(step),
+        by_staff: Set(by != MadeBy::User),
         email: Set(before.email.clone()),
         email_key: Set(before.email_key.clone()),
         digest: Set(None),
@@ -141,6 +140,7 @@ async fn carry_out(db: &Db, now: &Moment, client: &Client, token: &str) -> Resul
         .col_expr(user::Column::EmailKey, Expr::value(known.email_key))
         .col_expr(user::Column::PasswordHash, Expr::value(Option::<String>::None))
         .col_expr(user::Column::IsVerified, Expr::value(true))
+        .col_expr(user::Column::EmailProved, Expr::value(true))
         .col_expr(user::Column::UpdatedAt, Expr::value(now.at))
         .filter(user::Column::Id.eq(before.id))
         .exec_with_returning(&txn)
@@ -166,6 +166,14 @@ async fn carry_out(db: &Db, now: &Moment, client: &Client, token: &str) -> Resul
 async fn end_since(txn: &DatabaseTransaction, user: Uuid, step: i32) -> Result<()> {
     let later = Condition::all().add(Column::UserId.eq(user)).add(Column::Step.gte(step));
     email_undo::Entity::delete_many().filter(later).exec(txn).await?;
+    Ok(())
+}
+
+/// Ends the undo links of changes that staff made: the reader of the present address proved it, so that the change was right,
+/// whoever reads the address before.
+pub(in crate::domain) async fn confirm_changes_of_staff(txn: &DatabaseTransaction, user: Uuid) -> Result<()> {
+    let theirs = Condition::all().add(Column::UserId.eq(user)).add(Column::ByStaff.eq(true));
+    email_undo::Entity::delete_many().filter(theirs).exec(txn).await?;
     Ok(())
 }
 

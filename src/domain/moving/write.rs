@@ -284,7 +284,8 @@ impl Batch<'_> {
         after.clone().into_active_model().reset_all().update(self.txn).await.map_err(overtaken)?;
         reserved::claim_all(self.txn, self.now, &[(Some(account.clone()), after.clone())]).await?;
         if after.email != account.email {
-            undo_email_change::announce(self.txn, self.now, MadeBy::Others, &account, &after).await?;
+            undo_email_change::announce(self.txn, self.now, MadeBy::Staff { sets_password: false }, &account, &after)
+                .await?;
         }
         let rights = Rights::of(&after).changes(Rights::of(&account)).into_iter();
         self.report.rights.extend(rights.map(|(field, before, after)| RightsChange {

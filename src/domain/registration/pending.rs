@@ -150,6 +150,7 @@ fn new_user(now: &Moment, registration: registration::Model) -> user::ActiveMode
         password_hash: Set(Some(registration.password_hash)),
         phone: Set(registration.phone),
         is_verified: Set(true),
+        email_proved: Set(true),
         ..users::blank(now, (registration.email, username), (registration.first_name, registration.last_name))
     }
 }

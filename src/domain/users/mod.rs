@@ -48,6 +48,7 @@ pub(in crate::domain) fn blank(
         username: Set(username),
         email_key: Set(identifier::fold(&email)),
         email: Set(email),
+        email_proved: Set(false),
         pending_email: Set(None),
         password_hash: Set(None),
         temporary_password_at: Set(None),

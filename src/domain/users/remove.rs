@@ -7,7 +7,6 @@ use sea_orm::{
 };
 
 use crate::domain::avatars;
-use crate::domain::known_networks;
 use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
 use crate::domain::users::reserved;
@@ -53,7 +52,6 @@ pub struct Removed {
 pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model) -> Result<Removed> {
     revocation::revoke(txn, &[user.id], Cause::Deleted).await?;
     outbox::forget(txn, user).await?;
-    known_networks::forget(txn, user.id).await?;
     email_undo::Entity::delete_many().filter(email_undo::Column::UserId.eq(user.id)).exec(txn).await?;
     reserved::release(txn, now, user).await?;
     avatars::leave_behind(txn, now, user.avatar.as_deref()).await?;
@@ -82,6 +80,7 @@ fn anonymous(now: &Moment, user: &user::Model) -> user::Model {
         username: name,
         email_key: identifier::fold(&email),
         email,
+        email_proved: false,
         pending_email: None,
         password_hash: None,
         temporary_password_at: None,

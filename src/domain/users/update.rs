@@ -169,7 +169,8 @@ impl Changes {
         if let Some(email) = &self.email {
             update = update
                 .col_expr(Column::Email, Expr::value(email))
-                .col_expr(Column::EmailKey, Expr::value(identifier::fold(email)));
+                .col_expr(Column::EmailKey, Expr::value(identifier::fold(email)))
+                .col_expr(Column::EmailProved, Expr::value(false));
         }
         if let Some(hash) = &self.password_hash {
             update = update

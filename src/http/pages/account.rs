@@ -93,7 +93,7 @@ async fn replace_password(sent: &Sent) -> Result<Tokens> {
         fields: ("newPassword", "newPasswordConfirm"),
     };
     let rules = (&app.passwords, &app.config.sessions);
-    let input = SignIn { identifier, password: old, replaces: None };
+    let input = SignIn { identifier, password: old, replaces: visit.refresh_token() };
     let (session, user) = sign_in::sign_in(&app.db, now, client, rules, input).await?;
     let tokens = app.mint().tokens(now, &session, &user);
     let changed = async {

@@ -93,14 +93,14 @@ fn each_mail_names_the_user_the_site_and_its_links_in_both_forms() {
             Content::VerifyEmail(link)
             | Content::ResetPassword(link)
             | Content::Welcome(Some(link))
-            | Content::ConfirmNewEmail(link) => (link.url.clone(), wording::span(link.valid_for)),
+            | Content::ConfirmNewEmail(link)
+            | Content::EmailChanged { undo: Some(link), .. } => (link.url.clone(), wording::span(link.valid_for)),
             Content::AlreadyRegistered | Content::Welcome(None) => (site().sign_in, String::new()),
             Content::PasswordChanged { .. }
             | Content::RefreshReused { .. }
             | Content::ApiTokenCreated(_)
             | Content::ApiTokenRotated(_) => (site().forgot_password, "21 November 2026, 09:30 UTC".into()),
             Content::EmailChanged { undo: None, .. } => (String::new(), "a***@example.com".into()),
-            Content::EmailChanged { undo: Some(link), .. } => (link.url.clone(), wording::span(link.valid_for)),
             Content::EmailChangeUndone => (String::new(), String::new()),
         };
         let greeting = if greets_by_name(&content) { "Hello Anna Berg," } else { "Hello," };

@@ -46,6 +46,7 @@ pub(crate) fn link(mail: &Message) -> (String, String) {
 
 /// Asks for a reset and returns the link of the mail.
 pub(crate) async fn reset_link(app: &TestApp, email: &str) -> (String, String) {
+    app.mails().await;
     app.anyone().data(REQUEST, json!({ "email": email })).await;
     let mails = app.mails().await;
     assert_eq!(mails.len(), 1);
