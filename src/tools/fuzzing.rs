@@ -67,7 +67,7 @@ fn pair(seed: u8) -> KeyPair {
 fn claims(generation: i32) -> Claims {
     let id = Uuid::from_u128(7);
     Claims {
-        kid: String::new(),
+        kid: "key 7".to_owned(),
         iss: ISSUER.to_owned(),
         aud: ISSUER.to_owned(),
         sub: id,

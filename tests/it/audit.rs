@@ -83,7 +83,7 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let admin = app.admin().await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
-    let ada = app.add_user("ada").await;
+    let ada = app.add_reader("ada").await;
     let mut done = Vec::new();
     // The clock stands still, so that only their ids tell new events from old ones.
     let known = async || events(&app).await.into_iter().map(|event| event.id).collect::<HashSet<_>>();

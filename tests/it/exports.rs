@@ -6,6 +6,7 @@ use std::time::Duration;
 use calamine::{Data, Reader as _, Xlsx};
 use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::json;
+use vestibule::domain::{access, exports};
 use vestibule::entity::audit_event::{self, Action};
 use vestibule::entity::{sample, user};
 
@@ -14,6 +15,7 @@ use crate::client::Client;
 use crate::engine::Place;
 
 crate::tests![
+    an_export_breaks_off_where_session_or_rights_end,
     users_come_in_both_formats_with_the_same_rows,
     nothing_is_taken_for_a_formula,
     no_cell_is_a_formula_in_any_locale,
@@ -44,6 +46,32 @@ const COLUMNS: [&str; 15] = [
     "last_login",
     "external_id",
 ];
+
+async fn an_export_breaks_off_where_session_or_rights_end(place: Place) {
+    let app = TestApp::start(&place).await;
+    let staff = app.add_staff("boss").await;
+    let admin = app.admin().await;
+    let toggle = "mutation($id: ID!) { toggleStaff(input: { id: $id }) { errors { code } } }";
+    let logout = "mutation { logout(input: { everywhere: true }) { success } }";
+    let (now, app_of) = (app.app.clock.now(), &app.app);
+    for ends_session in [false, true] {
+        let client = staff.sign_in(&app).await;
+        let caller =
+            app_of.authenticate(&now, &access::Client::default(), client.access.as_ref().unwrap()).await.unwrap();
+        let exporter = caller.exporter().unwrap();
+        let mut export = exports::users(&app_of.db, &now, exporter, &app_of.limits).await.unwrap();
+        match ends_session {
+            true => drop(client.data(logout, json!({})).await),
+            false => drop(admin.data(toggle, json!({ "id": staff.id })).await),
+        }
+        let refused = export.next(&app_of.db, &now).await.unwrap_err();
+        let expected = if ends_session { "Unauthenticated(Revoked)" } else { "Forbidden" };
+        assert_eq!(format!("{refused:?}"), expected);
+        if !ends_session {
+            admin.data(toggle, json!({ "id": staff.id })).await;
+        }
+    }
+}
 
 /// The body of an export that is granted.
 async fn bytes(client: &Client, path: &str) -> Vec<u8> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Message;
+use vestibule::domain::operator::Operator;
 use vestibule::http;
 
 use crate::app::TestApp;
@@ -33,6 +34,7 @@ crate::tests![
     no_other_token_in_a_ping_prolongs_a_connection,
     a_connection_by_api_token_ends_when_that_expires,
     a_connection_ends_with_its_session,
+    a_connection_ends_with_the_key_that_signed_its_token,
     a_connection_ends_with_its_users_account_or_rights,
     a_connection_ends_with_its_api_token,
     instances_tell_each_other_who_came,
@@ -273,6 +275,9 @@ async fn superusers_show_to_superusers_only(place: Place) {
     assert_eq!(names(&superuser.data("1").await), ["ada", "admin", "boss"]);
     let listed = boss.data("{ onlineUsers { username isOnline } }", json!({})).await;
     assert_eq!(names(&listed), ["ada", "boss"]);
+    for (client, count) in [(&ada, 2), (&boss, 2), (&admin, 3)] {
+        assert_eq!(client.data("{ onlineCount }", json!({})).await["onlineCount"], count);
+    }
 }
 
 /// How long an access token is accepted: five minutes, and five seconds for clocks that differ.
@@ -447,6 +452,19 @@ async fn a_connection_ends_with_its_session(place: Place) {
     assert_eq!(others.data("1").await, json!({ "me": { "username": "admin" } }), "another session lives on");
     app.wait(app.app.config.sessions.session_ttl);
     assert_eq!(others.closed().await, 4403);
+}
+
+async fn a_connection_ends_with_the_key_that_signed_its_token(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.start_worker();
+    let admin = app.admin().await;
+    let mut socket = Socket::sign_in(&app.url, &admin).await;
+    socket.subscribe("1", LISTEN).await;
+    socket.data("1").await;
+    let keys = app.anyone().get("/.well-known/jwks.json").await;
+    let kid = keys.body["keys"][0]["kid"].as_str().unwrap().to_owned();
+    app.app.revoke_key(&app.app.clock.now(), &Operator::new(), &kid).await.unwrap();
+    assert_eq!(socket.closed().await, 4403);
 }
 
 async fn a_connection_ends_with_its_users_account_or_rights(place: Place) {
