@@ -162,9 +162,9 @@ pub async fn take_mail(
     client: &Client,
     limits: &Limits,
     (purpose, email): (Purpose, &str),
-) -> Result<MailGrant> {
+) -> Result<()> {
     if !limits.hold() {
-        return Ok(MailGrant::Send);
+        return Ok(());
     }
     let networks = networks(client);
     limits.take(db.writer(), now, &limits.share(What::MailFromClient, &networks.subnet)).await?;
@@ -174,25 +174,16 @@ pub async fn take_mail(
         }
         take_address(db.writer(), now, limits, (purpose, email)).await
     };
-    match shared.await {
-        Err(Error::RateLimited(_)) if purpose == Purpose::Reset => {}
-        taken => return taken.map(|()| MailGrant::Send),
-    }
-    // Everybody has the reserve, or the number of answers would tell who has an account to all on the owner's network.
+    let refused = match shared.await {
+        Err(Error::RateLimited(wait)) if purpose == Purpose::Reset => Error::RateLimited(wait),
+        taken => return taken,
+    };
     let to = identifier::fold(email);
+    if !known_networks::leads_to(db, now, &networks.subnet, &to).await? {
+        return Err(refused);
+    }
     let reserve = limits.share(What::MailToAddress, &format!("{purpose:?}\0{to}\0{}", networks.subnet));
-    limits.take(db.writer(), now, &reserve).await?;
-    let is_owners = known_networks::leads_to(db, now, &networks.subnet, &to).await?;
-    Ok(if is_owners { MailGrant::Send } else { MailGrant::Pretend })
-}
-
-/// The answer to a request for a mail that is within its limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailGrant {
-    /// The mail is sent.
-    Send,
-    /// The mail is written down as cancelled, and the requester is answered as if it were sent.
-    Pretend,
+    limits.take(db.writer(), now, &reserve).await
 }
 
 /// Takes one mail of this purpose of the address's limit, for a requester who is known.

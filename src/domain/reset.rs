@@ -10,7 +10,7 @@ use crate::domain::access::Client;
 use crate::domain::account::undo_email_change;
 use crate::domain::audit::{self, Event};
 use crate::domain::known_networks;
-use crate::domain::limits::{self, Limits, MailGrant, Purpose as MailPurpose};
+use crate::domain::limits::{self, Limits, Purpose as MailPurpose};
 use crate::domain::outbox;
 use crate::domain::passwords::{self, NewPassword, Passwords};
 use crate::domain::revocation::{self, Cause};
@@ -32,9 +32,9 @@ use crate::tools::secret::Secret;
 /// [`Code::Required`] or [`Code::Invalid`] where it is no address; [`Error::RateLimited`].
 pub async fn request(db: &Db, now: &Moment, client: &Client, limits: &Limits, email: &str) -> Result<()> {
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
-    let grant = limits::take_mail(db, now, client, limits, (MailPurpose::Reset, &email)).await?;
+    limits::take_mail(db, now, client, limits, (MailPurpose::Reset, &email)).await?;
     let (txn, ref now) = db.begin(now).await?;
-    let id = outbox::enqueue_reset(&txn, now, &email, grant == MailGrant::Send).await?;
+    let id = outbox::enqueue(&txn, now, mail::Kind::ResetPassword, &email, None).await?;
     audit::record_as(&txn, now, id, Event::by_anyone(client, Action::ResetRequested, None)).await?;
     txn.commit().await?;
     Ok(())

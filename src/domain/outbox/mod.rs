@@ -91,17 +91,6 @@ pub async fn enqueue(
     insert(txn, row(now, kind, recipient, user)).await
 }
 
-/// Puts the mail of a requested reset in line, whoever has the address. One that is not to be sent leaves the same row, as
-/// cancelled.
-pub async fn enqueue_reset(txn: &DatabaseTransaction, now: &Moment, recipient: &str, is_sent: bool) -> Result<Uuid> {
-    let mut row = row(now, Kind::ResetPassword, recipient, None);
-    if !is_sent {
-        row.status = Set(Status::Cancelled);
-        row.next_attempt_at = Set(None);
-    }
-    insert(txn, row).await
-}
-
 /// Puts mails of one kind in line, one for each address and user; there may be some thousands.
 pub async fn enqueue_all(
     txn: &DatabaseTransaction,
