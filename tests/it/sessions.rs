@@ -429,7 +429,7 @@ async fn a_foreign_page_that_asks_for_the_cookie_is_refused_before_anything_happ
     let token = crate::parity::registration::token(&app.mails().await[0]);
     let verify = "mutation($input: VerifyEmailInput!) { verifyEmail(input: $input) {
         tokens { accessToken refreshToken } errors { code field } } }";
-    let input = |wanted: &str| json!({ "input": { "token": token, "refreshTokenIn": wanted } });
+    let input = |wanted: &str| json!({ "input": { "token": token, "password": "another long phrase, theirs", "refreshTokenIn": wanted } });
     assert_eq!(foreign.refusals(verify, input("COOKIE")).await, refused);
     let (cookie, body) = given(&page.send(verify, input("COOKIE")).await, "verifyEmail");
     assert!(cookie.is_some() && body.is_none());

@@ -56,9 +56,9 @@ async fn is_temporary(app: &TestApp, (name, password): (&str, &str)) -> bool {
 async fn a_generated_password_is_told_to_be_temporary_until_it_is_replaced(place: Place) {
     let app = TestApp::start(&place).await;
     let (user, password) = set_up(&app).await;
-    assert!(is_temporary(&app, ("root", &password)).await);
+    assert!(is_temporary(&app, ("root@example.com", &password)).await);
     assert!(!is_temporary(&app, ADMIN).await, "somebody chose this one");
-    let client = app.anyone().sign_in("root", &password).await;
+    let client = app.anyone().sign_in("root@example.com", &password).await;
     let same = client.refusals(CHANGE, json!({ "o": password, "n": password })).await;
     assert_eq!(same, ["INVALID newPassword"]);
     assert_eq!(client.refusals(CHANGE, json!({ "o": password, "n": MINE })).await, [""; 0]);
@@ -84,7 +84,7 @@ async fn a_temporary_password_does_not_expire_on_a_machine_of_ones_own(place: Pl
     let app = TestApp::start(&place).await;
     let (_, password) = set_up(&app).await;
     app.wait(DAY * 30);
-    assert!(is_temporary(&app, ("root", &password)).await);
+    assert!(is_temporary(&app, ("root@example.com", &password)).await);
 }
 
 async fn a_reset_brings_back_who_waited_for_too_long(place: Place) {
@@ -100,7 +100,7 @@ async fn a_reset_brings_back_who_waited_for_too_long(place: Place) {
     let reset = async |new: &str| app.anyone().refusals(confirm, json!({ "u": user.id, "t": token, "n": new })).await;
     assert_eq!(reset(&password).await, ["INVALID newPassword"], "not the same once more");
     assert_eq!(reset(MINE).await, [""; 0]);
-    assert!(!is_temporary(&app, ("root", MINE)).await);
+    assert!(!is_temporary(&app, ("root@example.com", MINE)).await);
 }
 
 async fn the_pages_lead_from_a_temporary_password_to_another(place: Place) {
@@ -108,17 +108,22 @@ async fn the_pages_lead_from_a_temporary_password_to_another(place: Place) {
     let (_, password) = set_up(&app).await;
     let mut browser = Browser::new(&app);
     let page = browser.open("/account/sign-in").await;
-    let page = browser.submit(&page, &[("identifier", "root"), ("password", &password)]).await;
+    let page = browser.submit(&page, &[("identifier", "root@example.com"), ("password", &password)]).await;
     assert!(text(&page).contains("temporary password") && text(&page).contains("Change your password"));
     let typed = |new: &'static str| {
-        [("identifier", "root"), ("oldPassword", &*password), ("newPassword", new), ("newPasswordConfirm", new)]
+        [
+            ("identifier", "root@example.com"),
+            ("oldPassword", &*password),
+            ("newPassword", new),
+            ("newPasswordConfirm", new),
+        ]
     };
     let refused = browser.submit(&page, &typed("short")).await;
     assert_eq!(refused.status, 422);
     assert!(text(&refused).contains("newPassword-error"), "{}", text(&refused));
     let page = browser.submit(&page, &typed(MINE)).await;
     assert!(text(&page).contains("Your new password is set"), "{}", text(&page));
-    assert!(!is_temporary(&app, ("root", MINE)).await);
+    assert!(!is_temporary(&app, ("root@example.com", MINE)).await);
     let mut other = Browser::new(&app);
     let page = other.open("/account/sign-in").await;
     let page = other.submit(&page, &[("identifier", ADMIN.0), ("password", ADMIN.1)]).await;

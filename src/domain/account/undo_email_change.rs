@@ -59,17 +59,14 @@ pub(in crate::domain) async fn announce(
         return Ok(());
     }
     let mail_id = outbox::enqueue(txn, now, Kind::EmailChanged, &before.email, Some(before.id)).await?;
-    // An address that nobody proved to read may be a stranger's by a typing error.
-    if !before.email_proved {
-        return Ok(());
-    }
     let undos = email_undo::Entity::find().filter(Column::UserId.eq(before.id)).order_by_asc(Column::Step);
     let undos = undos.all(txn).await?;
     let is_old = |row: &&email_undo::Model| identifier::same_address(&row.email, &after.email);
     if let Some(row) = undos.iter().filter(|row| row.expires_at > now.at).find(is_old) {
         return end_since(txn, before.id, row.step).await;
     }
-    if by == (MadeBy::Staff { sets_password: true }) {
+    // An address that nobody proved to read may be a stranger's by a typing error.
+    if !before.email_proved || by == (MadeBy::Staff { sets_password: true }) {
         return Ok(());
     }
     let step = undos.last().map_or(0, |row| row.step).saturating_add(1);

@@ -100,7 +100,9 @@ impl Known {
         let by_id = user::Entity::find().filter(ids).order_by_asc(Column::ExternalId).lock_exclusive().all(txn).await?;
         let addresses = Column::EmailKey.is_in(entries.iter().map(|entry| entry.email_key.as_str()));
         let by_email = user::Entity::find().filter(addresses).all(txn).await?;
-        let wanted: HashMap<String, String> = entries.iter().map(|entry| (entry.id.clone(), wanted(entry))).collect();
+        // Of entries with the same id the first one counts: the others are refused.
+        let wanted: HashMap<String, String> =
+            entries.iter().rev().map(|entry| (entry.id.clone(), wanted(entry))).collect();
         let names = Column::UsernameKey.is_in(wanted.values().map(|name| identifier::fold(name)));
         let names = user::Entity::find().filter(names).select_only().columns([Column::UsernameKey, Column::Id]);
         let names: Vec<(String, Uuid)> = names.into_tuple().all(txn).await?;
