@@ -307,7 +307,7 @@ impl Also<'_> {
 }
 
 /// A transaction in which a signed-in user acts: credential and rights were read again, and stay as they are until it ends.
-/// Dropped without [`Authorized::commit`], it leaves nothing behind.
+/// Dropped without a commit, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Authorized {
     txn: DatabaseTransaction,

@@ -1,7 +1,7 @@
 //! Looking through the trail, the newest events first. Ids are in the order of time, so that one index serves both.
 //!
-//! Superusers show to superusers only, and so does every trace of them. For other staff, [`visible`] leaves out the events that
-//! are about a superuser, and [`mask`] replaces a superuser by nobody in the others:
+//! Superusers show to superusers only, and so does every trace of them. For other staff, `visible` leaves out the events that
+//! are about a superuser, and `mask` replaces a superuser by nobody in the others:
 //!
 //! | actor | target | other staff see |
 //! |---|---|---|

@@ -155,7 +155,7 @@ fn renewed(vault: &Vault, context: &str, sealed: &[u8], done: &mut Resealed) -> 
     Some(vault.seal(context, &plain?))
 }
 
-/// Number of signing keys and mails that wait for [`reseal`]; at most [`STEP`] mails are counted.
+/// Number of signing keys and mails that wait for [`reseal`]; at most `STEP` mails are counted.
 pub async fn count_old_seals(db: &Db, _operator: &Operator, vault: &Vault) -> Result<u64> {
     let keys = keys::list(db).await?;
     let old_keys = keys.iter().filter(|key| !vault.is_sealed_anew(&key.kid, &key.sealed_private_key)).count();

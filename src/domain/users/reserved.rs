@@ -5,7 +5,7 @@
 //! - While a change of address can be undone, nobody else gets an address that looks like the old one, which would make the
 //!   undo impossible. The old address itself is not reserved: who reads its mail is its owner.
 //!
-//! Every path that writes a username or an address calls [`claim`] (or [`claim_all`]) after the write and in its
+//! Every path that writes a username or an address calls `claim` (or `claim_all`) after the write and in its
 //! transaction. On PostgreSQL a write waits for another transaction that is giving the name up, so only a look after it
 //! sees what that transaction reserved.
 

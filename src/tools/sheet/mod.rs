@@ -37,7 +37,7 @@ const MAX_CELL: usize = 32_767;
 const MAX_ROWS: u32 = 1_048_576;
 
 /// Rows as comma-separated values (RFC 4180), every field in quotes. Text that a spreadsheet program would run, in
-/// whichever locale, gets an apostrophe: see [`neutral`].
+/// whichever locale, gets an apostrophe: see `neutral`.
 ///
 /// # Errors
 /// [`Error::Internal`] where the rows differ in length.
