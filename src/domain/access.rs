@@ -104,12 +104,12 @@ impl Caller {
         self.0.claims.as_ref()
     }
 
-    /// Whether the key that signed the caller's access token is still in use; API tokens are not signed.
+    /// True while the key that signed the caller's access token is in use; API tokens are not signed.
     fn is_signed_by(&self, ring: &KeyRing) -> bool {
         self.claims().is_none_or(|claims| ring.knows(&claims.kid))
     }
 
-    /// Whether both were authenticated by the same session, or by the same API token.
+    /// True where both were authenticated by the same session, or by the same API token.
     pub fn has_credential_of(&self, other: &Self) -> bool {
         match (&self.0.credential, &other.0.credential) {
             (Credential::Session(one), Credential::Session(other))
@@ -279,7 +279,7 @@ impl Credential {
     }
 }
 
-/// Whose accounts a transaction locks besides the one who acts.
+/// The accounts that a transaction locks besides the actor's.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::domain) enum Also<'a> {
     /// Nobody's.

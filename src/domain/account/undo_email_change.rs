@@ -33,14 +33,14 @@ use crate::tools::secret::Secret;
 /// The time within which the mail must have gone out; from then on the setting counts.
 const MAILED_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Whoever made a change of address.
+/// The maker of a change of address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::domain) enum MadeBy {
     /// The user, who confirmed the new address.
     User,
     /// Staff, or an import.
     Staff {
-        /// Whether they set a password with it, as to take the account out of wrong hands.
+        /// True where they set a password with it, to take the account out of wrong hands.
         sets_password: bool,
     },
 }
@@ -102,7 +102,7 @@ pub(in crate::domain) async fn make_link(
     Ok((made.rows_affected > 0).then_some(secret))
 }
 
-/// Whether the link with this secret is still good.
+/// Checks that the link with this secret is still valid.
 pub(in crate::domain) async fn is_good(txn: &DatabaseTransaction, now: &Moment, secret: &Secret) -> Result<bool> {
     Ok(email_undo::Entity::find().filter(good(now, secret)).one(txn).await?.is_some())
 }
