@@ -75,9 +75,17 @@ class Service:
     def start(self, *arguments):
         return subprocess.Popen([VESTIBULE, *arguments], cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
+    def start_move(self, source, *options):
+        """An import under way. Its source is named by a file, as an argument must not hold the password of a database."""
+        if "://" in source:
+            file = self.folder / "source"
+            file.write_text(source)
+            source = f"@{file}"
+        return self.start("import", "django", source, *options)
+
     def move(self, source, *options):
         """The outcome of an import: whether it went without a complaint, and its lines."""
-        process = self.start("import", "django", source, *options)
+        process = self.start_move(source, *options)
         printed, complaint = process.communicate(timeout=300)
         return process.returncode == 0, printed.splitlines() + complaint.splitlines()
 
@@ -252,7 +260,7 @@ def check_broken_off(folder, databases, source):
     """A run that is killed goes on where it stood."""
     service = Service(folder, databases.new())
     service.start("migrate").communicate()
-    process = service.start("import", "django", source)
+    process = service.start_move(source)
     while ask(service.database, "SELECT count(*) FROM users")[0] == 0:
         assert process.poll() is None
         time.sleep(0.01)
