@@ -32,6 +32,7 @@ mod m0026_instance_and_key_notice;
 mod m0027_temporary_password;
 mod m0028_mail_addresses;
 mod m0029_email_proved;
+mod m0030_forgetting_search;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -66,6 +67,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0027_temporary_password::Migration),
             Box::new(m0028_mail_addresses::Migration),
             Box::new(m0029_email_proved::Migration),
+            Box::new(m0030_forgetting_search::Migration),
         ]
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait as _, DatabaseBackend, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
+    Statement,
+};
 use serde_json::json;
 use vestibule::domain::users::reserved::USERNAME_RESERVED;
 use vestibule::entity::{audit_event, mail, one_time_token, registration, session, user};
@@ -18,6 +21,7 @@ crate::tests![
     whoever_is_still_named_is_anonymized,
     nothing_of_a_deleted_account_stays,
     the_address_of_a_deleted_account_is_in_no_row_and_no_file,
+    the_search_index_forgets_the_letters_of_who_is_deleted,
     deleting_an_account_takes_nothing_of_others_along,
     nothing_of_a_former_user_falls_to_the_next_of_that_name,
     presence_is_written_in_few_statements,
@@ -208,6 +212,41 @@ async fn the_address_of_a_deleted_account_is_in_no_row_and_no_file(place: Place)
             assert!(!bytes.windows(12).any(|window| window == b"unmistakable"), "the address is in {file}");
         }
     }
+}
+
+async fn the_search_index_forgets_the_letters_of_who_is_deleted(place: Place) {
+    let Some(path) = place.database_url.strip_prefix("sqlite://") else { return };
+    let path = path.split('?').next().unwrap();
+    let app = TestApp::start(&place).await;
+    let kept = app.add_user("kept").await;
+    // No term but theirs begins with this letter, so that the first of theirs stands in the index as it is.
+    let count = "SELECT count(*) AS n FROM user_trigrams_data WHERE instr(block, CAST('~qj' AS BLOB)) > 0";
+    let mut ids = Vec::new();
+    for number in 0..12 {
+        ids.push(app.add(json!({ "email": format!("a{number}~qj@example.com"), "password": PASSWORD })).await.id);
+    }
+    let moved = app.add(json!({ "email": "moved~qj@example.com", "password": PASSWORD })).await;
+    assert_ne!(number(&app, count).await, 0);
+    let renamed = json!({ "input": { "id": moved.id, "email": "moved@example.com" } });
+    let update = "mutation($input: UpdateUserInput!) { updateUser(input: $input) { errors { code } } }";
+    app.admin().await.data(update, renamed).await;
+    let delete = "mutation($ids: [ID!]!) { deleteUsers(input: { ids: $ids }) { errors { code } } }";
+    app.admin().await.data(delete, json!({ "ids": ids })).await;
+    assert_eq!(number(&app, count).await, 0);
+    assert_eq!(number(&app, "SELECT count(*) AS n FROM user_trigram_terms WHERE instr(term, '~')").await, 0);
+    // The rest of the index holds.
+    app.db().execute_unprepared("INSERT INTO user_trigrams (user_trigrams) VALUES ('integrity-check')").await.unwrap();
+    let found = "{ users(search: \"kept@\", first: 9) { nodes { id } } }";
+    let found = app.admin().await.data(found, json!({})).await;
+    assert_eq!(found["users"]["nodes"], json!([{ "id": kept.id }]));
+    let bytes = std::fs::read(path).unwrap();
+    assert!(!bytes.windows(9).any(|window| window == b"a1~qj@exa"), "an address is in the file");
+}
+
+/// The number that a statement counts.
+async fn number(app: &TestApp, sql: &str) -> i64 {
+    let row = app.db().query_one_raw(Statement::from_string(DatabaseBackend::Sqlite, sql)).await.unwrap().unwrap();
+    row.try_get("", "n").unwrap()
 }
 
 async fn deleting_an_account_takes_nothing_of_others_along(place: Place) {
