@@ -33,6 +33,9 @@ const NEWS_PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at whether those who are connected may stay.
 const VIGIL_PAUSE: Duration = Duration::from_millis(500);
 
+/// Interval between reports of exhausted limits.
+const LIMITS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Before another attempt to hear other instances.
 const HEAR_PAUSE: Duration = Duration::from_secs(5);
 
@@ -48,6 +51,7 @@ pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
         tokio::spawn(hear(Arc::clone(&app))),
         tokio::spawn(keep_round(Arc::clone(&app))),
         tokio::spawn(keep_keys(Arc::clone(&app))),
+        tokio::spawn(report_limits(Arc::clone(&app))),
     ];
     deliver(&app, stop).await;
     live.iter().for_each(tokio::task::JoinHandle::abort);
@@ -104,6 +108,18 @@ async fn keep_keys(app: Arc<App>) {
         pause.tick().await;
         if let Err(error) = app.reload_keys(&app.clock.now()).await {
             tracing::error!(?error, "loading the signing keys failed; will retry");
+        }
+    }
+}
+
+/// Records the audit events of exhausted limits.
+async fn report_limits(app: Arc<App>) {
+    let mut pause = interval(LIMITS_INTERVAL);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pause.tick().await;
+        if let Err(error) = app.limits.report(&app.db, &app.clock.now()).await {
+            tracing::error!(?error, "recording exhausted limits failed");
         }
     }
 }

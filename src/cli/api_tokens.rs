@@ -1,6 +1,6 @@
 //! `vestibule api-tokens …`
 
-use super::table::print;
+use super::table::Format;
 use crate::config::Config;
 use crate::database::Db;
 use crate::domain::operator::api_tokens::{self, Which};
@@ -31,6 +31,9 @@ pub(super) struct ListOptions {
     /// How many to leave out before them
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     offset: u32,
+
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Which API tokens to revoke.
@@ -83,9 +86,9 @@ async fn list(db: &Db, operator: &Operator, options: ListOptions) -> Result<()> 
     let has_more = tokens.len() > shown;
     tokens.truncate(shown);
     let rows: Vec<Vec<String>> = tokens.into_iter().map(row).collect();
-    print(&["TOKEN", "OWNER", "NAME", "SCOPES", "PREFIX", "CREATED", "LAST USED", "ENDS"], &rows);
+    options.format.print(&["TOKEN", "OWNER", "NAME", "SCOPES", "PREFIX", "CREATED", "LAST USED", "ENDS"], &rows);
     if has_more {
-        super::say("… and more: see --offset");
+        options.format.note("… and more: see --offset");
     }
     Ok(())
 }

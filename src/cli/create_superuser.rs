@@ -3,19 +3,25 @@
 use std::io::Read as _;
 
 use crate::config::Config;
+use crate::domain::operator::{self, Operator};
 use crate::domain::users::superuser::{self, FirstPassword, Username};
 use crate::error::{Error, Result};
+use crate::tools::clock::Clock;
 
 /// Who becomes a superuser.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// The e-mail address
+    /// The email address
     #[arg(long)]
     email: String,
 
     /// The username [default: a neutral one such as `user-7kqm3xvd`]
     #[arg(long)]
     username: Option<String>,
+
+    /// Make the existing user with this address a superuser, who keeps their password
+    #[arg(long, conflicts_with_all = ["username", "password_stdin"])]
+    promote: bool,
 
     /// Read the password from standard input, instead of making a random one and printing it
     #[arg(long)]
@@ -24,6 +30,12 @@ pub(super) struct Options {
 
 /// Makes the account.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
+    if options.promote {
+        let db = super::reach(&config).await?;
+        let user = operator::users::promote(&db, &Clock::System.now(), &Operator::new(), &options.email).await?;
+        super::say(&format!("{} is a superuser, named {}", user.email, user.username));
+        return Ok(());
+    }
     let password = match options.password_stdin {
         true => FirstPassword::Chosen(read_password()?),
         false => FirstPassword::generate(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::table::print;
+use super::table::Format;
 use crate::app::App;
 use crate::config::Config;
 use crate::domain::keys::{self, RELOAD, Start};
@@ -14,7 +14,7 @@ use crate::tools::clock::{Clock, Timestamp};
 #[derive(clap::Subcommand)]
 pub(super) enum KeysCommand {
     /// List the signing keys: published, signing, verifying, expired
-    List,
+    List(Format),
     /// Add a signing key: published at once, signing after some minutes; the others expire
     Rotate {
         /// Sign with it at once, although others do not know it yet: when the present key may have leaked
@@ -33,7 +33,7 @@ pub(super) enum KeysCommand {
 /// Runs the subcommand.
 pub(super) async fn run(config: Config, command: KeysCommand) -> Result<()> {
     match command {
-        KeysCommand::List => list(config).await,
+        KeysCommand::List(format) => list(config, format).await,
         KeysCommand::Rotate { now: true } => Box::pin(rotate(config, Start::AtOnce)).await,
         KeysCommand::Rotate { now: false } => Box::pin(rotate(config, Start::Announced)).await,
         KeysCommand::Revoke { kid } => Box::pin(revoke(config, &kid)).await,
@@ -47,13 +47,13 @@ async fn open(config: Config) -> Result<Arc<App>> {
     super::open(config).await
 }
 
-async fn list(config: Config) -> Result<()> {
+async fn list(config: Config, format: Format) -> Result<()> {
     let now = Clock::System.now().at;
     let keys = keys::list(&super::reach(&config).await?).await?;
     let signing = keys::signing(&keys, now).map(|key| key.kid.as_str());
     let rows: Vec<Vec<String>> =
         keys.iter().map(|key| vec![key.kid.clone(), key.created_at.to_string(), state(key, signing, now)]).collect();
-    print(&["KEY", "MADE", "STATE"], &rows);
+    format.print(&["KEY", "MADE", "STATE"], &rows);
     Ok(())
 }
 

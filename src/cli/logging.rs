@@ -10,8 +10,17 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 use super::traces::Traces;
 use crate::config::{Config, LogFormat};
 
-/// Whether the filter in the settings makes sense.
+/// Checks the filter in the settings. `EnvFilter` takes any word for the name of a module, so that a misspelt level would
+/// silence the log.
 pub(super) fn check(config: &Config) -> Result<(), String> {
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let word = config.log.split(',').map(str::trim).find(|part| !part.contains(['=', '[']) && !is_level(part));
+    if let Some(word) = word {
+        return Err(format!(
+            "VESTIBULE_LOG: {word:?} is no level. Use error, warn, info, debug, trace or off, or a filter such as \
+             vestibule=debug"
+        ));
+    }
     EnvFilter::try_new(&config.log).map(drop).map_err(|error| format!("VESTIBULE_LOG: {error}"))
 }
 

@@ -2,7 +2,7 @@
 
 use sea_orm::ActiveEnum as _;
 
-use super::table::{plain, print};
+use super::table::{Format, plain};
 use crate::config::Config;
 use crate::domain::operator::{self, Operator};
 use crate::domain::paging::Window;
@@ -41,6 +41,9 @@ pub(super) struct ListOptions {
     /// How many to leave out before them
     #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
     offset: i32,
+
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Which mails to send once more.
@@ -69,9 +72,9 @@ pub(super) async fn run(config: Config, command: MailCommand) -> Result<()> {
             let window = Window { first: Some(options.first), offset: Some(options.offset), ..Window::default() };
             let page = operator::mails::page(&db, &operator, status, &window).await?;
             let rows: Vec<Vec<String>> = page.rows.into_iter().map(|(mail, _)| row(mail)).collect();
-            print(&["MAIL", "KIND", "TO", "STATUS", "TRIED", "MADE", "LAST ERROR"], &rows);
+            options.format.print(&["MAIL", "KIND", "TO", "STATUS", "TRIED", "MADE", "LAST ERROR"], &rows);
             if page.has_next {
-                super::say("… and more: see --offset");
+                options.format.note("… and more: see --offset");
             }
         }
         MailCommand::Show { id } => show(operator::mails::find(&db, &operator, &id).await?),

@@ -2,6 +2,7 @@
 
 mod address;
 mod api_tokens;
+mod audit;
 mod backup;
 mod copy;
 mod create_superuser;
@@ -9,6 +10,7 @@ mod doctor;
 mod import;
 mod import_django;
 mod keys;
+mod limits;
 mod logging;
 mod mail;
 mod migrate;
@@ -16,6 +18,7 @@ mod notify;
 mod schema;
 mod serve;
 mod sessions;
+mod shell;
 mod table;
 mod traces;
 mod users;
@@ -75,12 +78,22 @@ enum Command {
     /// The API tokens of users
     #[command(subcommand)]
     ApiTokens(api_tokens::ApiTokensCommand),
+    /// The audit trail
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Limits on sign-ins, mails and the like
+    #[command(subcommand)]
+    Limits(limits::LimitsCommand),
     /// Users, when nobody can sign in
     #[command(subcommand)]
     Users(users::UsersCommand),
     /// The outbox
     #[command(subcommand)]
     Mail(mail::MailCommand),
+    /// Print the completions of a shell
+    Completions(shell::CompletionsOptions),
+    /// Print the manual page, or write all pages into a folder
+    Man(shell::ManOptions),
 }
 
 #[derive(Subcommand)]
@@ -91,7 +104,7 @@ enum SchemaCommand {
 
 #[derive(Subcommand)]
 enum ImportCommand {
-    /// Create and update users, all rows or none; a row's user is found by the e-mail address
+    /// Create and update users, all rows or none; a row's user is found by the email address
     Users(import::Options),
     /// Take over the users of a Django project, with their passwords; run again, it takes over what changed there since
     Django(import_django::Options),
@@ -145,9 +158,13 @@ pub fn run() -> ExitCode {
             Command::Schema { command: Some(SchemaCommand::Diff(options)) } => schema::diff(&config, &options),
             Command::Keys(command) => keys::run(config, command).await,
             Command::ApiTokens(command) => api_tokens::run(config, command).await,
+            Command::Audit(command) => audit::run(config, command).await,
+            Command::Limits(command) => limits::run(config, command).await,
             Command::Sessions(command) => sessions::run(config, command).await,
             Command::Users(command) => users::run(config, command).await,
             Command::Mail(command) => mail::run(config, command).await,
+            Command::Completions(options) => shell::complete(Cli::command(), &options),
+            Command::Man(options) => shell::man(Cli::command(), options),
         }
     });
     if let Some(traces) = traces {

@@ -1,6 +1,6 @@
 //! `vestibule sessions …`
 
-use super::table::print;
+use super::table::Format;
 use crate::config::Config;
 use crate::domain::operator::{self, Operator, api_tokens, sessions};
 use crate::entity::session;
@@ -11,9 +11,12 @@ use crate::tools::clock::Clock;
 pub(super) enum SessionsCommand {
     /// List where a user is signed in
     List {
-        /// The user's id, username or e-mail address
+        /// The user's id, username or email address
         #[arg(value_name = "WHO")]
         who: String,
+
+        #[command(flatten)]
+        format: Format,
     },
     /// End one session, or all of a user; API tokens go on
     End(EndOptions),
@@ -28,7 +31,7 @@ pub(super) struct EndOptions {
     /// The one with this id
     id: Option<String>,
 
-    /// All of the user with this id, username or e-mail address
+    /// All of the user with this id, username or email address
     #[arg(long, value_name = "WHO")]
     user: Option<String>,
 }
@@ -50,9 +53,9 @@ pub(super) async fn run(config: Config, command: SessionsCommand) -> Result<()> 
     let (operator, now) = (Operator::new(), Clock::System.now());
     let db = super::reach(&config).await?;
     match command {
-        SessionsCommand::List { who } => {
+        SessionsCommand::List { who, format } => {
             let user = operator::users::find(&db, &operator, &who).await?;
-            print_all(sessions::list(&db, &now, &operator, user.id, &config.sessions).await?);
+            print_all(sessions::list(&db, &now, &operator, user.id, &config.sessions).await?, format);
             return Ok(());
         }
         SessionsCommand::End(EndOptions { id: Some(id), .. }) => {
@@ -62,7 +65,7 @@ pub(super) async fn run(config: Config, command: SessionsCommand) -> Result<()> 
         SessionsCommand::End(EndOptions { user, .. }) => {
             let user = operator::users::find(&db, &operator, &user.unwrap_or_default()).await?;
             let ended = sessions::end(&db, &now, &operator, sessions::Which::Of(user.id)).await?;
-            super::say(&format!("{ended} sessions ended"));
+            super::say(&super::counted(ended as u64, "session ended", "sessions ended"));
         }
         SessionsCommand::Revoke(RevokeOptions { api_tokens: also, .. }) => {
             let ended = sessions::end_everybodys(&db, &now, &operator).await?;
@@ -76,7 +79,7 @@ pub(super) async fn run(config: Config, command: SessionsCommand) -> Result<()> 
 }
 
 /// Prints sessions.
-pub(super) fn print_all(sessions: Vec<session::Model>) {
+pub(super) fn print_all(sessions: Vec<session::Model>, format: Format) {
     let rows: Vec<Vec<String>> = sessions
         .into_iter()
         .map(|session| {
@@ -85,5 +88,5 @@ pub(super) fn print_all(sessions: Vec<session::Model>) {
             vec![session.id.to_string(), created, used, text(session.ip), text(session.user_agent)]
         })
         .collect();
-    print(&["SESSION", "SIGNED IN", "LAST USED", "ADDRESS", "PROGRAM"], &rows);
+    format.print(&["SESSION", "SIGNED IN", "LAST USED", "ADDRESS", "PROGRAM"], &rows);
 }

@@ -1,10 +1,75 @@
-//! Lists for people: columns that stand below each other, and nothing that could control the terminal.
+//! Lists: for people, columns that stand below each other, and nothing that could control the terminal; for programs, JSON.
 
-/// Prints rows below their headings.
-pub(super) fn print(headings: &[&str], rows: &[Vec<String>]) {
-    for line in lines(headings, rows) {
-        super::say(&line);
+use serde_json::{Map, Value};
+
+/// The form of a list.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(super) struct Format {
+    /// Print JSON instead of columns; empty values are null
+    #[arg(long)]
+    json: bool,
+}
+
+impl Format {
+    /// True for programs.
+    pub(super) fn is_json(self) -> bool {
+        self.json
     }
+
+    /// Prints rows below their headings, or an array with an object per row.
+    pub(super) fn print(self, headings: &[&str], rows: &[Vec<String>]) {
+        if self.json {
+            let objects = rows.iter().map(|row| object(headings.iter().copied().zip(row)));
+            super::say(&Value::Array(objects.collect()).to_string());
+        } else {
+            lines(headings, rows).iter().for_each(|line| super::say(line));
+        }
+    }
+
+    /// Prints rows without headings, or an object per line.
+    pub(super) fn print_more(self, headings: &[&str], rows: &[Vec<String>]) {
+        for row in rows {
+            if self.json {
+                super::say(&object(headings.iter().copied().zip(row)).to_string());
+            } else {
+                let cells: Vec<String> = row.iter().map(|text| plain(text)).collect();
+                super::say(&cells.join("  "));
+            }
+        }
+    }
+
+    /// Prints the fields of one thing, a line each, or an object.
+    pub(super) fn print_one(self, fields: &[(&str, String)]) {
+        if self.json {
+            super::say(&object(fields.iter().map(|(name, value)| (*name, value))).to_string());
+            return;
+        }
+        let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
+        fields.iter().for_each(|(name, value)| super::say(&format!("{name:width$}{}", plain(value))));
+    }
+
+    /// Prints a line that is for people only.
+    pub(super) fn note(self, line: &str) {
+        if !self.json {
+            super::say(line);
+        }
+    }
+}
+
+fn object<'a>(fields: impl Iterator<Item = (&'a str, &'a String)>) -> Value {
+    let value = |text: &String| if text.is_empty() { Value::Null } else { Value::String(text.clone()) };
+    Value::Object(fields.map(|(name, text)| (key(name), value(text))).collect::<Map<_, _>>())
+}
+
+/// `LAST LOGIN` as `lastLogin`.
+fn key(heading: &str) -> String {
+    let mut words = heading.split(' ');
+    let first = words.next().unwrap_or_default().to_lowercase();
+    words.fold(first, |key, word| {
+        let mut letters = word.chars();
+        let initial = letters.next().map(|letter| letter.to_ascii_uppercase());
+        key + &initial.into_iter().collect::<String>() + &letters.as_str().to_lowercase()
+    })
 }
 
 fn lines(headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {
@@ -42,5 +107,10 @@ mod tests {
             [vec!["1".to_owned(), "b\u{e4}r\u{1b}[2J\u{202e}\n".to_owned()], vec!["1000".to_owned(), String::new()]];
         let expected = ["ID    NAME", "1     b\u{e4}r\u{fffd}[2J\u{fffd}\u{fffd}", "1000  -"];
         assert_eq!(lines(&["ID", "NAME"], &rows), expected);
+    }
+
+    #[test]
+    fn objects_have_the_keys_of_the_schema() {
+        assert_eq!(["ID", "LAST LOGIN", "API tokens"].map(key), ["id", "lastLogin", "apiTokens"]);
     }
 }

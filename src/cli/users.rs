@@ -2,9 +2,12 @@
 
 use sea_orm::ActiveEnum as _;
 
-use super::table::{plain, print};
+use super::limits::setting;
+use super::table::{Format, plain};
 use crate::config::Config;
 use crate::database::Db;
+use crate::domain::limits::Limits;
+use crate::domain::operator::sign_in_problems::{self, Problem};
 use crate::domain::operator::{self, Operator};
 use crate::domain::paging::Window;
 use crate::domain::users::list::{Filter, List};
@@ -17,7 +20,21 @@ pub(super) enum UsersCommand {
     /// List users, the newest first
     List(ListOptions),
     /// Show a user, and where they are signed in
-    Show(Who),
+    Show {
+        #[command(flatten)]
+        who: Who,
+
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Tell why a user cannot sign in, and what to do
+    Why {
+        #[command(flatten)]
+        who: Who,
+
+        #[command(flatten)]
+        format: Format,
+    },
     /// Deactivate a user, who is out at once on every device
     Disable(Who),
     /// Activate a user
@@ -29,7 +46,7 @@ pub(super) enum UsersCommand {
 /// Which user.
 #[derive(clap::Args)]
 pub(super) struct Who {
-    /// The user's id, username or e-mail address
+    /// The user's id, username or email address
     #[arg(value_name = "WHO")]
     who: String,
 }
@@ -45,7 +62,7 @@ pub(super) struct ListOptions {
     #[arg(long)]
     inactive: bool,
 
-    /// Only those with the staff flag
+    /// Only those with the rights of staff: the staff flag, or the role ADMIN
     #[arg(long)]
     staff: bool,
 
@@ -56,6 +73,9 @@ pub(super) struct ListOptions {
     /// How many to leave out before them
     #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
     offset: i32,
+
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Does what was asked.
@@ -65,7 +85,8 @@ pub(super) async fn run(config: Config, command: UsersCommand) -> Result<()> {
     let find = async |who: Who| operator::users::find(&db, &operator, &who.who).await;
     match command {
         UsersCommand::List(options) => list(&db, &operator, options).await,
-        UsersCommand::Show(who) => show(&config, &db, &operator, find(who).await?).await,
+        UsersCommand::Show { who, format } => show(&config, &db, &operator, find(who).await?, format).await,
+        UsersCommand::Why { who, format } => why(&config, &db, &operator, &who.who, format).await,
         UsersCommand::Disable(who) => set_active(&db, &operator, find(who).await?, false).await,
         UsersCommand::Enable(who) => set_active(&db, &operator, find(who).await?, true).await,
         UsersCommand::Reset(who) => {
@@ -80,7 +101,7 @@ pub(super) async fn run(config: Config, command: UsersCommand) -> Result<()> {
 async fn list(db: &Db, operator: &Operator, options: ListOptions) -> Result<()> {
     let filter = Filter {
         is_active: options.inactive.then_some(false),
-        is_staff: options.staff.then_some(true),
+        is_staff_member: options.staff.then_some(true),
         ..Filter::default()
     };
     let window = Window { first: Some(options.first), offset: Some(options.offset), ..Window::default() };
@@ -94,21 +115,21 @@ async fn list(db: &Db, operator: &Operator, options: ListOptions) -> Result<()> 
             vec![user.id.to_string(), user.username, user.email, user.role.to_value(), state, joined, login]
         })
         .collect();
-    print(&["ID", "USERNAME", "E-MAIL", "ROLE", "STATE", "JOINED", "LAST LOGIN"], &rows);
-    super::say(&format!("{} of {total}", rows.len()));
+    options.format.print(&["ID", "USERNAME", "EMAIL", "ROLE", "STATE", "JOINED", "LAST LOGIN"], &rows);
+    options.format.note(&format!("{} of {total}", rows.len()));
     Ok(())
 }
 
-async fn show(config: &Config, db: &Db, operator: &Operator, user: Model) -> Result<()> {
+async fn show(config: &Config, db: &Db, operator: &Operator, user: Model, format: Format) -> Result<()> {
     let now = Clock::System.now();
     let sessions = operator::sessions::list(db, &now, operator, user.id, &config.sessions).await?;
     let tokens = operator::users::api_tokens(db, &now, operator, user.id).await?;
     let state = state(&user);
     let password = if user.password_hash.is_some() { "set" } else { "none yet" };
-    for (name, value) in [
+    format.print_one(&[
         ("id", user.id.to_string()),
         ("username", user.username),
-        ("e-mail", user.email),
+        ("email", user.email),
         ("moves to", user.pending_email.unwrap_or_default()),
         ("name", format!("{} {}", user.first_name, user.last_name).trim().to_owned()),
         ("role", user.role.to_value()),
@@ -121,13 +142,89 @@ async fn show(config: &Config, db: &Db, operator: &Operator, user: Model) -> Res
         ("last seen", time(user.last_activity)),
         ("API tokens", tokens.to_string()),
         ("sessions", sessions.len().to_string()),
-    ] {
-        super::say(&format!("{name:12}{}", plain(&value)));
-    }
-    if !sessions.is_empty() {
-        super::sessions::print_all(sessions);
+    ]);
+    if !sessions.is_empty() && !format.is_json() {
+        super::sessions::print_all(sessions, format);
     }
     Ok(())
+}
+
+/// Tells why somebody cannot sign in: a user, or whoever waits at an address.
+async fn why(config: &Config, db: &Db, operator: &Operator, who: &str, format: Format) -> Result<()> {
+    let now = Clock::System.now();
+    let user = match operator::users::find(db, operator, who).await {
+        Ok(user) => user,
+        Err(missing) => {
+            let Some(waiting) = sign_in_problems::waiting_registration(db, &now, operator, who).await? else {
+                return Err(missing);
+            };
+            let until = waiting.expires_at;
+            let problem = "registered, but did not follow the link in the confirmation mail";
+            let advice = format!("ask them to follow it, or to register again; the link is valid until {until}");
+            format.print(&PROBLEM, &[vec![problem.to_owned(), advice]]);
+            return Ok(());
+        }
+    };
+    let limits = Limits::new(config.limits);
+    let rules = (&limits, config.is_reachable());
+    let report = sign_in_problems::report(db, &now, operator, rules, &user).await?;
+    let rows: Vec<Vec<String>> = report.problems.iter().map(|problem| advise(problem, &user)).collect();
+    if rows.is_empty() {
+        format.note(&format!("nothing keeps {} from signing in with the right password", plain(&user.email)));
+    }
+    if !rows.is_empty() || format.is_json() {
+        format.print(&PROBLEM, &rows);
+    }
+    if format.is_json() {
+        return Ok(());
+    }
+    if !report.failures.is_empty() {
+        super::say("");
+        let failures = report.failures.into_iter().map(|event| {
+            let reason = event.reason.map(|reason| reason.to_value()).unwrap_or_default();
+            vec![event.created_at.to_string(), event.action.to_value(), reason, event.ip.unwrap_or_default()]
+        });
+        format.print(&["LAST FAILURES", "ACTION", "REASON", "ADDRESS"], &failures.collect::<Vec<_>>());
+    }
+    if !report.undelivered.is_empty() {
+        super::say("");
+        let mails = report.undelivered.into_iter().map(|mail| {
+            vec![
+                mail.created_at.to_string(),
+                mail.kind.to_value(),
+                mail.status.to_value(),
+                mail.last_error.unwrap_or_default(),
+            ]
+        });
+        format.print(&["UNDELIVERED MAILS", "KIND", "STATUS", "LAST ERROR"], &mails.collect::<Vec<_>>());
+    }
+    Ok(())
+}
+
+const PROBLEM: [&str; 2] = ["PROBLEM", "WHAT TO DO"];
+
+/// A problem, and what to do about it.
+fn advise(problem: &Problem, user: &Model) -> Vec<String> {
+    let id = user.id;
+    let (problem, advice) = match problem {
+        Problem::Inactive => ("the account is deactivated".to_owned(), format!("vestibule users enable {id}")),
+        Problem::Unverified => (
+            "the email address is not confirmed".to_owned(),
+            format!("vestibule users reset {id}, whose link confirms it"),
+        ),
+        Problem::NoPassword => ("the account has no password yet".to_owned(), format!("vestibule users reset {id}")),
+        Problem::TemporaryPasswordExpired => {
+            ("the temporary password has expired".to_owned(), format!("vestibule users reset {id}"))
+        }
+        Problem::Exhausted(usage) => {
+            let until = usage.exhausted_until.map(|until| until.to_string()).unwrap_or_default();
+            (
+                format!("{} is exhausted until {until}", setting(usage)),
+                format!("wait, or vestibule limits lift --user {id}"),
+            )
+        }
+    };
+    vec![problem, advice]
 }
 
 async fn set_active(db: &Db, operator: &Operator, user: Model, to: bool) -> Result<()> {

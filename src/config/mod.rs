@@ -377,22 +377,26 @@ fn with_table(mut command: Command, table: toml::Table) -> Result<Command, Strin
     Ok(command)
 }
 
-/// Clap's error in one line that names the setting as operators know it.
+/// Clap's error: of a setting in one line that names it as operators know it, of anything else with clap's advice.
 pub fn explain(error: &clap::Error) -> String {
     use clap::error::{ContextKind, ContextValue};
     let text = error.to_string();
-    let mut line = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    if let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) {
-        if let Some(refusal) = secrets::refuse_flag(arg.split([' ', '=']).next().unwrap_or_default()) {
-            return refusal;
-        }
-        let flag = arg.trim_start_matches("--").split([' ', '=']).next().unwrap_or_default();
-        let problem = std::error::Error::source(error).map_or_else(|| line.clone(), ToString::to_string);
-        if !flag.is_empty() && arg.starts_with("--") {
-            line = format!("VESTIBULE_{}: {problem}", flag.to_uppercase().replace('-', "_"));
-        }
+    let settings = Config::augment_args(Command::new("vestibule"));
+    // Clap counts settings from the environment as part of what was typed.
+    let names = settings.get_arguments().filter_map(|arg| Some((arg.get_long()?, arg.get_value_names()?.first()?)));
+    let text = names.fold(text.trim_start_matches("error: ").trim_end().to_owned(), |text, (flag, value)| {
+        text.replace(&format!(" --{flag} <{value}>"), "")
+    });
+    let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return text };
+    let flag = arg.split([' ', '=']).next().unwrap_or_default();
+    if let Some(refusal) = secrets::refuse_flag(flag) {
+        return refusal;
     }
-    line
+    let mut settings = settings.get_arguments().filter(|setting| setting.get_long() == flag.strip_prefix("--"));
+    let Some(variable) = settings.find_map(Arg::get_env) else { return text };
+    let lines = || text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let problem = std::error::Error::source(error).map_or_else(lines, ToString::to_string);
+    format!("{}: {problem}", variable.display())
 }
 
 #[cfg(test)]

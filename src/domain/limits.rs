@@ -5,6 +5,7 @@
 //! the time when everything is given back (the generic cell rate algorithm, ITU-T I.371), and one statement to decide.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict};
@@ -17,8 +18,11 @@ use uuid::Uuid;
 use crate::config::{Limit, LimitConfig};
 use crate::database::Db;
 use crate::domain::access::{Client, Viewer};
+use crate::domain::exhausted_limits::{Concerned, Exhausted, Target, Waiting};
 use crate::domain::{known_networks, sweeping};
+use crate::entity::audit_event::Reason;
 use crate::entity::limit::{self, Column};
+use crate::entity::user;
 use crate::error::{Error, Result};
 use crate::tools::clock::{Moment, SKEW, Timestamp};
 use crate::tools::identifier;
@@ -69,7 +73,7 @@ impl What {
     ];
 
     /// The setting, without what all of them begin with.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::MailToAddress => "mail_address",
             Self::MailFromClient => "mail_client",
@@ -84,6 +88,23 @@ impl What {
             Self::Writes => "writes",
         }
     }
+
+    /// The reason in an audit event about its exhaustion.
+    fn reason(self) -> Reason {
+        match self {
+            Self::MailToAddress => Reason::LimitMailAddress,
+            Self::MailFromClient => Reason::LimitMailClient,
+            Self::SignIn => Reason::LimitSignIn,
+            Self::SignInFromClient => Reason::LimitSignInClient,
+            Self::SignInToAccount => Reason::LimitSignInAccount,
+            Self::Link => Reason::LimitLink,
+            Self::Register => Reason::LimitRegister,
+            Self::Bulk => Reason::LimitBulk,
+            Self::Welcome => Reason::LimitWelcome,
+            Self::ApiToken => Reason::LimitApiToken,
+            Self::Writes => Reason::LimitWrites,
+        }
+    }
 }
 
 /// How often what may be asked for, and how often more was.
@@ -91,6 +112,9 @@ impl What {
 pub struct Limits {
     config: LimitConfig,
     reached: Family<Reached, Counter>,
+    waiting: Waiting,
+    /// Requester and account of an exhausted limit; without them it is not reported.
+    concerned: Option<Arc<Concerned>>,
 }
 
 /// Which limit was reached.
@@ -102,7 +126,21 @@ struct Reached {
 impl Limits {
     /// By these settings.
     pub fn new(config: LimitConfig) -> Self {
-        Self { config, reached: counters(What::ALL.map(|what| Reached { limit: what.name() })) }
+        let reached = counters(What::ALL.map(|what| Reached { limit: what.name() }));
+        Self { config, reached, waiting: Waiting::default(), concerned: None }
+    }
+
+    /// The same limits, for a request whose exhausted limits leave an audit event.
+    fn concerning(&self, concerned: Arc<Concerned>) -> Self {
+        Self { concerned: Some(concerned), ..self.clone() }
+    }
+
+    /// Records the audit events of limits that were exhausted since the last call; for the worker.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn report(&self, db: &Db, now: &Moment) -> Result<()> {
+        self.waiting.report(db, now).await
     }
 
     /// Puts what is counted among what is told to those who watch.
@@ -166,6 +204,7 @@ pub async fn take_mail(
     if !limits.hold() {
         return Ok(());
     }
+    let limits = &limits.concerning(Concerned::stranger(client, Target::Address(email.to_owned())));
     let networks = networks(client);
     limits.take(db.writer(), now, &limits.share(What::MailFromClient, &networks.subnet)).await?;
     let shared = async {
@@ -218,6 +257,7 @@ pub async fn take_welcome(
     if !limits.hold() {
         return Ok(());
     }
+    let limits = &limits.concerning(Concerned::viewer(viewer));
     let user = viewer.user().id.to_string();
     limits.take(db, now, &limits.share(What::Welcome, &user)).await?;
     limits.take(db, now, &limits.welcome_to(email)).await
@@ -258,6 +298,7 @@ pub async fn take_api_token(db: &impl ConnectionTrait, now: &Moment, viewer: &Vi
     if !limits.hold() {
         return Ok(());
     }
+    let limits = &limits.concerning(Concerned::viewer(viewer));
     let user = viewer.user().id.to_string();
     limits.take(db, now, &limits.share(What::ApiToken, &user)).await
 }
@@ -294,6 +335,7 @@ pub async fn take_username(db: &Db, now: &Moment, user: Uuid, limits: &Limits) -
     if !limits.hold() {
         return Ok(());
     }
+    let limits = &limits.concerning(Concerned::user(user));
     limits.take(db.writer(), now, &limits.share(What::Register, &format!("user\0{user}"))).await
 }
 
@@ -305,6 +347,7 @@ pub async fn take_bulk(db: &Db, now: &Moment, viewer: &Viewer, limits: &Limits) 
     if !limits.hold() {
         return Ok(());
     }
+    let limits = &limits.concerning(Concerned::viewer(viewer));
     let user = viewer.user().id.to_string();
     limits.take(db.writer(), now, &limits.share(What::Bulk, &user)).await
 }
@@ -317,6 +360,7 @@ pub async fn take_write(db: &impl ConnectionTrait, now: &Moment, user: Uuid, lim
     if !limits.hold() {
         return Ok(());
     }
+    let limits = &limits.concerning(Concerned::user(user));
     limits.take(db, now, &limits.share(What::Writes, &user.to_string())).await
 }
 
@@ -364,6 +408,7 @@ pub async fn take_attempt(
         Account::Named(name, user) => (Some(name), user),
         Account::Own(user) => (None, Some(user)),
     };
+    let limits = &limits.concerning(Concerned::stranger(client, user));
     let mut attempt = Attempt::default();
     let (txn, ref now) = db.begin(now).await?;
     let taking = Taking { now, limits, networks: &networks, user };
@@ -444,25 +489,27 @@ pub async fn give_back(db: &impl ConnectionTrait, attempt: Attempt) -> Result<()
 
 /// One of somebody's limit.
 #[derive(Debug)]
-struct Share {
-    what: What,
-    key: String,
-    limit: Limit,
+pub(super) struct Share {
+    pub(super) what: What,
+    /// Key of its row.
+    pub(super) key: String,
+    pub(super) limit: Limit,
 }
 
 impl Share {
     /// After how long one is given back.
-    fn step(&self) -> Duration {
+    pub(super) fn step(&self) -> Duration {
         self.limit.per / self.limit.count
     }
 
     /// The row of the first one taken.
     fn row(&self, now: &Moment) -> limit::ActiveModel {
-        limit::ActiveModel { key: Set(self.key.clone()), full_until: Set(now.at.plus(self.step())) }
+        let full_until = now.at.plus(self.step());
+        limit::ActiveModel { key: Set(self.key.clone()), full_until: Set(full_until), reported_at: Set(None) }
     }
 
     /// Until when the row may be full, for one more to be taken.
-    fn room(&self, now: &Moment) -> Timestamp {
+    pub(super) fn room(&self, now: &Moment) -> Timestamp {
         now.at.plus(self.limit.per).minus(self.step())
     }
 
@@ -482,6 +529,37 @@ impl Share {
 }
 
 impl Limits {
+    /// All limits of an account: those of requests from anywhere, those of requests from these networks, and the networks' own.
+    pub(super) fn of_account(&self, user: &user::Model, networks: &[Networks]) -> Vec<Share> {
+        let id = user.id.to_string();
+        let names = [format!("name\0{}", user.username_key), format!("name\0{}", user.email_key), id.clone()];
+        let mut shares: Vec<Share> = names.iter().map(|name| self.share(What::SignInToAccount, name)).collect();
+        for networks in networks {
+            for name in &names {
+                let who = |network: &str| format!("{name}\0{network}");
+                shares.push(self.share(What::SignIn, &who(&networks.subnet)));
+                shares.extend(self.site_share(What::SignIn, networks, who));
+            }
+            let reserve = format!("{:?}\0{}\0{}", Purpose::Reset, user.email_key, networks.subnet);
+            shares.push(self.share(What::MailToAddress, &reserve));
+            shares.extend(self.of_client(networks));
+        }
+        let mails = [Purpose::Reset, Purpose::Registration, Purpose::NewAddress, Purpose::Retry];
+        shares
+            .extend(mails.map(|purpose| self.share(What::MailToAddress, &format!("{purpose:?}\0{}", user.email_key))));
+        shares.push(self.welcome_to(&user.email));
+        shares.push(self.share(What::Register, &format!("user\0{id}")));
+        shares.extend([What::Bulk, What::Welcome, What::ApiToken, What::Writes].map(|what| self.share(what, &id)));
+        shares
+    }
+
+    /// All limits of a client.
+    pub(super) fn of_client(&self, networks: &Networks) -> Vec<Share> {
+        let limits = [What::SignInFromClient, What::MailFromClient, What::Link, What::Register];
+        let own = limits.into_iter().map(|what| self.share(what, &networks.subnet));
+        own.chain(limits.into_iter().filter_map(|what| self.site_share(what, networks, str::to_owned))).collect()
+    }
+
     fn share(&self, what: What, who: &str) -> Share {
         Share { what, key: secret::digest_text(&format!("{what:?}\0{who}")), limit: self.of(what) }
     }
@@ -506,11 +584,12 @@ impl Limits {
 
     /// Takes one of a limit of the client: of its subnet, and of its site.
     async fn take_by_client(&self, db: &Db, now: &Moment, what: What, client: &Client) -> Result<Vec<Share>> {
+        let limits = self.concerning(Concerned::stranger(client, None));
         let networks = networks(client);
         let own = self.share(what, &networks.subnet);
         let shares: Vec<Share> = std::iter::once(own).chain(self.site_share(what, &networks, str::to_owned)).collect();
         for share in &shares {
-            self.take(db.writer(), now, share).await?;
+            limits.take(db.writer(), now, share).await?;
         }
         Ok(shares)
     }
@@ -523,8 +602,13 @@ impl Limits {
             return Ok(());
         }
         let full = limit::Entity::find_by_id(share.key.as_str()).one(db).await?;
-        let wait = full.map_or(1, |row| row.full_until.millis() - share.room(now).millis());
+        let wait = full.as_ref().map_or(1, |row| row.full_until.millis() - share.room(now).millis());
         self.note(share.what);
+        let since = now.at.minus(share.limit.per);
+        let is_due = full.is_some_and(|row| row.reported_at.is_none_or(|reported| reported <= since));
+        if let Some(concerned) = self.concerned.clone().filter(|_| is_due) {
+            self.waiting.add(Exhausted { reason: share.what.reason(), key: share.key.clone(), since, concerned });
+        }
         Err(Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1))))
     }
 }

@@ -23,6 +23,8 @@ pub mod exports;
 pub(crate) mod fuzzing;
 // How many there are of what is kept.
 pub mod figures;
+// Audit events about exhausted limits.
+mod exhausted_limits;
 // What nobody may do to superusers and to themselves.
 pub mod guard_rails;
 // Users from a spreadsheet.

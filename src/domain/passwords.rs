@@ -51,9 +51,7 @@ impl Passwords {
 
     /// Checks for a temporary password that was not replaced in time.
     pub fn has_expired(&self, user: &user::Model, now: &Moment) -> bool {
-        // A clock that was set back must not prolong it.
-        let is_over = |since: Timestamp| now.at >= since.plus(TEMPORARY) || now.at.plus(SKEW) < since;
-        self.is_reachable && user.temporary_password_at.is_some_and(is_over)
+        self.is_reachable && has_expired(user, now)
     }
 
     /// Refuses a new password that is the temporary one which it should replace.
@@ -173,6 +171,13 @@ impl Passwords {
     pub async fn rehash(&self, typed: &str) -> Result<String> {
         self.hasher.hash(&Password::new(typed)).await
     }
+}
+
+/// Checks for a temporary password that is too old for a service that others can reach.
+pub fn has_expired(user: &user::Model, now: &Moment) -> bool {
+    // A clock that was set back must not prolong it.
+    let is_over = |since: Timestamp| now.at >= since.plus(TEMPORARY) || now.at.plus(SKEW) < since;
+    user.temporary_password_at.is_some_and(is_over)
 }
 
 /// What a user's password must not be made of.

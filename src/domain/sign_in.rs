@@ -11,7 +11,7 @@ use crate::domain::limits::{self, Account};
 use crate::domain::passwords::Passwords;
 use crate::domain::sessions;
 use crate::domain::users::lookup;
-use crate::entity::audit_event::Action;
+use crate::entity::audit_event::{Action, Reason};
 use crate::entity::user::Column;
 use crate::entity::{session, user};
 use crate::error::{Code, Refusal, Result};
@@ -54,22 +54,31 @@ pub async fn sign_in(
     let (verdict, attempt) = passwords.verify(db, now, client, (account, found.as_ref()), input.password).await?;
     let user = match found {
         Some(user) if verdict.matches => user,
-        other => return refuse(db, now, client, other.as_ref(), invalid_credentials()).await,
+        other => {
+            let reason = match &other {
+                None => Reason::UnknownAccount,
+                Some(_) if attempt.is_void => Reason::TooManyAttempts,
+                Some(user) if user.password_hash.is_none() => Reason::NoPassword,
+                Some(_) => Reason::WrongPassword,
+            };
+            return refuse(db, now, client, (other.as_ref(), reason), invalid_credentials()).await;
+        }
     };
     if !user.is_active {
         let refusal =
             Refusal::new(Code::AccountInactive, "This account is deactivated: ask the people who run this site.");
-        return refuse(db, now, client, Some(&user), refusal).await;
+        return refuse(db, now, client, (Some(&user), Reason::AccountInactive), refusal).await;
     }
     if !user.is_verified {
         let refusal =
             Refusal::new(Code::EmailNotVerified, "Confirm your e-mail address first: follow the link that was mailed.");
-        return refuse(db, now, client, Some(&user), refusal).await;
+        return refuse(db, now, client, (Some(&user), Reason::EmailNotVerified), refusal).await;
     }
     if passwords.has_expired(&user, now) {
         let message = "This temporary password has expired. Ask the operator for a link to set a new one \
                        (`vestibule users reset`), or request one by email.";
-        return refuse(db, now, client, Some(&user), Refusal::new(Code::PasswordExpired, message)).await;
+        let refusal = Refusal::new(Code::PasswordExpired, message);
+        return refuse(db, now, client, (Some(&user), Reason::PasswordExpired), refusal).await;
     }
     let fresh_hash = if verdict.outdated { Some(passwords.rehash(input.password).await?) } else { None };
 
@@ -97,9 +106,15 @@ pub async fn sign_in(
     Ok((session, user))
 }
 
-async fn refuse<T>(db: &Db, now: &Moment, client: &Client, user: Option<&user::Model>, refusal: Refusal) -> Result<T> {
+async fn refuse<T>(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    (user, reason): (Option<&user::Model>, Reason),
+    refusal: Refusal,
+) -> Result<T> {
     let event = Event::by_anyone(client, Action::LoginFailed, user.map(|user| user.id));
-    audit::record(db.writer(), now, event).await?;
+    audit::record(db.writer(), now, event.because(reason)).await?;
     Err(refusal.into())
 }
 

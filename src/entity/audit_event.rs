@@ -2,6 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
+use super::audit_change::Changes;
 use crate::tools::clock::Timestamp;
 
 /// One thing that happened; rows are only ever added.
@@ -24,6 +25,10 @@ pub struct Model {
     pub user_agent: Option<String>,
     /// When it happened.
     pub created_at: Timestamp,
+    /// Reason for a failed sign-in, or the exhausted limit.
+    pub reason: Option<Reason>,
+    /// Fields that changed.
+    pub changes: Option<Changes>,
 }
 
 /// What happened.
@@ -61,6 +66,50 @@ pub enum Action {
     SigningKeyRotated,
     SigningKeyRevoked,
     SecretsResealed,
+    LimitReached,
+    LimitsLifted,
+}
+
+/// Reason for a failed sign-in ([`Action::LoginFailed`]), or the exhausted limit ([`Action::LimitReached`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Reason {
+    /// No account has this name.
+    UnknownAccount,
+    /// The password is wrong.
+    WrongPassword,
+    /// The account has no password yet.
+    NoPassword,
+    /// Too many wrong passwords under another name of the account: the password was not compared.
+    TooManyAttempts,
+    /// The account is deactivated.
+    AccountInactive,
+    /// The email address is not confirmed.
+    EmailNotVerified,
+    /// The temporary password has expired.
+    PasswordExpired,
+    /// `VESTIBULE_LIMIT_MAIL_ADDRESS`
+    LimitMailAddress,
+    /// `VESTIBULE_LIMIT_MAIL_CLIENT`
+    LimitMailClient,
+    /// `VESTIBULE_LIMIT_SIGN_IN`
+    LimitSignIn,
+    /// `VESTIBULE_LIMIT_SIGN_IN_CLIENT`
+    LimitSignInClient,
+    /// `VESTIBULE_LIMIT_SIGN_IN_ACCOUNT`
+    LimitSignInAccount,
+    /// `VESTIBULE_LIMIT_LINK`
+    LimitLink,
+    /// `VESTIBULE_LIMIT_REGISTER`
+    LimitRegister,
+    /// `VESTIBULE_LIMIT_BULK`
+    LimitBulk,
+    /// `VESTIBULE_LIMIT_WELCOME`
+    LimitWelcome,
+    /// `VESTIBULE_LIMIT_API_TOKEN`
+    LimitApiToken,
+    /// `VESTIBULE_LIMIT_WRITES`
+    LimitWrites,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -14,6 +14,8 @@ pub struct Model {
     pub key: String,
     /// When all that was taken is given back.
     pub full_until: Timestamp,
+    /// Time of the last audit event about its exhaustion.
+    pub reported_at: Option<Timestamp>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

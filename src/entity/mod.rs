@@ -2,6 +2,8 @@
 
 // What scripts sign in with.
 pub mod api_token;
+// Fields of a user that an audit event changed.
+pub mod audit_change;
 // Who did what to whom.
 pub mod audit_event;
 // The installation that the database belongs to.

@@ -4,7 +4,8 @@ use async_graphql::{Context, Enum, ID, InputObject, Object};
 
 use crate::domain::audit::list::{self, Filter};
 use crate::domain::paging::Window;
-use crate::entity::audit_event::{self, Action};
+use crate::entity::audit_change;
+use crate::entity::audit_event::{self, Action, Reason};
 use crate::graphql::context::{app, staff};
 use crate::graphql::errors::Answer;
 use crate::graphql::loaders;
@@ -53,6 +54,116 @@ impl AuditEvent {
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
+
+    /// Reason for a failed sign-in (`LOGIN_FAILED`), or the exhausted limit (`LIMIT_REACHED`); null for other events.
+    async fn reason(&self) -> Option<AuditReason> {
+        self.0.reason.map(Into::into)
+    }
+
+    /// Fields of the user that the event changed; empty if it changed none, or was recorded before version 0.2.
+    async fn changes(&self) -> Vec<AuditFieldChange> {
+        self.0.changes.iter().flat_map(audit_change::Changes::iter).cloned().map(AuditFieldChange).collect()
+    }
+}
+
+/// A field of a user that an event changed.
+struct AuditFieldChange(audit_change::FieldChange);
+
+/// A field of a user that an event changed. The trail keeps the values of rights and flags only, nothing personal.
+#[Object]
+impl AuditFieldChange {
+    /// The field.
+    async fn field(&self) -> AuditField {
+        self.0.field.into()
+    }
+
+    /// Value before, such as `MEMBER` or `false`; null for personal fields.
+    async fn before(&self) -> Option<&str> {
+        self.0.before.as_deref()
+    }
+
+    /// Value after; null for personal fields.
+    async fn after(&self) -> Option<&str> {
+        self.0.after.as_deref()
+    }
+}
+
+/// A field of a user. More may be added.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "audit_change::Field")]
+enum AuditField {
+    /// `username`
+    Username,
+    /// `email`
+    Email,
+    /// `pendingEmail`
+    PendingEmail,
+    /// `firstName`
+    FirstName,
+    /// `lastName`
+    LastName,
+    /// `phone`
+    Phone,
+    /// `address`
+    Address,
+    /// `bio`
+    Bio,
+    /// `avatar`
+    Avatar,
+    /// `role`
+    Role,
+    /// `permission`
+    Permission,
+    /// `isActive`
+    IsActive,
+    /// `isStaff`
+    IsStaff,
+    /// `isSuperuser`
+    IsSuperuser,
+    /// `isVerified`
+    IsVerified,
+}
+
+/// Reason for a failed sign-in, or an exhausted limit. More may be added.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "Reason")]
+enum AuditReason {
+    /// No account has this name, or the account is a superuser's and you are not one.
+    UnknownAccount,
+    /// The password is wrong.
+    WrongPassword,
+    /// The account has no password yet.
+    NoPassword,
+    /// Too many wrong passwords under another name of the account: the password was not compared.
+    TooManyAttempts,
+    /// The account is deactivated.
+    AccountInactive,
+    /// The email address is not confirmed.
+    EmailNotVerified,
+    /// The temporary password has expired.
+    PasswordExpired,
+    /// Too many mails to the address.
+    LimitMailAddress,
+    /// Too many requests for mails from the client.
+    LimitMailClient,
+    /// Too many wrong passwords for the account from the client.
+    LimitSignIn,
+    /// Too many wrong passwords from the client.
+    LimitSignInClient,
+    /// Too many wrong passwords for the account.
+    LimitSignInAccount,
+    /// Too many wrong links from the client.
+    LimitLink,
+    /// Too many registrations from the client, or usernames tried by the user.
+    LimitRegister,
+    /// Too many exports and imports by the user.
+    LimitBulk,
+    /// Too many welcome mails caused by the user.
+    LimitWelcome,
+    /// Too many API tokens created or rotated by the user.
+    LimitApiToken,
+    /// Too many changes by the user.
+    LimitWrites,
 }
 
 /// What can happen. More may be added.
@@ -119,6 +230,10 @@ pub(crate) enum AuditAction {
     SigningKeyRevoked,
     /// The operator sealed the stored secrets under another secret key.
     SecretsResealed,
+    /// A limit was exhausted; recorded once per period for each account or client.
+    LimitReached,
+    /// The operator lifted the exhausted limits of a user or client.
+    LimitsLifted,
 }
 
 /// Which events are wanted: those to which all of this applies.

@@ -59,7 +59,7 @@ async fn a_row_by_its_key_is_the_same_by_either_way(place: Place) {
 
 /// A row with this key, written by a statement of its own.
 async fn write(app: &TestApp, key: String) -> Result<limit::Model, DbErr> {
-    let row = limit::ActiveModel { key: Set(key), full_until: Set(app.clock_now()) };
+    let row = limit::ActiveModel { key: Set(key), full_until: Set(app.clock_now()), reported_at: Set(None) };
     limit::Entity::insert(row).exec_with_returning(app.db()).await
 }
 
@@ -91,7 +91,8 @@ async fn what_waits_for_a_turn_is_written_after_it(place: Place) {
     let app = TestApp::start(&place).await;
     let before = limit::Entity::find().count(app.db()).await.unwrap();
     let (txn, _) = app.app.db.begin(&app.app.clock.now()).await.unwrap();
-    let row = limit::ActiveModel { key: Set("first".to_owned()), full_until: Set(app.clock_now()) };
+    let row =
+        limit::ActiveModel { key: Set("first".to_owned()), full_until: Set(app.clock_now()), reported_at: Set(None) };
     limit::Entity::insert(row).exec_with_returning(&txn).await.unwrap();
     let waiting = join_all((0..20).map(|number| write(&app, number.to_string())));
     let (waited, committed) = tokio::join!(waiting, txn.commit());

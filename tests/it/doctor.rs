@@ -17,6 +17,7 @@ use crate::process::{command, run};
 
 crate::tests![
     a_healthy_machine_has_nothing_to_mend,
+    quick_checks_send_and_measure_nothing,
     a_machine_on_which_nothing_was_started_yet_only_waits_for_that,
     each_thing_that_is_broken_is_told_with_its_remedy,
     a_database_that_is_away_or_does_not_fit_hinders_no_other_check,
@@ -84,6 +85,18 @@ async fn a_healthy_machine_has_nothing_to_mend(place: Place) {
     assert_eq!(files(&place.folder), before, "nothing was left behind");
 }
 
+async fn quick_checks_send_and_measure_nothing(place: Place) {
+    TestApp::start_on_files(&place).await;
+    let mut quick = command(&place);
+    quick.env("VESTIBULE_DATA_DIR", &place.folder).args(["doctor", "--quick"]);
+    // Nobody listens on port 1, and nobody is asked.
+    quick.env("VESTIBULE_MAIL_URL", "smtp://127.0.0.1:1");
+    let (_, printed) = examined(quick);
+    let checks = |name: &str| printed.lines().any(|line| line.split_whitespace().nth(1) == Some(name));
+    assert!(checks("database") && checks("settings"), "{printed}");
+    assert!(!printed.contains("127.0.0.1:1 ") && !checks("media") && !checks("hashing"), "{printed}");
+}
+
 async fn a_machine_on_which_nothing_was_started_yet_only_waits_for_that(place: Place) {
     if !place.database_url.starts_with("sqlite") {
         return;
@@ -114,6 +127,8 @@ async fn each_thing_that_is_broken_is_told_with_its_remedy(place: Place) {
         ip: Set(None),
         user_agent: Set(None),
         created_at: Set(later.at),
+        reason: Set(None),
+        changes: Set(None),
     };
     audit_event::Entity::insert(event).exec_without_returning(app.db()).await.unwrap();
     let mut broken = doctor(&place);

@@ -74,6 +74,7 @@ mod secrets;
 mod security;
 mod sessions;
 mod settings;
+mod sign_in_help;
 mod signing_keys;
 mod silence;
 mod stale_rights;
@@ -136,6 +137,7 @@ fn main() -> std::process::ExitCode {
         scalars::all(),
         secrets::all(),
         sessions::all(),
+        sign_in_help::all(),
         signing_keys::all(),
         silence::all(),
         stale_rights::all(),

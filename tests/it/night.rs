@@ -16,6 +16,7 @@ use crate::process::{command, run};
 crate::tests![
     a_user_is_found_shown_disabled_and_enabled,
     the_last_superuser_is_not_disabled,
+    a_user_is_promoted_to_a_superuser,
     a_user_is_mailed_a_link_to_another_password,
     sessions_are_listed_and_ended_one_or_all,
     what_clients_call_themselves_controls_no_terminal,
@@ -29,14 +30,14 @@ crate::tests![
 const ME: &str = "{ me { id } }";
 
 /// The command line where the service of the test keeps its secret.
-fn beside(place: &Place) -> std::process::Command {
+pub(crate) fn beside(place: &Place) -> std::process::Command {
     let mut command = command(place);
     command.env("VESTIBULE_DATA_DIR", &place.folder);
     command
 }
 
 /// What a command printed that must succeed.
-fn done(place: &Place, arguments: &[&str]) -> String {
+pub(crate) fn done(place: &Place, arguments: &[&str]) -> String {
     let (success, printed, errors) = run(beside(place), arguments, "");
     assert!(success, "{arguments:?}: {errors}");
     printed
@@ -46,8 +47,9 @@ fn done(place: &Place, arguments: &[&str]) -> String {
 fn refused(place: &Place, arguments: &[&str]) -> String {
     let (success, printed, errors) = run(beside(place), arguments, "");
     assert!(!success && printed.is_empty(), "{arguments:?}: {printed}");
-    assert_eq!(errors.lines().count(), 1, "{errors}");
-    errors.trim_end().strip_prefix("vestibule: ").unwrap().to_owned()
+    let is_usage = errors.ends_with("For more information, try '--help'.\n");
+    assert!(errors.lines().count() == 1 || is_usage, "{errors}");
+    errors.lines().next().unwrap_or_default().strip_prefix("vestibule: ").unwrap().to_owned()
 }
 
 /// What was done on the command line, by nobody who is signed in, the first first.
@@ -98,6 +100,22 @@ async fn the_last_superuser_is_not_disabled(place: Place) {
     assert_eq!(done(&place, &["users", "disable", "admin"]), "admin@localhost is deactivated\n");
     assert_eq!(refused(&place, &["users", "disable", "root@example.com"]), expected);
     assert_eq!(events(&app).await, [Action::Deactivated]);
+}
+
+async fn a_user_is_promoted_to_a_superuser(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let promote = ["create-superuser", "--promote", "--email", "ADA@example.com"];
+    assert_eq!(done(&place, &promote), "ada@example.com is a superuser, named ada\n");
+    assert_eq!(refused(&place, &promote), "ADA@example.com is a superuser already.");
+    let nobody = ["create-superuser", "--promote", "--email", "nobody@example.com"];
+    assert!(refused(&place, &nobody).starts_with("There is no user nobody@example.com"));
+    // With the password from before.
+    let me = ada.sign_in(&app).await.data("{ me { isSuperuser role } }", json!({})).await["me"].clone();
+    assert_eq!(me, json!({ "isSuperuser": true, "role": "ADMIN" }));
+    assert!(done(&place, &["users", "list", "--staff"]).ends_with("2 of 2\n"));
+    let events = events(&app).await;
+    assert!(events.len() == 2 && events.contains(&Action::UserUpdated) && events.contains(&Action::StaffGranted));
 }
 
 async fn a_user_is_mailed_a_link_to_another_password(place: Place) {

@@ -19,6 +19,8 @@ crate::tests![
     an_open_connection_may_bring_one_more_request_when_the_process_is_told_to_stop,
     systemd_is_told_when_the_service_answers_and_when_it_stops,
     a_superuser_is_made_on_the_command_line,
+    a_wrong_command_is_answered_with_what_is_right,
+    completions_and_manual_pages_tell_every_command,
     the_schema_is_printed_without_a_database,
     the_signing_key_is_rotated_on_the_command_line,
     another_secret_than_the_databases_is_told,
@@ -128,6 +130,7 @@ async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
         ("VESTIBULE_PUBLIC_URL", "accounts.example", "VESTIBULE_PUBLIC_URL: "),
         ("VESTIBULE_LOG_FORMAT", "xml", "VESTIBULE_LOG_FORMAT: "),
         ("VESTIBULE_LOG", "vestibule=loud", "VESTIBULE_LOG: "),
+        ("VESTIBULE_LOG", "loud", "VESTIBULE_LOG: \"loud\" is no level. Use error, warn, info, debug, trace or off"),
         ("VESTIBULE_ACCESS_TTL", "60d", "VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL"),
         ("VESTIBULE_SOCKETS", "0", "VESTIBULE_SOCKETS: 0 is not in 1.."),
         ("VESTIBULE_SOCKETS_PER_CLIENT", "many", "VESTIBULE_SOCKETS_PER_CLIENT: invalid digit"),
@@ -146,6 +149,32 @@ async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
         assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
         assert!(!errors.contains("geheim"), "{errors}");
     }
+}
+
+async fn a_wrong_command_is_answered_with_what_is_right(place: Place) {
+    for (arguments, expected) in [
+        (["usres", "list"].as_slice(), "similar subcommands exist: 'serve', 'users'"),
+        (&["users", "why"], "<WHO>"),
+        (&["limits", "show"], "--user <WHO>|--client <ADDRESS>"),
+        (&["audit", "list", "--action", "LOGIN_FIALED"], "a similar value exists: 'LOGIN_FAILED'"),
+        (&["schema", "--frist"], "unexpected argument '--frist'"),
+    ] {
+        let (success, printed, errors) = run(command(&place), arguments, "");
+        assert!(!success && printed.is_empty() && errors.contains(expected), "{arguments:?}: {errors}");
+    }
+    assert!(!place.folder.join("data").exists());
+}
+
+async fn completions_and_manual_pages_tell_every_command(place: Place) {
+    for shell in ["bash", "zsh", "fish"] {
+        let (success, printed, _) = run(command(&place), &["completions", shell], "");
+        assert!(success && printed.contains("create-superuser") && printed.contains("lift"), "{shell}");
+    }
+    let (success, printed, _) = run(command(&place), &["man"], "");
+    assert!(success && printed.contains(".TH") && printed.contains("VESTIBULE_LISTEN"));
+    assert!(run(command(&place), &["man", "pages"], "").0);
+    let page = std::fs::read_to_string(place.folder.join("pages/vestibule-users-why.1")).unwrap();
+    assert!(page.contains("why a user cannot sign in"), "{page}");
 }
 
 async fn systemd_is_told_when_the_service_answers_and_when_it_stops(place: Place) {

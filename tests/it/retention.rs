@@ -103,6 +103,8 @@ async fn a_long_trail_forgets_in_steps(place: Place) {
             ip: Set(Some("192.0.2.7".to_owned())),
             user_agent: Set(None),
             created_at: Set(now.at),
+            reason: Set(None),
+            changes: Set(None),
         });
         audit_event::Entity::insert_many(rows).exec_without_returning(app.db()).await.unwrap();
     }

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use self::report::{Level, Report};
 use crate::config::Config;
+use crate::domain::operator::health::Health;
 use crate::error::{Error, Result};
 use crate::tools::secret::MasterSecrets;
 use crate::tools::secret_file;
@@ -38,6 +39,10 @@ pub(super) struct Options {
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = hashing::parse_time)]
     time: Duration,
 
+    /// Look at settings, files and the database only: nothing is sent and nothing measured
+    #[arg(long, conflicts_with_all = ["mail_to", "time"])]
+    quick: bool,
+
     /// Print one JSON array instead
     #[arg(long)]
     json: bool,
@@ -53,12 +58,9 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         Err(_) => (silent("database", "see that the database server runs and is not overloaded"), None),
     };
     reports.push(found);
-    let mails = timeout(2 * PATIENCE, outside::look_at_mails(&config, options.mail_to.as_deref()));
-    reports.push(mails.await.unwrap_or_else(|_| silent("mail", "see VESTIBULE_MAIL_URL, and that the server runs")));
-    let media = timeout(PATIENCE, outside::look_at_media(&config, health.as_ref()));
-    reports.push(media.await.unwrap_or_else(|_| silent("media", "see VESTIBULE_MEDIA_URL, and that the store runs")));
-    let hashing = tokio::task::spawn_blocking(move || hashing::look(&config, options.time));
-    reports.push(hashing.await.map_err(Error::internal)?);
+    if !options.quick {
+        reports.extend(outside_and_hashing(config, &options, health.as_ref()).await?);
+    }
     let report = Report(reports.into_iter().flat_map(|report| report.0).collect());
     print(&report, options.json)?;
     match report.count(Level::Fail) {
@@ -66,6 +68,17 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         1 => Err(Error::BadInput("one thing must be mended".to_owned())),
         failures => Err(Error::BadInput(format!("{failures} things must be mended"))),
     }
+}
+
+/// What takes its time: mails, the media store, and hashing.
+async fn outside_and_hashing(config: Config, options: &Options, health: Option<&Health>) -> Result<Vec<Report>> {
+    let mails = timeout(2 * PATIENCE, outside::look_at_mails(&config, options.mail_to.as_deref())).await;
+    let mails = mails.unwrap_or_else(|_| silent("mail", "see VESTIBULE_MAIL_URL, and that the server runs"));
+    let media = timeout(PATIENCE, outside::look_at_media(&config, health)).await;
+    let media = media.unwrap_or_else(|_| silent("media", "see VESTIBULE_MEDIA_URL, and that the store runs"));
+    let time = options.time;
+    let hashing = tokio::task::spawn_blocking(move || hashing::look(&config, time)).await.map_err(Error::internal)?;
+    Ok(vec![mails, media, hashing])
 }
 
 fn print(report: &Report, json: bool) -> Result<()> {

@@ -95,6 +95,6 @@ pub async fn confirm(
     })?;
     undo_email_change::announce(txn, now, MadeBy::User, &before, &after).await?;
     let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChanged, before.id) };
-    audit::record(txn, now, event).await?;
+    audit::record(txn, now, event.changing(&before, &after)).await?;
     Ok(Some(after))
 }

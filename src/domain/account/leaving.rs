@@ -30,8 +30,9 @@ pub async fn deactivate(
     let (txn, now) = authorized.parts();
     let user = authorized.user();
     guard_rails::may_leave(txn, user.id).await?;
-    toggle::deactivate(txn, now, user).await?;
-    audit::record(txn, now, Event::by(&authorized, Action::Deactivated, user.id)).await?;
+    let after = toggle::deactivate(txn, now, user).await?;
+    let event = Event::by(&authorized, Action::Deactivated, user.id).changing(user, &after);
+    audit::record(txn, now, event).await?;
     authorized.commit().await?;
     Ok(())
 }

@@ -85,7 +85,7 @@ pub async fn update(
     if let Some(email) = moves {
         user = email_move::begin(txn, now, &user, email).await?;
     }
-    audit::record(txn, now, Event::by(&authorized, Action::UserUpdated, user.id)).await?;
+    audit::record(txn, now, Event::by(&authorized, Action::UserUpdated, user.id).changing(before, &user)).await?;
     authorized.commit().await?;
     Ok(user)
 }

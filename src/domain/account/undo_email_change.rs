@@ -151,7 +151,7 @@ async fn carry_out(db: &Db, now: &Moment, client: &Client, token: &str) -> Resul
 
     end_since(&txn, before.id, known.step).await?;
     let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChangeUndone, before.id) };
-    audit::record(&txn, now, event).await?;
+    audit::record(&txn, now, event.changing(&before, &after)).await?;
     if !identifier::same_address(&before.email, &after.email) {
         outbox::enqueue(&txn, now, Kind::EmailChangeUndone, &before.email, Some(before.id)).await?;
     }

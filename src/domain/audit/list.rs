@@ -1,13 +1,14 @@
 //! Looking through the trail, the newest events first. Ids are in the order of time, so that one index serves both.
 //!
 //! Superusers show to superusers only, and so does every trace of them. For other staff, `visible` leaves out the events that
-//! are about a superuser, and `mask` replaces a superuser by nobody in the others:
+//! are about a superuser, and `mask` replaces a superuser by nobody in the others; a failed sign-in to one has the reason of an
+//! unknown account:
 //!
 //! | actor | target | other staff see |
 //! |---|---|---|
 //! | a superuser | a superuser, or nobody | nothing |
 //! | a superuser | another user | the event without actor, address and program, as if done on the command line |
-//! | nobody | a superuser | the event without target if strangers cause it by a name (LOGIN_FAILED, RESET_REQUESTED, REGISTERED), or its absence would tell that the name exists; otherwise nothing |
+//! | nobody | a superuser | the event without target if strangers cause it by a name (LOGIN_FAILED, LIMIT_REACHED, RESET_REQUESTED, REGISTERED), or its absence would tell that the name exists; otherwise nothing |
 //! | another user | a superuser | nothing |
 
 use std::collections::HashSet;
@@ -23,7 +24,7 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::access::Staff;
 use crate::domain::paging::{Key, Page, Span, Term, Terms, Window};
-use crate::entity::audit_event::{self, Action, Column};
+use crate::entity::audit_event::{self, Action, Column, Reason};
 use crate::entity::user;
 use crate::error::{Error, Result};
 use crate::tools::clock::Timestamp;
@@ -100,6 +101,7 @@ fn superusers() -> SelectStatement {
 fn visible() -> Condition {
     let by_a_stranger = Condition::all().add(Column::ActorId.is_null()).add(Column::Action.is_in([
         Action::LoginFailed,
+        Action::LimitReached,
         Action::ResetRequested,
         Action::Registered,
     ]));
@@ -131,6 +133,9 @@ async fn mask(db: &Db, page: &mut Page<audit_event::Model>) -> Result<()> {
     for (event, _) in &mut page.rows {
         if is_hidden(event.target_id) {
             event.target_id = None;
+            if event.action == Action::LoginFailed {
+                event.reason = Some(Reason::UnknownAccount);
+            }
         }
         if is_hidden(event.actor_id) {
             *event = audit_event::Model { actor_id: None, ip: None, user_agent: None, ..event.clone() };
@@ -144,8 +149,20 @@ async fn mask(db: &Db, page: &mut Page<audit_event::Model>) -> Result<()> {
 /// # Errors
 /// [`Error::BadInput`] where the window or the filter makes no sense.
 pub async fn page(db: &Db, staff: Staff<'_>, filter: &Filter, window: &Window) -> Result<Page<audit_event::Model>> {
+    page_of(db, staff.user().is_superuser, filter, window).await
+}
+
+/// A page of the events that a superuser sees, or other staff.
+///
+/// # Errors
+/// As for [`page`].
+pub(in crate::domain) async fn page_of(
+    db: &Db,
+    sees_all: bool,
+    filter: &Filter,
+    window: &Window,
+) -> Result<Page<audit_event::Model>> {
     let span = Span::new(window, newest_first())?;
-    let sees_all = staff.user().is_superuser;
     let seen = || if sees_all { Condition::all() } else { visible() };
     let seen_of = |user| if sees_all { Condition::all() } else { visible_of(user) };
     let events = match (filter.user()?, filter.few(db).await?) {

@@ -1,5 +1,6 @@
 //! The trail of who did what to whom. Events are written in the transaction of what they tell of.
 
+mod changes;
 // Looking through the trail.
 pub mod list;
 
@@ -8,12 +9,14 @@ use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait a
 use uuid::Uuid;
 
 use crate::domain::access::{Authorized, Client};
-use crate::entity::audit_event::{self, Action};
+use crate::entity::audit_change::Changes;
+use crate::entity::audit_event::{self, Action, Reason};
+use crate::entity::user;
 use crate::error::Result;
 use crate::tools::clock::Moment;
 
 /// An event to record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Event<'a> {
     /// What happened.
     pub action: Action,
@@ -23,17 +26,33 @@ pub struct Event<'a> {
     pub target: Option<Uuid>,
     /// Where the request came from.
     pub client: &'a Client,
+    /// Reason for a failed sign-in, or the exhausted limit.
+    pub reason: Option<Reason>,
+    /// Fields that changed.
+    pub changes: Changes,
 }
 
 impl<'a> Event<'a> {
     /// What somebody did who is not signed in, or was not until then.
     pub fn by_anyone(client: &'a Client, action: Action, target: impl Into<Option<Uuid>>) -> Self {
-        Self { action, actor: None, target: target.into(), client }
+        Self { action, actor: None, target: target.into(), client, reason: None, changes: Changes::default() }
     }
 
     /// What a signed-in user did, in the transaction in which they had the right to.
     pub fn by(actor: &'a Authorized, action: Action, target: impl Into<Option<Uuid>>) -> Self {
-        Self { action, actor: Some(actor.user().id), target: target.into(), client: actor.client() }
+        Self { actor: Some(actor.user().id), ..Self::by_anyone(actor.client(), action, target) }
+    }
+
+    /// Adds the fields that its action changed. Values are recorded of rights and flags only.
+    #[must_use]
+    pub fn changing(self, before: &user::Model, after: &user::Model) -> Self {
+        Self { changes: changes::between(self.action, before, after), ..self }
+    }
+
+    /// Adds a reason.
+    #[must_use]
+    pub fn because(self, reason: Reason) -> Self {
+        Self { reason: Some(reason), ..self }
     }
 }
 
@@ -66,6 +85,8 @@ fn row(now: &Moment, id: Uuid, event: Event<'_>) -> audit_event::ActiveModel {
         ip: Set(event.client.ip.clone()),
         user_agent: Set(event.client.user_agent.clone()),
         created_at: Set(now.at),
+        reason: Set(event.reason),
+        changes: Set((!event.changes.is_empty()).then_some(event.changes)),
     }
 }
 

@@ -176,12 +176,13 @@ async fn replace(db: &Db, now: &Moment, viewer: &Viewer, to: Option<&FileName>) 
         .filter(Column::Id.eq(id))
         .exec_with_returning(txn)
         .await?;
-    audit::record(txn, now, Event::by(&authorized, Action::UserUpdated, id)).await?;
+    let user = changed.into_iter().next().ok_or_else(gone)?;
+    let event = Event::by(&authorized, Action::UserUpdated, id).changing(authorized.user(), &user);
+    audit::record(txn, now, event).await?;
     leave_behind(txn, now, before.as_deref()).await?;
     if let Some(name) = to {
         leftover::Entity::delete_by_id(name.to_string()).exec(txn).await?;
     }
-    let user = changed.into_iter().next().ok_or_else(gone)?;
     Ok(Replaced { authorized, user, before })
 }
 

@@ -109,12 +109,12 @@ async fn change(writing: Writing<'_>, batch: &[&Entry]) -> Result<()> {
         let Some(account) = accounts.get(&*entry.email_key) else { continue };
         let changes = Changes::of(entry, account);
         if changes.is_of_details() {
-            events.push(by.event(Action::UserUpdated, Some(account.id)));
+            events.push(by.event(Action::UserUpdated, Some(account.id)).changing(account, &changes.after));
         }
         if changes.is_toggled {
             let is_active = changes.after.is_active;
             let action = if is_active { Action::Activated } else { Action::Deactivated };
-            events.push(by.event(action, Some(account.id)));
+            events.push(by.event(action, Some(account.id)).changing(account, &changes.after));
             if !is_active {
                 shut_out.push(account.id);
             }

@@ -296,7 +296,12 @@ impl Batch<'_> {
             before,
             after,
         }));
-        events.extend(changes.actions.into_iter().map(|action| Event::by_anyone(&OPERATOR, action, account.id)));
+        events.extend(
+            changes
+                .actions
+                .into_iter()
+                .map(|action| Event::by_anyone(&OPERATOR, action, account.id).changing(&account, &after)),
+        );
         self.report.updated += 1;
         if after.password_hash != account.password_hash {
             self.note_password(entry, &after);

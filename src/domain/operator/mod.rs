@@ -3,12 +3,18 @@
 
 // Listing and revoking API tokens.
 pub mod api_tokens;
+// Reading the audit trail.
+pub mod audit;
 // What the rows tell about how the service is.
 pub mod health;
 // Rotating and revoking signing keys, and sealing everything anew.
 pub mod keys;
+// Showing and lifting limits.
+pub mod limits;
 // Looking through the outbox, and sending what was given up once more.
 pub mod mails;
+// Reasons that keep a user from signing in.
+pub mod sign_in_problems;
 // Where somebody is signed in, and ending that.
 pub mod sessions;
 // Finding, disabling and enabling users, and mailing them a link.

@@ -1,6 +1,9 @@
 //! Finding, disabling and enabling users, and mailing them a link.
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use sea_orm::{
+    ActiveModelTrait as _, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait as _, EntityTrait as _,
+    PaginatorTrait as _, QueryFilter as _,
+};
 use uuid::Uuid;
 
 use super::Operator;
@@ -12,9 +15,10 @@ use crate::domain::paging::Page;
 use crate::domain::users::list::{self, List};
 use crate::domain::users::lookup;
 use crate::domain::users::update::Changes;
+use crate::entity::api_token;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
-use crate::entity::{api_token, user};
+use crate::entity::user::{self, Permission, Role};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
 
@@ -61,12 +65,42 @@ pub async fn set_active(db: &Db, now: &Moment, operator: &Operator, id: Uuid, to
     }
     let target = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
     let changes = Changes { is_active: (target.is_active != to).then_some(to), ..Changes::default() };
-    changes.write(&txn, now, &target).await?;
+    let changed = changes.write(&txn, now, &target).await?;
     for action in changes.actions() {
-        audit::record(&txn, now, operator.did(action, id)).await?;
+        audit::record(&txn, now, operator.did(action, id).changing(&target, &changed)).await?;
     }
     txn.commit().await?;
     Ok(target.is_active != to)
+}
+
+/// Makes an existing user a superuser, with every right. State, password, sessions and API tokens stay.
+///
+/// # Errors
+/// [`Code::NotFound`] where nobody has this address; [`Code::Invalid`] where the user is a superuser already.
+pub async fn promote(db: &Db, now: &Moment, operator: &Operator, email: &str) -> Result<user::Model> {
+    let id = find(db, operator, email).await?.id;
+    let (txn, ref now) = db.begin(now).await?;
+    let before = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
+    if before.is_superuser {
+        return Err(Refusal::new(Code::Invalid, format!("{email} is a superuser already.")).into());
+    }
+    let promoted = user::ActiveModel {
+        id: Unchanged(id),
+        role: Set(Role::Admin),
+        permission: Set(Permission::FullAccess),
+        is_staff: Set(true),
+        is_superuser: Set(true),
+        updated_at: Set(now.at),
+        ..Default::default()
+    };
+    let after = promoted.update(&txn).await?;
+    let mut events = vec![operator.did(Action::UserUpdated, id).changing(&before, &after)];
+    if !before.is_staff {
+        events.push(operator.did(Action::StaffGranted, id).changing(&before, &after));
+    }
+    audit::record_all(&txn, now, events).await?;
+    txn.commit().await?;
+    Ok(after)
 }
 
 /// Puts a mail in line with a link that replaces the user's password, whatever the limits on such mails.

@@ -49,6 +49,8 @@ pub struct Filter {
     pub is_active: Option<bool>,
     /// Whether the user has the staff flag.
     pub is_staff: Option<bool>,
+    /// Whether the user has the rights of staff: by flag, by role, or as a superuser.
+    pub is_staff_member: Option<bool>,
     /// Whether the address was confirmed.
     pub is_verified: Option<bool>,
     /// Whether the user was seen within the last five minutes.
@@ -157,6 +159,10 @@ impl Filter {
             self.joined_after.map(|time| Column::DateJoined.gt(time)),
             self.joined_before.map(|time| Column::DateJoined.lt(time)),
         ];
+        let is_staff_member = self.is_staff_member.map(|is| {
+            let staff = itself(Column::IsStaff, true).or(user::superusers()).or(Column::Role.eq(Role::Admin));
+            Common::of(Rarity::Usual, if is { staff } else { staff.not() })
+        });
         let external_id = self.external_id.as_deref();
         let others = [
             external_id.map(|id| Common::of(Rarity::One, Column::ExternalId.eq(id))),
@@ -165,6 +171,7 @@ impl Filter {
             flag(Column::IsActive, self.is_active, (false, Rarity::Inactive)),
             role,
             is_verified,
+            is_staff_member,
         ];
         let joined = joined.into_iter().flatten().map(|term| Common::of(Rarity::Joined, term));
         let mut terms: Vec<Common> = others.into_iter().flatten().chain(joined).collect();

@@ -61,7 +61,7 @@ pub async fn toggle(db: &Db, now: &Moment, staff: Manager<'_>, input: Toggle) ->
     };
     let user = changes.write(txn, now, target).await?;
     for action in changes.actions() {
-        audit::record(txn, now, Event::by(&authorized, action, id)).await?;
+        audit::record(txn, now, Event::by(&authorized, action, id).changing(target, &user)).await?;
     }
     authorized.commit().await?;
     Ok(user)

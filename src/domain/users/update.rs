@@ -113,7 +113,7 @@ pub async fn update(
     changes.check(Some(staff.user().id), target)?;
     let changed = changes.write(txn, now, target).await?;
     for action in changes.actions() {
-        audit::record(txn, now, Event::by(&authorized, action, id)).await?;
+        audit::record(txn, now, Event::by(&authorized, action, id).changing(target, &changed)).await?;
     }
     authorized.commit().await?;
     Ok(changed)

@@ -114,6 +114,7 @@ impl UsersQuery {
         let list = List {
             search,
             filter: Filter {
+                is_staff_member: None,
                 external_id: filter.external_id,
                 is_active: filter.is_active,
                 is_staff: filter.is_staff,

@@ -1,0 +1,48 @@
+//! `vestibule completions` and `vestibule man`: the command line, described for shells and for `man`.
+
+use std::path::PathBuf;
+
+use clap::Command;
+use clap_complete::Shell;
+
+use crate::error::{Error, Result};
+
+const NAME: &str = "vestibule";
+
+/// Which shell.
+#[derive(clap::Args)]
+pub(super) struct CompletionsOptions {
+    /// The shell
+    shell: Shell,
+}
+
+/// Where the pages go.
+#[derive(clap::Args)]
+pub(super) struct ManOptions {
+    /// Write a page for each command into this folder, instead of printing the main page
+    #[arg(value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+/// Prints the completions of a shell.
+pub(super) fn complete(mut command: Command, options: &CompletionsOptions) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(options.shell, &mut command, NAME, &mut script);
+    print(script)
+}
+
+/// Prints the main manual page, or writes all of them.
+pub(super) fn man(command: Command, options: ManOptions) -> Result<()> {
+    let Some(folder) = options.folder else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command).render(&mut page).map_err(Error::internal)?;
+        return print(page);
+    };
+    let failed = |error| Error::BadInput(format!("{}: {error}", folder.display()));
+    std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder)).map_err(failed)
+}
+
+fn print(text: Vec<u8>) -> Result<()> {
+    super::say(String::from_utf8(text).map_err(Error::internal)?.trim_end());
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! Reading the audit trail.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use uuid::Uuid;
+
+use super::Operator;
+use crate::database::Db;
+use crate::domain::audit::list::{self, Filter};
+use crate::domain::paging::{Page, Window};
+use crate::entity::{audit_event, user};
+use crate::error::Result;
+
+/// A page of the trail, the newest events first, superusers among them.
+///
+/// # Errors
+/// [`crate::error::Error::BadInput`] where the window makes no sense.
+pub async fn page(db: &Db, _operator: &Operator, filter: &Filter, window: &Window) -> Result<Page<audit_event::Model>> {
+    list::page_of(db, true, filter, window).await
+}
+
+/// Email addresses of the users in these events, by id; deleted users have none.
+pub async fn addresses(db: &Db, _operator: &Operator, events: &[audit_event::Model]) -> Result<HashMap<Uuid, String>> {
+    let named = events.iter().flat_map(|event| [event.actor_id, event.target_id]).flatten();
+    let users = user::Entity::find().filter(user::Column::Id.is_in(named)).select_only();
+    let users = users.column(user::Column::Id).column(user::Column::Email);
+    Ok(users.into_tuple::<(Uuid, String)>().all(db.reader()).await?.into_iter().collect())
+}

@@ -1,0 +1,111 @@
+//! Showing and lifting limits.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+
+use super::Operator;
+use crate::database::Db;
+use crate::domain::audit;
+use crate::domain::limits::{Limits, Share, What};
+use crate::entity::audit_event::{self, Action};
+use crate::entity::limit::{self, Column};
+use crate::entity::user;
+use crate::error::Result;
+use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::network::Networks;
+
+/// Number of the last failed sign-ins whose networks are considered.
+const FAILURES: u64 = 200;
+
+/// A user or a client with limits.
+#[derive(Clone, Debug)]
+pub enum Whose {
+    /// All limits of this account, and of the clients of its last failed sign-ins.
+    User(Box<user::Model>),
+    /// The limits of the client at this address, for any account.
+    Client(IpAddr),
+}
+
+/// A limit of which something is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The limit.
+    pub what: What,
+    /// Used part of `count`.
+    pub used: u32,
+    /// Maximum number per `per`.
+    pub count: u32,
+    /// Period of `count`.
+    pub per: Duration,
+    /// Time from which one more is allowed; `None` where it is allowed now.
+    pub exhausted_until: Option<Timestamp>,
+}
+
+impl Usage {
+    fn of(share: &Share, row: &limit::Model, now: &Moment) -> Option<Self> {
+        let ahead = u128::try_from(row.full_until.millis() - now.at.millis()).ok().filter(|ahead| *ahead > 0)?;
+        let step = share.step().as_millis().max(1);
+        let room = share.room(now);
+        let wait = u64::try_from(row.full_until.millis() - room.millis()).ok().filter(|wait| *wait > 0);
+        Some(Self {
+            what: share.what,
+            used: u32::try_from(ahead.div_ceil(step)).unwrap_or(u32::MAX).min(share.limit.count),
+            count: share.limit.count,
+            per: share.limit.per,
+            exhausted_until: wait.map(|wait| now.at.plus(Duration::from_millis(wait))),
+        })
+    }
+}
+
+/// The limits of which something is used, the exhausted ones first. Limits of an account by network are found for the
+/// networks of its last failed sign-ins.
+pub async fn list(db: &Db, now: &Moment, _operator: &Operator, limits: &Limits, whose: &Whose) -> Result<Vec<Usage>> {
+    let shares = shares(db, limits, whose).await?;
+    let rows = limit::Entity::find().filter(Column::Key.is_in(shares.iter().map(|share| share.key.as_str())));
+    let rows = rows.all(db.reader()).await?;
+    let rows: HashMap<&str, &limit::Model> = rows.iter().map(|row| (row.key.as_str(), row)).collect();
+    let used = shares.iter().filter_map(|share| Usage::of(share, rows.get(share.key.as_str())?, now));
+    let mut used: Vec<Usage> = used.collect();
+    used.sort_by_key(|usage| usage.exhausted_until.is_none());
+    Ok(used)
+}
+
+/// Gives everything back of all these limits, with one audit event. Returns the number of limits of which something was
+/// used.
+pub async fn lift(db: &Db, now: &Moment, operator: &Operator, limits: &Limits, whose: &Whose) -> Result<u64> {
+    let shares = shares(db, limits, whose).await?;
+    let target = match whose {
+        Whose::User(user) => Some(user.id),
+        Whose::Client(_) => None,
+    };
+    let (txn, ref now) = db.begin(now).await?;
+    let theirs = Column::Key.is_in(shares.into_iter().map(|share| share.key));
+    let lifted = limit::Entity::delete_many().filter(theirs).filter(Column::FullUntil.gt(now.at)).exec(&txn).await?;
+    if lifted.rows_affected > 0 {
+        audit::record(&txn, now, operator.did(Action::LimitsLifted, target)).await?;
+    }
+    txn.commit().await?;
+    Ok(lifted.rows_affected)
+}
+
+async fn shares(db: &Db, limits: &Limits, whose: &Whose) -> Result<Vec<Share>> {
+    let user = match whose {
+        Whose::Client(ip) => return Ok(limits.of_client(&Networks::of(*ip))),
+        Whose::User(user) => user,
+    };
+    let failures = audit_event::Entity::find()
+        .filter(audit_event::Column::TargetId.eq(user.id))
+        .filter(audit_event::Column::Action.is_in([Action::LoginFailed, Action::LimitReached]))
+        .filter(audit_event::Column::Ip.is_not_null())
+        .order_by_desc(audit_event::Column::Id)
+        .limit(FAILURES)
+        .select_only()
+        .column(audit_event::Column::Ip);
+    let ips: Vec<Option<String>> = failures.into_tuple().all(db.reader()).await?;
+    let ips: HashSet<String> = ips.into_iter().flatten().collect();
+    let networks: Vec<Networks> = ips.iter().map(|ip| Networks::of_text(Some(ip))).collect();
+    Ok(limits.of_account(user, &networks))
+}

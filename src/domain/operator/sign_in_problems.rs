@@ -1,0 +1,92 @@
+//! Reasons that keep a user from signing in.
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+
+use super::Operator;
+use super::limits::{self as usage, Usage, Whose};
+use crate::database::Db;
+use crate::domain::limits::Limits;
+use crate::domain::passwords;
+use crate::entity::audit_event::{self, Action};
+use crate::entity::mail::{self, Status};
+use crate::entity::{registration, user};
+use crate::error::Result;
+use crate::tools::clock::Moment;
+use crate::tools::identifier;
+
+/// Number of failed sign-ins and of mails that are reported.
+const RECENT: u64 = 5;
+
+/// A reason for failing sign-ins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The account is deactivated.
+    Inactive,
+    /// The email address is not confirmed.
+    Unverified,
+    /// The account has no password yet.
+    NoPassword,
+    /// The temporary password has expired.
+    TemporaryPasswordExpired,
+    /// A limit is exhausted.
+    Exhausted(Usage),
+}
+
+/// The state of a user's sign-ins.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The reasons; empty where the right password signs the user in.
+    pub problems: Vec<Problem>,
+    /// The last failed sign-ins and exhausted limits, the newest first.
+    pub failures: Vec<audit_event::Model>,
+    /// The last mails to the user that were not delivered, the newest first.
+    pub undelivered: Vec<mail::Model>,
+}
+
+/// Finds the reasons that keep a user from signing in, and the last failures. A temporary password expires only where others
+/// can reach the service.
+pub async fn report(
+    db: &Db,
+    now: &Moment,
+    operator: &Operator,
+    (limits, is_reachable): (&Limits, bool),
+    user: &user::Model,
+) -> Result<Report> {
+    let states = [
+        (!user.is_active, Problem::Inactive),
+        (user.password_hash.is_none(), Problem::NoPassword),
+        (!user.is_verified, Problem::Unverified),
+        (is_reachable && passwords::has_expired(user, now), Problem::TemporaryPasswordExpired),
+    ];
+    let whose = Whose::User(Box::new(user.clone()));
+    let used = usage::list(db, now, operator, limits, &whose).await?;
+    let exhausted = used.into_iter().filter(|usage| usage.exhausted_until.is_some()).map(Problem::Exhausted);
+    let states = states.into_iter().filter_map(|(holds, problem)| holds.then_some(problem));
+    let failures = audit_event::Entity::find()
+        .filter(audit_event::Column::TargetId.eq(user.id))
+        .filter(audit_event::Column::Action.is_in([Action::LoginFailed, Action::LimitReached]))
+        .order_by_desc(audit_event::Column::Id)
+        .limit(RECENT);
+    let undelivered = mail::Entity::find()
+        .filter(mail::Column::RecipientKey.eq(identifier::fold(&user.email)))
+        .filter(mail::Column::Status.is_in([Status::Queued, Status::Failed]))
+        .order_by_desc(mail::Column::Id)
+        .limit(RECENT);
+    Ok(Report {
+        problems: states.chain(exhausted).collect(),
+        failures: failures.all(db.reader()).await?,
+        undelivered: undelivered.all(db.reader()).await?,
+    })
+}
+
+/// The registration that waits at this address, where nobody has an account there yet.
+pub async fn waiting_registration(
+    db: &Db,
+    now: &Moment,
+    _operator: &Operator,
+    email: &str,
+) -> Result<Option<registration::Model>> {
+    let key = registration::Column::EmailKey.eq(identifier::fold(email));
+    let alive = registration::Column::ExpiresAt.gt(now.at);
+    Ok(registration::Entity::find().filter(key).filter(alive).one(db.reader()).await?)
+}
