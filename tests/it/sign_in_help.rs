@@ -128,7 +128,7 @@ async fn the_reason_does_not_reveal_superusers_to_staff(place: Place) {
 
 async fn an_exhausted_limit_leaves_one_event_that_names_the_account(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_sign_in = "3/10m".parse().unwrap()).await;
-    let ada = app.add_user("ada").await;
+    app.add_user("ada").await;
     let admin = app.admin().await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
     for name in ["ada", "admin", "nobody"] {
@@ -145,7 +145,7 @@ async fn an_exhausted_limit_leaves_one_event_that_names_the_account(place: Place
     assert!(reached.iter().all(|event| event["reason"] == "LIMIT_SIGN_IN"), "{reached:?}");
 
     // More in the same ten minutes are no news, after them they are.
-    fail(&app, &ada.email, "x").await;
+    fail(&app, "ada", "x").await;
     app.app.limits.report(&app.app.db, &now).await.unwrap();
     assert_eq!(trail(&staff, "LIMIT_REACHED").await.len(), 3);
     app.wait(Duration::from_secs(601));
