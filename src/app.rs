@@ -40,8 +40,9 @@ use crate::tools::sheet;
 use crate::tools::token::KeyRing;
 use crate::tools::traffic::Traffic;
 
-/// How many passwords may wait for each that is being hashed: half a second's work.
-const HASHES_WAITING: usize = 32;
+/// Maximum number of passwords that wait for each that is being hashed. Long before it is reached, the time limit of the
+/// hasher ends their wait, unless hashes are cheap.
+const HASHES_WAITING: usize = 512;
 
 /// Between two looks for a signing key that a token names and the ring does not have.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{ARGON2ID_IDENT, MIN_SALT_LEN, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::engine::Memory;
@@ -11,6 +12,9 @@ use super::{Argon2Engine, Argon2Params, DjangoHash, MAX_LENGTH, Password};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::metrics::{self, Counter, Histogram, Registry, Unit};
 use crate::tools::secret::Secret;
+
+/// Maximum wait for a permit, whatever a hash costs.
+const MAX_WAIT: Duration = Duration::from_millis(500);
 
 /// When to come back where too many passwords wait to be hashed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -51,6 +55,7 @@ impl Hasher {
             running: Arc::new(Semaphore::new(permits)),
             permits,
             most: places,
+            max_wait: MAX_WAIT,
             memory: Mutex::new(Vec::new()),
             waits: metrics::times(),
             times: metrics::times(),
@@ -144,15 +149,13 @@ impl Hasher {
         done.instrument(tracing::debug_span!("hash")).await.map_err(Error::internal)
     }
 
-    /// A permit and a place; waits for the permit, but not for the place.
+    /// A permit and a place; waits for the permit, for [`MAX_WAIT`] at most, but not for the place.
     async fn permit(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
         let inner = &self.0;
-        let place = Arc::clone(&inner.places).try_acquire_owned().map_err(|_| {
-            inner.refused.inc();
-            Error::Unavailable(RETRY_AFTER)
-        })?;
+        let place = Arc::clone(&inner.places).try_acquire_owned().map_err(|_| inner.refuse())?;
         let came = Instant::now();
-        let permit = Arc::clone(&inner.running).acquire_owned().await.map_err(Error::internal)?;
+        let acquired = timeout(inner.max_wait, Arc::clone(&inner.running).acquire_owned()).await;
+        let permit = acquired.map_err(|_| inner.refuse())?.map_err(Error::internal)?;
         inner.waits.observe(came.elapsed().as_secs_f64());
         Ok((permit, place))
     }
@@ -168,6 +171,7 @@ struct Inner {
     /// How many permits and how many places there are.
     permits: usize,
     most: usize,
+    max_wait: Duration,
     /// What was used for `params` before and is not in use now.
     memory: Mutex<Vec<Memory>>,
     waits: Histogram,
@@ -176,6 +180,12 @@ struct Inner {
 }
 
 impl Inner {
+    /// The answer where too many wait.
+    fn refuse(&self) -> Error {
+        self.refused.inc();
+        Error::Unavailable(RETRY_AFTER)
+    }
+
     /// The tag of the password with the salt, the parameters, and the length of `like`.
     fn tag(&self, password: &Password, like: &Stored) -> Result<Output> {
         let ours = like.params == self.params;
@@ -340,6 +350,20 @@ mod tests {
         assert!(first.await.unwrap());
         assert!(third.await.unwrap().starts_with("$argon2id$"));
         assert_eq!(hasher.0.places.available_permits(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_after_its_time_and_leaves_its_place() {
+        let mut hasher = hasher("m=8,t=1,p=1");
+        Arc::get_mut(&mut hasher.0).unwrap().max_wait = Duration::ZERO;
+        let (finish, finished) = mpsc::channel::<()>();
+        let mut first = pin!(hasher.run(move |_| finished.recv().is_ok()));
+        assert!(poll(first.as_mut()).is_pending());
+        let refused = hasher.hash(&Password::new("open sesame")).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))));
+        assert_eq!((hasher.load().waiting, hasher.0.refused.get()), (0, 1));
+        finish.send(()).unwrap();
+        assert!(first.await.unwrap());
     }
 
     #[tokio::test]
