@@ -129,7 +129,6 @@ async fn the_reason_does_not_reveal_superusers_to_staff(place: Place) {
 async fn an_exhausted_limit_leaves_one_event_that_names_the_account(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_sign_in = "3/10m".parse().unwrap()).await;
     app.add_user("ada").await;
-    let admin = app.admin().await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
     for name in ["ada", "admin", "nobody"] {
         for _ in 0..8 {
@@ -153,7 +152,7 @@ async fn an_exhausted_limit_leaves_one_event_that_names_the_account(place: Place
         fail(&app, "ada", "x").await;
     }
     app.app.limits.report(&app.app.db, &app.app.clock.now()).await.unwrap();
-    assert_eq!(trail(&admin, "LIMIT_REACHED").await.len(), 4);
+    assert_eq!(trail(&app.admin().await, "LIMIT_REACHED").await.len(), 4);
 }
 
 async fn why_explains_each_problem_and_what_to_do(place: Place) {
