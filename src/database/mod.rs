@@ -9,6 +9,7 @@ mod scrub;
 // Single statements that change something.
 mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -79,8 +80,10 @@ impl Db {
         let mut writer = options(url, 1);
         // A file does not hang up: to ask before each statement would cost as much as the statement itself.
         writer.test_before_acquire(false);
-        writer.map_sqlx_sqlite_opts(|file| {
-            let file = file.create_if_missing(true).foreign_keys(true).busy_timeout(PATIENCE);
+        let path = url.sqlite_path().map(Path::to_owned).unwrap_or_default();
+        let named = path.clone();
+        writer.map_sqlx_sqlite_opts(move |file| {
+            let file = file.filename(&named).create_if_missing(true).foreign_keys(true).busy_timeout(PATIENCE);
             // A commit that was acknowledged must outlive a power cut: in WAL mode only FULL syncs each one.
             let file = file.pragma("journal_mode", "WAL").pragma("synchronous", "FULL");
             // What is deleted is overwritten, so that no free page holds an address any more.
@@ -102,7 +105,7 @@ impl Db {
         let writer = Writer::new(Database::connect(writer).await?);
         let mut reader = options(url, 4);
         reader.test_before_acquire(false);
-        reader.map_sqlx_sqlite_opts(|file| file.busy_timeout(PATIENCE).pragma("query_only", "ON"));
+        reader.map_sqlx_sqlite_opts(move |file| file.filename(&path).busy_timeout(PATIENCE).pragma("query_only", "ON"));
         let inline = url.sqlite_path().map(Inline::new).map(Arc::new);
         Ok(Self::of(Database::connect(reader).await?, writer, inline))
     }
@@ -113,7 +116,7 @@ impl Db {
 
     /// Opens a database only to read it: nothing is made, migrated or changed, and a file must be there.
     pub async fn look(url: &DatabaseUrl) -> Result<Self, DbErr> {
-        let pool = match Database::connect(reading(options(url, 2))).await {
+        let pool = match Database::connect(reading(url, options(url, 2))).await {
             Ok(pool) => pool,
             // A pool tries again and again, and then tells no more than that the time is over.
             Err(error) => return Err(Self::refusal(url).await.unwrap_or(error)),
@@ -123,7 +126,7 @@ impl Db {
 
     /// What a PostgreSQL server, or the way to it, says to a single attempt; none where that succeeds or nobody answers.
     async fn refusal(url: &DatabaseUrl) -> Option<DbErr> {
-        let attempt = async { if url.is_sqlite() { None } else { PgConnection::connect(url.reveal()).await.err() } };
+        let attempt = async { PgConnection::connect(url.reveal_postgres()?).await.err() };
         let error = tokio::time::timeout(POSTGRES_PATIENCE, attempt).await.ok()??;
         Some(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
     }
@@ -244,7 +247,7 @@ impl Db {
 
     /// Writes an SQLite database as it is at this moment into a file that is empty or not there yet. Others may write to the
     /// database meanwhile.
-    pub async fn write_into(&self, file: &std::path::Path) -> Result<()> {
+    pub async fn write_into(&self, file: &Path) -> Result<()> {
         let file = file.to_str().ok_or_else(|| Error::BadInput("the path of the file must be UTF-8".to_owned()))?;
         let statement = Statement::from_sql_and_values(DatabaseBackend::Sqlite, "VACUUM INTO $1", [file.into()]);
         self.reader.execute_raw(statement).await?;
@@ -347,7 +350,7 @@ impl Listener {
 /// TLS and a verified name protect them, or they stay on this machine. The library's own view counts, which knows the
 /// variables of PostgreSQL's tools as well.
 pub fn exposed_way(url: &DatabaseUrl) -> Option<String> {
-    let options = Some(url).filter(|url| !url.is_sqlite())?.reveal().parse::<PgConnectOptions>().ok()?;
+    let options = url.reveal_postgres()?.parse::<PgConnectOptions>().ok()?;
     let host = options.get_host();
     let is_here = options.get_socket().is_some() || host.starts_with('/') || is_loopback(host);
     let mode = match options.get_ssl_mode() {
@@ -364,21 +367,24 @@ pub fn exposed_way(url: &DatabaseUrl) -> Option<String> {
 
 /// Opens a database of another system, of which nothing is to be changed: reading is all that the connection can do.
 pub async fn open_to_read(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
-    let mut options = ConnectOptions::new(url.reveal());
+    let mut options = ConnectOptions::new(library_text(url));
     options.max_connections(1).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);
-    Database::connect(reading(options)).await
+    Database::connect(reading(url, options)).await
 }
 
 /// The same, for connections that can change nothing; a file must be there.
-fn reading(mut options: ConnectOptions) -> ConnectOptions {
-    options.map_sqlx_sqlite_opts(|file| file.read_only(true).create_if_missing(false).busy_timeout(PATIENCE));
+fn reading(url: &DatabaseUrl, mut options: ConnectOptions) -> ConnectOptions {
+    let path = url.sqlite_path().map(Path::to_owned).unwrap_or_default();
+    options.map_sqlx_sqlite_opts(move |file| {
+        file.filename(&path).read_only(true).create_if_missing(false).busy_timeout(PATIENCE)
+    });
     options.map_sqlx_postgres_opts(|server| server.options([("default_transaction_read_only", "on")]));
     options
 }
 
 /// Makes the file where there is none, for its owner alone: SQLite would let everybody read it, and gives the files beside it
 /// the same rights. What goes wrong shows when it is opened.
-fn make_private(file: &std::path::Path) {
+fn make_private(file: &Path) {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -394,8 +400,13 @@ fn of_migrations(error: DbErr) -> Error {
     }
 }
 
+/// The address as the libraries read it. A file's is set apart from it, for they would decode its name.
+fn library_text(url: &DatabaseUrl) -> &str {
+    url.reveal_postgres().unwrap_or("sqlite://vestibule.db")
+}
+
 fn options(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url.reveal());
+    let mut options = ConnectOptions::new(library_text(url));
     options.max_connections(connections).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);
     if !url.is_sqlite() {
         options.acquire_timeout(POSTGRES_PATIENCE).set_application_name("vestibule").statement_timeout(PATIENCE);

@@ -22,6 +22,7 @@ crate::tests![
     no_secret_is_a_flag,
     secrets_are_read_from_files_and_credentials,
     an_address_with_a_password_is_no_argument,
+    no_error_repeats_a_password,
     settings_are_read_from_a_file_that_was_named_or_in_the_data_folder,
 ];
 
@@ -179,6 +180,61 @@ async fn an_address_with_a_password_is_no_argument(place: Place) {
     fs::write(&by_file, "postgres://u:geheim@127.0.0.1:1/x\n").unwrap();
     let (success, _, errors) = run(command(&place), &["import", "django", &format!("@{}", by_file.display())], "");
     assert!(!success && !errors.contains("list of processes") && !errors.contains("geheim"), "{errors}");
+}
+
+async fn no_error_repeats_a_password(place: Place) {
+    let file = place.folder.join("address");
+    let from_file = format!("@{}", file.display());
+    let failed = |command: std::process::Command, arguments: &[&str], name: &str| {
+        let (success, printed, errors) = run(command, arguments, "");
+        assert!(!success, "{arguments:?} {printed}");
+        assert!(errors.starts_with(&format!("vestibule: {name}: it")), "{arguments:?} {errors}");
+        assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
+        assert!(!errors.contains("geheim") && !printed.contains("geheim"), "{printed}{errors}");
+    };
+    for address in [
+        "postgres://app:pa#geheim@127.0.0.1:1/db",
+        "postgres://app:pa/geheim@127.0.0.1:1/db",
+        "postgres://app:pa?geheim@127.0.0.1:1/db",
+        "postgresql://app:7?geheim=1@127.0.0.1:1/db",
+        "postgres://app:pa%geheim@127.0.0.1:1/db",
+        "postgres://app:pa@geheim@127.0.0.1:1/db",
+    ] {
+        for arguments in [["serve"].as_slice(), &["migrate"], &["backup", "there.db"], &["users", "list"], &["doctor"]]
+        {
+            let mut wrong = command(&place);
+            wrong.env("VESTIBULE_DATABASE_URL", address);
+            failed(wrong, arguments, "VESTIBULE_DATABASE_URL");
+        }
+        fs::write(&file, address).unwrap();
+        failed(command(&place), &["copy", "--to", &from_file], "--to");
+        failed(command(&place), &["import", "django", &from_file], "the source");
+    }
+    for (name, value) in [
+        ("VESTIBULE_MAIL_URL", "smtps://app:pa#geheim@mx.example"),
+        ("VESTIBULE_MEDIA_URL", "s3://app:geheim@bucket"),
+        ("VESTIBULE_OTLP_ENDPOINT", "https://app:geheim@collector.example"),
+        ("VESTIBULE_PUBLIC_URL", "https://app:geheim@id.example"),
+        ("VESTIBULE_ALLOWED_ORIGINS", "https://app:geheim@app.example"),
+    ] {
+        let mut wrong = command(&place);
+        wrong.env(name, value);
+        let (success, _, errors) = run(wrong, &["migrate"], "");
+        assert!(!success && errors.starts_with(&format!("vestibule: {name}: ")), "{errors}");
+        assert!(!errors.contains("geheim"), "{errors}");
+    }
+    // Read well, it is not repeated either by what cannot be reached.
+    fs::write(&file, "postgres://app:geheim%23%2F@127.0.0.1:1/db").unwrap();
+    for arguments in [["migrate"].as_slice(), &["copy", "--to", &from_file], &["import", "django", &from_file]] {
+        let mut away = command(&place);
+        if arguments == ["migrate"] {
+            away.env_remove("VESTIBULE_DATABASE_URL").env("VESTIBULE_DATABASE_URL_FILE", &file);
+        } else {
+            assert!(run(command(&place), &["migrate"], "").0);
+        }
+        let (success, _, errors) = run(away, arguments, "");
+        assert!(!success && !errors.contains("geheim"), "{errors}");
+    }
 }
 
 async fn settings_are_read_from_a_file_that_was_named_or_in_the_data_folder(place: Place) {
