@@ -76,8 +76,9 @@ pub(super) fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
-    let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse().or_else(|_| address()).map_err(|_| format!("'{text}' is no network such as 10.0.0.0/8"))
+    let network = text.trim();
+    let address = || network.parse::<IpAddr>().map(IpNet::from);
+    network.parse().or_else(|_| address()).map_err(|_| format!("'{text}' is no network such as 10.0.0.0/8"))
 }
 
 /// Checks a host, as it is written in an address, for being this machine.
