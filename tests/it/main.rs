@@ -72,6 +72,7 @@ mod scalars;
 mod schema;
 mod secrets;
 mod security;
+mod servers;
 mod sessions;
 mod settings;
 mod signing_keys;
@@ -135,6 +136,7 @@ fn main() -> std::process::ExitCode {
         rights::all(),
         scalars::all(),
         secrets::all(),
+        servers::all(),
         sessions::all(),
         signing_keys::all(),
         silence::all(),

@@ -4,7 +4,7 @@
 use std::fs;
 
 use serde_json::json;
-use vestibule::database::Db;
+use vestibule::database::{Db, Options};
 use vestibule::domain::copy;
 use vestibule::domain::operator::Operator;
 use vestibule::domain::operator::keys::Resealed;
@@ -19,6 +19,7 @@ crate::tests![
     a_copy_elsewhere_neither_takes_nor_makes_the_originals_refresh_tokens,
     the_secret_key_is_replaced_and_everything_goes_on,
     the_secret_key_is_replaced_on_the_command_line,
+    a_lost_secret_is_replaced_on_purpose_only,
     no_secret_is_a_flag,
     secrets_are_read_from_files_and_credentials,
     an_address_with_a_password_is_no_argument,
@@ -34,7 +35,7 @@ async fn a_copy_elsewhere_neither_takes_nor_makes_the_originals_refresh_tokens(p
     let app = TestApp::start(&place).await;
     let mut ada = app.add_user("ada").await.sign_in(&app).await;
     let url = place.second_database().await;
-    let target = Db::connect(&url.parse().unwrap()).await.unwrap();
+    let target = Db::connect(&url.parse().unwrap(), &Options::default()).await.unwrap();
     copy::copy(&app.app.db, &target, &|_| {}).await.unwrap();
     target.close().await.unwrap();
     // With the same secret, and all that the database holds.
@@ -103,6 +104,41 @@ async fn the_secret_key_is_replaced_on_the_command_line(place: Place) {
     assert!(run(with(NEW, None), &["migrate"], "").0);
     let (success, _, errors) = run(with(OLD, None), &["migrate"], "");
     assert!(!success && errors.contains("VESTIBULE_SECRET_KEY is not the one"), "{errors}");
+}
+
+async fn a_lost_secret_is_replaced_on_purpose_only(place: Place) {
+    let phrase = "a rather long phrase of mine";
+    let mut first = command(&place);
+    first.env("VESTIBULE_ADMIN_PASSWORD", phrase);
+    let serving = Serving::start(first);
+    let before = Client::new(&serving.url).sign_in("admin", phrase).await;
+    serving.stop();
+    let reset = ["keys", "reset", "--lost-secret"];
+    let (success, _, errors) = run(command(&place), &reset, "");
+    assert!(!success && errors.contains("the secret key opens the signing keys: it is not lost"), "{errors}");
+
+    let secret = place.folder.join("data/secret.key");
+    fs::remove_file(&secret).unwrap();
+    for arguments in
+        [["serve"].as_slice(), &["migrate"], &["keys", "rotate"], &["create-superuser", "--email", "a@b.example"]]
+    {
+        let (success, _, errors) = run(command(&place), arguments, "");
+        assert!(!success && errors.contains("the secret that they are sealed with is not here"), "{errors}");
+        assert!(errors.contains("restore data/secret.key") && errors.contains("`vestibule keys reset --lost-secret`"));
+        assert!(!secret.exists(), "none is made beside a database that has keys");
+    }
+    assert!(!run(command(&place), &["keys", "reset"], "").0);
+    let (success, printed, errors) = run(command(&place), &reset, "");
+    assert!(success && printed.starts_with("1 signing key deleted, 1 session ended; a new key signs\n"), "{errors}");
+    assert!(secret.exists());
+
+    let serving = Serving::start(command(&place));
+    let mut late = Client::new(&serving.url);
+    before.refresh.clone_into(&mut late.refresh);
+    assert_eq!(late.refresh().await.unwrap_err(), "INVALID_TOKEN");
+    let mut again = Client::new(&serving.url).sign_in("admin", phrase).await;
+    again.refresh().await.unwrap();
+    again.data(ME, json!({})).await;
 }
 
 async fn no_secret_is_a_flag(place: Place) {
