@@ -1,15 +1,17 @@
 //! The application: what was built once at the start, shared by all faces.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use sea_orm::DatabaseTransaction;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::{BaseUrl, Config};
-use crate::database::Db;
+use crate::config::{BaseUrl, Config, SecretKey};
+use crate::database::{self, Db, Unfit};
 use crate::domain::access::{self, Caller, Client};
 use crate::domain::import::Importer;
 use crate::domain::instance;
@@ -113,23 +115,28 @@ impl App {
     /// # Errors
     /// [`Error::Internal`] with a sentence for the operator.
     pub async fn open(config: Config, public_url: BaseUrl, clock: Clock) -> Result<Self> {
-        let current = match &config.secret_key {
-            Some(key) => key.bytes().to_vec(),
-            None => {
-                let path = config.secret_key_path();
-                secret_file::read_or_create(&path).map_err(|error| named(&path.display(), &error))?
-            }
-        };
-        let previous = config.secret_key_previous.as_ref().map(|key| key.bytes().to_vec());
-        let secrets = MasterSecrets { current, previous };
+        let path = config.secret_key_path();
+        let found = secret_file::known(config.secret_key.as_ref().map(SecretKey::bytes), &path);
+        let found = found.map_err(|error| named(&path.display(), &error))?;
         let url = config.database_url();
         if let Some(folder) = url.sqlite_path().and_then(std::path::Path::parent) {
             secret_file::make_folder(folder).map_err(|error| named(&folder.display(), &error))?;
         }
-        let db = Db::connect(&url).await.map_err(|error| named(&"VESTIBULE_DATABASE_URL", &error))?;
+        let options = database::Options::of(&config).map_err(Error::BadInput)?;
+        let trust = options.trust.clone();
+        let db = Db::connect(&url, &options).await.map_err(|error| named(&"VESTIBULE_DATABASE_URL", &error))?;
+        if let Some(Unfit { found, remedy }) = db.unfit().await? {
+            return Err(Error::BadInput(format!("VESTIBULE_DATABASE_URL: {found}: {remedy}")));
+        }
         let now = clock.now();
         let txn = db.begin_alone().await?;
         Db::migrate(&txn).await?;
+        let current = match found {
+            Some(secret) => secret,
+            None => first_secret(&txn, &path).await?,
+        };
+        let previous = config.secret_key_previous.as_ref().map(|key| key.bytes().to_vec());
+        let secrets = MasterSecrets { current, previous };
         let instance = InstanceName { id: instance::ensure(&txn, &now).await?, public_url: public_url.as_str() };
         let vault = Arc::new(Vault::new(&secrets, instance));
         keys::ensure(&txn, &now, &vault).await?;
@@ -147,7 +154,7 @@ impl App {
         let importer = Importer::new(sheet::Reader::of_this_program()?, limits.clone());
         let frontend = config.frontend_url.clone().unwrap_or_else(|| public_url.clone());
         let courier = Courier {
-            transport: Transport::new(&config.mail_url()),
+            transport: Transport::new(&config.mail_url(), &trust),
             from: config.mail_from.clone(),
             site: Site {
                 name: config.site_name.clone(),
@@ -319,6 +326,18 @@ impl App {
         last.0 = number;
         Ok(())
     }
+}
+
+/// The secret of a new installation. A database that has keys has had one, which must not be replaced by accident.
+async fn first_secret(txn: &DatabaseTransaction, path: &Path) -> Result<Vec<u8>> {
+    // Another instance may have made both meanwhile.
+    if !path.exists() && keys::are_there(txn).await? {
+        let found = "the database has signing keys, and the secret that they are sealed with is not here";
+        let remedy = format!("Set VESTIBULE_SECRET_KEY, or restore {}", path.display());
+        let last = "Where it is lost for good: `vestibule keys reset --lost-secret`";
+        return Err(Error::BadInput(format!("{found}. {remedy}. {last}")));
+    }
+    secret_file::read_or_create(path).map_err(|error| named(&path.display(), &error))
 }
 
 /// What this yields, unless it takes too long.

@@ -6,6 +6,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr, SqlxError, SqlxPostgresError, SqlxSqliteError};
@@ -117,12 +118,38 @@ impl From<Refusal> for Error {
 /// fault of ours.
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
+        departed(&error);
         if passes(&error) {
             tracing::error!(%error, "the database cannot do it at present");
             Self::Unavailable(Duration::from_secs(1))
         } else {
             Self::internal(error)
         }
+    }
+}
+
+/// How often a server said that it goes, or may not be written to any more.
+static DEPARTURES: AtomicU64 = AtomicU64::new(0);
+
+/// How often a server said that it goes, or may not be written to any more: connections from before are then no good.
+pub(crate) fn departures() -> u64 {
+    DEPARTURES.load(Ordering::Relaxed)
+}
+
+/// Notes an error by which a PostgreSQL server says that it is the wrong one from now on: it became a standby, or shuts
+/// down.
+pub(crate) fn departed(error: &DbErr) {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return;
+    };
+    let SqlxError::Database(error) = error.as_ref() else { return };
+    if let Some(error) = error.try_downcast_ref::<SqlxPostgresError>()
+        && matches!(error.code(), "25006" | "57P01" | "57P02" | "57P03")
+    {
+        DEPARTURES.fetch_add(1, Ordering::Relaxed);
     }
 }
 

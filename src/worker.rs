@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use crate::app::App;
 use crate::domain::keys::RELOAD;
 use crate::domain::{avatars, known_networks, limits, registration, retention, sessions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Between two looks for mails that are due.
 const MAIL_PAUSE: Duration = Duration::from_secs(1);
@@ -42,6 +42,18 @@ const HEAR_PAUSE: Duration = Duration::from_secs(5);
 /// Between two rounds of everything else.
 const ROUND_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long one of these may take. A database that hangs would otherwise keep it from being tried again on another server.
+const TURN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a round may take, which may have much to sweep away.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// How long a mail may take with all that is read and written for it.
+const MAIL_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Between two looks at whether the database can be written to.
+const DATABASE_PAUSE: Duration = Duration::from_secs(5);
+
 /// Works until `stop` is ready. Mails that are being sent then are finished, for some seconds at most.
 pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
     // These must not wait for mails. Each may be cut off at any point.
@@ -52,6 +64,7 @@ pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
         tokio::spawn(keep_round(Arc::clone(&app))),
         tokio::spawn(keep_keys(Arc::clone(&app))),
         tokio::spawn(report_limits(Arc::clone(&app))),
+        tokio::spawn(keep_database(Arc::clone(&app))),
     ];
     deliver(&app, stop).await;
     live.iter().for_each(tokio::task::JoinHandle::abort);
@@ -75,10 +88,15 @@ async fn deliver(app: &Arc<App>, stop: impl Future<Output = ()>) {
             // Taking costs a write, so it is not done for every single one.
             Some(_) = under_way.join_next() => if under_way.len() > MAILS / 2 { continue },
         }
-        match app.take_mails(&app.clock.now(), MAILS - under_way.len()).await {
+        let now = app.clock.now();
+        let taken = tokio::select! {
+            () = &mut stop => break,
+            taken = in_time(TURN_TIMEOUT, app.take_mails(&now, MAILS - under_way.len())) => taken,
+        };
+        match taken {
             Ok(mails) => mails.into_iter().for_each(|mail| {
                 let app = Arc::clone(app);
-                under_way.spawn(async move { app.send_mail(&app.clock.now(), mail).await });
+                under_way.spawn(async move { timeout(MAIL_TIMEOUT, app.send_mail(&app.clock.now(), mail)).await });
             }),
             Err(error) => tracing::error!(?error, "which mails are due could not be looked up; it is tried again"),
         }
@@ -94,7 +112,7 @@ async fn keep_round(app: Arc<App>) {
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pause.tick().await;
-        if let Err(error) = round(&app).await {
+        if let Err(error) = in_time(ROUND_TIMEOUT, round(&app)).await {
             tracing::error!(?error, "the worker could not do its round; it tries again");
         }
     }
@@ -106,7 +124,8 @@ async fn keep_keys(app: Arc<App>) {
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pause.tick().await;
-        if let Err(error) = app.reload_keys(&app.clock.now()).await {
+        let now = app.clock.now();
+        if let Err(error) = in_time(TURN_TIMEOUT, app.reload_keys(&now)).await {
             tracing::error!(?error, "loading the signing keys failed; will retry");
         }
     }
@@ -130,7 +149,8 @@ async fn keep_vigil(app: Arc<App>) {
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pause.tick().await;
-        if let Err(error) = app.vigil.check(&app.db, &app.clock.now(), &app.ring()).await {
+        let (now, ring) = (app.clock.now(), app.ring());
+        if let Err(error) = in_time(TURN_TIMEOUT, app.vigil.check(&app.db, &now, &ring)).await {
             tracing::error!(?error, "whether those who are connected may stay could not be looked up");
         }
     }
@@ -145,11 +165,29 @@ async fn publish(app: Arc<App>) {
             _ = presence.tick() => {}
             () = app.presence.news() => {}
         }
-        if let Err(error) = app.presence.publish(&app.db, &app.clock.now()).await {
+        let now = app.clock.now();
+        if let Err(error) = in_time(TURN_TIMEOUT, app.presence.publish(&app.db, &now)).await {
             tracing::error!(?error, "who is online could not be written down or told");
         }
         sleep(NEWS_PAUSE).await;
     }
+}
+
+/// Notices a server that became a standby, although nobody writes at the time.
+async fn keep_database(app: Arc<App>) {
+    let mut pause = interval(DATABASE_PAUSE);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        pause.tick().await;
+        if let Err(error) = in_time(TURN_TIMEOUT, app.db.is_writable()).await {
+            tracing::debug!(?error, "the database does not answer");
+        }
+    }
+}
+
+/// What this yields, unless it takes too long.
+async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(limit, work).await.unwrap_or(Err(Error::Unavailable(Duration::from_secs(1))))
 }
 
 /// Hears other instances, where there can be any.

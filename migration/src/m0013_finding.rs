@@ -3,7 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::text;
-use sea_orm_migration::sea_orm::DatabaseBackend;
+use sea_orm_migration::sea_orm::{DatabaseBackend, Statement};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -22,7 +22,12 @@ impl MigrationTrait for Migration {
         db.execute_unprepared("UPDATE users SET first_name_key = lower(first_name), last_name_key = lower(last_name)")
             .await?;
         match manager.get_database_backend() {
-            DatabaseBackend::Postgres => db.execute_unprepared(&postgres()).await?,
+            DatabaseBackend::Postgres => {
+                db.execute_unprepared("CREATE EXTENSION IF NOT EXISTS pg_trgm").await?;
+                let schema = db.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, EXTENSION_SCHEMA));
+                let schema: String = schema.await?.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+                db.execute_unprepared(&postgres(&schema)).await?
+            }
             _ => db.execute_unprepared(&sqlite()).await?,
         };
         for (name, columns) in [
@@ -45,18 +50,21 @@ impl MigrationTrait for Migration {
     }
 }
 
+/// The schema of the extension, quoted: somebody may have put it into one that is not searched.
+const EXTENSION_SCHEMA: &str = "SELECT quote_ident(n.nspname) FROM pg_extension e \
+                                JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'";
+
 /// Keys are compared byte by byte, so that both databases order alike.
-fn postgres() -> String {
+fn postgres(schema: &str) -> String {
     format!(
         r#"
-        CREATE EXTENSION IF NOT EXISTS pg_trgm;
         ALTER TABLE users
             ALTER COLUMN username_key TYPE text COLLATE "C",
             ALTER COLUMN email_key TYPE text COLLATE "C",
             ALTER COLUMN first_name_key TYPE text COLLATE "C",
             ALTER COLUMN last_name_key TYPE text COLLATE "C";
         ALTER TABLE users ADD COLUMN search_text text COLLATE "C" GENERATED ALWAYS AS ({SEARCH_TEXT}) STORED;
-        CREATE INDEX users_by_trigrams ON users USING gin (search_text gin_trgm_ops);
+        CREATE INDEX users_by_trigrams ON users USING gin (search_text {schema}.gin_trgm_ops);
         CREATE FUNCTION vestibule_grams(term text) RETURNS text[] LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
             COST 1000 AS $$
             DECLARE

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, DatabaseUrl};
-use crate::database::Db;
+use crate::database::{self, Db};
 use crate::error::{Error, Result};
+use crate::tools::certificates::Trust;
 use crate::tools::secret::Secret;
 
 /// Where the backup goes.
@@ -25,7 +26,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         return Err(Error::BadInput(format!("{} is there already: choose another name", file.display())));
     }
     let url = config.database_url();
-    let source = super::look(&url).await?;
+    let source = super::look(&config).await?;
     let draft = Draft::beside(&file).map_err(failed)?;
     write(&source, url.is_sqlite(), &draft.0).await?;
     draft.publish(&file).map_err(failed)?;
@@ -40,12 +41,12 @@ async fn write(source: &Db, is_sqlite: bool, draft: &Path) -> Result<()> {
     if is_sqlite {
         source.write_into(draft).await?;
     } else {
-        let target = Db::connect(&url).await?;
+        let target = Db::connect(&url, &database::Options::default()).await.map_err(Error::internal)?;
         super::copy::between(source, &target).await?;
         // Closing the last connection puts everything into the one file.
         target.close().await?;
     }
-    let written = Db::look(&url).await?;
+    let written = Db::look(&url, &Trust::default()).await.map_err(Error::internal)?;
     let damage = written.damage().await?;
     written.close().await?;
     match damage {

@@ -58,7 +58,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         None => Mapping::default(),
     };
     let source = super::address::read("the source", &options.source)?;
-    let source = Source::open(&source, &mapping, options.tokens).await?;
+    let source = Source::open(&source, &super::trust(&config)?, &mapping, options.tokens).await?;
     let token_life = config.api_tokens.api_token_ttl;
     let app = super::open(config).await?;
     let bar = ProgressBar::new_spinner();

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::table::Format;
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, SecretKey};
 use crate::domain::keys::{self, RELOAD, Start};
-use crate::domain::operator::Operator;
+use crate::domain::operator::{self, Operator};
 use crate::entity::signing_key::Model;
 use crate::error::{Error, Result};
 use crate::tools::clock::{Clock, Timestamp};
+use crate::tools::secret::MasterSecrets;
+use crate::tools::secret_file;
 
 #[derive(clap::Subcommand)]
 pub(super) enum KeysCommand {
@@ -26,6 +28,12 @@ pub(super) enum KeysCommand {
         /// Its id, as `keys list` prints it
         kid: String,
     },
+    /// Begin anew where the secret key is lost for good: delete the signing keys, and end all sessions
+    Reset {
+        /// The secret key is lost, and no copy of it is left
+        #[arg(long, required = true)]
+        lost_secret: bool,
+    },
     /// Seal all stored secrets under VESTIBULE_SECRET_KEY that are sealed under VESTIBULE_SECRET_KEY_PREVIOUS
     Reseal,
 }
@@ -37,6 +45,7 @@ pub(super) async fn run(config: Config, command: KeysCommand) -> Result<()> {
         KeysCommand::Rotate { now: true } => Box::pin(rotate(config, Start::AtOnce)).await,
         KeysCommand::Rotate { now: false } => Box::pin(rotate(config, Start::Announced)).await,
         KeysCommand::Revoke { kid } => Box::pin(revoke(config, &kid)).await,
+        KeysCommand::Reset { .. } => Box::pin(reset(config)).await,
         KeysCommand::Reseal => Box::pin(reseal(config)).await,
     }
 }
@@ -45,6 +54,28 @@ pub(super) async fn run(config: Config, command: KeysCommand) -> Result<()> {
 async fn open(config: Config) -> Result<Arc<App>> {
     super::reach(&config).await?.close().await?;
     super::open(config).await
+}
+
+/// Replaces what is sealed under a secret that is lost for good.
+async fn reset(config: Config) -> Result<()> {
+    let current = secret_file::known(config.secret_key.as_ref().map(SecretKey::bytes), &config.secret_key_path());
+    let current =
+        current.map_err(|error| Error::BadInput(format!("{}: {error}", config.secret_key_path().display())))?;
+    let db = super::reach(&config).await?;
+    let secrets = current.map(|current| MasterSecrets {
+        current,
+        previous: config.secret_key_previous.as_ref().map(|key| key.bytes().to_vec()),
+    });
+    let done = operator::keys::reset(&db, &Clock::System.now(), &Operator::new(), secrets.as_ref()).await?;
+    db.close().await?;
+    super::open(config).await?;
+    super::say(&format!(
+        "{} deleted, {} ended; a new key signs",
+        super::counted(done.signing_keys, "signing key", "signing keys"),
+        super::counted(done.sessions, "session", "sessions")
+    ));
+    super::say("everybody signs in again; mails that wait get new links");
+    Ok(())
 }
 
 async fn list(config: Config, format: Format) -> Result<()> {

@@ -29,8 +29,9 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
 pub(super) fn start(config: &Config, traces: Option<&Traces>) {
     let asked = EnvFilter::new(&config.log);
     let harmless = filter_fn(|line| {
-        // Each attempt to send traces has a line there, and what comes of them one elsewhere.
-        let is_repeated = line.target().starts_with("opentelemetry-otlp");
+        // Each attempt to send traces, or to connect, has a line there, and what comes of them one elsewhere.
+        let is_repeated =
+            line.target().starts_with("opentelemetry-otlp") || line.target().starts_with("sqlx_core::pool");
         line.target().starts_with("vestibule") || (*line.level() <= LevelFilter::WARN && !is_repeated)
     });
     let filter = asked.and(harmless);

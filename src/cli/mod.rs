@@ -23,16 +23,19 @@ mod table;
 mod traces;
 mod users;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::traces::Traces;
 use crate::app::App;
-use crate::config::{self, BaseUrl, Config, DatabaseUrl};
-use crate::database::Db;
+use crate::config::{self, BaseUrl, Config};
+use crate::database::{self, Db};
 use crate::error::Error;
+use crate::tools::certificates::Trust;
 use crate::tools::clock::Clock;
 use crate::tools::sheet;
 
@@ -114,6 +117,9 @@ enum ImportCommand {
 const TEMPORARY: &str =
     "this password is temporary: replace it. Where others can reach the service, it expires after 24 hours";
 
+/// How long threads may take to end after the command.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// Runs the command that the process was started with. A failure is one line on standard error.
 pub fn run() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == sheet::COMMAND) {
@@ -125,7 +131,7 @@ pub fn run() -> ExitCode {
         Err(code) => return code,
     };
     let traces = match cli.command {
-        None | Some(Command::Serve) => Traces::of(&cli.config.watch),
+        None | Some(Command::Serve) => Traces::of(&cli.config),
         Some(_) => Ok(None),
     };
     let traces = match traces {
@@ -145,7 +151,8 @@ pub fn run() -> ExitCode {
     };
     let config = cli.config;
     let outcome = runtime.block_on(async {
-        match cli.command.unwrap_or(Command::Serve) {
+        let settings = config.clone();
+        let outcome = match cli.command.unwrap_or(Command::Serve) {
             Command::Serve => serve::run(config).await,
             Command::Migrate => migrate::run(config).await,
             Command::Copy(options) => copy::run(config, options).await,
@@ -165,14 +172,23 @@ pub fn run() -> ExitCode {
             Command::Mail(command) => mail::run(config, command).await,
             Command::Completions(options) => shell::complete(Cli::command(), &options),
             Command::Man(options) => shell::man(Cli::command(), options),
+        };
+        match outcome {
+            Err(Error::Unavailable(_)) => Err(match diagnose(&settings).await {
+                Some(problem) => problem,
+                None => explain(&Error::Unavailable(Duration::ZERO)),
+            }),
+            outcome => outcome.map_err(|error| explain(&error)),
         }
     });
+    // What hangs, or waits for a thread that does, is not waited for.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     if let Some(traces) = traces {
         traces.finish();
     }
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&explain(&error)),
+        Err(problem) => fail(&problem),
     }
 }
 
@@ -213,7 +229,7 @@ fn explain(error: &Error) -> String {
             .collect::<Vec<_>>()
             .join(" "),
         Error::Internal(source) => source.to_string().replace('\n', " "),
-        Error::Unavailable(_) => "the database cannot be reached; is another process writing to it?".to_owned(),
+        Error::Unavailable(_) => "the database did not do it in time: try again".to_owned(),
         Error::BadInput(message) => message.clone(),
         other => format!("{other:?}"),
     }
@@ -232,26 +248,65 @@ fn counted(count: u64, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
-/// The application for commands that do not listen.
+/// What is said where a command may not migrate.
+const OUTDATED: &str = "the database is not up to date: make a backup, and run `vestibule migrate`. Instances of the older version fail then";
+
+/// The application for commands that do not listen. A database that is empty is made; one of an older version is left as it
+/// is, for that version may be serving.
 async fn open(config: Config) -> Result<Arc<App>, Error> {
+    let url = config.database_url();
+    if url.sqlite_path().is_none_or(Path::is_file) {
+        let db = look(&config).await?;
+        let state = (db.is_empty().await?, db.is_migrated().await?);
+        db.close().await?;
+        if state == (false, false) {
+            return Err(Error::BadInput(OUTDATED.to_owned()));
+        }
+    }
+    open_and_migrate(config).await
+}
+
+/// The same, with the database brought up to date.
+async fn open_and_migrate(config: Config) -> Result<Arc<App>, Error> {
     let public_url = config.public_url.clone().unwrap_or_else(|| BaseUrl::listening(config.listen));
     Ok(Arc::new(App::open(config, public_url, Clock::System).await?))
 }
 
+/// An error about the database that the settings name.
+fn of_database(problem: impl std::fmt::Display) -> Error {
+    Error::BadInput(format!("VESTIBULE_DATABASE_URL: {problem}"))
+}
+
+/// The authorities that the settings trust.
+fn trust(config: &Config) -> Result<Trust, Error> {
+    Ok(database::Options::of(config).map_err(Error::BadInput)?.trust)
+}
+
 /// The configured database, only to be read.
-async fn look(url: &DatabaseUrl) -> Result<Db, Error> {
+async fn look(config: &Config) -> Result<Db, Error> {
+    let url = config.database_url();
     if let Some(file) = url.sqlite_path().filter(|file| !file.is_file()) {
         return Err(Error::BadInput(format!("there is no database at {}", file.display())));
     }
-    Db::look(url).await.map_err(|error| Error::internal(format!("VESTIBULE_DATABASE_URL: {error}")))
+    Db::look(&url, &trust(config)?).await.map_err(of_database)
 }
 
 /// The configured database, as far as it is there and up to date: for commands that must not migrate what an older version
 /// serves.
 async fn reach(config: &Config) -> Result<Db, Error> {
-    let url = config.database_url();
-    if !look(&url).await?.is_migrated().await? {
-        return Err(Error::BadInput("the database is not up to date: run `vestibule migrate` first".to_owned()));
+    let db = look(config).await?;
+    let is_migrated = db.is_migrated().await?;
+    db.close().await?;
+    if !is_migrated {
+        return Err(Error::BadInput(OUTDATED.to_owned()));
     }
-    Db::connect(&url).await.map_err(|error| Error::internal(format!("VESTIBULE_DATABASE_URL: {error}")))
+    let options = database::Options::of(config).map_err(Error::BadInput)?;
+    Db::connect(&config.database_url(), &options).await.map_err(of_database)
+}
+
+/// The reason for a failure, found out by trying once more.
+async fn diagnose(config: &Config) -> Option<String> {
+    let options = database::Options::of(config).ok()?;
+    let problem = Db::diagnose(&config.database_url(), &options).await?;
+    Some(format!("VESTIBULE_DATABASE_URL: {problem}"))
 }

@@ -1,11 +1,13 @@
 //! `vestibule serve`
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::notify;
 use crate::app::App;
@@ -18,6 +20,9 @@ use crate::worker;
 
 /// As many files are open besides connections, at most: databases, mails, spreadsheets.
 pub(super) const OTHER_FILES: u64 = 200;
+
+/// How long stopping may take in all, whatever hangs: supervisors kill after ten seconds.
+const STOP_TIMEOUT: Duration = Duration::from_millis(9500);
 
 /// Serves until the process is told to stop.
 pub(super) async fn run(config: Config) -> Result<()> {
@@ -62,8 +67,22 @@ pub(super) async fn run(config: Config) -> Result<()> {
         stop.send_replace(true);
     };
     tokio::spawn(stop_on_signal);
-    http::serve(listener, http::router(&app), Wire::of(&app.config, &app.traffic), wait(stopped)).await;
-    worker.await.map_err(Error::internal)
+    let serve = http::serve(listener, http::router(&app), Wire::of(&app.config, &app.traffic), wait(stopped.clone()));
+    let finish = async {
+        serve.await;
+        worker.await.map_err(Error::internal)
+    };
+    let too_long = async {
+        wait(stopped).await;
+        sleep(STOP_TIMEOUT).await;
+    };
+    tokio::select! {
+        finished = finish => finished,
+        () = too_long => {
+            tracing::warn!("stopping took too long; what was left is cut off");
+            Ok(())
+        }
+    }
 }
 
 /// Where those who watch the service will be answered, if they are.

@@ -4,16 +4,20 @@ use std::time::Duration;
 
 use opentelemetry::trace::{Link, SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{Context, Key, KeyValue};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{ParentBasedSampler, Sampler, SamplingResult, SdkTracerProvider, ShouldSample};
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{Layer, Registry};
 
-use crate::config::WatchConfig;
+use crate::config::Config;
+use crate::tools::certificates::Trust;
 
 /// How long the last traces may take to be sent when the process stops.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How long one batch may take to be sent.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where traces go.
 pub(super) struct Traces(SdkTracerProvider);
@@ -21,17 +25,20 @@ pub(super) struct Traces(SdkTracerProvider);
 impl Traces {
     /// By these settings; none where they name no endpoint. The standard's own variables (`OTEL_SERVICE_NAME`,
     /// `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_BSP_…`) hold as well, for the libraries read them.
-    pub(super) fn of(config: &WatchConfig) -> Result<Option<Self>, String> {
-        let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
+    pub(super) fn of(config: &Config) -> Result<Option<Self>, String> {
+        let Some(endpoint) = &config.watch.otlp_endpoint else { return Ok(None) };
         // What sends them has one TLS stack to choose from, and wants to be told.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let exporter = SpanExporter::builder().with_http().with_endpoint(format!("{}/v1/traces", endpoint.as_str()));
+        let trust = Trust::read(config.ca_file.as_ref()).map_err(|problem| format!("VESTIBULE_CA_FILE: {problem}"))?;
+        let client = client(&trust).map_err(|error| format!("VESTIBULE_OTLP_ENDPOINT: {error}"))?;
+        let exporter = SpanExporter::builder().with_http().with_http_client(client);
+        let exporter = exporter.with_endpoint(format!("{}/v1/traces", endpoint.as_str()));
         let exporter = exporter.build().map_err(|error| format!("VESTIBULE_OTLP_ENDPOINT: {error}"))?;
         let resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
         let resource = named(resource.build());
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
-            .with_sampler(ParentBasedSampler::new(Roots(Sampler::TraceIdRatioBased(config.otlp_sample))))
+            .with_sampler(ParentBasedSampler::new(Roots(Sampler::TraceIdRatioBased(config.watch.otlp_sample))))
             .with_batch_exporter(exporter);
         Ok(Some(Self(provider.build())))
     }
@@ -55,6 +62,12 @@ impl Traces {
             tracing::warn!(%error, "the last traces could not be sent");
         }
     }
+}
+
+/// Sends to servers for which the system's authorities vouch, or the operator's own.
+fn client(trust: &Trust) -> Result<reqwest::blocking::Client, reqwest::Error> {
+    let own: Result<Vec<_>, _> = trust.own().iter().map(|own| reqwest::Certificate::from_der(own)).collect();
+    reqwest::blocking::Client::builder().tls_certs_merge(own?).timeout(SEND_TIMEOUT).build()
 }
 
 /// The same under the service's name, unless the standard's variables gave it another.

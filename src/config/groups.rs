@@ -114,6 +114,18 @@ pub struct LimitConfig {
     pub limit_writes: Limit,
 }
 
+/// Connections to a PostgreSQL server.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct DatabaseConfig {
+    /// Connections to PostgreSQL for reading
+    #[arg(long, global = true, env = "VESTIBULE_DATABASE_READERS", value_name = "NUMBER", default_value = "10", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub database_readers: u32,
+
+    /// Connections to PostgreSQL for writing
+    #[arg(long, global = true, env = "VESTIBULE_DATABASE_WRITERS", value_name = "NUMBER", default_value = "10", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub database_writers: u32,
+}
+
 /// Life of API tokens.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct ApiTokenConfig {

@@ -4,6 +4,8 @@
 //! a key of the file (`refresh_ttl`): the flag goes before the variable, the variable before the file, the file before
 //! the default. Secrets have no flags: see `secrets`.
 
+// The address of the database.
+mod database_url;
 // Settings that belong together.
 mod groups;
 // The settings that are secrets.
@@ -11,7 +13,7 @@ mod secrets;
 // What settings are made of.
 mod values;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,13 +23,15 @@ use clap::builder::{BoolishValueParser, Resettable};
 use clap::{Arg, Args, Command, FromArgMatches as _};
 use ipnet::IpNet;
 
+pub use self::database_url::DatabaseUrl;
 pub use self::groups::{
-    ApiTokenConfig, LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig, WatchConfig, WireConfig,
+    ApiTokenConfig, DatabaseConfig, LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig, WatchConfig,
+    WireConfig,
 };
 pub use self::secrets::Secrets;
 pub(crate) use self::values::is_loopback;
 use self::values::parse_network;
-pub use self::values::{BaseUrl, DatabaseUrl, Limit, LogFormat, Masked, Origin, Registration, SecretKey};
+pub use self::values::{BaseUrl, Limit, LogFormat, Masked, Origin, Registration, SecretKey};
 use crate::tools::mail::{MailUrl, Sender};
 use crate::tools::media::MediaUrl;
 use crate::tools::password::{Argon2Engine, Argon2Params};
@@ -51,6 +55,15 @@ pub struct Config {
     /// The database [default: `sqlite://DATA_DIR/vestibule.db`]
     #[arg(skip)]
     pub database_url: Option<DatabaseUrl>,
+
+    /// Connections to a PostgreSQL server
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+
+    /// File of certificates in PEM: authorities that vouch for PostgreSQL, mail server and OTLP collector besides the
+    /// system's [default: none]
+    #[arg(long, global = true, env = "VESTIBULE_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 
     /// Where clients reach the service; stands in links, cookies and tokens [default: the listen address]
     #[arg(long, global = true, env = "VESTIBULE_PUBLIC_URL", value_name = "URL")]
@@ -309,7 +322,9 @@ pub struct Sources {
 /// the program is started. The text of an error is one line that names the file and the setting.
 pub fn with_file(command: Command) -> Result<Sources, String> {
     #[expect(clippy::disallowed_methods, reason = "this is where settings are read")]
-    let variable = |name: &str| std::env::var_os(name);
+    let any_variable = |name: &str| std::env::var_os(name);
+    // Composed files pass variables on that nobody has set, as empty ones.
+    let variable = |name: &str| any_variable(name).filter(|value| !value.is_empty());
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let named = flag(&arguments, "--config").or_else(|| variable("VESTIBULE_CONFIG")).map(PathBuf::from);
     let folder = flag(&arguments, "--data-dir").or_else(|| variable("VESTIBULE_DATA_DIR"));
@@ -329,8 +344,13 @@ pub fn with_file(command: Command) -> Result<Sources, String> {
     if named.is_none() && table.contains_key("data_dir") {
         return Err(of_file("data_dir cannot be set in a file that was found in the data folder".to_owned()));
     }
-    let secrets = secrets::find(&variable, &mut table)?;
+    let secrets = secrets::find(&any_variable, &mut table)?;
     let command = with_table(command, table).map_err(of_file)?;
+    let is_empty = |name: &OsStr| name.to_str().is_some_and(|name| variable(name).is_none());
+    let command = command.mut_args(|arg| match arg.get_env() {
+        Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+        _ => arg,
+    });
     let help = secrets::help();
     let command = command.after_long_help(&help).mut_subcommand("serve", |serve| serve.after_long_help(help));
     let here = Path::new("vestibule.toml");
@@ -364,17 +384,30 @@ fn with_table(mut command: Command, table: toml::Table) -> Result<Command, Strin
             return Err(format!("there is no setting {key}"));
         }
         let value = match value {
-            toml::Value::String(text) => text,
-            toml::Value::Integer(number) => number.to_string(),
-            toml::Value::Boolean(flag) => flag.to_string(),
-            toml::Value::Array(list) if list.iter().all(toml::Value::is_str) => {
-                list.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(",")
+            // As if it were not there: a list is empty by default.
+            toml::Value::Array(list) if list.is_empty() => continue,
+            toml::Value::Array(list) => {
+                let texts: Option<Vec<String>> = list.into_iter().map(written).collect();
+                texts.map(|texts| texts.join(","))
             }
-            _ => return Err(format!("{key} must be a text, a number, true, false, or a list of texts")),
+            value => written(value),
         };
+        let problem = || format!("{key} must be a text, a number, true, false, or a list of these");
+        let value = value.ok_or_else(problem)?;
         command = command.mut_arg(key, |arg| arg.default_value(value));
     }
     Ok(command)
+}
+
+/// A value as it is written in a variable; none for a table or a time.
+fn written(value: toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(flag) => Some(flag.to_string()),
+        toml::Value::Array(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+    }
 }
 
 /// Clap's error: of a setting in one line that names it as operators know it, of anything else with clap's advice.
@@ -441,24 +474,17 @@ mod tests {
         let config = parse(file, &[]).unwrap();
         assert_eq!(config.allowed_origins.len(), 2);
         assert_eq!(config.password_min_length, 15);
-    }
-
-    #[test]
-    fn connections_within_this_machine_are_plain_unless_the_address_says_otherwise() {
-        let url = |text: &str| text.parse::<DatabaseUrl>().unwrap().reveal().to_owned();
-        assert_eq!(url("postgres://u:p@localhost/d"), "postgres://u:p@localhost/d?sslmode=disable");
-        assert_eq!(url("postgres://u@127.0.0.1:5433/d?a=b"), "postgres://u@127.0.0.1:5433/d?a=b&sslmode=disable");
-        assert_eq!(url("postgresql://u@[::1]/d"), "postgresql://u@[::1]/d?sslmode=disable");
-        for text in [
-            "postgres://u@localhost/d?sslmode=require",
-            "postgres://u@localhost/d?ssl-mode=verify-full",
-            "postgres://u@localhost/d?host=/run/postgresql",
-            "postgres://u@db.example/d",
-            "postgres://u@10.0.0.5/d",
-            "postgres:///d",
-            "sqlite://data/vestibule.db",
-        ] {
-            assert_eq!(url(text), text);
+        let file = "otlp_sample = 0.1\ntrusted_proxies = []\nlimits = false\nallowed_origins = ['http://a.example']";
+        let config = parse(file, &[]).unwrap();
+        assert!((config.watch.otlp_sample - 0.1).abs() < 1e-9 && !config.limits.limits);
+        assert!(config.trusted_proxies.is_empty() && config.allowed_origins.len() == 1);
+        assert!((parse("otlp_sample = 1", &[]).unwrap().watch.otlp_sample - 1.0).abs() < 1e-9);
+        let spaced = parse("trusted_proxies = '10.0.0.0/8, ::1 ,127.0.0.1'", &[]).unwrap();
+        assert_eq!(spaced.trusted_proxies.len(), 3);
+        for file in ["listen = 2026-01-01", "trusted_proxies = [['10.0.0.0/8']]", "[refresh_ttl]\na = 1"] {
+            let name = file.trim_start_matches('[').split([' ', ']']).next().unwrap();
+            let problem = parse(file, &[]).unwrap_err();
+            assert_eq!(problem, format!("{name} must be a text, a number, true, false, or a list of these"));
         }
     }
 

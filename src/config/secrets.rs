@@ -98,6 +98,12 @@ pub(super) fn find(variable: &dyn Fn(&str) -> Option<OsString>, table: &mut toml
         let (name, of_file) = (setting.variable(), format!("{}_FILE", setting.variable()));
         let key_of_file = format!("{}_file", setting.name);
         let in_file = (text_of(table, setting.name)?, text_of(table, &key_of_file)?);
+        for name in [&name, &of_file] {
+            // Left out, it would make another secret, or another database, without a word.
+            if variable(name).is_some_and(|value| value.is_empty()) {
+                return Err(format!("{name} is empty. Set it, or leave it out"));
+            }
+        }
         let both = |one: &str, other: &str| Err(format!("{one} and {other} are both set. Set one of them."));
         let (source, text, file) = match ((variable(&name), variable(&of_file)), in_file) {
             ((Some(_), Some(_)), _) => return both(&name, &of_file),

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -77,78 +76,15 @@ pub(super) fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
-    let address = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse().or_else(|_| address()).map_err(|_| format!("'{text}' is no network such as 10.0.0.0/8"))
-}
-
-/// The database's address; printed without its password. To a PostgreSQL server on this machine, connections are not
-/// encrypted unless the address asks for it: whoever could listen there could read both processes as well, and each
-/// connection would take a tenth of a second longer to open.
-#[derive(Clone)]
-pub struct DatabaseUrl(String);
-
-impl DatabaseUrl {
-    /// The SQLite file at this path.
-    pub fn sqlite(path: &Path) -> Self {
-        Self(format!("sqlite://{}", path.display()))
-    }
-
-    /// Whether it names an SQLite file.
-    pub fn is_sqlite(&self) -> bool {
-        self.0.starts_with("sqlite:")
-    }
-
-    /// The SQLite file, where it names one.
-    pub fn sqlite_path(&self) -> Option<&Path> {
-        let rest = self.0.strip_prefix("sqlite://")?;
-        rest.split('?').next().map(Path::new)
-    }
-
-    /// Checks both places in which a password can stand.
-    pub fn has_password(&self) -> bool {
-        let in_query = |url: &Url| url.query_pairs().any(|(name, _)| name == "password");
-        Url::parse(&self.0).is_ok_and(|url| url.password().is_some() || in_query(&url))
-    }
-
-    /// The whole address with its password; not for printing.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for DatabaseUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = ["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
-        if !known {
-            return Err("it must begin with sqlite:// or postgres://".to_owned());
-        }
-        let plain = Url::parse(text).ok().filter(leads_to_this_machine).map(|mut url| {
-            url.query_pairs_mut().append_pair("sslmode", "disable");
-            url.into()
-        });
-        Ok(Self(plain.unwrap_or_else(|| text.to_owned())))
-    }
+    let network = text.trim();
+    let address = || network.parse::<IpAddr>().map(IpNet::from);
+    network.parse().or_else(|_| address()).map_err(|_| format!("'{text}' is no network such as 10.0.0.0/8"))
 }
 
 /// Checks a host, as it is written in an address, for being this machine.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// Whether this is a server on this machine, and no other parameter says where it is or how it is spoken to.
-fn leads_to_this_machine(url: &Url) -> bool {
-    url.host_str().is_some_and(is_loopback)
-        && url.query_pairs().all(|(name, _)| !name.starts_with("ssl") && !name.starts_with("host"))
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.split("://").next().unwrap_or_default())?;
-        f.write_str("://…")
-    }
 }
 
 /// An `http` or `https` address that paths are appended to; without a slash at its end.
@@ -213,8 +149,10 @@ impl FromStr for Origin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // A text with a password in it is not repeated.
+        let shown = if text.contains('@') { "it" } else { &format!("'{text}'") };
         let base: BaseUrl =
-            text.trim().parse().map_err(|_| format!("'{text}' is no origin such as https://app.example.com"))?;
+            text.trim().parse().map_err(|_| format!("{shown} is no origin such as https://app.example.com"))?;
         if text.contains('*') {
             return Err(format!("'{text}' stands for several origins: name each"));
         }

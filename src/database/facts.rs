@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
+use sea_orm::DatabaseBackend;
 
 use super::Db;
 use crate::error::Result;
@@ -60,15 +60,5 @@ impl Db {
         }
         let millis = self.number("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").await?;
         Ok(Some(Timestamp::from_millis(millis)))
-    }
-
-    async fn text(&self, sql: &str) -> Result<String> {
-        let row = self.reader.query_one_raw(Statement::from_string(self.backend(), sql)).await?;
-        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
-    }
-
-    async fn number(&self, sql: &str) -> Result<i64> {
-        let row = self.reader.query_one_raw(Statement::from_string(self.backend(), sql)).await?;
-        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
     }
 }

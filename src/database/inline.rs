@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use sea_orm::prelude::*;
 use sea_orm::sea_query::{ColumnType, Value};
 use sea_orm::{DatabaseBackend, Iterable as _, QueryTrait as _, Related, Statement, TryIntoModel};
@@ -66,6 +66,19 @@ impl Inline {
     /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether another connection to the file is open: then it cannot be had alone.
+    pub(super) fn is_in_use(path: &Path) -> bool {
+        let alone = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(PATIENCE)?;
+            connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+            connection.execute_batch("BEGIN EXCLUSIVE; ROLLBACK")
+        };
+        let code = alone().err().and_then(|error| error.sqlite_error_code());
+        matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 
     /// The same, with this called at each statement.

@@ -1,36 +1,53 @@
 //! The connections: one way in for readers, one for writers.
 
+// What an error means to the people who run the database.
+mod explain;
 // What a database tells about itself.
 mod facts;
+// What keeps a database from being used.
+mod fitness;
 // Rows by their key, read at once.
 mod inline;
+// Hearing other instances.
+mod listener;
+// Connections that are replaced when their server is gone.
+mod pool;
+// Connections to a PostgreSQL server.
+mod postgres;
 // Traces of deleted rows.
 mod scrub;
 // Single statements that change something.
 mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::sqlx::Connection as _;
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions, PgSslMode};
+use sea_orm::sqlx::postgres::PgSslMode;
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
-    DbErr, EntityTrait, IsolationLevel, PrimaryKeyTrait, Related, RuntimeErr, Statement, TransactionTrait as _,
-    TryIntoModel,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait,
+    IsolationLevel, PrimaryKeyTrait, Related, Statement, TransactionOptions, TryIntoModel,
 };
+use tokio::time::timeout;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+pub use self::explain::explain;
 pub use self::facts::Facts;
+pub use self::fitness::Unfit;
 use self::inline::Inline;
 pub use self::inline::{ByKey, Found};
+pub use self::listener::{Channel, Listener};
+pub use self::pool::Pool;
+use self::postgres::{Purpose, Server};
 pub use self::writer::Writer;
 
-use crate::config::{DatabaseUrl, is_loopback};
+use crate::config::{Config, DatabaseUrl, is_loopback};
 use crate::error::{Error, Result};
+use crate::tools::certificates::Trust;
 use crate::tools::clock::Moment;
 use crate::tools::metrics::{self, Histogram, Label, Registry, Unit};
 
@@ -41,17 +58,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an instance that starts waits for another one that migrates.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a request waits for a connection to PostgreSQL, as long as that starts again or does not answer.
-const POSTGRES_PATIENCE: Duration = Duration::from_secs(3);
+/// How long closing connections may wait for what they are at.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For how long a connection to PostgreSQL of which nothing was heard is taken to be there still.
-const TRUST: Duration = Duration::from_secs(1);
+/// The name by which a PostgreSQL server knows the service.
+const APPLICATION: &str = "vestibule";
+
+/// What is told about a database whose transactions cannot write.
+const READ_ONLY: &str = "the database is read-only. See default_transaction_read_only of the server, database and role";
+
+/// What is told about a server that cannot be written to.
+const STANDBY: &str = "the database server is a standby, which cannot be written to";
 
 /// An open database. On SQLite, writers share one connection and so wait in line instead of fighting for the file's
-/// lock, while readers have several and wait for nobody; on PostgreSQL both are one pool.
+/// lock, while readers have several and wait for nobody. On PostgreSQL each has a pool, so that commits that wait for a
+/// standby keep nobody from reading.
 #[derive(Clone, Debug)]
 pub struct Db {
-    reader: DatabaseConnection,
+    reader: Pool,
     writer: Writer,
     inline: Option<Arc<Inline>>,
     /// On SQLite, whether the write-ahead log still holds what was deleted and is to be gone.
@@ -59,28 +83,62 @@ pub struct Db {
     waits: Histogram,
 }
 
+/// How connections to a server are opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections for statements that only read.
+    pub readers: u32,
+    /// Connections for statements and transactions that write.
+    pub writers: u32,
+    /// Authorities that vouch for the server.
+    pub trust: Trust,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { readers: 10, writers: 10, trust: Trust::default() }
+    }
+}
+
+impl Options {
+    /// By the settings.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and the file of certificates.
+    pub fn of(config: &Config) -> Result<Self, String> {
+        let connections = config.database;
+        let trust = Trust::read(config.ca_file.as_ref()).map_err(|problem| format!("VESTIBULE_CA_FILE: {problem}"))?;
+        Ok(Self { readers: connections.database_readers, writers: connections.database_writers, trust })
+    }
+}
+
 impl Db {
     /// Opens the database, making the SQLite file where there is none.
-    pub async fn connect(url: &DatabaseUrl) -> Result<Self, DbErr> {
-        if !url.is_sqlite() {
-            let mut pool = options(url, 10);
-            // To ask whether a connection is still there takes as long as most statements: it is asked only where nothing
-            // was heard of it for a while.
-            pool.test_before_acquire(false);
-            pool.map_sqlx_postgres_pool_opts(|pool| {
-                pool.before_acquire(|connection, meta| {
-                    Box::pin(async move { Ok(meta.idle_for < TRUST || connection.ping().await.is_ok()) })
-                })
-            });
-            let pool = Database::connect(pool).await?;
-            return Ok(Self::of(pool.clone(), Writer::new(pool), None));
+    ///
+    /// # Errors
+    /// A sentence for the operator, without the address.
+    pub async fn connect(url: &DatabaseUrl, options: &Options) -> Result<Self, String> {
+        match Server::new(url, options.readers, Purpose::Serve, &options.trust) {
+            Some(server) => Self::connect_server(server, options.writers).await,
+            None => Self::connect_file(url.sqlite_path().unwrap_or(Path::new(""))).await,
         }
-        url.sqlite_path().into_iter().for_each(make_private);
-        let mut writer = options(url, 1);
+        .map_err(|error| explain(&error))
+    }
+
+    async fn connect_server(server: Server, writers: u32) -> Result<Self, DbErr> {
+        server.try_once().await?;
+        let writer = Writer::new(Pool::of_server(server.with(writers)).await?);
+        Ok(Self::of(Pool::of_server(server).await?, writer, None))
+    }
+
+    async fn connect_file(path: &Path) -> Result<Self, DbErr> {
+        make_private(path);
+        let mut writer = file_options(1);
         // A file does not hang up: to ask before each statement would cost as much as the statement itself.
         writer.test_before_acquire(false);
-        writer.map_sqlx_sqlite_opts(|file| {
-            let file = file.create_if_missing(true).foreign_keys(true).busy_timeout(PATIENCE);
+        let named = path.to_owned();
+        writer.map_sqlx_sqlite_opts(move |file| {
+            let file = file.filename(&named).create_if_missing(true).foreign_keys(true).busy_timeout(PATIENCE);
             // A commit that was acknowledged must outlive a power cut: in WAL mode only FULL syncs each one.
             let file = file.pragma("journal_mode", "WAL").pragma("synchronous", "FULL");
             // What is deleted is overwritten, so that no free page holds an address any more.
@@ -99,41 +157,59 @@ impl Db {
                 })
             })
         });
-        let writer = Writer::new(Database::connect(writer).await?);
-        let mut reader = options(url, 4);
+        let writer = Writer::new(Pool::of_file(Database::connect(writer).await?));
+        let mut reader = file_options(4);
         reader.test_before_acquire(false);
-        reader.map_sqlx_sqlite_opts(|file| file.busy_timeout(PATIENCE).pragma("query_only", "ON"));
-        let inline = url.sqlite_path().map(Inline::new).map(Arc::new);
-        Ok(Self::of(Database::connect(reader).await?, writer, inline))
+        let named = path.to_owned();
+        reader
+            .map_sqlx_sqlite_opts(move |file| file.filename(&named).busy_timeout(PATIENCE).pragma("query_only", "ON"));
+        let inline = Some(Arc::new(Inline::new(path)));
+        Ok(Self::of(Pool::of_file(Database::connect(reader).await?), writer, inline))
     }
 
-    fn of(reader: DatabaseConnection, writer: Writer, inline: Option<Arc<Inline>>) -> Self {
+    fn of(reader: Pool, writer: Writer, inline: Option<Arc<Inline>>) -> Self {
         Self { reader, writer, inline, is_unscrubbed: Arc::default(), waits: metrics::times() }
     }
 
-    /// Opens a database only to read it: nothing is made, migrated or changed, and a file must be there.
-    pub async fn look(url: &DatabaseUrl) -> Result<Self, DbErr> {
-        let pool = match Database::connect(reading(options(url, 2))).await {
-            Ok(pool) => pool,
-            // A pool tries again and again, and then tells no more than that the time is over.
-            Err(error) => return Err(Self::refusal(url).await.unwrap_or(error)),
+    /// Finds out why a database cannot be used at present; none where it can.
+    pub async fn diagnose(url: &DatabaseUrl, options: &Options) -> Option<String> {
+        let db = match Self::connect(url, options).await {
+            Ok(db) => db,
+            Err(problem) => return Some(problem),
         };
-        Ok(Self::of(pool.clone(), Writer::new(pool), None))
+        let problem = match db.writer.begin().await {
+            Err(error) => Some(explain(&error)),
+            Ok(txn) if db.backend() == DatabaseBackend::Postgres => {
+                let sql = "SELECT current_setting('transaction_read_only')";
+                let row = txn.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, sql)).await;
+                let setting = row.and_then(|row| row.map(|row| row.try_get_by_index::<String>(0)).transpose());
+                match setting {
+                    Err(error) => Some(explain(&error)),
+                    Ok(setting) => (setting.as_deref() == Some("on")).then(|| READ_ONLY.to_owned()),
+                }
+            }
+            Ok(_) => None,
+        };
+        // What could not be used may not close either.
+        let _ = db.close().await;
+        problem
     }
 
-    /// What a PostgreSQL server, or the way to it, says to a single attempt; none where that succeeds or nobody answers.
-    async fn refusal(url: &DatabaseUrl) -> Option<DbErr> {
-        let attempt = async { if url.is_sqlite() { None } else { PgConnection::connect(url.reveal()).await.err() } };
-        let error = tokio::time::timeout(POSTGRES_PATIENCE, attempt).await.ok()??;
-        Some(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
+    /// Opens a database only to read it: nothing is made, migrated or changed, and a file must be there.
+    ///
+    /// # Errors
+    /// A sentence for the operator, without the address.
+    pub async fn look(url: &DatabaseUrl, trust: &Trust) -> Result<Self, String> {
+        let pool = open_pool_to_read(url, 2, Purpose::Look, trust).await?;
+        Ok(Self::of(pool.clone(), Writer::new(pool), None))
     }
 
     /// Calls this at each statement: for metrics, and for tests that count.
     pub fn on_statement(&mut self, call: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
         let (other, third) = (call.clone(), call.clone());
         self.inline = self.inline.as_ref().map(|inline| Arc::new(inline.watched(Arc::new(third))));
-        self.reader.set_metric_callback(move |info| call(info.statement));
-        self.writer = self.writer.watched(other);
+        self.reader = self.reader.watched(Arc::new(call));
+        self.writer = self.writer.watched(Arc::new(other));
     }
 
     /// Which of the two databases it is, for the few statements that differ.
@@ -165,7 +241,7 @@ impl Db {
 
     /// For statements that change nothing. Where every request asks for what a key allows one row of, ask for all of them:
     /// the LIMIT of `one` is a parameter, for which SQLite plans the statement anew each time.
-    pub fn reader(&self) -> &DatabaseConnection {
+    pub fn reader(&self) -> &Pool {
         &self.reader
     }
 
@@ -194,18 +270,30 @@ impl Db {
         registry.register_with_unit("database_begin_wait", help, Unit::Seconds, self.waits.clone());
     }
 
-    /// Its connections at present: on SQLite those for reading and the one for writing, on PostgreSQL those for both.
+    /// Its connections at present, for reading and for writing.
     pub fn pools(&self) -> Vec<PoolState> {
-        let sqlite = |name, pool: &DatabaseConnection| {
-            let pool = pool.get_sqlite_connection_pool();
-            PoolState { name, open: pool.size(), idle: pool.num_idle(), most: pool.options().get_max_connections() }
-        };
+        vec![self.reader.state("read"), self.writer.pool().state("write")]
+    }
+
+    /// Looks whether the server that is connected can be written to. Where it cannot, new connections are opened, which may
+    /// lead to another server.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where it does not answer.
+    pub async fn is_writable(&self) -> Result<bool> {
         if self.backend() == DatabaseBackend::Sqlite {
-            return vec![sqlite("read", &self.reader), sqlite("write", self.writer.pool())];
+            return Ok(true);
         }
-        let pool = self.reader.get_postgres_connection_pool();
-        let most = pool.options().get_max_connections();
-        vec![PoolState { name: "all", open: pool.size(), idle: pool.num_idle(), most }]
+        let mut is_writable = true;
+        for pool in [&self.reader, self.writer.pool()] {
+            let sql = "SELECT pg_is_in_recovery()";
+            let row = pool.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, sql)).await?;
+            if row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(false) {
+                pool.lose(STANDBY);
+                is_writable = false;
+            }
+        }
+        Ok(is_writable)
     }
 
     /// Begins a transaction that no other instance can run at the same time: for what is done once, at the start.
@@ -234,17 +322,21 @@ impl Db {
     /// as long as it takes.
     pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
         if self.backend() != DatabaseBackend::Postgres {
-            return Ok(self.reader.begin().await?);
+            return Ok(self.reader.begin(TransactionOptions::default()).await?);
         }
-        let txn =
-            self.reader.begin_with_config(Some(IsolationLevel::RepeatableRead), Some(AccessMode::ReadOnly)).await?;
+        let options = TransactionOptions {
+            isolation_level: Some(IsolationLevel::RepeatableRead),
+            access_mode: Some(AccessMode::ReadOnly),
+            ..TransactionOptions::default()
+        };
+        let txn = self.reader.begin(options).await?;
         txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         Ok(txn)
     }
 
     /// Writes an SQLite database as it is at this moment into a file that is empty or not there yet. Others may write to the
     /// database meanwhile.
-    pub async fn write_into(&self, file: &std::path::Path) -> Result<()> {
+    pub async fn write_into(&self, file: &Path) -> Result<()> {
         let file = file.to_str().ok_or_else(|| Error::BadInput("the path of the file must be UTF-8".to_owned()))?;
         let statement = Statement::from_sql_and_values(DatabaseBackend::Sqlite, "VACUUM INTO $1", [file.into()]);
         self.reader.execute_raw(statement).await?;
@@ -273,15 +365,8 @@ impl Db {
 
     /// Listens to the other instances, on a connection of its own; none on SQLite.
     pub async fn listen(&self, channel: Channel) -> Result<Option<Listener>> {
-        if self.reader.get_database_backend() != sea_orm::DatabaseBackend::Postgres {
-            return Ok(None);
-        }
-        let options = self.reader.get_postgres_connection_pool().connect_options();
-        let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
-        let pool = own.connect_lazy_with(options.as_ref().clone());
-        let mut listener = PgListener::connect_with(&pool).await.map_err(Error::internal)?;
-        listener.listen(channel.0).await.map_err(Error::internal)?;
-        Ok(Some(Listener(listener)))
+        let Some(server) = self.writer.pool().server() else { return Ok(None) };
+        server.listen(channel).await.map(Some).map_err(|error| listener::gone(&error))
     }
 
     /// Brings the schema up to date, all steps or none. A database that a newer version has changed is refused.
@@ -298,6 +383,23 @@ impl Db {
         Ok(self.pending_migrations().await? == 0)
     }
 
+    /// Whether no migration has ever run.
+    ///
+    /// # Errors
+    /// As for [`Db::pending_migrations`].
+    pub async fn is_empty(&self) -> Result<bool> {
+        Ok(self.pending_migrations().await? == Migrator::migrations().len())
+    }
+
+    /// Whether the service is connected to this PostgreSQL database now; false on SQLite, see [`is_open_elsewhere`].
+    pub async fn is_served(&self) -> Result<bool> {
+        if self.backend() == DatabaseBackend::Sqlite {
+            return Ok(false);
+        }
+        let here = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name";
+        Ok(self.number(&format!("{here} = '{APPLICATION}'")).await? > 0)
+    }
+
     /// How many migrations of this version have not run yet.
     ///
     /// # Errors
@@ -306,17 +408,23 @@ impl Db {
         Ok(Migrator::get_pending_migrations_read_only(&self.reader).await.map_err(of_migrations)?.len())
     }
 
-    /// Waits for what is under way and closes all connections.
+    /// Waits for what is under way, for a time, and closes all connections.
     pub async fn close(self) -> Result<()> {
-        self.reader.close().await?;
-        Ok(self.writer.close().await?)
+        let close = async {
+            self.reader.close().await?;
+            self.writer.close().await
+        };
+        match timeout(CLOSE_TIMEOUT, close).await {
+            Ok(closed) => Ok(closed?),
+            Err(_) => Err(Error::Unavailable(Duration::from_secs(1))),
+        }
     }
 }
 
 /// The connections of a pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolState {
-    /// What they are for: `read`, `write` or `all`.
+    /// What they are for: `read` or `write`.
     pub name: Label,
     /// How many are open.
     pub open: u32,
@@ -326,28 +434,11 @@ pub struct PoolState {
     pub most: u32,
 }
 
-/// What instances tell each other about, by the name that PostgreSQL knows it by.
-#[derive(Clone, Copy, Debug)]
-pub struct Channel(pub &'static str);
-
-/// What other instances say.
-#[derive(Debug)]
-pub struct Listener(PgListener);
-
-impl Listener {
-    /// The next thing that is said, by this instance perhaps; none where something may have been missed because the
-    /// connection was lost meanwhile.
-    pub async fn next(&mut self) -> Result<Option<String>> {
-        let said = self.0.try_recv().await.map_err(Error::internal)?;
-        Ok(said.map(|said| said.payload().to_owned()))
-    }
-}
-
 /// The way to a PostgreSQL server on another machine, where somebody on the way could read or take over connections; none where
 /// TLS and a verified name protect them, or they stay on this machine. The library's own view counts, which knows the
 /// variables of PostgreSQL's tools as well.
 pub fn exposed_way(url: &DatabaseUrl) -> Option<String> {
-    let options = Some(url).filter(|url| !url.is_sqlite())?.reveal().parse::<PgConnectOptions>().ok()?;
+    let options = postgres::connect_options(url)?;
     let host = options.get_host();
     let is_here = options.get_socket().is_some() || host.starts_with('/') || is_loopback(host);
     let mode = match options.get_ssl_mode() {
@@ -362,23 +453,41 @@ pub fn exposed_way(url: &DatabaseUrl) -> Option<String> {
     (!is_here).then_some(found)
 }
 
-/// Opens a database of another system, of which nothing is to be changed: reading is all that the connection can do.
-pub async fn open_to_read(url: &DatabaseUrl) -> Result<DatabaseConnection, DbErr> {
-    let mut options = ConnectOptions::new(url.reveal());
-    options.max_connections(1).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);
-    Database::connect(reading(options)).await
+/// Whether a connection to this SQLite file is open, of the service or of another program.
+pub fn is_open_elsewhere(file: &Path) -> bool {
+    Inline::is_in_use(file)
 }
 
-/// The same, for connections that can change nothing; a file must be there.
-fn reading(mut options: ConnectOptions) -> ConnectOptions {
-    options.map_sqlx_sqlite_opts(|file| file.read_only(true).create_if_missing(false).busy_timeout(PATIENCE));
-    options.map_sqlx_postgres_opts(|server| server.options([("default_transaction_read_only", "on")]));
-    options
+/// Opens a database of another system, of which nothing is to be changed: reading is all that the connection can do.
+///
+/// # Errors
+/// A sentence for the operator, without the address.
+pub async fn open_to_read(url: &DatabaseUrl, trust: &Trust) -> Result<Pool, String> {
+    open_pool_to_read(url, 1, Purpose::Import, trust).await
+}
+
+/// Connections that can change nothing; a file must be there.
+async fn open_pool_to_read(url: &DatabaseUrl, most: u32, purpose: Purpose, trust: &Trust) -> Result<Pool, String> {
+    let opened = match Server::new(url, most, purpose, trust) {
+        Some(server) => match server.try_once().await {
+            Ok(()) => Pool::of_server(server).await,
+            Err(error) => Err(error),
+        },
+        None => {
+            let path = url.sqlite_path().map(Path::to_owned).unwrap_or_default();
+            let mut options = file_options(most);
+            options.map_sqlx_sqlite_opts(move |file| {
+                file.filename(&path).read_only(true).create_if_missing(false).busy_timeout(PATIENCE)
+            });
+            Database::connect(options).await.map(Pool::of_file)
+        }
+    };
+    opened.map_err(|error| explain(&error))
 }
 
 /// Makes the file where there is none, for its owner alone: SQLite would let everybody read it, and gives the files beside it
 /// the same rights. What goes wrong shows when it is opened.
-fn make_private(file: &std::path::Path) {
+fn make_private(file: &Path) {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -394,12 +503,10 @@ fn of_migrations(error: DbErr) -> Error {
     }
 }
 
-fn options(url: &DatabaseUrl, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url.reveal());
+/// For so many connections to a file, whose name is set apart: the library would decode it.
+fn file_options(connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new("sqlite://vestibule.db");
     options.max_connections(connections).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);
-    if !url.is_sqlite() {
-        options.acquire_timeout(POSTGRES_PATIENCE).set_application_name("vestibule").statement_timeout(PATIENCE);
-    }
     options
 }
 

@@ -1,14 +1,17 @@
 //! Single statements that change something. Each commit on SQLite waits for the disk, so that statements which come while
 //! others wait for it are committed together.
 
+use std::sync::Arc;
+
 use sea_orm::prelude::async_trait::async_trait;
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult,
-    QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait as _,
+    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, ExecResult, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions,
 };
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
+use super::pool::Pool;
 use crate::error::passes;
 
 /// How many statements are committed together at most.
@@ -17,14 +20,14 @@ const MANY: usize = 64;
 /// Runs single statements that change something; what it returned is committed.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    pool: DatabaseConnection,
+    pool: Pool,
     /// Where statements wait on SQLite, which has one connection for all; on PostgreSQL each has its own.
     line: Option<mpsc::UnboundedSender<Job>>,
 }
 
 impl Writer {
     /// On the connections of this pool.
-    pub(super) fn new(pool: DatabaseConnection) -> Self {
+    pub(super) fn new(pool: Pool) -> Self {
         let line = (pool.get_database_backend() == DatabaseBackend::Sqlite).then(|| {
             let (line, waiting) = mpsc::unbounded_channel();
             tokio::spawn(write(pool.clone(), waiting));
@@ -34,13 +37,11 @@ impl Writer {
     }
 
     /// The same, with this called at each statement.
-    pub(super) fn watched(&self, call: impl Fn(&Statement) + Send + Sync + 'static) -> Self {
-        let mut pool = self.pool.clone();
-        pool.set_metric_callback(move |info| call(info.statement));
-        Self::new(pool)
+    pub(super) fn watched(&self, call: Arc<dyn Fn(&Statement) + Send + Sync>) -> Self {
+        Self::new(self.pool.watched(call))
     }
 
-    pub(super) fn pool(&self) -> &DatabaseConnection {
+    pub(super) fn pool(&self) -> &Pool {
         &self.pool
     }
 
@@ -152,7 +153,7 @@ impl Job {
 }
 
 /// Writes what stands in line until nobody can come any more.
-async fn write(pool: DatabaseConnection, mut line: mpsc::UnboundedReceiver<Job>) {
+async fn write(pool: Pool, mut line: mpsc::UnboundedReceiver<Job>) {
     let mut jobs = Vec::new();
     while line.recv_many(&mut jobs, MANY).await > 0 {
         // Whoever is about to come need not wait for a commit of this one alone.
@@ -175,7 +176,7 @@ async fn write(pool: DatabaseConnection, mut line: mpsc::UnboundedReceiver<Job>)
 }
 
 /// Runs these, and returns the error that kept the database from going on.
-async fn run(pool: &DatabaseConnection, jobs: &mut [Job]) -> Option<DbErr> {
+async fn run(pool: &Pool, jobs: &mut [Job]) -> Option<DbErr> {
     if jobs.len() > 1 {
         match run_together(pool, jobs).await {
             Ok(()) => return None,
@@ -203,7 +204,7 @@ async fn run(pool: &DatabaseConnection, jobs: &mut [Job]) -> Option<DbErr> {
 }
 
 /// Commits all, or none. A statement that violates a constraint changes nothing, which is its own affair.
-async fn run_together(pool: &DatabaseConnection, jobs: &mut [Job]) -> Result<(), DbErr> {
+async fn run_together(pool: &Pool, jobs: &mut [Job]) -> Result<(), DbErr> {
     let txn = begin(pool).await?;
     for job in jobs {
         if let Some(error) = job.run(&txn).await
@@ -215,10 +216,10 @@ async fn run_together(pool: &DatabaseConnection, jobs: &mut [Job]) -> Result<(),
     txn.commit().await
 }
 
-async fn begin(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+async fn begin(pool: &Pool) -> Result<DatabaseTransaction, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    pool.begin_with_options(options).await
+    pool.begin(options).await
 }

@@ -39,10 +39,15 @@ pub enum Start {
 
 /// Makes the first key where there is none. The transaction must be one that only one instance runs at a time.
 pub async fn ensure(txn: &DatabaseTransaction, now: &Moment, vault: &Vault) -> Result<()> {
-    if signing_key::Entity::find().one(txn).await?.is_none() {
+    if !are_there(txn).await? {
         add(txn, now, vault, Start::AtOnce).await?;
     }
     Ok(())
+}
+
+/// Whether any key was ever made and kept.
+pub async fn are_there(db: &impl ConnectionTrait) -> Result<bool> {
+    Ok(signing_key::Entity::find().one(db).await?.is_some())
 }
 
 /// The ring of the keys that hold now.

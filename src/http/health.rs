@@ -17,11 +17,13 @@ pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz`: the process lives, and its database answers and has today's schema.
+/// `/readyz`: the process lives, and its database answers, can be written to, and has today's schema.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    match tokio::time::timeout(PATIENCE, app.db.is_migrated()).await {
-        Ok(Ok(true)) => (StatusCode::OK, "ready\n"),
-        Ok(Ok(false)) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not migrated\n"),
+    let look = async { Ok::<_, Error>((app.db.is_writable().await?, app.db.is_migrated().await?)) };
+    match tokio::time::timeout(PATIENCE, look).await {
+        Ok(Ok((true, true))) => (StatusCode::OK, "ready\n"),
+        Ok(Ok((false, _))) => (StatusCode::SERVICE_UNAVAILABLE, "the database server is a standby\n"),
+        Ok(Ok((true, false))) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not migrated\n"),
         Ok(Err(Error::Internal(error))) => {
             tracing::error!(?error, "the database cannot be used");
             (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be used: the log tells why\n")

@@ -2,6 +2,8 @@
 
 // The tokens that scripts hold.
 pub mod api_token;
+// Authorities that vouch for servers.
+pub mod certificates;
 // Time and chance, as one value that is handed in.
 pub mod clock;
 // The signatures of access tokens.

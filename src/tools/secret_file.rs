@@ -31,6 +31,18 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text.as_bytes().to_vec())
 }
 
+/// The secret that a setting gives, or else the one in this file; none where there is neither.
+///
+/// # Errors
+/// As for [`read`], where there is a file.
+pub fn known(given: Option<&[u8]>, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match given {
+        Some(given) => Ok(Some(given.to_vec())),
+        None if !path.exists() => Ok(None),
+        None => read(path).map(Some),
+    }
+}
+
 /// Makes a folder, and those that it is in, which only their owner may enter; those that are there stay as they are.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use vestibule::database::Writer;
 use vestibule::domain::import::Importer;
 use vestibule::entity::user;
 use vestibule::http;
+use vestibule::tools::certificates::Trust;
 use vestibule::tools::clock::{Clock, SetClock, Timestamp};
 use vestibule::tools::mail::{Memory, Message, Transport};
 use vestibule::tools::sheet::Reader;
@@ -106,7 +107,7 @@ impl TestApp {
     /// A service whose mails go to files, as by default.
     pub(crate) async fn start_on_files(place: &Place) -> Self {
         let clock = SetClock::new(Timestamp::parse(START).unwrap());
-        let files = |app: &mut App| app.courier.transport = Transport::new(&app.config.mail_url());
+        let files = |app: &mut App| app.courier.transport = Transport::new(&app.config.mail_url(), &Trust::default());
         Self::start_at(place, clock, |_| {}, files).await
     }
 

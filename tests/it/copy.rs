@@ -5,14 +5,14 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Command;
 
 use sea_orm::{ConnectionTrait, Database, EntityTrait as _, PaginatorTrait as _, Statement};
-use vestibule::database::Db;
+use vestibule::database::{Db, Options};
 use vestibule::domain::copy;
 use vestibule::entity::{audit_event, user};
 
 use crate::app::TestApp;
 use crate::engine::Place;
 use crate::furnished::furnish;
-use crate::process::{command, run};
+use crate::process::{Serving, command, run};
 
 crate::tests![
     everything_is_copied_and_goes_on_working,
@@ -21,6 +21,8 @@ crate::tests![
     what_is_not_read_back_as_it_was_written_is_not_kept,
     a_target_that_holds_something_is_refused,
     a_source_that_is_missing_or_not_up_to_date_is_told,
+    a_copy_is_one_file,
+    a_running_service_is_noticed,
 ];
 
 /// The command line on this database.
@@ -43,7 +45,8 @@ pub(crate) fn to(place: &Place, url: &str) -> String {
 
 /// Copies, and returns what was told of the tables.
 fn copied(place: &Place, from: &str, to: &str) -> Vec<String> {
-    let (success, printed, errors) = run(on(place, from), &["copy", "--to", &self::to(place, to)], "");
+    let (success, printed, errors) =
+        run(on(place, from), &["copy", "--while-running", "--to", &self::to(place, to)], "");
     assert!(success, "{errors}");
     let lines: Vec<String> = printed.lines().map(str::to_owned).collect();
     let (tables, told) = lines.split_at(lines.len() - 2);
@@ -111,7 +114,10 @@ async fn a_copy_that_is_killed_leaves_nothing_and_can_be_begun_again(place: Plac
     };
     app.db().execute_unprepared(many).await.unwrap();
     let target = place.second_database().await;
-    let mut child = on(&place, &place.database_url).args(["copy", "--to", &to(&place, &target)]).spawn().unwrap();
+    let mut child = on(&place, &place.database_url)
+        .args(["copy", "--while-running", "--to", &to(&place, &target)])
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("users "), "{line}");
@@ -130,7 +136,7 @@ async fn what_is_not_read_back_as_it_was_written_is_not_kept(place: Place) {
     let app = TestApp::start(&place).await;
     furnish(&app).await;
     let url = place.second_database().await;
-    let target = Db::connect(&url.parse().unwrap()).await.unwrap();
+    let target = Db::connect(&url.parse().unwrap(), &Options::default()).await.unwrap();
     let txn = target.begin_alone().await.unwrap();
     Db::migrate(&txn).await.unwrap();
     let spoil = match txn.get_database_backend() {
@@ -145,7 +151,8 @@ async fn what_is_not_read_back_as_it_was_written_is_not_kept(place: Place) {
     };
     txn.execute_unprepared(spoil).await.unwrap();
     txn.commit().await.unwrap();
-    let (success, _, errors) = run(on(&place, &place.database_url), &["copy", "--to", &to(&place, &url)], "");
+    let (success, _, errors) =
+        run(on(&place, &place.database_url), &["copy", "--while-running", "--to", &to(&place, &url)], "");
     assert!(!success);
     assert!(errors.starts_with("vestibule: samples came to differ: written were 1 rows"), "{errors}");
     assert_eq!(user::Entity::find().count(target.reader()).await.unwrap(), 0, "nothing was kept");
@@ -154,8 +161,11 @@ async fn what_is_not_read_back_as_it_was_written_is_not_kept(place: Place) {
 async fn a_target_that_holds_something_is_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let before = user::Entity::find().count(app.db()).await.unwrap();
-    let (success, printed, errors) =
-        run(on(&place, &place.database_url), &["copy", "--to", &to(&place, &place.database_url)], "");
+    let (success, printed, errors) = run(
+        on(&place, &place.database_url),
+        &["copy", "--while-running", "--to", &to(&place, &place.database_url)],
+        "",
+    );
     assert!(!success && printed.is_empty());
     let expected = "vestibule: there are rows in users of the target already: give a database that is empty\n";
     assert_eq!(errors, expected);
@@ -174,4 +184,28 @@ async fn a_source_that_is_missing_or_not_up_to_date_is_told(place: Place) {
     let (success, _, errors) = run(on(&place, &empty), &["copy", "--to", &to(&place, &target)], "");
     assert!(!success);
     assert_eq!(errors, "vestibule: the source is not up to date: run `vestibule migrate` on it first\n");
+}
+
+async fn a_copy_is_one_file(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    copied(&place, &place.database_url, &file(&place, "copy.db"));
+    for end in ["-wal", "-shm"] {
+        assert!(!place.folder.join(format!("copy.db{end}")).exists(), "{end}");
+    }
+    std::fs::create_dir(place.folder.join("elsewhere")).unwrap();
+    std::fs::rename(place.folder.join("copy.db"), place.folder.join("elsewhere/moved.db")).unwrap();
+    let moved = Database::connect(file(&place, "elsewhere/moved.db")).await.unwrap();
+    assert_eq!(user::Entity::find().count(&moved).await.unwrap(), 2);
+}
+
+async fn a_running_service_is_noticed(place: Place) {
+    let serving = Serving::start(command(&place));
+    let target = to(&place, &file(&place, "copy.db"));
+    let (success, _, errors) = run(on(&place, &place.database_url), &["copy", "--to", &target], "");
+    assert!(!success && !place.folder.join("copy.db").exists());
+    assert!(errors.starts_with("vestibule: the service runs on this database. Stop it first"), "{errors}");
+    serving.stop();
+    let (success, _, errors) = run(on(&place, &place.database_url), &["copy", "--to", &target], "");
+    assert!(success, "{errors}");
 }

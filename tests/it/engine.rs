@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use libtest_mimic::{Failed, Trial};
 use sea_orm::{ConnectionTrait as _, Database};
 use tempfile::TempDir;
-use vestibule::database::Db;
+use vestibule::database::{Db, Options};
 use vestibule::tools::clock::Clock;
 
 /// A test as a function of the place where it runs.
@@ -124,7 +124,7 @@ fn template(base: &str, server: &str) -> Result<String, Failed> {
     administer(server, format!("CREATE DATABASE {name}"))?;
     let url = format!("{base}/{name}").parse()?;
     block_on(async move {
-        let db = Db::connect(&url).await.expect("the template can be reached");
+        let db = Db::connect(&url, &Options::default()).await.expect("the template can be reached");
         let txn = db.begin_alone().await.expect("nobody else uses the template");
         Db::migrate(&txn).await.expect("the migrations run");
         txn.commit().await.expect("the migrations hold");

@@ -6,6 +6,7 @@ use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::json;
 use vestibule::entity::mail::{self, Status};
 use vestibule::entity::one_time_token;
+use vestibule::tools::certificates::Trust;
 use vestibule::tools::mail::SendError;
 
 use crate::app::TestApp;
@@ -165,7 +166,7 @@ async fn a_mail_for_a_deactivated_user_is_dropped(place: Place) {
 async fn mails_go_to_files_by_default(place: Place) {
     use vestibule::tools::mail::Transport;
     let app = TestApp::start(&place).await;
-    let transport = Transport::new(&app.app.config.mail_url());
+    let transport = Transport::new(&app.app.config.mail_url(), &Trust::default());
     let Transport::Folder(folder) = &transport else { panic!("{transport:?}") };
     assert_eq!(*folder, place.folder.join("mail"));
 }

@@ -72,6 +72,7 @@ mod scalars;
 mod schema;
 mod secrets;
 mod security;
+mod servers;
 mod sessions;
 mod settings;
 mod sign_in_help;
@@ -136,6 +137,7 @@ fn main() -> std::process::ExitCode {
         rights::all(),
         scalars::all(),
         secrets::all(),
+        servers::all(),
         sessions::all(),
         sign_in_help::all(),
         signing_keys::all(),

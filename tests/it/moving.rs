@@ -11,6 +11,7 @@ use vestibule::domain::moving::{self, Options, Report};
 use vestibule::entity::audit_event::{self, Action};
 use vestibule::entity::user;
 use vestibule::error::Error;
+use vestibule::tools::certificates::Trust;
 
 use crate::app::{ADMIN, TestApp};
 use crate::client::Client;
@@ -82,7 +83,7 @@ async fn try_moving(app: &TestApp, dump: &[Value], options: Options) -> Result<R
     std::fs::write(&path, json!(dump).to_string()).unwrap();
     let mapping = Mapping::default();
     let options = Options { token_life: app.app.config.api_tokens.api_token_ttl, ..options };
-    let source = Source::open(path.to_str().unwrap(), &mapping, options.tokens).await?;
+    let source = Source::open(path.to_str().unwrap(), &Trust::default(), &mapping, options.tokens).await?;
     let mut report = Report::default();
     moving::take_over(&app.app.db, &app.app.clock, (source, &mapping), options, &mut report, &|_| ()).await?;
     Ok(report)
@@ -522,7 +523,7 @@ async fn a_database_is_read_by_a_mapping_and_not_written(place: Place) {
     );
     let mapping = mapping.unwrap();
     let mut report = Report::default();
-    let source = Source::open(&place.database_url, &mapping, false).await.unwrap();
+    let source = Source::open(&place.database_url, &Trust::default(), &mapping, false).await.unwrap();
     assert_eq!(source.users(), 1203);
     moving::take_over(&app.app.db, &app.app.clock, (source, &mapping), Options::default(), &mut report, &|_| ())
         .await
@@ -532,10 +533,10 @@ async fn a_database_is_read_by_a_mapping_and_not_written(place: Place) {
     assert_eq!((two.external_id.as_deref(), two.phone.as_str(), two.first_name.as_str()), (Some("old-2"), "+44", "P"));
     assert_eq!((two.is_active, two.role), (false, user::Role::Agent));
 
-    let refused = Source::open(&place.database_url, &Mapping::default(), false).await.unwrap_err();
+    let refused = Source::open(&place.database_url, &Trust::default(), &Mapping::default(), false).await.unwrap_err();
     assert!(matches!(refused, Error::BadInput(text) if text.starts_with("the source has no table auth_user")));
     let missing = Mapping::parse("table = 'people'\n[columns]\nid = 'nr'").unwrap();
-    let refused = Source::open(&place.database_url, &missing, false).await.unwrap_err();
+    let refused = Source::open(&place.database_url, &Trust::default(), &missing, false).await.unwrap_err();
     assert!(matches!(refused, Error::BadInput(text) if text.starts_with("people has no username, email, password")));
 }
 

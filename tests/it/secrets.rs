@@ -4,7 +4,7 @@
 use std::fs;
 
 use serde_json::json;
-use vestibule::database::Db;
+use vestibule::database::{Db, Options};
 use vestibule::domain::copy;
 use vestibule::domain::operator::Operator;
 use vestibule::domain::operator::keys::Resealed;
@@ -19,9 +19,11 @@ crate::tests![
     a_copy_elsewhere_neither_takes_nor_makes_the_originals_refresh_tokens,
     the_secret_key_is_replaced_and_everything_goes_on,
     the_secret_key_is_replaced_on_the_command_line,
+    a_lost_secret_is_replaced_on_purpose_only,
     no_secret_is_a_flag,
     secrets_are_read_from_files_and_credentials,
     an_address_with_a_password_is_no_argument,
+    no_error_repeats_a_password,
     settings_are_read_from_a_file_that_was_named_or_in_the_data_folder,
 ];
 
@@ -33,7 +35,7 @@ async fn a_copy_elsewhere_neither_takes_nor_makes_the_originals_refresh_tokens(p
     let app = TestApp::start(&place).await;
     let mut ada = app.add_user("ada").await.sign_in(&app).await;
     let url = place.second_database().await;
-    let target = Db::connect(&url.parse().unwrap()).await.unwrap();
+    let target = Db::connect(&url.parse().unwrap(), &Options::default()).await.unwrap();
     copy::copy(&app.app.db, &target, &|_| {}).await.unwrap();
     target.close().await.unwrap();
     // With the same secret, and all that the database holds.
@@ -102,6 +104,41 @@ async fn the_secret_key_is_replaced_on_the_command_line(place: Place) {
     assert!(run(with(NEW, None), &["migrate"], "").0);
     let (success, _, errors) = run(with(OLD, None), &["migrate"], "");
     assert!(!success && errors.contains("VESTIBULE_SECRET_KEY is not the one"), "{errors}");
+}
+
+async fn a_lost_secret_is_replaced_on_purpose_only(place: Place) {
+    let phrase = "a rather long phrase of mine";
+    let mut first = command(&place);
+    first.env("VESTIBULE_ADMIN_PASSWORD", phrase);
+    let serving = Serving::start(first);
+    let before = Client::new(&serving.url).sign_in("admin", phrase).await;
+    serving.stop();
+    let reset = ["keys", "reset", "--lost-secret"];
+    let (success, _, errors) = run(command(&place), &reset, "");
+    assert!(!success && errors.contains("the secret key opens the signing keys: it is not lost"), "{errors}");
+
+    let secret = place.folder.join("data/secret.key");
+    fs::remove_file(&secret).unwrap();
+    for arguments in
+        [["serve"].as_slice(), &["migrate"], &["keys", "rotate"], &["create-superuser", "--email", "a@b.example"]]
+    {
+        let (success, _, errors) = run(command(&place), arguments, "");
+        assert!(!success && errors.contains("the secret that they are sealed with is not here"), "{errors}");
+        assert!(errors.contains("restore data/secret.key") && errors.contains("`vestibule keys reset --lost-secret`"));
+        assert!(!secret.exists(), "none is made beside a database that has keys");
+    }
+    assert!(!run(command(&place), &["keys", "reset"], "").0);
+    let (success, printed, errors) = run(command(&place), &reset, "");
+    assert!(success && printed.starts_with("1 signing key deleted, 1 session ended; a new key signs\n"), "{errors}");
+    assert!(secret.exists());
+
+    let serving = Serving::start(command(&place));
+    let mut late = Client::new(&serving.url);
+    before.refresh.clone_into(&mut late.refresh);
+    assert_eq!(late.refresh().await.unwrap_err(), "INVALID_TOKEN");
+    let mut again = Client::new(&serving.url).sign_in("admin", phrase).await;
+    again.refresh().await.unwrap();
+    again.data(ME, json!({})).await;
 }
 
 async fn no_secret_is_a_flag(place: Place) {
@@ -179,6 +216,61 @@ async fn an_address_with_a_password_is_no_argument(place: Place) {
     fs::write(&by_file, "postgres://u:geheim@127.0.0.1:1/x\n").unwrap();
     let (success, _, errors) = run(command(&place), &["import", "django", &format!("@{}", by_file.display())], "");
     assert!(!success && !errors.contains("list of processes") && !errors.contains("geheim"), "{errors}");
+}
+
+async fn no_error_repeats_a_password(place: Place) {
+    let file = place.folder.join("address");
+    let from_file = format!("@{}", file.display());
+    let failed = |command: std::process::Command, arguments: &[&str], name: &str| {
+        let (success, printed, errors) = run(command, arguments, "");
+        assert!(!success, "{arguments:?} {printed}");
+        assert!(errors.starts_with(&format!("vestibule: {name}: it")), "{arguments:?} {errors}");
+        assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
+        assert!(!errors.contains("geheim") && !printed.contains("geheim"), "{printed}{errors}");
+    };
+    for address in [
+        "postgres://app:pa#geheim@127.0.0.1:1/db",
+        "postgres://app:pa/geheim@127.0.0.1:1/db",
+        "postgres://app:pa?geheim@127.0.0.1:1/db",
+        "postgresql://app:7?geheim=1@127.0.0.1:1/db",
+        "postgres://app:pa%geheim@127.0.0.1:1/db",
+        "postgres://app:pa@geheim@127.0.0.1:1/db",
+    ] {
+        for arguments in [["serve"].as_slice(), &["migrate"], &["backup", "there.db"], &["users", "list"], &["doctor"]]
+        {
+            let mut wrong = command(&place);
+            wrong.env("VESTIBULE_DATABASE_URL", address);
+            failed(wrong, arguments, "VESTIBULE_DATABASE_URL");
+        }
+        fs::write(&file, address).unwrap();
+        failed(command(&place), &["copy", "--to", &from_file], "--to");
+        failed(command(&place), &["import", "django", &from_file], "the source");
+    }
+    for (name, value) in [
+        ("VESTIBULE_MAIL_URL", "smtps://app:pa#geheim@mx.example"),
+        ("VESTIBULE_MEDIA_URL", "s3://app:geheim@bucket"),
+        ("VESTIBULE_OTLP_ENDPOINT", "https://app:geheim@collector.example"),
+        ("VESTIBULE_PUBLIC_URL", "https://app:geheim@id.example"),
+        ("VESTIBULE_ALLOWED_ORIGINS", "https://app:geheim@app.example"),
+    ] {
+        let mut wrong = command(&place);
+        wrong.env(name, value);
+        let (success, _, errors) = run(wrong, &["migrate"], "");
+        assert!(!success && errors.starts_with(&format!("vestibule: {name}: ")), "{errors}");
+        assert!(!errors.contains("geheim"), "{errors}");
+    }
+    // Read well, it is not repeated either by what cannot be reached.
+    fs::write(&file, "postgres://app:geheim%23%2F@127.0.0.1:1/db").unwrap();
+    for arguments in [["migrate"].as_slice(), &["copy", "--to", &from_file], &["import", "django", &from_file]] {
+        let mut away = command(&place);
+        if arguments == ["migrate"] {
+            away.env_remove("VESTIBULE_DATABASE_URL").env("VESTIBULE_DATABASE_URL_FILE", &file);
+        } else {
+            assert!(run(command(&place), &["migrate"], "").0);
+        }
+        let (success, _, errors) = run(away, arguments, "");
+        assert!(!success && !errors.contains("geheim"), "{errors}");
+    }
 }
 
 async fn settings_are_read_from_a_file_that_was_named_or_in_the_data_folder(place: Place) {

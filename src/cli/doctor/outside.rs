@@ -8,6 +8,7 @@ use super::report::Report;
 use crate::config::Config;
 use crate::domain::avatars::name::FileName;
 use crate::domain::operator::health::Health;
+use crate::tools::certificates::Trust;
 use crate::tools::clock::Clock;
 use crate::tools::mail::{MailUrl, Message, Transport, probe};
 use crate::tools::media::{MediaStore, MediaUrl};
@@ -15,10 +16,12 @@ use crate::tools::media::{MediaStore, MediaUrl};
 /// Speaks with the mail server as before a mail; with an address, sends one there.
 pub(super) async fn look_at_mails(config: &Config, to: Option<&str>) -> Report {
     let mut report = Report::default();
+    // Where the file cannot be read, the database has told already.
+    let trust = Trust::read(config.ca_file.as_ref()).unwrap_or_default();
     match config.mail_url() {
         MailUrl::Folder(folder) => folder_of_mails(&folder, &mut report),
         MailUrl::Smtp(url) => {
-            let talk = probe(&url, &config.mail_from).await;
+            let talk = probe(&url, &trust, &config.mail_from).await;
             let done = talk.done.join(", ");
             match talk.failed {
                 None => {
@@ -36,7 +39,7 @@ pub(super) async fn look_at_mails(config: &Config, to: Option<&str>) -> Report {
         }
     }
     if let Some(to) = to {
-        send(config, to, &mut report).await;
+        send(config, &trust, to, &mut report).await;
     }
     report
 }
@@ -51,7 +54,7 @@ fn remedy(step: &str) -> &'static str {
     }
 }
 
-async fn send(config: &Config, to: &str, report: &mut Report) {
+async fn send(config: &Config, trust: &Trust, to: &str, report: &mut Report) {
     let now = Clock::System.now();
     let text = "This is a test: whoever runs the service asked it to send a mail here.";
     let message = Message {
@@ -62,7 +65,7 @@ async fn send(config: &Config, to: &str, report: &mut Report) {
         html: format!("<p>{text}</p>"),
         id: now.id(),
     };
-    match Transport::new(&config.mail_url()).send(&config.mail_from, now.at, &message).await {
+    match Transport::new(&config.mail_url(), trust).send(&config.mail_from, now.at, &message).await {
         Ok(()) => report.ok("mail", format!("a mail to {to} was handed over: see that it arrives")),
         Err(error) => report.fail("mail", format!("a mail to {to} was not taken: {error}"), "see what the server says"),
     }

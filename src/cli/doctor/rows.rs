@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::report::Report;
 use crate::config::Config;
-use crate::database::{Db, Facts};
+use crate::database::{Db, Facts, Options, Unfit};
 use crate::domain::keys;
 use crate::domain::operator::health::{self, Health};
 use crate::domain::operator::{self, Operator};
@@ -14,9 +14,6 @@ use crate::tools::secret::{InstanceName, MasterSecrets, Vault};
 
 /// What a statement may take that does nothing.
 const LATENCY: Duration = Duration::from_millis(20);
-
-/// How many connections an instance opens to PostgreSQL, with the one by which it hears others.
-const CONNECTIONS: i64 = 11;
 
 /// A mail that is due for longer than this waits for a service that does not run.
 const BACKLOG: Duration = Duration::from_secs(5 * 60);
@@ -40,16 +37,29 @@ pub(super) async fn look(config: &Config, secrets: Option<&MasterSecrets>) -> (R
         );
         return (report, None);
     }
-    let db = match Db::look(&url).await {
-        Ok(db) => db,
-        Err(error) => {
-            let remedy = "see VESTIBULE_DATABASE_URL, that the server runs, and the rights of the file";
-            report.fail("database", format!("it cannot be opened: {error}"), remedy);
+    let options = match Options::of(config) {
+        Ok(options) => options,
+        Err(problem) => {
+            report.fail("settings", problem, "name a file of certificates in PEM that the service may read");
             return (report, None);
         }
     };
+    let db = match Db::look(&url, &options.trust).await {
+        Ok(db) => db,
+        Err(problem) => {
+            let remedy = "see VESTIBULE_DATABASE_URL, that the server runs, and the rights of the file";
+            report.fail("database", format!("it cannot be opened: {problem}"), remedy);
+            return (report, None);
+        }
+    };
+    match db.unfit().await {
+        Ok(None) => {}
+        Ok(Some(Unfit { found, remedy })) => report.fail("database", found, remedy),
+        Err(error) => report.fail("database", told(&error), "see the database's own log"),
+    }
+    let connections = i64::from(options.readers + options.writers + 1);
     match db.facts().await {
-        Ok(facts) => database(&facts, &mut report),
+        Ok(facts) => database(&facts, connections, &mut report),
         Err(error) => report.fail("database", told(&error), "see that it is a database of Vestibule and not damaged"),
     }
     clock(&db, &mut report).await;
@@ -90,7 +100,8 @@ fn told(error: &Error) -> String {
     }
 }
 
-fn database(facts: &Facts, report: &mut Report) {
+/// `taken`: how many connections an instance opens to PostgreSQL, with the one by which it hears others.
+fn database(facts: &Facts, taken: i64, report: &mut Report) {
     let Facts { version, latency, connections, size, is_wal } = facts;
     let found = format!("{version}, {} MiB, answers in {:.1} ms", size >> 20, latency.as_secs_f64() * 1000.0);
     match *latency > LATENCY {
@@ -102,8 +113,8 @@ fn database(facts: &Facts, report: &mut Report) {
         report.warn("database", "SQLite does not write ahead (journal_mode is not wal)", remedy);
     }
     if let Some((open, most)) = connections {
-        let found = format!("{open} of {most} connections are open; an instance takes {CONNECTIONS}");
-        match open + CONNECTIONS > *most {
+        let found = format!("{open} of {most} connections are open; an instance takes {taken}");
+        match open + taken > *most {
             true => report.warn("database", found, "raise max_connections, or run fewer instances"),
             false => report.ok("database", found),
         }

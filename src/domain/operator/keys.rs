@@ -8,13 +8,14 @@ use super::Operator;
 use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::audit;
+use crate::domain::instance;
 use crate::domain::keys::{self, NOTICE, Start};
 use crate::entity::audit_event::Action;
 use crate::entity::mail;
 use crate::entity::signing_key::{self, Column};
-use crate::error::{Code, Refusal, Result};
+use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Moment, Timestamp};
-use crate::tools::secret::Vault;
+use crate::tools::secret::{InstanceName, MasterSecrets, Vault};
 
 /// Number of mails read in one step.
 const STEP: u64 = 500;
@@ -96,6 +97,44 @@ async fn set(txn: &sea_orm::DatabaseTransaction, kid: &str, (column, value): (Co
     let one = signing_key::Entity::update_many().col_expr(column, value).filter(Column::Kid.eq(kid));
     one.exec(txn).await?;
     Ok(kid.to_owned())
+}
+
+/// Numbers of rows that a lost secret made worthless.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reset {
+    /// Signing keys, which are deleted.
+    pub signing_keys: u64,
+    /// Sessions, which end, for nobody can refresh them.
+    pub sessions: u64,
+}
+
+/// Deletes what only the lost secret opens: signing keys, and the secrets of links in mails that wait, which get new ones
+/// when they are sent. All sessions end. The next start makes a key under the present secret.
+///
+/// # Errors
+/// [`Error::BadInput`] where the present secret opens the signing key, so that nothing is lost.
+pub async fn reset(db: &Db, now: &Moment, operator: &Operator, secrets: Option<&MasterSecrets>) -> Result<Reset> {
+    let keys = keys::list(db).await?;
+    let instance = instance::find(db.reader()).await?.unwrap_or_default();
+    let vault = secrets.map(|secrets| Vault::new(secrets, InstanceName { id: instance, public_url: "" }));
+    if let Some(vault) = vault
+        && keys.iter().any(|key| vault.unseal(&key.kid, &key.sealed_private_key).is_some())
+    {
+        let message =
+            "the secret key opens the signing keys: it is not lost. `vestibule keys rotate --now` replaces a key";
+        return Err(Error::BadInput(message.to_owned()));
+    }
+    let txn = db.begin_alone().await?;
+    let signing_keys = signing_key::Entity::delete_many().exec(&txn).await?.rows_affected;
+    mail::Entity::update_many()
+        .col_expr(mail::Column::SealedToken, Expr::value(Option::<Vec<u8>>::None))
+        .filter(mail::Column::SealedToken.is_not_null())
+        .exec(&txn)
+        .await?;
+    audit::record(&txn, now, operator.did(Action::SigningKeyRevoked, None)).await?;
+    txn.commit().await?;
+    let sessions = super::sessions::end_everybodys(db, now, operator).await?;
+    Ok(Reset { signing_keys, sessions })
 }
 
 /// Numbers of rows that were sealed anew.

@@ -11,6 +11,7 @@ use super::mime::compose;
 use super::smtp::Smtp;
 use super::url::MailUrl;
 use super::wording::one_line;
+use crate::tools::certificates::Trust;
 use crate::tools::clock::Timestamp;
 
 /// A way in which mails leave the service.
@@ -25,12 +26,12 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// The way to where the configuration says. Nothing is connected or written yet. For SMTP it must be called, used and
+    /// The way to where the configuration says, whose certificate `trust` vouches for. Nothing is connected or written yet. For SMTP it must be called, used and
     /// dropped within a Tokio runtime.
-    pub fn new(url: &MailUrl) -> Self {
+    pub fn new(url: &MailUrl, trust: &Trust) -> Self {
         match url {
             MailUrl::Folder(path) => Self::Folder(path.clone()),
-            MailUrl::Smtp(url) => Self::Smtp(Smtp::new(url)),
+            MailUrl::Smtp(url) => Self::Smtp(Smtp::new(url, trust)),
         }
     }
 

@@ -59,7 +59,36 @@ impl SmtpUrl {
     }
 }
 
+/// How connections to a mail server are encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Not at all.
+    Plain,
+    /// From the start.
+    Wrapped,
+    /// By STARTTLS, or not used.
+    Required,
+    /// By STARTTLS where the server offers it.
+    Opportunistic,
+}
+
 impl SmtpUrl {
+    /// How connections are encrypted.
+    pub(super) fn mode(&self) -> Mode {
+        let url = self.parse();
+        match (url.scheme(), url.query()) {
+            ("smtps", _) => Mode::Wrapped,
+            (_, Some("tls=required")) => Mode::Required,
+            (_, Some("tls=opportunistic")) => Mode::Opportunistic,
+            _ => Mode::Plain,
+        }
+    }
+
+    /// The server's name, which its certificate must have.
+    pub(super) fn host(&self) -> String {
+        self.parse().host_str().unwrap_or_default().to_owned()
+    }
+
     /// Checks for TLS that is used only if the server offers it.
     pub fn is_opportunistic(&self) -> bool {
         self.parse().query() == Some("tls=opportunistic")

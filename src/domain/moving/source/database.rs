@@ -1,13 +1,14 @@
 //! The database of a Django project, read in the order of the users' ids and never written.
 
-use sea_orm::{ConnectionTrait as _, DatabaseBackend, DatabaseConnection, DbErr, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{BATCH, Raw, missing};
 use crate::config::DatabaseUrl;
-use crate::database;
+use crate::database::{self, Pool};
 use crate::domain::moving::mapping::{Field, Mapping};
 use crate::error::{Error, Result};
+use crate::tools::certificates::Trust;
 
 /// The types of keys that PostgreSQL can be asked for more than a text of.
 const KEYS: [&str; 7] = ["int2", "int4", "int8", "numeric", "text", "uuid", "varchar"];
@@ -15,7 +16,7 @@ const KEYS: [&str; 7] = ["int2", "int4", "int8", "numeric", "text", "uuid", "var
 /// The tables of users and of what belongs to them.
 #[derive(Debug)]
 pub(super) struct Tables {
-    db: DatabaseConnection,
+    db: Pool,
     count: String,
     first: String,
     /// The users beyond the id that it is given.
@@ -27,8 +28,9 @@ pub(super) struct Tables {
 
 impl Tables {
     /// Opens the database and makes sure that each column is there.
-    pub(super) async fn open(url: &DatabaseUrl, mapping: &Mapping, with_tokens: bool) -> Result<Self> {
-        let db = database::open_to_read(url).await.map_err(|error| unreadable(&error))?;
+    pub(super) async fn open(url: &DatabaseUrl, trust: &Trust, mapping: &Mapping, with_tokens: bool) -> Result<Self> {
+        let opened = database::open_to_read(url, trust).await;
+        let db = opened.map_err(|problem| Error::BadInput(format!("the source: {problem}")))?;
         let id = mapping.place(Field::Id).map(|place| place.column.as_str()).unwrap_or_default();
         let users = Table::of(&db, &mapping.table).await?;
         users.must_have(columns(mapping, None))?;
@@ -134,7 +136,7 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    async fn of(db: &DatabaseConnection, name: &'a str) -> Result<Self> {
+    async fn of(db: &Pool, name: &'a str) -> Result<Self> {
         let (sql, given) = match db.get_database_backend() {
             DatabaseBackend::Postgres => (
                 "SELECT a.attname::text, t.typname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
@@ -170,12 +172,12 @@ fn quoted(name: &str) -> String {
     name.split('.').map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(".")
 }
 
-async fn query(db: &DatabaseConnection, sql: &str, value: Option<&str>) -> Result<Vec<QueryResult>> {
+async fn query(db: &Pool, sql: &str, value: Option<&str>) -> Result<Vec<QueryResult>> {
     let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, value.map(Value::from));
     db.query_all_raw(statement).await.map_err(|error| unreadable(&error))
 }
 
 /// It is not our database, so what it says is for the operator, and no fault of ours.
 fn unreadable(error: &DbErr) -> Error {
-    Error::internal(format!("the source: {error}"))
+    Error::internal(format!("the source: {}", database::explain(error)))
 }

@@ -13,6 +13,7 @@ use self::database::Tables;
 use super::mapping::{Field, Mapping};
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
+use crate::tools::certificates::Trust;
 
 /// How many users are read and written at a time. A user has 27 columns here, and SQLite takes 32,766 values.
 pub(super) const BATCH: usize = 500;
@@ -52,10 +53,10 @@ impl Source {
     /// # Errors
     /// [`Error::BadInput`] where something is not there or not as the mapping says; [`Error::Internal`] where it cannot be
     /// opened, each with a sentence for the operator.
-    pub async fn open(text: &str, mapping: &Mapping, with_tokens: bool) -> Result<Self> {
+    pub async fn open(text: &str, trust: &Trust, mapping: &Mapping, with_tokens: bool) -> Result<Self> {
         if text.contains("://") {
             let url: DatabaseUrl = text.parse().map_err(|problem| Error::BadInput(format!("the source: {problem}")))?;
-            let tables = Tables::open(&url, mapping, with_tokens).await?;
+            let tables = Tables::open(&url, trust, mapping, with_tokens).await?;
             return Ok(Self { users: tables.count().await?, kind: Kind::Database(tables) });
         }
         let path = Path::new(text);

@@ -9,11 +9,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lettre::transport::smtp::Error;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use tokio::time::timeout;
 
+use crate::tools::certificates::{self, Trust};
 use crate::tools::mail::transport::SendError;
-use crate::tools::mail::url::SmtpUrl;
+use crate::tools::mail::url::{Mode, SmtpUrl};
 
 /// How long the server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -23,18 +25,21 @@ const DELIVERY: Duration = Duration::from_secs(30);
 
 pub use self::probe::{Talk, probe};
 
+const TLS_FAILED: &str = "no secure connection to the mail server: TLS failed";
+
 type Pool = AsyncSmtpTransport<Tokio1Executor>;
 
 /// Connections to an SMTP server, kept open between messages.
 pub struct Smtp {
     url: SmtpUrl,
+    trust: Trust,
     pool: Mutex<Pool>,
     limit: Duration,
 }
 
 impl Smtp {
-    pub(super) fn new(url: &SmtpUrl) -> Self {
-        Self { url: url.clone(), pool: Mutex::new(connections(url)), limit: DELIVERY }
+    pub(super) fn new(url: &SmtpUrl, trust: &Trust) -> Self {
+        Self { url: url.clone(), trust: trust.clone(), pool: Mutex::new(connections(url, trust)), limit: DELIVERY }
     }
 
     /// Delivers one message. It goes on where the caller stops waiting: the connection would otherwise return to the pool
@@ -61,7 +66,7 @@ impl Smtp {
     }
 
     fn renew(&self) {
-        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = connections(&self.url);
+        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = connections(&self.url, &self.trust);
     }
 }
 
@@ -71,8 +76,30 @@ impl fmt::Debug for Smtp {
     }
 }
 
-fn connections(url: &SmtpUrl) -> Pool {
-    url.builder().timeout(Some(CONNECT)).build()
+fn connections(url: &SmtpUrl, trust: &Trust) -> Pool {
+    let builder = url.builder().timeout(Some(CONNECT));
+    let tls = match url.mode() {
+        Mode::Plain => return builder.build(),
+        // Without a usable name there is no certificate to compare, and connecting fails as before.
+        mode => tls_parameters(&url.host(), trust).map(|parameters| match mode {
+            Mode::Wrapped => Tls::Wrapper(parameters),
+            Mode::Required => Tls::Required(parameters),
+            Mode::Plain | Mode::Opportunistic => Tls::Opportunistic(parameters),
+        }),
+    };
+    match tls {
+        Ok(tls) => builder.tls(tls).build(),
+        Err(_) => builder.build(),
+    }
+}
+
+/// How the server's certificate is verified: by authorities that are built in, the system's, and the operator's own.
+fn tls_parameters(host: &str, trust: &Trust) -> Result<TlsParameters, Error> {
+    let mut builder = TlsParameters::builder(host.to_owned());
+    for certificate in trust.all() {
+        builder = builder.add_root_certificate(Certificate::from_der(certificate.to_vec())?);
+    }
+    builder.build()
 }
 
 fn failure(error: &Error) -> SendError {
@@ -91,15 +118,20 @@ fn failure(error: &Error) -> SendError {
 
 /// Why there was no answer, in words of our own: an error's own text may hold anything.
 fn unanswered(error: &Error) -> String {
-    if error.is_tls() {
-        return "no secure connection to the mail server: TLS failed".to_owned();
-    }
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref::<io::Error>() {
-            return format!("no connection to the mail server: {}", cause.kind());
+            let of_tls = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            return match of_tls {
+                Some(error) => certificates::explain(error),
+                None if error.is_tls() => TLS_FAILED.to_owned(),
+                None => format!("no connection to the mail server: {}", cause.kind()),
+            };
         }
         source = cause.source();
+    }
+    if error.is_tls() {
+        return TLS_FAILED.to_owned();
     }
     if error.is_client() {
         return "the mail server lacks what this message or our settings need".to_owned();

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Mail, Rset};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{Error, SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT};
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-use super::{CONNECT, failure};
+use super::{CONNECT, failure, tls_parameters};
+use crate::tools::certificates::Trust;
 use crate::tools::mail::message::Sender;
 use crate::tools::mail::transport::SendError;
-use crate::tools::mail::url::SmtpUrl;
+use crate::tools::mail::url::{Mode, SmtpUrl};
 
 /// How long the whole conversation may take.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -30,10 +31,10 @@ pub struct Talk {
 }
 
 /// Connects, encrypts and signs in as for a mail from this sender, has the sender accepted, and leaves. Nobody is mailed.
-pub async fn probe(url: &SmtpUrl, from: &Sender) -> Talk {
+pub async fn probe(url: &SmtpUrl, trust: &Trust, from: &Sender) -> Talk {
     let mut talk = Talk::default();
     let mut step = "connect";
-    let outcome = timeout(PATIENCE, converse(url, from, &mut talk, &mut step)).await;
+    let outcome = timeout(PATIENCE, converse((url, trust), from, &mut talk, &mut step)).await;
     talk.failed = match outcome {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some((step, failure(&error))),
@@ -42,23 +43,27 @@ pub async fn probe(url: &SmtpUrl, from: &Sender) -> Talk {
     talk
 }
 
-async fn converse(url: &SmtpUrl, from: &Sender, talk: &mut Talk, step: &mut &'static str) -> Result<(), Error> {
+async fn converse(
+    (url, trust): (&SmtpUrl, &Trust),
+    from: &Sender,
+    talk: &mut Talk,
+    step: &mut &'static str,
+) -> Result<(), Error> {
+    let (host, mode) = (url.host(), url.mode());
     let url = url.parse();
-    let host = url.host_str().unwrap_or_default().to_owned();
-    let mode = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, mode)| mode.into_owned());
-    let (wrapped, port) = match (url.scheme(), &mode) {
-        ("smtps", _) => (Some(TlsParameters::new(host.clone())?), SUBMISSIONS_PORT),
-        (_, Some(_)) => (None, SUBMISSION_PORT),
-        _ => (None, SMTP_PORT),
+    let (wrapped, port) = match mode {
+        Mode::Wrapped => (Some(tls_parameters(&host, trust)?), SUBMISSIONS_PORT),
+        Mode::Required | Mode::Opportunistic => (None, SUBMISSION_PORT),
+        Mode::Plain => (None, SMTP_PORT),
     };
     let name = url.path().trim_matches('/');
     let hello = if name.is_empty() { ClientId::default() } else { ClientId::Domain(name.to_owned()) };
     let server = (host.clone(), url.port().unwrap_or(port));
     let mut connection = AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT), &hello, wrapped, None).await?;
     talk.done.extend(["connect", "EHLO"]);
-    if mode.as_deref() == Some("required") || mode.is_some() && connection.can_starttls() {
+    if mode == Mode::Required || mode == Mode::Opportunistic && connection.can_starttls() {
         *step = "STARTTLS";
-        connection.starttls(TlsParameters::new(host)?, &hello).await?;
+        connection.starttls(tls_parameters(&host, trust)?, &hello).await?;
         talk.done.push(step);
     }
     talk.encrypted = connection.is_encrypted();

@@ -117,7 +117,7 @@ async fn send(transport: &Transport, message: &Message) -> Result<(), SendError>
 
 async fn connect(server: &Server, user: &str) -> Transport {
     let url: MailUrl = format!("smtp://{user}127.0.0.1:{}", server.start().await).parse().unwrap();
-    Transport::new(&url)
+    Transport::new(&url, &Trust::default())
 }
 
 /// Time for the tasks that return connections to the pool.
@@ -185,7 +185,7 @@ async fn a_server_that_is_not_there_may_come_back() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url: MailUrl = format!("smtp://user:geheim@{}", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
-    let transport = Transport::new(&url);
+    let transport = Transport::new(&url, &Trust::default());
     let error = send(&transport, &mail(1)).await.unwrap_err();
     assert_eq!(error, SendError::temporary("no connection to the mail server: connection refused"));
     assert!(!format!("{transport:?}").contains("geheim"));
@@ -225,7 +225,7 @@ async fn a_delivery_goes_on_where_nobody_waits_for_it() {
 async fn encryption_that_is_required_and_not_offered_sends_nothing() {
     let server = Server::default();
     let url: MailUrl = format!("smtp://127.0.0.1:{}?tls=required", server.start().await).parse().unwrap();
-    let error = send(&Transport::new(&url), &mail(1)).await.unwrap_err();
+    let error = send(&Transport::new(&url, &Trust::default()), &mail(1)).await.unwrap_err();
     assert_eq!(error, SendError::temporary("the mail server lacks what this message or our settings need"));
     assert_eq!(server.received.lock().unwrap().len(), 0);
 }
@@ -236,24 +236,24 @@ async fn a_conversation_is_tried_as_before_a_mail_and_none_is_sent() {
     let port = server.start().await;
     let from = "noreply@example.org".parse().unwrap();
     let url = |rest: &str| format!("smtp://a%40b:geheim@127.0.0.1:{port}{rest}").parse().unwrap();
-    let talk = probe(&url(""), &from).await;
+    let talk = probe(&url(""), &Trust::default(), &from).await;
     assert_eq!(talk, Talk { done: vec!["connect", "EHLO", "AUTH", "MAIL FROM"], encrypted: false, failed: None });
 
     server.answer("MAIL", "553 not from you");
-    let talk = probe(&url(""), &from).await;
+    let talk = probe(&url(""), &Trust::default(), &from).await;
     let (step, error) = talk.failed.unwrap();
     assert_eq!((step, error.summary.as_str()), ("MAIL FROM", "553 not from you"));
     server.answer("AUTH", "535 who is geheim?");
-    let talk = probe(&url(""), &from).await;
+    let talk = probe(&url(""), &Trust::default(), &from).await;
     let (step, error) = talk.failed.unwrap();
     assert_eq!((step, talk.done.as_slice()), ("AUTH", ["connect", "EHLO"].as_slice()));
     assert!(!error.summary.contains("geheim"), "{error}");
     // It offers none, and to go on without would give the password away.
-    let talk = probe(&url("?tls=required"), &from).await;
+    let talk = probe(&url("?tls=required"), &Trust::default(), &from).await;
     assert_eq!(talk.failed.unwrap().0, "STARTTLS");
     assert!(server.received.lock().unwrap().is_empty());
 
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let talk = probe(&format!("smtp://127.0.0.1:{nobody}").parse().unwrap(), &from).await;
+    let talk = probe(&format!("smtp://127.0.0.1:{nobody}").parse().unwrap(), &Trust::default(), &from).await;
     assert_eq!((talk.done.len(), talk.failed.unwrap().0), (0, "connect"));
 }

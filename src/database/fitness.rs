@@ -1,0 +1,128 @@
+//! What keeps a database from being used although it answers.
+
+use std::time::Duration;
+
+use sea_orm::sqlx::{Connection as _, Executor as _, Row as _};
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement, TransactionOptions};
+use tokio::time::timeout;
+
+use super::postgres::CONNECT_TIMEOUT;
+use super::{Db, STANDBY};
+use crate::error::Result;
+use crate::tools::secret::Secret;
+
+/// Attempts to find a pooler out: between two of them, others may use its connections.
+const ATTEMPTS: usize = 3;
+
+/// How long a connection of its own may take to answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A reason for which a database cannot be used, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// What is wrong.
+    pub found: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Db {
+    /// What keeps the database from being used: its encoding, a standby, a missing extension, or a pooler that mixes
+    /// connections up. None where all is well, and on SQLite. Reads only.
+    pub async fn unfit(&self) -> Result<Option<Unfit>> {
+        if self.backend() == DatabaseBackend::Sqlite {
+            return Ok(None);
+        }
+        let name = self.text("SELECT current_database()::text").await?;
+        let encoding = self.text("SELECT current_setting('server_encoding')").await?;
+        if encoding != "UTF8" {
+            let found =
+                format!("the database {name} has the encoding {encoding}, in which not every name can be written");
+            let owner = self.text("SELECT current_user::text").await?;
+            let remedy =
+                format!("createdb --encoding=UTF8 --template=template0 --owner={owner} NAME, and use that one");
+            return Ok(Some(Unfit { found, remedy }));
+        }
+        if self.is_standby().await? {
+            let remedy = "name the primary in VESTIBULE_DATABASE_URL, or promote this server".to_owned();
+            return Ok(Some(Unfit { found: STANDBY.to_owned(), remedy }));
+        }
+        if self.is_pooled_by_transaction().await? {
+            let found =
+                "a pooler gives each transaction another connection, and prepared statements get mixed up".to_owned();
+            let remedy =
+                "set pool_mode = session for this database in PgBouncer, or connect to PostgreSQL itself".to_owned();
+            return Ok(Some(Unfit { found, remedy }));
+        }
+        self.missing_extension(&name).await
+    }
+
+    /// Whether the server is a standby, which cannot be written to.
+    pub async fn is_standby(&self) -> Result<bool> {
+        if self.backend() == DatabaseBackend::Sqlite {
+            return Ok(false);
+        }
+        Ok(self.text("SELECT pg_is_in_recovery()::text").await? == "true")
+    }
+
+    /// Whether searching can be set up: by an extension that is there, or that may be made.
+    async fn missing_extension(&self, database: &str) -> Result<Option<Unfit>> {
+        let there = "SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'";
+        if self.number(there).await? > 0 {
+            return Ok(None);
+        }
+        let found = "the extension pg_trgm, by which users are searched, is not in the database".to_owned();
+        let available = "SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_trgm'";
+        if self.number(available).await? == 0 {
+            let remedy = "install PostgreSQL's own extensions (on Debian and Ubuntu in postgresql, elsewhere \
+                          postgresql-contrib)";
+            return Ok(Some(Unfit { found, remedy: remedy.to_owned() }));
+        }
+        let may = "SELECT has_database_privilege(current_database(), 'CREATE')::int::bigint";
+        if self.number(may).await? == 0 {
+            let remedy = format!("as a superuser: psql {database} -c 'CREATE EXTENSION pg_trgm'");
+            return Ok(Some(Unfit { found, remedy }));
+        }
+        Ok(None)
+    }
+
+    /// Whether what is set on a connection is lost to it once another one is in a transaction: a pooler has given its
+    /// server's connection away.
+    async fn is_pooled_by_transaction(&self) -> Result<bool> {
+        let Some(server) = self.writer.pool().server() else { return Ok(false) };
+        let attempt = async {
+            let mut one = server.connect().await?;
+            for _ in 0..ATTEMPTS {
+                let mark = Secret::<8>::random().to_text();
+                one.execute(sea_orm::sqlx::AssertSqlSafe(format!("SET vestibule.mark = '{mark}'"))).await?;
+                let holding = self.reader.begin(TransactionOptions::default()).await;
+                if let Ok(holding) = &holding {
+                    let _ = holding.execute_unprepared("SELECT 1").await;
+                }
+                let read = one.fetch_one("SELECT current_setting('vestibule.mark', true) AS mark");
+                let is_kept = match timeout(READ_TIMEOUT, read).await {
+                    Ok(row) => row?.try_get::<Option<String>, _>("mark")?.as_deref() == Some(&mark),
+                    // The pooler's only connection is in that transaction.
+                    Err(_) => holding.is_err(),
+                };
+                if !is_kept {
+                    return Ok(true);
+                }
+            }
+            one.close().await?;
+            Ok::<_, sea_orm::SqlxError>(false)
+        };
+        // Where it cannot be found out, it shows soon enough.
+        Ok(matches!(timeout(2 * CONNECT_TIMEOUT, attempt).await, Ok(Ok(true))))
+    }
+
+    pub(super) async fn text(&self, sql: &str) -> Result<String> {
+        let row = self.reader.query_one_raw(Statement::from_string(self.backend(), sql)).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
+    }
+
+    pub(super) async fn number(&self, sql: &str) -> Result<i64> {
+        let row = self.reader.query_one_raw(Statement::from_string(self.backend(), sql)).await?;
+        Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default())
+    }
+}

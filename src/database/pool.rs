@@ -1,0 +1,241 @@
+//! A pool of connections that is replaced once its server is known to be gone: one that hangs, or that may not be written to
+//! any more. Connections that hang keep their places in a pool for as long as they hang, whatever else answers meanwhile.
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use sea_orm::prelude::async_trait::async_trait;
+use sea_orm::{
+    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult,
+    QueryResult, Statement, TransactionOptions, TransactionTrait as _,
+};
+use tokio::time::timeout;
+
+use super::PoolState;
+use super::postgres::Server;
+use crate::error::{departed, departures};
+use crate::tools::metrics::Label;
+
+/// Longest time for a statement with the wait for a connection: PostgreSQL itself ends a statement after five seconds, and
+/// waiting for a connection ends after three.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(9);
+
+/// Least time between two replacements, so that a server that is in trouble is not flooded with connections.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long statements of a replaced pool may go on.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is called at each statement.
+type Watcher = Arc<dyn Fn(&Statement) + Send + Sync>;
+
+/// What runs on a pool. Boxed, for the compiler would otherwise look through all of it in each resolver.
+type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, DbErr>> + Send + 'a>>;
+
+/// A pool of connections. Its clones are the same pool.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+    watcher: Option<Watcher>,
+}
+
+struct Shared {
+    /// None on SQLite, whose connections are never replaced.
+    server: Option<Server>,
+    current: RwLock<Generation>,
+}
+
+/// The connections between two replacements.
+#[derive(Clone)]
+struct Generation {
+    pool: DatabaseConnection,
+    health: Health,
+}
+
+/// Whether the server of a pool's connections is still the one to use.
+#[derive(Clone, Debug)]
+pub(super) struct Health {
+    is_lost: Arc<AtomicBool>,
+    departures: u64,
+    since: Instant,
+}
+
+impl Health {
+    pub(super) fn new() -> Self {
+        Self { is_lost: Arc::default(), departures: departures(), since: Instant::now() }
+    }
+
+    /// Notes that the server does not answer, or is the wrong one.
+    pub(super) fn lose(&self, reason: &'static str) {
+        if !self.is_lost.swap(true, Ordering::Relaxed) {
+            tracing::warn!(reason, "replacing database connections");
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        let is_lost = self.is_lost.load(Ordering::Relaxed) || self.departures != departures();
+        is_lost && self.since.elapsed() >= RENEWAL_PAUSE
+    }
+}
+
+impl Pool {
+    /// Connections to a file.
+    pub(super) fn of_file(pool: DatabaseConnection) -> Self {
+        Self::new(None, Generation { pool, health: Health::new() })
+    }
+
+    /// Connections to a server, none of which is opened yet.
+    pub(super) async fn of_server(server: Server) -> Result<Self, DbErr> {
+        let health = Health::new();
+        let pool = server.open(&health).await?;
+        Ok(Self::new(Some(server), Generation { pool, health }))
+    }
+
+    fn new(server: Option<Server>, generation: Generation) -> Self {
+        Self { shared: Arc::new(Shared { server, current: RwLock::new(generation) }), watcher: None }
+    }
+
+    /// The same pool, with this called at each statement.
+    pub(super) fn watched(&self, watcher: Watcher) -> Self {
+        Self { shared: Arc::clone(&self.shared), watcher: Some(watcher) }
+    }
+
+    /// The server; none on SQLite.
+    pub(super) fn server(&self) -> Option<&Server> {
+        self.shared.server.as_ref()
+    }
+
+    /// Notes that the server is not the one to use, so that the next statement goes to new connections.
+    pub(super) fn lose(&self, reason: &'static str) {
+        self.read().health.lose(reason);
+    }
+
+    /// Its connections at present.
+    pub(super) fn state(&self, name: Label) -> PoolState {
+        let pool = self.read().pool;
+        let (open, idle, most) = if self.get_database_backend() == DatabaseBackend::Sqlite {
+            let pool = pool.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+        } else {
+            let pool = pool.get_postgres_connection_pool();
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+        };
+        PoolState { name, open, idle, most }
+    }
+
+    /// Begins a transaction, on SQLite one that writes where `options` say so.
+    pub(super) fn begin(&self, options: TransactionOptions) -> Running<'_, DatabaseTransaction> {
+        let begin = move |pool: DatabaseConnection| {
+            Box::pin(async move { pool.begin_with_options(options).await }) as Running<'_, _>
+        };
+        Box::pin(self.limited(begin))
+    }
+
+    /// Closes the connections, once what is under way has ended.
+    pub(super) async fn close(self) -> Result<(), DbErr> {
+        self.read().pool.close().await
+    }
+
+    fn read(&self) -> Generation {
+        self.shared.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The connections to use now; new ones where those of before are of no use any more.
+    async fn current(&self) -> Generation {
+        let mut current = self.read();
+        if let Some(server) = self.server().filter(|_| current.health.is_lost()) {
+            let health = Health::new();
+            match Box::pin(server.open(&health)).await {
+                Ok(pool) => current = self.replace(Generation { pool, health }),
+                Err(error) => tracing::error!(%error, "database connections cannot be replaced"),
+            }
+        }
+        if let Some(watcher) = self.watcher.clone() {
+            current.pool.set_metric_callback(move |info| watcher(info.statement));
+        }
+        current
+    }
+
+    /// Puts new connections in place of lost ones, unless somebody else did.
+    fn replace(&self, new: Generation) -> Generation {
+        let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.health.is_lost() {
+            let old = mem::replace(&mut *current, new);
+            // What waits for a connection of the old ones asks again; what has one may finish.
+            tokio::spawn(async move { timeout(FAREWELL_TIMEOUT, old.pool.close()).await });
+        }
+        current.clone()
+    }
+
+    /// Runs something on the pool, on PostgreSQL for a time only. Whatever takes longer than the server itself allows waits
+    /// for a server that is gone.
+    async fn limited<'a, T>(&self, run: impl Fn(DatabaseConnection) -> Running<'a, T>) -> Result<T, DbErr> {
+        let Generation { pool, health } = self.current().await;
+        if self.server().is_none() {
+            return run(pool).await;
+        }
+        let limited = async |pool, health: &Health| {
+            timeout(STATEMENT_TIMEOUT, run(pool)).await.unwrap_or_else(|_| {
+                health.lose("a statement was not answered");
+                Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
+            })
+        };
+        let mut outcome = limited(pool, &health).await;
+        if matches!(outcome, Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))) {
+            // It was replaced meanwhile, and nothing was sent.
+            let Generation { pool, health } = self.current().await;
+            outcome = limited(pool, &health).await;
+        }
+        if let Err(error) = &outcome {
+            departed(error);
+        }
+        outcome
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for Pool {
+    fn get_database_backend(&self) -> DatabaseBackend {
+        if self.shared.server.is_some() { DatabaseBackend::Postgres } else { DatabaseBackend::Sqlite }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let run = |pool: DatabaseConnection| {
+            let statement = statement.clone();
+            Box::pin(async move { pool.execute_raw(statement).await }) as Running<'_, _>
+        };
+        self.limited(run).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let run =
+            |pool: DatabaseConnection| Box::pin(async move { pool.execute_unprepared(sql).await }) as Running<'_, _>;
+        self.limited(run).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let run = |pool: DatabaseConnection| {
+            let statement = statement.clone();
+            Box::pin(async move { pool.query_one_raw(statement).await }) as Running<'_, _>
+        };
+        self.limited(run).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let run = |pool: DatabaseConnection| {
+            let statement = statement.clone();
+            Box::pin(async move { pool.query_all_raw(statement).await }) as Running<'_, _>
+        };
+        self.limited(run).await
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool({:?})", self.get_database_backend())
+    }
+}
