@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 
 use crate::config::{BaseUrl, Origin};
 use crate::graphql::context::{CookieChange, Page};
+use crate::http::header::{cookies, text};
 use crate::tools::clock::Timestamp;
 use crate::tools::secret::Secret;
 
@@ -36,17 +37,7 @@ pub(super) fn read<'a>(headers: &'a HeaderMap, public: &BaseUrl, page: Page) -> 
     if page == Page::Foreign {
         return None;
     }
-    find(headers, name(public))
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    cookies(headers, name(public)).next()
 }
 
 /// The name of the cookie with the secret of the browser that registered.
@@ -57,7 +48,7 @@ fn registration_name(public: &BaseUrl) -> &'static str {
 /// The secret in the registration cookie. It is lax, since the link of a mail leads here from another site, and gives
 /// nothing without that link.
 pub(super) fn read_registration(headers: &HeaderMap, public: &BaseUrl) -> Option<Secret> {
-    find(headers, registration_name(public)).and_then(Secret::from_text)
+    cookies(headers, registration_name(public)).find_map(Secret::from_text)
 }
 
 /// Whether the request comes from a browser that keeps the registration cookie: on a page of ours, or of an allowed origin

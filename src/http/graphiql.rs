@@ -6,12 +6,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use flate2::read::GzDecoder;
 
 use crate::app::App;
+use crate::http::header::elements;
 
 /// What `npm run build` made in `graphiql/`, each file compressed with gzip.
 struct Bundle {
@@ -89,8 +90,7 @@ fn unpacked(packed: &'static [u8], headers: &HeaderMap) -> Response {
 
 /// Whether the client takes gzip (RFC 9110, section 12.5.3).
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value: &HeaderValue| value.to_str().ok());
-    let named = values.flat_map(|value| value.split(',')).find_map(|range| {
+    let named = elements(headers, "accept-encoding", b',').find_map(|range| {
         let (coding, weight) = range.split_once(';').unwrap_or((range, ""));
         let weight = weight.trim().trim_start_matches(['q', 'Q', '=']).parse::<f32>().unwrap_or(1.0);
         coding.trim().eq_ignore_ascii_case("gzip").then_some(weight > 0.0)

@@ -25,6 +25,7 @@ use crate::graphql::inputs::Inputs;
 use crate::graphql::operations::{Operations, refused_fields};
 use crate::graphql::{VestibuleSchema, equip, schema};
 use crate::http::answer::{self, Refusal};
+use crate::http::header::elements;
 use crate::http::media::{self, Media};
 use crate::http::places::Places;
 use crate::http::shell::RequestId;
@@ -323,8 +324,7 @@ fn is_length_limit(error: &axum::Error) -> bool {
 }
 
 fn wants_page(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
+    elements(headers, "accept", b',').any(|range| range.starts_with("text/html"))
 }
 
 fn not_acceptable() -> Response {

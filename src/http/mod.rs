@@ -11,6 +11,7 @@ mod exports;
 pub(crate) mod fuzzing;
 mod graphiql;
 mod graphql;
+mod header;
 mod health;
 mod import;
 mod json;

@@ -39,6 +39,7 @@ mod exports;
 mod faults;
 mod federation;
 mod finding;
+mod foreign_bytes;
 mod forgeries;
 mod former_usernames;
 mod graphiql;
@@ -70,6 +71,7 @@ mod revocation;
 mod rights;
 mod scalars;
 mod schema;
+mod second_click;
 mod secrets;
 mod security;
 mod sessions;
@@ -105,6 +107,7 @@ fn main() -> std::process::ExitCode {
         faults::all(),
         federation::all(),
         finding::all(),
+        foreign_bytes::all(),
         forgeries::all(),
         former_usernames::all(),
         graphiql::all(),
@@ -134,6 +137,7 @@ fn main() -> std::process::ExitCode {
         revocation::all(),
         rights::all(),
         scalars::all(),
+        second_click::all(),
         secrets::all(),
         sessions::all(),
         signing_keys::all(),

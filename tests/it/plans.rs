@@ -116,6 +116,7 @@ async fn no_sweep_reads_a_whole_table(place: Place) {
         "mails",
         "one_time_tokens",
         "registrations",
+        "sent_forms",
         "sessions",
     ];
     assert_eq!(swept, BTreeSet::from(tables));
@@ -163,8 +164,17 @@ async fn explain(app: &TestApp, statement: &Statement) -> Vec<String> {
 /// rows of a subquery, which its plan names as one before.
 fn whole_tables(plan: &[String]) -> usize {
     let named = |name: &str| plan.iter().filter(|line| line.trim() == name).count();
-    let tables =
-        ["users", "audit_events", "known_networks", "mails", "limits", "one_time_tokens", "registrations", "sessions"];
+    let tables = [
+        "users",
+        "audit_events",
+        "known_networks",
+        "mails",
+        "limits",
+        "one_time_tokens",
+        "registrations",
+        "sent_forms",
+        "sessions",
+    ];
     let scans = tables.iter().map(|table| {
         let subqueries = named(&format!("CO-ROUTINE {table}")) + named(&format!("MATERIALIZE {table}"));
         named(&format!("SCAN {table}")).saturating_sub(subqueries)

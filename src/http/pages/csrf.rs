@@ -1,9 +1,10 @@
 //! Forms are taken from our own pages only: a hidden field must hold what a cookie holds, which other sites can neither
 //! read nor set, and the browser must not say that another site sent it.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 
 use crate::config::BaseUrl;
+use crate::http::header::{cookies, text};
 use crate::tools::secret::Secret;
 
 /// The secret of a form: the one in the request's cookie, or a new one.
@@ -32,10 +33,9 @@ impl Csrf {
 
 /// Whether a form with this hidden field was sent by one of our pages.
 pub(super) fn is_ours(headers: &HeaderMap, public: &BaseUrl, field: &str) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin");
-    let same_origin = text("sec-fetch-site").is_some()
-        || text(header::ORIGIN.as_str()).is_none_or(|origin| origin == public.origin().as_str());
+    let same_site = text(headers, "sec-fetch-site").is_none_or(|site| site == "same-origin");
+    let same_origin = text(headers, "sec-fetch-site").is_some()
+        || text(headers, "origin").is_none_or(|origin| origin == public.origin().as_str());
     let secret = in_cookie(headers, public);
     same_site && same_origin && secret.is_some() && secret == Secret::<32>::from_text(field)
 }
@@ -45,9 +45,7 @@ fn name(public: &BaseUrl) -> &'static str {
 }
 
 fn in_cookie(headers: &HeaderMap, public: &BaseUrl) -> Option<Secret> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name(public)).and_then(|(_, value)| Secret::from_text(value))
+    cookies(headers, name(public)).find_map(Secret::from_text)
 }
 
 #[cfg(test)]
