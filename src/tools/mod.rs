@@ -11,6 +11,8 @@ mod ed25519;
 pub(crate) mod fuzzing;
 // E-mail addresses and usernames, as they are written and as they are compared.
 pub mod identifier;
+// Errors of the operating system, in words.
+pub mod io_error;
 // Pictures that people send, made safe to show.
 pub mod image;
 // What the machine has to offer.

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::Error;
 use lettre::transport::smtp::commands::{Mail, Rset};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::{Error, SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT};
-use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-use super::{CONNECT, failure};
+use super::connection::{self, Steps};
+use super::refusal::{Stage, failure};
 use crate::tools::mail::message::Sender;
 use crate::tools::mail::transport::SendError;
 use crate::tools::mail::url::SmtpUrl;
@@ -31,49 +28,23 @@ pub struct Talk {
 
 /// Connects, encrypts and signs in as for a mail from this sender, has the sender accepted, and leaves. Nobody is mailed.
 pub async fn probe(url: &SmtpUrl, from: &Sender) -> Talk {
-    let mut talk = Talk::default();
-    let mut step = "connect";
-    let outcome = timeout(PATIENCE, converse(url, from, &mut talk, &mut step)).await;
-    talk.failed = match outcome {
+    let (mut steps, mut encrypted) = (Steps::new(), false);
+    let outcome = timeout(PATIENCE, converse(url, from, &mut steps, &mut encrypted)).await;
+    let failed = match outcome {
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Some((step, failure(&error))),
-        Err(_) => Some((step, SendError::temporary("the mail server took too long to answer"))),
+        Ok(Err(error)) => Some((steps.now, failure(Stage::Settings, &error))),
+        Err(_) => Some((steps.now, SendError::temporary("the mail server took too long to answer"))),
     };
-    talk
+    Talk { done: steps.done, encrypted, failed }
 }
 
-async fn converse(url: &SmtpUrl, from: &Sender, talk: &mut Talk, step: &mut &'static str) -> Result<(), Error> {
-    let url = url.parse();
-    let host = url.host_str().unwrap_or_default().to_owned();
-    let mode = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, mode)| mode.into_owned());
-    let (wrapped, port) = match (url.scheme(), &mode) {
-        ("smtps", _) => (Some(TlsParameters::new(host.clone())?), SUBMISSIONS_PORT),
-        (_, Some(_)) => (None, SUBMISSION_PORT),
-        _ => (None, SMTP_PORT),
-    };
-    let name = url.path().trim_matches('/');
-    let hello = if name.is_empty() { ClientId::default() } else { ClientId::Domain(name.to_owned()) };
-    let server = (host.clone(), url.port().unwrap_or(port));
-    let mut connection = AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT), &hello, wrapped, None).await?;
-    talk.done.extend(["connect", "EHLO"]);
-    if mode.as_deref() == Some("required") || mode.is_some() && connection.can_starttls() {
-        *step = "STARTTLS";
-        connection.starttls(TlsParameters::new(host)?, &hello).await?;
-        talk.done.push(step);
-    }
-    talk.encrypted = connection.is_encrypted();
-    if let Some(password) = url.password() {
-        *step = "AUTH";
-        let text = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        connection.auth(DEFAULT_MECHANISMS, &Credentials::new(text(url.username()), text(password))).await?;
-        talk.done.push(step);
-    }
-    *step = "MAIL FROM";
+async fn converse(url: &SmtpUrl, from: &Sender, steps: &mut Steps, encrypted: &mut bool) -> Result<(), Error> {
+    let mut connection = connection::open(url, steps).await?;
+    *encrypted = connection.is_encrypted();
+    steps.next("MAIL FROM");
     connection.command(Mail::new(Some(from.0.email.clone()), Vec::new())).await?;
-    talk.done.push(step);
-    *step = "RSET";
+    steps.next("RSET");
     connection.command(Rset).await?;
-    *step = "QUIT";
     connection.quit().await?;
     Ok(())
 }
