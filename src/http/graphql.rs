@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::Response;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ use crate::http::header::elements;
 use crate::http::media::{self, Media};
 use crate::http::places::Places;
 use crate::http::shell::RequestId;
-use crate::http::{client, cookie, envelope, multipart, socket};
+use crate::http::{client, cookie, envelope, graphiql, multipart, socket};
 use crate::tools::api_token::MovedToken;
 use crate::tools::traffic::OperationLabels;
 
@@ -108,7 +108,7 @@ pub(super) async fn get(
     }
     let parameters = parts.uri.query().unwrap_or_default();
     if parameters.is_empty() && wants_page(&parts.headers) && endpoint.app.config.graphiql {
-        return Redirect::to("/graphiql").into_response();
+        return graphiql::lead_here(&endpoint.app);
     }
     let Some(media) = media::wanted(&parts.headers) else { return not_acceptable() };
     match envelope::from_query(parameters) {

@@ -3,6 +3,7 @@
 mod answer;
 mod caller;
 mod avatars;
+mod base_path;
 mod client;
 mod cookie;
 mod envelope;

@@ -25,6 +25,8 @@ pub mod media;
 pub mod metrics;
 // The networks that clients are counted by.
 pub mod network;
+// How fast something may go on.
+pub mod pace;
 // Passwords and their hashes.
 pub mod password;
 // The rules for new passwords.

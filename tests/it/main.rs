@@ -28,6 +28,7 @@ mod audit;
 mod audit_visibility;
 mod avatars;
 mod backup;
+mod base_path;
 mod changing;
 mod cloud;
 mod copy;
@@ -57,6 +58,7 @@ mod moving;
 mod mutations;
 mod networks;
 mod night;
+mod outbox_order;
 mod pages;
 mod parity;
 mod passwords;
@@ -96,6 +98,7 @@ fn main() -> std::process::ExitCode {
         audit_visibility::all(),
         avatars::all(),
         backup::all(),
+        base_path::all(),
         changing::all(),
         cloud::all(),
         copy::all(),
@@ -124,6 +127,7 @@ fn main() -> std::process::ExitCode {
         moving::all(),
         networks::all(),
         night::all(),
+        outbox_order::all(),
         pages::all(),
         parity::all(),
         passwords::all(),

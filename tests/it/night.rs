@@ -36,14 +36,14 @@ fn beside(place: &Place) -> std::process::Command {
 }
 
 /// What a command printed that must succeed.
-fn done(place: &Place, arguments: &[&str]) -> String {
+pub(crate) fn done(place: &Place, arguments: &[&str]) -> String {
     let (success, printed, errors) = run(beside(place), arguments, "");
     assert!(success, "{arguments:?}: {errors}");
     printed
 }
 
 /// The line of a command that must be refused.
-fn refused(place: &Place, arguments: &[&str]) -> String {
+pub(crate) fn refused(place: &Place, arguments: &[&str]) -> String {
     let (success, printed, errors) = run(beside(place), arguments, "");
     assert!(!success && printed.is_empty(), "{arguments:?}: {printed}");
     assert_eq!(errors.lines().count(), 1, "{errors}");

@@ -28,8 +28,8 @@ const COUNT: &str = "query($filter: AuditEventFilter, $first: Int) {
     auditEvents(filter: $filter, first: $first) { totalCount pageInfo { endCursor } }
 }";
 
-const MAILS: &str = "query($status: MailStatus, $after: String, $first: Int) {
-    outgoingMails(status: $status, after: $after, first: $first) { nodes { id } pageInfo { endCursor } }
+const MAILS: &str = "query($status: MailStatus, $recipient: String, $after: String, $first: Int) {
+    outgoingMails(status: $status, recipient: $recipient, after: $after, first: $first) { nodes { id } pageInfo { endCursor } }
 }";
 
 async fn no_page_of_a_list_reads_a_whole_table(place: Place) {
@@ -53,6 +53,7 @@ async fn no_page_of_a_list_reads_a_whole_table(place: Place) {
         (COUNT, json!({ "filter": { "action": "LOGIN" } })),
         (MAILS, json!({})),
         (MAILS, json!({ "status": "SENT" })),
+        (MAILS, json!({ "recipient": "ada@example.com" })),
         ("{ onlineUsers { id } }", json!({})),
         (USERS, json!({ "offset": 5000 })),
         (USERS, json!({ "offset": 5000, "filter": { "isActive": false } })),

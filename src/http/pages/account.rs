@@ -3,7 +3,7 @@
 use axum::response::Response;
 
 use super::view::{Field, Form, View};
-use super::{Outcome, Sent, Visit, form, invalid_link, lead};
+use super::{Outcome, Sent, Visit, form, invalid_link};
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::account::change_password::{self, ChangePassword};
@@ -79,7 +79,7 @@ pub(super) async fn change_password(sent: Sent) -> Response {
     let visit = &sent.visit;
     match sent.once(replace_password(&sent)).await {
         Outcome::Done(tokens) => visit.lead_signed_in("/account/sign-in?done=changed", &tokens),
-        Outcome::Repeated => lead("/account/sign-in?done=password"),
+        Outcome::Repeated => visit.lead("/account/sign-in?done=password"),
         Outcome::Failed(error) => visit.refuse(password_view(visit, sent.field("identifier")), error),
     }
 }
@@ -290,10 +290,10 @@ pub(super) async fn verify(sent: Sent) -> Response {
                 let tokens = app.mint().tokens(&visit.now, &session, &verified.user);
                 visit.lead_signed_in("/account/sign-in?done=signed-in", &tokens)
             }
-            None if verified.is_other_present => lead("/account/sign-in?done=verified-beside"),
-            None => lead("/account/sign-in?done=verified"),
+            None if verified.is_other_present => visit.lead("/account/sign-in?done=verified-beside"),
+            None => visit.lead("/account/sign-in?done=verified"),
         },
-        Outcome::Repeated => lead("/account/sign-in?done=verified"),
+        Outcome::Repeated => visit.lead("/account/sign-in?done=verified"),
         Outcome::Failed(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
             visit.refuse(dead_view(), Error::Refused(invalid_link()))
         }
@@ -370,7 +370,7 @@ pub(super) async fn undo(sent: Sent) -> Response {
     let (app, token) = (&visit.app, sent.field("token"));
     let link = (token, Some(&sent.form));
     match sent.once(undo_email_change::undo(&app.db, &visit.now, &visit.client, &app.limits, link)).await {
-        Outcome::Done(_) | Outcome::Repeated => lead("/account/forgot?done=undone"),
+        Outcome::Done(_) | Outcome::Repeated => visit.lead("/account/forgot?done=undone"),
         Outcome::Failed(Error::Refused(refusals)) => {
             let shown = refusals.into_iter().map(|refusal| Refusal { field: None, ..refusal }).collect();
             visit.refuse(dead_undo_view(), Error::Refused(shown))

@@ -4,6 +4,7 @@
 use axum::http::{HeaderMap, HeaderValue};
 
 use crate::config::BaseUrl;
+use crate::http::cookie;
 use crate::http::header::{cookies, text};
 use crate::tools::secret::Secret;
 
@@ -25,7 +26,7 @@ impl Csrf {
 
     /// The `Set-Cookie` header, where the browser does not have the secret yet.
     pub(super) fn set_cookie(&self, public: &BaseUrl) -> Option<HeaderValue> {
-        let scope = if public.is_https() { "Path=/; Secure" } else { "Path=/account" };
+        let scope = cookie::scope(public);
         let cookie = format!("{}={}; {scope}; HttpOnly; SameSite=Lax", name(public), self.text);
         self.is_new.then(|| HeaderValue::from_str(&cookie).expect("a secret is base64url"))
     }
@@ -40,12 +41,12 @@ pub(super) fn is_ours(headers: &HeaderMap, public: &BaseUrl, field: &str) -> boo
     same_site && same_origin && secret.is_some() && secret == Secret::<32>::from_text(field)
 }
 
-fn name(public: &BaseUrl) -> &'static str {
-    if public.is_https() { "__Host-csrf" } else { "csrf" }
+fn name(public: &BaseUrl) -> String {
+    cookie::name_of("csrf", public)
 }
 
 fn in_cookie(headers: &HeaderMap, public: &BaseUrl) -> Option<Secret> {
-    cookies(headers, name(public)).find_map(Secret::from_text)
+    cookies(headers, &name(public)).find_map(Secret::from_text)
 }
 
 #[cfg(test)]

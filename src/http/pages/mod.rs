@@ -28,7 +28,7 @@ use crate::error::{Code, Error, Refusal, Result};
 use crate::graphql::context::CookieChange;
 use crate::http::header::elements;
 use crate::http::pages::csrf::Csrf;
-use crate::http::pages::view::{Form, View};
+use crate::http::pages::view::{Form, Frame, View};
 use crate::http::{client, cookie};
 use crate::tools::clock::Moment;
 use crate::tools::secret::Secret;
@@ -123,18 +123,27 @@ impl Visit {
     }
 
     fn show_as(&self, status: StatusCode, view: &View, refusals: &[Refusal]) -> Response {
-        let site = (self.app.config.site_name.as_str(), has_dev_mail(&self.app));
-        let mut response = view::show(site, &self.csrf.text, status, view, refusals);
+        let frame = Frame {
+            site: &self.app.config.site_name,
+            base: self.app.public_url.path(),
+            dev_mail: has_dev_mail(&self.app),
+        };
+        let mut response = view::show(&frame, &self.csrf.text, status, view, refusals);
         if let Some(cookie) = self.csrf.set_cookie(&self.app.public_url) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
         response
     }
 
+    /// Leads to another page of ours, so that reloading it sends no form again.
+    fn lead(&self, to: &str) -> Response {
+        Redirect::to(&format!("{}{to}", self.app.public_url.path())).into_response()
+    }
+
     /// Leads to another page, signed in.
     fn lead_signed_in(&self, to: &str, tokens: &Tokens) -> Response {
         let change = CookieChange::Set(tokens.refresh.clone(), tokens.refresh_expires_at);
-        let mut response = lead(to);
+        let mut response = self.lead(to);
         let value = cookie::write(&change, &self.app.public_url, self.now.at);
         response.headers_mut().append(header::SET_COOKIE, value);
         response
@@ -159,7 +168,7 @@ impl Visit {
 
     /// Leads to another page, with the secret of a registration in the browser's cookie.
     fn lead_registered(&self, to: &str, secret: &Secret) -> Response {
-        let mut response = lead(to);
+        let mut response = self.lead(to);
         let value = cookie::write_registration(secret, &self.app.public_url, self.app.config.links.verify_ttl);
         response.headers_mut().append(header::SET_COOKIE, value);
         response
@@ -261,11 +270,6 @@ fn invalid_link() -> Vec<Refusal> {
         Code::InvalidToken,
         "This link is no longer good: it was used, has run out, or a newer mail replaces it.",
     )]
-}
-
-/// Leads to another page, so that reloading it sends no form again.
-fn lead(to: &str) -> Response {
-    Redirect::to(to).into_response()
 }
 
 /// A form with its button, to fill in.

@@ -3,7 +3,7 @@
 use axum::response::Response;
 
 use super::view::{Field, Form, View};
-use super::{Outcome, Sent, Visit, form, invalid_link, lead};
+use super::{Outcome, Sent, Visit, form, invalid_link};
 use crate::domain::passwords::NewPassword;
 use crate::domain::reset::{self, Confirm, Link};
 use crate::error::Error;
@@ -27,7 +27,7 @@ pub(super) async fn forgot(sent: Sent) -> Response {
     let visit = &sent.visit;
     let (app, email) = (&visit.app, sent.field("email"));
     match reset::request(&app.db, &visit.now, &visit.client, &app.limits, email).await {
-        Ok(()) => lead("/account/forgot?sent=1"),
+        Ok(()) => visit.lead("/account/forgot?sent=1"),
         Err(error) => visit.refuse(forgot_view(email), error),
     }
 }
@@ -75,7 +75,7 @@ pub(super) async fn reset(sent: Sent) -> Response {
     let rules = (&app.passwords, &app.config.sessions);
     let confirm = Confirm { link, new, login: false, form: Some(&sent.form) };
     match sent.once(reset::confirm(&app.db, &visit.now, &visit.client, rules, confirm)).await {
-        Outcome::Done(_) | Outcome::Repeated => lead("/account/sign-in?done=password"),
+        Outcome::Done(_) | Outcome::Repeated => visit.lead("/account/sign-in?done=password"),
         Outcome::Failed(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
             visit.refuse(dead_view(), Error::Refused(invalid_link()))
         }
