@@ -29,6 +29,8 @@ function compressed(): Plugin {
 
 export default defineConfig({
   base: "/graphiql/",
+  // The service puts its own path in front of what the page names; everything else is found beside the file that names it.
+  experimental: { renderBuiltUrl: (_, { hostType }) => (hostType === "html" ? undefined : { relative: true }) },
   plugins: [react(), compressed()],
   build: {
     emptyOutDir: false,

@@ -34,6 +34,7 @@ use crate::tools::image::Studio;
 use crate::tools::mail::{Site, Transport};
 use crate::tools::media::MediaStore;
 use crate::tools::metrics::Registry;
+use crate::tools::pace::Pace;
 use crate::tools::password::Hasher;
 use crate::tools::password_policy::PasswordPolicy;
 use crate::tools::secret::{InstanceName, MasterSecrets, Vault};
@@ -89,6 +90,7 @@ pub struct App {
     vault: Arc<Vault>,
     ring: RwLock<Arc<KeyRing>>,
     looks: Looks,
+    pace: Pace,
 }
 
 /// Looks for signing keys that the ring does not have.
@@ -168,6 +170,7 @@ impl App {
             posted: Posted::default(),
         };
         let media = MediaStore::open(&config.media_url()).map_err(|error| named(&"VESTIBULE_MEDIA_URL", &error))?;
+        let pace = Pace::new(config.mail_rate.map(|rate| (rate.count, rate.per)));
         let traffic = Traffic::default();
         let mut measures = Registry::with_prefix("vestibule");
         traffic.register(&mut measures);
@@ -194,6 +197,7 @@ impl App {
             vault,
             ring: RwLock::new(Arc::new(ring)),
             looks: Looks::default(),
+            pace,
         })
     }
 
@@ -299,9 +303,16 @@ impl App {
         operator_keys::reseal(&self.db, now, operator, &self.vault).await
     }
 
-    /// Takes mails that are due, as many as these at most, for nobody else to send for a minute.
+    /// Takes mails that are due, as many as these at most and as the setting for their rate allows, for nobody else to send
+    /// for a minute.
     pub async fn take_mails(&self, now: &Moment, most: usize) -> Result<Vec<mail::Model>> {
-        outbox::take(&self.db, now, most).await
+        let most = self.pace.take(now.at, most);
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let taken = outbox::take(&self.db, now, most).await;
+        self.pace.give_back(most - taken.as_ref().map_or(0, Vec::len).min(most));
+        taken
     }
 
     /// Tries to send a mail that was taken.

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::app::App;
 use crate::domain::keys::RELOAD;
-use crate::domain::{avatars, known_networks, limits, registration, retention, sessions};
+use crate::domain::{avatars, known_networks, limits, registration, retention, sent_forms, sessions};
 use crate::error::{Error, Result};
 
 /// Between two looks for mails that are due.
@@ -205,6 +205,7 @@ pub async fn round(app: &App) -> Result<()> {
     limits::sweep(&app.db, &now).await?;
     known_networks::sweep(&app.db, &now).await?;
     registration::sweep(&app.db, &now).await?;
+    sent_forms::sweep(&app.db, &now).await?;
     sessions::sweep(&app.db, &now, &app.config.sessions).await?;
     retention::sweep(&app.db, &now, &app.config.retention).await?;
     avatars::sweep(&app.db, &now, &app.media).await?;

@@ -14,7 +14,8 @@ import { FIRST } from "./examples";
 import { fetcherOf } from "./fetcher";
 import { Session } from "./session";
 
-const session = new Session("/graphql");
+// The service may be under a path of its host.
+const session = new Session(location.pathname.replace(/\/graphiql\/?$/, "") + "/graphql");
 const send = fetcherOf(session);
 const plugins = [EXAMPLES_PLUGIN, explorerPlugin(), HISTORY_PLUGIN];
 const tabs = FIRST.map(({ query, variables }) => ({ query, variables }));

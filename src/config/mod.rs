@@ -91,6 +91,10 @@ pub struct Config {
     )]
     pub mail_from: Sender,
 
+    /// Mails that this process sends, written `60/1m`: so many at once, and as many again in that time [default: any number]
+    #[arg(long, global = true, env = "VESTIBULE_MAIL_RATE", value_name = "LIMIT")]
+    pub mail_rate: Option<Limit>,
+
     /// Whom mails say to ask: an address or a link
     #[arg(long, global = true, env = "VESTIBULE_SUPPORT", value_name = "TEXT")]
     pub support: Option<String>,
@@ -303,9 +307,25 @@ impl Config {
         if self.site_name.trim().is_empty() || self.site_name.chars().any(char::is_control) {
             return Err("VESTIBULE_SITE_NAME must be a name on one line".to_owned());
         }
+        if let Some(url) = &self.public_url {
+            if !url.has_plain_path() {
+                return Err("VESTIBULE_PUBLIC_URL: use letters, digits, `-`, `.`, `_` and `~` in its path".to_owned());
+            }
+            let first = url.path().split('/').nth(1).unwrap_or_default();
+            if OWN_PATHS.contains(&first) {
+                return Err(format!(
+                    "VESTIBULE_PUBLIC_URL: the service has pages under /{first} itself: use another path, such as /id"
+                ));
+            }
+        }
         Ok(())
     }
 }
+
+/// The first parts of the service's own paths, under which it cannot be put: a proxy may pass a path on with its beginning or
+/// without.
+const OWN_PATHS: [&str; 10] =
+    ["account", "dev", "export", "graphiql", "graphql", "healthz", "import", "media", "readyz", ".well-known"];
 
 /// Sources of settings other than the command line.
 pub struct Sources {
@@ -346,7 +366,7 @@ pub fn with_file(command: Command) -> Result<Sources, String> {
     }
     let secrets = secrets::find(&any_variable, &mut table)?;
     let command = with_table(command, table).map_err(of_file)?;
-    let is_empty = |name: &OsStr| name.to_str().is_some_and(|name| variable(name).is_none());
+    let is_empty = |name: &OsStr| name.to_str().and_then(any_variable).is_some_and(|value| value.is_empty());
     let command = command.mut_args(|arg| match arg.get_env() {
         Some(name) if is_empty(name) => arg.env(Resettable::Reset),
         _ => arg,
@@ -535,6 +555,15 @@ mod tests {
             "VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL"
         );
         assert!(Config::defaults().validate().is_ok());
+        for good in ["https://example.com/id", "https://example.com/a-1/b.2/~c_3/", "https://example.com"] {
+            assert!(parse(&format!("public_url = '{good}'"), &[]).unwrap().validate().is_ok(), "{good}");
+        }
+        for path in ["/a;b", "/a%20b", "/a//b", "/../a", "/a/.", "/é"] {
+            let config = parse(&format!("public_url = 'https://example.com{path}'"), &[]).unwrap();
+            assert!(config.validate().unwrap_err().starts_with("VESTIBULE_PUBLIC_URL: use letters"), "{path}");
+        }
+        let config = parse("public_url = 'https://example.com/account'", &[]).unwrap();
+        assert!(config.validate().unwrap_err().contains("pages under /account itself"));
         for (setting, problem) in [
             ("sockets = 20000", "VESTIBULE_SOCKETS must not be more than VESTIBULE_CONNECTIONS"),
             (

@@ -112,6 +112,19 @@ impl BaseUrl {
         Url::parse(&self.0).is_ok_and(|url| url.host_str().is_some_and(is_loopback))
     }
 
+    /// Its path, without a slash at its end; empty where it has none.
+    pub fn path(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        rest.find('/').map_or("", |start| &rest[start..])
+    }
+
+    /// Checks that the path is read the same everywhere: in cookies, pages and the settings of a proxy.
+    pub(super) fn has_plain_path(&self) -> bool {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        let mut parts = self.path().split('/').skip(1);
+        parts.all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(is_plain))
+    }
+
     /// Its scheme, host and port.
     pub fn origin(&self) -> Origin {
         let url = url::Url::parse(&self.0).expect("it was parsed when it was made");

@@ -61,6 +61,8 @@ pub mod revocation;
 pub mod retention;
 // What users record.
 pub mod samples;
+// Forms of pages that are sent twice.
+pub mod sent_forms;
 // Being signed in: opening, refreshing and ending sessions.
 pub mod sessions;
 // Signing in with a password.

@@ -14,6 +14,7 @@ use crate::domain::limits::{self, Limits, Purpose as MailPurpose};
 use crate::domain::outbox;
 use crate::domain::passwords::{self, NewPassword, Passwords};
 use crate::domain::revocation::{self, Cause};
+use crate::domain::sent_forms::{self, SentForm};
 use crate::domain::sessions;
 use crate::entity::audit_event::Action;
 use crate::entity::one_time_token::{self, Column, Purpose};
@@ -66,6 +67,8 @@ pub struct Confirm<'a> {
     pub new: NewPassword<'a>,
     /// Whether to sign in at once.
     pub login: bool,
+    /// The form of a page that was sent; it may come twice.
+    pub form: Option<&'a SentForm>,
 }
 
 /// Sets the new password, spends the link, and ends all sessions and API tokens of the user: who resets a password may
@@ -102,6 +105,7 @@ pub async fn confirm(
     let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::PasswordReset, user.id) };
     audit::record(&txn, now, event).await?;
     outbox::enqueue(&txn, now, mail::Kind::PasswordChanged, &user.email, Some(user.id)).await?;
+    sent_forms::note(&txn, now, input.form).await?;
     let session = match input.login && !user.is_staff_member() {
         true => Some(sessions::open(&txn, now, client, lives, user.id).await?),
         false => None,

@@ -138,7 +138,7 @@ pub(in crate::domain) async fn cancel_mails(txn: &DatabaseTransaction, users: &[
         .col_expr(mail::Column::SealedToken, Expr::value(Option::<Vec<u8>>::None))
         .filter(mail::Column::UserId.is_in(users.iter().copied()))
         .filter(mail::Column::Kind.is_in(kinds.iter().copied()))
-        .filter(mail::Column::Status.is_in([Status::Queued, Status::Failed]))
+        .filter(mail::Column::Status.is_in([Status::Queued, Status::Held, Status::Failed]))
         .exec(txn)
         .await?;
     Ok(())

@@ -11,6 +11,7 @@ use crate::domain::account::email_move;
 use crate::domain::limits;
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::registration::pending::{self, Account};
+use crate::domain::sent_forms::{self, SentForm};
 use crate::domain::sessions;
 use crate::entity::{registration, session, user};
 use crate::error::{Code, Refusal, Result};
@@ -51,6 +52,8 @@ pub struct Confirm<'a> {
     pub password: Option<NewPassword<'a>>,
     /// The session that the browser is signed in with.
     pub present: Option<Uuid>,
+    /// The form of a page that was sent; it may come twice.
+    pub form: Option<&'a SentForm>,
 }
 
 /// The address that a link confirms.
@@ -152,9 +155,9 @@ pub async fn verify_email(
                     return Err(password_required(&waiting).into());
                 }
             };
-            new_account(db, now, client, (rules.lives, input.present), (&secret, account)).await?
+            new_account(db, now, client, (rules.lives, &input), (&secret, account)).await?
         }
-        None => moved(db, now, client, &secret).await?,
+        None => moved(db, now, client, (&secret, input.form)).await?,
     };
     limits::give_back(db.writer(), attempt).await?;
     Ok(verified)
@@ -184,13 +187,14 @@ async fn new_account(
     db: &Db,
     now: &Moment,
     client: &Client,
-    (lives, present): (&SessionConfig, Option<Uuid>),
+    (lives, input): (&SessionConfig, &Confirm<'_>),
     link: (&Secret, Account),
 ) -> Result<Verified> {
     let (txn, ref now) = db.begin(now).await?;
     let completed = pending::complete(&txn, now, client, link).await?;
     let (user, made_at) = completed.ok_or_else(invalid_link)?;
-    let is_other_present = match present {
+    sent_forms::note(&txn, now, input.form).await?;
+    let is_other_present = match input.present {
         Some(session) => sessions::is_alive(&txn, now, lives, session).await?,
         None => false,
     };
@@ -202,9 +206,15 @@ async fn new_account(
     Ok(Verified { user, session, is_other_present })
 }
 
-async fn moved(db: &Db, now: &Moment, client: &Client, secret: &Secret) -> Result<Verified> {
+async fn moved(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    (secret, form): (&Secret, Option<&SentForm>),
+) -> Result<Verified> {
     let (txn, ref now) = db.begin(now).await?;
     let user = email_move::confirm(&txn, now, client, secret).await?.ok_or_else(invalid_link)?;
+    sent_forms::note(&txn, now, form).await?;
     txn.commit().await?;
     Ok(Verified { user, session: None, is_other_present: false })
 }

@@ -28,8 +28,12 @@ pub struct Model {
     pub attempts: i32,
     /// What the last failed attempt said.
     pub last_error: Option<String>,
+    /// Its place in line: the lower, the sooner; of the same, the older goes first.
+    pub urgency: i32,
     /// When it was put here.
     pub created_at: Timestamp,
+    /// When it was last put in line: at first, or by a retry.
+    pub queued_at: Timestamp,
     /// When it is due; none once it is sent or given up.
     pub next_attempt_at: Option<Timestamp>,
     /// Until when one worker alone may send it.
@@ -80,8 +84,10 @@ pub enum Status {
     Sent,
     /// It was given up.
     Failed,
-    /// It was not sent, because the link in it would be worthless.
+    /// It is not sent: the link in it would be worthless, or whoever runs the service cancelled it.
     Cancelled,
+    /// It waits until whoever runs the service releases it.
+    Held,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

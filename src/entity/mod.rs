@@ -28,6 +28,8 @@ pub mod one_time_token;
 pub mod registration;
 // What users record.
 pub mod sample;
+// The forms of pages that did their work lately.
+pub mod sent_form;
 // Where users are signed in.
 pub mod session;
 // The keys that sign access tokens.

@@ -170,7 +170,8 @@ impl AccountMutation {
         #[graphql(desc = "The link of the mail.")] input: UndoEmailChangeInput,
     ) -> Answer<Option<UndoEmailChangePayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let undone = undo_email_change::undo(&app.db, &request.now, &request.client, &app.limits, &input.token).await;
+        let undone =
+            undo_email_change::undo(&app.db, &request.now, &request.client, &app.limits, (&input.token, None)).await;
         let (undone, errors) = outcome(ctx, undone)?;
         let message = undone.as_ref().map_or(
             "",
@@ -192,7 +193,7 @@ impl AccountMutation {
             confirm: input.new_password_confirm.as_deref(),
             fields: ("newPassword", "newPasswordConfirm"),
         };
-        let input = ChangePassword { old: &input.old_password, new };
+        let input = ChangePassword { old: &input.old_password, new, form: None };
         let now = &request(ctx).now;
         let changed = change_password::change_password(&app.db, now, present(ctx)?, &app.passwords, input).await;
         let (changed, errors) = outcome(ctx, changed)?;

@@ -103,8 +103,10 @@ pub(crate) enum MailStatus {
     /// It was given up: see `retryMail`.
     Failed,
     /// It was not sent, and is not sent any more: the link in it would no longer be valid, because of another password or
-    /// address, or because the account was deactivated.
+    /// address, or because the account was deactivated; or an operator cancelled it.
     Cancelled,
+    /// An operator holds it back until they release it.
+    Held,
 }
 
 /// Which mail to send once more.
@@ -139,11 +141,12 @@ impl MailsQuery {
         #[graphql(desc = "The last so many of the list, or before `before`.")] last: Option<i32>,
         #[graphql(desc = "The cursor before which the page ends.")] before: Option<String>,
         #[graphql(desc = "How far they have come; left out, all.")] status: Option<MailStatus>,
+        #[graphql(desc = "The address that they go to, in any spelling; left out, any.")] recipient: Option<String>,
     ) -> Answer<Option<Connection<OutgoingMail>>> {
-        let status = status.map(Into::into);
+        let filter = list::Filter { status: status.map(Into::into), recipient };
         let window = Window { first, after, last, before, offset: None };
-        let page = list::page(&app(ctx).db, staff(ctx)?, status, &window).await?;
-        Ok(Some(Connection::new(page, Whole::Mails(status), OutgoingMail)))
+        let page = list::page(&app(ctx).db, staff(ctx)?, &filter, &window).await?;
+        Ok(Some(Connection::new(page, Whole::Mails(filter), OutgoingMail)))
     }
 }
 

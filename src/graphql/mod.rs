@@ -171,8 +171,9 @@ fn sdl_options() -> SDLExportOptions {
 }
 
 /// The page to explore the schema with.
-pub fn graphiql_page() -> String {
-    GraphiQLSource::build().endpoint("/graphql").subscription_endpoint("/graphql").title("Vestibule: GraphiQL").finish()
+pub fn graphiql_page(base: &str) -> String {
+    let endpoint = format!("{base}/graphql");
+    GraphiQLSource::build().endpoint(&endpoint).subscription_endpoint(&endpoint).title("Vestibule: GraphiQL").finish()
 }
 
 /// Puts what resolvers need of their request into it.

@@ -4,7 +4,6 @@ use async_graphql::{ComplexObject, Context, OutputType, SimpleObject};
 
 use crate::domain::paging::{DEFAULT_PAGE, Page};
 use crate::domain::{audit, outbox, users};
-use crate::entity::mail::Status;
 use crate::graphql::audit::AuditEvent;
 use crate::graphql::context::{app, request, staff};
 use crate::graphql::errors::Answer;
@@ -70,7 +69,7 @@ pub(crate) enum Whole {
     /// Events.
     Audit(audit::list::Filter),
     /// Mails.
-    Mails(Option<Status>),
+    Mails(outbox::list::Filter),
 }
 
 impl<T: OutputType + Clone> Connection<T>
@@ -102,7 +101,7 @@ where
         Ok(match &self.whole {
             Whole::Users(list) => users::list::count(db, &request(ctx).now, staff, list).await?,
             Whole::Audit(filter) => audit::list::count(db, staff, filter).await?,
-            Whole::Mails(status) => outbox::list::count(db, staff, *status).await?,
+            Whole::Mails(filter) => outbox::list::count(db, staff, filter).await?,
         })
     }
 }

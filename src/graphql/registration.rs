@@ -173,6 +173,7 @@ impl RegistrationMutation {
             },
             password: typed.map(|password| NewPassword { password, confirm, fields }),
             present: request.browser.cookie.map(|token| token.session),
+            form: None,
         };
         let verified = async {
             let transport = RefreshTokenTransport::choose(request, input.refresh_token_in)?;

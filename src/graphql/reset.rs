@@ -113,7 +113,8 @@ impl ResetMutation {
             confirm: input.new_password_confirm.as_deref(),
             fields: ("newPassword", "newPasswordConfirm"),
         };
-        let confirm = Confirm { link: Link { uid: &input.uid, token: &input.token }, new, login: input.login };
+        let confirm =
+            Confirm { link: Link { uid: &input.uid, token: &input.token }, new, login: input.login, form: None };
         let rules = (&app.passwords, &app.config.sessions);
         let confirmed = async {
             let transport = RefreshTokenTransport::choose(request, input.refresh_token_in)?;

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use crate::app::App;
 use crate::domain::avatars::name::FileName;
 use crate::error::Error;
+use crate::http::header::elements;
 
 /// What keeps a file from being anything but a picture that other pages may show. Caches may keep it for a day, so that a
 /// picture that was removed is gone from them after that; within it they need not ask again, for under its name there is
@@ -47,8 +48,7 @@ pub(super) async fn file(
 
 /// Whether the client has the file already (RFC 9110, section 13.1.2).
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let values = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut known = values.flat_map(|value| value.split(',')).map(|value| value.trim().trim_start_matches("W/"));
+    let mut known = elements(headers, "if-none-match", b',').map(|value| value.trim_start_matches("W/"));
     known.any(|value| value == tag || value == "*")
 }
 

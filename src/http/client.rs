@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, header};
 use ipnet::IpNet;
 
 use crate::domain::access::Client;
+use crate::http::header::elements;
 
 /// How much is kept of what a program calls itself, in bytes.
 const MAX_USER_AGENT: usize = 256;
@@ -24,9 +25,7 @@ pub(super) fn of(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Cl
 fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
     let mut nearest = peer.to_canonical();
-    let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
-    for hop in hops.iter().rev() {
+    for hop in elements(headers, "x-forwarded-for", b',').rev() {
         if !is_trusted(&nearest) {
             break;
         }

@@ -3,16 +3,32 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 
 use crate::config::{BaseUrl, Origin};
 use crate::graphql::context::{CookieChange, Page};
+use crate::http::header::{cookies, text};
 use crate::tools::clock::Timestamp;
 use crate::tools::secret::Secret;
 
-/// The cookie's name; on https the prefix keeps other hosts and plain connections from setting it.
-fn name(public: &BaseUrl) -> &'static str {
-    if public.is_https() { "__Host-refresh_token" } else { "refresh_token" }
+/// The name of a cookie of ours. On https, its prefix keeps plain connections and, where it is `__Host-`, other hosts from
+/// setting it. That one demands the path `/`: where the service shares its host, the cookie goes to its path alone instead.
+pub(super) fn name_of(cookie: &str, public: &BaseUrl) -> String {
+    match (public.is_https(), public.path()) {
+        (false, _) => cookie.to_owned(),
+        (true, "") => format!("__Host-{cookie}"),
+        (true, _) => format!("__Secure-{cookie}"),
+    }
+}
+
+/// Where the cookies of the service are sent: to all of it.
+pub(super) fn scope(public: &BaseUrl) -> String {
+    let path = Some(public.path()).filter(|path| !path.is_empty()).unwrap_or("/");
+    if public.is_https() { format!("Path={path}; Secure") } else { format!("Path={path}") }
+}
+
+fn name(public: &BaseUrl) -> String {
+    name_of("refresh_token", public)
 }
 
 /// The page that sent the request, as the browser says. Programs that are not browsers send neither header.
@@ -36,28 +52,18 @@ pub(super) fn read<'a>(headers: &'a HeaderMap, public: &BaseUrl, page: Page) -> 
     if page == Page::Foreign {
         return None;
     }
-    find(headers, name(public))
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    cookies(headers, &name(public)).next()
 }
 
 /// The name of the cookie with the secret of the browser that registered.
-fn registration_name(public: &BaseUrl) -> &'static str {
-    if public.is_https() { "__Host-registration" } else { "registration" }
+fn registration_name(public: &BaseUrl) -> String {
+    name_of("registration", public)
 }
 
 /// The secret in the registration cookie. It is lax, since the link of a mail leads here from another site, and gives
 /// nothing without that link.
 pub(super) fn read_registration(headers: &HeaderMap, public: &BaseUrl) -> Option<Secret> {
-    find(headers, registration_name(public)).and_then(Secret::from_text)
+    cookies(headers, &registration_name(public)).find_map(Secret::from_text)
 }
 
 /// Whether the request comes from a browser that keeps the registration cookie: on a page of ours, or of an allowed origin
@@ -69,19 +75,19 @@ pub(super) fn keeps_registration(headers: &HeaderMap, page: Page) -> bool {
 /// The `Set-Cookie` header with the secret of a registration that waits for so long.
 pub(super) fn write_registration(secret: &Secret, public: &BaseUrl, life: Duration) -> HeaderValue {
     let (name, value, age) = (registration_name(public), secret.to_text(), life.as_secs());
-    let scope = if public.is_https() { "Path=/; Secure" } else { "Path=/" };
+    let scope = scope(public);
     let cookie = format!("{name}={value}; Max-Age={age}; {scope}; HttpOnly; SameSite=Lax");
     HeaderValue::from_str(&cookie).expect("a secret is base64url")
 }
 
-/// The `Set-Cookie` header of a change. The prefix `__Host-` demands that the path is `/`; without it the pages, too, have
-/// to know who is signed in.
+/// The `Set-Cookie` header of a change. The cookie goes to all of the service, for the pages, too, have to know who is signed
+/// in.
 pub(super) fn write(change: &CookieChange, public: &BaseUrl, now: Timestamp) -> HeaderValue {
     let (value, age) = match change {
         CookieChange::Set(token, until) => (token.as_str(), (until.seconds() - now.seconds()).max(0)),
         CookieChange::Clear => ("", 0),
     };
-    let scope = if public.is_https() { "Path=/; Secure" } else { "Path=/" };
+    let scope = scope(public);
     let cookie = format!("{}={value}; Max-Age={age}; {scope}; HttpOnly; SameSite=Strict", name(public));
     HeaderValue::from_str(&cookie).expect("a token is base64url")
 }
@@ -141,6 +147,15 @@ mod tests {
         let public: BaseUrl = "https://accounts.example".parse().unwrap();
         assert_eq!(read(&headers(&[("cookie", "refresh_token=tok")]), &public, Page::Absent), None);
 
+        let beside_others = "https://accounts.example/id";
+        assert_eq!(
+            write(&set, beside_others),
+            "__Secure-refresh_token=tok; Max-Age=60; Path=/id; Secure; HttpOnly; SameSite=Strict"
+        );
+        assert_eq!(
+            write(&CookieChange::Clear, "http://accounts.example/id/"),
+            "refresh_token=; Max-Age=0; Path=/id; HttpOnly; SameSite=Strict"
+        );
         let secret = Secret::new([7; 32]);
         let written = write_registration(&secret, &public, Duration::from_secs(60));
         let text = secret.to_text();

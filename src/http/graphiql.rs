@@ -4,14 +4,15 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use flate2::read::GzDecoder;
 
 use crate::app::App;
+use crate::http::header::elements;
 
 /// What `npm run build` made in `graphiql/`, each file compressed with gzip.
 struct Bundle {
@@ -44,19 +45,32 @@ pub(super) fn routes(app: &App) -> Router<Arc<App>> {
         return Router::new();
     }
     Router::new()
-        .route("/", get(|| async { Redirect::to("/graphiql") }))
+        .route("/", get(async |State(app): State<Arc<App>>| lead_here(&app)))
         .route("/graphiql", get(page))
         .route("/graphiql/assets/{name}", get(asset))
 }
 
+/// Leads to the page.
+pub(super) fn lead_here(app: &App) -> Response {
+    Redirect::to(&format!("{}/graphiql", app.public_url.path())).into_response()
+}
+
 /// `/graphiql`
-async fn page(headers: HeaderMap) -> Response {
+async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let base = app.public_url.path();
     let Some(bundle) = &BUNDLE else {
-        let page = crate::graphql::graphiql_page().replacen("<body>", &format!("<body>{NOTICE}"), 1);
+        let page = crate::graphql::graphiql_page(base).replacen("<body>", &format!("<body>{NOTICE}"), 1);
         return ([(header::CONTENT_SECURITY_POLICY, LIBRARY_POLICY)], Html(page)).into_response();
     };
     let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
-    (kind, unpacked(bundle.page, &headers)).into_response()
+    if base.is_empty() {
+        return (kind, unpacked(bundle.page, &headers)).into_response();
+    }
+    // What the page itself loads is named from the root; the rest is found beside what names it.
+    match inflated(bundle.page).map(String::from_utf8) {
+        Some(Ok(page)) => (kind, page.replace("\"/graphiql/", &format!("\"{base}/graphiql/"))).into_response(),
+        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 /// `/graphiql/assets/{name}`
@@ -80,17 +94,21 @@ fn unpacked(packed: &'static [u8], headers: &HeaderMap) -> Response {
     if takes_gzip(headers) {
         return (vary, [(header::CONTENT_ENCODING, "gzip")], packed).into_response();
     }
-    let mut plain = Vec::new();
-    match GzDecoder::new(packed).read_to_end(&mut plain) {
-        Ok(_) => (vary, plain).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    match inflated(packed) {
+        Some(plain) => (vary, plain).into_response(),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+fn inflated(packed: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut plain).ok()?;
+    Some(plain)
 }
 
 /// Whether the client takes gzip (RFC 9110, section 12.5.3).
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value: &HeaderValue| value.to_str().ok());
-    let named = values.flat_map(|value| value.split(',')).find_map(|range| {
+    let named = elements(headers, "accept-encoding", b',').find_map(|range| {
         let (coding, weight) = range.split_once(';').unwrap_or((range, ""));
         let weight = weight.trim().trim_start_matches(['q', 'Q', '=']).parse::<f32>().unwrap_or(1.0);
         coding.trim().eq_ignore_ascii_case("gzip").then_some(weight > 0.0)

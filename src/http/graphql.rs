@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::response::Response;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
@@ -25,10 +25,11 @@ use crate::graphql::inputs::Inputs;
 use crate::graphql::operations::{Operations, refused_fields};
 use crate::graphql::{VestibuleSchema, equip, schema};
 use crate::http::answer::{self, Refusal};
+use crate::http::header::elements;
 use crate::http::media::{self, Media};
 use crate::http::places::Places;
 use crate::http::shell::RequestId;
-use crate::http::{client, cookie, envelope, multipart, socket};
+use crate::http::{client, cookie, envelope, graphiql, multipart, socket};
 use crate::tools::api_token::MovedToken;
 use crate::tools::traffic::OperationLabels;
 
@@ -107,7 +108,7 @@ pub(super) async fn get(
     }
     let parameters = parts.uri.query().unwrap_or_default();
     if parameters.is_empty() && wants_page(&parts.headers) && endpoint.app.config.graphiql {
-        return Redirect::to("/graphiql").into_response();
+        return graphiql::lead_here(&endpoint.app);
     }
     let Some(media) = media::wanted(&parts.headers) else { return not_acceptable() };
     match envelope::from_query(parameters) {
@@ -323,8 +324,7 @@ fn is_length_limit(error: &axum::Error) -> bool {
 }
 
 fn wants_page(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
+    elements(headers, "accept", b',').any(|range| range.starts_with("text/html"))
 }
 
 fn not_acceptable() -> Response {

@@ -2,6 +2,8 @@
 
 use axum::http::{HeaderMap, header};
 
+use crate::http::header::elements;
+
 /// What an answer is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Media {
@@ -34,9 +36,7 @@ type Wish = (u16, u8);
 /// The media type that the request's `Accept` asks for; none where it takes neither. Clients that name no preference
 /// get `application/json`, as those that are older than the other expect.
 pub(super) fn wanted(headers: &HeaderMap) -> Option<Media> {
-    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let ranges: Vec<&str> =
-        values.flat_map(|value| value.split(',')).map(str::trim).filter(|r| !r.is_empty()).collect();
+    let ranges: Vec<&str> = elements(headers, "accept", b',').filter(|range| !range.is_empty()).collect();
     if ranges.is_empty() {
         return Some(Media::Json);
     }
@@ -69,13 +69,23 @@ fn matches(range: &str, media: Media) -> Option<Wish> {
 
 /// Whether the request's body says that it is JSON, in UTF-8 as JSON is (RFC 8259, section 8.1).
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = content_type(headers) else { return false };
+    content_type(headers).is_some_and(|value| is_utf_8(value, &["application/json"]))
+}
+
+/// Whether a part of a form may be JSON: parts need no type, and clients that build forms of texts name `text/plain`.
+pub(super) fn may_be_json(part: &HeaderMap) -> bool {
+    !part.contains_key(header::CONTENT_TYPE)
+        || content_type(part).is_some_and(|value| is_utf_8(value, &["application/json", "text/plain"]))
+}
+
+/// Whether a type is one of these, in UTF-8: `utf8` is not registered, but many programs write it.
+fn is_utf_8(value: &str, types: &[&str]) -> bool {
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
-    essence.eq_ignore_ascii_case("application/json")
+    types.iter().any(|name| essence.eq_ignore_ascii_case(name))
         && parts.filter(|part| !part.is_empty()).all(|part| match part.split_once('=') {
             Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
-                value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+                ["utf-8", "utf8", "us-ascii"].iter().any(|known| value.trim_matches('"').eq_ignore_ascii_case(known))
             }
             parameter => parameter.is_some(),
         })
@@ -134,6 +144,7 @@ mod tests {
             ("application/json", true),
             ("Application/JSON; charset=UTF-8", true),
             ("application/json; charset=\"utf-8\"", true),
+            ("application/json; charset=utf8", true),
             ("application/json; charset=latin1", false),
             ("text/plain", false),
             ("application/x-www-form-urlencoded", false),
@@ -143,5 +154,19 @@ mod tests {
             assert_eq!(is_json(&headers(header::CONTENT_TYPE, value)), is, "{value}");
         }
         assert!(!is_json(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_part_of_a_form_may_name_no_type_or_that_of_a_text() {
+        for (value, may) in [
+            ("application/json", true),
+            ("text/plain", true),
+            ("Text/Plain; charset=utf-8", true),
+            ("text/plain; charset=latin1", false),
+            ("text/html", false),
+        ] {
+            assert_eq!(may_be_json(&headers(header::CONTENT_TYPE, value)), may, "{value}");
+        }
+        assert!(may_be_json(&HeaderMap::new()));
     }
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod caller;
 mod avatars;
+mod base_path;
 mod client;
 mod cookie;
 mod envelope;
@@ -11,6 +12,7 @@ mod exports;
 pub(crate) mod fuzzing;
 mod graphiql;
 mod graphql;
+mod header;
 mod health;
 mod import;
 mod json;

@@ -286,8 +286,8 @@ struct Parts {
 impl Parts {
     async fn head(mut self) -> Result<Head, Refusal> {
         let operations = self.next("operations").await?;
-        if operations.headers().contains_key(header::CONTENT_TYPE) && !media::is_json(operations.headers()) {
-            return Err(bad("The part `operations` must be application/json."));
+        if !media::may_be_json(operations.headers()) {
+            return Err(bad("The part `operations` must be application/json, in UTF-8."));
         }
         let operations = whole(operations, "operations", MAX_OPERATIONS).await?;
         let mut request = envelope::from_body(&operations)?;

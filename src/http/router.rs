@@ -9,6 +9,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
+use crate::http::base_path::BasePath;
 use crate::http::graphql::{self, Endpoint};
 use crate::http::{avatars, exports, graphiql, health, import, keys, pages, shell};
 
@@ -31,12 +32,18 @@ const ANSWER_HEADERS: [HeaderName; 3] =
 /// How long it may take to begin to answer a request; the GraphQL endpoint has limits of its own.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// Everything that is served.
+/// Everything that is served, at the root and under the path of the public URL.
 pub fn router(app: &Arc<App>) -> Router {
+    match app.public_url.path() {
+        "" => routes(app),
+        base => Router::new().fallback_service(BasePath::new(base, routes(app))),
+    }
+}
+
+fn routes(app: &Arc<App>) -> Router {
     let endpoint = Arc::new(Endpoint::new(Arc::clone(app)));
-    let graphql = Router::new()
-        .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other_method))
-        .with_state(endpoint);
+    let methods = || get(graphql::get).post(graphql::post).fallback(graphql::other_method);
+    let graphql = Router::new().route("/graphql", methods()).route("/graphql/", methods()).with_state(endpoint);
     let routes = Router::new()
         .route("/.well-known/jwks.json", get(keys::set))
         .route("/export/samples.csv", get(exports::samples_csv).head(exports::samples_csv_head))

@@ -13,6 +13,8 @@ mod ed25519;
 pub(crate) mod fuzzing;
 // E-mail addresses and usernames, as they are written and as they are compared.
 pub mod identifier;
+// Errors of the operating system, in words.
+pub mod io_error;
 // Pictures that people send, made safe to show.
 pub mod image;
 // What the machine has to offer.
@@ -25,6 +27,8 @@ pub mod media;
 pub mod metrics;
 // The networks that clients are counted by.
 pub mod network;
+// How fast something may go on.
+pub mod pace;
 // Passwords and their hashes.
 pub mod password;
 // The rules for new passwords.

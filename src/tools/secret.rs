@@ -59,6 +59,16 @@ pub fn digest_text(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
+/// The SHA-256 of several parts, each with its length, so that no two lists of parts spell the same.
+pub fn digest_parts(parts: &[&[u8]]) -> Vec<u8> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    context.finish().as_ref().to_vec()
+}
+
 /// The secrets that the operator gives: the present one, and the one before it while both are in use.
 #[derive(Clone)]
 pub struct MasterSecrets {

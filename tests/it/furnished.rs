@@ -5,7 +5,7 @@ use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::json;
 use vestibule::domain::keys::Start;
 use vestibule::domain::operator::Operator;
-use vestibule::entity::{email_undo, former_username, leftover, moved};
+use vestibule::entity::{email_undo, former_username, leftover, moved, sent_form};
 use vestibule::tools::clock::Timestamp;
 use vestibule::tools::mail::SendError;
 
@@ -80,6 +80,8 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
         free_at: Set(Timestamp::from_millis(i64::MAX)),
     };
     former_username::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = sent_form::ActiveModel { digest: Set(vec![9; 32]), expires_at: Set(Timestamp::from_millis(i64::MAX)) };
+    sent_form::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
     Furnished { access: client.access.unwrap(), refresh: client.refresh, api_token }
 }
 

@@ -28,6 +28,7 @@ mod audit;
 mod audit_visibility;
 mod avatars;
 mod backup;
+mod base_path;
 mod changing;
 mod cloud;
 mod copy;
@@ -39,6 +40,7 @@ mod exports;
 mod faults;
 mod federation;
 mod finding;
+mod foreign_bytes;
 mod forgeries;
 mod former_usernames;
 mod graphiql;
@@ -56,6 +58,7 @@ mod moving;
 mod mutations;
 mod networks;
 mod night;
+mod outbox_order;
 mod pages;
 mod parity;
 mod passwords;
@@ -70,6 +73,7 @@ mod revocation;
 mod rights;
 mod scalars;
 mod schema;
+mod second_click;
 mod secrets;
 mod security;
 mod servers;
@@ -96,6 +100,7 @@ fn main() -> std::process::ExitCode {
         audit_visibility::all(),
         avatars::all(),
         backup::all(),
+        base_path::all(),
         changing::all(),
         cloud::all(),
         copy::all(),
@@ -107,6 +112,7 @@ fn main() -> std::process::ExitCode {
         faults::all(),
         federation::all(),
         finding::all(),
+        foreign_bytes::all(),
         forgeries::all(),
         former_usernames::all(),
         graphiql::all(),
@@ -123,6 +129,7 @@ fn main() -> std::process::ExitCode {
         moving::all(),
         networks::all(),
         night::all(),
+        outbox_order::all(),
         pages::all(),
         parity::all(),
         passwords::all(),
@@ -136,6 +143,7 @@ fn main() -> std::process::ExitCode {
         revocation::all(),
         rights::all(),
         scalars::all(),
+        second_click::all(),
         secrets::all(),
         servers::all(),
         sessions::all(),

@@ -44,7 +44,7 @@ pub(crate) fn done(place: &Place, arguments: &[&str]) -> String {
 }
 
 /// The line of a command that must be refused.
-fn refused(place: &Place, arguments: &[&str]) -> String {
+pub(crate) fn refused(place: &Place, arguments: &[&str]) -> String {
     let (success, printed, errors) = run(beside(place), arguments, "");
     assert!(!success && printed.is_empty(), "{arguments:?}: {printed}");
     let is_usage = errors.ends_with("For more information, try '--help'.\n");

@@ -21,6 +21,7 @@ crate::tests![
 ];
 
 /// A browser without scripts: it keeps cookies and follows forms.
+#[derive(Clone)]
 pub(crate) struct Browser<'a> {
     app: &'a TestApp,
     cookies: Vec<(String, String)>,
@@ -29,6 +30,11 @@ pub(crate) struct Browser<'a> {
 impl<'a> Browser<'a> {
     pub(crate) fn new(app: &'a TestApp) -> Self {
         Self { app, cookies: Vec::new() }
+    }
+
+    /// The same browser, which the balancer leads to another instance.
+    pub(crate) fn at(&self, app: &'a TestApp) -> Self {
+        Self { app, ..self.clone() }
     }
 
     pub(crate) async fn open(&mut self, path: &str) -> Answer {

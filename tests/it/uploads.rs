@@ -88,12 +88,19 @@ async fn requests_with_files_are_of_one_form(place: Place) {
         ("a batch", text(&format!("[{}]", operations()), r#"{"0":["0.variables.input.file"]}"#)),
         ("no JSON", text("{", MAP)),
         ("operations in multipart/mixed", mime("multipart/mixed")),
-        ("operations in text/plain", mime("text/plain")),
+        ("operations in another charset", mime("text/plain; charset=iso-8859-1")),
     ] {
         let answer = send(&ada, form).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{what}: {}", answer.body);
     }
-    for form in [mime("application/json"), mime("application/json; charset=utf-8")] {
+    for name in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json; charset=utf8",
+        "text/plain",
+        "text/plain; charset=utf-8",
+    ] {
+        let form = mime(name);
         assert!(send(&ada, form).await.body["data"]["uploadAvatar"]["user"]["avatarUrl"].is_string());
     }
     let long = format!("{}{}", operations(), " ".repeat(128 * 1024));

@@ -47,6 +47,9 @@ pub(super) async fn look_at_mails(config: &Config, to: Option<&str>) -> Report {
 fn remedy(step: &str) -> &'static str {
     match step {
         "connect" => "see host, port and scheme of VESTIBULE_MAIL_URL, the firewall, and that the server runs",
+        "EHLO" => {
+            "give the name that the server expects after the host in VESTIBULE_MAIL_URL: smtp://HOST/mail.example.com"
+        }
         "STARTTLS" => "see that the server offers STARTTLS with a certificate for this name, or use smtps://",
         "AUTH" => "see user and password in VESTIBULE_MAIL_URL, percent-encoded",
         "MAIL FROM" => "set VESTIBULE_MAIL_FROM to an address that the server lets this user send from",

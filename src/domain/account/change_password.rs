@@ -10,6 +10,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
 use crate::domain::passwords::{self, NewPassword, Passwords};
 use crate::domain::revocation::{self, Cause};
+use crate::domain::sent_forms::{self, SentForm};
 use crate::entity::audit_event::Action;
 use crate::entity::user::Column;
 use crate::entity::{mail, user};
@@ -23,6 +24,8 @@ pub struct ChangePassword<'a> {
     pub old: &'a str,
     /// The next.
     pub new: NewPassword<'a>,
+    /// The form of a page that was sent; it may come twice.
+    pub form: Option<&'a SentForm>,
 }
 
 /// Sets a new password. The present session goes on, all others end, links in mails are dead, and the owner is told. API
@@ -59,6 +62,7 @@ pub async fn change_password(
     }
     audit::record(txn, now, Event::by(&authorized, Action::PasswordChanged, user.id)).await?;
     outbox::enqueue(txn, now, mail::Kind::PasswordChanged, &authorized.user().email, Some(user.id)).await?;
+    sent_forms::note(txn, now, input.form).await?;
     authorized.commit().await?;
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Limits};
 use crate::domain::revocation::{self, Cause};
+use crate::domain::sent_forms::{self, SentForm};
 use crate::domain::users::reserved;
 use crate::domain::{outbox, sweeping};
 use crate::entity::audit_event::Action;
@@ -109,19 +110,31 @@ pub(in crate::domain) async fn is_good(txn: &DatabaseTransaction, now: &Moment, 
 
 /// Returns the account to the old address and spends the link. Whoever changed the address knew the password, so the
 /// password, all sessions, API tokens, mailed links, the pending address and the undo links of later changes end with it;
-/// the owner sets a new password by a reset. The address that is taken away is told by mail.
+/// the owner sets a new password by a reset. The address that is taken away is told by mail. `form` is the form of a page that
+/// was sent, which may come twice.
 ///
 /// # Errors
 /// [`Code::InvalidToken`] where the link was used, has expired or never existed; [`Code::AlreadyExists`] of `token` where
 /// another account has the address, after which the link is still good; [`Error::RateLimited`] after too many wrong links.
-pub async fn undo(db: &Db, now: &Moment, client: &Client, limits: &Limits, token: &str) -> Result<user::Model> {
+pub async fn undo(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    limits: &Limits,
+    (token, form): (&str, Option<&SentForm>),
+) -> Result<user::Model> {
     let attempt = limits::take_link(db, now, client, limits).await?;
-    let undone = carry_out(db, now, client, token).await?;
+    let undone = carry_out(db, now, client, (token, form)).await?;
     limits::give_back(db.writer(), attempt).await?;
     Ok(undone)
 }
 
-async fn carry_out(db: &Db, now: &Moment, client: &Client, token: &str) -> Result<user::Model> {
+async fn carry_out(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    (token, form): (&str, Option<&SentForm>),
+) -> Result<user::Model> {
     let secret = Secret::from_text(token).ok_or_else(invalid_link)?;
     let (txn, ref now) = db.begin(now).await?;
     // The account is locked first, as by every change of address.
@@ -155,6 +168,7 @@ async fn carry_out(db: &Db, now: &Moment, client: &Client, token: &str) -> Resul
     if !identifier::same_address(&before.email, &after.email) {
         outbox::enqueue(&txn, now, Kind::EmailChangeUndone, &before.email, Some(before.id)).await?;
     }
+    sent_forms::note(&txn, now, form).await?;
     txn.commit().await?;
     Ok(after)
 }

@@ -18,7 +18,7 @@ use self::tally::Tally;
 use crate::database::Db;
 use crate::entity::{
     api_token, audit_event, email_undo, former_username, instance, known_network, leftover, limit, mail, moved,
-    one_time_token, registration, sample, session, signing_key, user,
+    one_time_token, registration, sample, sent_form, session, signing_key, user,
 };
 use crate::error::{Error, Result};
 
@@ -66,7 +66,7 @@ macro_rules! each_table {
     ($entity:ident => $call:expr) => {
         each_table!($entity => $call;
             user, signing_key, session, one_time_token, email_undo, former_username, api_token, registration, mail, sample,
-            audit_event, limit, leftover, moved, known_network, instance)
+            audit_event, limit, leftover, moved, known_network, sent_form, instance)
     };
     ($entity:ident => $call:expr; $($module:ident),+) => {
         [$({ use $module::Entity as $entity; $call }),+]

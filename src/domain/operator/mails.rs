@@ -1,22 +1,24 @@
 //! Looking through the outbox, and sending what was given up once more.
 
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 
 use super::Operator;
 use crate::database::Db;
-use crate::domain::outbox::list;
+use crate::domain::outbox::by_kind;
+use crate::domain::outbox::list::{self, Filter};
 use crate::domain::paging::{Page, Window};
-use crate::entity::mail::{self, Column, Status};
+use crate::entity::mail::{self, Column, Kind, Status};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
 
-/// A page of the mails of one status, or of all, the newest first.
+/// A page of these mails, the newest first.
 ///
 /// # Errors
 /// [`crate::error::Error::BadInput`] where the window makes no sense.
-pub async fn page(db: &Db, _operator: &Operator, status: Option<Status>, window: &Window) -> Result<Page<mail::Model>> {
-    list::page_of(db, Condition::all().add_option(status.map(|status| Column::Status.eq(status))), window).await
+pub async fn page(db: &Db, _operator: &Operator, filter: &Filter, window: &Window) -> Result<Page<mail::Model>> {
+    list::page_of(db, filter.condition(), window).await
 }
 
 /// The mail with this id.
@@ -41,10 +43,15 @@ pub async fn retry(db: &Db, now: &Moment, operator: &Operator, id: &str) -> Resu
     Ok(mail)
 }
 
-/// The same of all mails that were given up, but for those whose link would be worthless; returns how many were put back.
+/// The same of all mails that were given up, but for those whose link would be worthless, and of all that wait for another
+/// attempt; returns how many are sent at the next opportunity by that.
 pub async fn retry_all(db: &Db, now: &Moment, _operator: &Operator) -> Result<u64> {
     let failed = mail::Entity::find().filter(Column::Status.eq(Status::Failed)).order_by_asc(Column::Id);
-    let mut put_back = 0;
+    let waiting = mail::Entity::update_many()
+        .col_expr(Column::NextAttemptAt, Expr::value(now.at))
+        .filter(Column::Status.eq(Status::Queued))
+        .filter(Column::NextAttemptAt.gt(now.at));
+    let mut put_back = waiting.exec(db.writer()).await?.rows_affected;
     for mail in failed.all(db.reader()).await? {
         let (txn, ref now) = db.begin(now).await?;
         match list::retry_one(&txn, now, &mail).await {
@@ -55,6 +62,21 @@ pub async fn retry_all(db: &Db, now: &Moment, _operator: &Operator) -> Result<u6
         txn.commit().await?;
     }
     Ok(put_back)
+}
+
+/// Holds the mails of this kind that wait; returns how many.
+pub async fn hold(db: &Db, now: &Moment, _operator: &Operator, kind: Kind) -> Result<u64> {
+    by_kind::hold(db, now, kind).await
+}
+
+/// Puts the mails of this kind that were held in line again; returns how many.
+pub async fn release(db: &Db, now: &Moment, _operator: &Operator, kind: Kind) -> Result<u64> {
+    by_kind::release(db, now, kind).await
+}
+
+/// Cancels the mails of this kind that wait or are held; returns how many.
+pub async fn cancel(db: &Db, now: &Moment, _operator: &Operator, kind: Kind) -> Result<u64> {
+    by_kind::cancel(db, now, kind).await
 }
 
 fn missing() -> Refusal {

@@ -5,6 +5,7 @@ use sea_orm::{
 };
 
 use crate::database::Db;
+use crate::domain::outbox::order::URGENCIES;
 use crate::entity::mail::{self, Column, Status};
 use crate::error::Result;
 use crate::tools::clock::Timestamp;
@@ -25,8 +26,13 @@ pub struct Backlog {
 /// Counts them.
 pub async fn backlog(db: &Db) -> Result<Backlog> {
     let mails = |status| mail::Entity::find().filter(Column::Status.eq(status));
-    let due = mails(Status::Queued).order_by_asc(Column::NextAttemptAt).limit(1);
-    let due = due.all(db.reader()).await?.into_iter().next();
+    let mut due: Option<mail::Model> = None;
+    // Each is the first of its part of the index.
+    for urgency in URGENCIES {
+        let first = mails(Status::Queued).filter(Column::Urgency.eq(urgency)).order_by_asc(Column::NextAttemptAt);
+        let first = first.limit(1).all(db.reader()).await?.into_iter().next();
+        due = due.into_iter().chain(first).min_by_key(|mail| mail.next_attempt_at);
+    }
     Ok(Backlog {
         waiting: mails(Status::Queued).count(db.reader()).await?,
         due_since: due.as_ref().and_then(|mail| mail.next_attempt_at),

@@ -1,5 +1,6 @@
 //! What a mail says and to whom, found out when it is sent.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
@@ -7,6 +8,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use crate::config::LinkConfig;
 use crate::database::Db;
 use crate::domain::outbox::draft::{Draft, reader};
+use crate::domain::outbox::issued::{Issued, is_stale};
 use crate::domain::outbox::{Courier, address_move, registration};
 use crate::domain::users::lookup;
 use crate::entity::api_token;
@@ -18,17 +20,30 @@ use crate::tools::clock::Moment;
 use crate::tools::mail::{Content, Link, Message, Recipient, TokenNotice, TokenSummary, render};
 use crate::tools::secret::Vault;
 
-/// The mail's text, with a link where it has one; none where there is nobody to send it to, and its row is gone.
+/// A mail that is ready to be sent.
+pub(super) struct Composed {
+    pub(super) message: Message,
+    /// The link in it.
+    pub(super) link: Option<Issued>,
+}
+
+/// The mail's text, with a link where it has one; none where there is nobody to send it to or nobody expects it any more,
+/// and its row is gone.
 pub(super) async fn message(
     db: &Db,
     now: &Moment,
     vault: &Vault,
     courier: &Courier,
     mail: &mail::Model,
-) -> Result<Option<Message>> {
+) -> Result<Option<Composed>> {
     let (txn, ref now) = db.begin(now).await?;
-    let draft = Draft { txn: &txn, now, vault, courier, mail };
+    let issued = OnceLock::new();
+    let draft = Draft { txn: &txn, now, vault, courier, mail, issued: &issued };
     let told = match mail.kind {
+        _ if is_stale(mail, now) => {
+            tracing::warn!(mail = %mail.id, kind = ?mail.kind, "a mail waited too long for its link to be expected");
+            None
+        }
         Kind::VerifyEmail => registration::answer(draft).await?,
         Kind::AlreadyRegistered => registration::repeat_already_registered(draft).await?,
         Kind::ConfirmNewEmail => address_move::confirm_new(draft).await?,
@@ -46,7 +61,10 @@ pub(super) async fn message(
         dropped.exec(&txn).await?;
     }
     txn.commit().await?;
-    Ok(told.map(|(recipient, content)| render(&courier.site, &recipient, &content, mail.id)))
+    Ok(told.map(|(recipient, content)| Composed {
+        message: render(&courier.site, &recipient, &content, mail.id),
+        link: issued.into_inner(),
+    }))
 }
 
 async fn to_active_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {

@@ -7,7 +7,9 @@ use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, Order, QueryFilter 
 use tracing::Instrument as _;
 
 use crate::database::Db;
-use crate::domain::outbox::{Courier, compose};
+use crate::domain::outbox::Courier;
+use crate::domain::outbox::compose::{self, Composed};
+use crate::domain::outbox::issued::Issued;
 use crate::entity::mail::{self, Column, Status};
 use crate::error::Result;
 use crate::tools::clock::{Moment, Timestamp};
@@ -35,6 +37,7 @@ pub async fn take(db: &Db, now: &Moment, most: usize) -> Result<Vec<mail::Model>
         .and_where(Column::Status.eq(Status::Queued))
         .and_where(Column::NextAttemptAt.lte(now.at))
         .cond_where(free)
+        .order_by(Column::Urgency, Order::Asc)
         .order_by(Column::NextAttemptAt, Order::Asc)
         .limit(u64::try_from(most).unwrap_or(u64::MAX))
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
@@ -58,7 +61,7 @@ pub async fn deliver(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, ma
 }
 
 async fn attempt(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: mail::Model) -> Result<()> {
-    let Some(message) = compose::message(db, now, vault, courier, &mail).await? else {
+    let Some(Composed { message, link }) = compose::message(db, now, vault, courier, &mail).await? else {
         courier.posted.count("dropped");
         return Ok(());
     };
@@ -68,11 +71,18 @@ async fn attempt(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: 
         Err(error) if is_last(&mail, error) => "given_up",
         Err(_) => "put_off",
     });
-    settle(db, now, &mail, sent).await
+    settle(db, now, (&mail, link), sent).await
 }
 
-/// Notes how an attempt ended, unless another worker has taken the mail over since.
-async fn settle(db: &Db, now: &Moment, mail: &mail::Model, sent: Result<(), SendError>) -> Result<()> {
+/// Notes how an attempt ended, unless another worker has taken the mail over since. After the last one, the life of the
+/// mail's link begins.
+async fn settle(
+    db: &Db,
+    now: &Moment,
+    (mail, link): (&mail::Model, Option<Issued>),
+    sent: Result<(), SendError>,
+) -> Result<()> {
+    let is_over = sent.as_ref().err().is_none_or(|error| is_last(mail, error));
     let none = Option::<Timestamp>::None;
     let mut update = mail::Entity::update_many().col_expr(Column::LeasedUntil, Expr::value(none));
     let no_token = Expr::value(Option::<Vec<u8>>::None);
@@ -96,7 +106,16 @@ async fn settle(db: &Db, now: &Moment, mail: &mail::Model, sent: Result<(), Send
             }
         }
     };
-    update.filter(Column::Id.eq(mail.id)).filter(Column::LeasedUntil.eq(mail.leased_until)).exec(db.writer()).await?;
+    let update = update.filter(Column::Id.eq(mail.id)).filter(Column::LeasedUntil.eq(mail.leased_until));
+    let Some(link) = link.filter(|_| is_over) else {
+        update.exec(db.writer()).await?;
+        return Ok(());
+    };
+    let (txn, ref now) = db.begin(now).await?;
+    if update.exec(&txn).await?.rows_affected > 0 {
+        link.begin(&txn, now).await?;
+    }
+    txn.commit().await?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! A mail while it is being written: its row, the transaction that holds it, and the secret of its link.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
@@ -8,9 +9,10 @@ use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilt
 use crate::domain::account::undo_email_change;
 use crate::domain::audit;
 use crate::domain::outbox::Courier;
+use crate::domain::outbox::issued::{Issued, LinkTable, end_while_waiting};
 use crate::domain::reset;
 use crate::entity::mail::{self, Column, Status};
-use crate::entity::one_time_token::Purpose;
+use crate::entity::one_time_token::{self, Purpose};
 use crate::entity::user;
 use crate::error::{Error, Result};
 use crate::tools::clock::Moment;
@@ -26,6 +28,8 @@ pub(super) struct Draft<'a> {
     pub(super) vault: &'a Vault,
     pub(super) courier: &'a Courier,
     pub(super) mail: &'a mail::Model,
+    /// The link in the mail, once there is one.
+    pub(super) issued: &'a OnceLock<Issued>,
 }
 
 impl Draft<'_> {
@@ -43,8 +47,14 @@ impl Draft<'_> {
         self.note([(Column::SealedToken, Expr::value(sealed))]).await
     }
 
+    /// Notes the link that is in the mail.
+    pub(super) fn note_link(&self, table: LinkTable, secret: &Secret, life: Duration) {
+        // A mail has one link, so that none was noted before.
+        let _ = self.issued.set(Issued { table, digest: secret.digest(), life });
+    }
+
     /// The secret of a link of this user's: made at the first attempt, the same at each further one. None where the mail was
-    /// cancelled since it was taken up.
+    /// cancelled since it was taken up, or a later mail has the link that counts.
     pub(super) async fn user_secret(
         &self,
         user: &user::Model,
@@ -55,12 +65,27 @@ impl Draft<'_> {
         if !self.is_due().await? {
             return Ok(None);
         }
-        if let Some(secret) = self.kept_secret()? {
-            return Ok(Some(secret));
-        }
-        let secret = reset::make_link(self.txn, self.now, user.id, purpose, self.now.at.plus(life)).await?;
-        self.keep_secret(&secret).await?;
+        let secret = match (self.kept_secret()?, self.live_link(user, purpose).await?) {
+            (Some(secret), Some(link)) if link.digest == secret.digest() => secret,
+            (Some(_), Some(_)) => return Ok(None),
+            (_, _) => {
+                let ends = end_while_waiting(self.now, life);
+                let secret = reset::make_link(self.txn, self.now, user.id, purpose, ends).await?;
+                self.keep_secret(&secret).await?;
+                secret
+            }
+        };
+        self.note_link(LinkTable::OneTimeTokens, &secret, life);
         Ok(Some(secret))
+    }
+
+    /// The link of this purpose that the user has.
+    async fn live_link(&self, user: &user::Model, purpose: Purpose) -> Result<Option<one_time_token::Model>> {
+        let theirs = one_time_token::Entity::find()
+            .filter(one_time_token::Column::UserId.eq(user.id))
+            .filter(one_time_token::Column::Purpose.eq(purpose))
+            .filter(one_time_token::Column::ExpiresAt.gt(self.now.at));
+        Ok(theirs.one(self.txn).await?)
     }
 
     async fn is_due(&self) -> Result<bool> {
@@ -71,13 +96,19 @@ impl Draft<'_> {
     /// The secret of the link that undoes the change which this mail announces; none where there is nothing to undo (any
     /// more).
     pub(super) async fn undo_secret(&self, life: Duration) -> Result<Option<Secret>> {
-        if let Some(secret) = self.kept_secret()? {
-            return Ok(undo_email_change::is_good(self.txn, self.now, &secret).await?.then_some(secret));
-        }
-        let ends = self.now.at.plus(life);
-        let secret = undo_email_change::make_link(self.txn, self.now, self.mail.id, ends).await?;
+        let secret = match self.kept_secret()? {
+            Some(secret) => undo_email_change::is_good(self.txn, self.now, &secret).await?.then_some(secret),
+            None => {
+                let ends = end_while_waiting(self.now, life);
+                let secret = undo_email_change::make_link(self.txn, self.now, self.mail.id, ends).await?;
+                if let Some(secret) = &secret {
+                    self.keep_secret(secret).await?;
+                }
+                secret
+            }
+        };
         if let Some(secret) = &secret {
-            self.keep_secret(secret).await?;
+            self.note_link(LinkTable::EmailUndos, secret, life);
         }
         Ok(secret)
     }

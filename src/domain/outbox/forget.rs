@@ -30,7 +30,8 @@ pub async fn forget(txn: &DatabaseTransaction, user: &user::Model) -> Result<()>
     let present = [user.email.clone()];
     forget_addresses(txn, &present, Condition::all()).await?;
     let former = without_owner(txn, former).await?;
-    forget_addresses(txn, &former, Condition::all().add(Column::Status.ne(Status::Queued))).await?;
+    let waiting = [Status::Queued, Status::Held];
+    forget_addresses(txn, &former, Condition::all().add(Column::Status.is_not_in(waiting))).await?;
     Ok(())
 }
 

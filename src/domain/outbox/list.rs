@@ -17,23 +17,38 @@ use crate::entity::mail::{self, Column, Kind, Status};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
+use crate::tools::identifier;
 
-/// The mails that these staff may see, of one status or all: those to superusers show to superusers only, as they do
-/// themselves.
-fn visible(staff: Staff<'_>, status: Option<Status>) -> Condition {
+/// The mails to look at.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this status.
+    pub status: Option<Status>,
+    /// To this address, in any spelling of it.
+    pub recipient: Option<String>,
+}
+
+impl Filter {
+    /// The same as a condition.
+    pub(in crate::domain) fn condition(&self) -> Condition {
+        let recipient = self.recipient.as_ref().map(|address| Column::RecipientKey.eq(identifier::fold(address)));
+        Condition::all().add_option(self.status.map(|status| Column::Status.eq(status))).add_option(recipient)
+    }
+}
+
+/// The mails that these staff may see: those to superusers show to superusers only, as they do themselves.
+fn visible(staff: Staff<'_>, filter: &Filter) -> Condition {
     let superusers = Query::select().column(user::Column::Id).from(user::Entity).and_where(user::superusers()).take();
     let others = Condition::any().add(Column::UserId.is_null()).add(Column::UserId.not_in_subquery(superusers));
-    Condition::all()
-        .add_option(status.map(|status| Column::Status.eq(status)))
-        .add_option((!staff.user().is_superuser).then_some(others))
+    filter.condition().add_option((!staff.user().is_superuser).then_some(others))
 }
 
 /// A page of the outbox, the newest mails first.
 ///
 /// # Errors
 /// [`crate::error::Error::BadInput`] where the window makes no sense.
-pub async fn page(db: &Db, staff: Staff<'_>, status: Option<Status>, window: &Window) -> Result<Page<mail::Model>> {
-    page_of(db, visible(staff, status), window).await
+pub async fn page(db: &Db, staff: Staff<'_>, filter: &Filter, window: &Window) -> Result<Page<mail::Model>> {
+    page_of(db, visible(staff, filter), window).await
 }
 
 /// The same of the mails that may be seen.
@@ -47,9 +62,9 @@ pub(in crate::domain) async fn page_of(db: &Db, seen: Condition, window: &Window
     paging::page(db, mail::Entity::find().filter(seen), window, Terms(vec![id])).await
 }
 
-/// How many mails of this status there are, or of all.
-pub async fn count(db: &Db, staff: Staff<'_>, status: Option<Status>) -> Result<u64> {
-    Ok(mail::Entity::find().filter(visible(staff, status)).count(db.reader()).await?)
+/// How many mails of these there are.
+pub async fn count(db: &Db, staff: Staff<'_>, filter: &Filter) -> Result<u64> {
+    Ok(mail::Entity::find().filter(visible(staff, filter)).count(db.reader()).await?)
 }
 
 /// Lets a mail that was given up, or waits for its next attempt, be sent at the next opportunity. One that was given up
@@ -61,7 +76,7 @@ pub async fn count(db: &Db, staff: Staff<'_>, status: Option<Status>) -> Result<
 pub async fn retry(db: &Db, now: &Moment, staff: Manager<'_>, limits: &Limits, id: &str) -> Result<mail::Model> {
     let missing = || Refusal::new(Code::NotFound, "There is no such mail.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| missing())?;
-    let seen = visible(*staff, None).add(Column::Id.eq(id));
+    let seen = visible(*staff, &Filter::default()).add(Column::Id.eq(id));
     let authorized = staff.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
     let mail = mail::Entity::find().filter(seen).one(txn).await?.ok_or_else(missing)?;
@@ -87,7 +102,7 @@ pub(in crate::domain) async fn retry_one(
         let message = "This email is out of date: its link would no longer be valid. Request a new one.";
         return Err(Refusal::new(Code::Invalid, message).into());
     }
-    let waiting = Column::Status.is_in([Status::Queued, Status::Failed]);
+    let waiting = Column::Status.is_in([Status::Queued, Status::Held, Status::Failed]);
     let retried = put_back(now).filter(Column::Id.eq(mail.id)).filter(waiting).exec_with_returning(txn).await?;
     let sent = || Refusal::new(Code::Invalid, "This email was already sent.");
     Ok(retried.into_iter().next().ok_or_else(sent)?)
@@ -119,5 +134,6 @@ fn put_back(now: &Moment) -> UpdateMany<mail::Entity> {
     mail::Entity::update_many()
         .col_expr(Column::Attempts, attempts.into())
         .col_expr(Column::Status, Expr::value(Status::Queued))
+        .col_expr(Column::QueuedAt, Expr::value(now.at))
         .col_expr(Column::NextAttemptAt, Expr::value(now.at))
 }

@@ -5,13 +5,17 @@
 
 mod address_move;
 mod backlog;
+// Holding, releasing and cancelling all mails of one kind.
+pub mod by_kind;
 mod compose;
 mod deliver;
 mod draft;
 // Removing mails with their account.
 mod forget;
+mod issued;
 // Looking through the outbox, and sending what was given up once more.
 pub mod list;
+mod order;
 mod registration;
 
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
@@ -29,6 +33,7 @@ use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, co
 pub use self::backlog::{Backlog, backlog};
 pub use self::deliver::{deliver, take};
 pub use self::forget::forget;
+pub use self::issued::WAITS_FOR;
 
 /// What delivering needs to know.
 #[derive(Debug)]
@@ -99,7 +104,10 @@ pub async fn enqueue_all(
     recipients: Vec<(String, Uuid)>,
 ) -> Result<()> {
     if !recipients.is_empty() {
-        let rows = recipients.into_iter().map(|(recipient, user)| row(now, kind, &recipient, Some(user)));
+        let rows = recipients.into_iter().map(|(recipient, user)| mail::ActiveModel {
+            urgency: Set(order::BULK),
+            ..row(now, kind, &recipient, Some(user))
+        });
         mail::Entity::insert_many(rows).exec_without_returning(txn).await?;
     }
     Ok(())
@@ -141,7 +149,9 @@ fn row(now: &Moment, kind: Kind, recipient: &str, user: Option<Uuid>) -> mail::A
         status: Set(Status::Queued),
         attempts: Set(0),
         last_error: Set(None),
+        urgency: Set(order::urgency(kind)),
         created_at: Set(now.at),
+        queued_at: Set(now.at),
         next_attempt_at: Set(Some(now.at)),
         leased_until: Set(None),
         sent_at: Set(None),

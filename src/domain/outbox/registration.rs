@@ -6,6 +6,7 @@ use sea_orm::sea_query::Expr;
 
 use crate::config::Registration;
 use crate::domain::outbox::draft::{Draft, addressed_to, reader};
+use crate::domain::outbox::issued::{LinkTable, end_while_waiting};
 use crate::domain::registration::pending;
 use crate::entity::mail::{Column, Kind};
 use crate::entity::{registration, user};
@@ -74,7 +75,7 @@ async fn verify_email(draft: Draft<'_>, waiting: &registration::Model) -> Result
         Some(secret) if waiting.digest.as_ref() == Some(&secret.digest()) => secret,
         Some(_) => return Ok(None),
         None => {
-            let ends = draft.now.at.plus(life);
+            let ends = end_while_waiting(draft.now, life);
             let Some(secret) = pending::make_link(draft.txn, draft.now, waiting.id, ends).await? else {
                 return Ok(None);
             };
@@ -84,6 +85,7 @@ async fn verify_email(draft: Draft<'_>, waiting: &registration::Model) -> Result
             secret
         }
     };
+    draft.note_link(LinkTable::Registrations, &secret, life);
     // The name is left out: anybody may have typed it.
     let recipient = Recipient { address: waiting.email.clone(), name: String::new() };
     Ok(Some((recipient, Content::VerifyEmail(draft.verify_link(&secret, life)))))

@@ -73,7 +73,8 @@ pub async fn register(db: &Db, now: &Moment, client: &Client, rules: Rules<'_>, 
     row.id = Set(id);
     row.secret_digest = Set(Some(secret.digest()));
     row.created_at = Set(now.at);
-    row.expires_at = Set(now.at.plus(rules.verify_ttl));
+    // Until its mail is handed over, with which the life of the link begins.
+    row.expires_at = Set(now.at.plus(rules.verify_ttl.max(outbox::WAITS_FOR)));
     pending::store(&txn, row).await?;
     audit::record_as(&txn, now, id, Event::by_anyone(client, Action::Registered, None)).await?;
     txn.commit().await?;

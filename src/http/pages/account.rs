@@ -3,7 +3,7 @@
 use axum::response::Response;
 
 use super::view::{Field, Form, View};
-use super::{Sent, Visit, form, invalid_link, lead};
+use super::{Outcome, Sent, Visit, form, invalid_link};
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::account::change_password::{self, ChangePassword};
@@ -77,9 +77,10 @@ pub(super) async fn password_form(visit: Visit) -> Response {
 /// `POST /account/password`: signs in with the old password, so that it works without a cookie, and replaces it.
 pub(super) async fn change_password(sent: Sent) -> Response {
     let visit = &sent.visit;
-    match replace_password(&sent).await {
-        Ok(tokens) => visit.lead_signed_in("/account/sign-in?done=changed", &tokens),
-        Err(error) => visit.refuse(password_view(visit, sent.field("identifier")), error),
+    match sent.once(replace_password(&sent)).await {
+        Outcome::Done(tokens) => visit.lead_signed_in("/account/sign-in?done=changed", &tokens),
+        Outcome::Repeated => visit.lead("/account/sign-in?done=password"),
+        Outcome::Failed(error) => visit.refuse(password_view(visit, sent.field("identifier")), error),
     }
 }
 
@@ -98,7 +99,7 @@ async fn replace_password(sent: &Sent) -> Result<Tokens> {
     let tokens = app.mint().tokens(now, &session, &user);
     let changed = async {
         let caller = app.authenticate(now, client, &tokens.access).await?;
-        let input = ChangePassword { old, new };
+        let input = ChangePassword { old, new, form: Some(&sent.form) };
         change_password::change_password(&app.db, now, caller.present()?, &app.passwords, input).await
     };
     if let Err(error) = changed.await {
@@ -280,20 +281,23 @@ pub(super) async fn verify(sent: Sent) -> Response {
         link: Link { token, cookie: cookie.as_ref(), registration_secret: None },
         password: (!typed.is_empty()).then_some(new),
         present: visit.present(),
+        form: Some(&sent.form),
     };
-    match verify_email::verify_email(&app.db, &visit.now, &visit.client, verify_rules(visit), input).await {
-        Ok(verified) => match verified.session {
+    let verifying = verify_email::verify_email(&app.db, &visit.now, &visit.client, verify_rules(visit), input);
+    match sent.once(verifying).await {
+        Outcome::Done(verified) => match verified.session {
             Some(session) => {
                 let tokens = app.mint().tokens(&visit.now, &session, &verified.user);
                 visit.lead_signed_in("/account/sign-in?done=signed-in", &tokens)
             }
-            None if verified.is_other_present => lead("/account/sign-in?done=verified-beside"),
-            None => lead("/account/sign-in?done=verified"),
+            None if verified.is_other_present => visit.lead("/account/sign-in?done=verified-beside"),
+            None => visit.lead("/account/sign-in?done=verified"),
         },
-        Err(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
+        Outcome::Repeated => visit.lead("/account/sign-in?done=verified"),
+        Outcome::Failed(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
             visit.refuse(dead_view(), Error::Refused(invalid_link()))
         }
-        Err(error) => show_verify(visit, token, Some(error)).await,
+        Outcome::Failed(error) => show_verify(visit, token, Some(error)).await,
     }
 }
 
@@ -364,13 +368,14 @@ pub(super) async fn undo_form(visit: Visit) -> Response {
 pub(super) async fn undo(sent: Sent) -> Response {
     let visit = &sent.visit;
     let (app, token) = (&visit.app, sent.field("token"));
-    match undo_email_change::undo(&app.db, &visit.now, &visit.client, &app.limits, token).await {
-        Ok(_) => lead("/account/forgot?done=undone"),
-        Err(Error::Refused(refusals)) => {
+    let link = (token, Some(&sent.form));
+    match sent.once(undo_email_change::undo(&app.db, &visit.now, &visit.client, &app.limits, link)).await {
+        Outcome::Done(_) | Outcome::Repeated => visit.lead("/account/forgot?done=undone"),
+        Outcome::Failed(Error::Refused(refusals)) => {
             let shown = refusals.into_iter().map(|refusal| Refusal { field: None, ..refusal }).collect();
             visit.refuse(dead_undo_view(), Error::Refused(shown))
         }
-        Err(error) => visit.refuse(undo_view(token), error),
+        Outcome::Failed(error) => visit.refuse(undo_view(token), error),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Forms are taken from our own pages only: a hidden field must hold what a cookie holds, which other sites can neither
 //! read nor set, and the browser must not say that another site sent it.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 
 use crate::config::BaseUrl;
+use crate::http::cookie;
+use crate::http::header::{cookies, text};
 use crate::tools::secret::Secret;
 
 /// The secret of a form: the one in the request's cookie, or a new one.
@@ -24,7 +26,7 @@ impl Csrf {
 
     /// The `Set-Cookie` header, where the browser does not have the secret yet.
     pub(super) fn set_cookie(&self, public: &BaseUrl) -> Option<HeaderValue> {
-        let scope = if public.is_https() { "Path=/; Secure" } else { "Path=/account" };
+        let scope = cookie::scope(public);
         let cookie = format!("{}={}; {scope}; HttpOnly; SameSite=Lax", name(public), self.text);
         self.is_new.then(|| HeaderValue::from_str(&cookie).expect("a secret is base64url"))
     }
@@ -32,22 +34,19 @@ impl Csrf {
 
 /// Whether a form with this hidden field was sent by one of our pages.
 pub(super) fn is_ours(headers: &HeaderMap, public: &BaseUrl, field: &str) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let same_site = text("sec-fetch-site").is_none_or(|site| site == "same-origin");
-    let same_origin = text("sec-fetch-site").is_some()
-        || text(header::ORIGIN.as_str()).is_none_or(|origin| origin == public.origin().as_str());
+    let same_site = text(headers, "sec-fetch-site").is_none_or(|site| site == "same-origin");
+    let same_origin = text(headers, "sec-fetch-site").is_some()
+        || text(headers, "origin").is_none_or(|origin| origin == public.origin().as_str());
     let secret = in_cookie(headers, public);
     same_site && same_origin && secret.is_some() && secret == Secret::<32>::from_text(field)
 }
 
-fn name(public: &BaseUrl) -> &'static str {
-    if public.is_https() { "__Host-csrf" } else { "csrf" }
+fn name(public: &BaseUrl) -> String {
+    cookie::name_of("csrf", public)
 }
 
 fn in_cookie(headers: &HeaderMap, public: &BaseUrl) -> Option<Secret> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name(public)).and_then(|(_, value)| Secret::from_text(value))
+    cookies(headers, &name(public)).find_map(Secret::from_text)
 }
 
 #[cfg(test)]

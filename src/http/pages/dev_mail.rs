@@ -49,6 +49,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 #[template(path = "mails.html", config = "src/http/pages/askama.toml")]
 struct Page<'a> {
     site: &'a str,
+    base: &'a str,
     mails: Vec<Line>,
     open: Option<Open>,
 }
@@ -142,7 +143,7 @@ fn parts(text: &str) -> Vec<(String, bool)> {
 }
 
 fn page(app: &App, mails: Vec<Line>, open: Option<Open>) -> Response {
-    let page = Page { site: &app.config.site_name, mails, open };
+    let page = Page { site: &app.config.site_name, base: app.public_url.path(), mails, open };
     let html = page.render().expect("writing to a string does not fail");
     ([(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))], Html(html)).into_response()
 }

@@ -22,11 +22,13 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::access::Client;
+use crate::domain::sent_forms::{self, SentForm};
 use crate::domain::tokens::Tokens;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::graphql::context::CookieChange;
+use crate::http::header::elements;
 use crate::http::pages::csrf::Csrf;
-use crate::http::pages::view::{Form, View};
+use crate::http::pages::view::{Form, Frame, View};
 use crate::http::{client, cookie};
 use crate::tools::clock::Moment;
 use crate::tools::secret::Secret;
@@ -104,6 +106,9 @@ impl Visit {
                 (StatusCode::SERVICE_UNAVAILABLE, "The service is busy: try again in a moment.", Some(wait))
             }
             Error::Forbidden => (StatusCode::FORBIDDEN, "This is closed here.", None),
+            Error::Unauthenticated(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "You were signed out meanwhile. Send the form again.", None)
+            }
             other => {
                 tracing::error!(error = ?other, "a page failed by a fault of the service");
                 (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side.", None)
@@ -118,18 +123,27 @@ impl Visit {
     }
 
     fn show_as(&self, status: StatusCode, view: &View, refusals: &[Refusal]) -> Response {
-        let site = (self.app.config.site_name.as_str(), has_dev_mail(&self.app));
-        let mut response = view::show(site, &self.csrf.text, status, view, refusals);
+        let frame = Frame {
+            site: &self.app.config.site_name,
+            base: self.app.public_url.path(),
+            dev_mail: has_dev_mail(&self.app),
+        };
+        let mut response = view::show(&frame, &self.csrf.text, status, view, refusals);
         if let Some(cookie) = self.csrf.set_cookie(&self.app.public_url) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
         response
     }
 
+    /// Leads to another page of ours, so that reloading it sends no form again.
+    fn lead(&self, to: &str) -> Response {
+        Redirect::to(&format!("{}{to}", self.app.public_url.path())).into_response()
+    }
+
     /// Leads to another page, signed in.
     fn lead_signed_in(&self, to: &str, tokens: &Tokens) -> Response {
         let change = CookieChange::Set(tokens.refresh.clone(), tokens.refresh_expires_at);
-        let mut response = lead(to);
+        let mut response = self.lead(to);
         let value = cookie::write(&change, &self.app.public_url, self.now.at);
         response.headers_mut().append(header::SET_COOKIE, value);
         response
@@ -154,7 +168,7 @@ impl Visit {
 
     /// Leads to another page, with the secret of a registration in the browser's cookie.
     fn lead_registered(&self, to: &str, secret: &Secret) -> Response {
-        let mut response = lead(to);
+        let mut response = self.lead(to);
         let value = cookie::write_registration(secret, &self.app.public_url, self.app.config.links.verify_ttl);
         response.headers_mut().append(header::SET_COOKIE, value);
         response
@@ -170,6 +184,7 @@ impl Visit {
 struct Sent {
     visit: Visit,
     fields: HashMap<String, String>,
+    form: SentForm,
 }
 
 impl FromRequest<Arc<App>> for Sent {
@@ -178,11 +193,12 @@ impl FromRequest<Arc<App>> for Sent {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, app).await?;
-        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if !kind.starts_with("application/x-www-form-urlencoded") {
+        let kind = elements(&parts.headers, "content-type", b';').next().unwrap_or_default();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
         }
-        let fields = pairs(&receive(body, app.config.wire.body_timeout).await?);
+        let body = receive(body, app.config.wire.body_timeout).await?;
+        let fields = pairs(&body);
         if !csrf::is_ours(&visit.headers, &app.public_url, fields.get("csrf").map_or("", String::as_str)) {
             let view = View {
                 title: "Please send the form once more",
@@ -194,7 +210,7 @@ impl FromRequest<Arc<App>> for Sent {
             };
             return Err(visit.show_as(StatusCode::FORBIDDEN, &view, &[]));
         }
-        Ok(Self { visit, fields })
+        Ok(Self { visit, fields, form: SentForm::of(parts.uri.path(), &body) })
     }
 }
 
@@ -203,6 +219,36 @@ impl Sent {
     fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
     }
+
+    /// Whether this browser sent the very same form before, and it did its work. Where that cannot be found out, the form
+    /// is dealt with like any other.
+    async fn is_repeated(&self) -> bool {
+        sent_forms::is_done(&self.visit.app.db, &self.visit.now, &self.form).await.unwrap_or_else(|error| {
+            tracing::warn!(?error, "looking for a form that was sent before failed");
+            false
+        })
+    }
+
+    /// What became of a form that spends something: a refusal is none where the same form did its work just before, or
+    /// meanwhile.
+    async fn once<T>(&self, dealing: impl Future<Output = Result<T>>) -> Outcome<T> {
+        if self.is_repeated().await {
+            return Outcome::Repeated;
+        }
+        match dealing.await {
+            Ok(done) => Outcome::Done(done),
+            Err(Error::Refused(_) | Error::Unauthenticated(_)) if self.is_repeated().await => Outcome::Repeated,
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+}
+
+/// What became of a form that spends something.
+enum Outcome<T> {
+    Done(T),
+    /// It did its work when it was sent before, and nothing now.
+    Repeated,
+    Failed(Error),
 }
 
 async fn receive(body: Body, patience: Duration) -> Result<Vec<u8>, Response> {
@@ -224,11 +270,6 @@ fn invalid_link() -> Vec<Refusal> {
         Code::InvalidToken,
         "This link is no longer good: it was used, has run out, or a newer mail replaces it.",
     )]
-}
-
-/// Leads to another page, so that reloading it sends no form again.
-fn lead(to: &str) -> Response {
-    Redirect::to(to).into_response()
 }
 
 /// A form with its button, to fill in.

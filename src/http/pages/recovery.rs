@@ -3,10 +3,10 @@
 use axum::response::Response;
 
 use super::view::{Field, Form, View};
-use super::{Sent, Visit, form, invalid_link, lead};
+use super::{Outcome, Sent, Visit, form, invalid_link};
 use crate::domain::passwords::NewPassword;
 use crate::domain::reset::{self, Confirm, Link};
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// `GET /account/forgot`
 pub(super) async fn forgot_form(visit: Visit) -> Response {
@@ -27,7 +27,7 @@ pub(super) async fn forgot(sent: Sent) -> Response {
     let visit = &sent.visit;
     let (app, email) = (&visit.app, sent.field("email"));
     match reset::request(&app.db, &visit.now, &visit.client, &app.limits, email).await {
-        Ok(()) => lead("/account/forgot?sent=1"),
+        Ok(()) => visit.lead("/account/forgot?sent=1"),
         Err(error) => visit.refuse(forgot_view(email), error),
     }
 }
@@ -73,14 +73,13 @@ pub(super) async fn reset(sent: Sent) -> Response {
         fields: ("newPassword", "newPasswordConfirm"),
     };
     let rules = (&app.passwords, &app.config.sessions);
-    let confirm = Confirm { link, new, login: false };
-    let confirmed: Result<_> = reset::confirm(&app.db, &visit.now, &visit.client, rules, confirm).await;
-    match confirmed {
-        Ok(_) => lead("/account/sign-in?done=password"),
-        Err(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
+    let confirm = Confirm { link, new, login: false, form: Some(&sent.form) };
+    match sent.once(reset::confirm(&app.db, &visit.now, &visit.client, rules, confirm)).await {
+        Outcome::Done(_) | Outcome::Repeated => visit.lead("/account/sign-in?done=password"),
+        Outcome::Failed(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
             visit.refuse(dead_view(), Error::Refused(invalid_link()))
         }
-        Err(error) => visit.refuse(reset_view(visit, link.uid, link.token), error),
+        Outcome::Failed(error) => visit.refuse(reset_view(visit, link.uid, link.token), error),
     }
 }
 

@@ -21,13 +21,13 @@ pub(super) struct View {
     pub(super) paragraphs: Vec<String>,
     /// The form.
     pub(super) form: Option<Form>,
-    /// Where else to go: label and address.
+    /// Where else to go: label, and path of ours or address elsewhere.
     pub(super) links: Vec<(&'static str, String)>,
 }
 
 /// A form.
 pub(super) struct Form {
-    /// Where it is sent.
+    /// The path of ours where it is sent.
     pub(super) action: &'static str,
     /// What it sends unseen.
     pub(super) hidden: Vec<(&'static str, String)>,
@@ -52,17 +52,32 @@ pub(super) struct Field {
     pub(super) required: bool,
 }
 
+/// What is around every page.
+pub(super) struct Frame<'a> {
+    /// Whose page it is.
+    pub(super) site: &'a str,
+    /// The path under which browsers find the service.
+    pub(super) base: &'a str,
+    /// Whether the page links to the mails of a development server.
+    pub(super) dev_mail: bool,
+}
+
 #[derive(Template)]
 #[template(path = "page.html", config = "src/http/pages/askama.toml")]
 struct Page<'a> {
-    site: &'a str,
+    frame: &'a Frame<'a>,
     csrf: &'a str,
     view: &'a View,
     refusals: &'a [Refusal],
-    dev_mail: bool,
 }
 
 impl Page<'_> {
+    /// The address of a link as the browser needs it.
+    fn address(&self, href: &str) -> String {
+        let base = if href.starts_with('/') { self.frame.base } else { "" };
+        format!("{base}{href}")
+    }
+
     fn problems(&self) -> &[Refusal] {
         self.refusals
     }
@@ -80,14 +95,8 @@ impl Page<'_> {
 }
 
 /// Shows a page, with what is wrong in its form.
-pub(super) fn show(
-    (site, dev_mail): (&str, bool),
-    csrf: &str,
-    status: StatusCode,
-    view: &View,
-    refusals: &[Refusal],
-) -> Response {
-    let page = Page { site, csrf, view, refusals, dev_mail };
+pub(super) fn show(frame: &Frame<'_>, csrf: &str, status: StatusCode, view: &View, refusals: &[Refusal]) -> Response {
+    let page = Page { frame, csrf, view, refusals };
     let html = page.render().expect("writing to a string does not fail");
     let mut response = (status, Html(html)).into_response();
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));

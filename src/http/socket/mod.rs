@@ -18,6 +18,7 @@ use crate::domain::limits;
 use crate::error::Error;
 use crate::http::answer::Refusal;
 use crate::http::graphql::Endpoint;
+use crate::http::header::elements;
 use crate::http::media::Media;
 use crate::http::places::Full;
 use crate::http::server::Stopping;
@@ -36,8 +37,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 /// Whether a request wants to open a connection.
 pub(super) fn is_one(headers: &HeaderMap) -> bool {
-    let named = headers.get_all(header::UPGRADE).iter().filter_map(|value| value.to_str().ok());
-    named.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("websocket"))
+    elements(headers, "upgrade", b',').any(|name| name.eq_ignore_ascii_case("websocket"))
 }
 
 /// Opens a connection.

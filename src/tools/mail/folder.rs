@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::transport::SendError;
+use crate::tools::io_error;
 
 /// Writes `<id>.eml`. When it returns, the file is whole and on the disk; before, there is none of that name or the one of
 /// an earlier delivery. Only the owner may read folder and file.
@@ -14,7 +15,9 @@ pub(super) async fn write(folder: PathBuf, id: Uuid, bytes: Vec<u8>) -> Result<(
     // One task, so that a caller who stops waiting does not stop it half-way.
     match tokio::task::spawn_blocking(move || write_file(&folder, id, &bytes)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(SendError::temporary(&format!("the mail folder cannot be written: {}", error.kind()))),
+        Ok(Err(error)) => {
+            Err(SendError::temporary(&format!("the mail folder cannot be written: {}", io_error::describe(&error))))
+        }
         Err(_) => Err(SendError::temporary("the mail folder cannot be written: interrupted")),
     }
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use lettre::transport::smtp::AsyncSmtpTransportBuilder;
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
 
 /// What is wrong with a setting, in one line that never repeats the setting.
@@ -30,7 +29,7 @@ pub enum MailUrl {
 }
 
 /// A server that takes mail by SMTP: `SCHEME://[USER:PASSWORD@]HOST[:PORT][/EHLO-NAME]`, where user and password are
-/// percent-encoded.
+/// percent-encoded. EHLO-NAME is the name that the service gives itself; without one, it is the machine's.
 ///
 /// - `smtps://` speaks TLS from the start (port 465 unless given).
 /// - `smtp://` does not encrypt at all (port 25): for a server on the same machine.
@@ -40,11 +39,6 @@ pub enum MailUrl {
 pub struct SmtpUrl(String);
 
 impl SmtpUrl {
-    /// The settings for connections to the server.
-    pub(super) fn builder(&self) -> AsyncSmtpTransportBuilder {
-        AsyncSmtpTransport::<Tokio1Executor>::from_url(&self.0).expect("the address was checked when it was read")
-    }
-
     /// Its parts.
     pub(super) fn parse(&self) -> ::url::Url {
         ::url::Url::parse(&self.0).expect("the address was checked when it was read")
@@ -86,7 +80,7 @@ impl SmtpUrl {
 
     /// The server's name, which its certificate must have.
     pub(super) fn host(&self) -> String {
-        self.parse().host_str().unwrap_or_default().to_owned()
+        self.parse().host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned()
     }
 
     /// Checks for TLS that is used only if the server offers it.
@@ -132,6 +126,10 @@ impl FromStr for SmtpUrl {
         }
         if host.is_empty() || host.starts_with(':') {
             return Err(BadSetting("the mail server's host is missing"));
+        }
+        let name = tail.split('?').next().unwrap_or_default().trim_matches('/');
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'[' | b']' | b':')) {
+            return Err(BadSetting("the name after the mail server's host must be that of a machine, for EHLO"));
         }
         match (scheme, tail.split_once('?').map(|(_, query)| query)) {
             (_, None) | ("smtp", Some("tls=required" | "tls=opportunistic")) => {}
@@ -192,6 +190,7 @@ mod tests {
             ("file:///srv/mail", "file:///srv/mail"),
             ("smtp://localhost", "smtp://localhost"),
             ("smtp://127.0.0.1:2525", "smtp://127.0.0.1:2525"),
+            ("smtp://[::1]:25", "smtp://[::1]:25"),
             (
                 "smtp://a:geheim@mx.example:587/me.example?tls=required",
                 "smtp://a:***@mx.example:587/me.example?tls=required",
@@ -238,6 +237,7 @@ mod tests {
             ("smtp://a:1/geheim@host", "percent-encoded"),
             ("smtp://a:1?geheim@host", "percent-encoded"),
             ("smtp://a:geheim@ho st", "spaces"),
+            ("smtp://a:geheim@host/me/geheim", "for EHLO"),
             ("smtp://a:geheim@host:port", "cannot be read"),
             ("smtp://a:geheim%FF@host", "cannot be read"),
             ("smtp://a:geheim@host?tsl=required", "are known"),

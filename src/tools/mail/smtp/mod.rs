@@ -1,21 +1,26 @@
 //! Delivery to an SMTP server (RFC 5321).
 
+mod connection;
+mod idle;
 mod probe;
+mod refusal;
 
-use std::error::Error as _;
 use std::fmt;
-use std::io;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use lettre::Message;
 use lettre::transport::smtp::Error;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 use tokio::time::timeout;
 
-use crate::tools::certificates::{self, Trust};
+use self::connection::Steps;
+use self::idle::Idle;
+use self::refusal::{Stage, failure};
+use crate::tools::certificates::Trust;
 use crate::tools::mail::transport::SendError;
-use crate::tools::mail::url::{Mode, SmtpUrl};
+use crate::tools::mail::url::SmtpUrl;
 
 /// How long the server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -25,48 +30,30 @@ const DELIVERY: Duration = Duration::from_secs(30);
 
 pub use self::probe::{Talk, probe};
 
-const TLS_FAILED: &str = "no secure connection to the mail server: TLS failed";
-
-type Pool = AsyncSmtpTransport<Tokio1Executor>;
-
-/// Connections to an SMTP server, kept open between messages.
+/// Delivery to an SMTP server, over connections that are kept open between messages.
 pub struct Smtp {
     url: SmtpUrl,
     trust: Trust,
-    pool: Mutex<Pool>,
+    idle: Idle,
     limit: Duration,
 }
 
 impl Smtp {
     pub(super) fn new(url: &SmtpUrl, trust: &Trust) -> Self {
-        Self { url: url.clone(), trust: trust.clone(), pool: Mutex::new(connections(url, trust)), limit: DELIVERY }
+        Self { url: url.clone(), trust: trust.clone(), idle: Idle::default(), limit: DELIVERY }
     }
 
-    /// Delivers one message. It goes on where the caller stops waiting: the connection would otherwise return to the pool
-    /// amid a conversation, and the next message would take the answer to this one for its own.
+    /// Delivers one message. It goes on where the caller stops waiting, so that a message that the server is about to accept
+    /// is not broken off. A connection is kept only after a whole conversation: otherwise the next message would take the
+    /// answer to this one for its own.
     pub(super) async fn send(&self, message: Message) -> Result<(), SendError> {
-        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let sending = pool.clone();
-        let mut delivery = tokio::spawn(async move { sending.send(message).await });
-        match timeout(self.limit, &mut delivery).await {
-            Ok(Ok(Ok(_))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(failure(&error)),
-            Ok(Err(_)) => Err(SendError::temporary("the delivery was interrupted")),
-            Err(_) => {
-                self.renew();
-                let limit = self.limit;
-                // Once the pool is shut, the connection is closed instead of kept.
-                tokio::spawn(async move {
-                    let _ = timeout(limit, pool.shutdown()).await;
-                    delivery.abort();
-                });
-                Err(SendError::temporary("the mail server took too long to answer"))
-            }
+        let (url, trust, idle) = (self.url.clone(), self.trust.clone(), self.idle.clone());
+        let delivery = tokio::spawn(timeout(self.limit, async move { deliver((&url, &trust), &idle, &message).await }));
+        match delivery.await {
+            Ok(Ok(delivered)) => delivered,
+            Ok(Err(_)) => Err(SendError::temporary("the mail server took too long to answer")),
+            Err(_) => Err(SendError::temporary("the delivery was interrupted")),
         }
-    }
-
-    fn renew(&self) {
-        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = connections(&self.url, &self.trust);
     }
 }
 
@@ -76,67 +63,51 @@ impl fmt::Debug for Smtp {
     }
 }
 
-fn connections(url: &SmtpUrl, trust: &Trust) -> Pool {
-    let builder = url.builder().timeout(Some(CONNECT));
-    let tls = match url.mode() {
-        Mode::Plain => return builder.build(),
-        // Without a usable name there is no certificate to compare, and connecting fails as before.
-        mode => tls_parameters(&url.host(), trust).map(|parameters| match mode {
-            Mode::Wrapped => Tls::Wrapper(parameters),
-            Mode::Required => Tls::Required(parameters),
-            Mode::Plain | Mode::Opportunistic => Tls::Opportunistic(parameters),
-        }),
-    };
-    match tls {
-        Ok(tls) => builder.tls(tls).build(),
-        Err(_) => builder.build(),
-    }
-}
-
-/// How the server's certificate is verified: by authorities that are built in, the system's, and the operator's own.
-fn tls_parameters(host: &str, trust: &Trust) -> Result<TlsParameters, Error> {
-    let mut builder = TlsParameters::builder(host.to_owned());
-    for certificate in trust.all() {
-        builder = builder.add_root_certificate(Certificate::from_der(certificate.to_vec())?);
-    }
-    builder.build()
-}
-
-fn failure(error: &Error) -> SendError {
-    let Some(code) = error.status() else {
-        return SendError::temporary(&unanswered(error));
-    };
-    let code = u16::from(code);
-    // Answers to how we sign in (RFC 4954, section 6): about a setting, not about the message, and may quote the password.
-    if matches!(code, 432 | 454 | 530 | 534 | 535 | 538) {
-        return SendError::temporary(&format!("{code} the mail server does not accept how we sign in"));
-    }
-    let text = error.source().map(ToString::to_string).unwrap_or_default();
-    let summary = format!("{code} {text}");
-    if error.is_permanent() { SendError::permanent(&summary) } else { SendError::temporary(&summary) }
-}
-
-/// Why there was no answer, in words of our own: an error's own text may hold anything.
-fn unanswered(error: &Error) -> String {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<io::Error>() {
-            let of_tls = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            return match of_tls {
-                Some(error) => certificates::explain(error),
-                None if error.is_tls() => TLS_FAILED.to_owned(),
-                None => format!("no connection to the mail server: {}", cause.kind()),
-            };
+async fn deliver((url, trust): (&SmtpUrl, &Trust), idle: &Idle, message: &Message) -> Result<(), SendError> {
+    let mut connection = match idle.take().await {
+        Some(connection) => connection,
+        None => {
+            let opened = connection::open((url, trust), &mut Steps::new()).await;
+            opened.map_err(|error| failure(Stage::Settings, &error))?
         }
-        source = cause.source();
+    };
+    let Err(error) = hand_over(&mut connection, message).await else {
+        idle.keep(connection);
+        return Ok(());
+    };
+    // The server may take its time to say goodbye.
+    tokio::spawn(async move { timeout(CONNECT, connection.abort()).await });
+    Err(error)
+}
+
+async fn hand_over(connection: &mut AsyncSmtpConnection, message: &Message) -> Result<(), SendError> {
+    let (envelope, content) = (message.envelope(), message.formatted());
+    let mut parameters = Vec::new();
+    let addresses = envelope.to().iter().chain(envelope.from());
+    if !addresses.map(AsRef::<str>::as_ref).all(str::is_ascii) {
+        lacks_nothing(connection, Extension::SmtpUtfEight)?;
+        parameters.push(MailParameter::SmtpUtfEight);
     }
-    if error.is_tls() {
-        return TLS_FAILED.to_owned();
+    if !content.is_ascii() {
+        lacks_nothing(connection, Extension::EightBitMime)?;
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
-    if error.is_client() {
-        return "the mail server lacks what this message or our settings need".to_owned();
+    let failed = |stage| move |error: Error| failure(stage, &error);
+    let sender = Mail::new(envelope.from().cloned(), parameters);
+    connection.command(sender).await.map_err(failed(Stage::Settings))?;
+    for recipient in envelope.to() {
+        connection.command(Rcpt::new(recipient.clone(), Vec::new())).await.map_err(failed(Stage::Recipient))?;
     }
-    "no sensible answer from the mail server".to_owned()
+    connection.command(Data).await.map_err(failed(Stage::Recipient))?;
+    connection.message(&content).await.map_err(failed(Stage::Content))?;
+    Ok(())
+}
+
+fn lacks_nothing(connection: &AsyncSmtpConnection, needed: Extension) -> Result<(), SendError> {
+    match connection.server_info().supports_feature(needed) {
+        true => Ok(()),
+        false => Err(SendError::temporary(&format!("the mail server lacks {needed}, which this message needs"))),
+    }
 }
 
 #[cfg(test)]

@@ -22,13 +22,19 @@ type Answers = Arc<Mutex<VecDeque<(&'static str, String)>>>;
 struct Server {
     answers: Answers,
     received: Arc<Mutex<Vec<String>>>,
+    /// The names that clients gave themselves.
+    names: Arc<Mutex<Vec<String>>>,
     connections: Arc<Mutex<usize>>,
 }
 
 impl Server {
     /// Listens on a free port and tells it.
     async fn start(&self) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.start_at("127.0.0.1:0").await
+    }
+
+    async fn start_at(&self, address: &str) -> u16 {
+        let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = self.clone();
         tokio::spawn(async move {
@@ -53,9 +59,13 @@ impl Server {
 
     async fn talk(self, stream: TcpStream) {
         let mut stream = BufReader::new(stream);
-        say(&mut stream, "220 ready").await;
+        let greeting = self.ordered("GREETING");
+        say(&mut stream, greeting.as_deref().unwrap_or("220 ready")).await;
         while let Some(line) = hear(&mut stream).await {
             let command = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
+            if command == "EHLO" {
+                self.names.lock().unwrap().extend(line.split(' ').nth(1).map(str::to_owned));
+            }
             let usual = match command.as_str() {
                 "EHLO" => "250-fake\r\n250 AUTH PLAIN",
                 "AUTH" => "235 in",
@@ -148,7 +158,25 @@ async fn answers_of_the_server_tell_whether_to_try_again() {
         ("RCPT", "550 5.1.1 no such user", SendError::permanent("550 5.1.1 no such user")),
         ("RCPT", "450-4.2.0 grey\r\n450 4.2.0 listed", SendError::temporary("450 4.2.0 grey listed")),
         ("MAIL", "451 4.3.0 later", SendError::temporary("451 4.3.0 later")),
+        ("RCPT", "550 no such user", SendError::permanent("550 no such user")),
+        ("RCPT", "553 5.1.3 what is this?", SendError::permanent("553 5.1.3 what is this?")),
+        ("DATA", "554 5.1.1 no valid recipients", SendError::permanent("554 5.1.1 no valid recipients")),
         ("MAIL BODY", "552 5.3.4 too big", SendError::permanent("552 5.3.4 too big")),
+        ("MAIL BODY", "550 5.7.1 looks like spam", SendError::permanent("550 5.7.1 looks like spam")),
+        ("MAIL BODY", "554 refused", SendError::permanent("554 refused")),
+        // About our settings, or the server's.
+        ("GREETING", "554 no service for you", SendError::temporary("554 no service for you")),
+        ("EHLO", "502 not implemented", SendError::temporary("502 not implemented")),
+        ("EHLO", "504 who?", SendError::temporary("504 who?")),
+        ("MAIL", "553 5.1.8 not from you", SendError::temporary("553 5.1.8 not from you")),
+        ("MAIL", "550 5.7.1 sender refused", SendError::temporary("550 5.7.1 sender refused")),
+        ("RCPT", "554 5.7.1 Relay access denied", SendError::temporary("554 5.7.1 Relay access denied")),
+        ("RCPT", "550 we do not relay", SendError::temporary("550 we do not relay")),
+        ("RCPT", "550 5.1.8 sender has no domain", SendError::temporary("550 5.1.8 sender has no domain")),
+        ("RCPT", "503 5.5.1 sign in first", SendError::temporary("503 5.5.1 sign in first")),
+        ("RCPT", "521 5.3.2 closed", SendError::temporary("521 5.3.2 closed")),
+        ("MAIL BODY", "550 5.7.26 fails DMARC", SendError::temporary("550 5.7.26 fails DMARC")),
+        ("MAIL BODY", "503 5.5.1 what?", SendError::temporary("503 5.5.1 what?")),
         (
             "AUTH",
             "535 5.7.8 geheim is wrong",
@@ -178,6 +206,24 @@ async fn what_the_server_quotes_of_the_mail_is_left_out() {
         assert!(error.summary.chars().count() <= 200);
         assert!(!format!("{error:?}").contains("geheim") && !error.summary.contains("example.org"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_server_is_reached_by_an_ipv6_address_and_told_the_name_that_is_set() {
+    let server = Server::default();
+    let port = server.start_at("[::1]:0").await;
+    let url: MailUrl = format!("smtp://[::1]:{port}/id.example.org").parse().unwrap();
+    send(&Transport::new(&url, &Trust::default()), &mail(1)).await.unwrap();
+    assert_eq!(server.received.lock().unwrap().len(), 1);
+    assert_eq!(*server.names.lock().unwrap(), ["id.example.org"]);
+}
+
+#[tokio::test]
+async fn a_server_whose_name_cannot_be_resolved_is_told_as_such() {
+    let url: MailUrl = "smtp://no-such-host.invalid:25".parse().unwrap();
+    let error = send(&Transport::new(&url, &Trust::default()), &mail(1)).await.unwrap_err();
+    let told = "no connection to the mail server: the host name cannot be resolved";
+    assert_eq!(error, SendError::temporary(told));
 }
 
 #[tokio::test]
@@ -243,6 +289,9 @@ async fn a_conversation_is_tried_as_before_a_mail_and_none_is_sent() {
     let talk = probe(&url(""), &Trust::default(), &from).await;
     let (step, error) = talk.failed.unwrap();
     assert_eq!((step, error.summary.as_str()), ("MAIL FROM", "553 not from you"));
+    server.answer("EHLO", "504 who?");
+    let talk = probe(&url(""), &Trust::default(), &from).await;
+    assert_eq!((talk.done.as_slice(), talk.failed.unwrap().0), (["connect"].as_slice(), "EHLO"));
     server.answer("AUTH", "535 who is geheim?");
     let talk = probe(&url(""), &Trust::default(), &from).await;
     let (step, error) = talk.failed.unwrap();

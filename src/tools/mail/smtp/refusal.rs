@@ -1,0 +1,91 @@
+//! What an SMTP server's answer means for a mail: whether another attempt can help.
+
+use std::error::Error as _;
+use std::io;
+
+use lettre::transport::smtp::Error;
+
+use crate::tools::mail::transport::SendError;
+use crate::tools::{certificates, io_error};
+
+const TLS_FAILED: &str = "no secure connection to the mail server: TLS failed";
+
+/// The part of a conversation that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Up to the sender: about the server or our settings, whatever the code.
+    Settings,
+    /// The recipient's address.
+    Recipient,
+    /// The message itself.
+    Content,
+}
+
+/// Codes that refuse a mailbox or a message for good (RFC 5321, section 4.2.3; RFC 7504). The others with a 5 are about
+/// commands, their order, or the server.
+const REFUSALS: [u16; 7] = [501, 550, 551, 552, 553, 554, 556];
+
+/// The error for a mail whose delivery failed at this stage. It is permanent where the server refuses this recipient or this
+/// content; everything else may be a setting of ours or of the server, which somebody can correct.
+pub(super) fn failure(stage: Stage, error: &Error) -> SendError {
+    let Some(code) = error.status() else {
+        return SendError::temporary(&unanswered(error));
+    };
+    let code = u16::from(code);
+    // Answers to how we sign in (RFC 4954, section 6): about a setting, not about the message, and may quote the password.
+    if matches!(code, 432 | 454 | 530 | 534 | 535 | 538) {
+        return SendError::temporary(&format!("{code} the mail server does not accept how we sign in"));
+    }
+    let text = error.source().map(ToString::to_string).unwrap_or_default();
+    let summary = format!("{code} {text}");
+    let is_final = error.is_permanent() && REFUSALS.contains(&code) && is_about_the_mail(stage, &text);
+    if is_final { SendError::permanent(&summary) } else { SendError::temporary(&summary) }
+}
+
+/// Whether the enhanced status code (RFC 3463) is about the recipient or the content. Without one, the stage decides.
+fn is_about_the_mail(stage: Stage, text: &str) -> bool {
+    let enhanced = text.split_whitespace().next().and_then(enhanced);
+    match (stage, enhanced) {
+        (Stage::Settings, _) => false,
+        // Servers that relay for nobody refuse every recipient.
+        (Stage::Recipient, None) => !text.to_ascii_lowercase().contains("relay"),
+        // The sender's address, the server, the protocol, and who may send from here.
+        (Stage::Recipient, Some((1, 7 | 8) | (3 | 5 | 7, _))) => false,
+        // Content that is taken for unwanted has 5.7.1; the other codes are about signatures and origins (RFC 7372).
+        (Stage::Content, Some((7, detail))) => detail <= 1,
+        (Stage::Content, Some((5, _))) => false,
+        (Stage::Recipient | Stage::Content, _) => true,
+    }
+}
+
+/// Subject and detail of a code such as `5.1.1`.
+fn enhanced(word: &str) -> Option<(u16, u16)> {
+    let mut numbers = word.split('.').map(str::parse::<u16>);
+    match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+        (Some(Ok(5)), Some(Ok(subject)), Some(Ok(detail)), None) => Some((subject, detail)),
+        _ => None,
+    }
+}
+
+/// Why there was no answer, in words of our own: an error's own text may hold anything.
+fn unanswered(error: &Error) -> String {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            let of_tls = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            return match of_tls {
+                Some(error) => certificates::explain(error),
+                None if error.is_tls() => TLS_FAILED.to_owned(),
+                None => format!("no connection to the mail server: {}", io_error::describe(cause)),
+            };
+        }
+        source = cause.source();
+    }
+    if error.is_tls() {
+        return TLS_FAILED.to_owned();
+    }
+    if error.is_client() {
+        return "the mail server lacks what this message or our settings need".to_owned();
+    }
+    "no sensible answer from the mail server".to_owned()
+}
