@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use sea_orm::DbErr;
 
 use self::traces::Traces;
 use crate::app::App;
@@ -228,7 +229,10 @@ fn explain(error: &Error) -> String {
             })
             .collect::<Vec<_>>()
             .join(" "),
-        Error::Internal(source) => source.to_string().replace('\n', " "),
+        Error::Internal(source) => match source.downcast_ref::<DbErr>() {
+            Some(error) => database::explain(error).replace('\n', " "),
+            None => source.to_string().replace('\n', " "),
+        },
         Error::Unavailable(_) => "the database did not do it in time: try again".to_owned(),
         Error::BadInput(message) => message.clone(),
         other => format!("{other:?}"),

@@ -33,6 +33,14 @@ impl Db {
         if self.backend() == DatabaseBackend::Sqlite {
             return Ok(None);
         }
+        // Behind such a pooler, every other question may fail.
+        if self.is_pooled_by_transaction().await? {
+            let found =
+                "a pooler gives each transaction another connection, and prepared statements get mixed up".to_owned();
+            let remedy =
+                "set pool_mode = session for this database in PgBouncer, or connect to PostgreSQL itself".to_owned();
+            return Ok(Some(Unfit { found, remedy }));
+        }
         let name = self.text("SELECT current_database()::text").await?;
         let encoding = self.text("SELECT current_setting('server_encoding')").await?;
         if encoding != "UTF8" {
@@ -46,13 +54,6 @@ impl Db {
         if self.is_standby().await? {
             let remedy = "name the primary in VESTIBULE_DATABASE_URL, or promote this server".to_owned();
             return Ok(Some(Unfit { found: STANDBY.to_owned(), remedy }));
-        }
-        if self.is_pooled_by_transaction().await? {
-            let found =
-                "a pooler gives each transaction another connection, and prepared statements get mixed up".to_owned();
-            let remedy =
-                "set pool_mode = session for this database in PgBouncer, or connect to PostgreSQL itself".to_owned();
-            return Ok(Some(Unfit { found, remedy }));
         }
         self.missing_extension(&name).await
     }

@@ -85,6 +85,7 @@ mod silence;
 mod stale_rights;
 mod temporary_passwords;
 mod upgrade;
+mod trust;
 mod undo_email_change;
 mod uploads;
 mod usernames;
@@ -153,6 +154,7 @@ fn main() -> std::process::ExitCode {
         stale_rights::all(),
         temporary_passwords::all(),
         upgrade::all(),
+        trust::all(),
         undo_email_change::all(),
         uploads::all(),
         usernames::all(),

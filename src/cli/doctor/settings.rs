@@ -103,7 +103,8 @@ fn mails(config: &Config, report: &mut Report) {
 /// Connections to other machines that somebody on the way could read or change.
 fn ways(config: &Config, report: &mut Report) {
     if let Some(found) = exposed_way(&config.database_url()) {
-        let remedy = "add ?sslmode=verify-full&sslrootcert=FILE to VESTIBULE_DATABASE_URL";
+        let remedy =
+            "add ?sslmode=verify-full to VESTIBULE_DATABASE_URL; VESTIBULE_CA_FILE names an authority of your own";
         report.warn(CHECK, found, remedy);
     }
     if let MailUrl::Smtp(url) = config.mail_url()

@@ -77,7 +77,8 @@ impl Place {
 pub(crate) struct Cluster {
     programs: PathBuf,
     folder: TempDir,
-    port: u16,
+    /// Where it listens.
+    pub(crate) port: u16,
     databases: AtomicU32,
 }
 
@@ -98,6 +99,33 @@ impl Cluster {
             .arg(data))?;
         cluster.control(&["start", "--wait"])?;
         Ok(cluster)
+    }
+
+    /// A standby of this server, which follows each of its commits; to be promoted by `control`.
+    pub(crate) fn standby(&self) -> Outcome<Self> {
+        let folder = tempfile::tempdir()?;
+        if rustix::process::geteuid().is_root() {
+            run(Command::new("chown").arg("postgres").arg(folder.path()))?;
+        }
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let standby = Self { programs: self.programs.clone(), folder, port, databases: AtomicU32::new(0) };
+        let from = ["--host=127.0.0.1", &format!("--port={}", self.port), "--username=vestibule"];
+        let how = ["--checkpoint=fast", "--no-sync", "--write-recovery-conf", "--pgdata"];
+        run(standby.program("pg_basebackup").args(from).args(how).arg(standby.data()))?;
+        standby.control(&["start", "--wait"])?;
+        Ok(standby)
+    }
+
+    /// Waits until a standby follows, and lets each commit wait for it from then on, so that none is lost with the server.
+    pub(crate) async fn wait_for_standby(&self, place: &Place) -> Outcome<()> {
+        let follows = async || {
+            Ok(!place.texts("SELECT state::text FROM pg_stat_replication WHERE state = 'streaming'").await?.is_empty())
+        };
+        wait_until(Duration::from_secs(20), follows).await.map_err(|error| format!("the standby: {error}"))?;
+        let db = place.connect().await?;
+        db.execute_unprepared("ALTER SYSTEM SET synchronous_standby_names = '*'").await?;
+        db.execute_unprepared("SELECT pg_reload_conf()").await?;
+        Ok(db.close().await?)
     }
 
     /// A fresh database.
@@ -147,7 +175,10 @@ impl Cluster {
 
     /// One of PostgreSQL's programs, which do not run as root.
     fn program(&self, name: &str) -> Command {
-        let program = self.programs.join(name);
+        let beside = self.programs.join(name);
+        // Debian links some of them elsewhere.
+        let linked = self.programs.join("initdb").canonicalize().ok().map(|initdb| initdb.with_file_name(name));
+        let program = if beside.is_file() { beside } else { linked.unwrap_or(beside) };
         if !rustix::process::geteuid().is_root() {
             return Command::new(program);
         }

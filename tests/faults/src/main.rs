@@ -2,12 +2,14 @@
 //! with a fresh database, and fails where something that was acknowledged is lost, or the service does not do what is
 //! expected of it. `README.md` beside this tells how to run it.
 
+mod bouncer;
 mod client;
 mod database;
 mod inside;
 mod load;
 mod outcome;
 mod proxy;
+mod relay;
 mod rows;
 mod service;
 mod sink;

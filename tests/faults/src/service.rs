@@ -69,6 +69,13 @@ impl Service {
         because(ended.success(), || format!("vestibule {} failed", arguments.join(" ")))
     }
 
+    /// What a command of the service printed, whether it found fault or not.
+    pub(crate) async fn printed(place: &Place, arguments: &[&str]) -> Outcome<String> {
+        let mut command = Command::new(crate::binary());
+        equip(&mut command, place);
+        Ok(String::from_utf8(command.args(arguments).output().await?.stdout)?)
+    }
+
     async fn launch(mut command: Command, place: &Place) -> Outcome<Self> {
         let log = place.folder.path().join("log");
         let errors = std::fs::File::options().create(true).append(true).open(&log)?;

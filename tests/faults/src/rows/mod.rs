@@ -5,6 +5,7 @@ mod clients;
 mod clocks;
 mod databases;
 mod disk;
+mod failover;
 mod instances;
 mod kill;
 mod mails;
@@ -16,6 +17,7 @@ use std::pin::Pin;
 
 use tokio::sync::OnceCell;
 
+use crate::bouncer;
 use crate::database::{Cluster, Kind, Place};
 use crate::outcome::{Findings, Outcome};
 use crate::proxy;
@@ -114,6 +116,26 @@ pub(crate) fn all() -> Vec<Row> {
             POSTGRES,
             databases::freeze,
             "SERVICE_UNAVAILABLE within 12 s, /readyz 503, /healthz 200; writes again < 10 s"
+        ),
+        row!(
+            "primary-frozen",
+            POSTGRES,
+            failover::freeze_primary,
+            "frozen for good, its standby promoted: writes of both instances < 15 s, then all; SIGTERM ends < 10 s"
+        ),
+        row!("stop-frozen", POSTGRES, failover::stop_amid_freeze, "SIGTERM while the only server hangs: ends < 10 s"),
+        row!(
+            "postgres-standby",
+            POSTGRES,
+            failover::lead_to_standby,
+            "led to a standby: SERVICE_UNAVAILABLE, /readyz 503, doctor says so; back: writes < 15 s, then all"
+        ),
+        row!(
+            "pgbouncer",
+            POSTGRES,
+            failover::behind_pgbouncer,
+            "by transaction: refused in one line; by session: serves, and PostgreSQL's limit of 5 s holds",
+            bouncer::left_out
         ),
         row!(
             "sqlite-locked",
