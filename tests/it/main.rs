@@ -50,6 +50,7 @@ mod identity;
 mod import;
 mod limits;
 mod links;
+mod listening;
 mod live;
 mod loaders;
 mod mail;
@@ -82,6 +83,7 @@ mod signing_keys;
 mod silence;
 mod stale_rights;
 mod temporary_passwords;
+mod text_forms;
 mod upgrade;
 mod undo_email_change;
 mod uploads;
@@ -120,6 +122,7 @@ fn main() -> std::process::ExitCode {
         import::all(),
         limits::all(),
         links::all(),
+        listening::all(),
         live::all(),
         loaders::all(),
         mail::all(),
@@ -148,6 +151,7 @@ fn main() -> std::process::ExitCode {
         silence::all(),
         stale_rights::all(),
         temporary_passwords::all(),
+        text_forms::all(),
         upgrade::all(),
         undo_email_change::all(),
         uploads::all(),

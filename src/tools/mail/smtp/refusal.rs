@@ -1,4 +1,4 @@
-//! What an SMTP server's answer means for a mail: whether another attempt can help.
+//! The meaning of an SMTP server's answer for a mail: final, or worth another attempt.
 
 use std::error::Error as _;
 use std::io;
@@ -40,7 +40,7 @@ pub(super) fn failure(stage: Stage, error: &Error) -> SendError {
     if is_final { SendError::permanent(&summary) } else { SendError::temporary(&summary) }
 }
 
-/// Whether the enhanced status code (RFC 3463) is about the recipient or the content. Without one, the stage decides.
+/// Checks that the enhanced status code (RFC 3463) is about the recipient or the content. Without one, the stage decides.
 fn is_about_the_mail(stage: Stage, text: &str) -> bool {
     let enhanced = text.split_whitespace().next().and_then(enhanced);
     match (stage, enhanced) {
@@ -65,7 +65,7 @@ fn enhanced(word: &str) -> Option<(u16, u16)> {
     }
 }
 
-/// Why there was no answer, in words of our own: an error's own text may hold anything.
+/// The reason for no answer, in words of our own: an error's own text may hold anything.
 fn unanswered(error: &Error) -> String {
     if error.is_tls() {
         return "no secure connection to the mail server: TLS failed".to_owned();
