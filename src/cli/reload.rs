@@ -43,7 +43,7 @@ pub(super) fn listen(app: Arc<App>, mut hangup: Signal, mut reload: Reload) {
                 tracing::error!(?error, "loading the signing keys failed; will retry");
             }
             match read() {
-                Ok((config, given)) => reload.apply(&config, given),
+                Ok((config, given)) => reload.apply(&config, &given),
                 Err(problem) => tracing::error!(problem, "the settings are wrong: those in use stay"),
             }
         }
@@ -51,7 +51,7 @@ pub(super) fn listen(app: Arc<App>, mut hangup: Signal, mut reload: Reload) {
 }
 
 impl Reload {
-    fn apply(&mut self, config: &Config, given: Given) {
+    fn apply(&mut self, config: &Config, given: &Given) {
         let is_other = |name: &&String| self.given.get(*name) != given.get(*name);
         let names: BTreeSet<&String> = self.given.keys().chain(given.keys()).collect();
         let changed: Vec<String> = names.into_iter().filter(is_other).cloned().collect();

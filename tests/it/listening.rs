@@ -114,14 +114,14 @@ async fn at_a_hangup_settings_are_read_again_and_no_request_is_lost(place: Place
     let mut serving = Serving::start(with_file(&place, "log = 'info'\nsite_name = 'One'"));
     let address = serving.url.trim_start_matches("http://").to_owned();
     let mut under_way = TcpStream::connect(&address).unwrap();
-    under_way.write_all(REQUEST[..20].as_bytes()).unwrap();
+    under_way.write_all(&REQUEST.as_bytes()[..20]).unwrap();
     with_file(&place, "log = 'debug'\nsite_name = 'Other'");
     serving.signal("-HUP");
     let line = serving.log_until("the settings were read again");
     assert!(line.contains("applied=\"log\"") || line.contains("applied=log"), "{line}");
     let line = serving.log_until("count from the next start");
     assert!(line.contains("site_name") && !line.contains("public_url"), "{line}");
-    under_way.write_all(REQUEST[20..].as_bytes()).unwrap();
+    under_way.write_all(&REQUEST.as_bytes()[20..]).unwrap();
     let mut answered = String::new();
     under_way.read_to_string(&mut answered).unwrap();
     assert!(answered.starts_with("HTTP/1.1 200 OK"), "{answered}");

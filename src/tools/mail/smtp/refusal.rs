@@ -44,16 +44,20 @@ pub(super) fn failure(stage: Stage, error: &Error) -> SendError {
 fn is_about_the_mail(stage: Stage, text: &str) -> bool {
     let enhanced = text.split_whitespace().next().and_then(enhanced);
     match (stage, enhanced) {
-        (Stage::Settings, _) => false,
         // Servers that relay for nobody refuse every recipient.
         (Stage::Recipient, None) => !text.to_ascii_lowercase().contains("relay"),
-        // The sender's address, the server, the protocol, and who may send from here.
-        (Stage::Recipient, Some((1, 7 | 8) | (3 | 5 | 7, _))) => false,
         // Content that is taken for unwanted has 5.7.1; the other codes are about signatures and origins (RFC 7372).
         (Stage::Content, Some((7, detail))) => detail <= 1,
-        (Stage::Content, Some((5, _))) => false,
-        (Stage::Recipient | Stage::Content, _) => true,
+        (Stage::Content, Some((subject, _))) => subject != 5,
+        (Stage::Content, None) => true,
+        (Stage::Recipient, Some(code)) => !is_about_us(code),
+        (Stage::Settings, _) => false,
     }
+}
+
+/// Checks for a code about the sender's address, the server, the protocol, or the right to send from here.
+fn is_about_us((subject, detail): (u16, u16)) -> bool {
+    matches!((subject, detail), (1, 7 | 8) | (3 | 5 | 7, _))
 }
 
 /// Subject and detail of a code such as `5.1.1`.
