@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, reload};
 
 use super::traces::Traces;
 use crate::config::{Config, LogFormat};
@@ -24,10 +24,13 @@ pub(super) fn check(config: &Config) -> Result<(), String> {
     EnvFilter::try_new(&config.log).map(drop).map_err(|error| format!("VESTIBULE_LOG: {error}"))
 }
 
+/// Sets another filter of the log.
+pub(super) type SetFilter = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
 /// Starts logging, and tracing where there is somewhere to send traces. Of other crates nothing is logged below `warn`,
 /// whatever the filter says: what they trace may hold headers and statements, and so tokens.
-pub(super) fn start(config: &Config, traces: Option<&Traces>) {
-    let asked = EnvFilter::new(&config.log);
+pub(super) fn start(config: &Config, traces: Option<&Traces>) -> SetFilter {
+    let (asked, handle) = reload::Layer::new(EnvFilter::new(&config.log));
     let harmless = filter_fn(|line| {
         // Each attempt to send traces, or to connect, has a line there, and what comes of them one elsewhere.
         let is_repeated =
@@ -42,4 +45,8 @@ pub(super) fn start(config: &Config, traces: Option<&Traces>) {
         LogFormat::Text => registry.with(lines.with_target(false).with_filter(filter)).init(),
         LogFormat::Json => registry.with(lines.json().flatten_event(true).with_filter(filter)).init(),
     }
+    Box::new(move |text| {
+        let filter = EnvFilter::try_new(text).map_err(|error| format!("VESTIBULE_LOG: {error}"))?;
+        handle.reload(filter).map_err(|error| error.to_string())
+    })
 }

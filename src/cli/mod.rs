@@ -15,6 +15,7 @@ mod logging;
 mod mail;
 mod migrate;
 mod notify;
+mod reload;
 mod schema;
 mod serve;
 mod sessions;
@@ -23,21 +24,24 @@ mod table;
 mod traces;
 mod users;
 
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use sea_orm::DbErr;
 
+use self::reload::Reload;
 use self::traces::Traces;
 use crate::app::App;
-use crate::config::{self, BaseUrl, Config};
+use crate::config::{self, Config};
 use crate::database::{self, Db};
 use crate::error::Error;
 use crate::tools::certificates::Trust;
 use crate::tools::clock::Clock;
+use crate::tools::io_error;
 use crate::tools::sheet;
 
 /// A GraphQL identity service: one binary, one database
@@ -49,6 +53,10 @@ struct Cli {
 
     #[command(flatten)]
     config: Config,
+
+    /// The settings as they were written
+    #[arg(skip)]
+    given: reload::Given,
 }
 
 #[derive(Subcommand)]
@@ -139,9 +147,10 @@ pub fn run() -> ExitCode {
         Ok(traces) => traces,
         Err(problem) => return fail(&problem),
     };
+    let mut logs = None;
     if !matches!(cli.command, Some(Command::Doctor(_))) {
         // The doctor says itself what it found.
-        logging::start(&cli.config, traces.as_ref());
+        logs = Some(logging::start(&cli.config, traces.as_ref()));
         if cli.config.ignored_file {
             tracing::warn!("ignoring vestibule.toml in the working folder: name it by VESTIBULE_CONFIG or --config");
         }
@@ -154,7 +163,7 @@ pub fn run() -> ExitCode {
     let outcome = runtime.block_on(async {
         let settings = config.clone();
         let outcome = match cli.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve::run(config).await,
+            Command::Serve => serve::run(config, Reload { given: cli.given, logs }).await,
             Command::Migrate => migrate::run(config).await,
             Command::Copy(options) => copy::run(config, options).await,
             Command::Backup(options) => backup::run(config, options).await,
@@ -188,7 +197,7 @@ pub fn run() -> ExitCode {
         traces.finish();
     }
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => lost_output().map_or(ExitCode::SUCCESS, |problem| fail(&problem)),
         Err(problem) => fail(&problem),
     }
 }
@@ -200,21 +209,27 @@ fn parse() -> Result<Cli, ExitCode> {
             return fail(&config::explain(&error));
         }
         // Help and version are no errors.
-        let printed = error.print();
-        if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        match error.print() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        }
     })?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| fail(&config::explain(&error)))?;
+    cli.given = reload::given(&matches);
     sources.secrets.put_into(&mut cli.config).map_err(|problem| fail(&problem))?;
     cli.config.ignored_file = sources.ignored_file;
-    logging::check(&cli.config).and_then(|()| cli.config.validate()).map_err(|problem| fail(&problem))?;
+    check(&cli.config).map_err(|problem| fail(&problem))?;
     Ok(cli)
 }
 
+/// Checks the settings against each other.
+fn check(config: &Config) -> Result<(), String> {
+    logging::check(config).and_then(|()| config.validate())
+}
+
 fn fail(problem: &str) -> ExitCode {
-    #[expect(clippy::print_stderr, reason = "this is where the command line speaks")]
-    {
-        eprintln!("vestibule: {problem}");
-    }
+    // Where nobody listens, the exit code has to do.
+    let _ = writeln!(io::stderr(), "vestibule: {problem}");
     ExitCode::FAILURE
 }
 
@@ -239,12 +254,23 @@ fn explain(error: &Error) -> String {
     }
 }
 
-/// What the command prints for people and pipes.
+/// The first error of the output, where there was one.
+static OUTPUT: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a line for people and pipes. A reader who has seen enough, such as `head`, keeps no command from its work;
+/// any other failure is told at the end.
 fn say(line: &str) {
-    #[expect(clippy::print_stdout, reason = "this is where the command line speaks")]
-    {
-        println!("{line}");
+    let mut output = io::stdout().lock();
+    if let Err(error) = writeln!(output, "{line}").and_then(|()| output.flush()) {
+        // The first says most.
+        let _ = OUTPUT.set(error);
     }
+}
+
+/// The failure of the output, unless its reader went away.
+fn lost_output() -> Option<String> {
+    let error = OUTPUT.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
+    Some(format!("the output cannot be written: {}", io_error::describe(error)))
 }
 
 /// A number with the words for one and for several.
@@ -272,7 +298,7 @@ async fn open(config: Config) -> Result<Arc<App>, Error> {
 
 /// The same, with the database brought up to date.
 async fn open_and_migrate(config: Config) -> Result<Arc<App>, Error> {
-    let public_url = config.public_url.clone().unwrap_or_else(|| BaseUrl::listening(config.listen));
+    let public_url = config.public_url.clone().or_else(|| config.listen.url()).ok_or_else(without_url)?;
     Ok(Arc::new(App::open(config, public_url, Clock::System).await?))
 }
 
@@ -284,6 +310,11 @@ fn of_database(problem: impl std::fmt::Display) -> Error {
 /// The authorities that the settings trust.
 fn trust(config: &Config) -> Result<Trust, Error> {
     Ok(database::Options::of(config).map_err(Error::BadInput)?.trust)
+}
+
+/// The error where nothing says how clients reach the service.
+fn without_url() -> Error {
+    Error::internal("VESTIBULE_PUBLIC_URL: set it where the service listens on a socket file")
 }
 
 /// The configured database, only to be read.

@@ -10,10 +10,11 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::notify;
+use super::reload::{self, Reload};
 use crate::app::App;
-use crate::config::{BaseUrl, Config};
+use crate::config::{Config, Listen};
 use crate::error::{Error, Result};
-use crate::http::{self, Wire};
+use crate::http::{self, Listener, Wire};
 use crate::tools::clock::Clock;
 use crate::tools::traffic::Traffic;
 use crate::worker;
@@ -25,12 +26,17 @@ pub(super) const OTHER_FILES: u64 = 200;
 const STOP_TIMEOUT: Duration = Duration::from_millis(9500);
 
 /// Serves until the process is told to stop.
-pub(super) async fn run(config: Config) -> Result<()> {
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| Error::internal(format!("VESTIBULE_LISTEN: {}: {error}", config.listen)))?;
-    let listening = BaseUrl::listening(listener.local_addr().map_err(Error::internal)?);
-    let public_url = config.public_url.clone().unwrap_or_else(|| listening.clone());
+pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
+    // From the beginning, for until it is listened to, the signal ends the process.
+    let hangup = signal(SignalKind::hangup()).map_err(Error::internal)?;
+    let listener = listener(&mut config).await?;
+    let places = listener.places().map_err(Error::internal)?;
+    let own_url = match &config.listen {
+        // By the name that was asked for, with the port that it has.
+        Listen::Name(name, _) => http::own_url(&places).and_then(|url| url.with_host(name)),
+        _ => http::own_url(&places),
+    };
+    let public_url = config.public_url.clone().or_else(|| own_url.clone()).ok_or_else(super::without_url)?;
     let app = Arc::new(App::open(config, public_url, Clock::System).await?);
     if !app.config.limits.limits {
         tracing::warn!("VESTIBULE_LIMITS is off: nobody is kept from asking too often");
@@ -49,13 +55,15 @@ pub(super) async fn run(config: Config) -> Result<()> {
         // An error means that the sender is gone, and then it is time to stop as well.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
+    reload::listen(Arc::clone(&app), hangup, reload);
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let worker = tokio::spawn(worker::run(Arc::clone(&app), wait(stopped.clone())));
     if let Some(listener) = watching {
         let wire = Wire::of(&app.config, &Traffic::default());
         tokio::spawn(http::serve(listener, http::metrics::router(&app), wire, wait(stopped.clone())));
     }
-    super::say(&format!("listening on {}", listening.as_str()));
+    let listening = own_url.map_or_else(|| app.config.listen.to_string(), |url| url.as_str().to_owned());
+    super::say(&format!("listening on {listening}"));
     notify::say(notify::READY);
     let stop_on_signal = async move {
         tokio::select! {
@@ -83,6 +91,20 @@ pub(super) async fn run(config: Config) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Listens at the sockets that systemd passed, or as the settings say.
+async fn listener(config: &mut Config) -> Result<Listener> {
+    let inherited = Listener::inherited().map_err(|error| Error::internal(format!("LISTEN_FDS: {error}")))?;
+    if let Some(listener) = inherited {
+        // The checks for a reachable service go by the address at which it listens.
+        let places = listener.places().map_err(Error::internal)?;
+        let open = places.iter().find(|place| !place.is_on_loopback()).or(places.first());
+        config.listen = open.cloned().unwrap_or_else(|| config.listen.clone());
+        return Ok(listener);
+    }
+    let failed = |error: std::io::Error| Error::internal(format!("VESTIBULE_LISTEN: {}: {error}", config.listen));
+    Listener::bind(&config.listen).await.map_err(failed)
 }
 
 /// Where those who watch the service will be answered, if they are.

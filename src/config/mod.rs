@@ -15,7 +15,6 @@ mod values;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ pub use self::groups::{
 pub use self::secrets::Secrets;
 pub(crate) use self::values::is_loopback;
 use self::values::parse_network;
-pub use self::values::{BaseUrl, Limit, LogFormat, Masked, Origin, Registration, SecretKey};
+pub use self::values::{BaseUrl, Limit, Listen, LogFormat, Masked, Origin, Registration, SecretKey};
 use crate::tools::mail::{MailUrl, Sender};
 use crate::tools::media::MediaUrl;
 use crate::tools::password::{Argon2Engine, Argon2Params};
@@ -44,9 +43,9 @@ pub struct Config {
     #[arg(long = "config", global = true, env = "VESTIBULE_CONFIG", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
 
-    /// Address and port to listen on; port 0 takes a free one
+    /// Address or name and port to listen on (port 0 takes a free one), or `unix:PATH` for a socket file
     #[arg(long, global = true, env = "VESTIBULE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
-    pub listen: SocketAddr,
+    pub listen: Listen,
 
     /// Folder for what the embedded defaults need
     #[arg(long, global = true, env = "VESTIBULE_DATA_DIR", value_name = "FOLDER", default_value = "data")]
@@ -271,7 +270,7 @@ impl Config {
 
     /// Tells whether other machines can reach the service: at the address that it listens on, or at its public URL.
     pub fn is_reachable(&self) -> bool {
-        !self.listen.ip().is_loopback() || self.public_url.as_ref().is_some_and(|url| !url.is_on_loopback())
+        !self.listen.is_on_loopback() || self.public_url.as_ref().is_some_and(|url| !url.is_on_loopback())
     }
 
     /// The way of mails, by setting or into the data folder.
@@ -306,6 +305,9 @@ impl Config {
         }
         if self.site_name.trim().is_empty() || self.site_name.chars().any(char::is_control) {
             return Err("VESTIBULE_SITE_NAME must be a name on one line".to_owned());
+        }
+        if self.public_url.is_none() && self.listen.url().is_none() {
+            return Err("VESTIBULE_PUBLIC_URL: set it where VESTIBULE_LISTEN is a socket file".to_owned());
         }
         if let Some(url) = &self.public_url {
             if !url.has_plain_path() {
@@ -483,7 +485,7 @@ mod tests {
     #[test]
     fn flags_go_before_the_file_and_the_file_before_defaults() {
         let config = parse("listen = '0.0.0.0:80'\nrefresh_grace = '3s'", &["--refresh-grace", "4s"]).unwrap();
-        assert_eq!(config.listen.port(), 80);
+        assert_eq!(config.listen.to_string(), "0.0.0.0:80");
         assert_eq!(config.sessions.refresh_grace, Duration::from_secs(4));
         assert_eq!(config.sessions.access_ttl, Duration::from_secs(300));
     }
@@ -513,6 +515,22 @@ mod tests {
         let origin = |text: &str| text.parse::<Origin>().map(|origin| origin.as_str().to_owned());
         assert_eq!(origin("https://App.Example:443/").as_deref(), Ok("https://app.example"));
         assert_eq!(origin("http://bücher.example:8080").as_deref(), Ok("http://xn--bcher-kva.example:8080"));
+        for app in ["capacitor://localhost", "ionic://localhost", "tauri://localhost", "moz-extension://0a1b-2c3d"] {
+            assert_eq!(origin(app).as_deref(), Ok(app));
+        }
+        let extension = "chrome-extension://abcdefghijklmnop/";
+        assert_eq!(origin(extension).as_deref(), Ok("chrome-extension://abcdefghijklmnop"));
+        for text in ["capacitor://", "ws://a.example", "javascript://a", "capacitor://a/b", "Capacitor://a", "a b://c"]
+        {
+            assert!(origin(text).is_err(), "{text}");
+        }
+        let same = |one: &str, other: &str| one.parse::<Origin>().unwrap().may_be_same_site(&other.parse().unwrap());
+        assert!(same("https://app.example.com", "https://id.example.com:8443"));
+        assert!(same("http://localhost:5173", "http://localhost:8000"));
+        assert!(!same("http://localhost:5173", "http://127.0.0.1:8000"));
+        assert!(!same("http://127.0.0.1:5173", "http://127.0.0.2:8000"));
+        assert!(!same("http://app.example.com", "https://id.example.com"));
+        assert!(!same("capacitor://localhost", "http://localhost:8000"));
         for text in
             ["*", "null", "https://*.example", "app.example", "file:///", "https://a.example/b", "https://u@a.example"]
         {
@@ -537,7 +555,26 @@ mod tests {
         ] {
             assert_eq!(problem("", &["--api-token-ttl", life]), format!("VESTIBULE_API_TOKEN_TTL: {reason}"));
         }
-        assert_eq!(problem("", &["--listen", "here"]), "VESTIBULE_LISTEN: invalid socket address syntax");
+        for wrong in ["here", "8000", "localhost", "localhost:", "localhost:99999", "1.2.3:80", "a b:1", "unix:", ":80"]
+        {
+            let told = problem("", &["--listen", wrong]);
+            assert!(
+                told.starts_with(&format!("VESTIBULE_LISTEN: '{wrong}' is no address such as 127.0.0.1:8000")),
+                "{told}"
+            );
+        }
+        for (text, is_local) in [
+            ("[::1]:80", true),
+            ("0.0.0.0:80", false),
+            ("localhost:80", true),
+            ("id.example.com:80", false),
+            ("unix:/run/x.sock", true),
+        ] {
+            let listen: Listen = text.parse().unwrap();
+            assert_eq!((listen.to_string().as_str(), listen.is_on_loopback()), (text, is_local));
+        }
+        let config = parse("listen = 'unix:/run/x.sock'", &[]).unwrap();
+        assert!(config.validate().unwrap_err().starts_with("VESTIBULE_PUBLIC_URL: set it"));
         assert!(problem("", &["--password-min-length", "7"]).starts_with("VESTIBULE_PASSWORD_MIN_LENGTH: 7 is not in"));
         assert!(problem("database_url = 'mysql://u:geheim@h'", &[]).starts_with("VESTIBULE_DATABASE_URL: it must"));
         assert!(!problem("database_url = 'mysql://u:geheim@h'", &[]).contains("geheim"));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -34,6 +35,71 @@ impl FromStr for Limit {
         let (count, per) = text.split_once('/').ok_or_else(bad)?;
         let limit = Self { count: count.trim().parse().map_err(|_| bad())?, per: parse_duration(per.trim())? };
         if limit.count == 0 || limit.per < Duration::from_secs(1) { Err(bad()) } else { Ok(limit) }
+    }
+}
+
+/// A place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// An address with its port.
+    Address(SocketAddr),
+    /// A name with a port, such as `localhost:8000`: all addresses that the name has.
+    Name(String, u16),
+    /// `unix:PATH`: a socket file.
+    File(PathBuf),
+}
+
+impl Listen {
+    /// Checks whether only this machine can reach it.
+    pub fn is_on_loopback(&self) -> bool {
+        match self {
+            Self::Address(address) => address.ip().is_loopback(),
+            Self::Name(name, _) => is_loopback(name),
+            Self::File(_) => true,
+        }
+    }
+
+    /// The address for clients on this machine; none of a socket file.
+    pub fn url(&self) -> Option<BaseUrl> {
+        match self {
+            Self::Address(address) => Some(BaseUrl::listening(*address)),
+            Self::Name(name, port) => Some(BaseUrl(format!("http://{name}:{port}"))),
+            Self::File(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
+            Self::File(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad =
+            || format!("'{text}' is no address such as 127.0.0.1:8000, localhost:8000 or unix:/run/vestibule.sock");
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() { Err(bad()) } else { Ok(Self::File(PathBuf::from(path))) };
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Address(address));
+        }
+        let (name, port) = text.rsplit_once(':').ok_or_else(bad)?;
+        let is_name =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+        // Digits and dots alone were meant as an address.
+        let is_address = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        match port.parse() {
+            Ok(port) if is_name && !is_address => Ok(Self::Name(name.to_ascii_lowercase(), port)),
+            _ => Err(bad()),
+        }
     }
 }
 
@@ -97,6 +163,13 @@ impl BaseUrl {
         Self(format!("http://{address}"))
     }
 
+    /// The same address with another host.
+    pub fn with_host(&self, host: &str) -> Option<Self> {
+        let mut url = Url::parse(&self.0).ok()?;
+        url.set_host(Some(host)).ok()?;
+        Some(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+
     /// The address without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -156,12 +229,28 @@ impl Origin {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Checks whether browsers take the two for the same site, as far as that can be told without a list of registries. Pages
+    /// of another site do not get the service's cookies.
+    pub fn may_be_same_site(&self, other: &Self) -> bool {
+        let parts = |origin: &Self| {
+            let url = Url::parse(&origin.0).ok()?;
+            let host = url.host_str()?.to_owned();
+            let is_name = host.parse::<IpAddr>().is_err() && !host.starts_with('[');
+            let end = host.rsplit('.').take(2).collect::<Vec<_>>().join(".");
+            Some((url.scheme().to_owned(), if is_name { end } else { host }))
+        };
+        parts(self) == parts(other)
+    }
 }
 
 impl FromStr for Origin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(origin) = of_app(text.trim()) {
+            return Ok(origin);
+        }
         // A text with a password in it is not repeated.
         let shown = if text.contains('@') { "it" } else { &format!("'{text}'") };
         let base: BaseUrl =
@@ -172,6 +261,18 @@ impl FromStr for Origin {
         let url = url::Url::parse(base.as_str()).map_err(|error| error.to_string())?;
         if url.path() == "/" { Ok(base.origin()) } else { Err(format!("'{text}' is no origin: leave out the path")) }
     }
+}
+
+/// The origin of pages in an app or a browser's extension, such as `capacitor://localhost` or `chrome-extension://ID`; none
+/// where it is no such origin. The standard gives such schemes no origin, but programs send what they were loaded from.
+fn of_app(text: &str) -> Option<Origin> {
+    let (scheme, host) = text.split_once("://")?;
+    let is_web = matches!(scheme, "http" | "https" | "ws" | "wss" | "ftp" | "file" | "data" | "blob" | "javascript");
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+        && scheme.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte));
+    let host = host.strip_suffix('/').unwrap_or(host);
+    let is_host = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte));
+    (is_scheme && !is_web && is_host).then(|| Origin(format!("{scheme}://{host}")))
 }
 
 /// A text that is never printed.

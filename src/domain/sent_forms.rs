@@ -42,7 +42,7 @@ pub async fn note(txn: &DatabaseTransaction, now: &Moment, form: Option<&SentFor
     Ok(())
 }
 
-/// Whether the same form did its work lately.
+/// Checks whether the same form did its work lately.
 pub async fn is_done(db: &Db, now: &Moment, form: &SentForm) -> Result<bool> {
     let same = Condition::all().add(Column::Digest.eq(form.0.clone())).add(Column::ExpiresAt.gt(now.at));
     Ok(sent_form::Entity::find().filter(same).count(db.reader()).await? > 0)

@@ -32,7 +32,7 @@ pub struct Model {
     pub urgency: i32,
     /// When it was put here.
     pub created_at: Timestamp,
-    /// When it was last put in line: at first, or by a retry.
+    /// Time at which it was last put in line: at first, or by a retry.
     pub queued_at: Timestamp,
     /// When it is due; none once it is sent or given up.
     pub next_attempt_at: Option<Timestamp>,
@@ -84,9 +84,9 @@ pub enum Status {
     Sent,
     /// It was given up.
     Failed,
-    /// It is not sent: the link in it would be worthless, or whoever runs the service cancelled it.
+    /// Not sent: the link in it would be worthless, or an operator cancelled it.
     Cancelled,
-    /// It waits until whoever runs the service releases it.
+    /// Held back until an operator releases it.
     Held,
 }
 

@@ -133,6 +133,7 @@ impl MailsQuery {
     /// The mails that wait, were sent or were given up, the newest first: staff. A page has 20 where no number is given,
     /// and 200 at most. Mails to superusers show to superusers only.
     #[graphql(complexity = "list_complexity(first, last, child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "the schema has them")]
     async fn outgoing_mails(
         &self,
         ctx: &Context<'_>,

@@ -1,6 +1,7 @@
 //! Answers in GraphQL's shape: every error has a code, and no answer says more than it should.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::{Response as Executed, ServerError, Value};
@@ -30,12 +31,19 @@ pub(super) struct Refusal {
     pub(super) code: &'static str,
     message: String,
     location: Option<(usize, usize)>,
+    retry_after: Option<Duration>,
 }
 
 impl Refusal {
     /// A refusal with this status, code and sentence.
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), location: None }
+        Self { status, code, message: message.into(), location: None, retry_after: None }
+    }
+
+    /// The refusal of what can be tried again after this time.
+    pub(super) fn unavailable(message: impl Into<String>, wait: Duration) -> Self {
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message);
+        Self { retry_after: Some(wait), ..refusal }
     }
 
     /// The same refusal, about this line and column of the document, both counted from 1.
@@ -46,17 +54,29 @@ impl Refusal {
     /// The answer. Without data, no success shows where the media type lets the status tell.
     pub(super) fn into_response(self, media: Media) -> Response {
         let status = if self.status == StatusCode::OK { refused_document(media) } else { self.status };
-        respond(status, media, &json!({ "errors": [self.error()] }))
+        let mut response = respond(status, media, &json!({ "errors": [self.error()] }));
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
+        }
+        response
     }
 
     /// Its error alone.
     pub(super) fn error(&self) -> serde_json::Value {
         let mut error = json!({ "message": self.message, "extensions": { "code": self.code } });
+        if let Some(wait) = self.retry_after {
+            error["extensions"]["retryAfter"] = json!(seconds(wait));
+        }
         if let Some((line, column)) = self.location {
             error["locations"] = json!([{ "line": line, "column": column }]);
         }
         error
     }
+}
+
+/// A time as clients are told to wait, in whole seconds.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().max(1)
 }
 
 /// The status of a document that was refused before it was executed: older clients read the body only with 200.

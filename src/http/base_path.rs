@@ -42,7 +42,7 @@ impl Service<Request> for BasePath {
     }
 }
 
-/// What the service is asked for under this path; none where the address is not under it.
+/// The address without this path; none where it is not under it.
 fn beneath(base: &str, uri: &Uri) -> Option<Uri> {
     let path = match uri.path().strip_prefix(base)? {
         "" => "/",

@@ -21,7 +21,7 @@ pub(super) fn name_of(cookie: &str, public: &BaseUrl) -> String {
     }
 }
 
-/// Where the cookies of the service are sent: to all of it.
+/// The attributes that send a cookie to all of the service.
 pub(super) fn scope(public: &BaseUrl) -> String {
     let path = Some(public.path()).filter(|path| !path.is_empty()).unwrap_or("/");
     if public.is_https() { format!("Path={path}; Secure") } else { format!("Path={path}") }

@@ -14,7 +14,7 @@ use crate::http::json;
 /// # Errors
 /// 400 with BAD_REQUEST, or PERSISTED_QUERY_NOT_SUPPORTED where a document is only named and not sent.
 pub(super) fn from_body(body: &[u8]) -> Result<Request, Refusal> {
-    match json::read(body).ok_or_else(|| bad("The body must be JSON that names no member twice."))? {
+    match json::read(body).map_err(|problem| bad(&problem.told("The body")))? {
         Value::Object(fields) => from_fields(fields),
         Value::Array(_) => Err(bad("Send one request at a time: batches are not supported.")),
         _ => Err(bad("The body must be a JSON object.")),
@@ -34,9 +34,10 @@ pub(super) fn from_query(query: &str) -> Result<Request, Refusal> {
             return Err(bad("The query string must be UTF-8."));
         };
         let value = match key.as_str() {
-            "variables" | "extensions" if !value.is_empty() => json::read(value.as_bytes()).ok_or_else(|| {
-                bad(&format!("The parameter `{key}` must be a JSON object that names no member twice."))
-            })?,
+            "variables" | "extensions" if !value.is_empty() => {
+                let told = |problem: json::Problem| bad(&problem.told(&format!("The parameter `{key}`")));
+                json::read(value.as_bytes()).map_err(told)?
+            }
             "query" | "operationName" | "documentId" if !value.is_empty() => Value::String(value),
             "variables" | "extensions" | "query" | "operationName" | "documentId" => Value::Null,
             _ => continue,
@@ -95,7 +96,8 @@ pub(super) fn from_fields(mut fields: Map<String, Value>) -> Result<Request, Ref
     let mut request = Request::new(query).variables(Variables::from_json(variables));
     request.operation_name = match fields.remove("operationName") {
         None | Some(Value::Null) => None,
-        Some(Value::String(name)) => Some(name),
+        // Clients send an empty name where there is none.
+        Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
         Some(_) => return Err(bad("The parameter `operationName` must be a text.")),
     };
     Ok(request)

@@ -346,8 +346,5 @@ fn failed(error: &Error, media: Media, id: &RequestId) -> Response {
         return answer::fault(&id.0);
     };
     let message = "The service is busy: try again in a moment.";
-    let mut response =
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message).into_response(media);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-    response
+    Refusal::unavailable(message, *wait).into_response(media)
 }

@@ -4,11 +4,64 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
 
-/// Reads a value; none where this is no JSON, or a member is named twice.
-pub(super) fn read(bytes: &[u8]) -> Option<Value> {
-    serde_json::from_slice(bytes).ok().map(|Strict(value)| value)
+/// A fault of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    ByteOrderMark,
+    NotUtf8,
+    LoneSurrogate,
+    NamedTwice,
+    NoJson,
+}
+
+impl Problem {
+    /// A sentence about the text, which is named in it.
+    pub(super) fn told(self, what: &str) -> String {
+        match self {
+            Self::ByteOrderMark => format!("{what} begins with a byte order mark: send it without."),
+            Self::NotUtf8 => format!("{what} must be UTF-8."),
+            Self::LoneSurrogate => {
+                format!("{what} has an escape of half a character, such as \\ud83d: send both halves.")
+            }
+            Self::NamedTwice => format!("{what} must be JSON that names no member twice."),
+            Self::NoJson => format!("{what} must be JSON."),
+        }
+    }
+}
+
+/// Reads a value.
+///
+/// # Errors
+/// The fault of the text.
+pub(super) fn read(bytes: &[u8]) -> Result<Value, Problem> {
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        return Err(Problem::ByteOrderMark);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| Problem::NotUtf8)?;
+    serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| match error.classify() {
+        // What the reader below refuses.
+        Category::Data => Problem::NamedTwice,
+        _ if has_lone_surrogate(text) => Problem::LoneSurrogate,
+        _ => Problem::NoJson,
+    })
+}
+
+/// Checks for an escape that stands for half a character.
+fn has_lone_surrogate(text: &str) -> bool {
+    let unit = |at: usize| u16::from_str_radix(text.get(at..at + 6)?.strip_prefix("\\u")?, 16).ok();
+    let mut at = 0;
+    while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
+        at += found;
+        at += match (unit(at), unit(at + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => return true,
+            _ => 2,
+        };
+    }
+    false
 }
 
 struct Strict(Value);
@@ -82,9 +135,27 @@ mod tests {
     #[test]
     fn members_are_named_once() {
         for text in [r#"{"a":1,"a":1}"#, r#"[{"a":{"b":1,"\u0062":2}}]"#, "{", "", "1 2", r#"{"a":1e999}"#] {
-            assert_eq!(read(text.as_bytes()), None, "{text}");
+            assert!(read(text.as_bytes()).is_err(), "{text}");
         }
         let fine = r#"{"a":[null,true,-1,1.5,18446744073709551615,"x",{"a":{}}],"b":{"a":1}}"#;
-        assert_eq!(read(fine.as_bytes()), serde_json::from_str(fine).ok());
+        assert_eq!(read(fine.as_bytes()).ok(), serde_json::from_str(fine).ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        for (bytes, problem) in [
+            (&b"\xef\xbb\xbf{}"[..], Problem::ByteOrderMark),
+            (b"\xff\xfe{\0}\0", Problem::NotUtf8),
+            (br#"{"a":"\ud83d"}"#, Problem::LoneSurrogate),
+            (br#"{"a":"\ud83d\ud83d"}"#, Problem::LoneSurrogate),
+            (br#"{"a":"\ude00"}"#, Problem::LoneSurrogate),
+            (br#"{"a":1,"a":"\ud83d\ude00"}"#, Problem::NamedTwice),
+            (br#"{"a":"\\ud83d"#, Problem::NoJson),
+            (b"{", Problem::NoJson),
+            (b"", Problem::NoJson),
+        ] {
+            assert_eq!(read(bytes), Err(problem), "{}", String::from_utf8_lossy(bytes));
+        }
+        assert!(read(br#"{"a":"\ud83d\ude00"}"#).is_ok());
     }
 }

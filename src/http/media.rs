@@ -72,13 +72,13 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     content_type(headers).is_some_and(|value| is_utf_8(value, &["application/json"]))
 }
 
-/// Whether a part of a form may be JSON: parts need no type, and clients that build forms of texts name `text/plain`.
+/// Checks that a part of a form may be JSON: parts need no type, and clients that build forms of texts name `text/plain`.
 pub(super) fn may_be_json(part: &HeaderMap) -> bool {
     !part.contains_key(header::CONTENT_TYPE)
         || content_type(part).is_some_and(|value| is_utf_8(value, &["application/json", "text/plain"]))
 }
 
-/// Whether a type is one of these, in UTF-8: `utf8` is not registered, but many programs write it.
+/// Checks that a type is one of these, in UTF-8: `utf8` is not registered, but many programs write it.
 fn is_utf_8(value: &str, types: &[&str]) -> bool {
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tokio::sync::Mutex;
@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use crate::app::App;
 use crate::domain::figures::{self, Figures};
 use crate::error::Result;
+use crate::http::header::elements;
 use crate::tools::metrics::{self, ConstGauge, EncodeLabelSet, Family, Gauge, Label, ProcessMeasures, Registry, Unit};
 
 /// For how long what was counted in the database is told again: counting a million rows each second would be felt.
@@ -25,8 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How many there are.
 type Number = Gauge<u64, AtomicU64>;
 
-/// What Prometheus calls this format.
+/// What Prometheus calls the format that it asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What it calls the older one, which everything else reads.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `/metrics`, and nothing else.
 pub fn router(app: &Arc<App>) -> Router {
@@ -40,13 +44,16 @@ struct Watch {
 }
 
 /// `GET /metrics`
-async fn tell(State(watch): State<Arc<Watch>>) -> Response {
+async fn tell(State(watch): State<Arc<Watch>>, headers: HeaderMap) -> Response {
+    let takes_open_metrics =
+        elements(&headers, "accept", b',').any(|range| range.starts_with("application/openmetrics-text"));
     let figures = watch.count().await;
     let now = at_present(&watch.app, figures.as_ref());
     let mut process = Registry::default();
     process.register_collector(Box::new(ProcessMeasures));
     match metrics::encode(&[&watch.app.measures, &now, &process]) {
-        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Ok(text) if takes_open_metrics => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT)], metrics::as_text(&text)).into_response(),
         Err(error) => {
             tracing::error!(%error, "the measures cannot be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

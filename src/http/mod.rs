@@ -17,6 +17,7 @@ mod health;
 mod import;
 mod json;
 mod keys;
+mod listener;
 mod media;
 // What those who watch the service read.
 pub mod metrics;
@@ -31,5 +32,6 @@ mod socket;
 mod traces;
 mod unread;
 
+pub use listener::{Listener, own_url};
 pub use router::router;
 pub use server::{Wire, serve};

@@ -32,6 +32,7 @@ use crate::http::answer::Refusal;
 use crate::http::places::{Place, Places};
 use crate::http::{envelope, media};
 use crate::tools::metrics::Gauge;
+use crate::tools::secret_file;
 
 /// The longest body, in bytes.
 const MAX_BODY: usize = MAX_FILE + MAX_AROUND;
@@ -227,7 +228,7 @@ impl Arrived {
 async fn temporary(folder: &Path) -> std::io::Result<File> {
     let folder = folder.to_owned();
     let file = tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&folder)?;
+        secret_file::make_folder(&folder)?;
         tempfile::tempfile_in(folder)
     });
     Ok(File::from_std(file.await??))
@@ -434,7 +435,7 @@ fn too_late() -> Refusal {
 fn not_kept(error: &std::io::Error) -> Refusal {
     tracing::error!(%error, "cannot write an uploaded file to the data folder");
     let message = "The service is busy: try again in a moment.";
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message)
+    Refusal::unavailable(message, RATE_WINDOW)
 }
 
 fn too_large() -> Refusal {

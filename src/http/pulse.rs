@@ -12,10 +12,10 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use crate::http::listener::Stream;
 use crate::http::places::Place;
 
 /// The length of a PING frame, in bytes (RFC 9113, section 6.7). In HTTP/2, whatever is no longer keeps a connection in order
@@ -202,14 +202,14 @@ impl HttpBody for Answer {
 
 /// A connection's bytes, under its pulse, and its place.
 pub(super) struct Watched {
-    stream: TcpStream,
+    stream: Stream,
     pulse: Arc<Pulse>,
     _place: Place,
 }
 
 impl Watched {
     /// The connection in this place.
-    pub(super) fn new(stream: TcpStream, pulse: Arc<Pulse>, place: Place) -> Self {
+    pub(super) fn new(stream: Stream, pulse: Arc<Pulse>, place: Place) -> Self {
         Self { stream, pulse, _place: place }
     }
 

@@ -14,12 +14,12 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use ipnet::IpNet;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service as _;
 
 use crate::config::{Config, WireConfig};
+use crate::http::listener::{Listener, Stream};
 use crate::http::places::{Full, Place, Places};
 use crate::http::pulse::{Patience, Pulse, Watched};
 use crate::http::unread;
@@ -50,9 +50,6 @@ const MAX_HEADERS: u32 = 32 * 1024;
 
 /// How many headers a request may have.
 const MAX_HEADER_COUNT: usize = 100;
-
-/// How many connections the system accepts for us and lets wait.
-const MAX_WAITING: usize = 1024;
 
 /// Between two attempts to accept where there are no file descriptors left: waiting lets some connections end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -102,7 +99,8 @@ impl Wire {
 ///
 /// From then on connections are refused, so that a balancer goes elsewhere with what it has not sent yet; those that are
 /// open are told with their next answer, or after a second, that they end.
-pub async fn serve(listener: TcpListener, router: Router, wire: Wire, stop: impl Future<Output = ()>) {
+pub async fn serve(listener: impl Into<Listener>, router: Router, wire: Wire, stop: impl Future<Output = ()>) {
+    let listener = listener.into();
     let (told, stopping) = watch::channel(false);
     let WireConfig { connections, connections_per_client, .. } = wire.config;
     let mut door = Door {
@@ -126,7 +124,8 @@ pub async fn serve(listener: TcpListener, router: Router, wire: Wire, stop: impl
             () = &mut stop => break,
         }
     }
-    door.admit_waiting(listener);
+    // Whatever comes between the last of these and the end of listening is lost.
+    listener.into_waiting().into_iter().for_each(|(stream, peer)| door.admit(stream, peer));
     drop(door);
     told.send_replace(true);
     if timeout(FINISH_TIMEOUT, told.closed()).await.is_err() {
@@ -146,7 +145,7 @@ struct Door {
 
 impl Door {
     /// Serves a connection, where there is a place for it.
-    fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn admit(&mut self, stream: Stream, peer: SocketAddr) {
         let place = match self.places.take(self.wire.client(peer).map(Into::into)) {
             Ok(place) => place,
             Err(full) => {
@@ -159,25 +158,12 @@ impl Door {
                 return;
             }
         };
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = stream.set_nodelay() {
             tracing::debug!(%error, "a connection ended at once");
             return;
         }
         let connection = Connection { peer, router: self.router.clone(), stopping: self.stopping.clone() };
         tokio::spawn(connection.serve(stream, place, Arc::clone(&self.builder), self.wire.patience()));
-    }
-
-    /// Serves the connections that the system has accepted for us, and closes the door at once: whatever comes between the
-    /// two is lost.
-    fn admit_waiting(&mut self, listener: TcpListener) {
-        let Ok(listener) = listener.into_std() else { return };
-        for _ in 0..MAX_WAITING {
-            let Ok((stream, peer)) = listener.accept() else { break };
-            match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                Ok(stream) => self.admit(stream, peer),
-                Err(error) => tracing::debug!(%error, "a connection ended at once"),
-            }
-        }
     }
 }
 
@@ -209,13 +195,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(
-        self,
-        stream: TcpStream,
-        place: Place,
-        builder: Arc<auto::Builder<TokioExecutor>>,
-        patience: Patience,
-    ) {
+    async fn serve(self, stream: Stream, place: Place, builder: Arc<auto::Builder<TokioExecutor>>, patience: Patience) {
         let Self { peer, router, mut stopping } = self;
         let pulse = Pulse::new(patience);
         let (beating, told) = (Arc::clone(&pulse), stopping.clone());

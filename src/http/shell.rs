@@ -38,6 +38,9 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
 /// For how long browsers that came by https shall not come by http again (RFC 6797): a year.
 const TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
+/// After how many seconds to try again what is unavailable, unless its handler knows better.
+const RETRY_SOON: HeaderValue = HeaderValue::from_static("5");
+
 /// Wraps a request.
 pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let id = app.clock.now().id().simple().to_string();
@@ -69,7 +72,11 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
     let labels = RequestLabels { method, route, status };
     app.traffic.answered(&labels, started);
     traces::end(&app, &span, &labels);
+    let is_unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
+    if is_unavailable {
+        headers.entry(header::RETRY_AFTER).or_insert(RETRY_SOON);
+    }
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }
@@ -144,6 +151,29 @@ mod tests {
         let body = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
         let body = String::from_utf8(body.into()).unwrap();
         assert!(body.contains("INTERNAL_SERVER_ERROR") && body.contains(&id) && !body.contains("secret"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn what_is_unavailable_says_when_to_try_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config { data_dir: folder.path().to_owned(), ..Config::defaults() };
+        let public = "https://accounts.example".parse().unwrap();
+        let app = Arc::new(App::open(config, public, Clock::System).await.unwrap());
+        let wait = std::time::Duration::from_secs(10);
+        let mut router = Router::new()
+            .route("/away", get(async || StatusCode::SERVICE_UNAVAILABLE))
+            .route("/refused", get(async move || Refusal::unavailable("Later.", wait).into_response(Media::Json)))
+            .layer(axum::middleware::from_fn_with_state(app, wrap));
+        for (path, after) in [("/away", "5"), ("/refused", "10")] {
+            let request = Request::builder().uri(path).header("host", "accounts.example").body(Body::empty()).unwrap();
+            let answer = router.call(request).await.unwrap();
+            assert_eq!(
+                (answer.status().as_u16(), &answer.headers()[header::RETRY_AFTER]),
+                (503, &HeaderValue::from_static(after))
+            );
+            let body = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
+            assert!(body.is_empty() || String::from_utf8(body.into()).unwrap().contains("\"retryAfter\":10"));
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use object_store::{ClientConfigKey, ObjectStore, ObjectStoreExt as _, RetryConfi
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::tools::secret_file;
 
 /// How long one request to a store in a cloud may take.
 const TIMEOUT: &str = "5 seconds";
@@ -81,7 +82,7 @@ impl MediaStore {
         match url {
             MediaUrl::Folder(path) => {
                 let failed = |error: &dyn fmt::Display| format!("{}: {error}", path.display());
-                std::fs::create_dir_all(path).map_err(|error| failed(&error))?;
+                secret_file::make_folder(path).map_err(|error| failed(&error))?;
                 let store = LocalFileSystem::new_with_prefix(path).map_err(|error| failed(&error))?;
                 Ok(Self { store: Arc::new(store.with_fsync(true)), folder: Path::default() })
             }

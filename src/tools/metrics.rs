@@ -3,6 +3,7 @@
 //!
 //! Labels take few values, all of them ours: nothing that a client can make up becomes one, for each value is kept for ever.
 
+use std::collections::HashSet;
 use std::fmt::Error;
 
 pub use prometheus_client::encoding::EncodeLabelSet;
@@ -46,7 +47,7 @@ pub fn counters<L: Clone + std::hash::Hash + Eq>(labels: impl IntoIterator<Item 
     counters
 }
 
-/// All measures as Prometheus reads them: `OpenMetrics` 1.0, of which its older format takes all but the comments.
+/// All measures in the format `OpenMetrics` 1.0.
 ///
 /// # Errors
 /// Where a label or a value cannot be written, which is a fault of ours.
@@ -57,6 +58,25 @@ pub fn encode(registries: &[&Registry]) -> Result<String, Error> {
     }
     prometheus_client::encoding::text::encode_eof(&mut text)?;
     Ok(text)
+}
+
+/// The same in Prometheus's own text format 0.0.4, in which the comments of a counter name it with its ending, and units and the
+/// end have no comments.
+pub fn as_text(open_metrics: &str) -> String {
+    let counters: HashSet<&str> =
+        open_metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(kind @ ("HELP" | "TYPE")), Some(name), Some(rest)) if counters.contains(name) => {
+                text.push_str(&format!("# {kind} {name}_total {rest}"));
+            }
+            _ => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// What the system tells of the process, under the names that all Prometheus clients use.
@@ -78,5 +98,21 @@ impl Collector for ProcessMeasures {
         gauge("process_max_fds", "Files and connections that may be open", None, process.most_files)?;
         gauge("process_threads", "Threads of the process", None, process.threads)?;
         gauge("process_start_time", "When it was started, since 1970", Some(&Unit::Seconds), process.started_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_format_names_counters_by_their_ending() {
+        let mut registry = Registry::with_prefix("x");
+        registry.register("sent", "Mails that were sent", Counter::<u64>::default());
+        registry.register_with_unit("wait", "How long they waited", Unit::Seconds, ConstGauge::new(1_u64));
+        let text = as_text(&encode(&[&registry]).unwrap());
+        let expected = "# HELP x_sent_total Mails that were sent.\n# TYPE x_sent_total counter\nx_sent_total 0\n\
+                        # HELP x_wait_seconds How long they waited.\n# TYPE x_wait_seconds gauge\nx_wait_seconds 1\n";
+        assert_eq!(text, expected);
     }
 }

@@ -27,7 +27,7 @@ pub mod media;
 pub mod metrics;
 // The networks that clients are counted by.
 pub mod network;
-// How fast something may go on.
+// A pace that something keeps.
 pub mod pace;
 // Passwords and their hashes.
 pub mod password;

@@ -1,4 +1,4 @@
-//! How fast something may go on: so many at once, and as many again in a time.
+//! A pace: so many at once, and as many again in a time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::tools::clock::Timestamp;
 #[derive(Debug)]
 pub struct Pace {
     rate: Option<(u32, Duration)>,
-    /// What is left, and when that was counted.
+    /// The rest, and the time at which it was counted.
     left: Mutex<(f64, Option<Timestamp>)>,
 }
 
@@ -19,7 +19,7 @@ impl Pace {
         Self { rate, left: Mutex::new((rate.map_or(0.0, |(count, _)| count.into()), None)) }
     }
 
-    /// How many of these may go on now, at most; they count as gone.
+    /// Takes as many as may go on now, up to this number.
     pub fn take(&self, now: Timestamp, most: usize) -> usize {
         let Some((count, per)) = self.rate else { return most };
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +36,7 @@ impl Pace {
         taken
     }
 
-    /// Gives back what was taken and did not go on.
+    /// Gives back the number that was taken and did not go on.
     pub fn give_back(&self, unused: usize) {
         let Some((count, _)) = self.rate else { return };
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);

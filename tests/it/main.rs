@@ -50,6 +50,7 @@ mod identity;
 mod import;
 mod limits;
 mod links;
+mod listening;
 mod live;
 mod loaders;
 mod mail;
@@ -84,6 +85,7 @@ mod signing_keys;
 mod silence;
 mod stale_rights;
 mod temporary_passwords;
+mod text_forms;
 mod upgrade;
 mod trust;
 mod undo_email_change;
@@ -123,6 +125,7 @@ fn main() -> std::process::ExitCode {
         import::all(),
         limits::all(),
         links::all(),
+        listening::all(),
         live::all(),
         loaders::all(),
         mail::all(),
@@ -153,6 +156,7 @@ fn main() -> std::process::ExitCode {
         silence::all(),
         stale_rights::all(),
         temporary_passwords::all(),
+        text_forms::all(),
         upgrade::all(),
         trust::all(),
         undo_email_change::all(),

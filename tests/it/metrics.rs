@@ -43,7 +43,11 @@ impl Watcher {
     }
 
     async fn look(&self) -> Figures {
-        let answer = reqwest::get(&self.url).await.unwrap();
+        let plain = reqwest::get(&self.url).await.unwrap();
+        assert_eq!(plain.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+        assert!(plain.text().await.unwrap().contains("# TYPE vestibule_mail_attempts_total counter\n"));
+        let asked = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.6";
+        let answer = reqwest::Client::new().get(&self.url).header("accept", asked).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
         Figures(answer.text().await.unwrap())

@@ -9,6 +9,7 @@ use crate::parity::recovery::reset_link;
 
 crate::tests![
     opening_a_link_never_spends_it,
+    a_link_that_was_copied_from_a_mails_source_works,
     a_form_from_elsewhere_is_refused,
     what_is_wrong_stands_beside_the_field_and_what_was_typed_is_kept,
     somebody_registers_and_confirms_by_the_pages,
@@ -111,6 +112,19 @@ async fn opening_a_link_never_spends_it(place: Place) {
     let dead = browser.open(&path).await;
     assert_eq!(dead.status, 422);
     assert!(text(&dead).contains("no longer good") && text(&dead).contains("/account/forgot"));
+}
+
+async fn a_link_that_was_copied_from_a_mails_source_works(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    app.anyone().data("mutation { requestReset(input: { email: \"ada@example.com\" }) { success } }", json!({})).await;
+    let mails = app.mails().await;
+    assert_eq!(mails[0].to, ada.email);
+    let link = attribute(mails[0].html.split("<a ").nth(1).unwrap(), "href");
+    assert!(link.contains("&amp;token=") && !link.contains("&#38;"), "{link}");
+    let page = Browser::new(&app).open(link.strip_prefix(&app.url).unwrap()).await;
+    assert_eq!(page.status, 200);
+    assert!(text(&page).contains("Set a new password"));
 }
 
 async fn a_form_from_elsewhere_is_refused(place: Place) {

@@ -75,8 +75,46 @@ impl Serving {
     }
 
     fn terminate(&self) {
-        let done = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+        self.signal("-TERM");
+    }
+
+    /// Sends the process a signal, such as `-HUP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let done = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status().unwrap();
         assert!(done.success());
+    }
+
+    /// Reads the log until a line has this text, and returns that line.
+    pub(crate) fn log_until(&mut self, text: &str) -> String {
+        let (done, expired) = std::sync::mpsc::channel::<()>();
+        let id = self.child.id().to_string();
+        // Reading a log that does not go on has no end.
+        let watchdog = std::thread::spawn(move || {
+            if expired.recv_timeout(Duration::from_secs(60)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-KILL", &id]).status();
+            }
+        });
+        let found = self.read_log_until(text);
+        drop(done);
+        watchdog.join().unwrap();
+        found
+    }
+
+    fn read_log_until(&mut self, text: &str) -> String {
+        let log = self.child.stderr.as_mut().unwrap();
+        let mut line = Vec::new();
+        loop {
+            let mut byte = [0];
+            log.read_exact(&mut byte).expect("the log goes on until there is the line");
+            if byte[0] != b'\n' {
+                line.push(byte[0]);
+                continue;
+            }
+            let read = String::from_utf8(std::mem::take(&mut line)).unwrap();
+            if read.contains(text) {
+                return read;
+            }
+        }
     }
 
     /// Tells it to stop, and returns what it logged.
@@ -86,7 +124,7 @@ impl Serving {
     }
 
     /// Waits for its end, and returns what it logged.
-    fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         let mut errors = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
         assert!(self.child.wait().unwrap().success());
@@ -110,7 +148,7 @@ pub(crate) fn run(mut command: Command, arguments: &[&str], input: &str) -> (boo
 
 async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
     for (name, value, expected) in [
-        ("VESTIBULE_LISTEN", "here", "VESTIBULE_LISTEN: invalid socket address syntax"),
+        ("VESTIBULE_LISTEN", "here", "VESTIBULE_LISTEN: 'here' is no address such as 127.0.0.1:8000"),
         (
             "VESTIBULE_REFRESH_GRACE",
             "soon",

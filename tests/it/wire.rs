@@ -394,6 +394,17 @@ async fn only_listed_origins_may_call(place: Place) {
     assert_eq!(allowed.header("access-control-max-age"), "3600");
     let answer = open.anyone().with_header("origin", LISTED).send("{ __typename }", json!({})).await;
     assert_eq!(answer.header("access-control-allow-origin"), LISTED);
+    for app in ["capacitor://localhost", "chrome-extension://abcdefghijklmnop"] {
+        let listed =
+            closed.start_second_with(&place, |config| config.allowed_origins = vec![app.parse().unwrap()]).await;
+        assert_eq!(preflight(&listed, "/graphql", app).await.header("access-control-allow-origin"), app);
+        let page = listed.anyone().with_header("origin", app).with_header("sec-fetch-site", "cross-site");
+        let login = "mutation($i: String!, $p: String!) {
+            login(input: { identifier: $i, password: $p, refreshTokenIn: BODY }) { tokens { refreshToken } errors { code } }
+        }";
+        let answer = page.send(login, json!({ "i": ADMIN.0, "p": ADMIN.1 })).await;
+        assert!(answer.body["data"]["login"]["tokens"]["refreshToken"].is_string(), "{}", answer.body);
+    }
     assert!(answer.header("access-control-expose-headers").contains("x-request-id"));
     let vary: Vec<_> = answer.headers.get_all("vary").iter().filter_map(|value| value.to_str().ok()).collect();
     assert!(vary.join(",").contains("origin"), "{vary:?}");

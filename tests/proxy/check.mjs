@@ -198,7 +198,7 @@ const tests = {
   async "of two instances one may be away; a mutation that was sent is never sent again"() {
     const seen = [];
     const dying = createServer((request, answer) => {
-      if (request.url === "/healthz") return answer.end("ok\n");
+      if (request.url === "/readyz") return answer.end("ready\n");
       seen.push(request.method);
       return request.resume().on("end", () => request.socket.destroy());
     });

@@ -90,7 +90,7 @@ function fill(name, places) {
 }
 
 const proxies = {
-  nginx({ key, file }, ports, upstreams) {
+  nginx({ key, file }, ports, upstreams, path) {
     const servers = upstreams.map((port) => `    server 127.0.0.1:${port} max_fails=1 fail_timeout=2s;\n`).join("");
     const site = fill("nginx.conf", [
       ["    server 127.0.0.1:8000 max_fails=1 fail_timeout=2s;\n    #server 127.0.0.1:8001 max_fails=1 fail_timeout=2s;\n", servers],
@@ -102,6 +102,9 @@ const proxies = {
       ["/etc/ssl/private/id.example.com.key", key],
       ["/var/log/nginx/vestibule.log", join(folder, "access.log")],
       ["id.example.com", "localhost"],
+      // The path is passed on.
+      ["location / {", `location ${path}/ {`],
+      ["location /export/ {", `location ${path}/export/ {`],
     ]);
     const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => {
       mkdirSync(join(folder, kind), { recursive: true });
@@ -115,19 +118,25 @@ const proxies = {
     return ["nginx", ["-e", join(folder, "error.log"), "-c", join(folder, "main.conf")]];
   },
 
-  caddy({ key, file }, ports, upstreams) {
+  caddy({ key, file }, ports, upstreams, path) {
+    // The path is taken off.
+    const beneath = path && [
+      ["\treverse_proxy ", `\thandle_path ${path}/* {\n\treverse_proxy `],
+      ["\t# What Caddy itself has to say", "\t}\n\t# What Caddy itself has to say"],
+    ];
     const site = fill("Caddyfile", [
       ["id.example.com {\n", `localhost {\n\ttls ${file} ${key}\n`],
       ["reverse_proxy 127.0.0.1:8000", `reverse_proxy ${upstreams.map((port) => `127.0.0.1:${port}`).join(" ")}`],
+      ...(beneath || []),
     ]);
     writeFileSync(join(folder, "Caddyfile"), `{\n\tadmin off\n\thttp_port ${ports.plain}\n\thttps_port ${ports.secure}\n}\n${site}`);
     return ["caddy", ["run", "--config", join(folder, "Caddyfile"), "--adapter", "caddyfile"]];
   },
 };
 
-/** Starts the proxy in front of these ports; resolves once it answers. */
-export async function startProxy(kind, certified, ports, upstreams, isUp) {
-  const [program, args] = proxies[kind](certified, ports, upstreams);
+/** Starts the proxy in front of these ports, under this path; resolves once it answers. */
+export async function startProxy(kind, certified, ports, upstreams, isUp, path = "") {
+  const [program, args] = proxies[kind](certified, ports, upstreams, path);
   const env = { PATH: process.env.PATH, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder };
   const log = join(folder, "proxy.log");
   const said = openSync(log, "a");

@@ -39,9 +39,10 @@ pub(super) fn look(config: &Config) -> Report {
 }
 
 fn addresses(config: &Config, report: &mut Report) {
-    let is_local = config.listen.ip().is_loopback();
+    let is_local = config.listen.is_on_loopback();
     let Some(public) = &config.public_url else {
-        let found = format!("links, cookies and tokens name http://{}", config.listen);
+        let named = config.listen.url().map_or_else(|| "nothing".to_owned(), |url| url.as_str().to_owned());
+        let found = format!("links, cookies and tokens name {named}");
         match is_local {
             true => report.ok(CHECK, format!("{found}: for this machine alone")),
             false => report.warn(CHECK, found, "set VESTIBULE_PUBLIC_URL to the address that clients use"),
@@ -63,6 +64,15 @@ fn addresses(config: &Config, report: &mut Report) {
     {
         let found = format!("pages of {} may call, which anybody on the way can change", origin.as_str());
         report.warn(CHECK, found, "name origins with https alone in VESTIBULE_ALLOWED_ORIGINS");
+    }
+    for origin in config.allowed_origins.iter().filter(|origin| !origin.may_be_same_site(&public.origin())) {
+        let found = format!(
+            "{} and {} are different sites to browsers, whose pages do not get each other's cookies",
+            origin.as_str(),
+            public.origin().as_str()
+        );
+        let remedy = "use one name for both (localhost or 127.0.0.1), or let its pages ask for `refreshTokenIn: BODY`";
+        report.warn(CHECK, found, remedy);
     }
     if let Some(frontend) = &config.frontend_url {
         let origin = frontend.origin();

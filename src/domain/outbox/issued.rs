@@ -24,7 +24,7 @@ pub(super) struct Issued {
     pub(super) table: LinkTable,
     /// The digest of its secret.
     pub(super) digest: Vec<u8>,
-    /// How long it holds.
+    /// Its life.
     pub(super) life: Duration,
 }
 
@@ -67,7 +67,7 @@ pub(super) fn end_while_waiting(now: &Moment, life: Duration) -> Timestamp {
     now.at.plus(life.max(WAITS_FOR))
 }
 
-/// Whether a mail waited so long that nobody expects its link any more.
+/// Checks for a mail that waited so long that nobody expects its link any more.
 pub(super) fn is_stale(mail: &mail::Model, now: &Moment) -> bool {
     let is_asked_for = matches!(mail.kind, Kind::ResetPassword | Kind::VerifyEmail | Kind::ConfirmNewEmail);
     is_asked_for && now.at > mail.queued_at.plus(WAITS_FOR)

@@ -62,7 +62,7 @@ pub(in crate::domain) async fn page_of(db: &Db, seen: Condition, window: &Window
     paging::page(db, mail::Entity::find().filter(seen), window, Terms(vec![id])).await
 }
 
-/// How many mails of these there are.
+/// Counts these mails.
 pub async fn count(db: &Db, staff: Staff<'_>, filter: &Filter) -> Result<u64> {
     Ok(mail::Entity::find().filter(visible(staff, filter)).count(db.reader()).await?)
 }

@@ -1,4 +1,4 @@
-//! The order of the outbox: what people wait for goes before what can wait, however much of that there is.
+//! The order of the outbox: mails that people wait for go before those that can wait, however many these are.
 
 use crate::entity::mail::Kind;
 
@@ -11,7 +11,7 @@ pub(super) const BULK: i32 = 2;
 /// The urgency of a single mail.
 pub(super) fn urgency(kind: Kind) -> i32 {
     match kind {
-        // Somebody looks into the mailbox meanwhile. What a registration is answered by must not show in its time.
+        // Somebody looks into the mailbox meanwhile. Both answers to a registration take the same time.
         Kind::ResetPassword | Kind::VerifyEmail | Kind::AlreadyRegistered | Kind::ConfirmNewEmail => 0,
         Kind::PasswordChanged
         | Kind::Welcome

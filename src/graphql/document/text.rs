@@ -1,56 +1,9 @@
-//! What is looked at in a document's text, before the parser sees it.
+//! What is looked at in a document's text, before the parser sees it. It has no block strings: they were written plainly.
 
 use std::collections::HashSet;
 
-use super::Refusal;
-
-/// The text with pairs of surrogates such as `\ud83d\ude00` in its strings replaced by the character that they stand for;
-/// none where there are none. The parser takes no such escapes.
-pub(super) fn joined(text: &str) -> Result<Option<String>, Refusal> {
-    if !text.contains("\\u") {
-        return Ok(None);
-    }
-    if text.contains("\"\"\"") {
-        // Where block strings end is the parser's secret; with one, such escapes are not taken anywhere.
-        for (at, _) in text.match_indices("\\u") {
-            if let Some(unit @ (0 | 0xd800..=0xdfff)) = escape(text, at) {
-                return Err(not_a_character(unit));
-            }
-        }
-        return Ok(None);
-    }
-    let bytes = text.as_bytes();
-    let (mut joined, mut copied, mut at, mut is_string) = (String::new(), 0, 0, false);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'#' if !is_string => at += line_length(&bytes[at..]),
-            b'"' => (at, is_string) = (at + 1, !is_string),
-            b'\\' if is_string => match escape(text, at) {
-                None => at += 2,
-                Some(high @ 0xd800..=0xdbff) => {
-                    let low = escape(text, at + 6).filter(|low| (0xdc00..=0xdfff).contains(low));
-                    let low = low.ok_or_else(|| not_a_character(high))?;
-                    joined.push_str(&text[copied..at]);
-                    joined.extend(char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)));
-                    at += 12;
-                    copied = at;
-                }
-                Some(unit @ (0 | 0xdc00..=0xdfff)) => return Err(not_a_character(unit)),
-                Some(_) => at += 6,
-            },
-            _ => at += 1,
-        }
-    }
-    joined.push_str(&text[copied..]);
-    Ok((copied > 0).then_some(joined))
-}
-
 /// Whether an input object in the text names a field twice, of which the parser would keep the last and say nothing.
 pub(super) fn names_twice(text: &str) -> bool {
-    // As above: with a block string, nobody but the parser knows what is text.
-    if text.contains("\"\"\"") {
-        return false;
-    }
     let bytes = text.as_bytes();
     let (mut at, mut parentheses) = (0, 0_usize);
     // The fields so far of each object that is open.
@@ -94,31 +47,13 @@ fn ignored_length(bytes: &[u8]) -> usize {
     at
 }
 
-/// The number in an escape such as `\u00e4` at this place.
-fn escape(text: &str, at: usize) -> Option<u32> {
-    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-    u32::from_str_radix(digits, 16).ok()
-}
-
-fn not_a_character(unit: u32) -> Refusal {
-    let (code, message) = match unit {
-        0 => ("BAD_REQUEST", "The request must not contain NUL characters."),
-        _ => ("GRAPHQL_PARSE_FAILED", "An escape in a string stands for no character: write the character itself."),
-    };
-    Refusal { code, message: message.to_owned(), location: None }
-}
-
 /// How far it is to the end of the line.
-fn line_length(bytes: &[u8]) -> usize {
+pub(super) fn line_length(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(bytes.len())
 }
 
 /// How deep brackets are nested in the text, those in strings and comments left out.
 pub(super) fn bracket_depth(text: &str) -> usize {
-    if text.contains("\"\"\"") {
-        // Where block strings end is the parser's secret; with one, no more brackets are taken than may be nested.
-        return text.bytes().filter(|byte| matches!(byte, b'{' | b'[' | b'(')).count();
-    }
     let bytes = text.as_bytes();
     let (mut depth, mut deepest, mut at) = (0_usize, 0, 0);
     while let Some(byte) = bytes.get(at) {
@@ -140,18 +75,16 @@ pub(super) fn bracket_depth(text: &str) -> usize {
     deepest
 }
 
-/// The length of the string, or block string, that these bytes begin with; at least 1.
+/// The length of the string that these bytes begin with; at least 1.
 fn string_length(bytes: &[u8]) -> usize {
-    let block = bytes.starts_with(b"\"\"\"");
-    let (end, mut at): (&[u8], usize) = if block { (b"\"\"\"", 3) } else { (b"\"", 1) };
+    let mut at = 1;
     while at < bytes.len() {
-        if bytes[at..].starts_with(end) {
-            return at + end.len();
+        match bytes[at] {
+            b'"' => return at + 1,
+            b'\n' | b'\r' => return at,
+            b'\\' => at += 2,
+            _ => at += 1,
         }
-        if !block && matches!(bytes[at], b'\n' | b'\r') {
-            return at;
-        }
-        at += if bytes[at] == b'\\' { 2 } else { 1 };
     }
     bytes.len()
 }

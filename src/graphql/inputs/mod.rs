@@ -19,7 +19,7 @@ use async_graphql::{Name, Pos, Positioned, Request, Variables};
 use async_graphql_value::ConstValue;
 
 use self::usage::Usage;
-use self::value::{At, Check, Origin};
+use self::value::{At, Check, Origin, coerced};
 use crate::graphql::absent;
 use crate::graphql::document::Refusal;
 
@@ -154,7 +154,7 @@ impl Inputs {
             (Some(value), _) => {
                 let check = Check { inputs: self, origin, pos };
                 check.value(ty, &value.clone().into_value(), &At::Start(&format!("${}", short(name))))?;
-                Ok(Some(value.clone()))
+                Ok(Some(coerced(self, ty, value.clone())))
             }
             (None, Some(default)) => Ok(Some(default.node.clone())),
             (None, None) if ty.nullable => Ok(None),

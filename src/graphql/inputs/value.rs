@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use async_graphql::parser::types::{BaseType, Type};
 use async_graphql::{Name, Pos, ScalarType as _};
-use async_graphql_value::Value;
+use async_graphql_value::{ConstValue, Number, Value};
 
 use super::{FILE_MARK, Inputs, Shape, Slot, input};
 use crate::graphql::document::Refusal;
@@ -105,7 +105,10 @@ impl Check<'_> {
             | ("String" | "ID", Value::String(_))
             | ("Float", Value::Number(_))
             | ("_Any", _) => true,
-            ("Int", Value::Number(number)) => number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+            ("Int", Value::Number(number)) if self.origin == Origin::Document => {
+                number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
+            }
+            ("Int", Value::Number(number)) => integer(number).is_some(),
             ("ID", Value::Number(number)) => number.is_i64(),
             ("DateTime", _) => DateTime::parse(constant()).is_ok(),
             ("Date", _) => Date::parse(constant()).is_ok(),
@@ -115,5 +118,41 @@ impl Check<'_> {
             },
             _ => false,
         }
+    }
+}
+
+/// The integer that a variable's number is. JSON has one kind of number, so that `1.0` is one, too (GraphQL, September 2025,
+/// section 3.5.1).
+fn integer(number: &Number) -> Option<i32> {
+    let whole = number.as_i64().or_else(|| {
+        let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= f64::from(u32::MAX))?;
+        #[expect(clippy::cast_possible_truncation, reason = "it has no fraction and is small")]
+        Some(float as i64)
+    });
+    whole.and_then(|whole| i32::try_from(whole).ok())
+}
+
+/// A checked value of a variable as the library reads it: integers without a fraction.
+pub(super) fn coerced(inputs: &Inputs, ty: &Type, value: ConstValue) -> ConstValue {
+    match (value, &ty.base) {
+        (ConstValue::List(items), BaseType::List(item)) => {
+            ConstValue::List(items.into_iter().map(|value| coerced(inputs, item, value)).collect())
+        }
+        (value, BaseType::List(item)) => coerced(inputs, item, value),
+        (ConstValue::Number(number), BaseType::Named(name)) if name == "Int" => match integer(&number) {
+            Some(whole) => ConstValue::Number(whole.into()),
+            None => ConstValue::Number(number),
+        },
+        (ConstValue::Object(fields), BaseType::Named(name)) => match inputs.shapes.get(name.as_str()) {
+            Some(Shape::Object(slots)) => {
+                let field = |(name, value): (Name, ConstValue)| match slots.get(name.as_str()) {
+                    Some(slot) => (name, coerced(inputs, &slot.ty, value)),
+                    None => (name, value),
+                };
+                ConstValue::Object(fields.into_iter().map(field).collect())
+            }
+            _ => ConstValue::Object(fields),
+        },
+        (value, BaseType::Named(_)) => value,
     }
 }

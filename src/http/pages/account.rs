@@ -77,7 +77,7 @@ pub(super) async fn password_form(visit: Visit) -> Response {
 /// `POST /account/password`: signs in with the old password, so that it works without a cookie, and replaces it.
 pub(super) async fn change_password(sent: Sent) -> Response {
     let visit = &sent.visit;
-    match sent.once(replace_password(&sent)).await {
+    match sent.once(Box::pin(replace_password(&sent))).await {
         Outcome::Done(tokens) => visit.lead_signed_in("/account/sign-in?done=changed", &tokens),
         Outcome::Repeated => visit.lead("/account/sign-in?done=password"),
         Outcome::Failed(error) => visit.refuse(password_view(visit, sent.field("identifier")), error),
@@ -284,7 +284,7 @@ pub(super) async fn verify(sent: Sent) -> Response {
         form: Some(&sent.form),
     };
     let verifying = verify_email::verify_email(&app.db, &visit.now, &visit.client, verify_rules(visit), input);
-    match sent.once(verifying).await {
+    match sent.once(Box::pin(verifying)).await {
         Outcome::Done(verified) => match verified.session {
             Some(session) => {
                 let tokens = app.mint().tokens(&visit.now, &session, &verified.user);

@@ -28,7 +28,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; base
 pub(super) fn is_served(app: &App) -> bool {
     let authority = app.public_url.as_str().split("://").nth(1).unwrap_or_default();
     let is_private = is_local(authority.split('/').next().unwrap_or_default());
-    is_private && app.config.listen.ip().is_loopback() && matches!(app.config.mail_url(), MailUrl::Folder(_))
+    is_private && app.config.listen.is_on_loopback() && matches!(app.config.mail_url(), MailUrl::Folder(_))
 }
 
 /// Whether a host, with its port perhaps, is a name of this machine.

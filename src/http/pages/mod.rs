@@ -81,7 +81,7 @@ impl FromRequestParts<Arc<App>> for Visit {
         Ok(Self {
             now: app.clock.now(),
             client: client::of(peer, &parts.headers, &app.config.trusted_proxies),
-            query: pairs(parts.uri.query().unwrap_or_default().as_bytes()),
+            query: parameters(parts.uri.query().unwrap_or_default()),
             csrf: Csrf::of(&parts.headers, &app.public_url),
             headers: parts.headers.clone(),
             app: Arc::clone(app),
@@ -220,7 +220,7 @@ impl Sent {
         self.fields.get(name).map_or("", String::as_str)
     }
 
-    /// Whether this browser sent the very same form before, and it did its work. Where that cannot be found out, the form
+    /// Checks whether this browser sent the same form before, and it did its work. If that cannot be found out, the form
     /// is dealt with like any other.
     async fn is_repeated(&self) -> bool {
         sent_forms::is_done(&self.visit.app.db, &self.visit.now, &self.form).await.unwrap_or_else(|error| {
@@ -229,7 +229,7 @@ impl Sent {
         })
     }
 
-    /// What became of a form that spends something: a refusal is none where the same form did its work just before, or
+    /// Deals with a form that spends something. A refusal does not count if the same form did its work just before, or
     /// meanwhile.
     async fn once<T>(&self, dealing: impl Future<Output = Result<T>>) -> Outcome<T> {
         if self.is_repeated().await {
@@ -243,7 +243,7 @@ impl Sent {
     }
 }
 
-/// What became of a form that spends something.
+/// The outcome of a form that spends something.
 enum Outcome<T> {
     Done(T),
     /// It did its work when it was sent before, and nothing now.
@@ -262,6 +262,12 @@ async fn receive(body: Body, patience: Duration) -> Result<Vec<u8>, Response> {
 /// The pairs of a form or a query; NUL characters, which nobody types, are dropped.
 fn pairs(text: &[u8]) -> HashMap<String, String> {
     url::form_urlencoded::parse(text).map(|(key, value)| (key.into_owned(), value.replace('\0', ""))).collect()
+}
+
+/// The parameters of an address. A link that was copied out of a mail's HTML source has `&amp;` between them.
+fn parameters(query: &str) -> HashMap<String, String> {
+    let plain = |(key, value): (String, String)| (key.strip_prefix("amp;").map(str::to_owned).unwrap_or(key), value);
+    pairs(query.as_bytes()).into_iter().map(plain).collect()
 }
 
 /// A refusal of no single field, for a page that shows nothing else.

@@ -21,7 +21,7 @@ pub(super) struct View {
     pub(super) paragraphs: Vec<String>,
     /// The form.
     pub(super) form: Option<Form>,
-    /// Where else to go: label, and path of ours or address elsewhere.
+    /// Links: label, and path of ours or address elsewhere.
     pub(super) links: Vec<(&'static str, String)>,
 }
 
@@ -52,13 +52,13 @@ pub(super) struct Field {
     pub(super) required: bool,
 }
 
-/// What is around every page.
+/// The surroundings of every page.
 pub(super) struct Frame<'a> {
-    /// Whose page it is.
+    /// The name of the site.
     pub(super) site: &'a str,
     /// The path under which browsers find the service.
     pub(super) base: &'a str,
-    /// Whether the page links to the mails of a development server.
+    /// True on a development server, whose pages link to its mails.
     pub(super) dev_mail: bool,
 }
 

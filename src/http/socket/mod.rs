@@ -55,7 +55,7 @@ pub(super) async fn open(endpoint: Arc<Endpoint>, mut parts: Parts, peer: Socket
         return refuse(StatusCode::BAD_REQUEST, "BAD_REQUEST", &message);
     }
     let Some(Stopping(stopping)) = parts.extensions.get::<Stopping>().cloned() else {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", "No connections can be opened here.");
+        return Refusal::unavailable("No connections can be opened here.", WAIT).into_response(Media::Json);
     };
     let client = client::of(peer, &parts.headers, &endpoint.app.config.trusted_proxies);
     let place = match endpoint.places.take(Some(limits::networks(&client).into())) {

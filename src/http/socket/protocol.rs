@@ -114,7 +114,7 @@ impl Close {
 /// 4400 for everything that is not one.
 pub(in crate::http) fn parse(text: &str) -> Result<Incoming, Close> {
     let bad = |what: &str| Err(Close::bad_message(what));
-    let Some(Value::Object(mut message)) = json::read(text.as_bytes()) else {
+    let Ok(Value::Object(mut message)) = json::read(text.as_bytes()) else {
         return bad("A message is a JSON object");
     };
     let payload = message.remove("payload").filter(|payload| !payload.is_null());

@@ -151,6 +151,8 @@ pub fn render(site: &Site, recipient: &Recipient, content: &Content, id: Uuid) -
     let subject = content.subject(&site.name);
     let text = Text { site, greeting, content }.render().expect("writing to a string does not fail");
     let html = Html { site, greeting, content, subject: &subject }.render().expect("writing to a string does not fail");
+    // As everybody writes it: who copies a link out of the source has something that pages understand.
+    let html = html.replace("&#38;", "&amp;");
     Message { to: recipient.address.clone(), to_name: name.unwrap_or_default(), subject, text, html, id }
 }
 

@@ -17,6 +17,7 @@ use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, XlsxError};
 
 use crate::error::{Error, Result};
 use crate::tools::clock::Timestamp;
+use crate::tools::secret_file;
 
 pub use self::child::{COMMAND, Page, Pages, Reader, serve};
 
@@ -129,7 +130,7 @@ fn write(
     pages: impl IntoIterator<Item = Vec<Row>>,
     max_rows: u32,
 ) -> Result<File, XlsxError> {
-    std::fs::create_dir_all(folder)?;
+    secret_file::make_folder(folder)?;
     let mut workbook = Workbook::new();
     workbook.set_tempdir(folder)?;
     let created = DocProperties::new().set_creation_datetime(&ExcelDateTime::from_timestamp(at.seconds())?);

@@ -1,4 +1,4 @@
-//! What an SMTP server's answer means for a mail: whether another attempt can help.
+//! The meaning of an SMTP server's answer for a mail: final, or worth another attempt.
 
 use std::error::Error as _;
 use std::io;
@@ -42,20 +42,24 @@ pub(super) fn failure(stage: Stage, error: &Error) -> SendError {
     if is_final { SendError::permanent(&summary) } else { SendError::temporary(&summary) }
 }
 
-/// Whether the enhanced status code (RFC 3463) is about the recipient or the content. Without one, the stage decides.
+/// Checks that the enhanced status code (RFC 3463) is about the recipient or the content. Without one, the stage decides.
 fn is_about_the_mail(stage: Stage, text: &str) -> bool {
     let enhanced = text.split_whitespace().next().and_then(enhanced);
     match (stage, enhanced) {
-        (Stage::Settings, _) => false,
         // Servers that relay for nobody refuse every recipient.
         (Stage::Recipient, None) => !text.to_ascii_lowercase().contains("relay"),
-        // The sender's address, the server, the protocol, and who may send from here.
-        (Stage::Recipient, Some((1, 7 | 8) | (3 | 5 | 7, _))) => false,
         // Content that is taken for unwanted has 5.7.1; the other codes are about signatures and origins (RFC 7372).
         (Stage::Content, Some((7, detail))) => detail <= 1,
-        (Stage::Content, Some((5, _))) => false,
-        (Stage::Recipient | Stage::Content, _) => true,
+        (Stage::Content, Some((subject, _))) => subject != 5,
+        (Stage::Content, None) => true,
+        (Stage::Recipient, Some(code)) => !is_about_us(code),
+        (Stage::Settings, _) => false,
     }
+}
+
+/// Checks for a code about the sender's address, the server, the protocol, or the right to send from here.
+fn is_about_us((subject, detail): (u16, u16)) -> bool {
+    matches!((subject, detail), (1, 7 | 8) | (3 | 5 | 7, _))
 }
 
 /// Subject and detail of a code such as `5.1.1`.
@@ -67,7 +71,7 @@ fn enhanced(word: &str) -> Option<(u16, u16)> {
     }
 }
 
-/// Why there was no answer, in words of our own: an error's own text may hold anything.
+/// The reason for no answer, in words of our own: an error's own text may hold anything.
 fn unanswered(error: &Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {

@@ -1,0 +1,257 @@
+//! The strings of a document, as the specification reads them.
+//!
+//! The parser keeps the backslash of `\\"""` in block strings and takes neither pairs of surrogates nor `\\u{…}`. So before it
+//! sees a document, what it does not read is written in the plainest way: as a string on one line with short escapes. What
+//! follows keeps its place, so that errors name the lines and columns of the original.
+
+use super::Refusal;
+use super::text::line_length;
+
+/// The text with its block strings, pairs of surrogates and `\\u{…}` written plainly; none where it has none of them.
+///
+/// # Errors
+/// GRAPHQL_PARSE_FAILED for a block string without an end and an escape that stands for no character; BAD_REQUEST for NUL.
+pub(super) fn plain(text: &str) -> Result<Option<String>, Refusal> {
+    if !text.contains("\\u") && !text.contains("\"\"\"") {
+        return Ok(None);
+    }
+    let mut rewriting = Rewriting { text, out: String::new(), copied: 0 };
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        at = match byte {
+            b'#' => at + line_length(&bytes[at..]),
+            b'"' if text[at..].starts_with("\"\"\"") => rewriting.block(at)?,
+            b'"' => rewriting.string(at)?,
+            _ => at + 1,
+        };
+    }
+    Ok(rewriting.finished())
+}
+
+struct Rewriting<'a> {
+    text: &'a str,
+    out: String,
+    /// As much of the text is in `out`.
+    copied: usize,
+}
+
+impl Rewriting<'_> {
+    /// Reads the string that begins here, and returns its end. One that the line ends is left to the parser, which says so.
+    fn string(&mut self, start: usize) -> Result<usize, Refusal> {
+        let mut at = start + 1;
+        loop {
+            match self.text.as_bytes().get(at) {
+                None | Some(b'\n' | b'\r') => return Ok(at),
+                Some(b'"') => return Ok(at + 1),
+                Some(b'\\') => at = self.escape(at)?,
+                Some(_) => at += 1,
+            }
+        }
+    }
+
+    /// Reads the escape that begins here, and returns its end.
+    fn escape(&mut self, at: usize) -> Result<usize, Refusal> {
+        let Some((unit, end)) = code(self.text, at) else { return Ok(self.text.len().min(at + 2)) };
+        let is_short = end == at + 6 && self.text.as_bytes().get(at + 2) != Some(&b'{');
+        let (value, end) = match unit {
+            // A pair of surrogates is one character.
+            0xd800..=0xdbff if is_short => {
+                let low = code(self.text, end).filter(|(low, _)| (0xdc00..=0xdfff).contains(low));
+                let (low, end) = low.ok_or_else(|| not_a_character(unit))?;
+                (0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00), end)
+            }
+            0 => return Err(not_a_character(0)),
+            // The parser reads it.
+            _ if is_short && char::from_u32(unit).is_some() => return Ok(end),
+            _ => (unit, end),
+        };
+        let character = char::from_u32(value).ok_or_else(|| not_a_character(value))?;
+        if character == '\0' {
+            return Err(not_a_character(0));
+        }
+        self.copy_until(at);
+        push_escaped(&mut self.out, character);
+        self.copied = end;
+        Ok(end)
+    }
+
+    /// Writes the block string that begins here as a string on one line, and returns its end.
+    fn block(&mut self, start: usize) -> Result<usize, Refusal> {
+        let mut raw = String::new();
+        let mut at = start + 3;
+        let end = loop {
+            let rest = &self.text[at..];
+            if rest.starts_with("\\\"\"\"") {
+                raw.push_str("\"\"\"");
+                at += 4;
+            } else if rest.starts_with("\"\"\"") {
+                break at + 3;
+            } else {
+                let Some(character) = rest.chars().next() else { return Err(without_end()) };
+                raw.push(character);
+                at += character.len_utf8();
+            }
+        };
+        self.copy_until(start);
+        let before = self.out.len();
+        self.out.push('"');
+        value(&raw).chars().for_each(|character| push_escaped(&mut self.out, character));
+        self.out.push('"');
+        self.keep_place(&self.text[start..end], before);
+        self.copied = end;
+        Ok(end)
+    }
+
+    /// Pads what was written since `before`, so that what follows is at the same line and column as behind the original.
+    fn keep_place(&mut self, original: &str, before: usize) {
+        let lines = original.replace("\r\n", "\n").chars().filter(|c| matches!(c, '\n' | '\r')).count();
+        let last = original.rsplit(['\n', '\r']).next().unwrap_or_default().chars().count();
+        let written = if lines > 0 { 0 } else { self.out[before..].chars().count() };
+        self.out.extend(std::iter::repeat_n('\n', lines));
+        self.out.extend(std::iter::repeat_n(' ', last.saturating_sub(written)));
+    }
+
+    fn copy_until(&mut self, at: usize) {
+        self.out.push_str(&self.text[self.copied..at]);
+    }
+
+    fn finished(mut self) -> Option<String> {
+        if self.copied == 0 {
+            return None;
+        }
+        self.copy_until(self.text.len());
+        Some(self.out)
+    }
+}
+
+/// What a block string holds (GraphQL, section 2.9.4): without the indentation that its lines share but for the first, and
+/// without blank lines around it.
+fn value(raw: &str) -> String {
+    let unified = raw.replace("\r\n", "\n").replace('\r', "\n");
+    let indent = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
+    let is_blank = |line: &str| indent(line) == line.len();
+    let lines: Vec<&str> = unified.split('\n').collect();
+    let common = lines.iter().skip(1).filter(|line| !is_blank(line)).map(|line| indent(line)).min().unwrap_or(0);
+    let cut = lines.iter().enumerate().map(|(index, line)| match index {
+        0 => line,
+        _ => line.get(common..).unwrap_or_default(),
+    });
+    let cut: Vec<&str> = cut.collect();
+    let first = cut.iter().position(|line| !is_blank(line)).unwrap_or(cut.len());
+    let end = cut.iter().rposition(|line| !is_blank(line)).map_or(first, |last| last + 1);
+    cut[first..end].join("\n")
+}
+
+/// The number in an escape such as `\\u00e4` or `\\u{1f600}` at this place, and the end of the escape.
+fn code(text: &str, at: usize) -> Option<(u32, usize)> {
+    let rest = text.get(at..)?.strip_prefix("\\u")?;
+    let (digits, end) = match rest.strip_prefix('{') {
+        Some(rest) => {
+            let length = rest.find('}')?;
+            (&rest[..length], at + 3 + length + 1)
+        }
+        None => (rest.get(..4)?, at + 6),
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    // Leading zeros do not matter; what is longer is beyond every character.
+    let digits = digits.trim_start_matches('0');
+    let number = if digits.len() > 6 { u32::MAX } else { u32::from_str_radix(digits, 16).unwrap_or(0) };
+    Some((number, end))
+}
+
+fn push_escaped(out: &mut String, character: char) {
+    match character {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        control if u32::from(control) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(control))),
+        other => out.push(other),
+    }
+}
+
+fn without_end() -> Refusal {
+    let message = "A block string has no end: close it with three quotation marks.";
+    Refusal { code: "GRAPHQL_PARSE_FAILED", message: message.to_owned(), location: None }
+}
+
+fn not_a_character(unit: u32) -> Refusal {
+    let (code, message) = match unit {
+        0 => ("BAD_REQUEST", "The request must not contain NUL characters."),
+        _ => ("GRAPHQL_PARSE_FAILED", "An escape in a string stands for no character: write the character itself."),
+    };
+    Refusal { code, message: message.to_owned(), location: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plainly(text: &str) -> String {
+        plain(text).unwrap().unwrap_or_else(|| text.to_owned())
+    }
+
+    fn code_of(text: &str) -> &'static str {
+        plain(text).unwrap_err().code
+    }
+
+    #[test]
+    fn block_strings_are_written_on_one_line() {
+        for (block, string) in [
+            ("\"\"\"abc\"\"\"", "\"abc\""),
+            ("\"\"\"\"\"\"", "\"\""),
+            ("\"\"\"a \\\"\"\" b\"\"\"", "\"a \\\"\\\"\\\" b\""),
+            ("\"\"\"a \\n \\u00e4 \\\\x\"\"\"", "\"a \\\\n \\\\u00e4 \\\\\\\\x\""),
+            (
+                "\"\"\"\n    Hello,\n      World!\n\n    Yours,\r\n      GraphQL.\n  \"\"\"",
+                "\"Hello,\\n  World!\\n\\nYours,\\n  GraphQL.\"",
+            ),
+            ("\"\"\"  a\n\tb\n \n\"\"\"", "\"  a\\nb\""),
+        ] {
+            let written = plainly(&format!("{{a(b:{block} c:1)}}"));
+            let (value, rest) = written.strip_prefix("{a(b:").unwrap().split_at(string.len());
+            assert_eq!(value, string, "{block:?}");
+            assert_eq!(rest.trim_start(), "c:1)}", "{block:?}");
+        }
+        assert_eq!(code_of("{a(b: \"\"\"abc\")}"), "GRAPHQL_PARSE_FAILED");
+    }
+
+    #[test]
+    fn what_follows_keeps_its_line_and_column() {
+        for text in [
+            "{a(b: \"\"\"one\"\"\" X)}",
+            "{a(b: \"\"\"\n  one\n  two\n  \"\"\" X)}",
+            "{a(b: \"\"\"\r\none\r\n\"\"\" X)}",
+            "{a(b: \"\"\"\r  one \\\"\"\" \r\"\"\" X)}",
+        ] {
+            let place = |text: &str| {
+                let before = text.replace("\r\n", "\n").replace('\r', "\n");
+                let before = before.split('X').next().unwrap().to_owned();
+                (before.matches('\n').count(), before.rsplit('\n').next().unwrap().chars().count())
+            };
+            assert_eq!(place(&plainly(text)), place(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn escapes_of_characters_beyond_the_parser_are_written_out() {
+        for (text, written) in [
+            ("\"\\u{1F600}\"", "\"😀\""),
+            ("\"\\u{00000e4}\\u{e4}\"", "\"ää\""),
+            ("\"\\ud83d\\uDE00\"", "\"😀\""),
+            ("\"\\u{22}\\u{5c}\\u{a}\\u{1}\"", "\"\\\"\\\\\\n\\u0001\""),
+            ("\"\\u00e4\\\\u{1F600}\"", "\"\\u00e4\\\\u{1F600}\""),
+            ("# \"\\u{1F600}", "# \"\\u{1F600}"),
+        ] {
+            assert_eq!(plainly(text), written, "{text}");
+        }
+        for wrong in ["\\u{110000}", "\\u{d800}", "\\u{ffffffffffffffffffff}", "\\ud83d\\u{1F600}"] {
+            assert_eq!(code_of(&format!("\"{wrong}\"")), "GRAPHQL_PARSE_FAILED", "{wrong}");
+        }
+        assert_eq!(code_of("\"\\u{000}\""), "BAD_REQUEST");
+    }
+}
