@@ -141,6 +141,17 @@ impl Export {
         }
     }
 
+    /// The values that a column takes; empty where it takes any text.
+    pub fn values(&self, column: &str) -> &'static [&'static str] {
+        let known = import::columns::ALL.iter().filter(|_| !matches!(self.list, List::Samples(_)));
+        known.into_iter().find(|known| known.name == column).map_or(&[], |known| known.values)
+    }
+
+    /// Explanations of the columns, row by row, below a heading; none but for the sheet to fill in.
+    pub fn explanations(&self) -> Vec<[String; 4]> {
+        if matches!(self.list, List::Sheet(_)) { import::columns::explained() } else { Vec::new() }
+    }
+
     /// The next rows; none where there are no more.
     ///
     /// # Errors

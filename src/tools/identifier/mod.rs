@@ -76,7 +76,7 @@ fn with_unicode_domain(text: &str) -> Cow<'_, str> {
 /// The canonical form of an address: two addresses are equal exactly where their canonical forms are the same text. The
 /// local part is in lower case as far as it is ASCII, the domain in its ASCII form (IDNA, UTS #46).
 pub fn canonical_address(address: &str) -> String {
-    let address: String = address.trim().nfc().collect();
+    let address: String = text::trim(address).nfc().collect();
     let Some((local, domain)) = address.rsplit_once('@') else { return address };
     let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_ascii_lowercase());
     format!("{}@{domain}", local.to_ascii_lowercase())

@@ -4,6 +4,7 @@ use unicode_security::GeneralSecurityProfile as _;
 
 use crate::error::{Code, Refusal};
 use crate::tools::secret::Secret;
+use crate::tools::text::{self, is_invisible};
 
 /// The most bytes of an e-mail address (RFC 5321, 4.5.3.1.3, less the angle brackets).
 pub const MAX_EMAIL_BYTES: usize = 254;
@@ -20,10 +21,11 @@ pub const MAX_USERNAME_LENGTH: usize = 150;
 pub fn email(text: &str) -> Result<String, Refusal> {
     let invalid = || Refusal::new(Code::Invalid, "Enter an e-mail address such as name@example.com.");
     let too_long = |what, bytes| Refusal::new(Code::TooLong, format!("Use {what} of at most {bytes} bytes."));
-    let text = text.trim();
+    let text = text::trim(text);
     if text.is_empty() {
         return Err(Refusal::new(Code::Required, "Enter an e-mail address."));
     }
+    refuse_invisible(text)?;
     let address: String = text.nfc().take(MAX_EMAIL_BYTES + 1).collect();
     if address.len() > MAX_EMAIL_BYTES {
         return Err(too_long("an e-mail address", MAX_EMAIL_BYTES));
@@ -45,10 +47,11 @@ pub fn email(text: &str) -> Result<String, Refusal> {
 /// letters, digits and `. _ + -`, at least one letter or digit among them. Since there is no "@" in it, it can never be
 /// another's e-mail address.
 pub fn username(text: &str) -> Result<String, Refusal> {
-    let text = text.trim();
+    let text = text::trim(text);
     if text.is_empty() {
         return Err(Refusal::new(Code::Required, "Enter a username."));
     }
+    refuse_invisible(text)?;
     let name: String = text.nfc().take(MAX_USERNAME_LENGTH + 1).collect();
     if name.chars().count() > MAX_USERNAME_LENGTH {
         let message = format!("Use a username of at most {MAX_USERNAME_LENGTH} characters.");
@@ -58,6 +61,13 @@ pub fn username(text: &str) -> Result<String, Refusal> {
         return Err(Refusal::new(Code::Invalid, "Use only letters, digits and . _ + - in a username."));
     }
     Ok(name)
+}
+
+/// Names an invisible character, which nobody finds by looking.
+fn refuse_invisible(text: &str) -> Result<(), Refusal> {
+    let Some(mark) = text.chars().find(|c| is_invisible(*c)) else { return Ok(()) };
+    let message = format!("There is an invisible character in this (U+{:04X}). Type it anew.", u32::from(mark));
+    Err(Refusal::new(Code::Invalid, message))
 }
 
 const USERNAME_SIGNS: &str = "._+-";
