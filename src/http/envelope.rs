@@ -14,7 +14,7 @@ use crate::http::json;
 /// # Errors
 /// 400 with BAD_REQUEST, or PERSISTED_QUERY_NOT_SUPPORTED where a document is only named and not sent.
 pub(super) fn from_body(body: &[u8]) -> Result<Request, Refusal> {
-    match json::read(body).ok_or_else(|| bad("The body must be JSON that names no member twice."))? {
+    match json::read(body).ok_or_else(|| no_json("The body", "JSON", body))? {
         Value::Object(fields) => from_fields(fields),
         Value::Array(_) => Err(bad("Send one request at a time: batches are not supported.")),
         _ => Err(bad("The body must be a JSON object.")),
@@ -34,9 +34,10 @@ pub(super) fn from_query(query: &str) -> Result<Request, Refusal> {
             return Err(bad("The query string must be UTF-8."));
         };
         let value = match key.as_str() {
-            "variables" | "extensions" if !value.is_empty() => json::read(value.as_bytes()).ok_or_else(|| {
-                bad(&format!("The parameter `{key}` must be a JSON object that names no member twice."))
-            })?,
+            "variables" | "extensions" if !value.is_empty() => {
+                let named = format!("The parameter `{key}`");
+                json::read(value.as_bytes()).ok_or_else(|| no_json(&named, "a JSON object", value.as_bytes()))?
+            }
             "query" | "operationName" | "documentId" if !value.is_empty() => Value::String(value),
             "variables" | "extensions" | "query" | "operationName" | "documentId" => Value::Null,
             _ => continue,
@@ -119,6 +120,12 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
+/// The refusal of what is no JSON, with the cause where it is a common one.
+fn no_json(what: &str, expected: &str, bytes: &[u8]) -> Refusal {
+    let cause = json::fault(bytes).map(|cause| format!(" {cause}")).unwrap_or_default();
+    bad(&format!("{what} must be {expected} that names no member twice.{cause}"))
+}
+
 fn bad(message: &str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
 }
@@ -157,6 +164,13 @@ mod tests {
             assert_eq!(code(body.as_bytes()), expected, "{body}");
         }
         assert_eq!(code(b"{\"query\":\"\xff\"}"), "BAD_REQUEST");
+        for (body, cause) in [
+            (&b"\xef\xbb\xbf{\"query\":\"{a}\"}"[..], "byte order mark (BOM). Send UTF-8 without one."),
+            (b"\xff\xfe{\0}\0", "It is in UTF-16. Send UTF-8."),
+            (br#"{"query":"{a}","variables":{"a":"x\ud83d"}}"#, "`\\ud83d` is half of a character."),
+        ] {
+            assert!(from_body(body).unwrap_err().message.contains(cause), "{cause}");
+        }
         assert_eq!(code("[".repeat(100_000).as_bytes()), "BAD_REQUEST");
     }
 

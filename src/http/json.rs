@@ -6,9 +6,22 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::tools::text;
+
 /// Reads a value; none where this is no JSON, or a member is named twice.
 pub(super) fn read(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice(bytes).ok().map(|Strict(value)| value)
+}
+
+/// Why this is not read, in words for the client, where it is text in another form than JSON has.
+pub(super) fn fault(bytes: &[u8]) -> Option<String> {
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        return Some("It begins with a byte order mark (BOM). Send UTF-8 without one.".to_owned());
+    }
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Some("It is in UTF-16. Send UTF-8.".to_owned());
+    }
+    text::lone_surrogate(bytes).map(|(_, half)| format!("`{half}` is half of a character. Send whole characters."))
 }
 
 struct Strict(Value);
