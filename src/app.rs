@@ -22,6 +22,7 @@ use crate::domain::passwords::Passwords;
 use crate::domain::presence::Presence;
 use crate::domain::refused_rights::RefusedRights;
 use crate::domain::tokens::Mint;
+use crate::domain::users::address_keys;
 use crate::domain::users::superuser::{self, FirstPassword, Username};
 use crate::domain::vigil::Vigil;
 use crate::entity::mail;
@@ -130,6 +131,7 @@ impl App {
         let txn = db.begin_alone().await?;
         Db::migrate(&txn).await?;
         let instance = InstanceName { id: instance::ensure(&txn, &now).await?, public_url: public_url.as_str() };
+        address_keys::renew(&txn).await?;
         let vault = Arc::new(Vault::new(&secrets, instance));
         keys::ensure(&txn, &now, &vault).await?;
         let ring = keys::load(&txn, &now, &vault, public_url.as_str()).await?;

@@ -33,6 +33,7 @@ mod m0027_temporary_password;
 mod m0028_mail_addresses;
 mod m0029_email_proved;
 mod m0030_forgetting_search;
+mod m0034_address_keys;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -68,6 +69,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0028_mail_addresses::Migration),
             Box::new(m0029_email_proved::Migration),
             Box::new(m0030_forgetting_search::Migration),
+            Box::new(m0034_address_keys::Migration),
         ]
     }
 }

@@ -37,9 +37,9 @@ pub fn required_line(field: &'static str, text: &str, max: usize) -> Result<Stri
 }
 
 /// The text without blanks and invisible characters around it, which come along when text is copied from a web page or a
-/// contact.
+/// contact. Marks that turn the text behind them round do not, and stay.
 pub fn trim(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c) && !matches!(c, '\u{202d}' | '\u{202e}'))
 }
 
 /// Whether a character shows as nothing: soft hyphens, zero-width characters, marks of the direction of writing, and byte
@@ -132,7 +132,11 @@ mod tests {
     fn invisible_characters_that_are_pasted_along_are_dropped() {
         assert_eq!(line("phone", "\u{202a}+44 20\u{202c}\u{200b} ", 20).unwrap(), "+44 20");
         assert_eq!(line("name", "\u{feff}Zo\u{200b}e\u{ad}", 20).unwrap(), "Zoe");
-        assert_eq!(line("name", "\u{645}\u{200c}\u{627}", 20).unwrap(), "\u{645}\u{200c}\u{627}", "a joiner is part of a name");
+        assert_eq!(
+            line("name", "\u{645}\u{200c}\u{627}", 20).unwrap(),
+            "\u{645}\u{200c}\u{627}",
+            "a joiner is part of a name"
+        );
         assert_eq!(line("name", "\u{200b}\u{2060}", 20).unwrap(), "");
         assert_eq!(lines("bio", "a\u{200b}b", 20).unwrap(), "a\u{200b}b");
         assert_eq!(fold("\u{200e}Ann\u{200b}"), "ann");

@@ -21,6 +21,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// giving up on it then would send the mail twice.
 const DELIVERY: Duration = Duration::from_secs(30);
 
+/// Why a message was not handed over to a server without SMTPUTF8 (RFC 6531).
+const NO_SMTPUTF8: &str = "the mail server takes only ASCII letters before the @ of an address (no SMTPUTF8)";
+
 pub use self::probe::{Talk, probe};
 
 type Pool = AsyncSmtpTransport<Tokio1Executor>;
@@ -40,11 +43,14 @@ impl Smtp {
     /// Delivers one message. It goes on where the caller stops waiting: the connection would otherwise return to the pool
     /// amid a conversation, and the next message would take the answer to this one for its own.
     pub(super) async fn send(&self, message: Message) -> Result<(), SendError> {
+        let has_ascii_addresses =
+            message.envelope().to().iter().all(|address| AsRef::<str>::as_ref(address).is_ascii());
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sending = pool.clone();
         let mut delivery = tokio::spawn(async move { sending.send(message).await });
         match timeout(self.limit, &mut delivery).await {
             Ok(Ok(Ok(_))) => Ok(()),
+            Ok(Ok(Err(error))) if error.is_client() && !has_ascii_addresses => Err(SendError::temporary(NO_SMTPUTF8)),
             Ok(Ok(Err(error))) => Err(failure(&error)),
             Ok(Err(_)) => Err(SendError::temporary("the delivery was interrupted")),
             Err(_) => {
