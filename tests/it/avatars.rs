@@ -12,6 +12,7 @@ use crate::client::{Answer, Client};
 use crate::engine::Place;
 
 crate::tests![
+    a_photograph_in_other_colours_is_converted,
     files_that_are_no_pictures_or_too_large_are_refused,
     of_a_file_nothing_is_kept_but_the_picture,
     a_photograph_stands_upright,
@@ -158,14 +159,14 @@ async fn files_that_are_no_pictures_or_too_large_are_refused(place: Place) {
         assert_eq!(refusal(&ada, bytes).await, "FILE_UNSUPPORTED file", "{what}");
     }
     let mut heavy = png.clone();
-    heavy.resize(6 * 1024 * 1024, 0);
-    for (what, bytes) in
-        [("6 MB", heavy), ("30000 by 30000", png_header(30_000, 30_000)), ("a GIF of many frames", gif_of(5000))]
-    {
+    heavy.resize(10 * 1024 * 1024 + 1, 0);
+    for (what, bytes) in [("more than 10 MB", heavy), ("30000 by 30000", png_header(30_000, 30_000))] {
         assert_eq!(refusal(&ada, bytes).await, "FILE_TOO_LARGE file", "{what}");
     }
     assert_eq!(stored(&place), [""; 0]);
-    assert!(upload(&ada, gif_of(3)).await["user"]["avatarUrl"].is_string());
+    for frames in [3, 5000] {
+        assert!(upload(&ada, gif_of(frames)).await["user"]["avatarUrl"].is_string(), "{frames}");
+    }
 }
 
 async fn of_a_file_nothing_is_kept_but_the_picture(place: Place) {
@@ -311,4 +312,21 @@ async fn a_store_that_fails_changes_nothing(place: Place) {
     let answer = send(&ada, form(file(80, 80, ImageFormat::Png))).await;
     assert_eq!(answer.code(), "SERVICE_UNAVAILABLE");
     assert_eq!(ada.data("{ me { avatarUrl } }", json!({})).await["me"]["avatarUrl"], Value::Null);
+}
+
+async fn a_photograph_in_other_colours_is_converted(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let photograph = include_bytes!("../pictures/p3.jpg");
+    let payload = upload(&ada, photograph.to_vec()).await;
+    let kept = get(&ada, &path(&app, &payload["user"]["avatarUrl"])).await;
+    let red = |bytes: &[u8]| {
+        let picture = image::load_from_memory(bytes).unwrap().to_rgb8();
+        picture.get_pixel(picture.width() / 2, picture.height() / 2).0
+    };
+    // The profile of the file makes more of its red than sRGB would; the small picture has no profile.
+    let (there, here) = (red(photograph), red(&kept.bytes));
+    assert!(here != there && !contains(&kept.bytes, "ICC_PROFILE"), "{there:?} {here:?}");
+    let whole = photograph.len();
+    assert_eq!(refusal(&ada, photograph[..whole - 2].to_vec()).await, "FILE_UNSUPPORTED file");
 }
