@@ -58,8 +58,11 @@ pub(super) async fn users_csv(State(app): State<Arc<App>>, RawQuery(query): RawQ
 /// `/export/users.xlsx`: all users, for staff.
 pub(super) async fn users_xlsx(State(app): State<Arc<App>>, asker: Asker) -> Response {
     let written = async {
-        let export = exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await?;
-        workbook(&app, &asker.now, export).await
+        let exporter = asker.caller.exporter()?;
+        let export = exports::users_for_file(&app.db, &asker.now, exporter, &app.limits).await?;
+        let file = workbook(&app, &asker.now, export).await?;
+        exports::record(&app.db, &app.clock.now(), exporter, None).await?;
+        Ok(file)
     };
     match written.await {
         Ok(file) => download(&asker.now, "users", "xlsx", Body::from_stream(chunks(file))),
