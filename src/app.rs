@@ -145,7 +145,7 @@ impl App {
         let limits = Limits::new(config.limits);
         let passwords = Passwords::new(hasher, policy, vec![config.site_name.clone(), host], limits.clone())
             .where_reachable(config.is_reachable());
-        let importer = Importer::new(sheet::Reader::of_this_program()?, limits.clone());
+        let importer = Importer::new(sheet::Reader::of_this_program()?, limits.clone(), clock);
         let frontend = config.frontend_url.clone().unwrap_or_else(|| public_url.clone());
         let courier = Courier {
             transport: Transport::new(&config.mail_url()),

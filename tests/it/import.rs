@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 use vestibule::entity::audit_event::{self, Action};
-use vestibule::entity::{mail, user};
+use vestibule::entity::{mail, turn, user};
 
 use crate::app::{ADMIN, PASSWORD, TestApp};
 use crate::avatars::{MAP, send};
@@ -45,6 +45,7 @@ crate::tests![
     what_people_paste_is_cleaned_or_named,
     files_of_spreadsheet_programs_are_read_as_they_show,
     the_sheet_to_fill_in_explains_its_columns,
+    an_import_of_another_instance_keeps_others_waiting_and_costs_them_nothing,
 ];
 
 const IMPORT: &str = "mutation($input: ImportUsersInput!) { importUsers(input: $input) {
@@ -625,7 +626,10 @@ async fn a_file_whose_quotation_marks_do_not_match_is_refused_with_the_line(plac
              um3@example.com,Three Road,C\n",
             "Line 2: the quotation mark that begins a cell is not closed before line 3, where text follows.",
         ),
-        ("email,bio\na@example.com, \"x, y\"\n", "Line 2: a quotation mark stands within a cell that does not begin with one."),
+        (
+            "email,bio\na@example.com, \"x, y\"\n",
+            "Line 2: a quotation mark stands within a cell that does not begin with one.",
+        ),
     ] {
         let payload = import(&admin, file).await;
         let error = &payload["errors"][0];
@@ -642,7 +646,10 @@ async fn a_formula_without_a_value_is_an_error_of_its_row(place: Place) {
     let payload = import(&app.admin().await, file.to_vec()).await;
     assert_eq!(row_errors(&payload), ["2 first_name INVALID", "2 is_active INVALID"]);
     let message = payload["rowErrors"][1]["message"].as_str().unwrap();
-    assert!(message.starts_with("The cell has a formula without a value. Open the file in a spreadsheet program"), "{message}");
+    assert!(
+        message.starts_with("The cell has a formula without a value. Open the file in a spreadsheet program"),
+        "{message}"
+    );
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 1);
 }
 
@@ -663,7 +670,9 @@ async fn rows_that_nobody_filled_in_are_no_users(place: Place) {
     }
     assert_eq!(counts(&import(&admin, book.save_to_buffer().unwrap()).await), (2, 0, 0));
     assert!(user(&app, "ticked@example.com").await.is_active && !user(&app, "unticked@example.com").await.is_active);
-    for (row, expected) in [("FALSE,,", "2 email INVALID"), (",FALSE,Ann", "2 email REQUIRED"), (",true,", "2 email REQUIRED")] {
+    for (row, expected) in
+        [("FALSE,,", "2 email INVALID"), (",FALSE,Ann", "2 email REQUIRED"), (",true,", "2 email REQUIRED")]
+    {
         let payload = import(&admin, format!("email,is_active,first_name\n{row}\n")).await;
         assert_eq!(row_errors(&payload), [expected], "{row}");
     }
@@ -708,11 +717,12 @@ async fn what_people_paste_is_cleaned_or_named(place: Place) {
     assert_eq!(row_errors(&payload), ["2 email INVALID"]);
     let message = &payload["rowErrors"][0]["message"];
     assert_eq!(message, "There is an invisible character in this (U+200B). Type it anew.");
-    app.anyone().data(
-        "mutation { requestReset(input: { email: \"\u{200e}ann@example.com \" }) { success errors { code } } }",
-        Value::Null,
-    )
-    .await;
+    app.anyone()
+        .data(
+            "mutation { requestReset(input: { email: \"\u{200e}ann@example.com \" }) { success errors { code } } }",
+            Value::Null,
+        )
+        .await;
     let mails = app.mails().await;
     assert_eq!(mails.last().map(|mail| mail.to.as_str()), Some("ann@example.com"));
 }
@@ -723,7 +733,10 @@ async fn files_of_spreadsheet_programs_are_read_as_they_show(place: Place) {
     let named = "sep=;\r\nemail;address\r\nsep@example.com;\"1, High St\"\r\n";
     assert_eq!(counts(&import(&admin, named).await), (1, 0, 0));
     assert_eq!(user(&app, "sep@example.com").await.address, "1, High St");
-    let wide: Vec<u8> = "\u{feff}email\tfirst_name\r\nwide@example.com\tZo\u{eb}\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide: Vec<u8> = "\u{feff}email\tfirst_name\r\nwide@example.com\tZo\u{eb}\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
     assert_eq!(counts(&import(&admin, wide).await), (1, 0, 0));
     assert_eq!(user(&app, "wide@example.com").await.first_name, "Zo\u{eb}");
     let mut book = Workbook::new();
@@ -756,5 +769,29 @@ async fn the_sheet_to_fill_in_explains_its_columns(place: Place) {
     assert!(rows.iter().all(|row| row.iter().all(|cell| cell.len() < 200)), "{rows:?}");
     // Filled in as it is, it is imported.
     let filled = template(&app.admin().await).await;
-    assert_eq!(counts(&import(&app.admin().await, workbook(filled.iter().map(|row| row.iter().map(String::as_str)))).await), (0, 0, 1));
+    assert_eq!(
+        counts(&import(&app.admin().await, workbook(filled.iter().map(|row| row.iter().map(String::as_str)))).await),
+        (0, 0, 1)
+    );
+}
+
+async fn an_import_of_another_instance_keeps_others_waiting_and_costs_them_nothing(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limit_bulk = "1/1h".parse().unwrap()).await;
+    let admin = app.admin().await;
+    let ends_at = app.clock_now().plus(vestibule::domain::turns::LEASE);
+    let row =
+        turn::ActiveModel { name: Set("import".to_owned()), holder: Set(uuid::Uuid::nil()), ends_at: Set(ends_at) };
+    turn::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let file = b"email\nann@example.com\n";
+    for _ in 0..3 {
+        let refused = post(&admin, file.to_vec(), json!({})).await;
+        assert_eq!(refused.body["errors"][0]["extensions"]["code"], "SERVICE_UNAVAILABLE", "{}", refused.body);
+    }
+    // The other instance died: its turn ends, and nothing of the limit was used up.
+    app.wait(vestibule::domain::turns::LEASE);
+    assert_eq!(counts(&import(&admin, *file).await), (1, 0, 0));
+    assert_eq!(turn::Entity::find().count(app.db()).await.unwrap(), 0, "the turn was given back");
+    let limited = post(&admin, file.to_vec(), json!({})).await;
+    assert_eq!(limited.body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+    assert_eq!(turn::Entity::find().count(app.db()).await.unwrap(), 0);
 }

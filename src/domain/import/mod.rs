@@ -31,9 +31,10 @@ use crate::database::Db;
 use crate::domain::access::{Also, Authorized, Client, Staff};
 use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Limits};
+use crate::domain::turns;
 use crate::entity::audit_event::Action;
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::{Clock, Moment};
 use crate::tools::sheet::{self, Content, read::Sheets};
 
 /// What the columns are called; only the first must be there.
@@ -48,18 +49,23 @@ const BATCH: usize = 500;
 /// When to try again where another import is under way.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// What imports are done with: one at a time.
+/// The name of the turn that an import takes.
+const TURN: &str = "import";
+
+/// What imports are done with: one at a time, over all instances on a database.
 #[derive(Debug)]
 pub struct Importer {
     reader: sheet::Reader,
     limits: Limits,
+    clock: Clock,
+    /// The turn within this process, so that none waits for SQLite's writer, which an import holds.
     turn: Semaphore,
 }
 
 impl Importer {
     /// An importer that reads files with this, as often as the limits say.
-    pub fn new(reader: sheet::Reader, limits: Limits) -> Self {
-        Self { reader, limits, turn: Semaphore::new(1) }
+    pub fn new(reader: sheet::Reader, limits: Limits, clock: Clock) -> Self {
+        Self { reader, limits, clock, turn: Semaphore::new(1) }
     }
 }
 
@@ -194,10 +200,27 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
 ) -> Result<Outcome> {
     if let By::Staff(staff) = by {
         staff.present()?;
+    }
+    // Before the limit: who is sent away because another import is under way has imported nothing.
+    let _own = importer.turn.try_acquire().map_err(|_| Error::Unavailable(BUSY))?;
+    let turn = turns::take(db, importer.clock, TURN).await?.ok_or(Error::Unavailable(BUSY))?;
+    let outcome = import_in_turn(db, now, importer, by, input, watch).await;
+    turn.end().await;
+    outcome
+}
+
+async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
+    db: &Db,
+    now: &Moment,
+    importer: &Importer,
+    by: By<'_>,
+    input: Import<F>,
+    watch: &Watch<'_>,
+) -> Result<Outcome> {
+    if let By::Staff(staff) = by {
         limits::take_bulk(db, now, &staff, &importer.limits).await?;
     }
     let Import { file, dry_run, send_welcome } = input;
-    let _turn = importer.turn.try_acquire().map_err(|_| Error::Unavailable(BUSY))?;
     let (entries, mut errors, sheets) = read(importer, file, watch).await?;
 
     let begun = by.begin(db, now).await?;
