@@ -255,6 +255,9 @@ async fn what_changed_there_is_taken_over_and_what_changed_here_stays(place: Pla
     ];
     app.wait(Duration::from_secs(60));
     assert_eq!(counts(&move_in(&app, &after, Options::default()).await), (0, 3, 0, 1));
+    let mut told: Vec<String> = app.mails().await.into_iter().map(|mail| mail.to).collect();
+    told.sort();
+    assert_eq!(told, ["ann@example.com", "anna@example.com"], "of the other address, and of the other password");
     assert_eq!(attempt(&app, "anna@example.com", OLD).await, None);
     let ann = row(&app, "anna").await;
     assert!(ann.is_staff && ann.external_id.as_deref() == Some("1"));
@@ -391,6 +394,8 @@ async fn superusers_are_taken_over_but_not_changed(place: Place) {
     };
     move_in(&app, &[boss("", Value::Null)], Options::default()).await;
     let made = row(&app, "boss").await;
+    let granted = audit_event::Entity::find().filter(audit_event::Column::Action.eq(Action::StaffGranted));
+    assert_eq!(granted.count(app.db()).await.unwrap(), 1);
     assert_eq!(
         (made.is_superuser, made.role, made.permission),
         (true, user::Role::Admin, user::Permission::FullAccess)
@@ -582,7 +587,8 @@ async fn files_as_people_have_them_are_read_or_told(place: Place) {
     };
     // PowerShell writes what `dumpdata` prints in UTF-16; a profile is left over of somebody who is gone; Django stores times
     // without a zone where it is set to.
-    let profile = |user: Value| json!({ "model": "accounts.profile", "pk": 1, "fields": { "user": user, "tel": "+44" } });
+    let profile =
+        |user: Value| json!({ "model": "accounts.profile", "pk": 1, "fields": { "user": user, "tel": "+44" } });
     let naive = json!({ "date_joined": "2026-07-05T09:00:00" });
     let dump = json!([profile(Value::Null), user(1, "ann", &naive), profile(json!(1))]).to_string();
     let wide: Vec<u8> = format!("\u{feff}{dump}").encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -597,12 +603,13 @@ async fn files_as_people_have_them_are_read_or_told(place: Place) {
     assert!(users.1.contains("2026-07-05T07:00:00"), "{}", users.1);
 
     std::fs::write(&mapping, "").unwrap();
-    let heading = "id,username,email,password,first_name,last_name,is_active,is_staff,is_superuser,date_joined,last_login";
+    let heading =
+        "id,username,email,password,first_name,last_name,is_active,is_staff,is_superuser,date_joined,last_login";
     let row = |id: u8, name: &str| format!("{id},{name},{name}@example.com,!,,,t,f,f,2020-02-03 04:05:06+00,");
     let dump = json!([user(2, "half", &json!({ "first_name": "x" }))]).to_string().replace("\"x\"", "\"\\ud83d\"");
     for (text, problem) in [
         (
-            format!("{heading}\n{}\n{}\n{}\n", row(2, "\"bob"), row(3, "cy"), row(4, "di")),
+            format!("{heading}\n{}\n{}\n{}\n", row(2, "bob").replace(",!,", ",\"!,"), row(3, "cy"), row(4, "di")),
             "Line 2: the quotation mark that begins a cell is never closed.",
         ),
         (format!("{heading}\n{}\n1,2\n", row(2, "bob")), "Row 3: it has 2 cells, and the heading 11."),

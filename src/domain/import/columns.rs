@@ -89,7 +89,9 @@ mod tests {
         let values = |name: &str| ALL.iter().find(|column| column.name == name).unwrap().values;
         let mut roles: Vec<_> = Role::iter().map(|role| role.to_value()).collect();
         let mut permissions: Vec<_> = Permission::iter().map(|permission| permission.to_value()).collect();
-        for (mut known, name) in [(std::mem::take(&mut roles), "role"), (std::mem::take(&mut permissions), "permission")] {
+        for (mut known, name) in
+            [(std::mem::take(&mut roles), "role"), (std::mem::take(&mut permissions), "permission")]
+        {
             let mut listed = values(name).to_vec();
             known.sort();
             listed.sort_unstable();

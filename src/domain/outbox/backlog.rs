@@ -25,10 +25,12 @@ pub struct Backlog {
 /// Counts them.
 pub async fn backlog(db: &Db) -> Result<Backlog> {
     let mails = |status| mail::Entity::find().filter(Column::Status.eq(status));
-    let due = mails(Status::Queued).order_by_asc(Column::NextAttemptAt).limit(1);
+    // Those without a time wait for their account to be activated, and nobody waits for them.
+    let waiting = || mails(Status::Queued).filter(Column::NextAttemptAt.is_not_null());
+    let due = waiting().order_by_asc(Column::NextAttemptAt).limit(1);
     let due = due.all(db.reader()).await?.into_iter().next();
     Ok(Backlog {
-        waiting: mails(Status::Queued).count(db.reader()).await?,
+        waiting: waiting().count(db.reader()).await?,
         due_since: due.as_ref().and_then(|mail| mail.next_attempt_at),
         last_error: due.and_then(|mail| mail.last_error),
         given_up: mails(Status::Failed).count(db.reader()).await?,

@@ -10,6 +10,8 @@ mod deliver;
 mod draft;
 // Removing mails with their account.
 mod forget;
+// Mails that wait for their account to be activated.
+mod held;
 // Looking through the outbox, and sending what was given up once more.
 pub mod list;
 mod registration;
@@ -29,6 +31,7 @@ use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, co
 pub use self::backlog::{Backlog, backlog};
 pub use self::deliver::{deliver, take};
 pub use self::forget::forget;
+pub use self::held::{hold, release};
 
 /// What delivering needs to know.
 #[derive(Debug)]

@@ -223,7 +223,9 @@ mod tests {
         let mapping =
             Mapping::parse("[columns]\nphone = 'p.tel'\n[joins.p]\ntable = 'accounts_profile'\nuser = 'user_id'")
                 .unwrap();
-        let profile = |user: &str| format!(r#"{{"model": "accounts.profile", "pk": 3, "fields": {{"user": {user}, "tel": "4{user}"}}}}"#);
+        let profile = |user: &str| {
+            format!(r#"{{"model": "accounts.profile", "pk": 3, "fields": {{"user": {user}, "tel": "4{user}"}}}}"#)
+        };
         let token = r#"{"model": "authtoken.token", "pk": "abc", "fields": {"user": null}}"#;
         let file = format!("[{}, {USER}, {token}, {}]", profile("null"), profile("7"));
         let users = read(file.as_bytes(), &mapping, true).unwrap();
