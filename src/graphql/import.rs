@@ -25,7 +25,7 @@ pub(crate) struct ImportUsersInput {
     /// Whether only to tell what would be done.
     #[graphql(default)]
     dry_run: bool,
-    /// Whether new users get the welcome mail with a link to set a password.
+    /// Whether new users get the welcome mail with a link to set a password; inactive ones once they are activated.
     #[graphql(default = true)]
     send_welcome: bool,
 }
@@ -115,8 +115,8 @@ impl ImportMutation {
     /// Creates and updates users from a spreadsheet: staff; not by API token. Users are found by their email address: upper
     /// and lower case do not matter, and an address that merely looks like an account's is an error of its row. Look at
     /// `rightsChanges` of a dry run first.
-    /// All rows are taken or none, and the same file once more changes nothing. One import runs at a time: another gets
-    /// SERVICE_UNAVAILABLE. Sent as multipart/form-data by the GraphQL multipart request specification.
+    /// All rows are taken or none, and the same file once more changes nothing. One import runs at a time, over all instances:
+    /// another gets SERVICE_UNAVAILABLE. Sent as multipart/form-data by the GraphQL multipart request specification.
     async fn import_users(
         &self,
         ctx: &Context<'_>,

@@ -82,7 +82,10 @@ impl fmt::Display for Malformed {
                 f.write_str("text follows the quotation mark that closes a cell.")?;
             }
             Fault::TextBehind(line) => {
-                write!(f, "the quotation mark that begins a cell is not closed before line {line}, where text follows.")?;
+                write!(
+                    f,
+                    "the quotation mark that begins a cell is not closed before line {line}, where text follows."
+                )?;
             }
             Fault::Within => f.write_str("a quotation mark stands within a cell that does not begin with one.")?,
         }
@@ -180,7 +183,10 @@ mod tests {
     fn quotation_marks_that_do_not_match_are_told_with_their_line() {
         for (text, expected) in [
             ("a,b\n1,\"One Road\n2,Two Road\n", "Line 2: the quotation mark that begins a cell is never closed."),
-            ("a,b\r\n1,\"One\r\n2,\"Two\",x\r\n", "Line 2: the quotation mark that begins a cell is not closed before line 3,"),
+            (
+                "a,b\r\n1,\"One\r\n2,\"Two\",x\r\n",
+                "Line 2: the quotation mark that begins a cell is not closed before line 3,",
+            ),
             ("a\n\"x\ny\"\n\"b\"c\n", "Line 4: text follows the quotation mark that closes a cell."),
             ("a\n\"b\" \"c\"\n", "Line 2: text follows"),
             ("\n\na,5\" pipe\n", "Line 3: a quotation mark stands within a cell"),
@@ -190,7 +196,10 @@ mod tests {
         ] {
             let told = read(text).unwrap_err();
             assert!(told.starts_with(expected), "{text:?}: {told}");
-            assert!(told.ends_with(" Put such a cell between quotation marks, and double each one inside it."), "{told}");
+            assert!(
+                told.ends_with(" Put such a cell between quotation marks, and double each one inside it."),
+                "{told}"
+            );
         }
         for text in ["\"\"", "\"a\"\"\",\"\"\n\"x\r\ny\" ,b\r\r\n", "\"a\"\r\"b\"", ""] {
             assert!(read(text).is_ok(), "{text:?}");

@@ -224,8 +224,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_or_too_much_is_refused() {
-        for bytes in
-            [&b"\xff\xfee\0m"[..], b"email\nj\xf6rg@x.example", b"\x89PNG\r\n\x1a\n\0\0", &OLE, b"a\0b", &ZIP]
+        for bytes in [&b"\xff\xfee\0m"[..], b"email\nj\xf6rg@x.example", b"\x89PNG\r\n\x1a\n\0\0", &OLE, b"a\0b", &ZIP]
         {
             assert_eq!(rows(bytes), Err(Code::FileUnsupported), "{bytes:?}");
         }

@@ -18,6 +18,9 @@ const MAX_CELL: usize = 32_767;
 /// The most rows that a sheet of a workbook holds.
 const MAX_ROWS: u32 = 1_048_576;
 
+/// The number of the format of text (ISO/IEC 29500-1, 18.8.30).
+const TEXT: u8 = 49;
+
 /// The width of columns, in characters.
 const WIDTH: f64 = 18.0;
 
@@ -72,7 +75,7 @@ fn write(
     workbook.set_tempdir(folder)?;
     let created = DocProperties::new().set_creation_datetime(&ExcelDateTime::from_timestamp(at.seconds())?);
     workbook.set_properties(&created);
-    let text = Format::new().set_num_format("@");
+    let text = Format::new().set_num_format_index(TEXT);
     let (mut sheets, mut row) = (0, max_rows);
     for cells in std::iter::once(Vec::new()).chain(pages.into_iter().flatten()) {
         if row == max_rows {
@@ -179,7 +182,8 @@ mod tests {
     #[test]
     fn what_is_typed_into_the_sheet_stays_text() {
         let folder = tempfile::TempDir::new().unwrap();
-        let columns = vec![Column { name: "phone", values: &[] }, Column { name: "role", values: &["ADMIN", "MEMBER"] }];
+        let columns =
+            vec![Column { name: "phone", values: &[] }, Column { name: "role", values: &["ADMIN", "MEMBER"] }];
         let layout = Layout { name: "Users", columns, explanations: vec![["a", "b", "c", "d"].map(str::to_owned)] };
         let file = write(folder.path(), AT, &layout, [vec![vec!["007".to_owned(), String::new()]]], MAX_ROWS).unwrap();
         let mut archive = zip::ZipArchive::new(file).unwrap();
@@ -192,10 +196,12 @@ mod tests {
         };
         let formats = part("xl/styles.xml");
         let (_, formats) = formats.split_once("<cellXfs").unwrap();
-        // The format 49 is text.
-        let is_text = |style: usize| formats.split("<xf ").nth(style + 1).unwrap().contains("numFmtId=\"49\"");
-        for style in [style(columns, "<col min=\"1\" max=\"2\" width=\"18.7109375\" style=\""), style(rows, "r=\"A2\" s=\"")] {
-            assert!(is_text(style), "{style}");
+        let is_text =
+            |style: usize| formats.split("<xf ").nth(style + 1).unwrap().contains(&format!("numFmtId=\"{TEXT}\""));
+        for style in
+            [style(columns, "<col min=\"1\" max=\"2\" width=\"18.7109375\" style=\""), style(rows, "r=\"A2\" s=\"")]
+        {
+            assert!(is_text(style), "{style} in {formats}");
         }
         assert!(columns.contains("<pane ySplit=\"1\"") && columns.contains("state=\"frozen\""), "{columns}");
         assert!(rows.contains("<dataValidation type=\"list\"") && rows.contains("sqref=\"B2:B1048576\""), "{rows}");
