@@ -7,12 +7,14 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::app::TestApp;
+use crate::app::{ADMIN, TestApp};
 use crate::client::{Answer, Client};
 use crate::engine::Place;
+use crate::process::{Serving, command};
 
 crate::tests![
     a_photograph_in_other_colours_is_converted,
+    large_photographs_share_the_memory_that_is_set_aside,
     files_that_are_no_pictures_or_too_large_are_refused,
     of_a_file_nothing_is_kept_but_the_picture,
     a_photograph_stands_upright,
@@ -329,4 +331,21 @@ async fn a_photograph_in_other_colours_is_converted(place: Place) {
     assert!(here != there && !contains(&kept.bytes, "ICC_PROFILE"), "{there:?} {here:?}");
     let whole = photograph.len();
     assert_eq!(refusal(&ada, photograph[..whole - 2].to_vec()).await, "FILE_UNSUPPORTED file");
+}
+
+async fn large_photographs_share_the_memory_that_is_set_aside(place: Place) {
+    let mut setup = command(&place);
+    setup.env("VESTIBULE_ADMIN_PASSWORD", ADMIN.1);
+    let serving = Serving::start(setup);
+    let admin = Client::new(&serving.url).sign_in(ADMIN.0, ADMIN.1).await;
+    assert!(upload(&admin, file(64, 64, ImageFormat::Jpeg)).await["user"]["avatarUrl"].is_string());
+    let before = serving.peak_memory();
+    // 48 megapixels, of which two together are more than fits.
+    let grey = RgbImage::from_raw(8000, 6000, vec![128; 8000 * 6000 * 3]).unwrap();
+    let mut photograph = Vec::new();
+    DynamicImage::from(grey).write_to(&mut Cursor::new(&mut photograph), ImageFormat::Jpeg).unwrap();
+    let (one, other) = tokio::join!(upload(&admin, photograph.clone()), upload(&admin, photograph));
+    assert!(one["user"]["avatarUrl"].is_string() && other["user"]["avatarUrl"].is_string(), "{one} {other}");
+    let more = serving.peak_memory() - before;
+    assert!(more < 320 * 1024 * 1024, "{more} bytes more");
 }
