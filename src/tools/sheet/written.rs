@@ -48,7 +48,8 @@ pub struct Layout<'a> {
 }
 
 /// Writes a workbook (Office Open XML) into a file in this folder and returns it, open at its beginning. All columns are text, so
-/// that spreadsheet programs keep what people type into them, such as leading zeros and plus signs. Whatever the number of
+/// that spreadsheet programs keep what people type into them, such as leading zeros and plus signs; so are single cells, but
+/// those that begin with a letter. Whatever the number of
 /// rows, memory holds one page of them: cells go to a second file first. Neither file has a name, so that both
 /// are gone when they are closed, or the process ends. This takes its time and must not run on an asynchronous thread.
 ///
@@ -92,7 +93,13 @@ fn write(
         let sheet = workbook.worksheet_from_index(sheets - 1)?;
         for (column, cell) in (0..).zip(&cells) {
             let end = cell.char_indices().nth(MAX_CELL).map_or(cell.len(), |(end, _)| end);
-            sheet.write_string_with_format(row, column, &cell[..end], &text)?;
+            let cell = &cell[..end];
+            // Empty cells are left to their column. Finding a format costs as much as writing the cell.
+            match cell.chars().next() {
+                Some(first) if first.is_alphabetic() => sheet.write_string(row, column, cell)?,
+                Some(_) => sheet.write_string_with_format(row, column, cell, &text)?,
+                None => continue,
+            };
         }
         row += 1;
     }
