@@ -24,6 +24,7 @@ use crate::domain::passwords::Passwords;
 use crate::domain::presence::Presence;
 use crate::domain::refused_rights::RefusedRights;
 use crate::domain::tokens::Mint;
+use crate::domain::users::address_keys;
 use crate::domain::users::superuser::{self, FirstPassword, Username};
 use crate::domain::vigil::Vigil;
 use crate::entity::mail;
@@ -140,6 +141,7 @@ impl App {
         let previous = config.secret_key_previous.as_ref().map(|key| key.bytes().to_vec());
         let secrets = MasterSecrets { current, previous };
         let instance = InstanceName { id: instance::ensure(&txn, &now).await?, public_url: public_url.as_str() };
+        address_keys::renew(&txn).await?;
         let vault = Arc::new(Vault::new(&secrets, instance));
         keys::ensure(&txn, &now, &vault).await?;
         let ring = keys::load(&txn, &now, &vault, public_url.as_str()).await?;
@@ -153,7 +155,7 @@ impl App {
         let limits = Limits::new(config.limits);
         let passwords = Passwords::new(hasher, policy, vec![config.site_name.clone(), host], limits.clone())
             .where_reachable(config.is_reachable());
-        let importer = Importer::new(sheet::Reader::of_this_program()?, limits.clone());
+        let importer = Importer::new(sheet::Reader::of_this_program()?, limits.clone(), clock);
         let frontend = config.frontend_url.clone().unwrap_or_else(|| public_url.clone());
         let courier = Courier {
             transport: Transport::new(&config.mail_url(), &trust),

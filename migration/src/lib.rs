@@ -33,6 +33,8 @@ mod m0027_temporary_password;
 mod m0028_mail_addresses;
 mod m0029_email_proved;
 mod m0030_forgetting_search;
+mod m0034_address_keys;
+mod m0035_turns;
 mod m0036_sent_forms;
 mod m0037_mail_order;
 mod m0038_audit_reasons;
@@ -71,6 +73,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0028_mail_addresses::Migration),
             Box::new(m0029_email_proved::Migration),
             Box::new(m0030_forgetting_search::Migration),
+            Box::new(m0034_address_keys::Migration),
+            Box::new(m0035_turns::Migration),
             Box::new(m0036_sent_forms::Migration),
             Box::new(m0037_mail_order::Migration),
             Box::new(m0038_audit_reasons::Migration),

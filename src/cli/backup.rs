@@ -3,6 +3,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{Config, DatabaseUrl};
 use crate::database::{self, Db};
@@ -28,7 +31,11 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let url = config.database_url();
     let source = super::look(&config).await?;
     let draft = Draft::beside(&file).map_err(failed)?;
-    write(&source, url.is_sqlite(), &draft.0).await?;
+    let bar = ProgressBar::new_spinner().with_style(style());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let written = write(&source, url.is_sqlite(), &draft.0, &bar).await;
+    bar.finish_and_clear();
+    written?;
     draft.publish(&file).map_err(failed)?;
     let size = fs::metadata(&file).map_err(failed)?.len();
     super::say(&format!("{} holds the database, {size} bytes, checked", file.display()));
@@ -36,9 +43,15 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     Ok(())
 }
 
-async fn write(source: &Db, is_sqlite: bool, draft: &Path) -> Result<()> {
+/// The style of the progress on standard error, where that is a terminal.
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+async fn write(source: &Db, is_sqlite: bool, draft: &Path, bar: &ProgressBar) -> Result<()> {
     let url = DatabaseUrl::sqlite(draft);
     if is_sqlite {
+        bar.set_message("writing");
         source.write_into(draft).await?;
     } else {
         let target = Db::connect(&url, &database::Options::default()).await.map_err(Error::internal)?;
@@ -46,6 +59,7 @@ async fn write(source: &Db, is_sqlite: bool, draft: &Path) -> Result<()> {
         // Closing the last connection puts everything into the one file.
         target.close().await?;
     }
+    bar.set_message("checking");
     let written = Db::look(&url, &Trust::default()).await.map_err(Error::internal)?;
     let damage = written.damage().await?;
     written.close().await?;

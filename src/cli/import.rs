@@ -38,7 +38,10 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let imported = import::import(&app.db, &app.clock.now(), &app.importer, By::Operator(&by), import, &watch).await;
     bar.finish_and_clear();
     match imported? {
-        Outcome::Done(Counts { created, updated, unchanged }, rights) => {
+        Outcome::Done(Counts { created, updated, unchanged }, rights, sheets) => {
+            if let (Some(read), false) = (&sheets.read, sheets.passed_over.is_empty()) {
+                super::say(&format!("sheet read: {read}; not read: {}", sheets.passed_over.join(", ")));
+            }
             for RightsChange { row, email, field, before, after, .. } in &rights {
                 let before = before.as_deref().unwrap_or("new account");
                 super::say(&format!("row {row}, {email}: {} {before} -> {after}", field.name()));

@@ -116,6 +116,7 @@ fn tell(report: &Report, how: moving::Options) {
         (linked, "accounts given the id of their user there"),
         (without_password, "without a password, until they set one by a link"),
         (&report.weak_hashes, weak),
+        (&report.naive_times, "with times without a zone, read in UTC (time_zone in the mapping names another)"),
         (tokens, "API tokens taken over"),
         (resets, "mails with a link to set a password"),
     ] {

@@ -133,7 +133,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 pub fn run() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == sheet::COMMAND) {
         // What the service starts to read a file has no settings, and no memory to spare.
-        return sheet::serve().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+        let heading = std::env::args().nth(2).unwrap_or_default();
+        return sheet::serve(&heading).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let cli = match parse() {
         Ok(cli) => cli,

@@ -201,6 +201,10 @@ pub struct WireConfig {
     #[arg(long, global = true, env = "VESTIBULE_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = parse_patience)]
     pub request_timeout: Duration,
 
+    /// How long a workbook (.xlsx) may take to be written, before its download begins
+    #[arg(long, global = true, env = "VESTIBULE_EXPORT_TIMEOUT", value_name = "DURATION", default_value = "5m", value_parser = parse_patience)]
+    pub export_timeout: Duration,
+
     /// How long a client may take nothing of its answer
     #[arg(long, global = true, env = "VESTIBULE_SEND_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = parse_patience)]
     pub send_timeout: Duration,

@@ -1,5 +1,6 @@
-//! Lists as files. An export is recorded before its first row is read, and then read in pages, each by a statement of
-//! its own, so that it holds neither memory nor a reader of the database, however long the list and slow the client.
+//! Lists as files. An export is recorded before its first row leaves the service, and read in pages, each by a statement of
+//! its own, so that it holds neither memory nor a reader of the database, however long the list and slow the client. One that
+//! is written into a file first is recorded once the file is whole: where writing fails, nothing was exported.
 //!
 //! Rows come in the order of their ids, which is that of their making. Ids never change, so a row that is changed
 //! meanwhile is neither missing nor there twice.
@@ -69,7 +70,8 @@ enum List {
 /// [`crate::error::Error::RateLimited`].
 pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     let own = exporter.user().id;
-    record(db, now, exporter, limits, Some(own)).await?;
+    limits::take_bulk(db, now, &exporter, limits).await?;
+    record(db, now, exporter, Some(own)).await?;
     let list = sample::Entity::find().filter(sample::Column::ModifiedBy.eq(own)).order_by_asc(sample::Column::Id);
     Ok(Export::of(Some(exporter.caller()), List::Samples(list)))
 }
@@ -77,15 +79,25 @@ pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Lim
 /// All users; superusers show to superusers only. Leaves an audit event.
 ///
 /// # Errors
-/// [`crate::error::Error::Forbidden`] where the viewer is not staff.
+/// [`crate::error::Error::Forbidden`] where the viewer is not staff; [`crate::error::Error::RateLimited`].
 pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
+    let list = visible_users(db, now, exporter, limits).await?;
+    record(db, now, exporter, None).await?;
+    Ok(Export::of(Some(exporter.caller()), List::Users(list)))
+}
+
+/// The same users, for a file that is written before anybody gets some of it. The caller records it by [`record`] before that.
+///
+/// # Errors
+/// As for [`users`].
+pub async fn users_for_file(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     Ok(Export::of(Some(exporter.caller()), List::Users(visible_users(db, now, exporter, limits).await?)))
 }
 
-/// The same users, by the columns that can be imported.
+/// The same users, by the columns that can be imported, for a file as well.
 ///
 /// # Errors
-/// [`crate::error::Error::Forbidden`] where the viewer is not staff.
+/// As for [`users`].
 pub async fn users_to_import(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     Ok(Export::of(Some(exporter.caller()), List::Sheet(visible_users(db, now, exporter, limits).await?)))
 }
@@ -98,18 +110,11 @@ pub fn may_export_users(exporter: Exporter<'_>) -> Result<()> {
     exporter.staff().map(drop)
 }
 
-/// Counts an export and records it.
+/// Records an export, of this user's things or of all users. To be called before any of it leaves the service.
 ///
 /// # Errors
-/// [`crate::error::Error::RateLimited`].
-pub(super) async fn record(
-    db: &Db,
-    now: &Moment,
-    exporter: Exporter<'_>,
-    limits: &Limits,
-    target: Option<Uuid>,
-) -> Result<()> {
-    limits::take_bulk(db, now, &exporter, limits).await?;
+/// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where rights have ended since.
+pub async fn record(db: &Db, now: &Moment, exporter: Exporter<'_>, target: Option<Uuid>) -> Result<()> {
     let authorized = exporter.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
     audit::record(txn, now, Event::by(&authorized, Action::Exported, target)).await?;
@@ -118,7 +123,7 @@ pub(super) async fn record(
 
 async fn visible_users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Select<user::Entity>> {
     let staff = exporter.staff()?;
-    record(db, now, exporter, limits, None).await?;
+    limits::take_bulk(db, now, &exporter, limits).await?;
     Ok(user::Entity::find().filter(user::visible_to(staff.user())).order_by_asc(user::Column::Id))
 }
 
@@ -139,6 +144,17 @@ impl Export {
             List::Users(_) => &USER_COLUMNS,
             List::Sheet(_) => &import::COLUMNS,
         }
+    }
+
+    /// The values that a column takes; empty where it takes any text.
+    pub fn values(&self, column: &str) -> &'static [&'static str] {
+        let known = import::columns::ALL.iter().filter(|_| !matches!(self.list, List::Samples(_)));
+        known.into_iter().find(|known| known.name == column).map_or(&[], |known| known.values)
+    }
+
+    /// Explanations of the columns, row by row, below a heading; none but for the sheet to fill in.
+    pub fn explanations(&self) -> Vec<[String; 4]> {
+        if matches!(self.list, List::Sheet(_)) { import::columns::explained() } else { Vec::new() }
     }
 
     /// The next rows; none where there are no more.

@@ -3,6 +3,7 @@
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait as _};
 use uuid::Uuid;
 
+use crate::domain::users::address_keys::FORM;
 use crate::entity::instance;
 use crate::error::Result;
 use crate::tools::clock::Moment;
@@ -15,7 +16,7 @@ pub async fn ensure(txn: &DatabaseTransaction, now: &Moment) -> Result<Uuid> {
     }
     // Random to the last bit, unlike other ids: nothing about it should be guessed from the time of the first start.
     let id = uuid::Builder::from_random_bytes(Secret::<16>::random().reveal()).into_uuid();
-    let row = instance::ActiveModel { id: Set(id), created_at: Set(now.at) };
+    let row = instance::ActiveModel { id: Set(id), created_at: Set(now.at), address_keys: Set(FORM) };
     instance::Entity::insert(row).exec_without_returning(txn).await?;
     Ok(id)
 }

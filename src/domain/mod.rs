@@ -71,6 +71,8 @@ pub mod sign_in;
 mod sweeping;
 // The tokens that clients are given.
 pub mod tokens;
+// Turns at work that one instance does at a time.
+pub mod turns;
 // Administering users.
 pub mod users;
 // Who stays connected, and for how long they may.

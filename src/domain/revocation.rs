@@ -6,6 +6,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
+use crate::domain::outbox;
 use crate::entity::mail::{self, Kind, Status};
 use crate::entity::{api_token, email_undo, known_network, one_time_token, registration, session, user};
 use crate::error::Result;
@@ -91,7 +92,10 @@ pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid],
         session::Entity::delete_many().filter(ended).exec(txn).await?;
     }
     if links {
-        end_links(txn, users).await?;
+        if cause == Cause::Deactivated {
+            outbox::hold(txn, users).await?;
+        }
+        end_links(txn, users, cause).await?;
     }
     if cause == Cause::PasswordSet {
         email_undo::Entity::delete_many()
@@ -111,7 +115,7 @@ pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid],
     Ok(())
 }
 
-async fn end_links(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
+async fn end_links(txn: &DatabaseTransaction, users: &[Uuid], cause: Cause) -> Result<()> {
     let ids = || users.iter().copied();
     one_time_token::Entity::delete_many().filter(one_time_token::Column::UserId.is_in(ids())).exec(txn).await?;
     user::Entity::update_many()
@@ -120,7 +124,10 @@ async fn end_links(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
         .filter(user::Column::PendingEmail.is_not_null())
         .exec(txn)
         .await?;
-    cancel_mails(txn, users, &WITH_LINK).await?;
+    // A welcome that never went out is due once the account is activated.
+    let is_kept = |kind: &Kind| cause == Cause::Deactivated && *kind == Kind::Welcome;
+    let kinds: Vec<Kind> = WITH_LINK.into_iter().filter(|kind| !is_kept(kind)).collect();
+    cancel_mails(txn, users, &kinds).await?;
     let emails = user::Entity::find().filter(user::Column::Id.is_in(ids())).select_only().column(user::Column::Email);
     let emails: Vec<String> = emails.into_tuple().all(txn).await?;
     let addresses = emails.iter().map(|email| identifier::canonical_address(email));

@@ -14,6 +14,8 @@ pub struct Model {
     pub id: Uuid,
     /// Time of the first start.
     pub created_at: Timestamp,
+    /// The form of the keys of addresses: see `domain::users::address_keys`.
+    pub address_keys: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

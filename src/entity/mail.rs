@@ -34,7 +34,7 @@ pub struct Model {
     pub created_at: Timestamp,
     /// Time at which it was last put in line: at first, or by a retry.
     pub queued_at: Timestamp,
-    /// When it is due; none once it is sent or given up.
+    /// When it is due; none once it is sent or given up, and while it waits for its account to be activated.
     pub next_attempt_at: Option<Timestamp>,
     /// Until when one worker alone may send it.
     pub leased_until: Option<Timestamp>,

@@ -34,5 +34,7 @@ pub mod sent_form;
 pub mod session;
 // The keys that sign access tokens.
 pub mod signing_key;
+// Work that one instance does at a time.
+pub mod turn;
 // The accounts.
 pub mod user;

@@ -12,8 +12,8 @@ use crate::graphql::users::User;
 /// A picture to show for the signed-in user.
 #[derive(InputObject)]
 pub(crate) struct UploadAvatarInput {
-    /// The picture: PNG, JPEG, WebP or GIF, 5 MB and 4096 by 4096 pixels at most. Its middle is taken, and of an
-    /// animation the first frame.
+    /// The picture: PNG, JPEG, WebP or GIF, 10 MB and 8192 by 8192 pixels at most. Its middle is taken, and of an
+    /// animation the first frame. Colours are converted to sRGB.
     file: Upload,
 }
 

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::graphql::context::{app, request, viewer};
 use crate::graphql::errors::{Answer, UserError, UserErrorCode};
 use crate::graphql::outcome::outcome;
+use crate::tools::sheet::read::Sheets;
 
 /// The most changes of rights in an answer.
 const MAX_RIGHTS_CHANGES: usize = 1000;
@@ -14,8 +15,8 @@ const MAX_RIGHTS_CHANGES: usize = 1000;
 /// Users to create or update.
 #[derive(InputObject)]
 pub(crate) struct ImportUsersInput {
-    /// The spreadsheet: .xlsx (its first sheet is read) or .csv (UTF-8; parted by comma, semicolon or tab), 10 MB and
-    /// 100,000 rows at most. The first row is the heading: `email`, which must be there, `username`, `first_name`,
+    /// The spreadsheet: .xlsx, or .csv in UTF-8 or UTF-16, parted by comma, semicolon or tab; 10 MB and 100,000 rows at
+    /// most. Of a workbook, the first visible sheet with the column `email` is read. The first row is the heading: `email`, which must be there, `username`, `first_name`,
     /// `last_name`, `bio`, `phone`, `address`, `role`, `permission` and `is_active`, in any order. An empty cell leaves
     /// what is there, and means the default for a new user. `/import/users.xlsx` is such a sheet. A file of
     /// `/export/users.xlsx` or `/export/users.csv` will do as well: `is_verified`, `date_joined` and `last_login` are
@@ -24,7 +25,7 @@ pub(crate) struct ImportUsersInput {
     /// Whether only to tell what would be done.
     #[graphql(default)]
     dry_run: bool,
-    /// Whether new users get the welcome mail with a link to set a password.
+    /// Whether new users get the welcome mail with a link to set a password; inactive ones once they are activated.
     #[graphql(default = true)]
     send_welcome: bool,
 }
@@ -42,6 +43,10 @@ pub(crate) struct ImportUsersPayload {
     rights_changes: Vec<ImportRightsChange>,
     /// How many changes of rights there are, or would be, listed or not; null where there are errors.
     rights_change_count: Option<u32>,
+    /// The worksheet that was read; null for a file that is no workbook, and where there are errors.
+    sheet: Option<String>,
+    /// Further worksheets with the column `email`, which were not read; the first 20.
+    other_sheets: Vec<String>,
     /// What is wrong with rows, in their order; 1,000 are told at most.
     row_errors: Vec<ImportRowError>,
     /// FILE_TOO_LARGE or FILE_UNSUPPORTED.
@@ -110,8 +115,8 @@ impl ImportMutation {
     /// Creates and updates users from a spreadsheet: staff; not by API token. Users are found by their email address: upper
     /// and lower case do not matter, and an address that merely looks like an account's is an error of its row. Look at
     /// `rightsChanges` of a dry run first.
-    /// All rows are taken or none, and the same file once more changes nothing. One import runs at a time: another gets
-    /// SERVICE_UNAVAILABLE. Sent as multipart/form-data by the GraphQL multipart request specification.
+    /// All rows are taken or none, and the same file once more changes nothing. One import runs at a time, over all instances:
+    /// another gets SERVICE_UNAVAILABLE. Sent as multipart/form-data by the GraphQL multipart request specification.
     async fn import_users(
         &self,
         ctx: &Context<'_>,
@@ -128,10 +133,10 @@ impl ImportMutation {
         let (now, by) = (&request(ctx).now, By::Staff(staff));
         let imported = import::import(&app.db, now, &app.importer, by, import, &|_| {}).await;
         let (imported, errors) = outcome(ctx, imported)?;
-        let mut rights = Vec::new();
+        let (mut rights, mut sheets) = (Vec::new(), Sheets::default());
         let (counts, row_errors) = match imported {
-            Some(Outcome::Done(counts, changes)) => {
-                rights = changes;
+            Some(Outcome::Done(counts, changes, read)) => {
+                (rights, sheets) = (changes, read);
                 (Some(counts), Vec::new())
             }
             Some(Outcome::Refused(rows)) => (None, rows),
@@ -145,6 +150,8 @@ impl ImportMutation {
             unchanged: count(|counts| counts.unchanged),
             rights_changes: rights.into_iter().take(MAX_RIGHTS_CHANGES).map(ImportRightsChange::from).collect(),
             rights_change_count: total,
+            sheet: sheets.read,
+            other_sheets: sheets.passed_over,
             row_errors: row_errors.into_iter().map(ImportRowError::from).collect(),
             errors,
         }))

@@ -53,7 +53,7 @@ impl OutgoingMail {
         self.0.created_at.into()
     }
 
-    /// When it is tried next; null where it was sent or given up.
+    /// When it is tried next; null where it was sent or given up, and where it waits for its account to be activated.
     async fn next_attempt_at(&self) -> Option<DateTime> {
         self.0.next_attempt_at.map(DateTime)
     }

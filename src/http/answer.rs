@@ -29,7 +29,8 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     /// `extensions.code` of its error.
     pub(super) code: &'static str,
-    message: String,
+    /// `message` of its error.
+    pub(super) message: String,
     location: Option<(usize, usize)>,
     retry_after: Option<Duration>,
 }

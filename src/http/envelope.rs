@@ -159,6 +159,13 @@ mod tests {
             assert_eq!(code(body.as_bytes()), expected, "{body}");
         }
         assert_eq!(code(b"{\"query\":\"\xff\"}"), "BAD_REQUEST");
+        for (body, cause) in [
+            (&b"\xef\xbb\xbf{\"query\":\"{a}\"}"[..], "byte order mark: send it without."),
+            (b"\xff\xfe{\0}\0", "is in UTF-16: send UTF-8."),
+            (br#"{"query":"{a}","variables":{"a":"x\ud83d"}}"#, "half a character"),
+        ] {
+            assert!(from_body(body).unwrap_err().message.contains(cause), "{cause}");
+        }
         assert_eq!(code("[".repeat(100_000).as_bytes()), "BAD_REQUEST");
     }
 

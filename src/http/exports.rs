@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{Stream, stream};
@@ -32,19 +32,25 @@ const CHUNK: usize = 64 * 1024;
 static WRITING: Semaphore = Semaphore::const_new(2);
 
 /// `/export/samples.csv`: the caller's samples.
-pub(super) async fn samples_csv(State(app): State<Arc<App>>, asker: Asker) -> Response {
-    let granted = async { exports::samples(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await };
+pub(super) async fn samples_csv(State(app): State<Arc<App>>, RawQuery(query): RawQuery, asker: Asker) -> Response {
+    let granted = async {
+        let mark = byte_order_mark(query.as_deref())?;
+        Ok((mark, exports::samples(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await?))
+    };
     match granted.await {
-        Ok(export) => download(&asker.now, "samples", "csv", Body::from_stream(csv(app, export))),
+        Ok((mark, export)) => download(&asker.now, "samples", "csv", Body::from_stream(csv(app, mark, export))),
         Err(error) => asker.refuse(error),
     }
 }
 
 /// `/export/users.csv`: all users, for staff.
-pub(super) async fn users_csv(State(app): State<Arc<App>>, asker: Asker) -> Response {
-    let granted = async { exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await };
+pub(super) async fn users_csv(State(app): State<Arc<App>>, RawQuery(query): RawQuery, asker: Asker) -> Response {
+    let granted = async {
+        let mark = byte_order_mark(query.as_deref())?;
+        Ok((mark, exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await?))
+    };
     match granted.await {
-        Ok(export) => download(&asker.now, "users", "csv", Body::from_stream(csv(app, export))),
+        Ok((mark, export)) => download(&asker.now, "users", "csv", Body::from_stream(csv(app, mark, export))),
         Err(error) => asker.refuse(error),
     }
 }
@@ -52,8 +58,11 @@ pub(super) async fn users_csv(State(app): State<Arc<App>>, asker: Asker) -> Resp
 /// `/export/users.xlsx`: all users, for staff.
 pub(super) async fn users_xlsx(State(app): State<Arc<App>>, asker: Asker) -> Response {
     let written = async {
-        let export = exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await?;
-        workbook(&app, &asker.now, export).await
+        let exporter = asker.caller.exporter()?;
+        let export = exports::users_for_file(&app.db, &asker.now, exporter, &app.limits).await?;
+        let file = workbook(&app, &asker.now, export).await?;
+        exports::record(&app.db, &app.clock.now(), exporter, None).await?;
+        Ok(file)
     };
     match written.await {
         Ok(file) => download(&asker.now, "users", "xlsx", Body::from_stream(chunks(file))),
@@ -99,10 +108,24 @@ pub(super) fn download(now: &Moment, name: &str, extension: &str, body: Body) ->
     ([(header::CONTENT_TYPE, media.to_owned()), (header::CONTENT_DISPOSITION, disposition)], body).into_response()
 }
 
-/// An export as comma-separated values, its heading first; a page is read when the client has taken the one before. Where
+/// What the text begins with: a byte order mark where the query has `bom=true`. Excel takes text without one for the legacy
+/// encoding of its system; most programs that are no spreadsheets want none.
+///
+/// # Errors
+/// [`Error::BadInput`] for another value.
+fn byte_order_mark(query: Option<&str>) -> Result<&'static str> {
+    match query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("bom=")) {
+        None | Some("false") => Ok(""),
+        Some("true") => Ok("\u{feff}"),
+        Some(_) => Err(Error::BadInput("Use `bom=true` or `bom=false`.".to_owned())),
+    }
+}
+
+/// An export as comma-separated values, its heading first, behind this mark; a page is read when the client has taken the one before. Where
 /// one cannot be read, the answer breaks off, so that nobody takes a part for the whole.
-fn csv(app: Arc<App>, export: Export) -> impl Stream<Item = Result<Vec<u8>, Broken>> {
+fn csv(app: Arc<App>, mark: &str, export: Export) -> impl Stream<Item = Result<Vec<u8>, Broken>> + use<> {
     let heading = sheet::csv([export.columns().iter().copied()]).map_err(Broken::from);
+    let heading = heading.map(|heading| [mark.as_bytes(), &heading].concat());
     let rows = stream::try_unfold((app, export), async |(app, mut export)| {
         let page = export.next(&app.db, &app.clock.now()).await?;
         let Some(page) = page else { return Ok(None) };
@@ -116,9 +139,11 @@ fn csv(app: Arc<App>, export: Export) -> impl Stream<Item = Result<Vec<u8>, Brok
 pub(super) async fn workbook(app: &App, now: &Moment, mut export: Export) -> Result<File> {
     let _turn = WRITING.acquire().await.map_err(Error::internal)?;
     let (sender, mut pages) = mpsc::channel(2);
-    let (folder, at, columns) = (app.config.data_dir.clone(), now.at, export.columns());
+    let (folder, at) = (app.config.data_dir.clone(), now.at);
+    let columns = export.columns().iter().map(|name| sheet::Column { name, values: export.values(name) }).collect();
+    let layout = sheet::Layout { name: "Users", columns, explanations: export.explanations() };
     let writing = tokio::task::spawn_blocking(move || {
-        sheet::workbook(&folder, at, "Users", columns, std::iter::from_fn(|| pages.blocking_recv()))
+        sheet::workbook(&folder, at, &layout, std::iter::from_fn(|| pages.blocking_recv()))
     });
     while let Some(page) = export.next(&app.db, &app.clock.now()).await? {
         if sender.send(page).await.is_err() {

@@ -33,11 +33,15 @@ pub(super) async fn users_xlsx_head(visitor: Visitor) -> Response {
 async fn sheet(app: &App, visitor: &Visitor) -> Result<Body> {
     let now = &visitor.now;
     let granted = async {
-        let caller = visitor.caller.as_ref().ok_or(Error::Forbidden)?;
-        exports::users_to_import(&app.db, now, caller.exporter()?, &app.limits).await
+        let exporter = visitor.caller.as_ref().ok_or(Error::Forbidden)?.exporter()?;
+        Ok((exporter, exports::users_to_import(&app.db, now, exporter, &app.limits).await?))
     };
     match granted.await {
-        Ok(users) => Ok(Body::from_stream(chunks(workbook(app, now, users).await?))),
+        Ok((exporter, users)) => {
+            let file = workbook(app, now, users).await?;
+            exports::record(&app.db, &app.clock.now(), exporter, None).await?;
+            Ok(Body::from_stream(chunks(file)))
+        }
         Err(Error::Forbidden) => {
             let headings = HEADINGS.get_or_try_init(async || {
                 let mut bytes = Vec::new();

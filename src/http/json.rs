@@ -7,10 +7,13 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
 
+use crate::tools::text::lone_surrogate;
+
 /// A fault of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
     ByteOrderMark,
+    Utf16,
     NotUtf8,
     LoneSurrogate,
     NamedTwice,
@@ -22,6 +25,7 @@ impl Problem {
     pub(super) fn told(self, what: &str) -> String {
         match self {
             Self::ByteOrderMark => format!("{what} begins with a byte order mark: send it without."),
+            Self::Utf16 => format!("{what} is in UTF-16: send UTF-8."),
             Self::NotUtf8 => format!("{what} must be UTF-8."),
             Self::LoneSurrogate => {
                 format!("{what} has an escape of half a character, such as \\ud83d: send both halves.")
@@ -40,28 +44,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Value, Problem> {
     if bytes.starts_with("\u{feff}".as_bytes()) {
         return Err(Problem::ByteOrderMark);
     }
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(Problem::Utf16);
+    }
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::NotUtf8)?;
     serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| match error.classify() {
         // What the reader below refuses.
         Category::Data => Problem::NamedTwice,
-        _ if has_lone_surrogate(text) => Problem::LoneSurrogate,
+        _ if lone_surrogate(bytes).is_some() => Problem::LoneSurrogate,
         _ => Problem::NoJson,
     })
-}
-
-/// Checks for an escape that stands for half a character.
-fn has_lone_surrogate(text: &str) -> bool {
-    let unit = |at: usize| u16::from_str_radix(text.get(at..at + 6)?.strip_prefix("\\u")?, 16).ok();
-    let mut at = 0;
-    while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
-        at += found;
-        at += match (unit(at), unit(at + 6)) {
-            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
-            (Some(0xd800..=0xdfff), _) => return true,
-            _ => 2,
-        };
-    }
-    false
 }
 
 struct Strict(Value);
@@ -145,7 +137,8 @@ mod tests {
     fn what_is_wrong_is_told() {
         for (bytes, problem) in [
             (&b"\xef\xbb\xbf{}"[..], Problem::ByteOrderMark),
-            (b"\xff\xfe{\0}\0", Problem::NotUtf8),
+            (b"\xff\xfe{\0}\0", Problem::Utf16),
+            (b"{\"a\":\"\xff\"}", Problem::NotUtf8),
             (br#"{"a":"\ud83d"}"#, Problem::LoneSurrogate),
             (br#"{"a":"\ud83d\ud83d"}"#, Problem::LoneSurrogate),
             (br#"{"a":"\ude00"}"#, Problem::LoneSurrogate),

@@ -1,6 +1,7 @@
 //! The whole route table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -29,8 +30,8 @@ const REQUEST_HEADERS: [HeaderName; 8] = [
 const ANSWER_HEADERS: [HeaderName; 3] =
     [header::CONTENT_DISPOSITION, header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
 
-/// How long it may take to begin to answer a request; the GraphQL endpoint has limits of its own.
-const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+/// How long it may take to begin to answer a request; the GraphQL endpoint and workbooks have limits of their own.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Everything that is served, at the root and under the path of the public URL.
 pub fn router(app: &Arc<App>) -> Router {
@@ -48,19 +49,26 @@ fn routes(app: &Arc<App>) -> Router {
         .route("/.well-known/jwks.json", get(keys::set))
         .route("/export/samples.csv", get(exports::samples_csv).head(exports::samples_csv_head))
         .route("/export/users.csv", get(exports::users_csv).head(exports::users_csv_head))
-        .route("/export/users.xlsx", get(exports::users_xlsx).head(exports::users_xlsx_head))
-        .route("/import/users.xlsx", get(import::users_xlsx).head(import::users_xlsx_head))
         .route("/media/avatars/{name}", get(avatars::file))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(graphiql::routes(app))
         .merge(pages::routes(app))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT));
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
+        .merge(workbooks(app.config.wire.export_timeout));
     routes
         .with_state(Arc::clone(app))
         .merge(graphql)
         .layer(cors(app))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(app), shell::wrap))
+}
+
+/// Workbooks, which are written whole before their download begins.
+fn workbooks(timeout: Duration) -> Router<Arc<App>> {
+    Router::new()
+        .route("/export/users.xlsx", get(exports::users_xlsx).head(exports::users_xlsx_head))
+        .route("/import/users.xlsx", get(import::users_xlsx).head(import::users_xlsx_head))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
 }
 
 /// Lets pages of the configured origins call, with their cookies; without any, nobody else's.
@@ -72,5 +80,5 @@ fn cors(app: &App) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(REQUEST_HEADERS)
         .expose_headers(ANSWER_HEADERS)
-        .max_age(std::time::Duration::from_secs(60 * 60))
+        .max_age(Duration::from_secs(60 * 60))
 }

@@ -1,5 +1,7 @@
 //! Text that people type, made fit to be kept.
 
+use std::borrow::Cow;
+
 use caseless::Caseless as _;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -34,13 +36,66 @@ pub fn required_line(field: &'static str, text: &str, max: usize) -> Result<Stri
     Ok(text)
 }
 
+/// The text without blanks and invisible characters around it, which come along when text is copied from a web page or a
+/// contact. Marks that turn the text behind them round do not, and stay.
+pub fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c) && !matches!(c, '\u{202d}' | '\u{202e}'))
+}
+
+/// Whether a character shows as nothing: soft hyphens, zero-width characters, marks of the direction of writing, and byte
+/// order marks.
+pub fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The text in the bytes of a file: UTF-8, with or without a byte order mark, or UTF-16 with one, as Windows programs write
+/// it. None where it is neither.
+pub fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        rest.is_empty().then(|| pairs.iter().copied().map(unit).collect::<Vec<u16>>())
+    };
+    if let Some(bytes) = bytes.strip_prefix(b"\xff\xfe") {
+        return String::from_utf16(&units(bytes, u16::from_le_bytes)?).ok().map(Cow::Owned);
+    }
+    if let Some(bytes) = bytes.strip_prefix(b"\xfe\xff") {
+        return String::from_utf16(&units(bytes, u16::from_be_bytes)?).ok().map(Cow::Owned);
+    }
+    std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).ok().map(Cow::Borrowed)
+}
+
+/// The line, counted from 1, and the escape of the first half of a surrogate pair without its other half in JSON text, such
+/// as `\ud83d`. Programs that cut a text in the middle of an emoji write these, and they stand for no character.
+pub fn lone_surrogate(json: &[u8]) -> Option<(usize, String)> {
+    let unit = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let (mut at, mut line) = (0, 1);
+    while let Some(byte) = json.get(at) {
+        at += match (byte, unit(at)) {
+            (b'\\', Some(0xd800..=0xdbff)) if matches!(unit(at + 6), Some(0xdc00..=0xdfff)) => 12,
+            (b'\\', Some(half @ 0xd800..=0xdfff)) => return Some((line, format!("\\u{half:04x}"))),
+            (b'\\', _) => 2,
+            (b'\n', _) => {
+                line += 1;
+                1
+            }
+            _ => 1,
+        };
+    }
+    None
+}
+
 /// A text as it is compared where people search and order by it: composed, and its case folded.
 pub fn fold(text: &str) -> String {
-    text.trim().nfkc().default_case_fold().nfkc().collect()
+    trim(text).nfkc().default_case_fold().nfkc().collect()
 }
 
 fn clean(field: &'static str, text: &str, max: usize, breaks: bool) -> Result<String, Refusal> {
-    let text: String = text.trim().nfc().collect();
+    // Marks that only say where a line may break mean nothing in one that does not.
+    let is_dropped = |c: &char| *c == '\u{feff}' || !breaks && matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}');
+    let text: String = trim(text).nfc().filter(|c| !is_dropped(c)).collect();
     if text.chars().any(|c| is_hidden(c) && !(breaks && matches!(c, '\n' | '\t'))) {
         return Err(Refusal::new(Code::Invalid, "This must not have control characters.").of(field));
     }
@@ -71,5 +126,46 @@ mod tests {
         }
         assert_eq!(line("name", "abc", 2).unwrap_err().code, Code::TooLong);
         assert_eq!(required_line("key", "  ", 2).unwrap_err().code, Code::Required);
+    }
+
+    #[test]
+    fn invisible_characters_that_are_pasted_along_are_dropped() {
+        assert_eq!(line("phone", "\u{202a}+44 20\u{202c}\u{200b} ", 20).unwrap(), "+44 20");
+        assert_eq!(line("name", "\u{feff}Zo\u{200b}e\u{ad}", 20).unwrap(), "Zoe");
+        assert_eq!(
+            line("name", "\u{645}\u{200c}\u{627}", 20).unwrap(),
+            "\u{645}\u{200c}\u{627}",
+            "a joiner is part of a name"
+        );
+        assert_eq!(line("name", "\u{200b}\u{2060}", 20).unwrap(), "");
+        assert_eq!(lines("bio", "a\u{200b}b", 20).unwrap(), "a\u{200b}b");
+        assert_eq!(fold("\u{200e}Ann\u{200b}"), "ann");
+    }
+
+    #[test]
+    fn files_of_windows_programs_are_decoded() {
+        let text = "a\u{f6}\u{1f600}";
+        let little: Vec<u8> = "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_be_bytes).collect();
+        for bytes in [text.as_bytes(), &[b"\xef\xbb\xbf", text.as_bytes()].concat(), &little, &big] {
+            assert_eq!(decode(bytes).as_deref(), Some(text));
+        }
+        for bytes in [&b"\xff"[..], b"\xff\xfea", b"\xff\xfe\x00\xd8"] {
+            assert_eq!(decode(bytes), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn halves_of_characters_are_found() {
+        for (json, expected) in [
+            (r#""\ud83d\ude00 \\ud83d \n""#, None),
+            ("\"\n\\ud83d\"", Some((2, "\\ud83d"))),
+            (r#""\ude00\ud83d""#, Some((1, "\\ude00"))),
+            (r#""\ud83d\ud83d\ude00""#, Some((1, "\\ud83d"))),
+            (r#""\ud8""#, None),
+        ] {
+            let found = lone_surrogate(json.as_bytes());
+            assert_eq!(found.as_ref().map(|(line, escape)| (*line, escape.as_str())), expected, "{json}");
+        }
     }
 }

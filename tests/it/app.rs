@@ -135,7 +135,8 @@ impl TestApp {
         let memory = Memory::default();
         app.courier.transport = Transport::Memory(memory.clone());
         // The program that runs is the one of the tests, which reads no sheets.
-        app.importer = Importer::new(Reader::new(env!("CARGO_BIN_EXE_vestibule").into()), app.limits.clone());
+        let reader = Reader::new(env!("CARGO_BIN_EXE_vestibule").into());
+        app.importer = Importer::new(reader, app.limits.clone(), app.clock);
         equip(&mut app);
         let app = Arc::new(app);
         app.ensure_superuser().await.expect("the first superuser is made");

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{EntityTrait as _, Iterable as _, QueryOrder as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, Iterable as _, QueryFilter as _, QueryOrder as _};
 use serde_json::json;
 use vestibule::domain::keys::Start;
 use vestibule::domain::operator::{self, Operator};
@@ -13,6 +13,7 @@ use crate::engine::Place;
 use crate::parity::recovery::reset_link;
 
 crate::tests![
+    staff_rights_leave_an_event_with_the_account_too,
     each_operation_leaves_its_event,
     each_of_the_actions_leaves_exactly_one_event,
     what_is_refused_leaves_none,
@@ -239,4 +240,15 @@ async fn what_is_refused_leaves_none(place: Place) {
     ada.code("{ allEmails }", json!({})).await;
     app.anyone().data("mutation { requestReset(input: { email: \"x\" }) { errors { code } } }", json!({})).await;
     assert_eq!(events(&app).await.len(), before);
+}
+
+async fn staff_rights_leave_an_event_with_the_account_too(place: Place) {
+    let app = TestApp::start(&place).await;
+    let granted = async |id: &str| {
+        let of = audit_event::Column::TargetId.eq(id.parse::<uuid::Uuid>().unwrap());
+        let events = audit_event::Entity::find().filter(of).all(app.db()).await.unwrap();
+        events.iter().filter(|event| event.action == Action::StaffGranted).count()
+    };
+    let (boss, ann) = (app.add_staff("boss").await, app.add_user("ann").await);
+    assert_eq!((granted(&boss.id).await, granted(&ann.id).await), (1, 0));
 }

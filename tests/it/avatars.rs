@@ -7,11 +7,14 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::app::TestApp;
+use crate::app::{ADMIN, TestApp};
 use crate::client::{Answer, Client};
 use crate::engine::Place;
+use crate::process::{Serving, command};
 
 crate::tests![
+    a_photograph_in_other_colours_is_converted,
+    large_photographs_share_the_memory_that_is_set_aside,
     files_that_are_no_pictures_or_too_large_are_refused,
     of_a_file_nothing_is_kept_but_the_picture,
     a_photograph_stands_upright,
@@ -158,14 +161,14 @@ async fn files_that_are_no_pictures_or_too_large_are_refused(place: Place) {
         assert_eq!(refusal(&ada, bytes).await, "FILE_UNSUPPORTED file", "{what}");
     }
     let mut heavy = png.clone();
-    heavy.resize(6 * 1024 * 1024, 0);
-    for (what, bytes) in
-        [("6 MB", heavy), ("30000 by 30000", png_header(30_000, 30_000)), ("a GIF of many frames", gif_of(5000))]
-    {
+    heavy.resize(10 * 1024 * 1024 + 1, 0);
+    for (what, bytes) in [("more than 10 MB", heavy), ("30000 by 30000", png_header(30_000, 30_000))] {
         assert_eq!(refusal(&ada, bytes).await, "FILE_TOO_LARGE file", "{what}");
     }
     assert_eq!(stored(&place), [""; 0]);
-    assert!(upload(&ada, gif_of(3)).await["user"]["avatarUrl"].is_string());
+    for frames in [3, 5000] {
+        assert!(upload(&ada, gif_of(frames)).await["user"]["avatarUrl"].is_string(), "{frames}");
+    }
 }
 
 async fn of_a_file_nothing_is_kept_but_the_picture(place: Place) {
@@ -311,4 +314,38 @@ async fn a_store_that_fails_changes_nothing(place: Place) {
     let answer = send(&ada, form(file(80, 80, ImageFormat::Png))).await;
     assert_eq!(answer.code(), "SERVICE_UNAVAILABLE");
     assert_eq!(ada.data("{ me { avatarUrl } }", json!({})).await["me"]["avatarUrl"], Value::Null);
+}
+
+async fn a_photograph_in_other_colours_is_converted(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let photograph = include_bytes!("../pictures/p3.jpg");
+    let payload = upload(&ada, photograph.to_vec()).await;
+    let kept = get(&ada, &path(&app, &payload["user"]["avatarUrl"])).await;
+    let red = |bytes: &[u8]| {
+        let picture = image::load_from_memory(bytes).unwrap().to_rgb8();
+        picture.get_pixel(picture.width() / 2, picture.height() / 2).0
+    };
+    // The profile of the file makes more of its red than sRGB would; the small picture has no profile.
+    let (there, here) = (red(photograph), red(&kept.bytes));
+    assert!(here != there && !contains(&kept.bytes, "ICC_PROFILE"), "{there:?} {here:?}");
+    let whole = photograph.len();
+    assert_eq!(refusal(&ada, photograph[..whole - 2].to_vec()).await, "FILE_UNSUPPORTED file");
+}
+
+async fn large_photographs_share_the_memory_that_is_set_aside(place: Place) {
+    let mut setup = command(&place);
+    setup.env("VESTIBULE_ADMIN_PASSWORD", ADMIN.1);
+    let serving = Serving::start(setup);
+    let admin = Client::new(&serving.url).sign_in(ADMIN.0, ADMIN.1).await;
+    assert!(upload(&admin, file(64, 64, ImageFormat::Jpeg)).await["user"]["avatarUrl"].is_string());
+    let before = serving.peak_memory();
+    // 48 megapixels, of which two together are more than fits.
+    let grey = RgbImage::from_raw(8000, 6000, vec![128; 8000 * 6000 * 3]).unwrap();
+    let mut photograph = Vec::new();
+    DynamicImage::from(grey).write_to(&mut Cursor::new(&mut photograph), ImageFormat::Jpeg).unwrap();
+    let (one, other) = tokio::join!(upload(&admin, photograph.clone()), upload(&admin, photograph));
+    assert!(one["user"]["avatarUrl"].is_string() && other["user"]["avatarUrl"].is_string(), "{one} {other}");
+    let more = serving.peak_memory() - before;
+    assert!(more < 320 * 1024 * 1024, "{more} bytes more");
 }

@@ -222,7 +222,10 @@ async fn the_trail_is_filtered_by_user_action_and_time(place: Place) {
         nodes.iter().map(|event| event["action"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(filtered(json!({ "userId": ada.id })).await, "USER_UPDATED USER_UPDATED USER_CREATED");
-    assert_eq!(filtered(json!({ "userId": boss.id })).await, "USER_UPDATED USER_UPDATED LOGIN USER_CREATED");
+    assert_eq!(
+        filtered(json!({ "userId": boss.id })).await,
+        "USER_UPDATED USER_UPDATED LOGIN STAFF_GRANTED USER_CREATED"
+    );
     assert_eq!(filtered(json!({ "userId": boss.id, "action": "LOGIN" })).await, "LOGIN");
     assert_eq!(filtered(json!({ "createdAfter": "2026-01-05T09:00:59.999Z" })).await, "USER_UPDATED USER_UPDATED");
     assert_eq!(filtered(json!({ "createdAfter": "2026-01-05T09:01:00Z" })).await, "USER_UPDATED");

@@ -71,7 +71,7 @@ async fn everything_is_copied_and_goes_on_working(place: Place) {
     furnished.check(&app.start_second(&there).await).await;
 }
 
-/// The tables of a database with their columns, without what it keeps for itself.
+/// The tables of a database with their columns, without what it keeps for itself, and turns, which are the source's.
 pub(crate) async fn schema(db: &impl ConnectionTrait) -> BTreeSet<(String, String)> {
     let sql = match db.get_database_backend() {
         // The columns of `table_info` are those that are not generated.
@@ -87,7 +87,7 @@ pub(crate) async fn schema(db: &impl ConnectionTrait) -> BTreeSet<(String, Strin
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
     let text = |row: &sea_orm::QueryResult, index| row.try_get_by_index::<String>(index).unwrap();
     let columns = rows.iter().map(|row| (text(row, 0), text(row, 1)));
-    columns.filter(|(table, _)| table != "seaql_migrations").collect()
+    columns.filter(|(table, _)| !["seaql_migrations", "turns"].contains(&table.as_str())).collect()
 }
 
 async fn every_table_and_column_is_copied(place: Place) {

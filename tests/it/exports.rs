@@ -27,6 +27,7 @@ crate::tests![
     only_own_samples_are_exported,
     a_long_list_is_complete_and_in_order,
     nothing_is_left_on_the_disk,
+    a_workbook_that_takes_too_long_does_not_count_as_exported,
 ];
 
 const COLUMNS: [&str; 15] = [
@@ -401,4 +402,19 @@ async fn nothing_is_left_on_the_disk(place: Place) {
     let before = files();
     xlsx_rows(&admin).await;
     assert_eq!(files(), before);
+}
+
+async fn a_workbook_that_takes_too_long_does_not_count_as_exported(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.wire.export_timeout = Duration::ZERO).await;
+    let admin = app.admin().await;
+    let exported = async || {
+        let events = audit_event::Entity::find().all(app.db()).await.unwrap();
+        events.iter().filter(|event| event.action == Action::Exported).count()
+    };
+    for path in ["/export/users.xlsx", "/import/users.xlsx"] {
+        assert_eq!(admin.get(path).await.status, 503, "{path}");
+    }
+    assert_eq!(exported().await, 0);
+    assert_eq!(csv_rows(&admin, "/export/users.csv").await.len(), 2);
+    assert_eq!(exported().await, 1);
 }

@@ -1,9 +1,10 @@
 //! Similar is not equal: an account is found and changed by its own address or username, never by one that looks like it.
 
-use sea_orm::{EntityTrait as _, PaginatorTrait as _};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
 use vestibule::domain::operator::{self, Operator};
-use vestibule::entity::{mail, user};
+use vestibule::entity::{instance, mail, user};
 
 use crate::app::{PASSWORD, TestApp};
 use crate::engine::Place;
@@ -17,6 +18,9 @@ crate::tests![
     everybody_is_found_by_an_equal_spelling,
     the_command_line_finds_nobody_by_a_look_alike,
     guesses_by_look_alikes_count_as_guesses_of_the_name,
+    one_mailbox_is_one_account_however_its_domain_is_written,
+    pages_take_addresses_that_browsers_take_for_none,
+    keys_of_an_earlier_form_are_renewed_at_the_start,
 ];
 
 /// A Cyrillic letter stands in the domain.
@@ -70,14 +74,14 @@ async fn an_equal_spelling_of_the_own_address_holds_at_once(place: Place) {
     let app = TestApp::start(&place).await;
     add(&app, "ann", "ann@m\u{fc}nchen.example").await;
     let client = app.anyone().sign_in("ann", PASSWORD).await;
-    for spelling in [
-        "ANN@m\u{fc}nchen.example",
-        "ann@xn--mnchen-3ya.example",
-        "Ann@XN--MNCHEN-3YA.example",
-        "ann@M\u{dc}NCHEN.EXAMPLE",
+    for (spelling, shown) in [
+        ("ANN@m\u{fc}nchen.example", "ANN@m\u{fc}nchen.example"),
+        ("ann@xn--mnchen-3ya.example", "ann@m\u{fc}nchen.example"),
+        ("Ann@XN--MNCHEN-3YA.example", "Ann@m\u{fc}nchen.example"),
+        ("ann@M\u{dc}NCHEN.EXAMPLE", "ann@M\u{dc}NCHEN.EXAMPLE"),
     ] {
         let updated = client.data(UPDATE, json!({ "e": spelling, "p": PASSWORD })).await;
-        assert_eq!(updated["updateMe"]["user"], json!({ "email": spelling, "pendingEmail": null }));
+        assert_eq!(updated["updateMe"]["user"], json!({ "email": shown, "pendingEmail": null }));
     }
     assert_eq!(app.mails().await.len(), 0);
 }
@@ -161,4 +165,71 @@ async fn guesses_by_look_alikes_count_as_guesses_of_the_name(place: Place) {
     for name in [LOOK_ALIKE, "boss@example.com", "boss@xn--exmple-4nf.com"] {
         assert_eq!(app.anyone().code(LOGIN, json!({ "i": name, "p": PASSWORD })).await, "RATE_LIMITED", "{name}");
     }
+}
+
+async fn one_mailbox_is_one_account_however_its_domain_is_written(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    let admin = app.admin().await;
+    let file = "email\r\nidn1@m\u{fc}nchen.example\r\nidn1@xn--mnchen-3ya.example\r\n";
+    let payload = crate::import::import(&admin, file).await;
+    let error = &payload["rowErrors"][0];
+    assert_eq!((&error["row"], &error["code"]), (&json!(3), &json!("ALREADY_EXISTS")), "{payload}");
+    add(&app, "ann", "ann@xn--mnchen-3ya.example").await;
+    let found = "{ users(search: \"m\u{fc}nchen\") { nodes { email } } }";
+    let shown = json!({ "nodes": [{ "email": "ann@m\u{fc}nchen.example" }] });
+    assert_eq!(admin.data(found, Value::Null).await["users"], shown);
+    let create = "mutation($e: String!) { createUser(input: { email: $e }) { errors { code field } } }";
+    for spelling in ["ANN@m\u{fc}nchen.example", "ann@XN--mnchen-3ya.example"] {
+        assert_eq!(admin.refusals(create, json!({ "e": spelling })).await, ["ALREADY_EXISTS email"], "{spelling}");
+    }
+}
+
+async fn pages_take_addresses_that_browsers_take_for_none(place: Place) {
+    let app = TestApp::start(&place).await;
+    add(&app, "joerg", "j\u{f6}rg@example.com").await;
+    let mut browser = crate::pages::Browser::new(&app);
+    for path in ["/account/forgot", "/account/register"] {
+        let page = browser.open(path).await;
+        let html = page.body.as_str().unwrap();
+        assert!(html.contains("name=\"email\" type=\"text\" inputmode=\"email\""), "{html}");
+    }
+}
+
+/// Gives a user an address as version 0.1.0 stored one that a browser had sent.
+async fn as_version_0_1_0_stored(app: &TestApp, username: &str) {
+    let address = format!("{username}@xn--mnchen-3ya.example");
+    let update = user::Entity::update_many()
+        .col_expr(user::Column::Email, Expr::value(address.as_str()))
+        .col_expr(user::Column::EmailKey, Expr::value(address.as_str()))
+        .filter(user::Column::Username.eq(username));
+    update.exec(app.db()).await.unwrap();
+    let keys = instance::Entity::update_many().col_expr(instance::Column::AddressKeys, Expr::value(0));
+    keys.exec(app.db()).await.unwrap();
+}
+
+async fn keys_of_an_earlier_form_are_renewed_at_the_start(place: Place) {
+    let app = TestApp::start(&place).await;
+    add(&app, "ann", "ann@example.com").await;
+    add(&app, "bob", "bob@example.com").await;
+    as_version_0_1_0_stored(&app, "ann").await;
+    as_version_0_1_0_stored(&app, "bob").await;
+    app.app.db.clone().close().await.unwrap();
+
+    let app = TestApp::start(&place).await;
+    for spelling in ["ann@m\u{fc}nchen.example", "ann@xn--mnchen-3ya.example"] {
+        app.anyone().data(RESET, json!({ "e": spelling })).await;
+        let mails = app.mails().await;
+        assert_eq!(mails.last().map(|mail| mail.to.as_str()), Some("ann@m\u{fc}nchen.example"), "{spelling}");
+    }
+    // Two accounts of one mailbox: neither is changed, and the doctor names them.
+    add(&app, "dora", "dora@example.com").await;
+    as_version_0_1_0_stored(&app, "dora").await;
+    add(&app, "dinah", "dora@m\u{fc}nchen.example").await;
+    app.app.db.clone().close().await.unwrap();
+    let app = TestApp::start(&place).await;
+    let dora = user::Entity::find().filter(user::Column::Username.eq("dora")).one(app.db()).await.unwrap().unwrap();
+    assert_eq!(dora.email_key, "dora@xn--mnchen-3ya.example");
+    app.anyone().sign_in("dora@m\u{fc}nchen.example", PASSWORD).await;
+    let health = operator::health::examine(&app.app.db, &Operator::new()).await.unwrap();
+    assert_eq!(health.double_addresses, ["dora@xn--mnchen-3ya.example"]);
 }

@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 use vestibule::entity::audit_event::{self, Action};
-use vestibule::entity::{mail, user};
+use vestibule::entity::{mail, turn, user};
 
 use crate::app::{ADMIN, PASSWORD, TestApp};
 use crate::avatars::{MAP, send};
@@ -37,10 +37,19 @@ crate::tests![
     a_row_that_resembles_an_account_is_wrong_and_names_both_addresses,
     changes_of_rights_are_listed_by_a_dry_run_and_by_the_import,
     the_command_line_imports_too,
+    a_file_whose_quotation_marks_do_not_match_is_refused_with_the_line,
+    a_formula_without_a_value_is_an_error_of_its_row,
+    rows_that_nobody_filled_in_are_no_users,
+    a_workbook_with_a_logo_is_imported,
+    the_sheet_of_users_is_found_and_others_are_named,
+    what_people_paste_is_cleaned_or_named,
+    files_of_spreadsheet_programs_are_read_as_they_show,
+    the_sheet_to_fill_in_explains_its_columns,
+    an_import_of_another_instance_keeps_others_waiting_and_costs_them_nothing,
 ];
 
 const IMPORT: &str = "mutation($input: ImportUsersInput!) { importUsers(input: $input) {
-    created updated unchanged rightsChangeCount rightsChanges { row userId email field before after } rowErrors { row column code message } errors { code field message }
+    created updated unchanged sheet otherSheets rightsChangeCount rightsChanges { row userId email field before after } rowErrors { row column code message } errors { code field message }
 } }";
 
 /// Sends a file to import.
@@ -602,4 +611,187 @@ async fn the_command_line_imports_too(place: Place) {
     let events = audit_event::Entity::find().all(app.db()).await.unwrap();
     assert_eq!(events.iter().filter(|event| event.action == Action::UsersImported).count(), 1);
     assert!(events.iter().all(|event| event.actor_id.is_none()));
+}
+
+async fn a_file_whose_quotation_marks_do_not_match_is_refused_with_the_line(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    for (file, expected) in [
+        (
+            "email,address\nuq1@example.com,\"One Road\nuq2@example.com,Two Road\nuq3@example.com,Three Road\n",
+            "Line 2: the quotation mark that begins a cell is never closed.",
+        ),
+        (
+            "email,address,first_name\num1@example.com,\"One Road,A\num2@example.com,\"Two Road\",B\n\
+             um3@example.com,Three Road,C\n",
+            "Line 2: the quotation mark that begins a cell is not closed before line 3, where text follows.",
+        ),
+        (
+            "email,bio\na@example.com, \"x, y\"\n",
+            "Line 2: a quotation mark stands within a cell that does not begin with one.",
+        ),
+    ] {
+        let payload = import(&admin, file).await;
+        let error = &payload["errors"][0];
+        assert_eq!((&error["code"], &error["field"]), (&json!("FILE_UNSUPPORTED"), &json!("file")), "{payload}");
+        assert!(error["message"].as_str().unwrap().starts_with(expected), "{payload}");
+        assert!(payload["created"].is_null(), "{payload}");
+    }
+    assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 1);
+}
+
+async fn a_formula_without_a_value_is_an_error_of_its_row(place: Place) {
+    let app = TestApp::start(&place).await;
+    let file = include_bytes!("../sheets/formula-without-value.xlsx");
+    let payload = import(&app.admin().await, file.to_vec()).await;
+    assert_eq!(row_errors(&payload), ["2 first_name INVALID", "2 is_active INVALID"]);
+    let message = payload["rowErrors"][1]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("The cell has a formula without a value. Open the file in a spreadsheet program"),
+        "{message}"
+    );
+    assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 1);
+}
+
+async fn rows_that_nobody_filled_in_are_no_users(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let blank = "email,first_name\r\nr3@example.com,A\r\n,\r\n , \r\n,,\r\nr4@example.com,B\r\n,\r\n";
+    assert_eq!(counts(&import(&admin, blank).await), (2, 0, 0));
+
+    // A column of boxes to tick has one in each of the thousand rows of a new sheet.
+    let mut book = Workbook::new();
+    let sheet = book.add_worksheet();
+    sheet.write_row(0, 0, ["email", "is_active", "first_name"]).unwrap();
+    sheet.write(1, 0, "ticked@example.com").unwrap().write(1, 1, true).unwrap();
+    sheet.write(2, 0, "unticked@example.com").unwrap();
+    for row in 2..1000 {
+        sheet.write(row, 1, false).unwrap();
+    }
+    assert_eq!(counts(&import(&admin, book.save_to_buffer().unwrap()).await), (2, 0, 0));
+    assert!(user(&app, "ticked@example.com").await.is_active && !user(&app, "unticked@example.com").await.is_active);
+    for (row, expected) in
+        [("FALSE,,", "2 email INVALID"), (",FALSE,Ann", "2 email REQUIRED"), (",true,", "2 email REQUIRED")]
+    {
+        let payload = import(&admin, format!("email,is_active,first_name\n{row}\n")).await;
+        assert_eq!(row_errors(&payload), [expected], "{row}");
+    }
+}
+
+async fn a_workbook_with_a_logo_is_imported(place: Place) {
+    let app = TestApp::start(&place).await;
+    let file = include_bytes!("../sheets/logo-svg.xlsx");
+    assert_eq!(counts(&import(&app.admin().await, file.to_vec()).await), (1, 0, 0));
+    assert_eq!(user(&app, "op@example.com").await.first_name, "Op");
+}
+
+async fn the_sheet_of_users_is_found_and_others_are_named(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let mut book = Workbook::new();
+    let mut chart = rust_xlsxwriter::Chart::new(rust_xlsxwriter::ChartType::Pie);
+    chart.add_series().set_values("Users!$A$1:$A$2");
+    book.add_chartsheet().set_name("Growth").unwrap().insert_chart(0, 0, &chart).unwrap();
+    book.add_worksheet().set_name("Read me").unwrap().write(0, 0, "Fill in the next sheet.").unwrap();
+    for (name, address) in [("Users", "ann@example.com"), ("Last year", "bob@example.com")] {
+        let sheet = book.add_worksheet().set_name(name).unwrap();
+        sheet.write(0, 0, "Email").unwrap().write(1, 0, address).unwrap();
+    }
+    let payload = import(&admin, book.save_to_buffer().unwrap()).await;
+    assert_eq!(counts(&payload), (1, 0, 0));
+    assert_eq!((&payload["sheet"], &payload["otherSheets"]), (&json!("Users"), &json!(["Last year"])));
+    assert_eq!(user(&app, "ann@example.com").await.email, "ann@example.com");
+    let payload = import(&admin, "email\nann@example.com\n").await;
+    assert_eq!((&payload["sheet"], &payload["otherSheets"]), (&Value::Null, &json!([])));
+}
+
+async fn what_people_paste_is_cleaned_or_named(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let file = "email,first_name,phone\n\u{feff}ann@example.com\u{200b},Zo\u{200b}e,\u{202a}+44 20\u{202c}\n";
+    assert_eq!(counts(&import(&admin, file).await), (1, 0, 0));
+    let ann = user(&app, "ann@example.com").await;
+    assert_eq!((ann.first_name.as_str(), ann.phone.as_str()), ("Zoe", "+44 20"));
+    assert_eq!(counts(&import(&admin, file).await), (0, 0, 1));
+    let payload = import(&admin, "email\nbob@ex\u{200b}ample.com\n").await;
+    assert_eq!(row_errors(&payload), ["2 email INVALID"]);
+    let message = &payload["rowErrors"][0]["message"];
+    assert_eq!(message, "There is an invisible character in this (U+200B). Type it anew.");
+    app.anyone()
+        .data(
+            "mutation { requestReset(input: { email: \"\u{200e}ann@example.com \" }) { success errors { code } } }",
+            Value::Null,
+        )
+        .await;
+    let mails = app.mails().await;
+    assert_eq!(mails.last().map(|mail| mail.to.as_str()), Some("ann@example.com"));
+}
+
+async fn files_of_spreadsheet_programs_are_read_as_they_show(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let named = "sep=;\r\nemail;address\r\nsep@example.com;\"1, High St\"\r\n";
+    assert_eq!(counts(&import(&admin, named).await), (1, 0, 0));
+    assert_eq!(user(&app, "sep@example.com").await.address, "1, High St");
+    let wide: Vec<u8> = "\u{feff}email\tfirst_name\r\nwide@example.com\tZo\u{eb}\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    assert_eq!(counts(&import(&admin, wide).await), (1, 0, 0));
+    assert_eq!(user(&app, "wide@example.com").await.first_name, "Zo\u{eb}");
+    let mut book = Workbook::new();
+    let sheet = book.add_worksheet();
+    sheet.write_row(0, 0, ["email", "phone", "bio"]).unwrap();
+    let format = rust_xlsxwriter::Format::new().set_num_format("0000000000");
+    sheet.write(1, 0, "zero@example.com").unwrap().write_with_format(1, 1, 612_345_678, &format).unwrap();
+    sheet.write(1, 2, 12.5).unwrap();
+    assert_eq!(counts(&import(&admin, book.save_to_buffer().unwrap()).await), (1, 0, 0));
+    let zero = user(&app, "zero@example.com").await;
+    assert_eq!((zero.phone.as_str(), zero.bio.as_str()), ("0612345678", "12.5"));
+    // A byte order mark makes Excel read the text as UTF-8; the import takes it as it comes.
+    let marked = download(&admin, "/export/users.csv?bom=true").await;
+    assert!(marked.starts_with(b"\xef\xbb\xbf\"email\""));
+    assert_eq!(counts(&import(&admin, marked).await), (0, 0, 4));
+    assert!(download(&admin, "/export/users.csv").await.starts_with(b"\"email\""));
+    let answer = admin.get("/export/samples.csv?bom=1").await;
+    assert_eq!((answer.status, &answer.body["errors"][0]["message"]), (400, &json!("Use `bom=true` or `bom=false`.")));
+}
+
+async fn the_sheet_to_fill_in_explains_its_columns(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut book = Xlsx::new(std::io::Cursor::new(download(&app.anyone(), "/import/users.xlsx").await)).unwrap();
+    assert_eq!(book.sheet_names(), ["Users", "Columns"]);
+    let range = book.worksheet_range("Columns").unwrap();
+    let rows: Vec<Vec<String>> = range.rows().map(|row| row.iter().map(ToString::to_string).collect()).collect();
+    let names: Vec<&str> = rows[1..11].iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(names, vestibule::domain::import::COLUMNS);
+    assert_eq!(rows[8][2..], ["ADMIN, MANAGER, AGENT, MEMBER", "MEMBER"]);
+    assert!(rows.iter().all(|row| row.iter().all(|cell| cell.len() < 200)), "{rows:?}");
+    // Filled in as it is, it is imported.
+    let filled = template(&app.admin().await).await;
+    assert_eq!(
+        counts(&import(&app.admin().await, workbook(filled.iter().map(|row| row.iter().map(String::as_str)))).await),
+        (0, 0, 1)
+    );
+}
+
+async fn an_import_of_another_instance_keeps_others_waiting_and_costs_them_nothing(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limit_bulk = "1/1h".parse().unwrap()).await;
+    let admin = app.admin().await;
+    let ends_at = app.clock_now().plus(vestibule::domain::turns::LEASE);
+    let row =
+        turn::ActiveModel { name: Set("import".to_owned()), holder: Set(uuid::Uuid::nil()), ends_at: Set(ends_at) };
+    turn::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let file = b"email\nann@example.com\n";
+    for _ in 0..3 {
+        let refused = post(&admin, file.to_vec(), json!({})).await;
+        assert_eq!(refused.body["errors"][0]["extensions"]["code"], "SERVICE_UNAVAILABLE", "{}", refused.body);
+    }
+    // The other instance died: its turn ends, and nothing of the limit was used up.
+    app.wait(vestibule::domain::turns::LEASE);
+    assert_eq!(counts(&import(&admin, *file).await), (1, 0, 0));
+    assert_eq!(turn::Entity::find().count(app.db()).await.unwrap(), 0, "the turn was given back");
+    let limited = post(&admin, file.to_vec(), json!({})).await;
+    assert_eq!(limited.body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+    assert_eq!(turn::Entity::find().count(app.db()).await.unwrap(), 0);
 }

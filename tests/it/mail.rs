@@ -24,6 +24,9 @@ crate::tests![
     a_mail_for_a_deactivated_user_is_dropped,
     mails_go_to_files_by_default,
     nothing_secret_is_in_the_outbox,
+    a_user_who_is_made_inactive_is_welcomed_once_they_are_activated,
+    a_welcome_that_was_not_sent_before_a_deactivation_is_sent_after_the_activation,
+    the_owner_is_told_of_another_password_and_address_of_a_deactivated_account,
 ];
 
 const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) { success } }";
@@ -186,4 +189,67 @@ async fn nothing_secret_is_in_the_outbox(place: Place) {
     assert_eq!(only_mail(&app).await.sealed_token, None);
     let stored = one_time_token::Entity::find().all(app.db()).await.unwrap();
     assert_eq!(stored[0].digest, secret.digest());
+}
+
+const CREATE: &str = "mutation($input: CreateUserInput!) { createUser(input: $input) { user { id } errors { code } } }";
+const UPDATE: &str = "mutation($input: UpdateUserInput!) { updateUser(input: $input) { errors { code field } } }";
+
+async fn a_user_who_is_made_inactive_is_welcomed_once_they_are_activated(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let create = json!({ "input": { "email": "ann@example.com", "isActive": false } });
+    let ann = admin.data(CREATE, create).await["createUser"]["user"]["id"].clone();
+    let sheet = "email,is_active\nbob@example.com,no\ncy@example.com,no\n";
+    crate::import::counts(&crate::import::import(&admin, sheet).await);
+    app.wait(Duration::from_secs(60));
+    assert_eq!(app.mails().await.len(), 0, "a link into a deactivated account is dead");
+    assert_eq!(vestibule::domain::outbox::backlog(&app.app.db).await.unwrap().waiting, 0, "nothing is overdue");
+
+    let toggle = "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: true }) { errors { code } } }";
+    admin.data(toggle, json!({ "id": ann })).await;
+    crate::import::counts(&crate::import::import(&admin, "email,is_active\nbob@example.com,yes\n").await);
+    let mut mails = app.mails().await;
+    mails.sort_by(|one, other| one.to.cmp(&other.to));
+    let recipients: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
+    assert_eq!(recipients, ["ann@example.com", "bob@example.com"]);
+    assert!(mails.iter().all(|mail| mail.text.contains("/account/reset?uid=")), "{}", mails[0].text);
+    let (uid, token) = link(&mails[0]);
+    let reset = "mutation($u: ID!, $t: String!, $p: String!) {
+        confirmReset(input: { uid: $u, token: $t, newPassword: $p }) { success errors { code } }
+    }";
+    let reset = app.anyone().data(reset, json!({ "u": uid, "t": token, "p": crate::app::PASSWORD })).await;
+    assert_eq!(reset["confirmReset"]["success"], true);
+    assert_eq!(app.mails().await.len(), 1, "of the new password");
+    // Another deactivation and activation welcomes nobody again.
+    crate::import::counts(&crate::import::import(&admin, "email,is_active\nbob@example.com,no\n").await);
+    crate::import::counts(&crate::import::import(&admin, "email,is_active\nbob@example.com,yes\n").await);
+    assert_eq!(app.mails().await.len(), 0);
+}
+
+async fn a_welcome_that_was_not_sent_before_a_deactivation_is_sent_after_the_activation(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let create = json!({ "input": { "email": "ann@example.com" } });
+    let ann = admin.data(CREATE, create).await["createUser"]["user"]["id"].clone();
+    app.transport().fail_next(1, &SendError::temporary("451 later"));
+    assert_eq!(app.mails().await.len(), 0);
+    for is_active in [false, true] {
+        let update = admin.refusals(UPDATE, json!({ "input": { "id": ann, "isActive": is_active } })).await;
+        assert_eq!(update, [""; 0]);
+        let mails = app.mails().await;
+        assert_eq!(mails.len(), usize::from(is_active));
+    }
+}
+
+async fn the_owner_is_told_of_another_password_and_address_of_a_deactivated_account(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_reader("ada").await;
+    let input = json!({
+        "id": ada.id, "email": "new@example.com", "password": "another long phrase", "isActive": false,
+    });
+    assert_eq!(app.admin().await.refusals(UPDATE, json!({ "input": input })).await, [""; 0]);
+    let mut mails = app.mails().await;
+    mails.sort_by(|one, other| one.to.cmp(&other.to));
+    let told: Vec<(&str, bool)> = mails.iter().map(|mail| (mail.to.as_str(), mail.text.contains("token="))).collect();
+    assert_eq!(told, [("ada@example.com", false), ("new@example.com", false)], "of the address, and of the password");
 }

@@ -93,12 +93,14 @@ export function Field(props: {
   name: string;
   label: string;
   errors: readonly Mendable[];
-  type?: "text" | "email" | "password" | "tel";
+  type?: "text" | "password" | "tel";
+  /** The keyboard of a telephone. Addresses are text: browsers refuse some of them in fields of the type `email`. */
+  inputMode?: "email";
   value?: string;
   autoComplete?: string;
   lines?: number;
 }) {
-  const { name, label, errors, type = "text", value = "", autoComplete = "off", lines } = props;
+  const { name, label, errors, type = "text", inputMode, value = "", autoComplete = "off", lines } = props;
   const id = useId();
   const wrong = errors.filter(({ field }) => field === name);
   const shared = {
@@ -112,7 +114,7 @@ export function Field(props: {
   return (
     <div className="field">
       <label htmlFor={id}>{label}</label>
-      {lines === undefined ? <input type={type} {...shared} /> : <textarea rows={lines} {...shared} />}
+      {lines === undefined ? <input type={type} inputMode={inputMode} {...shared} /> : <textarea rows={lines} {...shared} />}
       {wrong.length > 0 && (
         <p id={`${id}-wrong`} className="bad">
           {wrong.map(({ message }) => message).join(" ")}

@@ -165,6 +165,17 @@ fn rows(health: &Health, vault: Option<&Vault>, config: &Config, report: &mut Re
         let end = if config.is_reachable() { "; each expires after 24 hours" } else { "" };
         report.warn("users", found, format!("sign in and change them{end}; `vestibule users reset` mails a link"));
     }
+    if !health.double_addresses.is_empty() {
+        let found = format!(
+            "these accounts are not found by their address, because another account has the same: {}",
+            health.double_addresses.join(", ")
+        );
+        report.warn(
+            "users",
+            found,
+            "give one account of each pair another address, or delete it, and restart the service",
+        );
+    }
     signing_keys(health, vault, now, report);
     match health.youngest {
         Some(youngest) if youngest > now.plus(SKEW) => {

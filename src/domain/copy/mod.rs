@@ -73,7 +73,8 @@ macro_rules! each_table {
     };
 }
 
-/// The tables that are copied: all but the list of migrations, and what a database keeps for itself.
+/// The tables that are copied: all but the list of migrations, what a database keeps for itself, and turns at work, which
+/// instances on the source hold.
 pub fn tables() -> Vec<Table> {
     each_table!(Entity => table::<Entity>()).into()
 }

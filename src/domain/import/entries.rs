@@ -8,7 +8,7 @@ use super::{COLUMNS, Errors};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_BIO, MAX_NAME, MAX_PHONE};
 use crate::entity::user::{Permission, Role};
 use crate::error::{Code, Refusal, Result};
-use crate::tools::sheet::read::SheetRow;
+use crate::tools::sheet::read::{Fault, SheetRow};
 use crate::tools::{identifier, text};
 
 /// Columns of exports that say what nobody decides, and are passed over.
@@ -86,6 +86,9 @@ impl Reading {
             self.columns = Some(headings(row, &mut self.errors));
             return;
         };
+        if is_unfilled(columns, row) {
+            return;
+        }
         self.rows += 1;
         self.entries.extend(entry(columns, row, &mut self.errors));
     }
@@ -138,7 +141,7 @@ pub(super) fn look_alike(email: &str, other: &str) -> Refusal {
 fn headings(row: &SheetRow, errors: &mut Errors) -> Vec<Column> {
     let mut columns = Vec::with_capacity(row.cells.len());
     for cell in &row.cells {
-        let heading = cell.trim();
+        let heading = text::trim(cell);
         let name = heading.to_lowercase();
         let column = match COLUMNS.iter().position(|known| *known == name) {
             Some(place) => Column::Known(place),
@@ -186,14 +189,17 @@ fn entry(columns: &[Column], row: &SheetRow, errors: &mut Errors) -> Option<Entr
     let mut has_email = false;
     let columns = columns.iter().copied().chain(std::iter::repeat(Column::Nameless));
     for (place, (cell, column)) in row.cells.iter().zip(columns).enumerate() {
-        if cell.trim().is_empty() {
+        let fault = row.faults.iter().find(|(faulty, _)| *faulty == place).map(|(_, fault)| *fault);
+        if text::trim(cell).is_empty() && fault.is_none() {
             continue;
         }
         has_email |= column == Column::Known(0);
-        let taken = if row.broken.contains(&place) && column != Column::PassedOver {
-            Err(Refusal::new(Code::Invalid, "The cell has no value but an error of the spreadsheet."))
-        } else {
-            take(&mut entry, column, cell)
+        let taken = match fault.filter(|_| column != Column::PassedOver) {
+            Some(Fault::Error) => {
+                Err(Refusal::new(Code::Invalid, "The cell has no value but an error of the spreadsheet."))
+            }
+            Some(Fault::NoValue) => Err(Refusal::new(Code::Invalid, NO_VALUE)),
+            None => take(&mut entry, column, cell),
         };
         if let Err(refusal) = taken {
             errors.add(row.number, column.name(), refusal);
@@ -245,12 +251,26 @@ fn take(entry: &mut Entry, column: Column, cell: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The refusal of a formula without a value.
+const NO_VALUE: &str = "The cell has a formula without a value. Open the file in a spreadsheet program, save it there, and \
+                        import it again; or write the value itself.";
+
+/// Whether a row is one that nobody filled in: all that it holds are boxes that are not ticked, which spreadsheet programs
+/// put into each row of a sheet.
+fn is_unfilled(columns: &[Column], row: &SheetRow) -> bool {
+    let is_unticked = |(place, cell): (usize, &String)| {
+        let cell = text::trim(cell);
+        cell.is_empty() || cell.eq_ignore_ascii_case("false") && columns.get(place) != Some(&Column::Known(0))
+    };
+    row.faults.is_empty() && row.cells.iter().enumerate().all(is_unticked)
+}
+
 fn upper(cell: &str) -> String {
-    cell.trim().to_ascii_uppercase()
+    text::trim(cell).to_ascii_uppercase()
 }
 
 fn yes_or_no(cell: &str) -> Result<bool, Refusal> {
-    match cell.trim().to_ascii_lowercase().as_str() {
+    match text::trim(cell).to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Ok(true),
         "false" | "no" | "0" => Ok(false),
         _ => Err(Refusal::new(Code::Invalid, "Use true or false.")),

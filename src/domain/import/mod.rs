@@ -9,6 +9,8 @@
 
 // Rows and the accounts there are.
 mod matching;
+// The columns of a sheet.
+pub mod columns;
 // From cells to entries.
 mod entries;
 // Changes of rights.
@@ -29,14 +31,14 @@ use crate::database::Db;
 use crate::domain::access::{Also, Authorized, Client, Staff};
 use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Limits};
+use crate::domain::turns;
 use crate::entity::audit_event::Action;
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::Moment;
-use crate::tools::sheet;
+use crate::tools::clock::{Clock, Moment};
+use crate::tools::sheet::{self, Content, read::Sheets};
 
 /// What the columns are called; only the first must be there.
-pub const COLUMNS: [&str; 10] =
-    ["email", "username", "first_name", "last_name", "bio", "phone", "address", "role", "permission", "is_active"];
+pub const COLUMNS: [&str; 10] = columns::NAMES;
 
 /// The most row errors that are told.
 const MAX_ERRORS: usize = 1000;
@@ -47,18 +49,23 @@ const BATCH: usize = 500;
 /// When to try again where another import is under way.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// What imports are done with: one at a time.
+/// The name of the turn that an import takes.
+const TURN: &str = "import";
+
+/// What imports are done with: one at a time, over all instances on a database.
 #[derive(Debug)]
 pub struct Importer {
     reader: sheet::Reader,
     limits: Limits,
+    clock: Clock,
+    /// The turn within this process, so that none waits for SQLite's writer, which an import holds.
     turn: Semaphore,
 }
 
 impl Importer {
     /// An importer that reads files with this, as often as the limits say.
-    pub fn new(reader: sheet::Reader, limits: Limits) -> Self {
-        Self { reader, limits, turn: Semaphore::new(1) }
+    pub fn new(reader: sheet::Reader, limits: Limits, clock: Clock) -> Self {
+        Self { reader, limits, clock, turn: Semaphore::new(1) }
     }
 }
 
@@ -135,8 +142,9 @@ pub struct Import<F> {
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was carried out, or would be; with the rights that change by it, in the order of the rows.
-    Done(Counts, Vec<RightsChange>),
+    /// It was carried out, or would be; with the rights that change by it, in the order of the rows, and the sheets of the
+    /// workbook.
+    Done(Counts, Vec<RightsChange>, Sheets),
     /// Nothing was changed, because of these cells; at most 1,000 are told, in the order of the rows.
     Refused(Vec<RowError>),
 }
@@ -192,11 +200,28 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
 ) -> Result<Outcome> {
     if let By::Staff(staff) = by {
         staff.present()?;
+    }
+    // Before the limit: who is sent away because another import is under way has imported nothing.
+    let _own = importer.turn.try_acquire().map_err(|_| Error::Unavailable(BUSY))?;
+    let turn = turns::take(db, importer.clock, TURN).await?.ok_or(Error::Unavailable(BUSY))?;
+    let outcome = import_in_turn(db, now, importer, by, input, watch).await;
+    turn.end().await;
+    outcome
+}
+
+async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
+    db: &Db,
+    now: &Moment,
+    importer: &Importer,
+    by: By<'_>,
+    input: Import<F>,
+    watch: &Watch<'_>,
+) -> Result<Outcome> {
+    if let By::Staff(staff) = by {
         limits::take_bulk(db, now, &staff, &importer.limits).await?;
     }
     let Import { file, dry_run, send_welcome } = input;
-    let _turn = importer.turn.try_acquire().map_err(|_| Error::Unavailable(BUSY))?;
-    let (entries, mut errors) = read(importer, file, watch).await?;
+    let (entries, mut errors, sheets) = read(importer, file, watch).await?;
 
     let begun = by.begin(db, now).await?;
     let (txn, now) = begun.parts();
@@ -210,7 +235,7 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     }
     let counts = fates.counts();
     if dry_run || counts == (Counts { unchanged: counts.unchanged, ..Counts::default() }) {
-        return Ok(Outcome::Done(counts, fates.rights));
+        return Ok(Outcome::Done(counts, fates.rights, sheets));
     }
     if let (By::Staff(_), true) = (by, send_welcome) {
         write::take_welcomes(txn, now, &importer.limits, &fates.of(Fate::New, &entries), &mut errors).await?;
@@ -221,29 +246,31 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     write::write(write::Writing { txn, now, by: &begun, send_welcome, watch }, &entries, &fates).await?;
     audit::record(txn, now, begun.event(Action::UsersImported, None)).await?;
     begun.commit().await?;
-    Ok(Outcome::Done(counts, fates.rights))
+    Ok(Outcome::Done(counts, fates.rights, sheets))
 }
 
-/// What the file says, and what is wrong with it as it stands.
+/// What the file says, what is wrong with it as it stands, and which of its sheets was read.
 async fn read<F: AsRef<[u8]> + Send + 'static>(
     importer: &Importer,
     file: F,
     watch: &Watch<'_>,
-) -> Result<(Entries, Errors)> {
-    let mut pages = importer.reader.open(file)?;
-    let mut reading = Reading::default();
+) -> Result<(Entries, Errors, Sheets)> {
+    let mut pages = importer.reader.open(file, COLUMNS[0])?;
+    let (mut reading, mut sheets) = (Reading::default(), Sheets::default());
     while let Some(page) = pages.next().await? {
         // Checking takes longer than an asynchronous thread may be kept from others.
         let checked = tokio::task::spawn_blocking(move || {
-            for row in page.rows()? {
-                reading.add(&row);
+            match page.content()? {
+                Content::Rows(rows) => rows.iter().for_each(|row| reading.add(row)),
+                Content::Sheets(read) => sheets = read,
             }
-            Ok::<_, Error>(reading)
+            Ok::<_, Error>((reading, sheets))
         });
-        reading = checked.await.map_err(Error::internal)??;
+        (reading, sheets) = checked.await.map_err(Error::internal)??;
         watch(Progress::Read(reading.rows()));
     }
-    tokio::task::spawn_blocking(move || reading.finish()).await.map_err(Error::internal)
+    let (entries, errors) = tokio::task::spawn_blocking(move || reading.finish()).await.map_err(Error::internal)?;
+    Ok((entries, errors, sheets))
 }
 
 /// What is wrong, as far as it is told.

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use jiff::tz::TimeZone;
+
 use super::mapping::{Field, Mapping};
 use super::source::Raw;
 use super::{Options, Problem};
@@ -38,6 +40,8 @@ pub(super) struct Entry {
     pub(super) is_verified: Option<bool>,
     pub(super) date_joined: Option<Timestamp>,
     pub(super) last_login: Option<Timestamp>,
+    /// Whether one of these times has no zone, and the mapping names none.
+    pub(super) has_naive_time: bool,
     /// The hash as Django wrote it.
     pub(super) password: Option<Result<String, NotKept>>,
     pub(super) token: Option<MovedToken>,
@@ -90,7 +94,14 @@ pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<En
     };
     let (is_active, is_staff) = (flag(Field::IsActive), flag(Field::IsStaff));
     let (is_superuser, is_verified) = (flag(Field::IsSuperuser), flag(Field::IsVerified));
-    let mut time = |field: Field| time_of(raw.get(field)?).map_err(|message| problems.add(field, message)).ok();
+    let zone = mapping.time_zone.as_ref();
+    let mut has_naive_time = false;
+    let mut time = |field: Field| {
+        let value = raw.get(field)?;
+        let (time, is_naive) = time_of(value, zone).map_err(|message| problems.add(field, message)).ok()?;
+        has_naive_time |= is_naive && zone.is_none();
+        Some(time)
+    };
     let (date_joined, last_login) = (time(Field::DateJoined), time(Field::LastLogin));
     let role = mapping.role(raw.get(Field::Role)).map_err(|problem| problems.add(Field::Role, problem));
     let permission = mapping.permission(raw.get(Field::Permission));
@@ -120,6 +131,7 @@ pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<En
             is_verified: is_verified.or_else(|| Some(mapping.is_verified())),
             date_joined,
             last_login,
+            has_naive_time,
             password,
             token: token.and_then(Result::ok),
         }),
@@ -155,18 +167,25 @@ fn yes_or_no(value: &str) -> Result<bool, &'static str> {
     }
 }
 
-/// A time as Django and databases write it, in UTC where nothing else is said.
-fn time_of(value: &str) -> Result<Timestamp, &'static str> {
+/// A time as Django and databases write it, and whether no zone is given. Then it is a time in `local`, or else in UTC.
+fn time_of(value: &str, local: Option<&TimeZone>) -> Result<(Timestamp, bool), &'static str> {
+    const NO_TIME: &str = "This is no time such as 2026-01-05 09:00:00+00.";
     let value = value.trim().replacen(' ', "T", 1);
     let (date, clock) = value.split_once('T').unwrap_or((&value, "00:00:00"));
     let zone = clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len());
     let (clock, zone) = clock.split_at(zone);
-    let zone = match zone.len() {
+    if let (Some(local), true) = (local, zone.is_empty()) {
+        let time: jiff::civil::DateTime = format!("{date}T{clock}").parse().map_err(|_| NO_TIME)?;
+        let time = local.to_timestamp(time).map_err(|_| NO_TIME)?;
+        return Ok((Timestamp::from_millis(time.as_millisecond()), true));
+    }
+    let offset = match zone.len() {
         0 => "Z".to_owned(),
         3 => format!("{zone}:00"),
         _ => zone.to_owned(),
     };
-    Timestamp::parse(&format!("{date}T{clock}{zone}")).ok_or("This is no time such as 2026-01-05 09:00:00+00.")
+    let time = Timestamp::parse(&format!("{date}T{clock}{offset}")).ok_or(NO_TIME)?;
+    Ok((time, zone.is_empty()))
 }
 
 #[cfg(test)]
@@ -197,8 +216,30 @@ mod tests {
             ("yesterday", ""),
             ("", ""),
         ] {
-            assert_eq!(time_of(text).map(|time| time.to_string()).unwrap_or_default(), expected, "{text}");
+            let time = time_of(text, None).map(|(time, _)| time.to_string());
+            assert_eq!(time.unwrap_or_default(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn times_without_a_zone_are_of_the_zone_that_the_mapping_names() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        for (text, expected) in [
+            ("2026-01-05 09:00:00.123456", "2026-01-05T08:00:00.123Z"),
+            ("2026-07-05T09:00:00", "2026-07-05T07:00:00.000Z"),
+            ("2026-07-05", "2026-07-04T22:00:00.000Z"),
+            ("2026-07-05 09:00:00+00", "2026-07-05T09:00:00.000Z"),
+            ("2026-13-05 09:00:00", ""),
+        ] {
+            let time = time_of(text, Some(&berlin)).map(|(time, _)| time.to_string());
+            assert_eq!(time.unwrap_or_default(), expected, "{text}");
+        }
+        let values = [(Field::Id, "7"), (Field::Email, "a@x.example"), (Field::DateJoined, "2026-01-05 09:00:00")];
+        assert!(read(&values).unwrap().has_naive_time);
+        let mapping = Mapping::parse("time_zone = 'Europe/Berlin'").unwrap();
+        assert!(!entry(&raw(&values), &mapping, Options::default()).unwrap().has_naive_time);
+        let problem = Mapping::parse("time_zone = 'CEST'").unwrap_err();
+        assert_eq!(problem, "time_zone: there is no CEST: use a name such as Europe/Berlin");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
 use sea_orm::ActiveEnum as _;
 use serde::Deserialize;
 
@@ -104,6 +105,8 @@ pub struct Mapping {
     pub(super) places: Vec<Option<Place>>,
     /// Where tokens stand.
     pub(super) tokens: TokenTable,
+    /// The zone of times without one; none where they are in UTC.
+    pub(super) time_zone: Option<TimeZone>,
     roles: BTreeMap<String, Role>,
     permissions: BTreeMap<String, Permission>,
     defaults: Defaults,
@@ -149,6 +152,7 @@ struct Defaults {
 struct Written {
     table: Option<String>,
     id_prefix: String,
+    time_zone: Option<String>,
     columns: BTreeMap<String, String>,
     joins: BTreeMap<String, WrittenJoin>,
     tokens: TokenTable,
@@ -239,8 +243,12 @@ impl Mapping {
                 ));
             }
         }
+        let zone = |name: String| {
+            TimeZone::get(&name).map_err(|_| format!("time_zone: there is no {name}: use a name such as Europe/Berlin"))
+        };
         let defaults = written.defaults;
         Ok(Self {
+            time_zone: written.time_zone.map(zone).transpose()?,
             table,
             id_prefix: written.id_prefix,
             joins,

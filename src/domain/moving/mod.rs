@@ -72,6 +72,9 @@ pub struct Report {
     pub without_password: usize,
     /// How many of those that were created or changed have a hash of fewer rounds than Django 1.11 made, kept or not.
     pub weak_hashes: usize,
+    /// How many have a time without a zone, which was read in UTC because the mapping names no zone. Databases of SQLite hold
+    /// all times in UTC, and none of their users is counted.
+    pub naive_times: usize,
     /// How many API tokens were taken over.
     pub tokens: usize,
     /// How many were mailed a link to set a password.
@@ -134,7 +137,10 @@ pub async fn take_over(
         let mut done = Report { read: rows.len(), ..Report::default() };
         for raw in &rows {
             match entries::entry(raw, mapping, options) {
-                Ok(entry) => entries.push(entry),
+                Ok(entry) => {
+                    done.naive_times += usize::from(entry.has_naive_time && !source.is_in_utc());
+                    entries.push(entry);
+                }
                 Err(problems) => done.refused.extend(problems),
             }
         }
@@ -181,6 +187,7 @@ impl Report {
         self.linked += other.linked;
         self.without_password += other.without_password;
         self.weak_hashes += other.weak_hashes;
+        self.naive_times += other.naive_times;
         self.tokens += other.tokens;
         self.resets += other.resets;
         self.rights.extend(other.rights);

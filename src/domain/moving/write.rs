@@ -50,6 +50,9 @@ pub(super) async fn write(
             None => match batch.make(entry).await? {
                 Some(row) => {
                     events.push(Event::by_anyone(&OPERATOR, Action::UserCreated, row.id));
+                    if row.is_staff {
+                        events.push(Event::by_anyone(&OPERATOR, Action::StaffGranted, row.id));
+                    }
                     rows.push(row.clone().into_active_model().reset_all());
                     Some(row)
                 }
@@ -288,6 +291,15 @@ impl Batch<'_> {
         if after.email != account.email {
             undo_email_change::announce(self.txn, self.now, MadeBy::Staff { sets_password: false }, &account, &after)
                 .await?;
+        }
+        if account.password_hash.is_some()
+            && after.password_hash.is_some()
+            && after.password_hash != account.password_hash
+        {
+            outbox::enqueue(self.txn, self.now, mail::Kind::PasswordChanged, &after.email, Some(after.id)).await?;
+        }
+        if after.is_active && !account.is_active {
+            outbox::release(self.txn, self.now, &[after.id]).await?;
         }
         let rights = Rights::of(&after).changes(Rights::of(&account)).into_iter();
         self.report.rights.extend(rights.map(|(field, before, after)| RightsChange {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::Operator;
 use crate::database::Db;
 use crate::domain::outbox::{self, Backlog};
+use crate::domain::users::address_keys;
 use crate::domain::{instance, keys};
 use crate::entity::{audit_event, signing_key, user};
 use crate::error::Result;
@@ -28,6 +29,8 @@ pub struct Health {
     pub instance: Option<Uuid>,
     /// Number of active accounts that still have a generated password.
     pub temporary_passwords: u64,
+    /// The addresses of accounts that are not found by them, because another account has the same; the first 20.
+    pub double_addresses: Vec<String>,
     /// The name of a picture that must be in the media store; none where no user has one.
     pub avatar: Option<String>,
 }
@@ -47,6 +50,7 @@ pub async fn examine(db: &Db, _operator: &Operator) -> Result<Health> {
         keys: keys::list(db).await?,
         instance: instance::find(db.reader()).await?,
         temporary_passwords: temporary.count(db.reader()).await?,
+        double_addresses: address_keys::doubles(db.reader()).await?,
         avatar: pictured.all(db.reader()).await?.into_iter().next().and_then(|user| user.avatar),
     })
 }

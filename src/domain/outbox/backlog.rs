@@ -26,15 +26,17 @@ pub struct Backlog {
 /// Counts them.
 pub async fn backlog(db: &Db) -> Result<Backlog> {
     let mails = |status| mail::Entity::find().filter(Column::Status.eq(status));
+    // Those without a time wait for their account to be activated, and nobody waits for them.
+    let waiting = || mails(Status::Queued).filter(Column::NextAttemptAt.is_not_null());
     let mut due: Option<mail::Model> = None;
     // Each is the first of its part of the index.
     for urgency in URGENCIES {
-        let first = mails(Status::Queued).filter(Column::Urgency.eq(urgency)).order_by_asc(Column::NextAttemptAt);
+        let first = waiting().filter(Column::Urgency.eq(urgency)).order_by_asc(Column::NextAttemptAt);
         let first = first.limit(1).all(db.reader()).await?.into_iter().next();
         due = due.into_iter().chain(first).min_by_key(|mail| mail.next_attempt_at);
     }
     Ok(Backlog {
-        waiting: mails(Status::Queued).count(db.reader()).await?,
+        waiting: waiting().count(db.reader()).await?,
         due_since: due.as_ref().and_then(|mail| mail.next_attempt_at),
         last_error: due.and_then(|mail| mail.last_error),
         given_up: mails(Status::Failed).count(db.reader()).await?,

@@ -9,7 +9,7 @@ use crate::config::LinkConfig;
 use crate::database::Db;
 use crate::domain::outbox::draft::{Draft, reader};
 use crate::domain::outbox::issued::{Issued, is_stale};
-use crate::domain::outbox::{Courier, address_move, registration};
+use crate::domain::outbox::{Courier, address_move, held, registration};
 use crate::domain::users::lookup;
 use crate::entity::api_token;
 use crate::entity::mail::{self, Kind, Status};
@@ -28,7 +28,7 @@ pub(super) struct Composed {
 }
 
 /// The mail's text, with a link where it has one; none where there is nobody to send it to or nobody expects it any more,
-/// and its row is gone.
+/// and its row is gone or waits for its account to be activated.
 pub(super) async fn message(
     db: &Db,
     now: &Moment,
@@ -54,10 +54,13 @@ pub(super) async fn message(
         | Kind::PasswordChanged
         | Kind::RefreshReused
         | Kind::ApiTokenCreated
-        | Kind::ApiTokenRotated => to_active_user(draft).await?,
+        | Kind::ApiTokenRotated => to_user(draft).await?,
     };
     if told.is_none() {
-        let dropped = mail::Entity::delete_by_id(mail.id).filter(mail::Column::Status.eq(Status::Queued));
+        hold_welcome(draft).await?;
+        let dropped = mail::Entity::delete_by_id(mail.id)
+            .filter(mail::Column::Status.eq(Status::Queued))
+            .filter(mail::Column::NextAttemptAt.is_not_null());
         dropped.exec(&txn).await?;
     }
     txn.commit().await?;
@@ -67,7 +70,17 @@ pub(super) async fn message(
     }))
 }
 
-async fn to_active_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
+/// Keeps a welcome mail whose account is not active yet.
+async fn hold_welcome(draft: Draft<'_>) -> Result<()> {
+    let (Kind::Welcome, Some(id)) = (draft.mail.kind, draft.mail.user_id) else { return Ok(()) };
+    let user = user::Entity::find_for_update(id).one(draft.txn).await?;
+    match user.filter(|user| !user.is_active) {
+        Some(user) => held::hold(draft.txn, &[user.id]).await,
+        None => Ok(()),
+    }
+}
+
+async fn to_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
     let Some(user) = addressee(draft).await? else { return Ok(None) };
     let LinkConfig { reset_ttl, invite_ttl, .. } = draft.courier.links;
     let content = match draft.mail.kind {
@@ -94,15 +107,17 @@ async fn to_active_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>
     Ok(Some((reader(&user), content)))
 }
 
-/// The active user whom the mail is for. Who asked for a reset is looked up here, and the mail then goes to the address
-/// that is stored, never to the one that was typed.
+/// The user whom the mail is for, who must be active to be sent a link. A deactivated account has the other mails too: what
+/// they tell of may be the doing of whoever deactivated it. Who asked for a reset is looked up here, and the mail then goes to
+/// the address that is stored, never to the one that was typed.
 async fn addressee(draft: Draft<'_>) -> Result<Option<user::Model>> {
     let known = draft.mail.user_id;
     let found = match known {
         Some(id) => user::Entity::find_by_id(id).one(draft.txn).await?,
         None => lookup::by_identifier(draft.txn, &draft.mail.recipient).await?,
     };
-    let Some(user) = found.filter(|user| user.is_active) else { return Ok(None) };
+    let has_link = matches!(draft.mail.kind, Kind::ResetPassword | Kind::Welcome);
+    let Some(user) = found.filter(|user| user.is_active || !has_link) else { return Ok(None) };
     if known.is_none() {
         draft.found_user(&user).await?;
     }

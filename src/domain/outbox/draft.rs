@@ -89,7 +89,10 @@ impl Draft<'_> {
     }
 
     async fn is_due(&self) -> Result<bool> {
-        let queued = mail::Entity::find_by_id(self.mail.id).filter(Column::Status.eq(Status::Queued));
+        // A mail that is kept until its account is activated has no time.
+        let queued = mail::Entity::find_by_id(self.mail.id)
+            .filter(Column::Status.eq(Status::Queued))
+            .filter(Column::NextAttemptAt.is_not_null());
         Ok(queued.one(self.txn).await?.is_some())
     }
 

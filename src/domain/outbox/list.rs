@@ -120,11 +120,12 @@ async fn has_owner(txn: &DatabaseTransaction, now: &Moment, mail: &mail::Model) 
             Some(id) => pending::find(txn, now, id).await?.is_some(),
             None => true,
         },
-        // They are sent to a deactivated account, too, which a thief may have deactivated.
-        Kind::EmailChanged | Kind::EmailChangeUndone => user.is_some(),
         // Whose it is turns out when it is sent.
         Kind::ResetPassword if mail.user_id.is_none() => true,
-        _ => user.is_some_and(|user| user.is_active),
+        // Their links would be dead.
+        Kind::ResetPassword | Kind::Welcome => user.is_some_and(|user| user.is_active),
+        // The others are sent to a deactivated account, too, which a thief may have deactivated.
+        _ => user.is_some(),
     })
 }
 

@@ -12,6 +12,8 @@ mod deliver;
 mod draft;
 // Removing mails with their account.
 mod forget;
+// Mails that wait for their account to be activated.
+mod held;
 mod issued;
 // Looking through the outbox, and sending what was given up once more.
 pub mod list;
@@ -33,6 +35,7 @@ use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, co
 pub use self::backlog::{Backlog, backlog};
 pub use self::deliver::{deliver, take};
 pub use self::forget::forget;
+pub use self::held::{hold, release};
 pub use self::issued::WAITS_FOR;
 
 /// What delivering needs to know.

@@ -117,6 +117,9 @@ pub async fn create(
         None => insert_with_free_username(txn, now, row, None).await?,
     };
     audit::record(txn, now, Event::by(&authorized, Action::UserCreated, user.id)).await?;
+    if user.is_staff {
+        audit::record(txn, now, Event::by(&authorized, Action::StaffGranted, user.id)).await?;
+    }
     outbox::enqueue(txn, now, Kind::Welcome, &user.email, Some(user.id)).await?;
     authorized.commit().await?;
     Ok(user)

@@ -1,5 +1,7 @@
 //! Administering users.
 
+// Keys of addresses, made anew.
+pub mod address_keys;
 // Making an account for somebody.
 pub mod create;
 // Deleting accounts.

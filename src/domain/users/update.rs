@@ -205,6 +205,9 @@ impl Changes {
         if self.password_hash.is_some() {
             outbox::enqueue(txn, now, Kind::PasswordChanged, &changed.email, Some(target.id)).await?;
         }
+        if self.is_active == Some(true) {
+            outbox::release(txn, now, &[target.id]).await?;
+        }
         Ok(changed)
     }
 

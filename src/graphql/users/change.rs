@@ -195,7 +195,7 @@ pub(crate) struct UsersMutation;
 
 #[Object]
 impl UsersMutation {
-    /// Creates an account and mails a welcome to its user: staff. API tokens need MANAGE_USERS, and create only MEMBERs with
+    /// Creates an account and mails a welcome to its user, once the account is active: staff. API tokens need MANAGE_USERS, and create only MEMBERs with
     /// ONLY_VIEW and without a password. RATE_LIMITED where you have sent, or the address has received, too many welcome mails.
     async fn create_user(
         &self,

@@ -241,7 +241,7 @@ fn register_view(visit: &Visit, typed: &dyn Fn(&str) -> String) -> View {
     let hint = format!("At least {} characters, and not easy to guess.", visit.app.passwords.policy().min_length);
     let optional = "Leave it empty to get a neutral one.".to_owned();
     let fields = vec![
-        Field { kind: "email", required: true, ..text("email", "E-mail address", "email") },
+        Field { inputmode: "email", required: true, ..text("email", "E-mail address", "email") },
         Field { hint: Some(optional), ..text("username", "Username", "username") },
         text("firstName", "First name", "given-name"),
         text("lastName", "Last name", "family-name"),

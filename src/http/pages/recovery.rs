@@ -36,7 +36,8 @@ fn forgot_view(email: &str) -> View {
     let field = Field {
         name: "email",
         label: "E-mail address",
-        kind: "email",
+        kind: "text",
+        inputmode: "email",
         autocomplete: "email",
         value: email.to_owned(),
         required: true,

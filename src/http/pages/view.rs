@@ -44,6 +44,9 @@ pub(super) struct Field {
     pub(super) label: &'static str,
     /// The type of the input element.
     pub(super) kind: &'static str,
+    /// What a keyboard on a screen is for (HTML, section 6.8.7); empty for any text. Addresses are text, because browsers
+    /// refuse the type `email` of those with letters beyond ASCII before the "@".
+    pub(super) inputmode: &'static str,
     /// What a browser or password manager may fill in (HTML, section 4.10.18.7).
     pub(super) autocomplete: &'static str,
     /// What was typed before; never a password.

@@ -19,8 +19,11 @@
 //!   taken of other characters only, and names in plain ASCII have the same key only where they differ in case.
 //!
 //! The validators return the identifier as its owner spells it, trimmed and composed (NFC), and refuse every character
-//! that does not show or changes how others show, such as zero-width joiners, soft hyphens and bidirectional controls.
+//! that does not show or changes how others show, such as zero-width joiners, soft hyphens and bidirectional controls. A
+//! domain that was typed in its `xn--` form, as browsers send it, is returned in Unicode, unless it would then look like
+//! another one. Mail servers are given the `xn--` form: see [`mailbox`].
 
+mod domain;
 mod valid;
 
 use std::borrow::Cow;
@@ -76,10 +79,19 @@ fn with_unicode_domain(text: &str) -> Cow<'_, str> {
 /// The canonical form of an address: two addresses are equal exactly where their canonical forms are the same text. The
 /// local part is in lower case as far as it is ASCII, the domain in its ASCII form (IDNA, UTS #46).
 pub fn canonical_address(address: &str) -> String {
-    let address: String = address.trim().nfc().collect();
+    let address: String = text::trim(address).nfc().collect();
     let Some((local, domain)) = address.rsplit_once('@') else { return address };
     let domain = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_ascii_lowercase());
     format!("{}@{domain}", local.to_ascii_lowercase())
+}
+
+/// The address as every mail server takes it: the domain in its ASCII form (IDNA), the local part as it is. Only an address
+/// with other letters before its "@" needs a server with SMTPUTF8 (RFC 6531).
+pub fn mailbox(address: &str) -> Cow<'_, str> {
+    match address.rsplit_once('@').map(|(local, domain)| (local, idna::domain_to_ascii(domain))) {
+        Some((local, Ok(domain))) if !address.is_ascii() => Cow::Owned(format!("{local}@{domain}")),
+        _ => Cow::Borrowed(address),
+    }
 }
 
 /// Whether two texts are the same address.
@@ -151,6 +163,19 @@ mod tests {
             ("ann", "ann@example.com"),
         ] {
             assert!(!same_address(one, other), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn mail_servers_are_given_domains_in_ascii() {
+        for (address, expected) in [
+            ("ann@münchen.example", "ann@xn--mnchen-3ya.example"),
+            ("jörg@münchen.example", "jörg@xn--mnchen-3ya.example"),
+            ("Ann@Quarry.example", "Ann@Quarry.example"),
+            ("ann@xn--mnchen-3ya.example", "ann@xn--mnchen-3ya.example"),
+            ("nobody", "nobody"),
+        ] {
+            assert_eq!(mailbox(address), expected);
         }
     }
 

@@ -2,8 +2,10 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::GeneralSecurityProfile as _;
 
+use super::domain;
 use crate::error::{Code, Refusal};
 use crate::tools::secret::Secret;
+use crate::tools::text::{self, is_invisible};
 
 /// The most bytes of an e-mail address (RFC 5321, 4.5.3.1.3, less the angle brackets).
 pub const MAX_EMAIL_BYTES: usize = 254;
@@ -12,7 +14,8 @@ pub const MAX_LOCAL_PART_BYTES: usize = 64;
 /// The most code points of a username.
 pub const MAX_USERNAME_LENGTH: usize = 150;
 
-/// The e-mail address in this text, without blanks around it; as it was typed otherwise.
+/// The e-mail address in this text, without blanks around it; as it was typed otherwise, but for a domain in its `xn--`
+/// form: that is turned into the one in Unicode, so that an address has one form however a browser sends it.
 ///
 /// Refuses with [`Code::Required`], [`Code::TooLong`] or [`Code::Invalid`]. Allowed are addresses without quotes and
 /// comments (the dot-atoms of RFC 5322, with the letters of RFC 6531) at a named host, which may be a single label such
@@ -20,10 +23,11 @@ pub const MAX_USERNAME_LENGTH: usize = 150;
 pub fn email(text: &str) -> Result<String, Refusal> {
     let invalid = || Refusal::new(Code::Invalid, "Enter an e-mail address such as name@example.com.");
     let too_long = |what, bytes| Refusal::new(Code::TooLong, format!("Use {what} of at most {bytes} bytes."));
-    let text = text.trim();
+    let text = text::trim(text);
     if text.is_empty() {
         return Err(Refusal::new(Code::Required, "Enter an e-mail address."));
     }
+    refuse_invisible(text)?;
     let address: String = text.nfc().take(MAX_EMAIL_BYTES + 1).collect();
     if address.len() > MAX_EMAIL_BYTES {
         return Err(too_long("an e-mail address", MAX_EMAIL_BYTES));
@@ -36,7 +40,14 @@ pub fn email(text: &str) -> Result<String, Refusal> {
     if !local_fits || !is_domain(domain) || address.parse::<lettre::Address>().is_err() {
         return Err(invalid());
     }
-    Ok(address)
+    if !domain.is_ascii() && idna::domain_to_ascii(domain).is_err() {
+        return Err(invalid());
+    }
+    let shown = domain::in_unicode(domain).filter(|shown| local.len() + 1 + shown.len() <= MAX_EMAIL_BYTES);
+    match shown.filter(|shown| is_domain(shown)) {
+        Some(shown) => Ok(format!("{local}@{shown}")),
+        None => Ok(address),
+    }
 }
 
 /// The username in this text, without blanks around it; as it was typed otherwise.
@@ -45,10 +56,11 @@ pub fn email(text: &str) -> Result<String, Refusal> {
 /// letters, digits and `. _ + -`, at least one letter or digit among them. Since there is no "@" in it, it can never be
 /// another's e-mail address.
 pub fn username(text: &str) -> Result<String, Refusal> {
-    let text = text.trim();
+    let text = text::trim(text);
     if text.is_empty() {
         return Err(Refusal::new(Code::Required, "Enter a username."));
     }
+    refuse_invisible(text)?;
     let name: String = text.nfc().take(MAX_USERNAME_LENGTH + 1).collect();
     if name.chars().count() > MAX_USERNAME_LENGTH {
         let message = format!("Use a username of at most {MAX_USERNAME_LENGTH} characters.");
@@ -58,6 +70,13 @@ pub fn username(text: &str) -> Result<String, Refusal> {
         return Err(Refusal::new(Code::Invalid, "Use only letters, digits and . _ + - in a username."));
     }
     Ok(name)
+}
+
+/// Names an invisible character, which nobody finds by looking.
+fn refuse_invisible(text: &str) -> Result<(), Refusal> {
+    let Some(mark) = text.chars().find(|c| is_invisible(*c)) else { return Ok(()) };
+    let message = format!("There is an invisible character in this (U+{:04X}). Type it anew.", u32::from(mark));
+    Err(Refusal::new(Code::Invalid, message))
 }
 
 const USERNAME_SIGNS: &str = "._+-";
@@ -126,7 +145,9 @@ mod tests {
             ("admin@localhost", "admin@localhost"),
             ("o'brien@x-y.example", "o'brien@x-y.example"),
             ("jose\u{301}@mu\u{308}nchen.example", "josé@münchen.example"),
-            ("ann@xn--mnchen-3ya.example", "ann@xn--mnchen-3ya.example"),
+            ("ann@xn--mnchen-3ya.example", "ann@münchen.example"),
+            ("Ann@XN--MNCHEN-3YA.example", "Ann@münchen.example"),
+            ("ann@xn--exmple-4nf.com", "ann@xn--exmple-4nf.com"),
             ("用户@例子.example", "用户@例子.example"),
             ("1@2.x3", "1@2.x3"),
         ] {
@@ -206,6 +227,7 @@ mod tests {
             assert_eq!(username(name).as_deref(), Ok(name));
         }
         assert_eq!(username(" jose\u{301} ").as_deref(), Ok("josé"));
+        assert_eq!(username("\u{feff}ann\u{200f}").as_deref(), Ok("ann"));
         for name in [
             "ann@quarry",
             "ann lee",
@@ -220,7 +242,7 @@ mod tests {
             "an\u{200d}n",
             "an\u{ad}n",
             "\u{202e}ann",
-            "ann\u{200f}",
+            "an\u{200f}n",
             "a\0b",
             "ａｎｎ",
             "ann＠quarry",

@@ -19,65 +19,110 @@ pub(super) enum Format {
 pub(super) struct Seen {
     /// The format, by the file's first bytes.
     pub(super) format: Format,
-    /// How many frames an animation has, or how many scans a JPEG.
-    pub(super) frames: usize,
-    /// The most pixels that one of its pictures says it has; for PNG and JPEG the decoder is asked.
+    /// How many scans a JPEG has, each of which may go over the whole picture; one for the other formats.
+    pub(super) scans: usize,
+    /// The most pixels that one of its pictures says it has.
     pub(super) pixels: u64,
+    /// The memory that decoding the first picture takes, in bytes, beside the file.
+    pub(super) memory: u64,
 }
 
-/// Looks at a file; none where it is of no format that is taken, or is not whole.
-pub(super) fn look(bytes: &[u8]) -> Option<Seen> {
-    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-        let frames = png(&bytes[8..])?;
-        return Some(Seen { format: Format::Png, frames, pixels: 0 });
-    }
-    if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
-        return Some(Seen { format: Format::Jpeg, frames: jpeg(&bytes[2..])?, pixels: 0 });
-    }
-    let (format, (frames, pixels)) = if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
-        (Format::Gif, gif(bytes)?)
-    } else if bytes.starts_with(b"RIFF") && bytes.get(8..12)? == b"WEBP" {
-        (Format::Webp, webp(bytes.get(12..)?, false)?)
+/// Why a file is not decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It begins like none of the formats.
+    Unknown,
+    /// Its frame is damaged, or ends before it should.
+    BreaksOff,
+}
+
+/// Looks at a file.
+pub(super) fn look(bytes: &[u8]) -> Result<Seen, Unreadable> {
+    let seen = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        png(bytes.get(8..).unwrap_or_default())
+    } else if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+        jpeg(bytes.get(2..).unwrap_or_default())
+    } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
+        // The screen and a frame in four colours, and the frame's indices.
+        gif(bytes).filter(|(frames, _)| *frames > 0).map(|(_, pixels)| of(Format::Gif, pixels, 9))
+    } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+        // The canvas and a frame in four colours, and the planes of a lossy frame.
+        let seen = bytes.get(12..).and_then(|rest| webp(rest, false)).filter(|(frames, _)| *frames > 0);
+        seen.map(|(_, pixels)| of(Format::Webp, pixels, 10))
     } else {
-        return None;
+        return Err(Unreadable::Unknown);
     };
-    (frames > 0).then_some(Seen { format, frames, pixels })
+    seen.ok_or(Unreadable::BreaksOff)
 }
 
-/// The frames of a PNG: one, or as many as its chunk `acTL` says. It must have its end.
-fn png(mut rest: &[u8]) -> Option<usize> {
-    let mut frames = 1;
+/// A picture of one scan, whose decoder takes so many bytes for each pixel.
+fn of(format: Format, pixels: u64, bytes: u64) -> Seen {
+    Seen { format, scans: 1, pixels, memory: pixels * bytes }
+}
+
+/// A PNG, which must have its end.
+fn png(mut rest: &[u8]) -> Option<Seen> {
+    let side = |at: usize| Some(u64::from(u32::from_be_bytes(*rest.get(at..)?.first_chunk()?)));
+    let pixels = side(8)?.checked_mul(side(12)?)?;
+    // Palettes become colours, and colours that can be seen through get a channel of their own.
+    let channels = match rest.get(17)? {
+        0 | 4 => 2,
+        _ => 4,
+    };
+    let bytes = if *rest.get(16)? == 16 { 2 * channels } else { channels };
     loop {
         let length = usize::try_from(u32::from_be_bytes(*rest.first_chunk()?)).ok()?;
-        let kind = rest.get(4..8)?;
-        if kind == b"IEND" {
-            return Some(frames);
-        }
-        if kind == b"acTL" {
-            frames = usize::try_from(u32::from_be_bytes(*rest.get(8..)?.first_chunk()?)).ok()?;
+        if rest.get(4..8)? == b"IEND" {
+            return Some(Seen { memory: pixels.checked_mul(bytes)?, ..of(Format::Png, pixels, 0) });
         }
         rest = rest.get(length.checked_add(12)?..)?;
     }
 }
 
-/// The scans of a JPEG, which must have its end: decoders fill up with grey what is missing.
-fn jpeg(mut rest: &[u8]) -> Option<usize> {
-    let mut scans = 0;
+/// A JPEG, which must have its end: decoders fill up with grey what is missing.
+fn jpeg(mut rest: &[u8]) -> Option<Seen> {
+    let (mut scans, mut pixels, mut coefficients) = (0, 0, 0);
+    let mut is_progressive = false;
     loop {
         let at = rest.iter().position(|byte| *byte == 0xff)?;
-        rest = &rest[at + 1..];
+        rest = rest.get(at + 1..)?;
         match *rest.first()? {
             // Filling, an escaped 0xff of a scan, and markers without a length.
             0xff => {}
-            0x00 | 0x01 | 0xd0..=0xd8 => rest = &rest[1..],
-            0xd9 => return (scans > 0).then_some(scans),
+            0x00 | 0x01 | 0xd0..=0xd8 => rest = rest.get(1..)?,
+            0xd9 if scans == 0 => return None,
+            0xd9 => {
+                // Three colours of each pixel. The coefficients of a picture that comes in several scans are kept until the
+                // last.
+                let kept = if is_progressive || scans > 1 { coefficients } else { 0 };
+                return Some(Seen { format: Format::Jpeg, scans, pixels, memory: 3 * pixels + kept });
+            }
             marker => {
                 scans += usize::from(marker == 0xda);
                 let length = u16::from_be_bytes(*rest.get(1..)?.first_chunk()?);
+                if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
+                    is_progressive |= !matches!(marker, 0xc0 | 0xc1);
+                    let (size, kept) = jpeg_frame(rest.get(3..)?)?;
+                    (pixels, coefficients) = (pixels.max(size), coefficients.max(kept));
+                }
                 rest = rest.get(1 + usize::from(length)..)?;
             }
         }
     }
+}
+
+/// The pixels of the frame of a JPEG, and the bytes that its coefficients take: two for each sample of each component.
+fn jpeg_frame(frame: &[u8]) -> Option<(u64, u64)> {
+    let side = |at: usize| Some(u64::from(u16::from_be_bytes(*frame.get(at..)?.first_chunk()?)));
+    let pixels = side(1)? * side(3)?;
+    let components = frame.get(6..)?.chunks(3).take(usize::from(*frame.get(5)?));
+    let factors: Vec<(u64, u64)> = components
+        .map(|component| component.get(1).map_or((0, 0), |factors| (u64::from(factors >> 4), u64::from(factors & 0xf))))
+        .collect();
+    let widest = factors.iter().map(|(width, _)| *width).max()?.max(1);
+    let highest = factors.iter().map(|(_, height)| *height).max()?.max(1);
+    let samples: u64 = factors.iter().map(|(width, height)| pixels * width * height / (widest * highest)).sum();
+    Some((pixels, 2 * samples))
 }
 
 /// The frames of a GIF, and the size of the largest, its screen included.
@@ -175,7 +220,7 @@ mod tests {
             b"\xff\xd8\xff",
             b"\xff\xd8\xff\xd9",
         ] {
-            assert_eq!(look(bytes), None, "{bytes:?}");
+            assert!(look(bytes).is_err(), "{bytes:?}");
         }
     }
 }

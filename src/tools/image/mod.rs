@@ -7,35 +7,37 @@ use std::sync::Arc;
 use image::codecs::{gif, jpeg, png, webp};
 use image::imageops::FilterType;
 use image::metadata::Orientation;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageError, Limits};
+use image::{DynamicImage, ExtendedColorType, ImageBuffer, ImageDecoder, ImageError, Limits, Pixel};
 use tokio::sync::Semaphore;
 
 use crate::error::{Code, Error, Refusal, Result};
-use container::Format;
+use container::{Format, Seen, Unreadable};
 
+mod colour;
 mod container;
 #[cfg(test)]
 mod tests;
 
 /// The largest file, in bytes.
-pub const MAX_BYTES: usize = 5 * 1024 * 1024;
+pub const MAX_BYTES: usize = 10 * 1024 * 1024;
 
-/// The most pixels that a picture may have: 4096 by 4096, or as many of another shape.
-const MAX_PIXELS: u64 = 4096 * 4096;
+/// The most pixels that a picture may have: 8192 by 8192, or as many of another shape. Telephones take photographs of 50
+/// million.
+const MAX_PIXELS: u64 = 8192 * 8192;
 
-/// The most frames of an animation, of which the first is taken, and the most scans of a JPEG, each of which may go over
-/// the whole picture.
-const MAX_FRAMES: usize = 100;
+/// The most scans of a JPEG, each of which may go over the whole picture.
+const MAX_SCANS: usize = 100;
 
-/// The most bytes that a decoded picture may take: the most pixels, in four colours of eight bits.
-const MAX_DECODED: u64 = MAX_PIXELS * 4;
+/// The most memory that all pictures take together while they are decoded, in bytes, beside their files. One that would
+/// take more by itself is refused.
+const MEMORY: u64 = 320 * MIB;
 
-/// The most bytes that a decoder may take beside its input. That of progressive JPEG holds six bytes for each pixel and
-/// writes three; the others need less.
-const MAX_MEMORY: u64 = MAX_PIXELS * 10;
+/// The memory that a picture takes whatever its size, for the squares that are made of it.
+const LEAST_MEMORY: u64 = 32 * MIB;
 
-/// How many pictures are decoded at once. With the limits above, they take 320 MiB at the very most, and a tenth of that
-/// for a photograph as cameras make it.
+const MIB: u64 = 1024 * 1024;
+
+/// How many pictures are decoded at once, by the cores that this keeps busy.
 const AT_ONCE: usize = 2;
 
 /// The sides of the squares that are made, in pixels, the largest first.
@@ -64,13 +66,18 @@ pub struct Squares {
     pub files: Vec<(u32, Vec<u8>)>,
 }
 
-/// Where pictures are made: two at a time. Its clones share that limit.
+/// Where pictures are made: two at a time, and no more than fit into a certain memory. Its clones share these limits.
 #[derive(Clone, Debug)]
-pub struct Studio(Arc<Semaphore>);
+pub struct Studio {
+    turns: Arc<Semaphore>,
+    /// A permit is a mebibyte.
+    memory: Arc<Semaphore>,
+}
 
 impl Default for Studio {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        let memory = usize::try_from(MEMORY / MIB).unwrap_or(usize::MAX);
+        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), memory: Arc::new(Semaphore::new(memory)) }
     }
 }
 
@@ -81,11 +88,14 @@ impl Studio {
     /// [`Code::FileTooLarge`] where the file has too many bytes, pixels or frames; [`Code::FileUnsupported`] where it
     /// is no PNG, JPEG, WebP or GIF, or damaged.
     pub async fn squares(&self, file: impl AsRef<[u8]> + Send + 'static) -> Result<Squares> {
-        let permit = Arc::clone(&self.0).acquire_owned().await.map_err(Error::internal)?;
+        let seen = admit(file.as_ref())?;
+        let mebibytes = u32::try_from(cost(&seen).div_ceil(MIB)).map_err(Error::internal)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Error::internal)?;
+        let memory = Arc::clone(&self.memory).acquire_many_owned(mebibytes).await.map_err(Error::internal)?;
         let made = tokio::task::spawn_blocking(move || {
-            // The permit is held until the work has ended, even where nobody waits for it any more.
-            let _permit = permit;
-            squares(file.as_ref())
+            // The permits are held until the work has ended, even where nobody waits for it any more.
+            let _permits = (turn, memory);
+            squares(file.as_ref(), &seen)
         });
         match made.await {
             Ok(made) => Ok(made?),
@@ -98,11 +108,10 @@ impl Studio {
     }
 }
 
-fn squares(file: &[u8]) -> Result<Squares, Refusal> {
-    let (whole, orientation) = decode(file)?;
+fn squares(file: &[u8], seen: &Seen) -> Result<Squares, Refusal> {
+    let Decoded { picture: whole, orientation, profile } = decode(file, seen)?;
     let side = whole.width().min(whole.height());
-    let (left, top) = ((whole.width() - side) / 2, (whole.height() - side) / 2);
-    let mut square = if whole.width() == whole.height() { whole } else { whole.crop_imm(left, top, side, side) };
+    let mut square = middle(whole, side);
     if side > SIDES[0] * 4 {
         // Means of blocks, which cost a fraction of the fine filter and do not show where that follows.
         square = square.thumbnail_exact(SIDES[0] * 2, SIDES[0] * 2);
@@ -111,11 +120,11 @@ fn squares(file: &[u8]) -> Result<Squares, Refusal> {
         square = square.resize_exact(SIDES[0], SIDES[0], FilterType::CatmullRom);
     }
     square.apply_orientation(orientation);
-    let (encoding, mut square) = match DynamicImage::from(square.to_rgba8()) {
-        pixels if pixels.as_rgba8().is_some_and(|image| image.pixels().all(|pixel| pixel.0[3] == u8::MAX)) => {
-            (Encoding::Jpeg, DynamicImage::from(pixels.to_rgb8()))
-        }
-        pixels => (Encoding::Webp, pixels),
+    let square = colour::in_srgb(&square, profile.as_deref());
+    let (encoding, mut square) = if square.pixels().all(|pixel| pixel.0[3] == u8::MAX) {
+        (Encoding::Jpeg, DynamicImage::from(DynamicImage::from(square).to_rgb8()))
+    } else {
+        (Encoding::Webp, DynamicImage::from(square))
     };
     let largest = side.min(SIDES[0]);
     let mut files = vec![(largest, encode(&square, encoding)?)];
@@ -126,43 +135,105 @@ fn squares(file: &[u8]) -> Result<Squares, Refusal> {
     Ok(Squares { encoding, files })
 }
 
-/// The file's first picture, and how it is to be turned.
-fn decode(file: &[u8]) -> Result<(DynamicImage, Orientation), Refusal> {
-    if file.len() > MAX_BYTES {
-        return Err(too_large("The file must have 5 MB at most."));
+/// The square in the middle of a picture, in the memory that the picture had.
+fn middle(whole: DynamicImage, side: u32) -> DynamicImage {
+    if whole.width() == whole.height() {
+        return whole;
     }
-    let seen = container::look(file).ok_or_else(unsupported)?;
-    if seen.frames > MAX_FRAMES {
-        return Err(too_large("The animation has too many frames: send a single picture."));
+    let (left, top) = ((whole.width() - side) / 2, (whole.height() - side) / 2);
+    match whole {
+        DynamicImage::ImageLuma8(whole) => cut(whole, left, top, side).into(),
+        DynamicImage::ImageLumaA8(whole) => cut(whole, left, top, side).into(),
+        DynamicImage::ImageRgb8(whole) => cut(whole, left, top, side).into(),
+        DynamicImage::ImageRgba8(whole) => cut(whole, left, top, side).into(),
+        DynamicImage::ImageLuma16(whole) => cut(whole, left, top, side).into(),
+        DynamicImage::ImageLumaA16(whole) => cut(whole, left, top, side).into(),
+        DynamicImage::ImageRgb16(whole) => cut(whole, left, top, side).into(),
+        DynamicImage::ImageRgba16(whole) => cut(whole, left, top, side).into(),
+        whole => whole.crop_imm(left, top, side, side),
+    }
+}
+
+type Pixels<P> = ImageBuffer<P, Vec<<P as Pixel>::Subpixel>>;
+
+fn cut<P: Pixel>(whole: Pixels<P>, left: u32, top: u32, side: u32) -> Pixels<P> {
+    let places = |pixels: u32| usize::try_from(pixels).unwrap_or_default() * usize::from(P::CHANNEL_COUNT);
+    let (stride, row) = (places(whole.width()), places(side));
+    let mut samples = whole.into_raw();
+    for (from, to) in (top..top + side).zip(0..side) {
+        let start = usize::try_from(from).unwrap_or_default() * stride + places(left);
+        samples.copy_within(start..start + row, usize::try_from(to).unwrap_or_default() * row);
+    }
+    samples.truncate(usize::try_from(side).unwrap_or_default() * row);
+    samples.shrink_to_fit();
+    ImageBuffer::from_raw(side, side, samples).unwrap_or_default()
+}
+
+/// Looks at a file, and refuses one that must not be decoded.
+fn admit(file: &[u8]) -> Result<Seen, Refusal> {
+    if file.len() > MAX_BYTES {
+        return Err(too_large("The file must have 10 MB at most."));
+    }
+    let seen = container::look(file).map_err(|unreadable| match unreadable {
+        Unreadable::Unknown => unsupported(),
+        Unreadable::BreaksOff => breaks_off(),
+    })?;
+    if seen.scans > MAX_SCANS {
+        return Err(too_large("The picture is stored in too many parts. Save it as a baseline JPEG."));
     }
     if seen.pixels > MAX_PIXELS {
         return Err(too_many_pixels());
     }
+    if cost(&seen) > MEMORY {
+        return Err(too_large(
+            "Reading the picture takes too much memory. Save it in a smaller size, or as a baseline JPEG.",
+        ));
+    }
+    Ok(seen)
+}
+
+/// The memory that a picture takes, in bytes.
+fn cost(seen: &Seen) -> u64 {
+    LEAST_MEMORY + seen.memory
+}
+
+/// The first picture of a file.
+struct Decoded {
+    picture: DynamicImage,
+    /// The way it is to be turned.
+    orientation: Orientation,
+    /// The ICC profile of its colours.
+    profile: Option<Vec<u8>>,
+}
+
+fn decode(file: &[u8], seen: &Seen) -> Result<Decoded, Refusal> {
     let reader = Cursor::new(file);
     match seen.format {
-        Format::Png => take(png::PngDecoder::new(reader)),
-        Format::Jpeg => take(jpeg::JpegDecoder::new(reader)),
-        Format::Gif => take(gif::GifDecoder::new(reader)),
-        Format::Webp => take(webp::WebPDecoder::new(reader)),
+        Format::Png => take(png::PngDecoder::new(reader), seen),
+        Format::Jpeg => take(jpeg::JpegDecoder::new(reader), seen),
+        Format::Gif => take(gif::GifDecoder::new(reader), seen),
+        Format::Webp => take(webp::WebPDecoder::new(reader), seen),
     }
 }
 
-fn take(decoder: Result<impl ImageDecoder, ImageError>) -> Result<(DynamicImage, Orientation), Refusal> {
+fn take(decoder: Result<impl ImageDecoder, ImageError>, seen: &Seen) -> Result<Decoded, Refusal> {
     let mut decoder = decoder.map_err(|_| unsupported())?;
     let (width, height) = decoder.dimensions();
-    if width == 0 || height == 0 {
+    // A decoder that finds more than the frame of the file tells would take more memory than it was given.
+    if width == 0 || height == 0 || u64::from(width) * u64::from(height) > seen.pixels {
         return Err(unsupported());
     }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODED {
+    if decoder.total_bytes() > cost(seen) {
         return Err(too_many_pixels());
     }
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_MEMORY);
+    limits.max_alloc = Some(cost(seen));
     let refused = |error| if matches!(error, ImageError::Limits(_)) { too_many_pixels() } else { unsupported() };
     decoder.set_limits(limits).map_err(refused)?;
     // A picture whose description is damaged is still a picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((DynamicImage::from_decoder(decoder).map_err(refused)?, orientation))
+    let profile = decoder.icc_profile().unwrap_or_default();
+    Ok(Decoded { picture: DynamicImage::from_decoder(decoder).map_err(refused)?, orientation, profile })
 }
 
 fn encode(square: &DynamicImage, encoding: Encoding) -> Result<Vec<u8>, Refusal> {
@@ -183,13 +254,13 @@ fn encode(square: &DynamicImage, encoding: Encoding) -> Result<Vec<u8>, Refusal>
 /// Asserts that the frame of a file tells no fewer pixels than its decoder: they are what refuses a file before that.
 #[cfg(any(test, fuzzing))]
 pub(super) fn check_frame(file: &[u8]) {
-    let Some(seen) = container::look(file) else { return };
+    let Ok(seen) = container::look(file) else { return };
     let reader = Cursor::new(file);
     let size = match seen.format {
         Format::Gif => gif::GifDecoder::new(reader).map(|decoder| decoder.dimensions()),
         Format::Webp => webp::WebPDecoder::new(reader).map(|decoder| decoder.dimensions()),
-        // Of these two the decoder alone is asked.
-        Format::Png | Format::Jpeg => return,
+        Format::Png => png::PngDecoder::new(reader).map(|decoder| decoder.dimensions()),
+        Format::Jpeg => jpeg::JpegDecoder::new(reader).map(|decoder| decoder.dimensions()),
     };
     if let Ok((width, height)) = size {
         assert!(u64::from(width) * u64::from(height) <= seen.pixels, "{width} by {height} in {seen:?}");
@@ -213,8 +284,13 @@ fn unsupported() -> Refusal {
     Refusal::new(Code::FileUnsupported, "The file is no PNG, JPEG, WebP or GIF, or it is damaged.")
 }
 
+fn breaks_off() -> Refusal {
+    let message = "The picture breaks off: its end is missing, or it is damaged. Upload the original file.";
+    Refusal::new(Code::FileUnsupported, message)
+}
+
 fn too_many_pixels() -> Refusal {
-    too_large("The picture must have 4096 by 4096 pixels at most.")
+    too_large("The picture must have 8192 by 8192 pixels at most.")
 }
 
 fn too_large(message: &str) -> Refusal {

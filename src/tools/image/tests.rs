@@ -28,13 +28,17 @@ fn near(seen: Rgba<u8>, wanted: Rgb<u8>) -> bool {
 }
 
 fn code(file: &[u8]) -> Code {
-    squares(file).unwrap_err().code
+    made(file).unwrap_err().code
+}
+
+fn made(file: &[u8]) -> Result<Squares, Refusal> {
+    squares(file, &admit(file)?)
 }
 
 #[test]
 fn each_format_becomes_squares_that_are_not_larger_than_it() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP] {
-        let made = squares(&file(&flag(300, 200), format)).unwrap();
+        let made = super::tests::made(&file(&flag(300, 200), format)).unwrap();
         assert_eq!((sides(&made), made.encoding), (vec![200, 128, 64], Encoding::Jpeg), "{format:?}");
         for (side, bytes) in &made.files {
             let square = image::load_from_memory_with_format(bytes, ImageFormat::Jpeg).unwrap();
@@ -42,17 +46,17 @@ fn each_format_becomes_squares_that_are_not_larger_than_it() {
             assert!(near(square.get_pixel(side / 2, side / 4), RED) && near(square.get_pixel(1, side - 2), BLUE));
         }
     }
-    assert_eq!(sides(&squares(&file(&flag(600, 700), ImageFormat::Jpeg)).unwrap()), [512, 256, 128, 64]);
-    let large = squares(&file(&flag(2100, 2300), ImageFormat::Png)).unwrap();
+    assert_eq!(sides(&made(&file(&flag(600, 700), ImageFormat::Jpeg)).unwrap()), [512, 256, 128, 64]);
+    let large = made(&file(&flag(2100, 2300), ImageFormat::Png)).unwrap();
     let square = image::load_from_memory(&large.files[0].1).unwrap();
     assert!(near(square.get_pixel(256, 240), RED) && near(square.get_pixel(256, 272), BLUE));
-    assert_eq!(sides(&squares(&file(&flag(900, 7), ImageFormat::Png)).unwrap()), [7]);
+    assert_eq!(sides(&made(&file(&flag(900, 7), ImageFormat::Png)).unwrap()), [7]);
 }
 
 #[test]
 fn what_can_be_seen_through_stays_so() {
     let glass = RgbaImage::from_pixel(80, 80, Rgba([200, 20, 20, 100]));
-    let made = squares(&file(&glass.into(), ImageFormat::Png)).unwrap();
+    let made = super::tests::made(&file(&glass.into(), ImageFormat::Png)).unwrap();
     assert_eq!((sides(&made), made.encoding), (vec![80, 64], Encoding::Webp));
     let small = image::load_from_memory_with_format(&made.files[1].1, ImageFormat::WebP).unwrap();
     assert_eq!(small.get_pixel(30, 30), Rgba([200, 20, 20, 100]));
@@ -62,11 +66,68 @@ fn what_can_be_seen_through_stays_so() {
 fn what_lacks_its_end_is_damaged() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP] {
         let whole = file(&flag(100, 100), format);
-        assert!(squares(&whole).is_ok());
+        assert!(made(&whole).is_ok());
         for part in [whole.len() / 4, whole.len() / 2, whole.len() - 20] {
             assert_eq!(code(&whole[..part]), Code::FileUnsupported, "{format:?} {part}");
         }
     }
+}
+
+#[test]
+fn a_picture_without_its_last_bytes_is_told_from_other_files() {
+    for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+        let whole = file(&flag(100, 100), format);
+        let refusal = made(&whole[..whole.len() - 10]).map(|_| ()).unwrap_err();
+        assert!(refusal.message.starts_with("The picture breaks off"), "{format:?}: {}", refusal.message);
+    }
+    assert!(made(b"<svg/>").unwrap_err().message.starts_with("The file is no PNG"));
+}
+
+#[test]
+fn colours_of_a_profile_are_converted() {
+    // A photograph in Display P3, whose red is more than sRGB has.
+    let photograph = include_bytes!("../../../tests/pictures/p3.jpg");
+    let made = super::tests::made(photograph).unwrap();
+    let square = image::load_from_memory(&made.files[0].1).unwrap();
+    let plain = image::load_from_memory(photograph).unwrap();
+    let (there, here) = (plain.get_pixel(150, 100), square.get_pixel(100, 100));
+    assert_ne!(there.0, here.0, "{there:?}");
+    let profile = jpeg::JpegDecoder::new(Cursor::new(photograph)).unwrap().icc_profile().unwrap().unwrap();
+    let p3 =
+        |pixel: Rgba<u8>| *colour::in_srgb(&RgbaImage::from_pixel(1, 1, pixel).into(), Some(&profile)).get_pixel(0, 0);
+    // The middle of grey is the same in both; the purest sRGB red is written with less red in P3.
+    assert!(near(p3(Rgba([128, 128, 128, 9])), Rgb([128, 128, 128])) && p3(Rgba([128, 128, 128, 9])).0[3] == 9);
+    let red = p3(Rgba([234, 51, 35, 255])).0;
+    assert!(red[0] > 250 && red[1] < 8 && red[2] < 8, "{red:?}");
+    assert_eq!(colour::in_srgb(&flag(2, 2), Some(b"no profile")), flag(2, 2).to_rgba8());
+}
+
+#[test]
+fn photographs_of_telephones_are_taken() {
+    // A picture of one colour is small, however many pixels it has.
+    let photograph = RgbImage::from_pixel(8000, 6000, RED);
+    let whole = file(&photograph.into(), ImageFormat::Jpeg);
+    let seen = admit(&whole).unwrap();
+    assert_eq!((seen.pixels, seen.memory), (48_000_000, 144_000_000));
+    let made = super::tests::made(&whole).unwrap();
+    assert_eq!(sides(&made), [512, 256, 128, 64]);
+    let square = image::load_from_memory(&made.files[0].1).unwrap();
+    assert!(near(square.get_pixel(3, 500), RED));
+    let mut progressive = whole;
+    let at = progressive.windows(2).position(|two| two == [0xff, 0xc0]).unwrap() + 1;
+    progressive[at] = 0xc2;
+    assert!(container::look(&progressive).unwrap().memory > 2 * seen.memory);
+    assert_eq!(code(&progressive), Code::FileTooLarge, "its coefficients take more memory than there is for all");
+}
+
+#[test]
+fn a_long_animation_is_taken_for_its_first_frame() {
+    let mut bytes = Vec::new();
+    let mut encoder = gif::GifEncoder::new(&mut bytes);
+    let frames = (0..150).map(|_| image::Frame::new(flag(20, 20).to_rgba8()));
+    encoder.encode_frames(frames).unwrap();
+    drop(encoder);
+    assert_eq!(sides(&made(&bytes).unwrap()), [20]);
 }
 
 #[test]
@@ -82,6 +143,9 @@ fn headers_that_lie_about_sizes_cost_nothing() {
     let at = jpeg.windows(2).position(|two| two == [0xff, 0xc0]).unwrap() + 5;
     jpeg[at..at + 4].copy_from_slice(&[0x7f; 4]);
     assert_eq!(code(&jpeg), Code::FileTooLarge);
+    // 9000 by 9000 pixels would fit into the memory.
+    jpeg[at..at + 4].copy_from_slice(&[0x23, 0x28, 0x23, 0x28]);
+    assert_eq!(code(&jpeg), Code::FileTooLarge);
 }
 
 #[test]
@@ -90,7 +154,7 @@ fn a_jpeg_of_endless_scans_is_refused_before_it_is_decoded() {
     let scan = jpeg.windows(2).position(|two| two == [0xff, 0xda]).unwrap();
     let again = jpeg[scan..jpeg.len() - 2].to_vec();
     let end = jpeg.len() - 2;
-    jpeg.splice(end..end, again.repeat(MAX_FRAMES));
+    jpeg.splice(end..end, again.repeat(MAX_SCANS));
     assert_eq!(code(&jpeg), Code::FileTooLarge);
 }
 
@@ -129,6 +193,6 @@ proptest! {
         for (at, byte) in damage {
             *at.get_mut(&mut bytes) = byte;
         }
-        let _ = squares(&bytes);
+        let _ = made(&bytes);
     }
 }

@@ -10,6 +10,7 @@ use super::message::{Message, Sender};
 use super::transport::SendError;
 use super::wording::one_line;
 use crate::tools::clock::Timestamp;
+use crate::tools::identifier;
 
 /// The last second of the year 9999, beyond which a `Date` cannot be written.
 const LAST_DATE: i64 = 253_402_300_799;
@@ -17,8 +18,9 @@ const LAST_DATE: i64 = 253_402_300_799;
 /// The message with all its headers. The same arguments give the same bytes. Fails, for good, where no mail can be sent to
 /// the address.
 pub(super) fn compose(from: &Sender, at: Timestamp, message: &Message) -> Result<lettre::Message, SendError> {
-    let address: Address =
-        message.to.parse().map_err(|_| SendError::permanent("the recipient's address is not a mail address"))?;
+    let address: Address = identifier::mailbox(&message.to)
+        .parse()
+        .map_err(|_| SendError::permanent("the recipient's address is not a mail address"))?;
     let name = Some(one_line(&message.to_name)).filter(|name| !name.is_empty());
     let seconds = u64::try_from(at.seconds().clamp(0, LAST_DATE)).unwrap_or_default();
     // Tells holiday notices and the like not to answer (RFC 3834, section 5).

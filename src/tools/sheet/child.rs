@@ -1,7 +1,8 @@
 //! Reading a table in a process of its own, whose memory and time are limited by the system: whatever a file does to it,
 //! this process goes on.
 //!
-//! The process is the same program under the name [`COMMAND`]. It is given the file on its standard input, and answers
+//! The process is the same program under the name [`COMMAND`], followed by the heading that a sheet must have. It is given the
+//! file on its standard input, and answers
 //! with frames on its standard output: the length in four bytes, and that many bytes of JSON; a length
 //! of zero when it is done.
 
@@ -17,7 +18,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::read::{self, MAX_BYTES, SheetRow, damaged, too_large};
+use super::read::{self, MAX_BYTES, SheetRow, Sheets, damaged, too_large};
 use crate::error::{Code, Error, Refusal, Result};
 
 /// The first argument of a process that reads a table. It is no part of the command line that people are shown.
@@ -43,6 +44,8 @@ const MAX_FRAME: u32 = 32 * 1024 * 1024;
 enum Frame {
     /// Some rows.
     Rows(Vec<SheetRow>),
+    /// All rows were read, of this sheet.
+    Sheets(Sheets),
     /// Why there is nothing more to come.
     Refused {
         /// Whether the file is too large, or else of a kind that is not taken.
@@ -77,16 +80,16 @@ impl Reader {
         Ok(Self::new(std::env::current_exe().map_err(Error::internal)?))
     }
 
-    /// Starts to read a table.
+    /// Starts to read a table; of a workbook, a sheet that has a cell `heading` in its first row, where there is one.
     ///
     /// # Errors
     /// [`Code::FileTooLarge`] of the field `file`; [`Error::Internal`] where no process can be started.
-    pub fn open(&self, file: impl AsRef<[u8]> + Send + 'static) -> Result<Pages> {
+    pub fn open(&self, file: impl AsRef<[u8]> + Send + 'static, heading: &str) -> Result<Pages> {
         if file.as_ref().len() > MAX_BYTES {
             return Err(read::file_too_large());
         }
         let mut command = Command::new(&self.program);
-        command.arg(COMMAND).env_clear().current_dir("/").kill_on_drop(true);
+        command.args([COMMAND, heading]).env_clear().current_dir("/").kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(Error::internal)?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
@@ -163,14 +166,24 @@ impl Pages {
 #[derive(Debug)]
 pub struct Page(Vec<u8>);
 
+/// What a page holds.
+#[derive(Debug)]
+pub enum Content {
+    /// Some rows.
+    Rows(Vec<SheetRow>),
+    /// The sheets of a file whose rows were all read.
+    Sheets(Sheets),
+}
+
 impl Page {
-    /// The rows. This takes a moment, and is better not done on an asynchronous thread.
+    /// What the page holds. This takes a moment, and is better not done on an asynchronous thread.
     ///
     /// # Errors
     /// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`.
-    pub fn rows(self) -> Result<Vec<SheetRow>> {
+    pub fn content(self) -> Result<Content> {
         match serde_json::from_slice(&self.0).map_err(Error::internal)? {
-            Frame::Rows(rows) => Ok(rows),
+            Frame::Rows(rows) => Ok(Content::Rows(rows)),
+            Frame::Sheets(sheets) => Ok(Content::Sheets(sheets)),
             Frame::Refused { is_too_large, message } => {
                 let code = if is_too_large { Code::FileTooLarge } else { Code::FileUnsupported };
                 Err(Refusal::new(code, message).of("file").into())
@@ -187,11 +200,12 @@ fn broken(status: ExitStatus) -> Error {
     Error::internal(format!("a process that read a table failed: {status}"))
 }
 
-/// What the process does: limits itself, reads the table on its standard input, and answers on its standard output.
+/// What the process does: limits itself, reads the table on its standard input, of a workbook a sheet with this heading, and
+/// answers on its standard output.
 ///
 /// # Errors
 /// What keeps it from doing so; that a file is refused is an answer.
-pub fn serve() -> Result<()> {
+pub fn serve(heading: &str) -> Result<()> {
     limit(Resource::As, MEMORY)?;
     limit(Resource::Cpu, SECONDS)?;
     limit(Resource::Core, 0)?;
@@ -199,7 +213,7 @@ pub fn serve() -> Result<()> {
     io::stdin().lock().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Error::internal)?;
     let mut output = io::stdout().lock();
     let (mut page, mut length) = (Vec::new(), 0);
-    let done = read::read(&bytes, &mut |row| {
+    let done = read::read(&bytes, heading, &mut |row| {
         length += row.cells.iter().map(|cell| cell.len() + 4).sum::<usize>();
         page.push(row);
         if length > FRAME {
@@ -209,7 +223,10 @@ pub fn serve() -> Result<()> {
         Ok(())
     });
     match done {
-        Ok(()) => send(&mut output, &Frame::Rows(page))?,
+        Ok(sheets) => {
+            send(&mut output, &Frame::Rows(page))?;
+            send(&mut output, &Frame::Sheets(sheets))?;
+        }
         Err(Error::Refused(refusals)) => {
             for Refusal { code, message, .. } in refusals {
                 send(&mut output, &Frame::Refused { is_too_large: code == Code::FileTooLarge, message })?;

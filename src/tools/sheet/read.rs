@@ -4,12 +4,13 @@
 //! `child`): what parses workbooks reserves as much memory as a file asks for.
 
 use std::borrow::Cow;
-use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::comma_separated::Records;
 use super::{plain, workbook};
 use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::text;
 
 /// The largest file, in bytes.
 pub const MAX_BYTES: usize = 10 * 1024 * 1024;
@@ -39,86 +40,67 @@ pub struct SheetRow {
     pub number: u32,
     /// Its cells from the first column on; the empty ones at its end are left out.
     pub cells: Vec<String>,
-    /// The columns, from 0, whose cells hold no value but an error, such as `#N/A`.
+    /// The columns, from 0, whose cells hold no value, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub broken: Vec<usize>,
+    pub faults: Vec<(usize, Fault)>,
+}
+
+/// Why a cell of a workbook holds no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// It shows an error, such as `#N/A`.
+    Error,
+    /// Its formula was never computed.
+    NoValue,
+}
+
+/// The sheets of a workbook.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sheets {
+    /// The sheet that was read; none where the file is no workbook.
+    pub read: Option<String>,
+    /// Further sheets that have the heading too and were not read, 20 at most.
+    pub passed_over: Vec<String>,
 }
 
 /// What takes up rows.
 pub type Sink<'a> = dyn FnMut(SheetRow) -> Result<()> + 'a;
 
-/// Reads a table, of a workbook the first sheet, and hands its rows over. What the file is, its first bytes say.
+/// Reads a table and hands its rows over. What the file is, its first bytes say. Of a workbook, the first visible sheet is read
+/// whose first row has a cell `heading`, or else the first visible one.
 ///
 /// # Errors
 /// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`; whatever the sink returns.
-pub fn read(bytes: &[u8], sink: &mut Sink<'_>) -> Result<()> {
+pub fn read(bytes: &[u8], heading: &str, sink: &mut Sink<'_>) -> Result<Sheets> {
     if bytes.len() > MAX_BYTES {
         return Err(file_too_large());
     }
     let mut rows = Rows { sink, row: SheetRow::default(), text: 0 };
+    let mut sheets = Sheets::default();
     if bytes.starts_with(&ZIP) {
-        workbook::read(bytes, &mut rows)?;
+        sheets = workbook::read(bytes, heading, &mut rows)?;
     } else if bytes.starts_with(&OLE) {
         return Err(unsupported("Save the workbook as .xlsx, without a password."));
     } else {
         comma_separated(bytes, &mut rows)?;
     }
-    rows.finish()
+    rows.finish()?;
+    Ok(sheets)
 }
 
 fn comma_separated(bytes: &[u8], rows: &mut Rows<'_, '_>) -> Result<()> {
-    let text = std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
-    let text = text.ok().filter(|text| !text.contains('\0')).ok_or_else(|| {
+    let text = text::decode(bytes).filter(|text| !text.contains('\0')).ok_or_else(|| {
         unsupported(
             "The file is neither a workbook (.xlsx) nor comma-separated text in UTF-8: save it as one of these.",
         )
     })?;
-    // Spreadsheet programs show empty lines as rows, which the reader passes over, and a cell of several lines as one row.
-    let text_after = text.trim_start_matches(['\r', '\n']);
-    let mut row = line_breaks(text.strip_suffix(text_after).unwrap_or_default());
-    let (separator, end) = first_line(text_after);
-    let mut reader = csv::ReaderBuilder::new();
-    let reader = reader.has_headers(false).flexible(true).delimiter(separator);
-    let mut reader = reader.from_reader(text_after.as_bytes().chain(end));
-    let mut record = csv::StringRecord::new();
-    let mut line = reader.position().line();
-    while reader.read_record(&mut record).map_err(|_| damaged())? {
-        let passed = u32::try_from(reader.position().line() - line).unwrap_or(u32::MAX);
-        line = reader.position().line();
-        let own = 1 + record.iter().map(line_breaks).sum::<u32>();
-        row = row.saturating_add(passed.saturating_sub(own));
+    let mut records = Records::of(&text).map_err(|malformed| unsupported(&malformed.to_string()))?;
+    while let Some((row, record)) = records.next().map_err(|_| damaged())? {
         for (column, cell) in record.iter().enumerate() {
-            rows.put(row, column, plain(cell), false)?;
+            rows.put(row, column, plain(cell), None)?;
         }
-        row = row.saturating_add(1);
     }
     Ok(())
-}
-
-fn line_breaks(text: &str) -> u32 {
-    u32::try_from(text.matches('\n').count()).unwrap_or(u32::MAX)
-}
-
-/// What parts the cells, which is whichever of the three is most frequent in the first line, outside of quotes; and what
-/// ends that line.
-fn first_line(text: &str) -> (u8, &'static [u8]) {
-    let mut end: &[u8] = b"\n";
-    let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
-    let mut quoted = false;
-    for byte in text.bytes() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'\n' if !quoted => break,
-            b'\r' if !quoted => {
-                end = b"\r\n";
-                break;
-            }
-            _ if quoted => {}
-            _ => counts.iter_mut().filter(|(sign, _)| *sign == byte).for_each(|(_, count)| *count += 1),
-        }
-    }
-    // Of equals the last is taken, and that shall be the comma.
-    (counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(sign, _)| *sign), end)
 }
 
 /// Cells that become rows, within limits.
@@ -130,11 +112,14 @@ pub(super) struct Rows<'a, 'b> {
 
 impl Rows<'_, '_> {
     /// Takes a cell up; its row and column are counted from 0. Rows must come in their order.
-    pub(super) fn put(&mut self, row: u32, column: usize, text: Cow<'_, str>, is_broken: bool) -> Result<()> {
-        if text.is_empty() {
+    pub(super) fn put(&mut self, row: u32, column: usize, text: Cow<'_, str>, fault: Option<Fault>) -> Result<()> {
+        if text.is_empty() && fault.is_none() {
             return Ok(());
         }
         if row >= MAX_ROW || column >= MAX_COLUMNS {
+            if fault.is_none() && text::trim(&text).is_empty() {
+                return Ok(());
+            }
             let most = "The sheet must have 100,000 rows below its heading and 64 columns at most.";
             return Err(too_large(most));
         }
@@ -156,15 +141,15 @@ impl Rows<'_, '_> {
         if let Some(cell) = self.row.cells.get_mut(column) {
             *cell = text.into_owned();
         }
-        if is_broken {
-            self.row.broken.push(column);
-        }
+        self.row.faults.extend(fault.map(|fault| (column, fault)));
         Ok(())
     }
 
+    /// Hands the row over, unless it shows nothing.
     fn flush(&mut self) -> Result<()> {
         let row = std::mem::take(&mut self.row);
-        if row.cells.is_empty() { Ok(()) } else { (self.sink)(row) }
+        let is_blank = row.faults.is_empty() && row.cells.iter().all(|cell| text::trim(cell).is_empty());
+        if is_blank { Ok(()) } else { (self.sink)(row) }
     }
 
     fn finish(mut self) -> Result<()> {
@@ -200,8 +185,8 @@ mod tests {
             rows.push((row.number, row.cells));
             Ok(())
         };
-        match read(bytes, &mut keep) {
-            Ok(()) => Ok(rows),
+        match read(bytes, "email", &mut keep) {
+            Ok(_) => Ok(rows),
             Err(Error::Refused(refusals)) => Err(refusals[0].code),
             Err(error) => panic!("{error:?}"),
         }
@@ -239,8 +224,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_or_too_much_is_refused() {
-        for bytes in
-            [&b"\xff\xfee\0m\0"[..], b"email\nj\xf6rg@x.example", b"\x89PNG\r\n\x1a\n\0\0", &OLE, b"a\0b", &ZIP]
+        for bytes in [&b"\xff\xfee\0m"[..], b"email\nj\xf6rg@x.example", b"\x89PNG\r\n\x1a\n\0\0", &OLE, b"a\0b", &ZIP]
         {
             assert_eq!(rows(bytes), Err(Code::FileUnsupported), "{bytes:?}");
         }
@@ -256,10 +240,26 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_blanks_are_no_rows() {
+        let file = "email,name\r\na@x.example,A\r\n,\r\n \u{200b}, \r\n,,\r\nb@x.example, \r\n,\r\n";
+        let expected = texts(&[(1, &["email", "name"]), (2, &["a@x.example", "A"]), (6, &["b@x.example", " "])]);
+        assert_eq!(rows(file.as_bytes()).unwrap(), expected);
+        let far = format!("a\n{}", " ,\n".repeat(MAX_ROW as usize));
+        assert_eq!(rows(far.as_bytes()).unwrap(), texts(&[(1, &["a"])]));
+    }
+
+    #[test]
+    fn unicode_text_of_spreadsheet_programs_is_read() {
+        let file = "\u{feff}email\tname\r\na@x.example\tZo\u{eb}\r\n";
+        let wide: Vec<u8> = file.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(rows(&wide).unwrap(), texts(&[(1, &["email", "name"]), (2, &["a@x.example", "Zo\u{eb}"])]));
+    }
+
+    #[test]
     fn all_cells_together_hold_so_much_text() {
         let mut rows = Rows { sink: &mut |_| Ok(()), row: SheetRow::default(), text: MAX_TEXT - 2 };
-        assert!(rows.put(0, 0, "ab".into(), false).is_ok());
-        assert!(rows.put(0, 1, "c".into(), false).is_err());
+        assert!(rows.put(0, 0, "ab".into(), None).is_ok());
+        assert!(rows.put(0, 1, "c".into(), None).is_err());
     }
 
     proptest! {
@@ -271,6 +271,9 @@ mod tests {
             let mut expected = cells;
             while expected.last().is_some_and(String::is_empty) {
                 expected.pop();
+            }
+            if expected.iter().all(|cell| text::trim(cell).is_empty()) {
+                expected.clear();
             }
             let read = rows(&bytes).unwrap();
             prop_assert_eq!(read.get(1).map(|(_, cells)| cells.clone()).unwrap_or_default(), expected);

@@ -17,7 +17,7 @@ export function Forgot() {
       <h1>Forgot the password</h1>
       <p>You get a mail with a link to set a new one.</p>
       <Form label="Forgot the password" submit="Send the mail" sending={sending} onSend={onSend}>
-        <Field name="email" label="E-mail address" type="email" errors={sending.errors} autoComplete="email" />
+        <Field name="email" label="E-mail address" inputMode="email" errors={sending.errors} autoComplete="email" />
       </Form>
       <p>
         <Link to="/">Back to signing in</Link>

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Raw, missing};
 use crate::domain::moving::mapping::{Field, Join, Mapping};
+use crate::tools::text;
 
 /// A row of a table. A model `accounts.profile` is the table `accounts_profile`, unless it names another.
 #[derive(Deserialize)]
@@ -25,7 +26,11 @@ struct Object {
 /// # Errors
 /// What is wrong with the file.
 pub(in crate::domain) fn read(file: &[u8], mapping: &Mapping, with_tokens: bool) -> Result<Vec<Raw>, String> {
-    let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+    let text = text::decode(file).ok_or("it is no text in UTF-8: dump with `--output FILE`, and PYTHONUTF8=1 set")?;
+    let file = text.as_bytes();
+    if let Some((line, escape)) = text::lone_surrogate(file) {
+        return Err(format!("line {line}: {escape} is half of a character. Correct this text there, and dump again"));
+    }
     let mut reading =
         Reading { mapping, with_tokens, users: Vec::new(), beside: HashMap::new(), tokens: HashMap::new() };
     if file.trim_ascii_start().first() == Some(&b'{') {
@@ -67,7 +72,8 @@ impl Reading<'_> {
             self.users.push(raw);
         }
         for (at, join) in mapping.joins.iter().enumerate().filter(|(_, join)| named(&join.table)) {
-            let user = owner(object, &join.user)?;
+            // A row that is nobody's, such as a profile of somebody who is gone, says nothing of any user.
+            let Some(user) = owner(object, &join.user)? else { continue };
             let values = self.columns(Some(at)).map(|(field, column)| Ok((field, value(object, column)?)));
             let values = values.collect::<Result<Vec<_>, String>>()?;
             self.beside.insert((at, user), values);
@@ -75,7 +81,7 @@ impl Reading<'_> {
         if self.with_tokens && named(&mapping.tokens.table) {
             let user = owner(object, &mapping.tokens.user)?;
             let key = value(object, &mapping.tokens.key).or_else(|_| scalar(&object.pk))?;
-            self.tokens.extend(key.map(|key| (user, key)));
+            self.tokens.extend(user.zip(key));
         }
         Ok(())
     }
@@ -127,10 +133,9 @@ impl Reading<'_> {
     }
 }
 
-/// Whose row it is; a key that is its own row's is its `pk`.
-fn owner(object: &Object, column: &str) -> Result<String, String> {
-    let user = if has(object, column) { value(object, column)? } else { scalar(&object.pk)? };
-    user.ok_or_else(|| format!("a row of {} has no user", object.model))
+/// The id of the user whose row it is, none where it is nobody's; a key that is its own row's is its `pk`.
+fn owner(object: &Object, column: &str) -> Result<Option<String>, String> {
+    if has(object, column) { value(object, column) } else { scalar(&object.pk) }
 }
 
 fn has(object: &Object, column: &str) -> bool {
@@ -214,6 +219,26 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_without_a_user_is_passed_over() {
+        let mapping =
+            Mapping::parse("[columns]\nphone = 'p.tel'\n[joins.p]\ntable = 'accounts_profile'\nuser = 'user_id'")
+                .unwrap();
+        let profile = |user: &str| {
+            format!(r#"{{"model": "accounts.profile", "pk": 3, "fields": {{"user": {user}, "tel": "4{user}"}}}}"#)
+        };
+        let token = r#"{"model": "authtoken.token", "pk": "abc", "fields": {"user": null}}"#;
+        let file = format!("[{}, {USER}, {token}, {}]", profile("null"), profile("7"));
+        let users = read(file.as_bytes(), &mapping, true).unwrap();
+        assert_eq!((users.len(), users[0].get(Field::Phone), users[0].get(Field::Token)), (1, Some("47"), None));
+    }
+
+    #[test]
+    fn a_dump_redirected_by_powershell_is_read() {
+        let file = format!("\u{feff}[{USER}]").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        assert_eq!(read(&file, &Mapping::default(), false).unwrap()[0].get(Field::Username), Some("ann"));
+    }
+
+    #[test]
     fn what_is_no_such_dump_is_told() {
         let natural = USER.replace("\"pk\": 7,", "");
         let custom = USER.replace("\"username\"", "\"login\"");
@@ -225,6 +250,7 @@ mod tests {
             (&custom, "the model auth.user has no username: it has "),
             (&USER.replace("\"ann\"", "[\"ann\"]"), "username: it is no single value"),
             (&format!("[{USER}] x"), "trailing characters"),
+            (&format!("[\n{}]", USER.replace("ann", "\\ud83d")), "line 3: \\ud83d is half of a character"),
         ] {
             let problem = read(file.as_bytes(), &Mapping::default(), true).unwrap_err();
             assert!(problem.contains(expected), "{file}: {problem}");

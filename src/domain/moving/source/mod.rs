@@ -14,6 +14,7 @@ use super::mapping::{Field, Mapping};
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
 use crate::tools::certificates::Trust;
+use crate::tools::text;
 
 /// How many users are read and written at a time. A user has 27 columns here, and SQLite takes 32,766 values.
 pub(super) const BATCH: usize = 500;
@@ -38,6 +39,7 @@ impl Raw {
 #[derive(Debug)]
 pub struct Source {
     users: usize,
+    is_in_utc: bool,
     kind: Kind,
 }
 
@@ -57,7 +59,8 @@ impl Source {
         if text.contains("://") {
             let url: DatabaseUrl = text.parse().map_err(|problem| Error::BadInput(format!("the source: {problem}")))?;
             let tables = Tables::open(&url, trust, mapping, with_tokens).await?;
-            return Ok(Self { users: tables.count().await?, kind: Kind::Database(tables) });
+            let is_in_utc = url.is_sqlite();
+            return Ok(Self { users: tables.count().await?, is_in_utc, kind: Kind::Database(tables) });
         }
         let path = Path::new(text);
         let file = tokio::fs::read(path).await.map_err(|error| Error::internal(format!("{text}: {error}")))?;
@@ -71,12 +74,17 @@ impl Source {
         };
         let rows = tokio::task::spawn_blocking(read).await.map_err(Error::internal)?;
         let rows = rows.map_err(|problem| Error::BadInput(format!("{text}: {problem}")))?;
-        Ok(Self { users: rows.len(), kind: Kind::Read(rows.into_iter()) })
+        Ok(Self { users: rows.len(), is_in_utc: false, kind: Kind::Read(rows.into_iter()) })
     }
 
     /// How many users there are, or were when it was opened.
     pub fn users(&self) -> usize {
         self.users
+    }
+
+    /// Whether all its times are in UTC, as Django stores them in SQLite.
+    pub(super) fn is_in_utc(&self) -> bool {
+        self.is_in_utc
     }
 
     /// The next users; none where there are no more.
@@ -89,8 +97,8 @@ impl Source {
 }
 
 fn is_json(file: &[u8]) -> bool {
-    let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
-    matches!(file.trim_ascii_start().first(), Some(b'[' | b'{'))
+    text::decode(file).is_some_and(|text| text.trim_start().starts_with(['[', '{']))
+        || matches!(file.trim_ascii_start().first(), Some(b'[' | b'{'))
 }
 
 /// What to say where columns are missing.

@@ -28,6 +28,12 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// giving up on it then would send the mail twice.
 const DELIVERY: Duration = Duration::from_secs(30);
 
+/// Why a message was not handed over to a server without SMTPUTF8 (RFC 6531).
+const NO_SMTPUTF8: &str = "the mail server takes only ASCII letters before the @ of an address (no SMTPUTF8)";
+
+/// Why a message was not handed over to a server without 8BITMIME (RFC 6152).
+const NO_8BITMIME: &str = "the mail server lacks 8BITMIME, which this message needs";
+
 pub use self::probe::{Talk, probe};
 
 /// Delivery to an SMTP server, over connections that are kept open between messages.
@@ -85,11 +91,15 @@ async fn hand_over(connection: &mut AsyncSmtpConnection, message: &Message) -> R
     let mut parameters = Vec::new();
     let addresses = envelope.to().iter().chain(envelope.from());
     if !addresses.map(AsRef::<str>::as_ref).all(str::is_ascii) {
-        lacks_nothing(connection, Extension::SmtpUtfEight)?;
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(SendError::temporary(NO_SMTPUTF8));
+        }
         parameters.push(MailParameter::SmtpUtfEight);
     }
     if !content.is_ascii() {
-        lacks_nothing(connection, Extension::EightBitMime)?;
+        if !connection.server_info().supports_feature(Extension::EightBitMime) {
+            return Err(SendError::temporary(NO_8BITMIME));
+        }
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
     let failed = |stage| move |error: Error| failure(stage, &error);
@@ -101,13 +111,6 @@ async fn hand_over(connection: &mut AsyncSmtpConnection, message: &Message) -> R
     connection.command(Data).await.map_err(failed(Stage::Recipient))?;
     connection.message(&content).await.map_err(failed(Stage::Content))?;
     Ok(())
-}
-
-fn lacks_nothing(connection: &AsyncSmtpConnection, needed: Extension) -> Result<(), SendError> {
-    match connection.server_info().supports_feature(needed) {
-        true => Ok(()),
-        false => Err(SendError::temporary(&format!("the mail server lacks {needed}, which this message needs"))),
-    }
 }
 
 #[cfg(test)]

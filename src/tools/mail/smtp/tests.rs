@@ -21,6 +21,8 @@ type Answers = Arc<Mutex<VecDeque<(&'static str, String)>>>;
 #[derive(Clone, Default)]
 struct Server {
     answers: Answers,
+    /// The recipients, as they were named.
+    recipients: Arc<Mutex<Vec<String>>>,
     received: Arc<Mutex<Vec<String>>>,
     /// The names that clients gave themselves.
     names: Arc<Mutex<Vec<String>>>,
@@ -65,6 +67,9 @@ impl Server {
             let command = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
             if command == "EHLO" {
                 self.names.lock().unwrap().extend(line.split(' ').nth(1).map(str::to_owned));
+            }
+            if command == "RCPT" {
+                self.recipients.lock().unwrap().push(line.clone());
             }
             let usual = match command.as_str() {
                 "EHLO" => "250-fake\r\n250 AUTH PLAIN",
@@ -305,4 +310,17 @@ async fn a_conversation_is_tried_as_before_a_mail_and_none_is_sent() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let talk = probe(&format!("smtp://127.0.0.1:{nobody}").parse().unwrap(), &Trust::default(), &from).await;
     assert_eq!((talk.done.len(), talk.failed.unwrap().0), (0, "connect"));
+}
+
+#[tokio::test]
+async fn a_server_without_smtputf8_gets_the_domain_in_ascii() {
+    let server = Server::default();
+    let transport = connect(&server, "").await;
+    let to = |address: &str| Message { to: address.into(), ..mail(7) };
+    assert_eq!(send(&transport, &to("Ann@m\u{fc}nchen.example")).await, Ok(()));
+    assert_eq!(*server.recipients.lock().unwrap(), ["RCPT TO:<Ann@xn--mnchen-3ya.example>"]);
+    let received = server.received.lock().unwrap().pop().unwrap();
+    assert!(received.contains("<Ann@xn--mnchen-3ya.example>"), "{received}");
+    let refused = send(&transport, &to("j\u{f6}rg@m\u{fc}nchen.example")).await.unwrap_err();
+    assert_eq!((refused.permanent, refused.summary.as_str()), (false, NO_SMTPUTF8));
 }
