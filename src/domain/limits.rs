@@ -217,12 +217,10 @@ pub async fn take_mail(
         Err(Error::RateLimited(wait)) if purpose == Purpose::Reset => Error::RateLimited(wait),
         taken => return taken,
     };
-    let to = identifier::fold(email);
-    if !known_networks::leads_to(db, now, &networks.subnet, &to).await? {
+    if !known_networks::leads_to(db, now, &networks.subnet, email).await? {
         return Err(refused);
     }
-    let reserve = limits.share(What::MailToAddress, &format!("{purpose:?}\0{to}\0{}", networks.subnet));
-    limits.take(db.writer(), now, &reserve).await
+    limits.take(db.writer(), now, &limits.reset_reserve(email, &networks)).await
 }
 
 /// Takes one mail of this purpose of the address's limit, for a requester who is known.
@@ -238,9 +236,7 @@ pub async fn take_address(
     if !limits.hold() {
         return Ok(());
     }
-    let to = identifier::fold(email);
-    let key = format!("{purpose:?}\0{to}");
-    limits.take(db, now, &limits.share(What::MailToAddress, &key)).await
+    limits.take(db, now, &limits.mails_to(email, purpose)).await
 }
 
 /// Takes one welcome mail to this address that the viewer causes: of the viewer's limit, and of what the address may receive.
@@ -540,13 +536,11 @@ impl Limits {
                 shares.push(self.share(What::SignIn, &who(&networks.subnet)));
                 shares.extend(self.site_share(What::SignIn, networks, who));
             }
-            let reserve = format!("{:?}\0{}\0{}", Purpose::Reset, user.email_key, networks.subnet);
-            shares.push(self.share(What::MailToAddress, &reserve));
+            shares.push(self.reset_reserve(&user.email, networks));
             shares.extend(self.of_client(networks));
         }
         let mails = [Purpose::Reset, Purpose::Registration, Purpose::NewAddress, Purpose::Retry];
-        shares
-            .extend(mails.map(|purpose| self.share(What::MailToAddress, &format!("{purpose:?}\0{}", user.email_key))));
+        shares.extend(mails.map(|purpose| self.mails_to(&user.email, purpose)));
         shares.push(self.welcome_to(&user.email));
         shares.push(self.share(What::Register, &format!("user\0{id}")));
         shares.extend([What::Bulk, What::Welcome, What::ApiToken, What::Writes].map(|what| self.share(what, &id)));
@@ -566,7 +560,19 @@ impl Limits {
 
     /// The welcome mails to this address. They have a count of their own, so that they use up no reset.
     fn welcome_to(&self, email: &str) -> Share {
-        self.share(What::MailToAddress, &format!("welcome\0{}", identifier::fold(email)))
+        self.share(What::MailToAddress, &format!("welcome\0{}", identifier::canonical_address(email)))
+    }
+
+    /// The mails of this purpose to this address. Only equal addresses share a count: a look-alike is another mailbox, whose
+    /// mails must not keep those of this one from its reader.
+    fn mails_to(&self, email: &str, purpose: Purpose) -> Share {
+        self.share(What::MailToAddress, &format!("{purpose:?}\0{}", identifier::canonical_address(email)))
+    }
+
+    /// The resets of this address that strangers cannot use up, for a known network of its account.
+    fn reset_reserve(&self, email: &str, networks: &Networks) -> Share {
+        let to = identifier::canonical_address(email);
+        self.share(What::MailToAddress, &format!("{:?}\0{to}\0{}", Purpose::Reset, networks.subnet))
     }
 
     /// Counts, for those who watch, that a limit was reached.

@@ -20,7 +20,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Limits};
 use crate::domain::revocation::{self, Cause};
 use crate::domain::users::reserved;
-use crate::domain::{outbox, sweeping};
+use crate::domain::{known_networks, outbox, sweeping};
 use crate::entity::audit_event::Action;
 use crate::entity::email_undo::{self, Column};
 use crate::entity::mail::Kind;
@@ -132,6 +132,8 @@ async fn carry_out(db: &Db, now: &Moment, client: &Client, token: &str) -> Resul
         return Err(invalid_link().into());
     }
     revocation::revoke(&txn, &[before.id], Cause::EmailChangeUndone).await?;
+    // The owner, who reads the mail, asks for a reset next: strangers must not use that up.
+    known_networks::note(&txn, now, client, before.id).await?;
     let changed = user::Entity::update_many()
         .col_expr(user::Column::Email, Expr::value(known.email))
         .col_expr(user::Column::EmailKey, Expr::value(known.email_key))
