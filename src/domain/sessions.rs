@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _,
+    QueryFilter as _, QueryOrder as _, Select,
 };
 use uuid::Uuid;
 
@@ -184,19 +184,28 @@ pub async fn mark_used(db: &Db, id: Uuid, generation: i32) -> Result<()> {
 /// Sessions to end, and the proof that the client may end them.
 #[derive(Clone, Copy, Debug)]
 pub struct Logout {
-    /// The session, or a token of it.
-    pub by: LogoutBy,
+    /// The proof of the session to end.
+    pub by: SessionProof,
     /// End all other sessions of the user as well.
     pub everywhere: bool,
 }
 
-/// The proof that a client may end a session.
+/// The proof that a client holds a session.
 #[derive(Clone, Copy, Debug)]
-pub enum LogoutBy {
+pub enum SessionProof {
     /// A refresh token, held to the same rule as in [`refresh`].
     RefreshToken(RefreshToken),
     /// The session that the request was authenticated with.
     Session(Uuid),
+}
+
+/// The session of this user that the proof is of, where it is alive.
+pub(super) fn held(now: &Moment, lives: &SessionConfig, proof: SessionProof, user: Uuid) -> Select<session::Entity> {
+    let held = match proof {
+        SessionProof::RefreshToken(token) => accepts(now, lives, token),
+        SessionProof::Session(id) => are_alive(now, lives).add(Column::Id.eq(id)),
+    };
+    session::Entity::find().filter(held).filter(Column::UserId.eq(user))
 }
 
 /// Ends a session, or all sessions of its user. A session that has already ended is not an error.
@@ -207,8 +216,8 @@ pub enum LogoutBy {
 pub async fn logout(db: &Db, now: &Moment, client: &Client, lives: &SessionConfig, input: Logout) -> Result<()> {
     let (txn, ref now) = db.begin(now).await?;
     let (id, may_end) = match input.by {
-        LogoutBy::RefreshToken(token) => (token.session, accepts(now, lives, token)),
-        LogoutBy::Session(id) => (id, Condition::all().add(Column::Id.eq(id))),
+        SessionProof::RefreshToken(token) => (token.session, accepts(now, lives, token)),
+        SessionProof::Session(id) => (id, Condition::all().add(Column::Id.eq(id))),
     };
     if input.everywhere
         && let Some(session) = session::Entity::find_by_id(id).one(&txn).await?
@@ -227,8 +236,8 @@ pub async fn logout(db: &Db, now: &Moment, client: &Client, lives: &SessionConfi
         return Ok(());
     }
     let reused = match input.by {
-        LogoutBy::RefreshToken(token) => end_if_reused(&txn, now, client, lives, token).await?,
-        LogoutBy::Session(_) => false,
+        SessionProof::RefreshToken(token) => end_if_reused(&txn, now, client, lives, token).await?,
+        SessionProof::Session(_) => false,
     };
     let is_left = are_alive(now, lives).add(Column::Id.eq(id));
     let refused = reused || session::Entity::find().filter(is_left).count(&txn).await? > 0;

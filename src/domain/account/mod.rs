@@ -3,7 +3,7 @@
 // Replacing one's password.
 pub mod change_password;
 // Moving to another e-mail address.
-pub mod email_move;
+pub(in crate::domain) mod email_move;
 // Deactivating and deleting one's account.
 pub mod leaving;
 // Changing one's names and other details.
