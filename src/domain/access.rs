@@ -83,10 +83,11 @@ impl Caller {
 
     /// The kind and id of the credential, for the log.
     pub fn credential_id(&self) -> (&'static str, Uuid) {
-        match &self.0.credential {
-            Credential::Session(id) => ("session", *id),
-            Credential::ApiToken { id, .. } => ("api_token", *id),
-        }
+        let kind = match &self.0.credential {
+            Credential::Session(_) => "session",
+            Credential::ApiToken { .. } => "api_token",
+        };
+        (kind, self.0.credential.id())
     }
 
     /// What the caller is signed in with.
@@ -231,6 +232,19 @@ impl Viewer {
     /// [`Error::Unauthenticated`] where the session or the API token has ended since the request began, or the account
     /// was deactivated or deleted; [`Error::RateLimited`] after too many changes by this user.
     pub(in crate::domain) async fn begin(&self, db: &Db, now: &Moment, also: Also<'_>) -> Result<Authorized> {
+        self.begin_within(db, now, also, Budget::Changes).await
+    }
+
+    /// The same for what only ends something: a session, an API token, an account, or rights. It goes on where the holder of
+    /// another credential has used up the changes of this user.
+    ///
+    /// # Errors
+    /// The same.
+    pub(in crate::domain) async fn begin_ending(&self, db: &Db, now: &Moment, also: Also<'_>) -> Result<Authorized> {
+        self.begin_within(db, now, also, Budget::Endings).await
+    }
+
+    async fn begin_within(&self, db: &Db, now: &Moment, also: Also<'_>, budget: Budget) -> Result<Authorized> {
         let revoked = || Error::Unauthenticated(Reason::Revoked);
         let (txn, _) = db.begin(now).await?;
         let locked = also.lock(&txn, self.user.id).await?;
@@ -243,7 +257,13 @@ impl Viewer {
         if !self.credential.hold(&txn, &now).await? {
             return Err(revoked());
         }
-        limits::take_write(&txn, &now, self.user.id, &self.limits).await?;
+        match budget {
+            Budget::Changes => limits::take_write(&txn, &now, self.user.id, &self.limits).await?,
+            Budget::Endings => {
+                let whose = (self.user.id, self.credential.id());
+                limits::take_ending(&txn, &now, whose, &self.limits).await?;
+            }
+        }
         let viewer = Self { user, ..self.clone() };
         Ok(Authorized { txn, now, viewer, locked })
     }
@@ -259,9 +279,32 @@ impl Staff<'_> {
         authorized.staff()?;
         Ok(authorized)
     }
+
+    /// The same as [`Viewer::begin_ending`], for somebody who is still staff.
+    ///
+    /// # Errors
+    /// Those, and [`Error::Forbidden`] where the rights of staff are gone since the request began.
+    pub(in crate::domain) async fn begin_ending(&self, db: &Db, now: &Moment, also: Also<'_>) -> Result<Authorized> {
+        let authorized = self.0.begin_ending(db, now, also).await?;
+        authorized.staff()?;
+        Ok(authorized)
+    }
+}
+
+/// The budget that a transaction takes a change of.
+#[derive(Clone, Copy, Debug)]
+enum Budget {
+    Changes,
+    Endings,
 }
 
 impl Credential {
+    fn id(&self) -> Uuid {
+        match self {
+            Self::Session(id) | Self::ApiToken { id, .. } => *id,
+        }
+    }
+
     /// Keeps the session or the API token from being ended or renewed until the transaction is over; false where it was
     /// before.
     async fn hold(&self, txn: &DatabaseTransaction, now: &Moment) -> Result<bool> {

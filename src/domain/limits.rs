@@ -360,6 +360,28 @@ pub async fn take_write(db: &impl ConnectionTrait, now: &Moment, user: Uuid, lim
     limits.take(db, now, &limits.share(What::Writes, &user.to_string())).await
 }
 
+/// Takes one change by this user that only ends something: a session, an API token, an account, or rights.
+///
+/// Whoever holds a stolen session or a leaked API token uses up the changes of its owner, but not the owner's means to end it:
+/// each credential has a budget of its own for such changes, of the same size, once that of the user is used up.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub(in crate::domain) async fn take_ending(
+    db: &impl ConnectionTrait,
+    now: &Moment,
+    (user, credential): (Uuid, Uuid),
+    limits: &Limits,
+) -> Result<()> {
+    match take_write(db, now, user, limits).await {
+        Err(Error::RateLimited(_)) => {
+            let reserve = limits.share(What::Writes, &format!("ending\0{credential}"));
+            limits.take(db, now, &reserve).await
+        }
+        taken => taken,
+    }
+}
+
 /// Whose password is attempted.
 #[derive(Clone, Copy, Debug)]
 pub enum Account<'a> {

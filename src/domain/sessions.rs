@@ -285,7 +285,7 @@ pub async fn revoke(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Resu
     let not_found = || Refusal::new(Code::NotFound, "You have no such session.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| not_found())?;
     let own = Condition::all().add(Column::Id.eq(id)).add(Column::UserId.eq(owner.user().id));
-    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let authorized = owner.begin_ending(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
     let ended = session::Entity::delete_many().filter(own).exec_with_returning(txn).await?;
     let session = ended.into_iter().next().ok_or_else(not_found)?;

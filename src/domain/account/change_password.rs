@@ -42,7 +42,7 @@ pub async fn change_password(
     passwords.refuse_temporary(user, input.new).await?;
     let hash = passwords.accept(input.new, &passwords::about(user)).await?;
 
-    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let authorized = owner.begin_ending(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
     revocation::revoke(txn, &[user.id], Cause::PasswordChanged(owner.session())).await?;
     let changed = user::Entity::update_many()

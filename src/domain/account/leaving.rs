@@ -26,7 +26,7 @@ pub async fn deactivate(
     current_password: &str,
 ) -> Result<()> {
     prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
-    let authorized = owner.begin(db, now, Also::Superusers).await?;
+    let authorized = owner.begin_ending(db, now, Also::Superusers).await?;
     let (txn, now) = authorized.parts();
     let user = authorized.user();
     guard_rails::may_leave(txn, user.id).await?;
@@ -49,7 +49,7 @@ pub async fn delete(
     current_password: &str,
 ) -> Result<Outcome> {
     prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
-    let authorized = owner.begin(db, now, Also::Superusers).await?;
+    let authorized = owner.begin_ending(db, now, Also::Superusers).await?;
     let (txn, now) = authorized.parts();
     let user = authorized.user();
     guard_rails::may_leave(txn, user.id).await?;
