@@ -9,7 +9,7 @@ use sea_orm::{QuerySelect as _, Select};
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::{self, Also, Caller, Exporter};
+use crate::domain::access::{self, Also, Authorized, Caller, Exporter};
 use crate::domain::audit::{self, Event};
 use crate::domain::import;
 use crate::domain::limits::{self, Limits};
@@ -69,7 +69,9 @@ enum List {
 /// [`crate::error::Error::RateLimited`].
 pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     let own = exporter.user().id;
-    record(db, now, exporter, limits, Some(own)).await?;
+    limits::take_bulk(db, now, &exporter, limits).await?;
+    let authorized = exporter.begin(db, now, Also::Nobody).await?;
+    record(authorized, Some(own)).await?;
     let list = sample::Entity::find().filter(sample::Column::ModifiedBy.eq(own)).order_by_asc(sample::Column::Id);
     Ok(Export::of(Some(exporter.caller()), List::Samples(list)))
 }
@@ -98,28 +100,29 @@ pub fn may_export_users(exporter: Exporter<'_>) -> Result<()> {
     exporter.staff().map(drop)
 }
 
-/// Counts an export and records it.
-///
-/// # Errors
-/// [`crate::error::Error::RateLimited`].
-pub(super) async fn record(
-    db: &Db,
-    now: &Moment,
-    exporter: Exporter<'_>,
-    limits: &Limits,
-    target: Option<Uuid>,
-) -> Result<()> {
-    limits::take_bulk(db, now, &exporter, limits).await?;
-    let authorized = exporter.begin(db, now, Also::Nobody).await?;
+/// Records an export.
+async fn record(authorized: Authorized, target: Option<Uuid>) -> Result<()> {
     let (txn, now) = authorized.parts();
     audit::record(txn, now, Event::by(&authorized, Action::Exported, target)).await?;
     authorized.commit().await
 }
 
-async fn visible_users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Select<user::Entity>> {
+/// Counts an export of users and records it, for somebody who is still staff. Returns the users whom they may see.
+///
+/// # Errors
+/// [`crate::error::Error::Forbidden`] where the viewer is not staff; [`crate::error::Error::RateLimited`].
+pub(super) async fn grant_users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Condition> {
     let staff = exporter.staff()?;
-    record(db, now, exporter, limits, None).await?;
-    Ok(user::Entity::find().filter(user::visible_to(staff.user())).order_by_asc(user::Column::Id))
+    limits::take_bulk(db, now, &exporter, limits).await?;
+    let authorized = staff.begin(db, now, Also::Nobody).await?;
+    let visible = user::visible_to(authorized.user());
+    record(authorized, None).await?;
+    Ok(visible)
+}
+
+async fn visible_users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Select<user::Entity>> {
+    let visible = grant_users(db, now, exporter, limits).await?;
+    Ok(user::Entity::find().filter(visible).order_by_asc(user::Column::Id))
 }
 
 impl Export {

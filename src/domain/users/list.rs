@@ -290,13 +290,13 @@ pub async fn all_emails(
     limits: &Limits,
     separator: &str,
 ) -> Result<String> {
-    let staff = exporter.staff()?;
+    exporter.staff()?;
     if separator.chars().count() > MAX_SEPARATOR {
         return Err(Error::BadInput(format!("`separator` must have {MAX_SEPARATOR} characters at most.")));
     }
-    exports::record(db, now, exporter, limits, None).await?;
+    let visible = exports::grant_users(db, now, exporter, limits).await?;
     let addresses: Vec<String> = user::Entity::find()
-        .filter(visible_to(staff.user()))
+        .filter(visible)
         .select_only()
         .column(Column::Email)
         .order_by_asc(Column::EmailKey)
