@@ -443,6 +443,13 @@ impl Present<'_> {
     }
 }
 
+impl<'a> Present<'a> {
+    /// The user, for as long as the request is known.
+    pub(in crate::domain) fn into_viewer(self) -> &'a Viewer {
+        self.viewer
+    }
+}
+
 impl Deref for Present<'_> {
     type Target = Viewer;
 

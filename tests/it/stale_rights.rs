@@ -27,6 +27,8 @@ crate::tests![
     a_request_behind_a_deactivation_changes_nothing,
     a_request_behind_a_demotion_does_only_what_is_left_to_its_user,
     a_request_behind_the_deletion_of_its_token_changes_nothing,
+    a_list_behind_a_demotion_is_neither_given_out_nor_recorded,
+    a_password_that_is_replaced_meanwhile_proves_nothing,
 ];
 
 /// Keeps everybody else from writing (on PostgreSQL, to the account of the one who acts), and knows who waits for that.
@@ -284,4 +286,31 @@ async fn a_request_behind_the_deletion_of_its_token_changes_nothing(place: Place
     let codes = scene.run(&script, delete, &[UNDER_WAY[1].1]).await;
     assert_eq!(codes, ["UNAUTHENTICATED REVOKED"]);
     scene.rows_are_as_before().await;
+}
+
+async fn a_list_behind_a_demotion_is_neither_given_out_nor_recorded(place: Place) {
+    let scene = Scene::set(place).await;
+    let admin = used(scene.app.admin().await).await;
+    let demote = "mutation($id: ID!) { toggleStaff(input: { id: $id, isStaff: false }) { errors { code } } }";
+    let demote = done(&admin, demote, json!({ "id": scene.actor.id }));
+    assert_eq!(scene.run(&scene.client, demote, &["{ allEmails }"]).await, ["FORBIDDEN"]);
+    let exported = audit_event::Column::Action.eq(audit_event::Action::Exported);
+    assert_eq!(audit_event::Entity::find().filter(exported).count(scene.app.db()).await.unwrap(), 0);
+}
+
+async fn a_password_that_is_replaced_meanwhile_proves_nothing(place: Place) {
+    let scene = Scene::set(place).await;
+    let change = "mutation($p: String!) { changePassword(input: { oldPassword: $p,
+        newPassword: \"a phrase of the true owner\" }) { errors { code } } }";
+    let change = done(&scene.client, change, json!({ "p": PASSWORD }));
+    let with_old = |field: &str| format!("mutation {{ {field} }}").replace("OLD", PASSWORD);
+    let documents = [
+        with_old("updateMe(input: { email: \"evil@example.com\", currentPassword: \"OLD\" }) { errors { code } }"),
+        with_old("deactivateMe(input: { currentPassword: \"OLD\" }) { errors { code } }"),
+        with_old("deleteMe(input: { currentPassword: \"OLD\" }) { errors { code } }"),
+    ];
+    let documents = documents.each_ref().map(String::as_str);
+    assert_eq!(scene.run(&scene.client, change, &documents).await, ["PASSWORD_INCORRECT"; 3]);
+    let mallory = user::Entity::find_by_id(id(&scene.actor)).one(scene.app.db()).await.unwrap().unwrap();
+    assert_eq!((mallory.pending_email, mallory.is_active), (None, true));
 }

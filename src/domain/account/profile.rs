@@ -56,12 +56,13 @@ pub async fn update(
         limits::take_username(db, now, user.id, passwords.limits()).await?;
     }
     let moves = email.filter(|email| *email != user.email);
+    let mut proof = None;
     if moves.is_some() {
         let owner = viewer.present()?;
         let password = input.current_password.as_deref().ok_or_else(|| {
             Refusal::new(Code::Required, "Give your present password to change your address.").of("currentPassword")
         })?;
-        prove(db, now, owner, passwords, (password, "currentPassword")).await?;
+        proof = Some(prove(db, now, owner, passwords, (password, "currentPassword")).await?);
         if let Some(email) = moves.as_ref().filter(|email| !identifier::same_address(email, &user.email)) {
             limits::take_mail(db, now, viewer.client(), passwords.limits(), (Purpose::NewAddress, email)).await?;
         }
@@ -72,6 +73,7 @@ pub async fn update(
     }
 
     let authorized = viewer.begin(db, now, Also::Nobody).await?;
+    proof.map_or(Ok(()), |proof| proof.check(&authorized))?;
     let (txn, now) = authorized.parts();
     let before = authorized.user();
     if let Some(username) = &details.username {
