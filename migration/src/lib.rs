@@ -34,6 +34,7 @@ mod m0028_mail_addresses;
 mod m0029_email_proved;
 mod m0030_forgetting_search;
 mod m0038_audit_reasons;
+mod m0039_password_by_staff;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0029_email_proved::Migration),
             Box::new(m0030_forgetting_search::Migration),
             Box::new(m0038_audit_reasons::Migration),
+            Box::new(m0039_password_by_staff::Migration),
         ]
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
-    QueryFilter as _,
+    QueryFilter as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -505,6 +505,26 @@ pub async fn give_back(db: &impl ConnectionTrait, attempt: Attempt) -> Result<()
     Ok(())
 }
 
+/// Gives back the wrong passwords that were tried for these accounts from everywhere. Their rows are locked.
+pub(in crate::domain) async fn forget_guesses(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
+    let accounts = user::Entity::find().filter(user::Column::Id.is_in(users.iter().copied())).select_only();
+    let accounts = accounts.columns([user::Column::UsernameKey, user::Column::EmailKey]);
+    let names: Vec<(String, String)> = accounts.into_tuple().all(txn).await?;
+    let names = names.into_iter().flat_map(|(username, email)| [username, email]);
+    // By name first and by account second, in the order in which an attempt takes them, so that nobody waits for each other.
+    for keys in [
+        names.map(|name| key(What::SignInToAccount, &format!("name\0{name}"))).collect::<Vec<_>>(),
+        users.iter().map(|user| key(What::SignInToAccount, &user.to_string())).collect(),
+    ] {
+        limit::Entity::delete_many().filter(Column::Key.is_in(keys)).exec(txn).await?;
+    }
+    Ok(())
+}
+
+fn key(what: What, who: &str) -> String {
+    secret::digest_text(&format!("{what:?}\0{who}"))
+}
+
 /// One of somebody's limit.
 #[derive(Debug)]
 pub(super) struct Share {
@@ -577,7 +597,7 @@ impl Limits {
     }
 
     fn share(&self, what: What, who: &str) -> Share {
-        Share { what, key: secret::digest_text(&format!("{what:?}\0{who}")), limit: self.of(what) }
+        Share { what, key: key(what, who), limit: self.of(what) }
     }
 
     /// The welcome mails to this address. They have a count of their own, so that they use up no reset.

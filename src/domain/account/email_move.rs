@@ -8,7 +8,8 @@ use crate::domain::account::undo_email_change::{self, MadeBy};
 use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
-use crate::domain::users::{reserved, taken};
+use crate::domain::users::reserved::{self, Claimant};
+use crate::domain::users::taken;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::one_time_token::{self, Purpose};
@@ -103,13 +104,14 @@ pub(in crate::domain) async fn confirm(
         .col_expr(Column::EmailKey, Expr::value(key))
         .col_expr(Column::IsVerified, Expr::value(true))
         .col_expr(Column::EmailProved, Expr::value(true))
+        .col_expr(Column::PasswordByStaff, Expr::value(false))
         .col_expr(Column::UpdatedAt, Expr::value(now.at))
         .filter(Column::Id.eq(before.id))
         .exec_with_returning(txn)
         .await
         .map_err(|error| on_conflict(error, || Refusal::new(Code::InvalidToken, "The address is taken meanwhile.")))?;
     let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
-    reserved::claim(txn, now, Some(&before), &after).await.map_err(|error| match error {
+    reserved::claim(txn, now, (Some(&before), &after), Claimant::Reader).await.map_err(|error| match error {
         Error::Refused(_) => Refusal::new(Code::InvalidToken, "The address is taken meanwhile.").into(),
         error => error,
     })?;

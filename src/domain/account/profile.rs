@@ -10,7 +10,8 @@ use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Purpose};
 use crate::domain::passwords::Passwords;
 use crate::domain::users::details::Details;
-use crate::domain::users::{reserved, taken};
+use crate::domain::users::reserved::{self, Claimant};
+use crate::domain::users::taken;
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column};
 use crate::error::{Code, Error, Refusal, Result};
@@ -83,7 +84,7 @@ pub async fn update(
     let update = details.write(update).filter(Column::Id.eq(user.id)).filter(Column::IsActive.eq(true));
     let changed = update.exec_with_returning(txn).await.map_err(taken)?;
     let mut user = changed.into_iter().next().ok_or(Error::Forbidden)?;
-    reserved::claim(txn, now, Some(before), &user).await?;
+    reserved::claim(txn, now, (Some(before), &user), Claimant::Reader).await?;
     if let Some(email) = moves {
         user = email_move::begin(txn, now, &user, email).await?;
     }

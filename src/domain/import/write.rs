@@ -104,7 +104,8 @@ async fn insert(writing: Writing<'_>, batch: &[&Entry], names: &mut Names<'_>) -
 async fn change(writing: Writing<'_>, batch: &[&Entry]) -> Result<()> {
     let Writing { txn, now, by, .. } = writing;
     let accounts = matching::accounts(txn, batch).await?;
-    let (mut rows, mut events, mut shut_out, mut written) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut events, mut written) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut shut_out, mut let_in) = (Vec::new(), Vec::new());
     for entry in batch {
         let Some(account) = accounts.get(&*entry.email_key) else { continue };
         let changes = Changes::of(entry, account);
@@ -115,9 +116,7 @@ async fn change(writing: Writing<'_>, batch: &[&Entry]) -> Result<()> {
             let is_active = changes.after.is_active;
             let action = if is_active { Action::Activated } else { Action::Deactivated };
             events.push(by.event(action, Some(account.id)).changing(account, &changes.after));
-            if !is_active {
-                shut_out.push(account.id);
-            }
+            if is_active { &mut let_in } else { &mut shut_out }.push(account.id);
         }
         written.push((Some(account.clone()), changes.after.clone()));
         rows.push(changes.after);
@@ -126,6 +125,9 @@ async fn change(writing: Writing<'_>, batch: &[&Entry]) -> Result<()> {
     reserved::claim_all(txn, now, &written).await?;
     if !shut_out.is_empty() {
         revocation::revoke(txn, &shut_out, Cause::Deactivated).await?;
+    }
+    if !let_in.is_empty() {
+        limits::forget_guesses(txn, &let_in).await?;
     }
     audit::record_all(txn, now, events).await
 }
