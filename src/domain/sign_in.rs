@@ -79,7 +79,10 @@ pub async fn sign_in(
     }
     let fresh_hash = if verdict.outdated { Some(passwords.rehash(input.password).await?) } else { None };
 
-    let (txn, ref now) = db.begin(now).await?;
+    let (txn, _) = db.begin(now).await?;
+    sessions::lock_owners(&txn, Some(user.id), input.replaces.map(|token| token.session)).await?;
+    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    let now = &now.anew();
     let mut update = user::Entity::update_many().col_expr(Column::LastLogin, Expr::value(now.at));
     if fresh_hash.is_some() {
         update = update.col_expr(Column::PasswordHash, Expr::value(fresh_hash));
