@@ -52,7 +52,7 @@ use crate::entity::{session, user};
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::{Moment, Timestamp};
-use crate::tools::token::{Claims, KeyRing};
+use crate::tools::token::{Claims, KeyRing, SharedRing};
 
 /// How long a request waits until it is noted that its token came back.
 const NOTING: Duration = Duration::from_secs(3);
@@ -103,11 +103,6 @@ impl Caller {
     /// The claims of the caller's access token; `None` for API tokens.
     pub(super) fn claims(&self) -> Option<&Arc<Claims>> {
         self.0.claims.as_ref()
-    }
-
-    /// True while the key that signed the caller's access token is in use; API tokens are not signed.
-    fn is_signed_by(&self, ring: &KeyRing) -> bool {
-        self.claims().is_none_or(|claims| ring.knows(&claims.kid))
     }
 
     /// True where both were authenticated by the same session, or by the same API token.
@@ -161,6 +156,7 @@ pub struct Viewer {
     claims: Option<Arc<Claims>>,
     client: Client,
     limits: Limits,
+    ring: SharedRing,
 }
 
 /// What a request was signed in with.
@@ -244,6 +240,11 @@ impl Viewer {
         self.begin_within(db, now, also, Budget::Endings).await
     }
 
+    /// True while the key that signed the access token of the request is in use; API tokens are not signed.
+    fn is_signed(&self) -> bool {
+        self.claims.as_ref().is_none_or(|claims| self.ring.present().knows(&claims.kid))
+    }
+
     async fn begin_within(&self, db: &Db, now: &Moment, also: Also<'_>, budget: Budget) -> Result<Authorized> {
         let revoked = || Error::Unauthenticated(Reason::Revoked);
         let (txn, _) = db.begin(now).await?;
@@ -256,6 +257,9 @@ impl Viewer {
         }
         if !self.credential.hold(&txn, &now).await? {
             return Err(revoked());
+        }
+        if !self.is_signed() {
+            return Err(Error::Unauthenticated(Reason::Invalid));
         }
         match budget {
             Budget::Changes => limits::take_write(&txn, &now, self.user.id, &self.limits).await?,
@@ -466,7 +470,7 @@ impl Deref for Present<'_> {
 pub async fn authenticate(
     db: &Db,
     now: &Moment,
-    (ring, limits): (&KeyRing, &Limits),
+    (ring, limits): (&SharedRing, &Limits),
     client: &Client,
     token: &str,
 ) -> Result<Caller> {
@@ -474,13 +478,13 @@ pub async fn authenticate(
         let (token, user) = api_tokens::recognise(db, now, token).await?;
         (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None)
     } else {
-        let (claims, user) = by_access_token(db, now, ring, token).await?;
+        let (claims, user) = by_access_token(db, now, &ring.present(), token).await?;
         (user, Credential::Session(claims.sid), Some(claims))
     };
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    Ok(Caller(Viewer { user, credential, claims, client: client.clone(), limits: limits.clone() }))
+    Ok(Caller(Viewer { user, credential, claims, client: client.clone(), limits: limits.clone(), ring: ring.clone() }))
 }
 
 /// Re-reads the session or API token, account and rights of a caller who stays connected. The access token keeps the end
@@ -489,12 +493,9 @@ pub async fn authenticate(
 /// # Errors
 /// [`Error::Unauthenticated`] where the access token has expired, the session or API token has ended or the account is not
 /// active.
-pub async fn renew(db: &Db, now: &Moment, ring: &KeyRing, caller: &Caller) -> Result<Caller> {
+pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
     if caller.accepted_until().is_some_and(|end| end <= now.at) {
         return Err(Error::Unauthenticated(Reason::Expired));
-    }
-    if !caller.is_signed_by(ring) {
-        return Err(Error::Unauthenticated(Reason::Invalid));
     }
     still_alive(db, now, caller).await
 }
@@ -502,9 +503,13 @@ pub async fn renew(db: &Db, now: &Moment, ring: &KeyRing, caller: &Caller) -> Re
 /// Re-reads the session or API token, account and rights of a caller whose request is under way, however long that takes.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] where the session or API token has ended or the account is not active.
+/// [`Error::Unauthenticated`] where the session or API token has ended, the key that signed the access token was revoked, or
+/// the account is not active.
 pub(in crate::domain) async fn still_alive(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
-    let Viewer { credential, claims, client, limits, .. } = &caller.0;
+    if !caller.0.is_signed() {
+        return Err(Error::Unauthenticated(Reason::Invalid));
+    }
+    let Viewer { credential, .. } = &caller.0;
     let user = match credential {
         Credential::Session(id) => {
             let found = sessions::find(db, *id).await?;
@@ -520,8 +525,7 @@ pub(in crate::domain) async fn still_alive(db: &Db, now: &Moment, caller: &Calle
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    let (credential, client, limits) = (credential.clone(), client.clone(), limits.clone());
-    Ok(Caller(Viewer { user, credential, claims: claims.clone(), client, limits }))
+    Ok(Caller(Viewer { user, ..caller.0.clone() }))
 }
 
 /// The claims of an access token, and its user.

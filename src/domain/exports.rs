@@ -54,6 +54,30 @@ pub struct Export {
     is_complete: bool,
 }
 
+/// The rights that an export was granted to.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    to: Option<Caller>,
+    is_of_users: bool,
+}
+
+impl Grant {
+    /// Checks that they are still there.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where session, API token, signing key,
+    /// account or rights have ended since.
+    pub async fn check(&self, db: &Db, now: &Moment) -> Result<()> {
+        let Some(caller) = &self.to else { return Ok(()) };
+        let caller = access::still_alive(db, now, caller).await?;
+        let rights = caller.exporter()?;
+        if self.is_of_users {
+            rights.staff()?;
+        }
+        Ok(())
+    }
+}
+
 /// What is exported.
 #[derive(Clone, Debug)]
 enum List {
@@ -135,6 +159,11 @@ impl Export {
         Self { is_complete: true, ..Self::of(None, List::Sheet(user::Entity::find())) }
     }
 
+    /// Its grant, for a file that goes out once all rows were read.
+    pub fn grant(&self) -> Grant {
+        Grant { to: self.granted_to.clone(), is_of_users: !matches!(self.list, List::Samples(_)) }
+    }
+
     /// What the columns are called.
     pub fn columns(&self) -> &'static [&'static str] {
         match self.list {
@@ -153,13 +182,7 @@ impl Export {
         if self.is_complete {
             return Ok(None);
         }
-        if let Some(caller) = &self.granted_to {
-            let caller = access::still_alive(db, now, caller).await?;
-            let rights = caller.exporter()?;
-            if !matches!(self.list, List::Samples(_)) {
-                rights.staff()?;
-            }
-        }
+        self.grant().check(db, now).await?;
         let (rows, last) = match &self.list {
             List::Samples(list) => {
                 let page = list.clone().filter(self.beyond(sample::Column::Id)).limit(PAGE).all(db.reader()).await?;

@@ -30,14 +30,17 @@ pub(super) async fn users_xlsx_head(visitor: Visitor) -> Response {
     download(&visitor.now, "import-users", "xlsx", nothing())
 }
 
-async fn sheet(app: &App, visitor: &Visitor) -> Result<Body> {
+async fn sheet(app: &Arc<App>, visitor: &Visitor) -> Result<Body> {
     let now = &visitor.now;
     let granted = async {
         let caller = visitor.caller.as_ref().ok_or(Error::Forbidden)?;
         exports::users_to_import(&app.db, now, caller.exporter()?, &app.limits).await
     };
     match granted.await {
-        Ok(users) => Ok(Body::from_stream(chunks(workbook(app, now, users).await?))),
+        Ok(users) => {
+            let grant = users.grant();
+            Ok(Body::from_stream(chunks(Arc::clone(app), workbook(app, now, users).await?, grant)))
+        }
         Err(Error::Forbidden) => {
             let headings = HEADINGS.get_or_try_init(async || {
                 let mut bytes = Vec::new();
