@@ -407,7 +407,7 @@ async fn the_page_names_a_new_address_and_asks_for_the_accounts_password(place: 
     app.anyone().sign_in("countess@example.com", PASSWORD).await;
 
     // A browser that is signed in to the account needs no password.
-    let link = path(&app, &ask_to_move(&app, &ada, "lovelace@example.com").await);
+    let link = path(&app, &ask_to_move_later(&app, &ada, "lovelace@example.com").await);
     let mut browser = Browser::new(&app);
     let sign_in = browser.open("/account/sign-in").await;
     browser.submit(&sign_in, &[("identifier", "ada"), ("password", PASSWORD)]).await;

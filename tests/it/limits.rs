@@ -494,15 +494,18 @@ async fn a_leaked_token_does_not_keep_its_owner_from_ending_it(place: Place) {
     }
     assert_eq!(script.code(record, json!({ "n": "four" })).await, "RATE_LIMITED");
     let sessions = owner.data("{ sessions { id isCurrent } }", json!({})).await["sessions"].clone();
-    let other = sessions.as_array().unwrap().iter().find(|session| session["isCurrent"] == false).unwrap()["id"].clone();
-    let toggle = "mutation($id: ID!, $to: Boolean!) { toggleActive(input: { id: $id, isActive: $to }) { errors { code } } }";
+    let other =
+        sessions.as_array().unwrap().iter().find(|session| session["isCurrent"] == false).unwrap()["id"].clone();
+    let toggle =
+        "mutation($id: ID!, $to: Boolean!) { toggleActive(input: { id: $id, isActive: $to }) { errors { code } } }";
     assert_eq!(owner.refusals(toggle, json!({ "id": bob.id, "to": false })).await, [""; 0]);
     assert_eq!(owner.code(toggle, json!({ "id": bob.id, "to": true })).await, "RATE_LIMITED", "that ends nothing");
     // What the thief's session ends comes out of a budget of its own.
     for _ in 0..4 {
         let extra = boss.sign_in(&app).await;
         let extra = extra.data("{ sessions { id isCurrent } }", json!({})).await["sessions"].clone();
-        let extra = extra.as_array().unwrap().iter().find(|session| session["isCurrent"] == true).unwrap()["id"].clone();
+        let extra =
+            extra.as_array().unwrap().iter().find(|session| session["isCurrent"] == true).unwrap()["id"].clone();
         let revoke = "mutation($id: ID!) { revokeSession(input: { id: $id }) { errors { code } } }";
         assert_eq!(thief.refusals(revoke, json!({ "id": extra })).await, [""; 0]);
     }

@@ -30,6 +30,7 @@ crate::tests![
     known_networks_go_with_the_account,
     look_alikes_of_an_address_use_up_none_of_its_mails,
     an_undo_knows_the_network_that_confirmed_it,
+    earlier_guesses_lock_nobody_out_whom_staff_let_in,
     a_site_of_ipv6_has_eight_times_the_budget_of_a_subnet,
     addresses_that_stand_for_ipv4_share_its_budget,
 ];
@@ -383,4 +384,35 @@ async fn addresses_that_stand_for_ipv4_share_its_budget(place: Place) {
     }
     let rows = limit::Entity::find().count(app.db()).await.unwrap();
     assert!(rows <= 3, "the client, the address and the superuser: {rows}");
+}
+
+async fn earlier_guesses_lock_nobody_out_whom_staff_let_in(place: Place) {
+    const NEW: &str = "quite a new long phrase";
+    let app = behind_a_proxy(&place).await;
+    let ada = app.add_user("ada").await;
+    let home = at(&app, "203.0.113.9");
+    assert_eq!(attempt(&home, "ada", PASSWORD).await, "in");
+    let guess = async |subnet: u8| {
+        for name in ["ada", ada.email.as_str()] {
+            for host in 1..=10 {
+                for _ in 0..10 {
+                    attempt(&at(&app, &format!("198.51.{subnet}.{host}")), name, "wrong").await;
+                }
+            }
+        }
+        assert_eq!(attempt(&at(&app, "192.0.2.1"), "ada", "wrong").await, "RATE_LIMITED");
+    };
+    guess(100).await;
+    let admin = app.admin().await;
+    let set =
+        "mutation($id: ID!, $p: String!) { setUserPassword(input: { id: $id, password: $p }) { errors { code } } }";
+    assert_eq!(admin.refusals(set, json!({ "id": ada.id, "p": NEW })).await, [""; 0]);
+    assert_eq!(attempt(&at(&app, "203.0.113.77"), "ada", NEW).await, "in");
+
+    let toggle =
+        "mutation($id: ID!, $to: Boolean) { toggleActive(input: { id: $id, isActive: $to }) { errors { code } } }";
+    assert_eq!(admin.refusals(toggle, json!({ "id": ada.id, "to": false })).await, [""; 0]);
+    guess(101).await;
+    assert_eq!(admin.refusals(toggle, json!({ "id": ada.id, "to": true })).await, [""; 0]);
+    assert_eq!(attempt(&home, &ada.email, NEW).await, "in");
 }
