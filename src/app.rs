@@ -1,8 +1,8 @@
 //! The application: what was built once at the start, shared by all faces.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ use crate::tools::password_policy::PasswordPolicy;
 use crate::tools::secret::{InstanceName, MasterSecrets, Vault};
 use crate::tools::secret_file;
 use crate::tools::sheet;
-use crate::tools::token::KeyRing;
+use crate::tools::token::{KeyRing, SharedRing};
 use crate::tools::traffic::Traffic;
 
 /// Maximum number of passwords that wait for each that is being hashed. Long before it is reached, the time limit of the
@@ -89,7 +89,7 @@ pub struct App {
     /// All that is counted and timed.
     pub measures: Registry,
     vault: Arc<Vault>,
-    ring: RwLock<Arc<KeyRing>>,
+    ring: SharedRing,
     looks: Looks,
     pace: Pace,
 }
@@ -197,7 +197,7 @@ impl App {
             traffic,
             measures,
             vault,
-            ring: RwLock::new(Arc::new(ring)),
+            ring: SharedRing::new(ring),
             looks: Looks::default(),
             pace,
         })
@@ -231,7 +231,7 @@ impl App {
 
     /// The keys that sign and verify access tokens at present.
     pub fn ring(&self) -> Arc<KeyRing> {
-        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+        self.ring.present()
     }
 
     /// Finds out who sent an access token or an API token.
@@ -254,12 +254,12 @@ impl App {
 
     async fn recognise(&self, now: &Moment, client: &Client, token: &str) -> Result<Caller> {
         let ring = self.ring();
-        match access::authenticate(&self.db, now, (&ring, &self.limits), client, token).await {
+        match access::authenticate(&self.db, now, (&self.ring, &self.limits), client, token).await {
             Err(Error::Unauthenticated(Reason::Invalid))
                 if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) =>
             {
                 self.look_for_key(now).await?;
-                access::authenticate(&self.db, now, (&self.ring(), &self.limits), client, token).await
+                access::authenticate(&self.db, now, (&self.ring, &self.limits), client, token).await
             }
             recognised => recognised,
         }
@@ -270,7 +270,7 @@ impl App {
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] where the database does not answer.
     pub async fn renew(&self, now: &Moment, caller: &Caller) -> Result<Caller> {
-        let caller = in_time(access::renew(&self.db, now, &self.ring(), caller)).await?;
+        let caller = in_time(access::renew(&self.db, now, caller)).await?;
         self.presence.saw(caller.user_id(), now.at);
         Ok(caller)
     }
@@ -278,7 +278,7 @@ impl App {
     /// Loads the signing keys anew, so that a key that another instance or the command line made is known.
     pub async fn reload_keys(&self, now: &Moment) -> Result<()> {
         let ring = keys::load(self.db.reader(), now, &self.vault, self.public_url.as_str()).await?;
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+        self.ring.replace(ring);
         Ok(())
     }
 

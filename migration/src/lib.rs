@@ -38,6 +38,7 @@ mod m0035_turns;
 mod m0036_sent_forms;
 mod m0037_mail_order;
 mod m0038_audit_reasons;
+mod m0039_password_by_staff;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -78,6 +79,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0036_sent_forms::Migration),
             Box::new(m0037_mail_order::Migration),
             Box::new(m0038_audit_reasons::Migration),
+            Box::new(m0039_password_by_staff::Migration),
         ]
     }
 }

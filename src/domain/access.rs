@@ -52,7 +52,7 @@ use crate::entity::{session, user};
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::{Moment, Timestamp};
-use crate::tools::token::{Claims, KeyRing};
+use crate::tools::token::{Claims, KeyRing, SharedRing};
 
 /// How long a request waits until it is noted that its token came back.
 const NOTING: Duration = Duration::from_secs(3);
@@ -83,10 +83,11 @@ impl Caller {
 
     /// The kind and id of the credential, for the log.
     pub fn credential_id(&self) -> (&'static str, Uuid) {
-        match &self.0.credential {
-            Credential::Session(id) => ("session", *id),
-            Credential::ApiToken { id, .. } => ("api_token", *id),
-        }
+        let kind = match &self.0.credential {
+            Credential::Session(_) => "session",
+            Credential::ApiToken { .. } => "api_token",
+        };
+        (kind, self.0.credential.id())
     }
 
     /// What the caller is signed in with.
@@ -102,11 +103,6 @@ impl Caller {
     /// The claims of the caller's access token; `None` for API tokens.
     pub(super) fn claims(&self) -> Option<&Arc<Claims>> {
         self.0.claims.as_ref()
-    }
-
-    /// True while the key that signed the caller's access token is in use; API tokens are not signed.
-    fn is_signed_by(&self, ring: &KeyRing) -> bool {
-        self.claims().is_none_or(|claims| ring.knows(&claims.kid))
     }
 
     /// True where both were authenticated by the same session, or by the same API token.
@@ -160,6 +156,7 @@ pub struct Viewer {
     claims: Option<Arc<Claims>>,
     client: Client,
     limits: Limits,
+    ring: SharedRing,
 }
 
 /// What a request was signed in with.
@@ -231,6 +228,24 @@ impl Viewer {
     /// [`Error::Unauthenticated`] where the session or the API token has ended since the request began, or the account
     /// was deactivated or deleted; [`Error::RateLimited`] after too many changes by this user.
     pub(in crate::domain) async fn begin(&self, db: &Db, now: &Moment, also: Also<'_>) -> Result<Authorized> {
+        self.begin_within(db, now, also, Budget::Changes).await
+    }
+
+    /// The same for what only ends something: a session, an API token, an account, or rights. It goes on where the holder of
+    /// another credential has used up the changes of this user.
+    ///
+    /// # Errors
+    /// The same.
+    pub(in crate::domain) async fn begin_ending(&self, db: &Db, now: &Moment, also: Also<'_>) -> Result<Authorized> {
+        self.begin_within(db, now, also, Budget::Endings).await
+    }
+
+    /// True while the key that signed the access token of the request is in use; API tokens are not signed.
+    fn is_signed(&self) -> bool {
+        self.claims.as_ref().is_none_or(|claims| self.ring.present().knows(&claims.kid))
+    }
+
+    async fn begin_within(&self, db: &Db, now: &Moment, also: Also<'_>, budget: Budget) -> Result<Authorized> {
         let revoked = || Error::Unauthenticated(Reason::Revoked);
         let (txn, _) = db.begin(now).await?;
         let locked = also.lock(&txn, self.user.id).await?;
@@ -243,7 +258,16 @@ impl Viewer {
         if !self.credential.hold(&txn, &now).await? {
             return Err(revoked());
         }
-        limits::take_write(&txn, &now, self.user.id, &self.limits).await?;
+        if !self.is_signed() {
+            return Err(Error::Unauthenticated(Reason::Invalid));
+        }
+        match budget {
+            Budget::Changes => limits::take_write(&txn, &now, self.user.id, &self.limits).await?,
+            Budget::Endings => {
+                let whose = (self.user.id, self.credential.id());
+                limits::take_ending(&txn, &now, whose, &self.limits).await?;
+            }
+        }
         let viewer = Self { user, ..self.clone() };
         Ok(Authorized { txn, now, viewer, locked })
     }
@@ -259,9 +283,32 @@ impl Staff<'_> {
         authorized.staff()?;
         Ok(authorized)
     }
+
+    /// The same as [`Viewer::begin_ending`], for somebody who is still staff.
+    ///
+    /// # Errors
+    /// Those, and [`Error::Forbidden`] where the rights of staff are gone since the request began.
+    pub(in crate::domain) async fn begin_ending(&self, db: &Db, now: &Moment, also: Also<'_>) -> Result<Authorized> {
+        let authorized = self.0.begin_ending(db, now, also).await?;
+        authorized.staff()?;
+        Ok(authorized)
+    }
+}
+
+/// The budget that a transaction takes a change of.
+#[derive(Clone, Copy, Debug)]
+enum Budget {
+    Changes,
+    Endings,
 }
 
 impl Credential {
+    fn id(&self) -> Uuid {
+        match self {
+            Self::Session(id) | Self::ApiToken { id, .. } => *id,
+        }
+    }
+
     /// Keeps the session or the API token from being ended or renewed until the transaction is over; false where it was
     /// before.
     async fn hold(&self, txn: &DatabaseTransaction, now: &Moment) -> Result<bool> {
@@ -400,6 +447,13 @@ impl Present<'_> {
     }
 }
 
+impl<'a> Present<'a> {
+    /// The user, for as long as the request is known.
+    pub(in crate::domain) fn into_viewer(self) -> &'a Viewer {
+        self.viewer
+    }
+}
+
 impl Deref for Present<'_> {
     type Target = Viewer;
 
@@ -416,7 +470,7 @@ impl Deref for Present<'_> {
 pub async fn authenticate(
     db: &Db,
     now: &Moment,
-    (ring, limits): (&KeyRing, &Limits),
+    (ring, limits): (&SharedRing, &Limits),
     client: &Client,
     token: &str,
 ) -> Result<Caller> {
@@ -424,13 +478,13 @@ pub async fn authenticate(
         let (token, user) = api_tokens::recognise(db, now, token).await?;
         (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None)
     } else {
-        let (claims, user) = by_access_token(db, now, ring, token).await?;
+        let (claims, user) = by_access_token(db, now, &ring.present(), token).await?;
         (user, Credential::Session(claims.sid), Some(claims))
     };
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    Ok(Caller(Viewer { user, credential, claims, client: client.clone(), limits: limits.clone() }))
+    Ok(Caller(Viewer { user, credential, claims, client: client.clone(), limits: limits.clone(), ring: ring.clone() }))
 }
 
 /// Re-reads the session or API token, account and rights of a caller who stays connected. The access token keeps the end
@@ -439,12 +493,9 @@ pub async fn authenticate(
 /// # Errors
 /// [`Error::Unauthenticated`] where the access token has expired, the session or API token has ended or the account is not
 /// active.
-pub async fn renew(db: &Db, now: &Moment, ring: &KeyRing, caller: &Caller) -> Result<Caller> {
+pub async fn renew(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
     if caller.accepted_until().is_some_and(|end| end <= now.at) {
         return Err(Error::Unauthenticated(Reason::Expired));
-    }
-    if !caller.is_signed_by(ring) {
-        return Err(Error::Unauthenticated(Reason::Invalid));
     }
     still_alive(db, now, caller).await
 }
@@ -452,9 +503,13 @@ pub async fn renew(db: &Db, now: &Moment, ring: &KeyRing, caller: &Caller) -> Re
 /// Re-reads the session or API token, account and rights of a caller whose request is under way, however long that takes.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] where the session or API token has ended or the account is not active.
+/// [`Error::Unauthenticated`] where the session or API token has ended, the key that signed the access token was revoked, or
+/// the account is not active.
 pub(in crate::domain) async fn still_alive(db: &Db, now: &Moment, caller: &Caller) -> Result<Caller> {
-    let Viewer { credential, claims, client, limits, .. } = &caller.0;
+    if !caller.0.is_signed() {
+        return Err(Error::Unauthenticated(Reason::Invalid));
+    }
+    let Viewer { credential, .. } = &caller.0;
     let user = match credential {
         Credential::Session(id) => {
             let found = sessions::find(db, *id).await?;
@@ -470,8 +525,7 @@ pub(in crate::domain) async fn still_alive(db: &Db, now: &Moment, caller: &Calle
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    let (credential, client, limits) = (credential.clone(), client.clone(), limits.clone());
-    Ok(Caller(Viewer { user, credential, claims: claims.clone(), client, limits }))
+    Ok(Caller(Viewer { user, ..caller.0.clone() }))
 }
 
 /// The claims of an access token, and its user.

@@ -164,7 +164,7 @@ pub async fn rotate(
 /// [`Code::NotFound`] where the user has no such token.
 pub async fn delete(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Result<api_token::Model> {
     let own = own(&owner, id)?;
-    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let authorized = owner.begin_ending(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
     let deleted = api_token::Entity::delete_many().filter(own).exec_with_returning(txn).await?;
     let token = deleted.into_iter().next().ok_or_else(not_found)?;

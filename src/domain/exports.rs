@@ -10,7 +10,7 @@ use sea_orm::{QuerySelect as _, Select};
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::{self, Also, Caller, Exporter};
+use crate::domain::access::{self, Also, Authorized, Caller, Exporter};
 use crate::domain::audit::{self, Event};
 use crate::domain::import;
 use crate::domain::limits::{self, Limits};
@@ -55,6 +55,30 @@ pub struct Export {
     is_complete: bool,
 }
 
+/// The rights that an export was granted to.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    to: Option<Caller>,
+    is_of_users: bool,
+}
+
+impl Grant {
+    /// Checks that they are still there.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where session, API token, signing key,
+    /// account or rights have ended since.
+    pub async fn check(&self, db: &Db, now: &Moment) -> Result<()> {
+        let Some(caller) = &self.to else { return Ok(()) };
+        let caller = access::still_alive(db, now, caller).await?;
+        let rights = caller.exporter()?;
+        if self.is_of_users {
+            rights.staff()?;
+        }
+        Ok(())
+    }
+}
+
 /// What is exported.
 #[derive(Clone, Debug)]
 enum List {
@@ -71,7 +95,8 @@ enum List {
 pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     let own = exporter.user().id;
     limits::take_bulk(db, now, &exporter, limits).await?;
-    record(db, now, exporter, Some(own)).await?;
+    let authorized = exporter.begin(db, now, Also::Nobody).await?;
+    record(authorized, Some(own)).await?;
     let list = sample::Entity::find().filter(sample::Column::ModifiedBy.eq(own)).order_by_asc(sample::Column::Id);
     Ok(Export::of(Some(exporter.caller()), List::Samples(list)))
 }
@@ -81,17 +106,16 @@ pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Lim
 /// # Errors
 /// [`crate::error::Error::Forbidden`] where the viewer is not staff; [`crate::error::Error::RateLimited`].
 pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
-    let list = visible_users(db, now, exporter, limits).await?;
-    record(db, now, exporter, None).await?;
-    Ok(Export::of(Some(exporter.caller()), List::Users(list)))
+    let visible = grant_users(db, now, exporter, limits).await?;
+    Ok(Export::of(Some(exporter.caller()), List::Users(in_order(visible))))
 }
 
-/// The same users, for a file that is written before anybody gets some of it. The caller records it by [`record`] before that.
+/// The same users, for a file that is written before anybody gets some of it. The caller records it by [`record_users`] before that.
 ///
 /// # Errors
 /// As for [`users`].
 pub async fn users_for_file(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
-    Ok(Export::of(Some(exporter.caller()), List::Users(visible_users(db, now, exporter, limits).await?)))
+    Ok(Export::of(Some(exporter.caller()), List::Users(users_of_file(db, now, exporter, limits).await?)))
 }
 
 /// The same users, by the columns that can be imported, for a file as well.
@@ -99,7 +123,7 @@ pub async fn users_for_file(db: &Db, now: &Moment, exporter: Exporter<'_>, limit
 /// # Errors
 /// As for [`users`].
 pub async fn users_to_import(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
-    Ok(Export::of(Some(exporter.caller()), List::Sheet(visible_users(db, now, exporter, limits).await?)))
+    Ok(Export::of(Some(exporter.caller()), List::Sheet(users_of_file(db, now, exporter, limits).await?)))
 }
 
 /// Whether the caller may export users, without doing so: nothing is counted or recorded.
@@ -110,21 +134,49 @@ pub fn may_export_users(exporter: Exporter<'_>) -> Result<()> {
     exporter.staff().map(drop)
 }
 
-/// Records an export, of this user's things or of all users. To be called before any of it leaves the service.
+/// Records an export of users, for somebody who is still staff. Returns the users whom they may see. To be called before
+/// any of them leaves the service.
 ///
 /// # Errors
 /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where rights have ended since.
-pub async fn record(db: &Db, now: &Moment, exporter: Exporter<'_>, target: Option<Uuid>) -> Result<()> {
-    let authorized = exporter.begin(db, now, Also::Nobody).await?;
+pub async fn record_users(db: &Db, now: &Moment, exporter: Exporter<'_>) -> Result<Condition> {
+    let authorized = exporter.staff()?.begin(db, now, Also::Nobody).await?;
+    let visible = user::visible_to(authorized.user());
+    record(authorized, None).await?;
+    Ok(visible)
+}
+
+/// Records an export.
+async fn record(authorized: Authorized, target: Option<Uuid>) -> Result<()> {
     let (txn, now) = authorized.parts();
     audit::record(txn, now, Event::by(&authorized, Action::Exported, target)).await?;
     authorized.commit().await
 }
 
-async fn visible_users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Select<user::Entity>> {
+/// Counts an export of users and records it, for somebody who is still staff. Returns the users whom they may see.
+///
+/// # Errors
+/// [`crate::error::Error::Forbidden`] where the viewer is not staff; [`crate::error::Error::RateLimited`].
+pub(super) async fn grant_users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Condition> {
+    exporter.staff()?;
+    limits::take_bulk(db, now, &exporter, limits).await?;
+    record_users(db, now, exporter).await
+}
+
+/// Users for a file, counted and not recorded.
+async fn users_of_file(
+    db: &Db,
+    now: &Moment,
+    exporter: Exporter<'_>,
+    limits: &Limits,
+) -> Result<Select<user::Entity>> {
     let staff = exporter.staff()?;
     limits::take_bulk(db, now, &exporter, limits).await?;
-    Ok(user::Entity::find().filter(user::visible_to(staff.user())).order_by_asc(user::Column::Id))
+    Ok(in_order(user::visible_to(staff.user())))
+}
+
+fn in_order(visible: Condition) -> Select<user::Entity> {
+    user::Entity::find().filter(visible).order_by_asc(user::Column::Id)
 }
 
 impl Export {
@@ -135,6 +187,11 @@ impl Export {
     /// The columns that can be imported, and nothing below them.
     pub fn no_users() -> Self {
         Self { is_complete: true, ..Self::of(None, List::Sheet(user::Entity::find())) }
+    }
+
+    /// Its grant, for a file that goes out once all rows were read.
+    pub fn grant(&self) -> Grant {
+        Grant { to: self.granted_to.clone(), is_of_users: !matches!(self.list, List::Samples(_)) }
     }
 
     /// What the columns are called.
@@ -166,13 +223,7 @@ impl Export {
         if self.is_complete {
             return Ok(None);
         }
-        if let Some(caller) = &self.granted_to {
-            let caller = access::still_alive(db, now, caller).await?;
-            let rights = caller.exporter()?;
-            if !matches!(self.list, List::Samples(_)) {
-                rights.staff()?;
-            }
-        }
+        self.grant().check(db, now).await?;
         let (rows, last) = match &self.list {
             List::Samples(list) => {
                 let page = list.clone().filter(self.beyond(sample::Column::Id)).limit(PAGE).all(db.reader()).await?;

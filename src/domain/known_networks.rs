@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use sea_orm::sea_query::{OnConflict, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _,
+    QueryFilter as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ use crate::entity::known_network::{self, Column};
 use crate::entity::user;
 use crate::error::Result;
 use crate::tools::clock::Moment;
+use crate::tools::identifier;
 use crate::tools::network::Networks;
 use crate::tools::secret;
 
@@ -48,16 +49,22 @@ pub async fn is_known(db: &impl ConnectionTrait, now: &Moment, user: Option<Uuid
     Ok(known_network::Entity::find().filter(recent(now, network).add(theirs)).count(db).await? > 0)
 }
 
-/// Whether the account with this folded address signed in from this network lately. One statement answers, whether or not
-/// there is such an account.
-pub async fn leads_to(db: &Db, now: &Moment, network: &str, email_key: &str) -> Result<bool> {
-    let owner = Query::select()
-        .column(user::Column::Id)
-        .from(user::Entity)
-        .and_where(user::Column::EmailKey.eq(email_key))
+/// Checks whether the account with this address signed in from this network lately. A look-alike leads to no account. One
+/// statement answers, whether or not there is such an account.
+pub async fn leads_to(db: &Db, now: &Moment, network: &str, email: &str) -> Result<bool> {
+    let theirs = Query::select()
+        .expr(Expr::val(1))
+        .from(known_network::Entity)
+        .and_where(Expr::col((known_network::Entity, Column::UserId)).equals((user::Entity, user::Column::Id)))
+        .cond_where(recent(now, network))
         .take();
-    let theirs = recent(now, network).add(Column::UserId.in_subquery(owner));
-    Ok(known_network::Entity::find().filter(theirs).count(db.reader()).await? > 0)
+    let owner = user::Entity::find()
+        .filter(user::Column::EmailKey.eq(identifier::fold(email)))
+        .filter(Expr::exists(theirs))
+        .select_only()
+        .column(user::Column::Email);
+    let address: Option<String> = owner.into_tuple().one(db.reader()).await?;
+    Ok(address.is_some_and(|address| identifier::same_address(&address, email)))
 }
 
 /// Removes networks that are no longer known.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
-    QueryFilter as _,
+    QueryFilter as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -217,12 +217,10 @@ pub async fn take_mail(
         Err(Error::RateLimited(wait)) if purpose == Purpose::Reset => Error::RateLimited(wait),
         taken => return taken,
     };
-    let to = identifier::fold(email);
-    if !known_networks::leads_to(db, now, &networks.subnet, &to).await? {
+    if !known_networks::leads_to(db, now, &networks.subnet, email).await? {
         return Err(refused);
     }
-    let reserve = limits.share(What::MailToAddress, &format!("{purpose:?}\0{to}\0{}", networks.subnet));
-    limits.take(db.writer(), now, &reserve).await
+    limits.take(db.writer(), now, &limits.reset_reserve(email, &networks)).await
 }
 
 /// Takes one mail of this purpose of the address's limit, for a requester who is known.
@@ -238,9 +236,7 @@ pub async fn take_address(
     if !limits.hold() {
         return Ok(());
     }
-    let to = identifier::fold(email);
-    let key = format!("{purpose:?}\0{to}");
-    limits.take(db, now, &limits.share(What::MailToAddress, &key)).await
+    limits.take(db, now, &limits.mails_to(email, purpose)).await
 }
 
 /// Takes one welcome mail to this address that the viewer causes: of the viewer's limit, and of what the address may receive.
@@ -362,6 +358,28 @@ pub async fn take_write(db: &impl ConnectionTrait, now: &Moment, user: Uuid, lim
     }
     let limits = &limits.concerning(Concerned::user(user));
     limits.take(db, now, &limits.share(What::Writes, &user.to_string())).await
+}
+
+/// Takes one change by this user that only ends something: a session, an API token, an account, or rights.
+///
+/// Whoever holds a stolen session or a leaked API token uses up the changes of its owner, but not the owner's means to end it:
+/// each credential has a budget of its own for such changes, of the same size, once that of the user is used up.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub(in crate::domain) async fn take_ending(
+    db: &impl ConnectionTrait,
+    now: &Moment,
+    (user, credential): (Uuid, Uuid),
+    limits: &Limits,
+) -> Result<()> {
+    match take_write(db, now, user, limits).await {
+        Err(Error::RateLimited(_)) => {
+            let reserve = limits.share(What::Writes, &format!("ending\0{credential}"));
+            limits.take(db, now, &reserve).await
+        }
+        taken => taken,
+    }
 }
 
 /// Whose password is attempted.
@@ -487,6 +505,26 @@ pub async fn give_back(db: &impl ConnectionTrait, attempt: Attempt) -> Result<()
     Ok(())
 }
 
+/// Gives back the wrong passwords that were tried for these accounts from everywhere. Their rows are locked.
+pub(in crate::domain) async fn forget_guesses(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
+    let accounts = user::Entity::find().filter(user::Column::Id.is_in(users.iter().copied())).select_only();
+    let accounts = accounts.columns([user::Column::UsernameKey, user::Column::EmailKey]);
+    let names: Vec<(String, String)> = accounts.into_tuple().all(txn).await?;
+    let names = names.into_iter().flat_map(|(username, email)| [username, email]);
+    // By name first and by account second, in the order in which an attempt takes them, so that nobody waits for each other.
+    for keys in [
+        names.map(|name| key(What::SignInToAccount, &format!("name\0{name}"))).collect::<Vec<_>>(),
+        users.iter().map(|user| key(What::SignInToAccount, &user.to_string())).collect(),
+    ] {
+        limit::Entity::delete_many().filter(Column::Key.is_in(keys)).exec(txn).await?;
+    }
+    Ok(())
+}
+
+fn key(what: What, who: &str) -> String {
+    secret::digest_text(&format!("{what:?}\0{who}"))
+}
+
 /// One of somebody's limit.
 #[derive(Debug)]
 pub(super) struct Share {
@@ -540,13 +578,11 @@ impl Limits {
                 shares.push(self.share(What::SignIn, &who(&networks.subnet)));
                 shares.extend(self.site_share(What::SignIn, networks, who));
             }
-            let reserve = format!("{:?}\0{}\0{}", Purpose::Reset, user.email_key, networks.subnet);
-            shares.push(self.share(What::MailToAddress, &reserve));
+            shares.push(self.reset_reserve(&user.email, networks));
             shares.extend(self.of_client(networks));
         }
         let mails = [Purpose::Reset, Purpose::Registration, Purpose::NewAddress, Purpose::Retry];
-        shares
-            .extend(mails.map(|purpose| self.share(What::MailToAddress, &format!("{purpose:?}\0{}", user.email_key))));
+        shares.extend(mails.map(|purpose| self.mails_to(&user.email, purpose)));
         shares.push(self.welcome_to(&user.email));
         shares.push(self.share(What::Register, &format!("user\0{id}")));
         shares.extend([What::Bulk, What::Welcome, What::ApiToken, What::Writes].map(|what| self.share(what, &id)));
@@ -561,12 +597,24 @@ impl Limits {
     }
 
     fn share(&self, what: What, who: &str) -> Share {
-        Share { what, key: secret::digest_text(&format!("{what:?}\0{who}")), limit: self.of(what) }
+        Share { what, key: key(what, who), limit: self.of(what) }
     }
 
     /// The welcome mails to this address. They have a count of their own, so that they use up no reset.
     fn welcome_to(&self, email: &str) -> Share {
-        self.share(What::MailToAddress, &format!("welcome\0{}", identifier::fold(email)))
+        self.share(What::MailToAddress, &format!("welcome\0{}", identifier::canonical_address(email)))
+    }
+
+    /// The mails of this purpose to this address. Only equal addresses share a count: a look-alike is another mailbox, whose
+    /// mails must not keep those of this one from its reader.
+    fn mails_to(&self, email: &str, purpose: Purpose) -> Share {
+        self.share(What::MailToAddress, &format!("{purpose:?}\0{}", identifier::canonical_address(email)))
+    }
+
+    /// The resets of this address that strangers cannot use up, for a known network of its account.
+    fn reset_reserve(&self, email: &str, networks: &Networks) -> Share {
+        let to = identifier::canonical_address(email);
+        self.share(What::MailToAddress, &format!("{:?}\0{to}\0{}", Purpose::Reset, networks.subnet))
     }
 
     /// Counts, for those who watch, that a limit was reached.

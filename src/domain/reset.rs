@@ -90,7 +90,11 @@ pub async fn confirm(
     passwords.refuse_temporary(&user, input.new).await?;
     let hash = passwords.accept(input.new, &passwords::about(&user)).await?;
 
-    let (txn, ref now) = db.begin(now).await?;
+    let (txn, _) = db.begin(now).await?;
+    // The account comes before its links, in the order in which all lock them.
+    user::Entity::find_for_update(user.id).one(&txn).await?;
+    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    let now = &now.anew();
     let spent = one_time_token::Entity::delete_many()
         .filter(Column::Digest.eq(token.digest))
         .filter(Column::ExpiresAt.gt(now.at))
@@ -137,17 +141,17 @@ pub async fn make_link(
     Ok(secret)
 }
 
-/// Stores a new password of an active user, whose address the link has proved by the way, and makes everything that
+/// Stores a new password of an active user, whose row is locked and whose address the link has proved by the way, and makes everything that
 /// the old one opened worthless: sessions, links and API tokens. None where the user is deactivated or gone.
 async fn set_password(txn: &DatabaseTransaction, now: &Moment, id: Uuid, hash: String) -> Result<Option<user::Model>> {
-    user::Entity::find_for_update(id).one(txn).await?;
     revocation::revoke(txn, &[id], Cause::PasswordReset).await?;
-    undo_email_change::confirm_changes_of_staff(txn, id).await?;
+    undo_email_change::confirm_changes_of_staff(txn, now, id).await?;
     let changed = user::Entity::update_many()
         .col_expr(user::Column::PasswordHash, Expr::value(hash))
         .col_expr(user::Column::TemporaryPasswordAt, Expr::value(Option::<Timestamp>::None))
         .col_expr(user::Column::IsVerified, Expr::value(true))
         .col_expr(user::Column::EmailProved, Expr::value(true))
+        .col_expr(user::Column::PasswordByStaff, Expr::value(false))
         .col_expr(user::Column::UpdatedAt, Expr::value(now.at))
         .filter(user::Column::Id.eq(id))
         .filter(user::Column::IsActive.eq(true))

@@ -6,7 +6,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
-use crate::domain::outbox;
+use crate::domain::{limits, outbox};
 use crate::entity::mail::{self, Kind, Status};
 use crate::entity::{api_token, email_undo, known_network, one_time_token, registration, session, user};
 use crate::error::Result;
@@ -111,6 +111,10 @@ pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid],
             .await?;
         let theirs = api_token::Column::UserId.is_in(users.iter().copied());
         api_token::Entity::delete_many().filter(theirs).exec(txn).await?;
+    }
+    if matches!(cause, Cause::PasswordSet | Cause::Deactivated | Cause::EmailChangeUndone) {
+        // The owner has no known network now, and must not be kept out by the guesses that strangers made before.
+        limits::forget_guesses(txn, users).await?;
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! Being signed in: opening, refreshing and ending sessions. An ended session has no row.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, PaginatorTrait as _,
-    QueryFilter as _, QueryOrder as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
 };
 use uuid::Uuid;
 
@@ -27,6 +28,9 @@ use crate::tools::token::RefreshToken;
 
 /// How many sessions a user may have; one more ends the one that was used longest ago.
 pub const SESSIONS_PER_USER: u64 = 50;
+
+/// Time within which one mail tells of all refresh tokens that were used twice.
+const TOLD_WITHIN: Duration = Duration::from_secs(60 * 60);
 
 static BY_ID: LazyLock<ByKey<session::Entity, user::Entity>> = LazyLock::new(ByKey::new);
 
@@ -110,8 +114,9 @@ pub async fn refresh(
         .exec_with_returning(db.writer())
         .await?;
     let Some(session) = refreshed.into_iter().next() else {
-        let (txn, ref now) = db.begin(now).await?;
-        end_if_reused(&txn, now, client, lives, token).await?;
+        let (txn, _) = db.begin(now).await?;
+        lock_owners(&txn, None, Some(id)).await?;
+        end_if_reused(&txn, &now.anew(), client, lives, token).await?;
         txn.commit().await?;
         return Err(invalid_token());
     };
@@ -147,8 +152,22 @@ fn may_be_repeated(now: Timestamp, lives: &SessionConfig, generation: i32) -> Co
     Condition::all().add(Column::Counter.eq(generation)).add(Condition::any().add(unused).add(young))
 }
 
+/// Locks this account and that of a session: accounts come before their sessions, and in the order of their ids, as all lock
+/// them.
+pub(super) async fn lock_owners(txn: &DatabaseTransaction, user: Option<Uuid>, session: Option<Uuid>) -> Result<()> {
+    let session = match session {
+        Some(id) => session::Entity::find_by_id(id).one(txn).await?,
+        None => None,
+    };
+    let owners = user.into_iter().chain(session.map(|session| session.user_id));
+    let owners = user::Entity::find().filter(user::Column::Id.is_in(owners)).order_by_asc(user::Column::Id);
+    owners.lock_exclusive().all(txn).await?;
+    Ok(())
+}
+
 /// Ends the session whose token was given again although its successor is in use: one of the two holders is a thief. The
-/// owner is told by mail. Returns whether the token was reused.
+/// owner, whose row is locked, is told by mail, once within [`TOLD_WITHIN`]: whoever holds the password can make any number
+/// of sessions. Returns whether the token was reused.
 async fn end_if_reused(
     txn: &DatabaseTransaction,
     now: &Moment,
@@ -164,7 +183,8 @@ async fn end_if_reused(
         .await?;
     let Some(session) = ended.into_iter().next() else { return Ok(false) };
     audit::record(txn, now, Event::by_anyone(client, Action::RefreshReused, session.user_id)).await?;
-    if let Some(user) = user::Entity::find_by_id(session.user_id).one(txn).await? {
+    let told = outbox::has_enqueued(txn, Kind::RefreshReused, session.user_id, now.at.minus(TOLD_WITHIN)).await?;
+    if !told && let Some(user) = user::Entity::find_by_id(session.user_id).one(txn).await? {
         outbox::enqueue(txn, now, Kind::RefreshReused, &user.email, Some(user.id)).await?;
     }
     Ok(true)
@@ -184,19 +204,28 @@ pub async fn mark_used(db: &Db, id: Uuid, generation: i32) -> Result<()> {
 /// Sessions to end, and the proof that the client may end them.
 #[derive(Clone, Copy, Debug)]
 pub struct Logout {
-    /// The session, or a token of it.
-    pub by: LogoutBy,
+    /// The proof of the session to end.
+    pub by: SessionProof,
     /// End all other sessions of the user as well.
     pub everywhere: bool,
 }
 
-/// The proof that a client may end a session.
+/// The proof that a client holds a session.
 #[derive(Clone, Copy, Debug)]
-pub enum LogoutBy {
+pub enum SessionProof {
     /// A refresh token, held to the same rule as in [`refresh`].
     RefreshToken(RefreshToken),
     /// The session that the request was authenticated with.
     Session(Uuid),
+}
+
+/// The session of this user that the proof is of, where it is alive.
+pub(super) fn held(now: &Moment, lives: &SessionConfig, proof: SessionProof, user: Uuid) -> Select<session::Entity> {
+    let held = match proof {
+        SessionProof::RefreshToken(token) => accepts(now, lives, token),
+        SessionProof::Session(id) => are_alive(now, lives).add(Column::Id.eq(id)),
+    };
+    session::Entity::find().filter(held).filter(Column::UserId.eq(user))
 }
 
 /// Ends a session, or all sessions of its user. A session that has already ended is not an error.
@@ -205,17 +234,18 @@ pub enum LogoutBy {
 /// [`Code::InvalidToken`] for a refresh token that [`refresh`] would refuse while its session is alive. A reused one ends
 /// its own session, as there, and no other.
 pub async fn logout(db: &Db, now: &Moment, client: &Client, lives: &SessionConfig, input: Logout) -> Result<()> {
-    let (txn, ref now) = db.begin(now).await?;
-    let (id, may_end) = match input.by {
-        LogoutBy::RefreshToken(token) => (token.session, accepts(now, lives, token)),
-        LogoutBy::Session(id) => (id, Condition::all().add(Column::Id.eq(id))),
+    let (txn, _) = db.begin(now).await?;
+    let id = match input.by {
+        SessionProof::RefreshToken(token) => token.session,
+        SessionProof::Session(id) => id,
     };
-    if input.everywhere
-        && let Some(session) = session::Entity::find_by_id(id).one(&txn).await?
-    {
-        // The account comes before its sessions, in the order in which all lock them.
-        user::Entity::find_for_update(session.user_id).one(&txn).await?;
-    }
+    lock_owners(&txn, None, Some(id)).await?;
+    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    let now = &now.anew();
+    let may_end = match input.by {
+        SessionProof::RefreshToken(token) => accepts(now, lives, token),
+        SessionProof::Session(id) => Condition::all().add(Column::Id.eq(id)),
+    };
     let ended = session::Entity::delete_many().filter(may_end).exec_with_returning(&txn).await?;
     if let Some(session) = ended.into_iter().next() {
         if input.everywhere {
@@ -227,8 +257,8 @@ pub async fn logout(db: &Db, now: &Moment, client: &Client, lives: &SessionConfi
         return Ok(());
     }
     let reused = match input.by {
-        LogoutBy::RefreshToken(token) => end_if_reused(&txn, now, client, lives, token).await?,
-        LogoutBy::Session(_) => false,
+        SessionProof::RefreshToken(token) => end_if_reused(&txn, now, client, lives, token).await?,
+        SessionProof::Session(_) => false,
     };
     let is_left = are_alive(now, lives).add(Column::Id.eq(id));
     let refused = reused || session::Entity::find().filter(is_left).count(&txn).await? > 0;
@@ -276,7 +306,7 @@ pub async fn revoke(db: &Db, now: &Moment, owner: Present<'_>, id: &str) -> Resu
     let not_found = || Refusal::new(Code::NotFound, "You have no such session.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| not_found())?;
     let own = Condition::all().add(Column::Id.eq(id)).add(Column::UserId.eq(owner.user().id));
-    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let authorized = owner.begin_ending(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
     let ended = session::Entity::delete_many().filter(own).exec_with_returning(txn).await?;
     let session = ended.into_iter().next().ok_or_else(not_found)?;

@@ -75,14 +75,14 @@ pub async fn sign_in(
         return refuse(db, now, client, (Some(&user), Reason::EmailNotVerified), refusal).await;
     }
     if passwords.has_expired(&user, now) {
-        let message = "This temporary password has expired. Ask the operator for a link to set a new one \
-                       (`vestibule users reset`), or request one by email.";
-        let refusal = Refusal::new(Code::PasswordExpired, message);
-        return refuse(db, now, client, (Some(&user), Reason::PasswordExpired), refusal).await;
+        return refuse(db, now, client, (Some(&user), Reason::PasswordExpired), password_expired()).await;
     }
     let fresh_hash = if verdict.outdated { Some(passwords.rehash(input.password).await?) } else { None };
 
-    let (txn, ref now) = db.begin(now).await?;
+    let (txn, _) = db.begin(now).await?;
+    sessions::lock_owners(&txn, Some(user.id), input.replaces.map(|token| token.session)).await?;
+    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    let now = &now.anew();
     let mut update = user::Entity::update_many().col_expr(Column::LastLogin, Expr::value(now.at));
     if fresh_hash.is_some() {
         update = update.col_expr(Column::PasswordHash, Expr::value(fresh_hash));
@@ -116,6 +116,12 @@ async fn refuse<T>(
     let event = Event::by_anyone(client, Action::LoginFailed, user.map(|user| user.id));
     audit::record(db.writer(), now, event.because(reason)).await?;
     Err(refusal.into())
+}
+
+pub(super) fn password_expired() -> Refusal {
+    let message = "This temporary password has expired. Ask the operator for a link to set a new one \
+                   (`vestibule users reset`), or request one by email.";
+    Refusal::new(Code::PasswordExpired, message)
 }
 
 fn invalid_credentials() -> Refusal {

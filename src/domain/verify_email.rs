@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
+use sea_orm::QuerySelect as _;
+use sea_orm::sea_query::LockType;
 
 use crate::config::{Registration, SessionConfig};
 use crate::database::Db;
-use crate::domain::access::Client;
-use crate::domain::account::email_move;
-use crate::domain::limits;
+use crate::domain::access::{Caller, Client};
+use crate::domain::account::email_move::{self, Move};
+use crate::domain::limits::{self, Account as Attempted};
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::registration::pending::{self, Account};
 use crate::domain::sent_forms::{self, SentForm};
-use crate::domain::sessions;
+use crate::domain::sessions::{self, SessionProof};
+use crate::domain::sign_in::password_expired;
 use crate::entity::{registration, session, user};
-use crate::error::{Code, Refusal, Result};
+use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Moment;
 use crate::tools::secret::Secret;
+use crate::tools::token::RefreshToken;
 
 /// How old a link may be to sign its holder in as well: mails lie about for long, and get passed on.
 const SIGNS_IN_FOR: Duration = Duration::from_secs(60 * 60);
@@ -48,12 +51,30 @@ pub struct Link<'a> {
 pub struct Confirm<'a> {
     /// The link.
     pub link: Link<'a>,
-    /// The password chosen at registration, or a new one.
+    /// The password chosen at registration, or a new one; for the new address of an account, the account's password.
     pub password: Option<NewPassword<'a>>,
-    /// The session that the browser is signed in with.
-    pub present: Option<Uuid>,
+    /// The session that the client is signed in with.
+    pub signed_in: SignedIn<'a>,
     /// The form of a page that was sent; it may come twice.
     pub form: Option<&'a SentForm>,
+}
+
+/// The sessions of the client that follows a link.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SignedIn<'a> {
+    /// The refresh token in the browser's cookie.
+    pub cookie: Option<RefreshToken>,
+    /// The sender of the request, by an access token or an API token.
+    pub caller: Option<&'a Caller>,
+}
+
+impl SignedIn<'_> {
+    /// Proofs of these sessions. An API token is none.
+    fn proofs(self) -> impl Iterator<Item = SessionProof> {
+        let cookie = self.cookie.map(SessionProof::RefreshToken);
+        let session = self.caller.and_then(|caller| caller.present().ok()).map(|present| present.session());
+        cookie.into_iter().chain(session.map(SessionProof::Session))
+    }
 }
 
 /// The address that a link confirms.
@@ -95,24 +116,45 @@ pub async fn look_up(
     now: &Moment,
     client: &Client,
     rules: Rules<'_>,
-    link: Link<'_>,
+    (link, signed_in): (Link<'_>, SignedIn<'_>),
 ) -> Result<Option<Waiting>> {
     let attempt = limits::take_link(db, now, client, rules.passwords.limits()).await?;
-    let waiting = waiting(db, now, rules, link).await?;
+    let waiting = waiting(db, now, rules, (link, signed_in)).await?;
     if waiting.is_some() {
         limits::give_back(db.writer(), attempt).await?;
     }
     Ok(waiting)
 }
 
-async fn waiting(db: &Db, now: &Moment, rules: Rules<'_>, link: Link<'_>) -> Result<Option<Waiting>> {
+async fn waiting(
+    db: &Db,
+    now: &Moment,
+    rules: Rules<'_>,
+    (link, signed_in): (Link<'_>, SignedIn<'_>),
+) -> Result<Option<Waiting>> {
     let Some(secret) = Secret::from_text(link.token) else { return Ok(None) };
     if let Some(waiting) = registered(db, now, rules, &secret).await? {
         let needs_password = !link.proves(&waiting);
         return Ok(Some(Waiting { email: waiting.email, is_new: true, needs_password }));
     }
-    let moved = email_move::find(db.reader(), now, &secret).await?;
-    Ok(moved.map(|email| Waiting { email, is_new: false, needs_password: false }))
+    let Some(Move { user, to }) = email_move::find(db.reader(), now, &secret).await? else { return Ok(None) };
+    let needs_password = held(db, now, rules, (signed_in, &user)).await?.is_none();
+    Ok(Some(Waiting { email: to, is_new: false, needs_password }))
+}
+
+/// The proof of a live session of this user, if the client has one.
+async fn held(
+    db: &Db,
+    now: &Moment,
+    rules: Rules<'_>,
+    (signed_in, user): (SignedIn<'_>, &user::Model),
+) -> Result<Option<SessionProof>> {
+    for proof in signed_in.proofs() {
+        if sessions::held(now, rules.lives, proof, user.id).one(db.reader()).await?.is_some() {
+            return Ok(Some(proof));
+        }
+    }
+    Ok(None)
 }
 
 /// The registration that waits for this link, as long as registration is open.
@@ -129,10 +171,14 @@ async fn registered(db: &Db, now: &Moment, rules: Rules<'_>, secret: &Secret) ->
 /// confirms with the link alone; everybody else enters the password chosen at registration, or a new one. With a new one
 /// the account keeps nothing of the registration but the address, since a stranger may have typed it.
 ///
+/// Nor does the follower get into an account that somebody else asked to move to their address: it moves only for a client
+/// with a session of that account, or with its password.
+///
 /// # Errors
 /// [`Code::InvalidToken`] where the link was used, ran out, was overtaken by a newer one or never existed, and where the
 /// address was given to somebody else meanwhile. A link to a new account is no longer good once registration is closed.
-/// [`Code::PasswordRequired`], and the refusal of a weak password, after which the link is still good.
+/// [`Code::PasswordRequired`], the refusal of a weak password, [`Code::PasswordIncorrect`] and [`Code::PasswordExpired`] of the
+/// account that moves, after which the link is still good.
 /// [`crate::error::Error::RateLimited`] after too many wrong links and refused passwords.
 pub async fn verify_email(
     db: &Db,
@@ -157,7 +203,17 @@ pub async fn verify_email(
             };
             new_account(db, now, client, (rules.lives, &input), (&secret, account)).await?
         }
-        None => moved(db, now, client, (&secret, input.form)).await?,
+        None => {
+            let waiting = email_move::find(db.reader(), now, &secret).await?.ok_or_else(invalid_link)?;
+            let proof = match prove(db, now, client, rules, (&waiting, input)).await {
+                Err(Error::Refused(refusals)) if refusals.iter().any(is_password_required) => {
+                    limits::give_back(db.writer(), attempt).await?;
+                    return Err(Error::Refused(refusals));
+                }
+                proof => proof?,
+            };
+            moved(db, now, client, rules, (&secret, proof, input.form)).await?
+        }
     };
     limits::give_back(db.writer(), attempt).await?;
     Ok(verified)
@@ -194,8 +250,8 @@ async fn new_account(
     let completed = pending::complete(&txn, now, client, link).await?;
     let (user, made_at) = completed.ok_or_else(invalid_link)?;
     sent_forms::note(&txn, now, input.form).await?;
-    let is_other_present = match input.present {
-        Some(session) => sessions::is_alive(&txn, now, lives, session).await?,
+    let is_other_present = match input.signed_in.cookie {
+        Some(token) => sessions::is_alive(&txn, now, lives, token.session).await?,
         None => false,
     };
     let session = match now.at <= made_at.plus(SIGNS_IN_FOR) && !is_other_present {
@@ -206,14 +262,78 @@ async fn new_account(
     Ok(Verified { user, session, is_other_present })
 }
 
+/// The proof that the client is the owner of an account.
+#[derive(Clone, Debug)]
+enum Proof {
+    /// A session of it.
+    Session(SessionProof),
+    /// Its password.
+    Password,
+}
+
+/// Asks the client to prove that the account is theirs: who asked for the move may be a stranger to the reader of the new
+/// address.
+async fn prove(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    rules: Rules<'_>,
+    (waiting, input): (&Move, Confirm<'_>),
+) -> Result<Proof> {
+    if let Some(proof) = held(db, now, rules, (input.signed_in, &waiting.user)).await? {
+        return Ok(Proof::Session(proof));
+    }
+    match input.password {
+        Some(typed) => by_password(db, now, client, rules, (waiting, typed)).await,
+        None => Err(account_password_required(&waiting.to).into()),
+    }
+}
+
+async fn by_password(
+    db: &Db,
+    now: &Moment,
+    client: &Client,
+    rules: Rules<'_>,
+    (waiting, typed): (&Move, NewPassword<'_>),
+) -> Result<Proof> {
+    let Rules { passwords, .. } = rules;
+    let user = &waiting.user;
+    let account = (Attempted::Own(user.id), Some(user));
+    let (verdict, attempt) = passwords.verify(db, now, client, account, typed.password).await?;
+    if !verdict.matches {
+        return Err(wrong_password().into());
+    }
+    if passwords.has_expired(user, now) {
+        return Err(password_expired().of("password").into());
+    }
+    limits::give_back(db.writer(), attempt).await?;
+    Ok(Proof::Password)
+}
+
 async fn moved(
     db: &Db,
     now: &Moment,
     client: &Client,
-    (secret, form): (&Secret, Option<&SentForm>),
+    rules: Rules<'_>,
+    (secret, proof, form): (&Secret, Proof, Option<&SentForm>),
 ) -> Result<Verified> {
     let (txn, ref now) = db.begin(now).await?;
-    let user = email_move::confirm(&txn, now, client, secret).await?.ok_or_else(invalid_link)?;
+    let found = email_move::lock(&txn, now, secret).await?.ok_or_else(invalid_link)?;
+    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    let now = &now.anew();
+    let user = &found.user;
+    let is_proved = match &proof {
+        Proof::Session(proof) => {
+            let held = sessions::held(now, rules.lives, *proof, user.id).lock(LockType::KeyShare);
+            held.one(&txn).await?.is_some()
+        }
+        // Another password would have ended the link.
+        Proof::Password => true,
+    };
+    if !is_proved {
+        return Err(account_password_required(&found.to).into());
+    }
+    let user = email_move::confirm(&txn, now, client, (secret, found)).await?.ok_or_else(invalid_link)?;
     sent_forms::note(&txn, now, form).await?;
     txn.commit().await?;
     Ok(Verified { user, session: None, is_other_present: false })
@@ -221,6 +341,20 @@ async fn moved(
 
 fn invalid_link() -> Refusal {
     Refusal::new(Code::InvalidToken, "This link is no longer good: ask for a new mail.").of("token")
+}
+
+fn is_password_required(refusal: &Refusal) -> bool {
+    refusal.code == Code::PasswordRequired
+}
+
+fn account_password_required(email: &str) -> Refusal {
+    let message = format!("Sign in to the account that moves to {email}, or enter its password.");
+    Refusal::new(Code::PasswordRequired, message).of("password")
+}
+
+fn wrong_password() -> Refusal {
+    let message = "This is not the password of the account that asked for this address.";
+    Refusal::new(Code::PasswordIncorrect, message).of("password")
 }
 
 fn password_required(waiting: &registration::Model) -> Refusal {

@@ -26,6 +26,8 @@ pub struct Model {
     pub email_key: String,
     /// Whether a mailed link proved that the user reads the address. Unlike `is_verified`, staff cannot vouch for it.
     pub email_proved: bool,
+    /// Whether staff set a password since a mailed link last proved the address: then somebody else may read it.
+    pub password_by_staff: bool,
     /// The address that the user asked to move to and has not confirmed yet.
     pub pending_email: Option<String>,
     /// PHC string; none where no password was set yet.

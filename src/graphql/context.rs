@@ -1,5 +1,6 @@
 //! What resolvers know of their request: the only way to it is through here.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_graphql::Context;
@@ -18,6 +19,9 @@ use crate::tools::token::RefreshToken;
 
 /// The mutation that takes a file of staff by a session alone.
 const IMPORT: &str = "importUsers";
+
+/// The mutation that takes a file of everybody.
+const UPLOAD: &str = "uploadAvatar";
 
 /// One request, as the HTTP layer found it.
 #[derive(Debug)]
@@ -155,16 +159,18 @@ impl Request {
         self.caller()?.viewer(scope)
     }
 
-    /// The signed-in user, where they may send a file for the operation of this name. The operation itself checks again.
+    /// The signed-in user, where they may send a file for each of the fields at the root of the operation that takes one.
+    /// The operation itself checks again.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] and [`Error::Forbidden`].
-    pub(crate) fn file_sender(&self, operation: &str) -> Result<Uuid, Error> {
-        if self.kind != Kind::Mutation {
+    pub(crate) fn file_sender(&self, fields: &BTreeSet<&str>) -> Result<Uuid, Error> {
+        let imports = fields.contains(IMPORT);
+        if self.kind != Kind::Mutation || !(imports || fields.contains(UPLOAD)) {
             return Err(Error::Forbidden);
         }
         let viewer = self.viewer()?;
-        if operation == IMPORT {
+        if imports {
             viewer.staff()?.present()?;
         }
         Ok(viewer.user().id)

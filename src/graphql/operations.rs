@@ -62,6 +62,30 @@ impl Operations {
     }
 }
 
+/// The names of the fields at the root of this operation, those among them that a directive leaves out.
+pub fn root_fields<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> BTreeSet<&'a str> {
+    let mut names = BTreeSet::new();
+    if let Ok(operation) = document::select(document, name) {
+        names_in(&operation.selection_set, document, &mut names);
+    }
+    names
+}
+
+/// Fragments have been found to spread nothing without an end.
+fn names_in<'a>(set: &'a Positioned<SelectionSet>, document: &'a ExecutableDocument, names: &mut BTreeSet<&'a str>) {
+    for item in &set.node.items {
+        match &item.node {
+            Selection::Field(field) => drop(names.insert(field.node.name.node.as_str())),
+            Selection::InlineFragment(fragment) => names_in(&fragment.node.selection_set, document, names),
+            Selection::FragmentSpread(spread) => {
+                if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
+                    names_in(&fragment.node.selection_set, document, names);
+                }
+            }
+        }
+    }
+}
+
 /// The schema's names of the fields that were refused with this code. Their paths consist of names that the client chose.
 pub fn refused_fields<'a>(errors: &[ServerError], code: &str, document: &'a ExecutableDocument) -> BTreeSet<&'a str> {
     let has_code = |error: &&ServerError| {

@@ -5,7 +5,7 @@ use async_graphql::{Context, InputObject, Object, SimpleObject};
 use crate::domain::passwords::NewPassword;
 use crate::domain::registration::register::{self, Register, Rules};
 use crate::domain::registration::resend;
-use crate::domain::verify_email::{self, Confirm, Link};
+use crate::domain::verify_email::{self, Confirm, Link, SignedIn};
 use crate::graphql::context::{app, request};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::outcome::outcome;
@@ -58,9 +58,9 @@ pub(crate) struct VerifyEmailInput {
     /// The `token` of the link in the mail.
     #[graphql(secret)]
     token: String,
-    /// The password chosen at registration, or a new one, which then replaces it; see `passwordPolicy`. Required for a new
-    /// account, unless the client proves by its cookie or `registrationSecret` that it registered. Ignored for the new
-    /// address of an existing account.
+    /// For a new account, the password chosen at registration, or a new one, which then replaces it; see `passwordPolicy`.
+    /// Required unless the client proves by its cookie or `registrationSecret` that it registered. For the new address of an
+    /// existing account, the password of that account. Required unless the client is signed in to it.
     #[graphql(secret)]
     password: Option<String>,
     /// The password, typed a second time; left out, it is not compared.
@@ -82,8 +82,8 @@ pub(crate) struct VerifyEmailPayload {
     /// holds no live session of another account; otherwise null, and the user signs in with the password.
     tokens: Option<AuthTokens>,
     /// INVALID_TOKEN where the link is no longer valid; INVALID of a `refreshTokenIn` that this client cannot have.
-    /// PASSWORD_REQUIRED of `password`, with the address in the message, or PASSWORD_… of a weak one; the link is then still
-    /// valid.
+    /// PASSWORD_REQUIRED of `password`, with the address in the message, or PASSWORD_… of one that is weak or wrong; the link
+    /// is then still valid.
     errors: Vec<UserError>,
 }
 
@@ -149,7 +149,9 @@ impl RegistrationMutation {
     /// Confirms an e-mail address with the link of a mail: anyone may call it. The link is spent. That of a new account
     /// makes the account and, while it is young, signs its user in; it is refused once registration is closed. The client
     /// that registered needs the link alone. Everybody else enters the password chosen at registration or a new one
-    /// (PASSWORD_REQUIRED); with a new one the account keeps only the address of the registration.
+    /// (PASSWORD_REQUIRED); with a new one the account keeps only the address of the registration. An existing account moves
+    /// to a new address only for a client that is signed in to it by a session, or that enters its password
+    /// (PASSWORD_REQUIRED, PASSWORD_INCORRECT).
     async fn verify_email(
         &self,
         ctx: &Context<'_>,
@@ -172,7 +174,7 @@ impl RegistrationMutation {
                 registration_secret: input.registration_secret.as_deref(),
             },
             password: typed.map(|password| NewPassword { password, confirm, fields }),
-            present: request.browser.cookie.map(|token| token.session),
+            signed_in: SignedIn { cookie: request.browser.cookie, caller: request.caller.as_ref().ok() },
             form: None,
         };
         let verified = async {

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 
-use crate::domain::sessions::{self, Logout, LogoutBy};
+use crate::domain::sessions::{self, Logout, SessionProof};
 use crate::domain::sign_in::{self, SignIn};
 use crate::domain::tokens::Tokens;
 use crate::entity::{session, user};
@@ -247,11 +247,11 @@ impl SignInMutation {
         let ended = async {
             let by = match &input.refresh_token {
                 Some(text) => {
-                    LogoutBy::RefreshToken(app.mint().read_refresh(text).ok_or_else(sessions::invalid_token)?)
+                    SessionProof::RefreshToken(app.mint().read_refresh(text).ok_or_else(sessions::invalid_token)?)
                 }
                 None => match (request.browser.cookie, &request.caller) {
-                    (Some(token), _) => LogoutBy::RefreshToken(token),
-                    (None, Ok(caller)) => LogoutBy::Session(caller.present()?.session()),
+                    (Some(token), _) => SessionProof::RefreshToken(token),
+                    (None, Ok(caller)) => SessionProof::Session(caller.present()?.session()),
                     // Whoever has ended already has nothing left to end.
                     (None, Err(Reason::Revoked | Reason::Disabled)) => return Ok(()),
                     (None, Err(reason)) => return Err(Error::Unauthenticated(*reason)),

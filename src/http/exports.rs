@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::app::App;
-use crate::domain::exports::{self, Export};
+use crate::domain::exports::{self, Export, Grant};
 use crate::error::{Error, Result};
 use crate::http::caller::Asker;
 use crate::tools::clock::Moment;
@@ -25,8 +25,8 @@ const CSV: &str = "text/csv; charset=utf-8";
 /// The media type of workbooks.
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
-/// How many bytes of a file are read at a time.
-const CHUNK: usize = 64 * 1024;
+/// How many bytes of a file are read at a time, and then the grant is checked.
+const CHUNK: usize = 256 * 1024;
 
 /// Each workbook that is being written keeps a core busy; others wait in line.
 static WRITING: Semaphore = Semaphore::const_new(2);
@@ -60,12 +60,13 @@ pub(super) async fn users_xlsx(State(app): State<Arc<App>>, asker: Asker) -> Res
     let written = async {
         let exporter = asker.caller.exporter()?;
         let export = exports::users_for_file(&app.db, &asker.now, exporter, &app.limits).await?;
+        let grant = export.grant();
         let file = workbook(&app, &asker.now, export).await?;
-        exports::record(&app.db, &app.clock.now(), exporter, None).await?;
-        Ok(file)
+        exports::record_users(&app.db, &app.clock.now(), exporter).await?;
+        Ok::<_, Error>((file, grant))
     };
     match written.await {
-        Ok(file) => download(&asker.now, "users", "xlsx", Body::from_stream(chunks(file))),
+        Ok((file, grant)) => download(&asker.now, "users", "xlsx", Body::from_stream(chunks(app, file, grant))),
         Err(error) => asker.refuse(error),
     }
 }
@@ -155,18 +156,19 @@ pub(super) async fn workbook(app: &App, now: &Moment, mut export: Export) -> Res
     Ok(File::from_std(writing.await.map_err(Error::internal)??))
 }
 
-/// A file's bytes.
-pub(super) fn chunks(file: File) -> impl Stream<Item = io::Result<Vec<u8>>> {
-    stream::try_unfold(file, async |mut file| {
+/// The bytes of a file that was granted: a client that reads slowly may take long. Where the grant ends, the answer breaks off.
+pub(super) fn chunks(app: Arc<App>, file: File, grant: Grant) -> impl Stream<Item = Result<Vec<u8>, Broken>> {
+    stream::try_unfold((app, file, grant), async |(app, mut file, grant)| {
+        grant.check(&app.db, &app.clock.now()).await?;
         let mut chunk = Vec::with_capacity(CHUNK);
-        let read = (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await?;
-        Ok((read > 0).then_some((chunk, file)))
+        let read = (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await.map_err(Error::internal)?;
+        Ok((read > 0).then_some((chunk, (app, file, grant))))
     })
 }
 
 /// Why an answer broke off; it is in the log, and clients learn nothing.
 #[derive(Debug)]
-struct Broken;
+pub(super) struct Broken;
 
 impl From<Error> for Broken {
     fn from(error: Error) -> Self {

@@ -22,7 +22,7 @@ use crate::graphql::context::{Browser, Page, RegistrationCookie, Request};
 use crate::graphql::document::{self, Admitted, Documents, Kind};
 use crate::graphql::errors::name_of;
 use crate::graphql::inputs::Inputs;
-use crate::graphql::operations::{Operations, refused_fields};
+use crate::graphql::operations::{Operations, refused_fields, root_fields};
 use crate::graphql::{VestibuleSchema, equip, schema};
 use crate::http::answer::{self, Refusal};
 use crate::http::header::elements;
@@ -172,8 +172,8 @@ impl Endpoint {
         peer: SocketAddr,
     ) -> Result<Option<Uuid>> {
         let request = self.recognise(parts, peer, admitted.kind).await?;
-        let labels = self.operations.describe(&admitted.document, query.operation_name.as_deref());
-        Ok(request.file_sender(&labels.operation).ok())
+        let fields = root_fields(&admitted.document, query.operation_name.as_deref());
+        Ok(request.file_sender(&fields).ok())
     }
 
     async fn answer(

@@ -30,7 +30,7 @@ pub(super) async fn users_xlsx_head(visitor: Visitor) -> Response {
     download(&visitor.now, "import-users", "xlsx", nothing())
 }
 
-async fn sheet(app: &App, visitor: &Visitor) -> Result<Body> {
+async fn sheet(app: &Arc<App>, visitor: &Visitor) -> Result<Body> {
     let now = &visitor.now;
     let granted = async {
         let exporter = visitor.caller.as_ref().ok_or(Error::Forbidden)?.exporter()?;
@@ -38,9 +38,10 @@ async fn sheet(app: &App, visitor: &Visitor) -> Result<Body> {
     };
     match granted.await {
         Ok((exporter, users)) => {
+            let grant = users.grant();
             let file = workbook(app, now, users).await?;
-            exports::record(&app.db, &app.clock.now(), exporter, None).await?;
-            Ok(Body::from_stream(chunks(file)))
+            exports::record_users(&app.db, &app.clock.now(), exporter).await?;
+            Ok(Body::from_stream(chunks(Arc::clone(app), file, grant)))
         }
         Err(Error::Forbidden) => {
             let headings = HEADINGS.get_or_try_init(async || {

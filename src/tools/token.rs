@@ -1,7 +1,7 @@
 //! The tokens that clients hold: access tokens, which are signed, and refresh tokens, which carry a MAC.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -81,6 +81,33 @@ pub struct KeyRing {
     /// What tokens say whose signature was found good, by their digests; forgotten with the ring. Whether they still hold is
     /// asked each time.
     verified: Remembered<[u8; 32], Claims>,
+}
+
+/// The key ring that is in use, which is replaced as a whole where keys change. Whoever holds on to it sees the next one.
+#[derive(Clone)]
+pub struct SharedRing(Arc<RwLock<Arc<KeyRing>>>);
+
+impl SharedRing {
+    /// Begins with this ring.
+    pub fn new(ring: KeyRing) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(ring))))
+    }
+
+    /// The ring at present.
+    pub fn present(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another ring in its place.
+    pub fn replace(&self, ring: KeyRing) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+    }
+}
+
+impl fmt::Debug for SharedRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedRing")
+    }
 }
 
 struct Signer {

@@ -4,8 +4,9 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use calamine::{Data, Reader as _, Xlsx};
-use sea_orm::{ActiveValue::Set, EntityTrait as _};
+use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _, IntoActiveModel as _};
 use serde_json::json;
+use vestibule::domain::operator::Operator;
 use vestibule::domain::{access, exports};
 use vestibule::entity::audit_event::{self, Action};
 use vestibule::entity::{sample, user};
@@ -16,6 +17,8 @@ use crate::engine::Place;
 
 crate::tests![
     an_export_breaks_off_where_session_or_rights_end,
+    an_export_breaks_off_where_the_key_of_its_token_ends,
+    a_workbook_under_way_breaks_off_where_its_session_ends,
     users_come_in_both_formats_with_the_same_rows,
     nothing_is_taken_for_a_formula,
     no_cell_is_a_formula_in_any_locale,
@@ -72,6 +75,59 @@ async fn an_export_breaks_off_where_session_or_rights_end(place: Place) {
             admin.data(toggle, json!({ "id": staff.id })).await;
         }
     }
+}
+
+async fn an_export_breaks_off_where_the_key_of_its_token_ends(place: Place) {
+    let app = TestApp::start(&place).await;
+    let client = app.add_staff("boss").await.sign_in(&app).await;
+    let (now, app_of) = (app.app.clock.now(), &app.app);
+    let caller = app_of.authenticate(&now, &access::Client::default(), client.access.as_ref().unwrap()).await.unwrap();
+    let exporter = caller.exporter().unwrap();
+    let mut export = exports::users(&app_of.db, &now, exporter, &app_of.limits).await.unwrap();
+    let keys = app.anyone().get("/.well-known/jwks.json").await;
+    let kid = keys.body["keys"][0]["kid"].as_str().unwrap().to_owned();
+    app_of.revoke_key(&now, &Operator::new(), &kid).await.unwrap();
+    let refused = export.next(&app_of.db, &now).await.unwrap_err();
+    assert_eq!(format!("{refused:?}"), "Unauthenticated(Invalid)");
+    // Nothing is written either by a request that was under way.
+    let refused = exports::users(&app_of.db, &now, exporter, &app_of.limits).await.unwrap_err();
+    assert_eq!(format!("{refused:?}"), "Unauthenticated(Invalid)");
+}
+
+async fn a_workbook_under_way_breaks_off_where_its_session_ends(place: Place) {
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await;
+    let client = boss.sign_in(&app).await;
+    // Enough that does not compress, so that most of it waits for the client.
+    let ada = app.add_user("ada").await;
+    let template =
+        user::Entity::find_by_id(ada.id.parse::<uuid::Uuid>().unwrap()).one(app.db()).await.unwrap().unwrap();
+    let bio = || (0..600).map(|_| app.app.clock.now().secret().to_text()).collect::<String>();
+    for number in 0..600 {
+        let name = format!("user{number}");
+        let email = format!("{name}@example.com");
+        let row = user::Model {
+            id: app.app.clock.now().id(),
+            username: name.clone(),
+            username_key: name,
+            email: email.clone(),
+            email_key: email,
+            bio: bio(),
+            ..template.clone()
+        };
+        user::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(app.db()).await.unwrap();
+    }
+    let token = client.access.clone().unwrap();
+    let mut response = client.request("GET", "/export/users.xlsx").bearer_auth(token).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(response.chunk().await.unwrap().is_some());
+    let logout = "mutation { logout(input: { everywhere: true }) { success } }";
+    boss.sign_in(&app).await.data(logout, json!({})).await;
+    let rest = async {
+        while response.chunk().await?.is_some() {}
+        Ok::<_, reqwest::Error>(())
+    };
+    assert!(rest.await.is_err(), "the answer breaks off");
 }
 
 /// The body of an export that is granted.

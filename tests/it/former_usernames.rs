@@ -20,6 +20,7 @@ crate::tests![
     names_that_are_made_up_avoid_those_that_are_reserved,
     the_name_of_a_deleted_account_is_reserved_and_not_kept_in_clear,
     nobody_reserves_names_in_bulk,
+    no_api_token_reserves_names_in_bulk,
     another_case_of_the_own_name_reserves_nothing,
     a_name_that_is_given_up_while_another_takes_it_stays_reserved,
 ];
@@ -165,4 +166,20 @@ async fn a_name_that_is_given_up_while_another_takes_it_stays_reserved(place: Pl
         assert_eq!((given_up, taken), (vec![], vec!["ALREADY_EXISTS username".to_owned()]));
         assert_eq!(rename(&ada, "ada").await, [""; 0]);
     }
+}
+
+async fn no_api_token_reserves_names_in_bulk(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let (_, secret) = crate::api_tokens::make(&boss, &["MANAGE_USERS"]).await;
+    let script = app.anyone().with_token(secret);
+    for number in 0..10 {
+        let refusals = script.refusals(UPDATE, json!({ "id": ada.id, "n": format!("name{number}") })).await;
+        assert_eq!(refusals, [""; 0]);
+    }
+    assert_eq!(script.code(UPDATE, json!({ "id": ada.id, "n": "name10" })).await, "RATE_LIMITED");
+    assert_eq!(former_username::Entity::find().count(app.db()).await.unwrap(), 10);
+    assert_eq!(script.refusals(UPDATE, json!({ "id": ada.id, "n": "ada" })).await, [""; 0], "her own name");
+    assert_eq!(boss.refusals(UPDATE, json!({ "id": ada.id, "n": "name10" })).await, [""; 0], "staff by a session");
 }

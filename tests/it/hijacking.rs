@@ -7,6 +7,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
 use vestibule::entity::{api_token, one_time_token, registration, session, user};
+use vestibule::tools::mail::Message;
 
 use crate::app::{PASSWORD, TestApp};
 use crate::client::{Answer, Client};
@@ -30,7 +31,11 @@ crate::tests![
     before_confirmation_nothing_exists_that_could_outlive_it,
     another_browser_is_asked_for_a_password_and_the_first_is_not,
     pages_keep_somebody_elses_session,
-    the_page_names_a_new_address_and_asks_for_no_password,
+    the_page_names_a_new_address_and_asks_for_the_accounts_password,
+    the_owner_of_an_address_does_not_get_an_account_that_a_stranger_moved_there,
+    an_account_moves_for_a_client_that_is_signed_in_to_it,
+    an_account_moves_for_a_client_that_knows_its_password,
+    guesses_of_the_password_at_a_link_to_a_new_address_are_limited,
     wrong_links_are_limited_when_a_page_is_opened,
 ];
 
@@ -316,7 +321,7 @@ fn html(answer: &Answer) -> &str {
     answer.body.as_str().unwrap()
 }
 
-fn path(app: &TestApp, mail: &vestibule::tools::mail::Message) -> String {
+fn path(app: &TestApp, mail: &Message) -> String {
     let link = mail.text.split_whitespace().find(|word| word.contains("/account/verify?")).unwrap();
     link.strip_prefix(&app.url).unwrap().to_owned()
 }
@@ -368,20 +373,126 @@ async fn pages_keep_somebody_elses_session(place: Place) {
     app.anyone().sign_in("ada@example.com", PASSWORD).await;
 }
 
-async fn the_page_names_a_new_address_and_asks_for_no_password(place: Place) {
-    let app = TestApp::start(&place).await;
-    let ada = app.add_user("ada").await.sign_in(&app).await;
-    let change = "mutation($p: String!) { updateMe(input: { email: \"countess@example.com\", currentPassword: $p }) {
+/// Asks to move the account of this client to another address, and returns the mail that goes there.
+async fn ask_to_move(app: &TestApp, client: &Client, email: &str) -> Message {
+    let change = "mutation($e: String!, $p: String!) { updateMe(input: { email: $e, currentPassword: $p }) {
         errors { code }
     } }";
-    assert_eq!(ada.refusals(change, json!({ "p": PASSWORD })).await, [""; 0]);
-    let link = path(&app, &app.mails().await[0]);
+    assert_eq!(client.refusals(change, json!({ "e": email, "p": PASSWORD })).await, [""; 0]);
+    let mails = app.mails().await;
+    assert_eq!((mails.len(), mails[0].to.as_str()), (1, email));
+    mails.into_iter().next().unwrap()
+}
+
+async fn the_page_names_a_new_address_and_asks_for_the_accounts_password(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("eve").await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let link = path(&app, &ask_to_move(&app, &ada, "countess@example.com").await);
     let mut browser = Browser::new(&app);
     let page = browser.open(&link).await;
     assert!(html(&page).contains("This makes countess@example.com the address of an account"), "{}", html(&page));
-    assert!(!html(&page).contains("type=\"password\""));
-    assert!(html(&browser.submit(&page, &[]).await).contains("is confirmed"));
+    assert_eq!(html(&page).matches("type=\"password\"").count(), 1);
+    let without = browser.submit(&page, &[("password", "")]).await;
+    assert!(html(&without).contains("Sign in to the account that moves to countess@example.com"), "{}", html(&without));
+    let wrong = browser.submit(&without, &[("password", "a guess")]).await;
+    assert!(html(&wrong).contains("This is not the password of the account"), "{}", html(&wrong));
+    // A browser that is signed in to another account has to prove this one all the same.
+    let sign_in = browser.open("/account/sign-in").await;
+    browser.submit(&sign_in, &[("identifier", "eve"), ("password", PASSWORD)]).await;
+    let page = browser.open(&link).await;
+    assert_eq!(browser.submit(&page, &[("password", "")]).await.status, 422);
+    let done = browser.submit(&page, &[("password", PASSWORD)]).await;
+    assert!(html(&done).contains("is confirmed"), "{}", html(&done));
     app.anyone().sign_in("countess@example.com", PASSWORD).await;
+
+    // A browser that is signed in to the account needs no password.
+    let link = path(&app, &ask_to_move_later(&app, &ada, "lovelace@example.com").await);
+    let mut browser = Browser::new(&app);
+    let sign_in = browser.open("/account/sign-in").await;
+    browser.submit(&sign_in, &[("identifier", "ada"), ("password", PASSWORD)]).await;
+    let page = browser.open(&link).await;
+    assert!(!html(&page).contains("type=\"password\""), "{}", html(&page));
+    assert!(html(&browser.submit(&page, &[]).await).contains("is confirmed"));
+    app.anyone().sign_in("lovelace@example.com", PASSWORD).await;
+}
+
+async fn the_owner_of_an_address_does_not_get_an_account_that_a_stranger_moved_there(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mallory = app.add_reader("mallory").await.sign_in(&app).await;
+    let victim = app.add_user("bob").await.sign_in(&app).await;
+    let (_, script) = crate::api_tokens::make(&mallory, &["READ", "WRITE"]).await;
+    app.mails().await;
+    let link = token(&ask_to_move(&app, &mallory, "victim@example.com").await);
+    let cookie = app.anyone().with_header("cookie", format!("refresh_token={}", victim.refresh));
+    for client in [app.anyone(), victim, cookie, app.anyone().with_token(script)] {
+        let refused = follow(&client, json!({ "token": link })).await;
+        assert_eq!(codes(&refused), [("PASSWORD_REQUIRED", "password")]);
+        assert_eq!(refused["user"], json!(null), "the account is not shown either");
+    }
+    // Choosing a password does not make the account the victim's.
+    let chosen = json!({ "token": link, "password": NEW, "confirm": NEW });
+    assert_eq!(codes(&follow(&app.anyone(), chosen).await), [("PASSWORD_INCORRECT", "password")]);
+    assert_eq!(mallory.data("{ me { email } }", json!({})).await["me"]["email"], "mallory@example.com");
+    // The address is still the victim's to register with.
+    app.wait(Duration::from_hours(1));
+    let own = register(&app, wanted("victim@example.com")).await;
+    assert_eq!(follow(&app.anyone(), own.variables()).await["errors"], json!([]));
+}
+
+async fn an_account_moves_for_a_client_that_is_signed_in_to_it(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let mut client = ada.sign_in(&app).await;
+    let link = token(&ask_to_move(&app, &client, "one@example.com").await);
+    let held = format!("refresh_token={}", client.refresh);
+    let page = app.anyone().with_header("cookie", held.clone());
+    // Neither a foreign page nor an exchanged refresh token proves anything.
+    let foreign = page.clone().with_header("origin", "https://evil.example");
+    assert_eq!(codes(&follow(&foreign, json!({ "token": link })).await), [("PASSWORD_REQUIRED", "password")]);
+    client.refresh().await.unwrap();
+    client.refresh().await.unwrap();
+    app.wait(Duration::from_secs(11));
+    assert_eq!(codes(&follow(&page, json!({ "token": link })).await), [("PASSWORD_REQUIRED", "password")]);
+    let page = app.anyone().with_header("cookie", format!("refresh_token={}", client.refresh));
+    let moved = follow(&page, json!({ "token": link })).await;
+    assert_eq!((&moved["user"]["email"], &moved["tokens"]), (&json!("one@example.com"), &json!(null)));
+
+    // An ended session proves nothing; a live one does.
+    let ended = app.anyone().sign_in("ada", PASSWORD).await;
+    let link = token(&ask_to_move_later(&app, &client, "two@example.com").await);
+    ended.data("mutation { logout { success } }", json!({})).await;
+    assert_eq!(codes(&follow(&ended, json!({ "token": link })).await), [("PASSWORD_REQUIRED", "password")]);
+    let moved = follow(&client, json!({ "token": link })).await;
+    assert_eq!((&moved["user"]["email"], &moved["tokens"]), (&json!("two@example.com"), &json!(null)));
+}
+
+/// The same once the announcement of the move before has gone out.
+async fn ask_to_move_later(app: &TestApp, client: &Client, email: &str) -> Message {
+    app.mails().await;
+    ask_to_move(app, client, email).await
+}
+
+async fn an_account_moves_for_a_client_that_knows_its_password(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let link = token(&ask_to_move(&app, &ada, "countess@example.com").await);
+    let moved = follow(&app.anyone(), json!({ "token": link, "password": PASSWORD })).await;
+    assert_eq!((&moved["user"]["email"], &moved["tokens"]), (&json!("countess@example.com"), &json!(null)));
+    app.anyone().sign_in("countess@example.com", PASSWORD).await;
+}
+
+async fn guesses_of_the_password_at_a_link_to_a_new_address_are_limited(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let link = token(&ask_to_move(&app, &ada, "countess@example.com").await);
+    for number in 0..10 {
+        let guess = json!({ "token": link, "password": format!("a guess, number {number}") });
+        assert_eq!(codes(&follow(&app.anyone(), guess).await), [("PASSWORD_INCORRECT", "password")]);
+    }
+    let right = json!({ "token": link, "password": PASSWORD });
+    assert_eq!(app.anyone().code(VERIFY, right).await, "RATE_LIMITED");
+    assert_eq!(follow(&ada, json!({ "token": link })).await["errors"], json!([]), "the owner is signed in");
 }
 
 async fn wrong_links_are_limited_when_a_page_is_opened(place: Place) {

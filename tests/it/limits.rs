@@ -33,6 +33,7 @@ crate::tests![
     no_address_receives_more_welcome_mails_than_it_may,
     no_import_sends_an_address_more_welcome_mails_than_it_may,
     changes_are_counted_by_user_over_sessions_and_tokens,
+    a_leaked_token_does_not_keep_its_owner_from_ending_it,
     limits_outlive_a_restart,
     a_limit_neither_ends_nor_lasts_because_the_clock_was_set_back,
 ];
@@ -478,4 +479,44 @@ async fn changes_are_counted_by_user_over_sessions_and_tokens(place: Place) {
     let later = ada.sign_in(&app).await;
     assert_eq!(later.refusals(rename, json!({ "n": "four" })).await, [""; 0]);
     assert_eq!(later.code(rename, json!({ "n": "five" })).await, "RATE_LIMITED");
+}
+
+async fn a_leaked_token_does_not_keep_its_owner_from_ending_it(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limit_writes = "4/1h".parse().unwrap()).await;
+    let (boss, bob) = (app.add_staff("boss").await, app.add_user("bob").await);
+    let owner = boss.sign_in(&app).await;
+    let thief = boss.sign_in(&app).await;
+    let (token, secret) = crate::api_tokens::make(&owner, &["WRITE"]).await;
+    let script = app.anyone().with_token(secret);
+    let record = "mutation($n: String!) { recordSample(input: { key: $n, title: \"t\" }) { errors { code } } }";
+    for number in 0..3 {
+        assert_eq!(script.refusals(record, json!({ "n": number.to_string() })).await, [""; 0]);
+    }
+    assert_eq!(script.code(record, json!({ "n": "four" })).await, "RATE_LIMITED");
+    let sessions = owner.data("{ sessions { id isCurrent } }", json!({})).await["sessions"].clone();
+    let other =
+        sessions.as_array().unwrap().iter().find(|session| session["isCurrent"] == false).unwrap()["id"].clone();
+    let toggle =
+        "mutation($id: ID!, $to: Boolean!) { toggleActive(input: { id: $id, isActive: $to }) { errors { code } } }";
+    assert_eq!(owner.refusals(toggle, json!({ "id": bob.id, "to": false })).await, [""; 0]);
+    assert_eq!(owner.code(toggle, json!({ "id": bob.id, "to": true })).await, "RATE_LIMITED", "that ends nothing");
+    // What the thief's session ends comes out of a budget of its own.
+    for _ in 0..4 {
+        let extra = boss.sign_in(&app).await;
+        let extra = extra.data("{ sessions { id isCurrent } }", json!({})).await["sessions"].clone();
+        let extra =
+            extra.as_array().unwrap().iter().find(|session| session["isCurrent"] == true).unwrap()["id"].clone();
+        let revoke = "mutation($id: ID!) { revokeSession(input: { id: $id }) { errors { code } } }";
+        assert_eq!(thief.refusals(revoke, json!({ "id": extra })).await, [""; 0]);
+    }
+    let revoke = "mutation($id: ID!) { revokeSession(input: { id: $id }) { errors { code } } }";
+    assert_eq!(thief.code(revoke, json!({ "id": other })).await, "RATE_LIMITED");
+    assert_eq!(owner.refusals(revoke, json!({ "id": other })).await, [""; 0]);
+    assert!(thief.code("{ me { id } }", json!({})).await.starts_with("UNAUTHENTICATED"));
+    let delete = "mutation($id: ID!) { deleteApiToken(input: { id: $id }) { errors { code } } }";
+    assert_eq!(owner.refusals(delete, json!({ "id": token })).await, [""; 0]);
+    assert!(script.code(record, json!({ "n": "five" })).await.starts_with("UNAUTHENTICATED"));
+    let change = "mutation($p: String!) { changePassword(input: { oldPassword: $p, newPassword: \"a phrase of the owner's own\" }) {
+        errors { code } } }";
+    assert_eq!(owner.refusals(change, json!({ "p": PASSWORD })).await, [""; 0]);
 }

@@ -15,6 +15,7 @@ crate::tests![
     a_link_that_moves_an_address_runs_out,
     of_many_who_follow_a_reset_link_at_once_one_sets_the_password,
     an_account_that_is_deactivated_in_the_database_itself_is_out,
+    what_many_do_to_one_account_at_once_waits_in_one_order,
 ];
 
 const CONFIRM: &str = "mutation($uid: ID!, $token: String!, $new: String!) {
@@ -80,4 +81,57 @@ async fn an_account_that_is_deactivated_in_the_database_itself_is_out(place: Pla
     off.filter(own).exec(app.db()).await.unwrap();
     assert_eq!(client.code("{ me { id } }", Value::Null).await, "UNAUTHENTICATED DISABLED");
     assert_eq!(client.refresh().await, Err("INVALID_TOKEN".to_owned()));
+}
+
+async fn what_many_do_to_one_account_at_once_waits_in_one_order(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    let admin = app.admin().await;
+    for round in 0..6 {
+        let ada = app.add_reader(&format!("ada{round}")).await;
+        let client = ada.sign_in(&app).await;
+        let mut refreshed = ada.sign_in(&app).await;
+        let reused = refreshed.refresh.clone();
+        refreshed.refresh().await.unwrap();
+        refreshed.refresh().await.unwrap();
+        let (uid, reset) = reset_link(&app, &ada.email).await;
+        let update = "mutation($e: String!, $p: String) { updateMe(input: { email: $e, currentPassword: $p }) {
+            errors { code field }
+        } }";
+        client.data(update, json!({ "e": format!("new{round}@example.com"), "p": PASSWORD })).await;
+        let mails = app.mails().await;
+        let (_, rest) = mails[0].text.split_once("token=").expect("the mail has a link");
+        let link = rest.split_whitespace().next().unwrap();
+        let verify =
+            "mutation($t: String!, $p: String) { verifyEmail(input: { token: $t, password: $p }) { errors { code } } }";
+        let set = "mutation($id: ID!) { setUserPassword(input: { id: $id, password: \"marble tulip canyon seven\" }) { errors { code } } }";
+        let readdress =
+            "mutation($id: ID!, $e: String) { updateUser(input: { id: $id, email: $e }) { errors { code } } }";
+        let change = "mutation($p: String!) { changePassword(input: { oldPassword: $p, newPassword: \"window lantern plume 55\" }) { errors { code } } }";
+        let toggle = "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: true }) { errors { code } } }";
+        let logout = "mutation { logout(input: { everywhere: true }) { errors { code } } }";
+        let refresh = "mutation($t: String!) { refresh(input: { refreshToken: $t }) { errors { code } } }";
+        let login =
+            "mutation($i: String!, $p: String!) { login(input: { identifier: $i, password: $p }) { errors { code } } }";
+        let anyone = app.anyone();
+        let mut sent = vec![
+            (&anyone, CONFIRM, json!({ "uid": uid, "token": reset, "new": "zebra window cactus plume" })),
+            (&anyone, verify, json!({ "t": link, "p": PASSWORD })),
+            (&admin, set, json!({ "id": ada.id })),
+            (&admin, readdress, json!({ "id": ada.id, "e": format!("staff{round}@example.com") })),
+            (&client, change, json!({ "p": PASSWORD })),
+            (&admin, toggle, json!({ "id": ada.id })),
+            (&client, logout, json!({})),
+            (&anyone, refresh, json!({ "t": reused })),
+            (&anyone, login, json!({ "i": format!("ada{round}"), "p": PASSWORD })),
+        ];
+        if round % 2 == 1 {
+            sent.reverse();
+        }
+        let sent = sent.iter().map(|(client, document, variables)| client.send(document, variables.clone()));
+        for answer in futures_util::future::join_all(sent).await {
+            let code = answer.body["errors"][0]["extensions"]["code"].as_str().unwrap_or_default().to_owned();
+            assert!(matches!(code.as_str(), "" | "UNAUTHENTICATED"), "{}", answer.body);
+        }
+        app.mails().await;
+    }
 }

@@ -15,6 +15,7 @@ use crate::client::Client;
 use crate::engine::Place;
 use crate::parity::recovery::{CONFIRM, REQUEST, link};
 use crate::parity::registration::{REGISTER, VERIFY, wanted};
+use crate::undo_email_change::{UNDO, move_to, undo_token};
 
 crate::tests![
     registrations_never_use_up_the_resets_of_an_address,
@@ -27,6 +28,9 @@ crate::tests![
     a_network_stays_known_after_hundreds_of_sign_ins_from_elsewhere,
     a_reset_forgets_the_networks_of_an_intruder,
     known_networks_go_with_the_account,
+    look_alikes_of_an_address_use_up_none_of_its_mails,
+    an_undo_knows_the_network_that_confirmed_it,
+    earlier_guesses_lock_nobody_out_whom_staff_let_in,
     a_site_of_ipv6_has_eight_times_the_budget_of_a_subnet,
     addresses_that_stand_for_ipv4_share_its_budget,
 ];
@@ -283,6 +287,51 @@ async fn known_networks_go_with_the_account(place: Place) {
     }
 }
 
+async fn look_alikes_of_an_address_use_up_none_of_its_mails(place: Place) {
+    let app = behind_a_proxy(&place).await;
+    let ada = app.add_user("ada").await;
+    let eve = app.add_user("eve").await.sign_in(&app).await;
+    let look_alike = "\u{430}da@example.com";
+    let (home, elsewhere) = (at(&app, "203.0.113.9"), at(&app, "203.0.113.77"));
+    assert_eq!(attempt(&home, "ada", PASSWORD).await, "in");
+    use_up(&app, look_alike).await;
+    assert_eq!(ask(&home, look_alike).await, "RATE_LIMITED", "a look-alike has no account and no reserve");
+    assert_eq!(ask(&elsewhere, &ada.email).await, "fine");
+    let mails = app.mails().await;
+    assert_eq!(mails.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), [ada.email.as_str()]);
+
+    let resend = "mutation($email: String!) { resendVerification(input: { email: $email }) { success } }";
+    let update = "mutation($e: String!, $p: String!) { updateMe(input: { email: $e, currentPassword: $p }) { errors { code } } }";
+    for _ in 0..3 {
+        assert_eq!(answer(&home, REGISTER, wanted("n\u{435}w@example.com")).await, "fine");
+        assert_eq!(answer(&eve, update, json!({ "e": "n\u{435}w@example.com", "p": PASSWORD })).await, "fine");
+    }
+    assert_eq!(answer(&home, resend, json!({ "email": "n\u{435}w@example.com" })).await, "RATE_LIMITED");
+    app.mails().await;
+    assert_eq!(answer(&elsewhere, REGISTER, wanted("new@example.com")).await, "fine");
+    assert_eq!(answer(&eve, update, json!({ "e": "new@example.com", "p": PASSWORD })).await, "fine");
+    assert_eq!(app.mails().await.len(), 2);
+    // Another spelling of the same address is the same mailbox.
+    for _ in 0..2 {
+        assert_eq!(answer(&home, resend, json!({ "email": "NEW@example.com" })).await, "fine");
+    }
+    assert_eq!(answer(&home, resend, json!({ "email": "new@EXAMPLE.com" })).await, "RATE_LIMITED");
+}
+
+async fn an_undo_knows_the_network_that_confirmed_it(place: Place) {
+    let app = behind_a_proxy(&place).await;
+    let ada = app.add_reader("ada").await;
+    let (thief, owner) = (at(&app, "192.0.2.66"), at(&app, "203.0.113.9"));
+    let told = move_to(&app, &thief.clone().sign_in("ada", PASSWORD).await, PASSWORD, "evil@example.com").await;
+    assert_eq!(owner.refusals(UNDO, json!({ "t": undo_token(&told) })).await, [""; 0]);
+    app.mails().await;
+    use_up(&app, &ada.email).await;
+    app.mails().await;
+    assert_eq!(ask(&thief, &ada.email).await, "RATE_LIMITED");
+    assert_eq!(ask(&owner, &ada.email).await, "fine");
+    assert_eq!(app.mails().await.len(), 1);
+}
+
 async fn a_site_of_ipv6_has_eight_times_the_budget_of_a_subnet(place: Place) {
     let app = behind_a_proxy_with(&place, |config| {
         config.limits.limit_mail_client = "2/1h".parse().unwrap();
@@ -335,4 +384,35 @@ async fn addresses_that_stand_for_ipv4_share_its_budget(place: Place) {
     }
     let rows = limit::Entity::find().count(app.db()).await.unwrap();
     assert!(rows <= 3, "the client, the address and the superuser: {rows}");
+}
+
+async fn earlier_guesses_lock_nobody_out_whom_staff_let_in(place: Place) {
+    const NEW: &str = "quite a new long phrase";
+    let app = behind_a_proxy(&place).await;
+    let ada = app.add_user("ada").await;
+    let home = at(&app, "203.0.113.9");
+    assert_eq!(attempt(&home, "ada", PASSWORD).await, "in");
+    let guess = async |subnet: u8| {
+        for name in ["ada", ada.email.as_str()] {
+            for host in 1..=10 {
+                for _ in 0..10 {
+                    attempt(&at(&app, &format!("198.51.{subnet}.{host}")), name, "wrong").await;
+                }
+            }
+        }
+        assert_eq!(attempt(&at(&app, "192.0.2.1"), "ada", "wrong").await, "RATE_LIMITED");
+    };
+    guess(100).await;
+    let admin = app.admin().await;
+    let set =
+        "mutation($id: ID!, $p: String!) { setUserPassword(input: { id: $id, password: $p }) { errors { code } } }";
+    assert_eq!(admin.refusals(set, json!({ "id": ada.id, "p": NEW })).await, [""; 0]);
+    assert_eq!(attempt(&at(&app, "203.0.113.77"), "ada", NEW).await, "in");
+
+    let toggle =
+        "mutation($id: ID!, $to: Boolean) { toggleActive(input: { id: $id, isActive: $to }) { errors { code } } }";
+    assert_eq!(admin.refusals(toggle, json!({ "id": ada.id, "to": false })).await, [""; 0]);
+    guess(101).await;
+    assert_eq!(admin.refusals(toggle, json!({ "id": ada.id, "to": true })).await, [""; 0]);
+    assert_eq!(attempt(&home, &ada.email, NEW).await, "in");
 }

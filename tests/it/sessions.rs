@@ -18,6 +18,7 @@ crate::tests![
     a_lost_answer_is_repeated_however_late_while_nothing_of_it_was_used,
     a_used_access_token_ends_the_repeating,
     a_reused_token_ends_the_session_and_is_audited,
+    one_mail_an_hour_tells_of_reused_tokens,
     two_generations_back_is_reuse_even_within_the_grace,
     of_many_refreshes_at_once_all_get_one_successor,
     two_instances_refresh_one_session,
@@ -597,4 +598,25 @@ fn oorandom(seed: u64) -> impl FnMut() -> u64 {
         state ^= state << 17;
         state
     }
+}
+
+async fn one_mail_an_hour_tells_of_reused_tokens(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let reuse = async || {
+        let mut client = ada.sign_in(&app).await;
+        let first = client.clone();
+        client.refresh().await.unwrap();
+        client.refresh().await.unwrap();
+        assert_eq!(first.clone().refresh().await, Err("INVALID_TOKEN".to_owned()));
+    };
+    for _ in 0..5 {
+        reuse().await;
+    }
+    assert_eq!(app.mails().await.len(), 1);
+    assert_eq!(count_of(&app, Action::RefreshReused).await, 5);
+    app.wait(Duration::from_hours(1));
+    reuse().await;
+    assert_eq!(app.mails().await.len(), 1);
+    assert_eq!(count_of(&app, Action::RefreshReused).await, 6);
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use sea_orm::{
@@ -17,6 +18,7 @@ use vestibule::entity::{api_token, audit_event, user};
 use crate::app::{PASSWORD, Person, TestApp};
 use crate::client::Client;
 use crate::engine::Place;
+use crate::undo_email_change::{move_by_staff, undo_token};
 
 crate::tests![
     a_request_behind_the_reset_of_its_password_changes_nothing,
@@ -27,6 +29,9 @@ crate::tests![
     a_request_behind_a_deactivation_changes_nothing,
     a_request_behind_a_demotion_does_only_what_is_left_to_its_user,
     a_request_behind_the_deletion_of_its_token_changes_nothing,
+    a_list_behind_a_demotion_is_neither_given_out_nor_recorded,
+    a_password_that_is_replaced_meanwhile_proves_nothing,
+    what_waits_for_an_account_comes_later_in_the_trail,
 ];
 
 /// Keeps everybody else from writing (on PostgreSQL, to the account of the one who acts), and knows who waits for that.
@@ -144,6 +149,7 @@ impl Scene {
             let sent = join_all(documents.iter().map(|document| client.send(document, variables.clone())));
             let release = async {
                 hold.others_wait(before, documents.len()).await;
+                self.app.wait(Duration::from_secs(1));
                 hold.end().await;
             };
             let (answers, ()) = tokio::join!(sent, release);
@@ -284,4 +290,62 @@ async fn a_request_behind_the_deletion_of_its_token_changes_nothing(place: Place
     let codes = scene.run(&script, delete, &[UNDER_WAY[1].1]).await;
     assert_eq!(codes, ["UNAUTHENTICATED REVOKED"]);
     scene.rows_are_as_before().await;
+}
+
+async fn a_list_behind_a_demotion_is_neither_given_out_nor_recorded(place: Place) {
+    let scene = Scene::set(place).await;
+    let admin = used(scene.app.admin().await).await;
+    let demote = "mutation($id: ID!) { toggleStaff(input: { id: $id, isStaff: false }) { errors { code } } }";
+    let demote = done(&admin, demote, json!({ "id": scene.actor.id }));
+    assert_eq!(scene.run(&scene.client, demote, &["{ allEmails }"]).await, ["FORBIDDEN"]);
+    let exported = audit_event::Column::Action.eq(audit_event::Action::Exported);
+    assert_eq!(audit_event::Entity::find().filter(exported).count(scene.app.db()).await.unwrap(), 0);
+}
+
+async fn a_password_that_is_replaced_meanwhile_proves_nothing(place: Place) {
+    let scene = Scene::set(place).await;
+    let change = "mutation($p: String!) { changePassword(input: { oldPassword: $p,
+        newPassword: \"a phrase of the true owner\" }) { errors { code } } }";
+    let change = done(&scene.client, change, json!({ "p": PASSWORD }));
+    let with_old = |field: &str| format!("mutation {{ {field} }}").replace("OLD", PASSWORD);
+    let documents = [
+        with_old("updateMe(input: { email: \"evil@example.com\", currentPassword: \"OLD\" }) { errors { code } }"),
+        with_old("deactivateMe(input: { currentPassword: \"OLD\" }) { errors { code } }"),
+        with_old("deleteMe(input: { currentPassword: \"OLD\" }) { errors { code } }"),
+    ];
+    let documents = documents.each_ref().map(String::as_str);
+    assert_eq!(scene.run(&scene.client, change, &documents).await, ["PASSWORD_INCORRECT"; 3]);
+    let mallory = user::Entity::find_by_id(id(&scene.actor)).one(scene.app.db()).await.unwrap().unwrap();
+    assert_eq!((mallory.pending_email, mallory.is_active), (None, true));
+}
+
+async fn what_waits_for_an_account_comes_later_in_the_trail(place: Place) {
+    let scene = Scene::set(place).await;
+    scene.app.prove(&scene.actor).await;
+    let told = move_by_staff(&scene.app, &scene.actor, "moved@example.com").await;
+    let admin = used(scene.app.admin().await).await;
+    let toggle =
+        "mutation($id: ID!, $to: Boolean) { toggleStaff(input: { id: $id, isStaff: $to }) { errors { code } } }";
+    let demote = done(&admin, toggle, json!({ "id": scene.actor.id, "to": false }));
+    let login = format!(
+        "mutation {{ login(input: {{ identifier: \"mallory\", password: \"{PASSWORD}\" }}) {{ errors {{ code }} }} }}"
+    );
+    assert_eq!(scene.run(&scene.client, demote, &[&login]).await, [""]);
+    let off = "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: false }) { errors { code } } }";
+    let off = done(&admin, off, json!({ "id": scene.actor.id }));
+    let undo = format!(
+        "mutation {{ undoEmailChange(input: {{ token: \"{}\" }}) {{ errors {{ code }} }} }}",
+        undo_token(&told)
+    );
+    assert_eq!(scene.run(&scene.client, off, &[&undo]).await, [""]);
+
+    let theirs = audit_event::Column::TargetId.eq(id(&scene.actor));
+    let events = audit_event::Entity::find().filter(theirs).all(scene.app.db()).await.unwrap();
+    let time = |action| {
+        let times = events.iter().filter(|event| event.action == action).map(|event| event.created_at.millis());
+        times.max().unwrap()
+    };
+    use audit_event::Action::{Deactivated, EmailChangeUndone, Login, StaffRevoked};
+    assert!(time(Login) >= time(StaffRevoked), "the sign-in waited for the demotion");
+    assert!(time(EmailChangeUndone) >= time(Deactivated), "the undo waited for the deactivation");
 }

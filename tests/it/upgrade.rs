@@ -7,9 +7,10 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libtest_mimic::Trial;
-use sea_orm::{ConnectionTrait as _, Database};
+use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Database, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 use vestibule::config::Config;
+use vestibule::entity::user;
 use vestibule::tools::token::RefreshToken;
 
 use crate::app::TestApp;
@@ -17,7 +18,11 @@ use crate::copy::schema;
 use crate::engine::{Place, Test};
 use crate::furnished::{Furnished, furnish};
 
-crate::tests![a_database_of_each_release_is_migrated_and_goes_on_working, each_release_has_its_database,];
+crate::tests![
+    a_database_of_each_release_is_migrated_and_goes_on_working,
+    each_release_has_its_database,
+    who_proved_an_address_before_that_was_noted_is_known,
+];
 
 /// What the rows were sealed with; it guards nothing else.
 const SECRET: &str = "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W";
@@ -162,4 +167,37 @@ async fn write(place: Place) {
     let text: String = text.lines().filter(|line| !line.starts_with('\\')).map(|line| format!("{line}\n")).collect();
     fs::write(folder.join(dump_of(&place)), text).unwrap();
     fs::write(folder.join(tokens_of(&place)), serde_json::to_string_pretty(&furnished).unwrap() + "\n").unwrap();
+}
+
+async fn who_proved_an_address_before_that_was_noted_is_known(place: Place) {
+    use crate::parity::registration::{VERIFY, register, wanted};
+    let app = TestApp::start(&place).await;
+    for email in ["registered@example.com", "moved@example.com"] {
+        let link = register(&app, wanted(email)).await;
+        app.anyone().data(VERIFY, link.variables()).await;
+    }
+    let reset = app.add_user("reset").await;
+    app.add_user("vouched").await;
+    let (uid, token) = crate::parity::recovery::reset_link(&app, &reset.email).await;
+    let confirm = "mutation($u: ID!, $t: String!) { confirmReset(input: { uid: $u, token: $t,
+        newPassword: \"quite a new long phrase\" }) { success } }";
+    app.anyone().data(confirm, serde_json::json!({ "u": uid, "t": token })).await;
+    app.wait(std::time::Duration::from_secs(1));
+    let moved = user::Entity::find().filter(user::Column::Email.eq("moved@example.com")).one(app.db()).await.unwrap();
+    let update =
+        "mutation($id: ID!) { updateUser(input: { id: $id, email: \"elsewhere@example.com\" }) { errors { code } } }";
+    app.admin().await.data(update, serde_json::json!({ "id": moved.unwrap().id })).await;
+
+    for statement in [
+        "UPDATE users SET email_proved = FALSE",
+        "ALTER TABLE users DROP COLUMN password_by_staff",
+        "DELETE FROM seaql_migrations WHERE version = 'm0039_password_by_staff'",
+    ] {
+        app.db().execute_unprepared(statement).await.unwrap();
+    }
+    let again = app.start_second(&place).await;
+    let proved = user::Entity::find().filter(user::Column::EmailProved.eq(true)).order_by_asc(user::Column::Email);
+    let proved = proved.all(again.db()).await.unwrap();
+    let proved: Vec<&str> = proved.iter().map(|user| user.email.as_str()).collect();
+    assert_eq!(proved, ["registered@example.com", "reset@example.com"]);
 }

@@ -268,6 +268,24 @@ async fn whoever_may_not_send_a_file_is_refused_before_it_is_read(place: Place) 
         let answer = begun.answer(Duration::from_secs(8)).await;
         assert!(answer.as_ref().is_some_and(|answer| answer.contains(code)), "{document} {token:?}: {answer:?}");
     }
+    // Nor is it read because something else stands beside it, or because another operation would take it.
+    let import = "importUsers(input: $input) { errors { code } }";
+    let besides = [
+        format!("mutation($input: ImportUsersInput!) {{ removeAvatar {{ errors {{ code }} }} {import} }}"),
+        format!(
+            "mutation($input: ImportUsersInput!, $off: Boolean = true) {{ removeAvatar @skip(if: $off) {{ errors {{ code }} }} {import} }}"
+        ),
+        format!(
+            "mutation($input: ImportUsersInput!) {{ ...F }} fragment F on Mutation {{ removeAvatar {{ errors {{ code }} }} ... {{ {import} }} }}"
+        ),
+        "mutation($input: ImportUsersInput) { removeAvatar { errors { code } } }".to_owned(),
+    ];
+    for document in &besides {
+        for token in [ada.access.as_deref(), Some(writing.as_str())] {
+            let mut begun = Begun::send(&app, document, token).await;
+            assert!(begun.answer(Duration::from_secs(8)).await.is_some(), "{document}");
+        }
+    }
     // Of those who may, it is read.
     for (document, token) in [(UPLOAD, Some(writing.as_str())), (IMPORT, boss.access.as_deref())] {
         let mut begun = Begun::send(&app, document, token).await;

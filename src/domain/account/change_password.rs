@@ -3,7 +3,7 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
-use super::{incorrect, prove};
+use super::prove;
 use crate::database::Db;
 use crate::domain::access::{Also, Present};
 use crate::domain::audit::{self, Event};
@@ -41,25 +41,21 @@ pub async fn change_password(
     input: ChangePassword<'_>,
 ) -> Result<()> {
     let user = owner.user();
-    prove(db, now, owner, passwords, (input.old, "oldPassword")).await?;
+    let proof = prove(db, now, owner, passwords, (input.old, "oldPassword")).await?;
     passwords.refuse_temporary(user, input.new).await?;
     let hash = passwords.accept(input.new, &passwords::about(user)).await?;
 
-    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let authorized = owner.begin_ending(db, now, Also::Nobody).await?;
+    proof.check(&authorized)?;
     let (txn, now) = authorized.parts();
     revocation::revoke(txn, &[user.id], Cause::PasswordChanged(owner.session())).await?;
-    let changed = user::Entity::update_many()
+    user::Entity::update_many()
         .col_expr(Column::PasswordHash, Expr::value(hash))
         .col_expr(Column::TemporaryPasswordAt, Expr::value(Option::<Timestamp>::None))
         .col_expr(Column::UpdatedAt, Expr::value(now.at))
         .filter(Column::Id.eq(user.id))
-        .filter(Column::IsActive.eq(true))
-        .filter(Column::PasswordHash.eq(user.password_hash.clone()))
         .exec(txn)
         .await?;
-    if changed.rows_affected == 0 {
-        return Err(incorrect("oldPassword").into());
-    }
     audit::record(txn, now, Event::by(&authorized, Action::PasswordChanged, user.id)).await?;
     outbox::enqueue(txn, now, mail::Kind::PasswordChanged, &authorized.user().email, Some(user.id)).await?;
     sent_forms::note(txn, now, input.form).await?;

@@ -8,7 +8,8 @@ use crate::domain::account::undo_email_change::{self, MadeBy};
 use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
-use crate::domain::users::{reserved, taken};
+use crate::domain::users::reserved::{self, Claimant};
+use crate::domain::users::taken;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::one_time_token::{self, Purpose};
@@ -44,38 +45,58 @@ pub(super) async fn begin(
     changed.into_iter().next().ok_or_else(|| Error::internal("the account went away while it was changed"))
 }
 
-/// The address that the account moves to whose link has this secret; none where it is no such link.
-pub async fn find(db: &impl ConnectionTrait, now: &Moment, secret: &Secret) -> Result<Option<String>> {
-    let good = Condition::all()
-        .add(one_time_token::Column::Digest.eq(secret.digest()))
-        .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove))
-        .add(one_time_token::Column::ExpiresAt.gt(now.at));
-    let Some(token) = one_time_token::Entity::find().filter(good).one(db).await? else { return Ok(None) };
-    let user = user::Entity::find_by_id(token.user_id).filter(Column::IsActive.eq(true)).one(db).await?;
-    Ok(user.and_then(|user| user.pending_email))
+/// A move that waits for its link to be followed.
+#[derive(Clone, Debug)]
+pub(in crate::domain) struct Move {
+    /// The account.
+    pub(in crate::domain) user: user::Model,
+    /// The address that it moves to.
+    pub(in crate::domain) to: String,
 }
 
-/// Carries the move out if this secret is of a link for one: spends the link, tells the old address, and makes links
-/// that were mailed there worthless. None where it is no such link.
+impl Move {
+    fn of(user: Option<user::Model>) -> Option<Self> {
+        let user = user.filter(|user| user.is_active)?;
+        user.pending_email.clone().map(|to| Self { user, to })
+    }
+}
+
+/// The move whose link has this secret; none where it is no such link.
+pub(in crate::domain) async fn find(db: &impl ConnectionTrait, now: &Moment, secret: &Secret) -> Result<Option<Move>> {
+    let Some(token) = one_time_token::Entity::find().filter(good(now, secret)).one(db).await? else { return Ok(None) };
+    Ok(Move::of(user::Entity::find_by_id(token.user_id).one(db).await?))
+}
+
+/// The same move, its account locked until the transaction ends.
+pub(in crate::domain) async fn lock(txn: &DatabaseTransaction, now: &Moment, secret: &Secret) -> Result<Option<Move>> {
+    let Some(token) = one_time_token::Entity::find().filter(good(now, secret)).one(txn).await? else { return Ok(None) };
+    Ok(Move::of(user::Entity::find_for_update(token.user_id).one(txn).await?))
+}
+
+fn good(now: &Moment, secret: &Secret) -> Condition {
+    Condition::all()
+        .add(one_time_token::Column::Digest.eq(secret.digest()))
+        .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove))
+        .add(one_time_token::Column::ExpiresAt.gt(now.at))
+}
+
+/// Carries out a move whose account is locked: spends the link, tells the old address, and makes links that were mailed
+/// there worthless. The caller has made sure that the client is the owner of the account: the link alone shows only who
+/// reads the new address. None where the link was spent meanwhile.
 ///
 /// # Errors
 /// [`Code::InvalidToken`] where another account has taken the address meanwhile.
-pub async fn confirm(
+pub(in crate::domain) async fn confirm(
     txn: &DatabaseTransaction,
     now: &Moment,
     client: &Client,
-    secret: &Secret,
+    (secret, found): (&Secret, Move),
 ) -> Result<Option<user::Model>> {
-    let good = Condition::all()
-        .add(one_time_token::Column::Digest.eq(secret.digest()))
-        .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove))
-        .add(one_time_token::Column::ExpiresAt.gt(now.at));
-    let spent = one_time_token::Entity::delete_many().filter(good).exec_with_returning(txn).await?;
-    let Some(token) = spent.into_iter().next() else { return Ok(None) };
-    let found = user::Entity::find_for_update(token.user_id).filter(Column::IsActive.eq(true)).one(txn).await?;
-    let Some((before, email)) = found.and_then(|user| user.pending_email.clone().map(|email| (user, email))) else {
+    let Move { user: before, to: email } = found;
+    let spent = one_time_token::Entity::delete_many().filter(good(now, secret)).exec(txn).await?;
+    if spent.rows_affected == 0 {
         return Ok(None);
-    };
+    }
     let key = identifier::fold(&email);
     revocation::revoke(txn, &[before.id], Cause::EmailChanged).await?;
     let changed = user::Entity::update_many()
@@ -83,13 +104,14 @@ pub async fn confirm(
         .col_expr(Column::EmailKey, Expr::value(key))
         .col_expr(Column::IsVerified, Expr::value(true))
         .col_expr(Column::EmailProved, Expr::value(true))
+        .col_expr(Column::PasswordByStaff, Expr::value(false))
         .col_expr(Column::UpdatedAt, Expr::value(now.at))
         .filter(Column::Id.eq(before.id))
         .exec_with_returning(txn)
         .await
         .map_err(|error| on_conflict(error, || Refusal::new(Code::InvalidToken, "The address is taken meanwhile.")))?;
     let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
-    reserved::claim(txn, now, Some(&before), &after).await.map_err(|error| match error {
+    reserved::claim(txn, now, (Some(&before), &after), Claimant::Reader).await.map_err(|error| match error {
         Error::Refused(_) => Refusal::new(Code::InvalidToken, "The address is taken meanwhile.").into(),
         error => error,
     })?;

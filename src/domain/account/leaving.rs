@@ -25,8 +25,9 @@ pub async fn deactivate(
     passwords: &Passwords,
     current_password: &str,
 ) -> Result<()> {
-    prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
-    let authorized = owner.begin(db, now, Also::Superusers).await?;
+    let proof = prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
+    let authorized = owner.begin_ending(db, now, Also::Superusers).await?;
+    proof.check(&authorized)?;
     let (txn, now) = authorized.parts();
     let user = authorized.user();
     guard_rails::may_leave(txn, user.id).await?;
@@ -48,8 +49,9 @@ pub async fn delete(
     (passwords, store): (&Passwords, &MediaStore),
     current_password: &str,
 ) -> Result<Outcome> {
-    prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
-    let authorized = owner.begin(db, now, Also::Superusers).await?;
+    let proof = prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
+    let authorized = owner.begin_ending(db, now, Also::Superusers).await?;
+    proof.check(&authorized)?;
     let (txn, now) = authorized.parts();
     let user = authorized.user();
     guard_rails::may_leave(txn, user.id).await?;

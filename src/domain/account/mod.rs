@@ -3,7 +3,7 @@
 // Replacing one's password.
 pub mod change_password;
 // Moving to another e-mail address.
-pub mod email_move;
+pub(in crate::domain) mod email_move;
 // Deactivating and deleting one's account.
 pub mod leaving;
 // Changing one's names and other details.
@@ -12,7 +12,7 @@ pub mod profile;
 pub mod undo_email_change;
 
 use crate::database::Db;
-use crate::domain::access::Present;
+use crate::domain::access::{Authorized, Present};
 use crate::domain::limits::{self, Account};
 use crate::domain::passwords::Passwords;
 use crate::error::{Code, Refusal, Result};
@@ -23,19 +23,38 @@ use crate::tools::clock::Moment;
 ///
 /// # Errors
 /// [`Code::PasswordIncorrect`] of this field; [`crate::error::Error::RateLimited`] after too many wrong ones.
-async fn prove(
+async fn prove<'a>(
     db: &Db,
     now: &Moment,
-    owner: Present<'_>,
+    owner: Present<'a>,
     passwords: &Passwords,
     (typed, field): (&str, &'static str),
-) -> Result<()> {
+) -> Result<Proof<'a>> {
     let account = Account::Own(owner.user().id);
     let (verdict, attempt) = passwords.verify(db, now, owner.client(), (account, Some(owner.user())), typed).await?;
     if !verdict.matches {
         return Err(incorrect(field).into());
     }
-    limits::give_back(db.writer(), attempt).await
+    limits::give_back(db.writer(), attempt).await?;
+    Ok(Proof { hash: owner.into_viewer().user().password_hash.as_deref(), field })
+}
+
+/// The proof of a password that was present when the request came.
+#[derive(Clone, Copy, Debug)]
+struct Proof<'a> {
+    hash: Option<&'a str>,
+    field: &'static str,
+}
+
+impl Proof<'_> {
+    /// Checks in the transaction of what the password was asked for that nobody replaced it meanwhile.
+    ///
+    /// # Errors
+    /// [`Code::PasswordIncorrect`] of its field.
+    fn check(self, authorized: &Authorized) -> Result<(), Refusal> {
+        let is_present = self.hash == authorized.user().password_hash.as_deref();
+        if is_present { Ok(()) } else { Err(incorrect(self.field)) }
+    }
 }
 
 fn incorrect(field: &'static str) -> Refusal {

@@ -10,7 +10,8 @@ use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Purpose};
 use crate::domain::passwords::Passwords;
 use crate::domain::users::details::Details;
-use crate::domain::users::{reserved, taken};
+use crate::domain::users::reserved::{self, Claimant};
+use crate::domain::users::taken;
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column};
 use crate::error::{Code, Error, Refusal, Result};
@@ -56,12 +57,13 @@ pub async fn update(
         limits::take_username(db, now, user.id, passwords.limits()).await?;
     }
     let moves = email.filter(|email| *email != user.email);
+    let mut proof = None;
     if moves.is_some() {
         let owner = viewer.present()?;
         let password = input.current_password.as_deref().ok_or_else(|| {
             Refusal::new(Code::Required, "Give your present password to change your address.").of("currentPassword")
         })?;
-        prove(db, now, owner, passwords, (password, "currentPassword")).await?;
+        proof = Some(prove(db, now, owner, passwords, (password, "currentPassword")).await?);
         if let Some(email) = moves.as_ref().filter(|email| !identifier::same_address(email, &user.email)) {
             limits::take_mail(db, now, viewer.client(), passwords.limits(), (Purpose::NewAddress, email)).await?;
         }
@@ -72,6 +74,7 @@ pub async fn update(
     }
 
     let authorized = viewer.begin(db, now, Also::Nobody).await?;
+    proof.map_or(Ok(()), |proof| proof.check(&authorized))?;
     let (txn, now) = authorized.parts();
     let before = authorized.user();
     if let Some(username) = &details.username {
@@ -81,7 +84,7 @@ pub async fn update(
     let update = details.write(update).filter(Column::Id.eq(user.id)).filter(Column::IsActive.eq(true));
     let changed = update.exec_with_returning(txn).await.map_err(taken)?;
     let mut user = changed.into_iter().next().ok_or(Error::Forbidden)?;
-    reserved::claim(txn, now, Some(before), &user).await?;
+    reserved::claim(txn, now, (Some(before), &user), Claimant::Reader).await?;
     if let Some(email) = moves {
         user = email_move::begin(txn, now, &user, email).await?;
     }

@@ -3,7 +3,9 @@
 //! A row of `email_undos` is written in the transaction of the change, whoever made it: the user, staff, or an import. It
 //! ends with its time, its use, the undo of an earlier change, a return to its address, a password that staff set, and the
 //! account. So it survives whatever a thief does who holds the account: another change of address, another password. The row of
-//! a change that staff made also ends when the reader of the new address resets the password.
+//! a change that staff made also ends when the reader of the new address resets the password, but only where an earlier
+//! change can still be undone: then the address that it returns to is itself in question. The earliest row never ends so,
+//! whoever persuaded staff of the change.
 
 use std::time::Duration;
 
@@ -20,8 +22,8 @@ use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Limits};
 use crate::domain::revocation::{self, Cause};
 use crate::domain::sent_forms::{self, SentForm};
-use crate::domain::users::reserved;
-use crate::domain::{outbox, sweeping};
+use crate::domain::users::reserved::{self, Claimant};
+use crate::domain::{known_networks, outbox, sweeping};
 use crate::entity::audit_event::Action;
 use crate::entity::email_undo::{self, Column};
 use crate::entity::mail::Kind;
@@ -48,7 +50,8 @@ pub(in crate::domain) enum MadeBy {
 
 /// Announces a change of address to the old address, with a link that undoes it where the old address was confirmed. The
 /// account's row is locked. Another spelling of the same address is not announced. There is no link where the account is
-/// taken back: it returns to an address whose own undo link is still good, or staff set a password as well.
+/// taken back: it returns to an address whose own undo link is still good, or staff set a password with the change or before
+/// it, and nobody proved since to read the address.
 pub(in crate::domain) async fn announce(
     txn: &DatabaseTransaction,
     now: &Moment,
@@ -66,8 +69,12 @@ pub(in crate::domain) async fn announce(
     if let Some(row) = undos.iter().filter(|row| row.expires_at > now.at).find(is_old) {
         return end_since(txn, before.id, row.step).await;
     }
+    let takes_back = match by {
+        MadeBy::User => false,
+        MadeBy::Staff { sets_password } => sets_password || before.password_by_staff,
+    };
     // An address that nobody proved to read may be a stranger's by a typing error.
-    if !before.email_proved || by == (MadeBy::Staff { sets_password: true }) {
+    if !before.email_proved || takes_back {
         return Ok(());
     }
     let step = undos.last().map_or(0, |row| row.step).saturating_add(1);
@@ -140,24 +147,29 @@ async fn carry_out(
     // The account is locked first, as by every change of address.
     let known = email_undo::Entity::find().filter(good(now, &secret)).one(&txn).await?.ok_or_else(invalid_link)?;
     let before = user::Entity::find_for_update(known.user_id).one(&txn).await?.ok_or_else(invalid_link)?;
+    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    let now = &now.anew();
     let spent = email_undo::Entity::delete_many().filter(good(now, &secret)).exec(&txn).await?;
     if spent.rows_affected == 0 {
         return Err(invalid_link().into());
     }
     revocation::revoke(&txn, &[before.id], Cause::EmailChangeUndone).await?;
+    // The owner, who reads the mail, asks for a reset next: strangers must not use that up.
+    known_networks::note(&txn, now, client, before.id).await?;
     let changed = user::Entity::update_many()
         .col_expr(user::Column::Email, Expr::value(known.email))
         .col_expr(user::Column::EmailKey, Expr::value(known.email_key))
         .col_expr(user::Column::PasswordHash, Expr::value(Option::<String>::None))
         .col_expr(user::Column::IsVerified, Expr::value(true))
         .col_expr(user::Column::EmailProved, Expr::value(true))
+        .col_expr(user::Column::PasswordByStaff, Expr::value(false))
         .col_expr(user::Column::UpdatedAt, Expr::value(now.at))
         .filter(user::Column::Id.eq(before.id))
         .exec_with_returning(&txn)
         .await
         .map_err(|error| on_conflict(error, taken))?;
     let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
-    reserved::claim(&txn, now, Some(&before), &after).await.map_err(|error| match error {
+    reserved::claim(&txn, now, (Some(&before), &after), Claimant::Reader).await.map_err(|error| match error {
         Error::Refused(_) => taken().into(),
         error => error,
     })?;
@@ -180,11 +192,20 @@ async fn end_since(txn: &DatabaseTransaction, user: Uuid, step: i32) -> Result<(
     Ok(())
 }
 
-/// Ends the undo links of changes that staff made: the reader of the present address proved it, so that the change was right,
-/// whoever reads the address before.
-pub(in crate::domain) async fn confirm_changes_of_staff(txn: &DatabaseTransaction, user: Uuid) -> Result<()> {
-    let theirs = Condition::all().add(Column::UserId.eq(user)).add(Column::ByStaff.eq(true));
-    email_undo::Entity::delete_many().filter(theirs).exec(txn).await?;
+/// Ends the undo links of changes that staff made after another change which can still be undone: staff helped an owner whose
+/// account a thief had moved, and the reader of the present address proved it. The link of the earliest change stays, since it
+/// may be the owner's whom somebody robbed with the help of staff.
+pub(in crate::domain) async fn confirm_changes_of_staff(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    user: Uuid,
+) -> Result<()> {
+    let open = Condition::all().add(Column::UserId.eq(user)).add(Column::ExpiresAt.gt(now.at));
+    let Some(first) = email_undo::Entity::find().filter(open).order_by_asc(Column::Step).one(txn).await? else {
+        return Ok(());
+    };
+    let later = Condition::all().add(Column::UserId.eq(user)).add(Column::Step.gt(first.step));
+    email_undo::Entity::delete_many().filter(later.add(Column::ByStaff.eq(true))).exec(txn).await?;
     Ok(())
 }
 

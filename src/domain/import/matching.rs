@@ -11,7 +11,7 @@ use super::entries::{Entries, Entry, look_alike};
 use super::rights::{Rights, RightsChange};
 use super::{BATCH, By, Counts, Errors, Progress, Watch};
 use crate::domain::guard_rails::{self, Change};
-use crate::domain::users::reserved;
+use crate::domain::users::reserved::{self, Claimant};
 use crate::entity::user::{self, Column};
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Moment;
@@ -83,9 +83,8 @@ pub(super) async fn fates(
                 errors.add(entry.row, "email", look_alike(&entry.email, &other));
             }
             let (id, own) = (account.map_or_else(Uuid::nil, |user| user.id), (&*entry.email_key, &*entry.email));
-            if account.is_none() && reserved.iter().any(|undo| reserved::bars(undo, id, own)) {
-                let other = "one that an account had until a few days ago and may return to";
-                errors.add(entry.row, "email", look_alike(&entry.email, other));
+            if account.is_none() && reserved.iter().any(|undo| reserved::bars(undo, id, own, Claimant::Other)) {
+                errors.add(entry.row, "email", Refusal::new(Code::AlreadyExists, reserved::RETURNS));
             }
             rights.extend(rights_changes(entry, account));
             let changes = account.map(|account| Changes::of(entry, account));

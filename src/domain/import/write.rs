@@ -127,6 +127,9 @@ async fn change(writing: Writing<'_>, batch: &[&Entry]) -> Result<()> {
         revocation::revoke(txn, &shut_out, Cause::Deactivated).await?;
     }
     outbox::release(txn, now, &let_in).await?;
+    if !let_in.is_empty() {
+        limits::forget_guesses(txn, &let_in).await?;
+    }
     audit::record_all(txn, now, events).await
 }
 

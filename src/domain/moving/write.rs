@@ -20,7 +20,8 @@ use crate::domain::guard_rails::{self, Change};
 use crate::domain::import::rights::Rights;
 use crate::domain::outbox;
 use crate::domain::revocation::{self, Cause};
-use crate::domain::users::{blank, overtaken, reserved};
+use crate::domain::users::reserved::{self, Claimant};
+use crate::domain::users::{blank, overtaken};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::entity::{email_undo, mail, moved};
@@ -167,7 +168,7 @@ impl Batch<'_> {
             return Ok(None);
         }
         if self.is_barred(Uuid::nil(), &entry.email_key, &entry.email) {
-            self.refuse(entry, "email", RETURNS);
+            self.refuse(entry, "email", reserved::RETURNS);
             return Ok(None);
         }
         if let Some(other) = self.addresses.get(&entry.email_key).cloned() {
@@ -331,7 +332,7 @@ impl Batch<'_> {
             return Some(("email", look_alike(&after.email, &owner.email)));
         }
         if self.is_barred(account.id, &after.email_key, &after.email) {
-            return Some(("email", RETURNS.to_owned()));
+            return Some(("email", reserved::RETURNS.to_owned()));
         }
         if after.email_key != account.email_key
             && (self.known.by_email.get(&after.email_key).is_some_and(|owner| is_other(owner.id))
@@ -350,7 +351,7 @@ impl Batch<'_> {
 
     /// Whether the address looks like one that an account may return to.
     fn is_barred(&self, user: Uuid, key: &str, email: &str) -> bool {
-        self.known.undos.iter().any(|undo| reserved::bars(undo, user, (key, email)))
+        self.known.undos.iter().any(|undo| reserved::bars(undo, user, (key, email), Claimant::Other))
     }
 
     /// Reports an account without a password, or with a weak one.
@@ -366,10 +367,6 @@ impl Batch<'_> {
         }
     }
 }
-
-/// The refusal of an address that looks like one which an account had until lately.
-const RETURNS: &str = "The address looks like one that another account had until a few days ago and may return to. Take the \
-                       user over later.";
 
 /// The refusal of an address that looks like another account's.
 fn look_alike(email: &str, other: &str) -> String {

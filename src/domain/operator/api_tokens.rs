@@ -53,8 +53,10 @@ pub async fn revoke(db: &Db, now: &Moment, operator: &Operator, which: Which) ->
     let mut revoked = 0;
     loop {
         let step = sweeping::step::<api_token::Entity>(api_token::PrimaryKey::Id, &wanted);
-        let (txn, ref now) = db.begin(now).await?;
+        let (txn, _) = db.begin(now).await?;
         let deleted = api_token::Entity::delete_many().filter(step).exec_with_returning(&txn).await?;
+        // What held the tokens comes first in the trail.
+        let now = &now.anew();
         let events = deleted.iter().map(|token| operator.did(Action::ApiTokenDeleted, token.user_id));
         audit::record_all(&txn, now, events.collect()).await?;
         txn.commit().await?;

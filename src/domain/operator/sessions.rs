@@ -44,11 +44,13 @@ pub async fn end(db: &Db, now: &Moment, operator: &Operator, which: Which) -> Re
         Which::One(id) => (Column::Id.eq(Uuid::parse_str(&id).map_err(|_| missing())?), true),
         Which::Of(user) => (Column::UserId.eq(user), false),
     };
-    let (txn, ref now) = db.begin(now).await?;
+    let (txn, _) = db.begin(now).await?;
     let ended = session::Entity::delete_many().filter(meant).exec_with_returning(&txn).await?;
     if must_be && ended.is_empty() {
         return Err(missing().into());
     }
+    // What held the sessions comes first in the trail.
+    let now = &now.anew();
     let events = ended.iter().map(|session| operator.did(Action::SessionRevoked, session.user_id));
     audit::record_all(&txn, now, events.collect()).await?;
     txn.commit().await?;

@@ -56,7 +56,7 @@ pub async fn api_tokens(db: &Db, now: &Moment, _operator: &Operator, user: Uuid)
 /// # Errors
 /// [`Code::LastSuperuser`] where nobody with every right would remain; [`Code::NotFound`].
 pub async fn set_active(db: &Db, now: &Moment, operator: &Operator, id: Uuid, to: bool) -> Result<bool> {
-    let (txn, ref now) = db.begin(now).await?;
+    let (txn, _) = db.begin(now).await?;
     if !to {
         guard_rails::may_leave(&txn, id).await.map_err(|error| match error {
             Error::Refused(_) => last_superuser().into(),
@@ -64,6 +64,7 @@ pub async fn set_active(db: &Db, now: &Moment, operator: &Operator, id: Uuid, to
         })?;
     }
     let target = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
+    let now = &now.anew();
     let changes = Changes { is_active: (target.is_active != to).then_some(to), ..Changes::default() };
     let changed = changes.write(&txn, now, &target).await?;
     for action in changes.actions() {
@@ -79,8 +80,9 @@ pub async fn set_active(db: &Db, now: &Moment, operator: &Operator, id: Uuid, to
 /// [`Code::NotFound`] where nobody has this address; [`Code::Invalid`] where the user is a superuser already.
 pub async fn promote(db: &Db, now: &Moment, operator: &Operator, email: &str) -> Result<user::Model> {
     let id = find(db, operator, email).await?.id;
-    let (txn, ref now) = db.begin(now).await?;
+    let (txn, _) = db.begin(now).await?;
     let before = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
+    let now = &now.anew();
     if before.is_superuser {
         return Err(Refusal::new(Code::Invalid, format!("{email} is a superuser already.")).into());
     }
@@ -108,8 +110,9 @@ pub async fn promote(db: &Db, now: &Moment, operator: &Operator, email: &str) ->
 /// # Errors
 /// [`Code::AccountInactive`] where the account is deactivated, whose links are dead; [`Code::NotFound`].
 pub async fn send_reset(db: &Db, now: &Moment, operator: &Operator, id: Uuid) -> Result<()> {
-    let (txn, ref now) = db.begin(now).await?;
+    let (txn, _) = db.begin(now).await?;
     let user = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
+    let now = &now.anew();
     if !user.is_active {
         return Err(Refusal::new(Code::AccountInactive, "The account is disabled: enable it first.").into());
     }

@@ -20,14 +20,14 @@ pub mod list;
 mod order;
 mod registration;
 
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use crate::config::{BaseUrl, LinkConfig, Registration};
 use crate::entity::api_token;
 use crate::entity::mail::{self, Kind, Status};
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::{Moment, Timestamp};
 use crate::tools::identifier;
 use crate::tools::mail::{Sender, Site, Transport};
 use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, counters};
@@ -97,6 +97,15 @@ pub async fn enqueue(
     user: Option<Uuid>,
 ) -> Result<Uuid> {
     insert(txn, row(now, kind, recipient, user)).await
+}
+
+/// Checks whether a mail of this kind to this user was put in line after this time.
+pub async fn has_enqueued(txn: &DatabaseTransaction, kind: Kind, user: Uuid, since: Timestamp) -> Result<bool> {
+    let earlier = Condition::all()
+        .add(mail::Column::UserId.eq(user))
+        .add(mail::Column::Kind.eq(kind))
+        .add(mail::Column::CreatedAt.gt(since));
+    Ok(mail::Entity::find().filter(earlier).one(txn).await?.is_some())
 }
 
 /// Puts mails of one kind in line, one for each address and user; there may be some thousands.

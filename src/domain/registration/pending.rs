@@ -12,6 +12,7 @@ use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
 use crate::domain::sweeping;
 use crate::domain::users;
+use crate::domain::users::reserved::Claimant;
 use crate::entity::audit_event::Action;
 use crate::entity::registration::{self, Column};
 use crate::entity::user;
@@ -133,11 +134,12 @@ pub async fn complete(
     };
     let wanted = registration.username.clone();
     let row = new_user(now, registration);
-    let user = match users::create::insert_with_free_username(txn, now, row, wanted.as_deref()).await {
-        Ok(user) => user,
-        Err(Error::Refused(_)) => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let user =
+        match users::create::insert_with_free_username(txn, now, (row, wanted.as_deref()), Claimant::Reader).await {
+            Ok(user) => user,
+            Err(Error::Refused(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
     audit::name_target(txn, event, user.id).await?;
     let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::EmailVerified, user.id) };
     audit::record(txn, now, event).await?;

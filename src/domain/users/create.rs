@@ -10,7 +10,7 @@ use crate::domain::limits::{self, Limits};
 use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_NAME, MAX_PHONE};
-use crate::domain::users::reserved;
+use crate::domain::users::reserved::{self, Claimant};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Column, Permission, Role};
@@ -111,10 +111,10 @@ pub async fn create(
     let user = match given {
         Some(_) => {
             let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
-            reserved::claim(txn, now, None, &user).await?;
+            reserved::claim(txn, now, (None, &user), Claimant::Other).await?;
             user
         }
-        None => insert_with_free_username(txn, now, row, None).await?,
+        None => insert_with_free_username(txn, now, (row, None), Claimant::Other).await?,
     };
     audit::record(txn, now, Event::by(&authorized, Action::UserCreated, user.id)).await?;
     if user.is_staff {
@@ -130,8 +130,8 @@ pub async fn create(
 pub(in crate::domain) async fn insert_with_free_username(
     txn: &DatabaseTransaction,
     now: &Moment,
-    mut row: user::ActiveModel,
-    wanted: Option<&str>,
+    (mut row, wanted): (user::ActiveModel, Option<&str>),
+    by: Claimant,
 ) -> Result<user::Model> {
     loop {
         let key = row.username_key.clone().take().unwrap_or_default();
@@ -142,7 +142,7 @@ pub(in crate::domain) async fn insert_with_free_username(
             let id = row.id.clone().take().unwrap_or_default();
             let user = user::Entity::find_by_id(id).one(txn).await?;
             let user = user.ok_or_else(|| Error::internal("an account that was just made is missing"))?;
-            reserved::claim(txn, now, None, &user).await?;
+            reserved::claim(txn, now, (None, &user), by).await?;
             return Ok(user);
         }
         let name = wanted.map_or_else(identifier::neutral_username, |wanted| numbered(now, wanted));

@@ -14,7 +14,7 @@ use super::wanted::{Common, LONG_STRETCH, Rarity, STRETCH, Wanted, all, ids, num
 use crate::database::Db;
 use crate::domain::access::{Exporter, Staff, Viewer};
 use crate::domain::exports;
-use crate::domain::limits::{self, Limits};
+use crate::domain::limits::Limits;
 use crate::domain::paging::{Key, Page, Span, Term, Terms, Window};
 use crate::domain::presence::ONLINE;
 use crate::entity::user::{self, Column, Role, ids_visible_to_staff, last_seen, visible_to, visible_to_staff};
@@ -290,14 +290,13 @@ pub async fn all_emails(
     limits: &Limits,
     separator: &str,
 ) -> Result<String> {
-    let staff = exporter.staff()?;
+    exporter.staff()?;
     if separator.chars().count() > MAX_SEPARATOR {
         return Err(Error::BadInput(format!("`separator` must have {MAX_SEPARATOR} characters at most.")));
     }
-    limits::take_bulk(db, now, &exporter, limits).await?;
-    exports::record(db, now, exporter, None).await?;
+    let visible = exports::grant_users(db, now, exporter, limits).await?;
     let addresses: Vec<String> = user::Entity::find()
-        .filter(visible_to(staff.user()))
+        .filter(visible)
         .select_only()
         .column(Column::Email)
         .order_by_asc(Column::EmailKey)

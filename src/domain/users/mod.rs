@@ -51,6 +51,7 @@ pub(in crate::domain) fn blank(
         email_key: Set(identifier::fold(&email)),
         email: Set(email),
         email_proved: Set(false),
+        password_by_staff: Set(false),
         pending_email: Set(None),
         password_hash: Set(None),
         temporary_password_at: Set(None),

@@ -81,6 +81,7 @@ fn anonymous(now: &Moment, user: &user::Model) -> user::Model {
         email_key: identifier::fold(&email),
         email,
         email_proved: false,
+        password_by_staff: false,
         pending_email: None,
         password_hash: None,
         temporary_password_at: None,

@@ -3,7 +3,8 @@
 //! - A username that was given up, by a rename or with the account, is reserved for its former owner for
 //!   [`USERNAME_RESERVED`]: nobody else can pose as the person whom others know by it.
 //! - While a change of address can be undone, nobody else gets an address that looks like the old one, which would make the
-//!   undo impossible. The old address itself is not reserved: who reads its mail is its owner.
+//!   undo impossible. The old address itself is free for a [`Claimant::Reader`] alone: who reads its mail is its owner. An
+//!   account that staff, an API token or an import make there could be a thief's.
 //!
 //! Every path that writes a username or an address calls `claim` (or `claim_all`) after the write and in its
 //! transaction. On PostgreSQL a write waits for another transaction that is giving the name up, so only a look after it
@@ -34,6 +35,15 @@ pub const USERNAME_RESERVED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// of names from others.
 const MOST_RESERVED: usize = 10;
 
+/// Somebody who takes an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::domain) enum Claimant {
+    /// Its reader, who followed a link that was mailed there.
+    Reader,
+    /// Anybody else: staff, an API token, an import, the operator.
+    Other,
+}
+
 /// Takes the username and the address that an account got by a write, and reserves the username that it gave up.
 /// `before` is the account before the write; none for a new account.
 ///
@@ -42,20 +52,21 @@ const MOST_RESERVED: usize = 10;
 pub(in crate::domain) async fn claim(
     txn: &DatabaseTransaction,
     now: &Moment,
-    before: Option<&user::Model>,
-    after: &user::Model,
+    (before, after): (Option<&user::Model>, &user::Model),
+    by: Claimant,
 ) -> Result<()> {
     let one = [(before.cloned(), after.clone())];
-    match conflict(txn, now, &one).await? {
+    match conflict(txn, now, &one, by).await? {
         Some(Conflict::Username) => return Err(username_taken().into()),
-        Some(Conflict::Address) => {
-            let message = "There is an account with this address already.";
-            return Err(Refusal::new(Code::AlreadyExists, message).of("email").into());
-        }
+        Some(Conflict::Address) => return Err(Refusal::new(Code::AlreadyExists, RETURNS).of("email").into()),
         None => {}
     }
     release_all(txn, now, given_up(&one)).await
 }
+
+/// What is wrong with an address that another account may return to.
+pub(in crate::domain) const RETURNS: &str = "This address, or one that looks like it, belonged to another account until a \
+    few days ago, which may return to it. Wait until its undo link expires, or let the reader of the address register.";
 
 /// The same for many accounts of an import, whose rows were looked through before.
 ///
@@ -66,7 +77,7 @@ pub(in crate::domain) async fn claim_all(
     now: &Moment,
     written: &[(Option<user::Model>, user::Model)],
 ) -> Result<()> {
-    if conflict(txn, now, written).await?.is_some() {
+    if conflict(txn, now, written, Claimant::Other).await?.is_some() {
         return Err(Error::Unavailable(Duration::from_secs(1)));
     }
     release_all(txn, now, given_up(written)).await
@@ -77,7 +88,7 @@ pub(in crate::domain) async fn release(txn: &DatabaseTransaction, now: &Moment, 
     release_all(txn, now, vec![(user.id, user.username_key.as_str())]).await
 }
 
-/// Refuses a rename by the user themself where too many usernames are reserved for them already.
+/// Refuses a rename by the user themself, or by an API token, where too many usernames are reserved for them already.
 ///
 /// # Errors
 /// [`Error::RateLimited`].
@@ -155,6 +166,7 @@ async fn conflict(
     txn: &DatabaseTransaction,
     now: &Moment,
     written: &[(Option<user::Model>, user::Model)],
+    by: Claimant,
 ) -> Result<Option<Conflict>> {
     let changed = |key: fn(&user::Model) -> &str| {
         let is_other = move |(before, after): &&(Option<user::Model>, user::Model)| {
@@ -169,14 +181,16 @@ async fn conflict(
     }
     let moved: Vec<&user::Model> = changed(|user| &user.email_key).collect();
     let old = addresses(txn, now, moved.iter().map(|user| user.email_key.as_str())).await?;
-    let is_taken = moved.iter().any(|user| old.iter().any(|row| bars(row, user.id, (&user.email_key, &user.email))));
+    let is_taken =
+        moved.iter().any(|user| old.iter().any(|row| bars(row, user.id, (&user.email_key, &user.email), by)));
     Ok(is_taken.then_some(Conflict::Address))
 }
 
-/// Whether an open undo bars this user from an address: it is another user's, and the addresses look alike without being
-/// equal.
-pub(in crate::domain) fn bars(undo: &email_undo::Model, user: Uuid, (key, email): (&str, &str)) -> bool {
-    undo.email_key == key && undo.user_id != user && !identifier::same_address(&undo.email, email)
+/// Whether an open undo bars this user from an address: it is another user's, and the addresses look alike. Equal ones bar
+/// everybody but the reader of the address.
+pub(in crate::domain) fn bars(undo: &email_undo::Model, user: Uuid, (key, email): (&str, &str), by: Claimant) -> bool {
+    let is_its_reader = by == Claimant::Reader && identifier::same_address(&undo.email, email);
+    undo.email_key == key && undo.user_id != user && !is_its_reader
 }
 
 fn given_up(written: &[(Option<user::Model>, user::Model)]) -> Vec<(Uuid, &str)> {

@@ -6,6 +6,7 @@ use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::users::create;
+use crate::domain::users::reserved::{self, Claimant};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Permission, Role};
 use crate::error::{Error, Result};
@@ -119,10 +120,10 @@ pub async fn insert(txn: &DatabaseTransaction, now: &Moment, superuser: Superuse
     let user = match is_named {
         true => {
             let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
-            super::reserved::claim(txn, now, None, &user).await?;
+            reserved::claim(txn, now, (None, &user), Claimant::Other).await?;
             user
         }
-        false => create::insert_with_free_username(txn, now, row, wanted).await?,
+        false => create::insert_with_free_username(txn, now, (row, wanted), Claimant::Other).await?,
     };
     audit::record(txn, now, Event::by_anyone(&Client::default(), Action::UserCreated, user.id)).await?;
     Ok(user)

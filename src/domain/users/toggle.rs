@@ -44,7 +44,12 @@ pub async fn toggle(db: &Db, now: &Moment, staff: Manager<'_>, input: Toggle) ->
         staff.present()?;
     }
     let id = Uuid::parse_str(&input.id).map_err(|_| not_found())?;
-    let authorized = staff.begin(db, now, Also::Users(&[id])).await?;
+    let ids = [id];
+    let also = Also::Users(&ids);
+    let authorized = match input.to {
+        Some(false) => staff.begin_ending(db, now, also).await?,
+        Some(true) | None => staff.begin(db, now, also).await?,
+    };
     let (txn, now) = authorized.parts();
     let target = authorized.locked(id).ok_or_else(not_found)?;
     let (present, change): (bool, fn(bool) -> Change) = match input.flag {

@@ -5,12 +5,14 @@ use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilt
 use uuid::Uuid;
 
 use super::details::Details;
-use super::{not_found, reserved};
+use super::not_found;
+use super::reserved::{self, Claimant};
 use crate::database::Db;
 use crate::domain::access::{Also, Manager};
 use crate::domain::account::undo_email_change::{self, MadeBy};
 use crate::domain::audit::{self, Event};
 use crate::domain::guard_rails::{self, Change};
+use crate::domain::limits;
 use crate::domain::outbox;
 use crate::domain::passwords::{NewPassword, Passwords};
 use crate::domain::revocation::{self, Cause};
@@ -59,7 +61,7 @@ pub(in crate::domain) struct Changes {
 ///
 /// # Errors
 /// [`Code::NotFound`] of `id`; one refusal for each field that is wrong: required, invalid, too long, or taken; the
-/// password's; the guard rails'. [`Error::Forbidden`] where an API token would change more than details and the active
+/// password's; the guard rails'. [`Error::RateLimited`] after too many renames by API token. [`Error::Forbidden`] where an API token would change more than details and the active
 /// flag, or an account that it does not reach.
 pub async fn update(
     db: &Db,
@@ -111,6 +113,12 @@ pub async fn update(
     guard_rails::reach(&staff, target, Change::Details)?;
     changes.asked().try_for_each(|(_, change)| guard_rails::reach(&staff, target, change))?;
     changes.check(Some(staff.user().id), target)?;
+    if let Some(username) = &changes.details.username
+        && staff.present().is_err()
+    {
+        // A leaked API token must not keep any number of usernames from others.
+        reserved::may_rename(txn, now, target, username).await?;
+    }
     let changed = changes.write(txn, now, target).await?;
     for action in changes.actions() {
         audit::record(txn, now, Event::by(&authorized, action, id).changing(target, &changed)).await?;
@@ -164,17 +172,22 @@ impl Changes {
         if *self == Self::default() {
             return Ok(target.clone());
         }
+        // Another spelling of the same address is the same mailbox, whose links and proof stay.
+        let moves = self.email.as_ref().is_some_and(|email| !identifier::same_address(email, &target.email));
         let mut update = user::Entity::update_many().col_expr(Column::UpdatedAt, Expr::value(now.at));
         update = self.details.clone().write(update);
         if let Some(email) = &self.email {
             update = update
                 .col_expr(Column::Email, Expr::value(email))
-                .col_expr(Column::EmailKey, Expr::value(identifier::fold(email)))
-                .col_expr(Column::EmailProved, Expr::value(false));
+                .col_expr(Column::EmailKey, Expr::value(identifier::fold(email)));
+        }
+        if moves {
+            update = update.col_expr(Column::EmailProved, Expr::value(false));
         }
         if let Some(hash) = &self.password_hash {
             update = update
                 .col_expr(Column::PasswordHash, Expr::value(hash))
+                .col_expr(Column::PasswordByStaff, Expr::value(true))
                 .col_expr(Column::TemporaryPasswordAt, Expr::value(Option::<Timestamp>::None))
                 .col_expr(Column::IsVerified, Expr::value(true));
         }
@@ -190,15 +203,19 @@ impl Changes {
             // Staff set a password to take an account out of wrong hands, whose tokens must not outlive that.
             self.password_hash.as_ref().map(|_| Cause::PasswordSet),
             (self.is_active == Some(false)).then_some(Cause::Deactivated),
-            self.email.as_ref().map(|_| Cause::EmailChanged),
+            moves.then_some(Cause::EmailChanged),
         ];
         for cause in causes.into_iter().flatten() {
             revocation::revoke(txn, &[target.id], cause).await?;
         }
         let changed = update.filter(Column::Id.eq(target.id)).exec_with_returning(txn).await.map_err(super::taken)?;
         let changed = changed.into_iter().next().ok_or_else(not_found)?;
-        reserved::claim(txn, now, Some(target), &changed).await?;
-        if self.email.is_some() {
+        if self.is_active == Some(true) {
+            // No network of the owner is known, and strangers may have gone on guessing.
+            limits::forget_guesses(txn, &[target.id]).await?;
+        }
+        reserved::claim(txn, now, (Some(target), &changed), Claimant::Other).await?;
+        if moves {
             let by = MadeBy::Staff { sets_password: self.password_hash.is_some() };
             undo_email_change::announce(txn, now, by, target, &changed).await?;
         }

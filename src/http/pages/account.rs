@@ -10,7 +10,7 @@ use crate::domain::account::change_password::{self, ChangePassword};
 use crate::domain::account::undo_email_change;
 use crate::domain::passwords::NewPassword;
 use crate::domain::registration::register::{self, Register, Rules};
-use crate::domain::sessions::{self, Logout, LogoutBy};
+use crate::domain::sessions::{self, Logout, SessionProof};
 use crate::domain::sign_in::{self, SignIn};
 use crate::domain::tokens::Tokens;
 use crate::domain::verify_email::{self, Confirm, Link, Waiting};
@@ -104,7 +104,7 @@ async fn replace_password(sent: &Sent) -> Result<Tokens> {
     };
     if let Err(error) = changed.await {
         // The session was only opened for this.
-        let logout = Logout { by: LogoutBy::Session(session.id), everywhere: false };
+        let logout = Logout { by: SessionProof::Session(session.id), everywhere: false };
         sessions::logout(&app.db, now, client, &app.config.sessions, logout).await?;
         return Err(error);
     }
@@ -280,7 +280,7 @@ pub(super) async fn verify(sent: Sent) -> Response {
     let input = Confirm {
         link: Link { token, cookie: cookie.as_ref(), registration_secret: None },
         password: (!typed.is_empty()).then_some(new),
-        present: visit.present(),
+        signed_in: visit.signed_in(),
         form: Some(&sent.form),
     };
     let verifying = verify_email::verify_email(&app.db, &visit.now, &visit.client, verify_rules(visit), input);
@@ -306,12 +306,15 @@ fn verify_rules(visit: &Visit) -> verify_email::Rules<'_> {
     verify_email::Rules { registration: config.registration, passwords, lives: &config.sessions }
 }
 
-/// Shows what the link confirms and, where the browser is not the one that registered, asks for a password; with what is
-/// wrong in the form that was sent.
+/// Shows what the link confirms and, where the browser is neither the one that registered nor signed in to the account that
+/// moves, asks for a password; with what is wrong in the form that was sent. A link in a mail leads here from another site,
+/// so that the browser sends no refresh cookie until the form is sent.
 async fn show_verify(visit: &Visit, token: &str, error: Option<Error>) -> Response {
     let cookie = visit.registration();
     let link = Link { token, cookie: cookie.as_ref(), registration_secret: None };
-    let found = verify_email::look_up(&visit.app.db, &visit.now, &visit.client, verify_rules(visit), link).await;
+    let found =
+        verify_email::look_up(&visit.app.db, &visit.now, &visit.client, verify_rules(visit), (link, visit.signed_in()))
+            .await;
     match (found, error) {
         (Ok(Some(waiting)), None) => visit.show(&verify_view(visit, token, &waiting)),
         (Ok(Some(waiting)), Some(error)) => visit.refuse(verify_view(visit, token, &waiting), error),
@@ -327,7 +330,21 @@ fn verify_view(visit: &Visit, token: &str, waiting: &Waiting) -> View {
         false => format!("This makes {} the address of an account at {site}.", waiting.email),
     }];
     let mut fields = Vec::new();
-    if waiting.needs_password {
+    if waiting.needs_password && !waiting.is_new {
+        paragraphs.push(
+            "Enter the password of that account. Leave it empty if this browser is signed in to it. If you did not ask \
+             for this, close this page: somebody else gave your address."
+                .to_owned(),
+        );
+        fields.push(Field {
+            name: "password",
+            label: "Password",
+            kind: "password",
+            autocomplete: "current-password",
+            ..Field::default()
+        });
+    }
+    if waiting.needs_password && waiting.is_new {
         paragraphs.push(
             "You did not register with this browser, or somebody else registered with your address. Enter the password \
              that you chose when you registered. If you did not choose one, or forgot it, enter a new one: then only the \

@@ -18,12 +18,12 @@ use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::access::Client;
 use crate::domain::sent_forms::{self, SentForm};
 use crate::domain::tokens::Tokens;
+use crate::domain::verify_email::SignedIn;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::graphql::context::CookieChange;
 use crate::http::header::elements;
@@ -156,9 +156,9 @@ impl Visit {
         known.and_then(|text| self.app.mint().read_refresh(text))
     }
 
-    /// The session in the browser's refresh cookie.
-    fn present(&self) -> Option<Uuid> {
-        self.refresh_token().map(|token| token.session)
+    /// The session that the browser is signed in with.
+    fn signed_in(&self) -> SignedIn<'_> {
+        SignedIn { cookie: self.refresh_token(), caller: None }
     }
 
     /// The secret in the browser's registration cookie.

@@ -221,7 +221,7 @@ async fn row_13_change_own_address_once_confirmed_and_the_old_one_is_told(place:
     assert_eq!(app.anyone().refusals(verify, json!({ "t": token(&first[0]) })).await, ["INVALID_TOKEN token"]);
     let second = app.mails().await;
     assert_eq!(second[0].to, "lovelace@example.com");
-    let moved = app.anyone().data(verify, json!({ "t": token(&second[0]) })).await["verifyEmail"].clone();
+    let moved = client.data(verify, json!({ "t": token(&second[0]) })).await["verifyEmail"].clone();
     assert_eq!(moved["user"], json!({ "email": "lovelace@example.com", "pendingEmail": null }));
     assert_eq!(moved["tokens"], json!(null), "a move signs nobody in");
     assert_eq!(app.anyone().refusals(verify, json!({ "t": token(&second[0]) })).await, ["INVALID_TOKEN token"]);
@@ -234,7 +234,7 @@ async fn row_13_change_own_address_once_confirmed_and_the_old_one_is_told(place:
     client.data(update, wish).await;
     let third = app.mails().await;
     app.add(json!({ "email": "countess@example.com" })).await;
-    assert_eq!(app.anyone().refusals(verify, json!({ "t": token(&third[0]) })).await.len(), 1);
+    assert_eq!(client.refusals(verify, json!({ "t": token(&third[0]) })).await, ["INVALID_TOKEN"]);
     assert_eq!(client.data("{ me { email } }", json!({})).await["me"]["email"], "lovelace@example.com");
 }
 
