@@ -346,7 +346,7 @@ pub fn with_file(command: Command) -> Result<Sources, String> {
     }
     let secrets = secrets::find(&any_variable, &mut table)?;
     let command = with_table(command, table).map_err(of_file)?;
-    let is_empty = |name: &OsStr| name.to_str().is_some_and(|name| variable(name).is_none());
+    let is_empty = |name: &OsStr| name.to_str().and_then(any_variable).is_some_and(|value| value.is_empty());
     let command = command.mut_args(|arg| match arg.get_env() {
         Some(name) if is_empty(name) => arg.env(Resettable::Reset),
         _ => arg,
