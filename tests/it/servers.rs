@@ -134,13 +134,15 @@ async fn a_data_folder_may_have_any_name(place: Place) {
     assert_eq!(entries.len(), 5, "no folder has another name: {entries:?}");
 }
 
+const SECRET: &str = "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W";
+
 /// The command line of a user who may only read the file, whoever runs the tests.
 fn as_reader(place: &Place, file: &Path) -> std::process::Command {
     let rights = |mode| Permissions::from_mode(mode);
     fs::set_permissions(file, rights(0o444)).unwrap();
     fs::set_permissions(&place.folder, rights(0o777)).unwrap();
     let mut command = command(place);
-    command.env("VESTIBULE_SECRET_KEY", "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W").env("VESTIBULE_DATA_DIR", &place.folder);
+    command.env("VESTIBULE_SECRET_KEY", SECRET).env("VESTIBULE_DATA_DIR", &place.folder);
     if fs::metadata(file).unwrap().uid() == 0 {
         command.uid(65534);
     }
@@ -148,7 +150,9 @@ fn as_reader(place: &Place, file: &Path) -> std::process::Command {
 }
 
 async fn a_database_that_cannot_be_used_is_told_in_one_line(place: Place) {
-    assert!(run(command(&place), &["migrate"], "").0);
+    let mut first = command(&place);
+    first.env("VESTIBULE_SECRET_KEY", SECRET);
+    assert!(run(first, &["migrate"], "").0);
     if is_sqlite(&place) {
         let file = place.folder.join("test.db");
         let db = Database::connect(&place.database_url).await.unwrap();
@@ -177,7 +181,9 @@ async fn a_database_that_cannot_be_used_is_told_in_one_line(place: Place) {
     let line = refused(command(&place), "postgres://u@/d?host=/nowhere", &["serve"]);
     assert!(line.contains("there is no socket of a server there"), "{line}");
     administer(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
-    let line = refused(command(&place), &place.database_url, &["create-superuser", "--email", "a@example.com"]);
+    let mut create = command(&place);
+    create.env("VESTIBULE_SECRET_KEY", SECRET);
+    let line = refused(create, &place.database_url, &["create-superuser", "--email", "a@example.com"]);
     assert!(line.contains("the database is read-only. See default_transaction_read_only"), "{line}");
     administer(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
 }
