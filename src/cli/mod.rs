@@ -300,7 +300,7 @@ async fn open(config: Config) -> Result<Arc<App>, Error> {
 /// The same, with the database brought up to date.
 async fn open_and_migrate(config: Config) -> Result<Arc<App>, Error> {
     let public_url = config.public_url.clone().or_else(|| config.listen.url()).ok_or_else(without_url)?;
-    Ok(Arc::new(App::open(config, public_url, Clock::System).await?))
+    Ok(Arc::new(Box::pin(App::open(config, public_url, Clock::System)).await?))
 }
 
 /// An error about the database that the settings name.

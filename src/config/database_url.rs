@@ -182,10 +182,8 @@ fn put_host(text: &str, parts: &mut Parts) -> Result<(), String> {
 fn put_parameter(name: &str, value: String, parts: &mut Parts) -> Result<(), String> {
     let known = PARAMETERS.iter().find(|(known, _)| *known == name).map(|(_, name)| *name);
     let value = match (name, value.as_str()) {
-        // The service uses nothing else.
-        ("target_session_attrs", "read-write" | "primary") => return Ok(()),
-        // The system's certificates count in any case.
-        ("sslrootcert" | "ssl-ca", "system") => return Ok(()),
+        // The service uses no other server, and the system's certificates count in any case.
+        ("target_session_attrs", "read-write" | "primary") | ("sslrootcert" | "ssl-ca", "system") => return Ok(()),
         ("target_session_attrs", _) => {
             return Err("target_session_attrs must be read-write: the service writes to its database".to_owned());
         }

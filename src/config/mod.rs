@@ -615,7 +615,6 @@ mod tests {
     #[test]
     fn a_secret_that_can_be_guessed_is_refused() {
         for weak in [
-            "",
             "changeme",
             "secret",
             "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/",
@@ -628,6 +627,7 @@ mod tests {
         ] {
             assert!(problem_of(weak).starts_with("VESTIBULE_SECRET_KEY: it must be 32 random"), "{weak}");
         }
+        assert_eq!(problem_of(""), "VESTIBULE_SECRET_KEY is empty. Set it, or leave it out");
         for good in [
             "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W",
             "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",

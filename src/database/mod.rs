@@ -188,7 +188,11 @@ impl Db {
                     Ok(setting) => (setting.as_deref() == Some("on")).then(|| READ_ONLY.to_owned()),
                 }
             }
-            Ok(_) => None,
+            // A file that may only be read shows by a write alone, which is rolled back.
+            Ok(txn) => {
+                let written = txn.execute_unprepared("CREATE TABLE a_table_to_try_writing (x INTEGER)").await;
+                written.err().map(|error| explain(&error))
+            }
         };
         // What could not be used may not close either.
         let _ = db.close().await;

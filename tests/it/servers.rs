@@ -1,6 +1,8 @@
 //! The database that the settings name: what it must be like, and what is said where it is not.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use sea_orm::{ConnectionTrait as _, Database, Statement};
@@ -132,25 +134,33 @@ async fn a_data_folder_may_have_any_name(place: Place) {
     assert_eq!(entries.len(), 5, "no folder has another name: {entries:?}");
 }
 
-/// Marks an SQLite file as one of a later format, which may only be read: so that it holds for root as well.
-fn make_read_only(file: &Path) {
-    let mut bytes = fs::read(file).unwrap();
-    bytes[18] = 9;
-    fs::write(file, bytes).unwrap();
+const SECRET: &str = "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W";
+
+/// The command line of a user who may only read the file, whoever runs the tests.
+fn as_reader(place: &Place, file: &Path) -> std::process::Command {
+    let rights = |mode| Permissions::from_mode(mode);
+    fs::set_permissions(file, rights(0o444)).unwrap();
+    fs::set_permissions(&place.folder, rights(0o777)).unwrap();
+    let mut command = command(place);
+    command.env("VESTIBULE_SECRET_KEY", SECRET).env("VESTIBULE_DATA_DIR", &place.folder);
+    if fs::metadata(file).unwrap().uid() == 0 {
+        command.uid(65534);
+    }
+    command
 }
 
 async fn a_database_that_cannot_be_used_is_told_in_one_line(place: Place) {
-    assert!(run(command(&place), &["migrate"], "").0);
+    let mut first = command(&place);
+    first.env("VESTIBULE_SECRET_KEY", SECRET);
+    assert!(run(first, &["migrate"], "").0);
     if is_sqlite(&place) {
         let file = place.folder.join("test.db");
         let db = Database::connect(&place.database_url).await.unwrap();
         db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
         db.close().await.unwrap();
-        make_read_only(&file);
-        for arguments in [["migrate"].as_slice(), &["create-superuser", "--email", "a@example.com"]] {
-            let line = refused(command(&place), &place.database_url, arguments);
-            assert!(line.contains("the file is read-only. See the rights of the file"), "{line}");
-        }
+        let create = ["create-superuser", "--email", "a@example.com"];
+        let line = refused(as_reader(&place, &file), &place.database_url, &create);
+        assert!(line.contains("the file is read-only. See the rights of the file"), "{line}");
         let other = place.folder.join("other.db");
         fs::write(&other, "this is no database, but a file of some length, so that it is looked at").unwrap();
         let line = refused(command(&place), &format!("sqlite://{}", other.display()), &["migrate"]);
@@ -171,7 +181,9 @@ async fn a_database_that_cannot_be_used_is_told_in_one_line(place: Place) {
     let line = refused(command(&place), "postgres://u@/d?host=/nowhere", &["serve"]);
     assert!(line.contains("there is no socket of a server there"), "{line}");
     administer(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
-    let line = refused(command(&place), &place.database_url, &["create-superuser", "--email", "a@example.com"]);
+    let mut create = command(&place);
+    create.env("VESTIBULE_SECRET_KEY", SECRET);
+    let line = refused(create, &place.database_url, &["create-superuser", "--email", "a@example.com"]);
     assert!(line.contains("the database is read-only. See default_transaction_read_only"), "{line}");
     administer(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
 }

@@ -231,7 +231,7 @@ fn signing_keys(health: &Health, vault: Option<&Vault>, now: Timestamp, report: 
         return report.warn("keys", "there is no key to sign with", "the next start makes one");
     };
     let Some(vault) = vault else {
-        let remedy = "restore secret.key, or set VESTIBULE_SECRET_KEY; with another secret the service does not start";
+        let remedy = "restore secret.key, or set VESTIBULE_SECRET_KEY; if it is lost for good: `vestibule keys reset --lost-secret`";
         return report.fail("keys", "there are sealed keys, and no secret to open them with", remedy);
     };
     if vault.unseal(&signing.kid, &signing.sealed_private_key).is_none() {
