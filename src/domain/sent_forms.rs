@@ -1,8 +1,8 @@
 //! Forms that spend something, sent twice: by a double click, or again after a lost answer.
 //!
 //! The first one is noted in the transaction that does its work. The second one finds the note and is answered by the same
-//! page, without doing anything. A note is the digest of all that the form holds: the browser's secret, the link, and what
-//! was typed. So it answers nobody but the same browser, and no form that was changed in between.
+//! page, without doing anything. A note is the digest of all that the form holds: the browser's secret, a text of this form
+//! alone, the link, and what was typed. So it answers nobody but the same browser, and no form that was filled in again.
 
 use std::time::Duration;
 

@@ -67,9 +67,11 @@ impl Listener {
                     port = listener.local_addr()?.port();
                     bound.tcp.push(listener);
                 }
+                Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {
+                    return Err(error);
+                }
                 // The name may have an address of a protocol that this machine does not speak.
-                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => failed = Some(error),
-                Err(error) => return Err(error),
+                Err(error) => failed = Some(error),
             }
         }
         if bound.tcp.is_empty() {

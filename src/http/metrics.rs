@@ -152,8 +152,10 @@ fn at_present(app: &App, figures: Option<&Figures>) -> Registry {
     gauge(&mut registry, "sessions", "Sessions that are alive", figures.sessions);
     let help = "Registrations that wait for their address to be confirmed";
     gauge(&mut registry, "registrations", help, figures.registrations);
-    let mails = [("queued", figures.mails.waiting), ("given_up", figures.mails.given_up)];
-    by_state(&mut registry, "mails", "Mails that wait, and that were given up and are still kept", &mails);
+    let kept = &figures.mails;
+    let mails = [("queued", kept.waiting), ("given_up", kept.given_up), ("held", kept.held)];
+    let help = "Mails that wait, that were given up and are still kept, and that operators hold back";
+    by_state(&mut registry, "mails", help, &mails);
     let late =
         figures.mails.due_since.map_or(0, |due| app.clock.now().at.millis().saturating_sub(due.millis()).max(0) / 1000);
     let help = "For how long the mail is overdue that has waited longest";

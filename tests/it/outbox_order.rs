@@ -183,9 +183,19 @@ async fn mails_of_a_kind_are_held_released_and_cancelled(place: Place) {
     assert_eq!(sent.len(), 1, "the other kinds go out");
     let listed = done(&place, &["mail", "list", "--held"]);
     assert_eq!(listed.matches(" HELD ").count(), 2, "{listed}");
+    let examined = done(&place, &["doctor"]);
+    assert!(examined.contains("2 are held back") && examined.contains("vestibule mail release"), "{examined}");
     let staff = app.admin().await;
     let held = staff.data("{ outgoingMails(status: HELD) { totalCount nodes { kind } } }", json!({})).await;
     assert_eq!(held["outgoingMails"]["totalCount"], 2);
+    let held = staff.data("{ outgoingMails(status: HELD) { nodes { id } } }", json!({})).await;
+    let id = held["outgoingMails"]["nodes"][0]["id"].clone();
+    let retry = "mutation($id: ID!) { retryMail(input: { id: $id }) { errors { code field } } }";
+    assert_eq!(
+        staff.refusals(retry, json!({ "id": id })).await,
+        ["INVALID id"],
+        "staff do not undo what operators did"
+    );
 
     assert_eq!(
         done(&place, &["mail", "release", "--kind", "welcome"]),

@@ -21,6 +21,7 @@ crate::tests![
     a_second_click_on_a_confirmation_shows_that_the_address_is_confirmed,
     a_second_click_on_a_change_of_password_shows_that_it_is_set,
     a_second_click_on_an_undo_leads_to_the_new_password,
+    a_form_that_is_filled_in_again_is_dealt_with_again,
     a_form_is_known_for_ten_minutes,
 ];
 
@@ -141,6 +142,20 @@ async fn a_second_click_on_an_undo_leads_to_the_new_password(place: Place) {
     let pages = click_thrice((&app, &other), &browser, &page, &[]).await;
     assert_all(&pages, "Your account has its old email address again");
     assert_eq!(events(&app, Action::EmailChangeUndone).await, 1);
+}
+
+async fn a_form_that_is_filled_in_again_is_dealt_with_again(place: Place) {
+    let app = TestApp::start(&place).await;
+    app.add_user("ada").await;
+    let mut browser = Browser::new(&app);
+    // There and back, and there again with the very same words.
+    for (old, new) in [(PASSWORD, NEW), (NEW, PASSWORD), (PASSWORD, NEW)] {
+        let page = browser.open("/account/password").await;
+        let typed = [("identifier", "ada"), ("oldPassword", old), ("newPassword", new), ("newPasswordConfirm", new)];
+        assert_all(&[browser.submit(&page, &typed).await], "Your new password is set");
+        app.anyone().sign_in("ada", new).await;
+    }
+    assert_eq!(events(&app, Action::PasswordChanged).await, 3);
 }
 
 async fn a_form_is_known_for_ten_minutes(place: Place) {

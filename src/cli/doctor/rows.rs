@@ -185,7 +185,10 @@ fn rows(health: &Health, vault: Option<&Vault>, config: &Config, report: &mut Re
         _ => report.ok("clock", format!("it is {now}, later than all that was recorded")),
     }
     let waits = health.mails.due_since.filter(|due| *due < now.minus(BACKLOG));
-    let found = format!("{} mails wait, {} were given up", health.mails.waiting, health.mails.given_up);
+    let mut found = format!("{} mails wait, {} were given up", health.mails.waiting, health.mails.given_up);
+    if health.mails.held > 0 {
+        found += &format!(", {} are held back", health.mails.held);
+    }
     match waits {
         Some(due) => {
             let error = health.mails.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
@@ -199,6 +202,9 @@ fn rows(health: &Health, vault: Option<&Vault>, config: &Config, report: &mut Re
                 found,
                 "`vestibule mail list --failed`, and `vestibule mail retry` once the cause is gone",
             );
+        }
+        None if health.mails.held > 0 => {
+            report.warn("mail", found, "`vestibule mail list --held`, and `vestibule mail release` or `cancel`");
         }
         None => report.ok("mail", found),
     }

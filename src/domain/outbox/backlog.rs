@@ -21,6 +21,8 @@ pub struct Backlog {
     pub last_error: Option<String>,
     /// How many were given up and are still kept.
     pub given_up: u64,
+    /// The number that operators hold back.
+    pub held: u64,
 }
 
 /// Counts them.
@@ -40,5 +42,6 @@ pub async fn backlog(db: &Db) -> Result<Backlog> {
         due_since: due.as_ref().and_then(|mail| mail.next_attempt_at),
         last_error: due.and_then(|mail| mail.last_error),
         given_up: mails(Status::Failed).count(db.reader()).await?,
+        held: mails(Status::Held).count(db.reader()).await?,
     })
 }

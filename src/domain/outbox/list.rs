@@ -92,7 +92,7 @@ pub async fn retry(db: &Db, now: &Moment, staff: Manager<'_>, limits: &Limits, i
 /// Puts a mail back in line whose link would still lead somewhere.
 ///
 /// # Errors
-/// [`Code::Invalid`] where it was sent already, or nobody is left for its link.
+/// [`Code::Invalid`] where it was sent already or is held back, or nobody is left for its link.
 pub(in crate::domain) async fn retry_one(
     txn: &DatabaseTransaction,
     now: &Moment,
@@ -102,7 +102,11 @@ pub(in crate::domain) async fn retry_one(
         let message = "This email is out of date: its link would no longer be valid. Request a new one.";
         return Err(Refusal::new(Code::Invalid, message).into());
     }
-    let waiting = Column::Status.is_in([Status::Queued, Status::Held, Status::Failed]);
+    if mail.status == Status::Held {
+        let message = "An operator holds this email back. It is sent once they release it.";
+        return Err(Refusal::new(Code::Invalid, message).into());
+    }
+    let waiting = Column::Status.is_in([Status::Queued, Status::Failed]);
     let retried = put_back(now).filter(Column::Id.eq(mail.id)).filter(waiting).exec_with_returning(txn).await?;
     let sent = || Refusal::new(Code::Invalid, "This email was already sent.");
     Ok(retried.into_iter().next().ok_or_else(sent)?)

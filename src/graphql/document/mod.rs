@@ -537,7 +537,7 @@ mod tests {
         fn no_text_makes_it_panic(
             text in "\\PC{0,200}",
             brackets in "[\\[\\]{}()\"#a \n\\\\]{0,200}",
-            escapes in "(\\\\u[dD][89c]00|\\\\u0000|\\\\|\"|u|#|\n|a|ä|\"\"\"){0,40}",
+            escapes in "(\\\\u[dD][89c]00|\\\\u0000|\\\\u\\{[0-9a-f]{0,7}\\}|\r|\\\\|\"|u|#|\n|a|ä|\"\"\"){0,40}",
         ) {
             let _ = admit_text(&text);
             let _ = admit_text(&format!("{{ a(b: \"{escapes}\") }}"));

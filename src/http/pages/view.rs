@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 
 use crate::error::Refusal;
+use crate::tools::secret::Secret;
 
 /// Nothing is loaded but the stylesheet, and forms go nowhere but here.
 const POLICY: &str =
@@ -70,6 +71,8 @@ pub(super) struct Frame<'a> {
 struct Page<'a> {
     frame: &'a Frame<'a>,
     csrf: &'a str,
+    /// Another text in each form, by which one that is sent twice differs from one that was filled in again.
+    once: &'a str,
     view: &'a View,
     refusals: &'a [Refusal],
 }
@@ -99,7 +102,8 @@ impl Page<'_> {
 
 /// Shows a page, with what is wrong in its form.
 pub(super) fn show(frame: &Frame<'_>, csrf: &str, status: StatusCode, view: &View, refusals: &[Refusal]) -> Response {
-    let page = Page { frame, csrf, view, refusals };
+    let once = Secret::<16>::random().to_text();
+    let page = Page { frame, csrf, once: &once, view, refusals };
     let html = page.render().expect("writing to a string does not fail");
     let mut response = (status, Html(html)).into_response();
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));

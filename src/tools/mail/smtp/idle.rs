@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lettre::transport::smtp::client::AsyncSmtpConnection;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Time for which a connection is kept without a message. Servers end idle connections after some minutes.
 const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// Longest wait for an answer of a connection that was kept; a way that was lost gives none.
+const NOOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Connections that are kept at most; as many mails are sent at once.
 const MOST: usize = 10;
@@ -21,7 +24,8 @@ impl Idle {
     pub(super) async fn take(&self) -> Option<AsyncSmtpConnection> {
         loop {
             let (since, mut connection) = self.connections(Vec::pop)?;
-            if since.elapsed() < KEPT_FOR && connection.test_connected().await {
+            let is_open = async { timeout(NOOP_TIMEOUT, connection.test_connected()).await == Ok(true) };
+            if since.elapsed() < KEPT_FOR && is_open.await {
                 return Some(connection);
             }
         }
