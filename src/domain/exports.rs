@@ -164,12 +164,7 @@ pub(super) async fn grant_users(db: &Db, now: &Moment, exporter: Exporter<'_>, l
 }
 
 /// Users for a file, counted and not recorded.
-async fn users_of_file(
-    db: &Db,
-    now: &Moment,
-    exporter: Exporter<'_>,
-    limits: &Limits,
-) -> Result<Select<user::Entity>> {
+async fn users_of_file(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Select<user::Entity>> {
     let staff = exporter.staff()?;
     limits::take_bulk(db, now, &exporter, limits).await?;
     Ok(in_order(user::visible_to(staff.user())))
