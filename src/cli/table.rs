@@ -22,7 +22,9 @@ impl Format {
             let objects = rows.iter().map(|row| object(headings.iter().copied().zip(row)));
             super::say(&Value::Array(objects.collect()).to_string());
         } else {
-            lines(headings, rows).iter().for_each(|line| super::say(line));
+            for line in lines(headings, rows) {
+                super::say(&line);
+            }
         }
     }
 
@@ -45,7 +47,9 @@ impl Format {
             return;
         }
         let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0) + 2;
-        fields.iter().for_each(|(name, value)| super::say(&format!("{name:width$}{}", plain(value))));
+        for (name, value) in fields {
+            super::say(&format!("{name:width$}{}", plain(value)));
+        }
     }
 
     /// Prints a line that is for people only.

@@ -258,6 +258,8 @@ async fn signing_out_with_a_token_that_was_exchanged_before_is_reuse(place: Plac
         assert_eq!(count_of(&app, Action::RefreshReused).await, round + 1);
         assert_eq!(count_of(&app, Action::Logout).await, 0);
         assert_eq!(app.mails().await.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), [ada.email.as_str()]);
+        // One mail an hour tells of it.
+        app.wait(Duration::from_hours(1));
     }
 }
 

@@ -13,6 +13,7 @@ use sea_orm::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 use vestibule::config::Config;
+use vestibule::entity::audit_event::Action;
 use vestibule::entity::{api_token, audit_event, user};
 
 use crate::app::{PASSWORD, Person, TestApp};
@@ -264,7 +265,7 @@ async fn a_request_behind_a_deactivation_changes_nothing(place: Place) {
     scene.nothing_was_done(off, "UNAUTHENTICATED DISABLED").await;
     let by_actor = audit_event::Column::ActorId.eq(id(&scene.actor));
     let by_actor = audit_event::Entity::find().filter(by_actor).all(scene.app.db()).await.unwrap();
-    assert!(by_actor.iter().all(|event| event.action == audit_event::Action::Login), "{by_actor:?}");
+    assert!(by_actor.iter().all(|event| event.action == Action::Login), "{by_actor:?}");
 }
 
 async fn a_request_behind_a_demotion_does_only_what_is_left_to_its_user(place: Place) {
@@ -298,7 +299,7 @@ async fn a_list_behind_a_demotion_is_neither_given_out_nor_recorded(place: Place
     let demote = "mutation($id: ID!) { toggleStaff(input: { id: $id, isStaff: false }) { errors { code } } }";
     let demote = done(&admin, demote, json!({ "id": scene.actor.id }));
     assert_eq!(scene.run(&scene.client, demote, &["{ allEmails }"]).await, ["FORBIDDEN"]);
-    let exported = audit_event::Column::Action.eq(audit_event::Action::Exported);
+    let exported = audit_event::Column::Action.eq(Action::Exported);
     assert_eq!(audit_event::Entity::find().filter(exported).count(scene.app.db()).await.unwrap(), 0);
 }
 
@@ -345,7 +346,6 @@ async fn what_waits_for_an_account_comes_later_in_the_trail(place: Place) {
         let times = events.iter().filter(|event| event.action == action).map(|event| event.created_at.millis());
         times.max().unwrap()
     };
-    use audit_event::Action::{Deactivated, EmailChangeUndone, Login, StaffRevoked};
-    assert!(time(Login) >= time(StaffRevoked), "the sign-in waited for the demotion");
-    assert!(time(EmailChangeUndone) >= time(Deactivated), "the undo waited for the deactivation");
+    assert!(time(Action::Login) >= time(Action::StaffRevoked), "the sign-in waited for the demotion");
+    assert!(time(Action::EmailChangeUndone) >= time(Action::Deactivated), "the undo waited for the deactivation");
 }
