@@ -3,7 +3,7 @@
 //! - A username that was given up, by a rename or with the account, is reserved for its former owner for
 //!   [`USERNAME_RESERVED`]: nobody else can pose as the person whom others know by it.
 //! - While a change of address can be undone, nobody else gets an address that looks like the old one, which would make the
-//!   undo impossible. The old address itself is free for a [`Claimant::Reader`] alone: who reads its mail is its owner. An
+//!   undo impossible. The old address itself is free for a `Claimant::Reader` alone: who reads its mail is its owner. An
 //!   account that staff, an API token or an import make there could be a thief's.
 //!
 //! Every path that writes a username or an address calls `claim` (or `claim_all`) after the write and in its

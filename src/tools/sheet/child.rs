@@ -119,7 +119,7 @@ impl Drop for Pages {
 }
 
 impl Pages {
-    /// The next rows, still to be [parsed](Page::rows); none where there are no more.
+    /// The next page, still to be [parsed](Page::content); none where there are no more.
     ///
     /// # Errors
     /// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`.
