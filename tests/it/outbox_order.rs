@@ -112,7 +112,8 @@ async fn a_link_to_a_new_address_holds_from_when_its_mail_is_handed_over(place: 
     let token = token(&app.mails().await[0]);
     app.wait(ALMOST_AN_HOUR);
     worker::round(&app.app).await.unwrap();
-    assert_eq!(app.anyone().refusals(VERIFY, json!({ "token": token })).await, [""; 0]);
+    let ada = app.anyone().sign_in("ada", PASSWORD).await;
+    assert_eq!(ada.refusals(VERIFY, json!({ "token": token })).await, [""; 0]);
 }
 
 async fn a_mail_that_was_overtaken_by_a_newer_one_is_not_sent(place: Place) {
