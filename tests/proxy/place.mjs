@@ -58,6 +58,7 @@ export async function startService(binary, port, publicUrl) {
     VESTIBULE_TRUSTED_PROXIES: "127.0.0.1/32,::1/128",
     VESTIBULE_ADMIN_PASSWORD: password,
     VESTIBULE_LIMIT_SIGN_IN: "3/15m",
+    VESTIBULE_LIMIT_WELCOME: "10000/1h",
     VESTIBULE_REQUEST_TIMEOUT: "60s",
   };
   const service = run(binary, [], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
