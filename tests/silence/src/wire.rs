@@ -77,7 +77,7 @@ impl Browser {
             }
         };
         let time = started.elapsed();
-        let body = String::from_utf8(received[length..].to_vec()).unwrap();
+        let body = without_number(String::from_utf8(received[length..].to_vec()).unwrap());
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let own = ["x-request-id: ", "date: "];
@@ -87,4 +87,12 @@ impl Browser {
         };
         (Answer { status, headers: lines.map(value).collect(), body }, time)
     }
+}
+
+/// A page without the random number of its form.
+fn without_number(page: String) -> String {
+    const BEGINNING: &str = "name=\"once\" value=\"";
+    let Some((before, number)) = page.split_once(BEGINNING) else { return page };
+    let (_, after) = number.split_once('"').unwrap();
+    format!("{before}{BEGINNING}\"{after}")
 }
