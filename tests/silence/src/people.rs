@@ -123,6 +123,7 @@ fn register(service: &Service, people: &[Person]) {
     let mut browser = Browser::open(&service.address);
     for person in people {
         let request: Request = crate::questions::register(&person.email);
-        assert!(browser.send(&request).0.body.contains("\"success\":true"), "the registration is taken on");
+        let answer = browser.send(&request).0;
+        assert!(answer.body.contains("\"success\":true"), "the registration is not taken on: {}", answer.body);
     }
 }

@@ -104,7 +104,7 @@ fn command(program: &str, folder: &Path, database_url: Option<&str>) -> Command 
     command.env_clear().current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("VESTIBULE_LISTEN", "127.0.0.1:0").env("VESTIBULE_ADMIN_PASSWORD", PASSWORD);
     command.env("VESTIBULE_LOG", "off").env("VESTIBULE_IDLE_TIMEOUT", "1h");
-    for limit in ["MAIL_ADDRESS", "MAIL_CLIENT", "SIGN_IN", "SIGN_IN_CLIENT", "SIGN_IN_ACCOUNT", "LINK"] {
+    for limit in ["MAIL_ADDRESS", "MAIL_CLIENT", "SIGN_IN", "SIGN_IN_CLIENT", "SIGN_IN_ACCOUNT", "LINK", "REGISTER"] {
         command.env(format!("VESTIBULE_LIMIT_{limit}"), PLENTY);
     }
     if let Some(url) = database_url {
