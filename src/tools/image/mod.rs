@@ -197,6 +197,9 @@ fn cost(seen: &Seen) -> u64 {
     LEAST_MEMORY + seen.memory
 }
 
+/// Maximum size of what a PNG unpacks beside its pixels, in bytes. Profiles have some KiB, at most two MiB.
+const MAX_BESIDE: u64 = 4 * 1024 * 1024;
+
 /// The first picture of a file.
 struct Decoded {
     picture: DynamicImage,
@@ -209,11 +212,18 @@ struct Decoded {
 fn decode(file: &[u8], seen: &Seen) -> Result<Decoded, Refusal> {
     let reader = Cursor::new(file);
     match seen.format {
-        Format::Png => take(png::PngDecoder::new(reader), seen),
+        Format::Png => take(png::PngDecoder::with_limits(reader, beside_pixels()), seen),
         Format::Jpeg => take(jpeg::JpegDecoder::new(reader), seen),
         Format::Gif => take(gif::GifDecoder::new(reader), seen),
         Format::Webp => take(webp::WebPDecoder::new(reader), seen),
     }
+}
+
+/// Limits on what a PNG unpacks beside its pixels, such as the profile of its colours.
+fn beside_pixels() -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_BESIDE);
+    limits
 }
 
 fn take(decoder: Result<impl ImageDecoder, ImageError>, seen: &Seen) -> Result<Decoded, Refusal> {

@@ -196,3 +196,25 @@ proptest! {
         let _ = made(&bytes);
     }
 }
+
+/// A chunk of a PNG (PNG specification, section 5.3).
+fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let mut sum = flate2::Crc::new();
+    sum.update(name);
+    sum.update(data);
+    [&u32::try_from(data.len()).unwrap().to_be_bytes(), &name[..], data, &sum.sum().to_be_bytes()].concat()
+}
+
+#[test]
+fn a_profile_that_unpacks_beyond_measure_is_not_unpacked() {
+    use std::io::Write as _;
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(&vec![0; 64 * 1024 * 1024]).unwrap();
+    let profile = [b"icc\0\0", &packed.finish().unwrap()[..]].concat();
+    let plain = samples().into_iter().find(|file| file.starts_with(b"\x89PNG")).unwrap();
+    // Behind the signature and the header.
+    let (head, rest) = plain.split_at(8 + 25);
+    let file = [head, &chunk(b"iCCP", &profile), rest].concat();
+    let seen = container::look(&file).unwrap();
+    assert!(!decode(&file, &seen).is_ok_and(|decoded| decoded.profile.is_some()));
+}
