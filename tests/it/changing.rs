@@ -10,6 +10,7 @@ use crate::parity::desk::UPDATE;
 crate::tests![
     guard_rails_hold_for_every_field,
     what_is_wrong_is_told_per_field_and_nothing_is_changed,
+    an_update_of_a_superuser_that_changes_nothing_shows_staff_nothing,
     what_stays_the_same_needs_no_right_and_leaves_no_trace,
     viewer_can_says_what_the_mutations_do,
     two_who_delete_the_same_users_do_not_wait_for_each_other,
@@ -88,6 +89,19 @@ async fn what_is_wrong_is_told_per_field_and_nothing_is_changed(place: Place) {
         json!({ "username": "ada", "email": "ada@example.com", "firstName": "", "lastName": "", "bio": "" })
     );
     assert!(app.mails().await.is_empty());
+}
+
+async fn an_update_of_a_superuser_that_changes_nothing_shows_staff_nothing(place: Place) {
+    let app = TestApp::start(&place).await;
+    let staff = app.add_staff("boss").await.sign_in(&app).await;
+    let root = app.admin().await.data("{ me { id } }", json!({})).await["me"]["id"].clone();
+    let update =
+        "mutation($input: UpdateUserInput!) { updateUser(input: $input) { user { email } errors { code field } } }";
+    for input in [json!({ "id": root }), json!({ "id": root, "email": "admin@localhost" })] {
+        let payload = staff.data(update, json!({ "input": input })).await["updateUser"].clone();
+        assert_eq!(payload["user"], Value::Null);
+        assert_eq!(payload["errors"], json!([{ "code": "CANNOT_EDIT_SUPERUSER", "field": "id" }]));
+    }
 }
 
 async fn what_stays_the_same_needs_no_right_and_leaves_no_trace(place: Place) {

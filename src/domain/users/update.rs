@@ -112,6 +112,8 @@ pub async fn update(
     // What changes nothing is asked about too: a token that does not reach an account learns nothing of it.
     guard_rails::reach(&staff, target, Change::Details)?;
     changes.asked().try_for_each(|(_, change)| guard_rails::reach(&staff, target, change))?;
+    // The answer shows the whole account, which superusers show to nobody else.
+    guard_rails::check(Some(staff.user().id), target, Change::Details).map_err(|refusal| refusal.of("id"))?;
     changes.check(Some(staff.user().id), target)?;
     if let Some(username) = &changes.details.username
         && staff.present().is_err()
