@@ -2,7 +2,7 @@
 //! confirmed, mails that carry a link, and registrations of the same address. [`Cause::ends`] is the table of which event
 //! ends which; `docs/security.md` shows it, and a test holds the page to it.
 
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
@@ -98,6 +98,17 @@ pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid],
         end_links(txn, users, cause).await?;
     }
     if cause == Cause::PasswordSet {
+        // Where a change of address could still be undone, the present address may be a thief's.
+        let in_question = Query::select()
+            .column(email_undo::Column::UserId)
+            .from(email_undo::Entity)
+            .and_where(email_undo::Column::UserId.is_in(users.iter().copied()))
+            .take();
+        user::Entity::update_many()
+            .col_expr(user::Column::EmailProved, Expr::value(false))
+            .filter(user::Column::Id.in_subquery(in_question))
+            .exec(txn)
+            .await?;
         email_undo::Entity::delete_many()
             .filter(email_undo::Column::UserId.is_in(users.iter().copied()))
             .exec(txn)

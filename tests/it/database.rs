@@ -120,5 +120,9 @@ async fn signing_in_and_staying_so_takes_few_statements(place: Place) {
     assert_eq!(since(before), 2, "who calls, and that the new token came back");
     let before = now();
     app.anyone().sign_in("ada", PASSWORD).await;
-    assert_eq!(since(before), 17, "five limits are taken and given back, the account is locked, and the network is known from then on");
+    assert_eq!(
+        since(before),
+        17,
+        "five limits are taken and given back, the account is locked, and the network is known from then on"
+    );
 }

@@ -36,6 +36,8 @@ crate::tests![
     another_spelling_of_the_same_address_is_not_announced,
     another_spelling_by_staff_leaves_links_and_proof,
     staff_who_set_a_password_first_leave_the_thief_no_link,
+    an_owner_who_moves_home_with_a_password_from_staff_leaves_the_thief_no_link,
+    a_notice_goes_to_the_address_of_its_time,
     an_owner_gets_an_account_back_that_staff_gave_to_a_thief,
     nobody_else_makes_an_account_at_an_address_that_can_be_returned_to,
     somebody_undoes_a_change_by_the_pages,
@@ -486,6 +488,33 @@ async fn staff_who_set_a_password_first_leave_the_thief_no_link(place: Place) {
     reset(&app, "ada@example.com", NEW).await;
     let told = move_by_staff(&app, &ada, "other@example.com").await;
     assert_eq!(undo(&app, &undo_token(&told)).await, [""; 0]);
+}
+
+async fn an_owner_who_moves_home_with_a_password_from_staff_leaves_the_thief_no_link(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    let ada = app.add_reader("ada").await;
+    move_to(&app, &ada.sign_in(&app).await, PASSWORD, "evil@example.com").await;
+    app.admin().await.data(SET_PASSWORD, json!({ "id": ada.id, "p": NEW })).await;
+    app.mails().await;
+    let owner = app.anyone().sign_in("ada", NEW).await;
+    let told = move_to(&app, &owner, NEW, "ada@example.com").await;
+    assert_eq!(told.to, "evil@example.com");
+    assert!(!told.text.contains("token="), "{}", told.text);
+    assert_eq!(account(&app, &ada).await.email, "ada@example.com");
+}
+
+async fn a_notice_goes_to_the_address_of_its_time(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
+    let ada = app.add_reader("ada").await;
+    let thief = ada.sign_in(&app).await;
+    // The owner's mail server has the first attempt wait, and the thief moves the account meanwhile.
+    app.transport().fail_next(1, &SendError::temporary("451 later"));
+    assert_eq!(thief.refusals(CHANGE_PASSWORD, json!({ "o": PASSWORD, "n": NEW })).await, [""; 0]);
+    assert!(app.mails().await.is_empty());
+    move_to(&app, &thief, NEW, "evil@example.com").await;
+    app.wait(Duration::from_secs(3600));
+    let notice = app.mails().await.into_iter().find(|mail| mail.subject.contains("password")).unwrap();
+    assert_eq!(notice.to, "ada@example.com");
 }
 
 async fn an_owner_gets_an_account_back_that_staff_gave_to_a_thief(place: Place) {

@@ -104,7 +104,12 @@ async fn to_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
         | Kind::EmailChanged
         | Kind::EmailChangeUndone => return Ok(None),
     };
-    Ok(Some((reader(&user), content)))
+    let to = reader(&user);
+    // A notice tells of what may be a theft: it goes to the address of that time, wherever the account is moved until it is
+    // sent. A link goes to the present address alone.
+    let is_notice = !matches!(draft.mail.kind, Kind::ResetPassword | Kind::Welcome);
+    let to = if is_notice { Recipient { address: draft.mail.recipient.clone(), ..to } } else { to };
+    Ok(Some((to, content)))
 }
 
 /// The user whom the mail is for, who must be active to be sent a link. A deactivated account has the other mails too: what
