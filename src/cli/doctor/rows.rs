@@ -66,7 +66,7 @@ pub(super) async fn look(config: &Config, secrets: Option<&MasterSecrets>) -> (R
     match db.pending_migrations().await {
         Ok(0) => report.ok("database", "every migration has run"),
         Ok(pending) => {
-            let found = format!("{pending} migrations have not run");
+            let found = crate::cli::counted(pending as u64, "migration has not run", "migrations have not run");
             report.fail("database", found, "make a backup, then `vestibule migrate`, or start this version");
             return (report, None);
         }
