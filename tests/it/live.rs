@@ -234,6 +234,9 @@ async fn a_connection_has_so_many_operations_and_ends_them_when_told(place: Plac
     for number in 0..10 {
         socket.say(json!({ "type": "complete", "id": number.to_string() })).await;
     }
+    // What comes after them is answered after them.
+    socket.say(json!({ "type": "ping" })).await;
+    assert_eq!(socket.hear().await["type"], "pong");
     let ada = app.add_user("ada").await.sign_in(&app).await;
     be_seen(&ada).await;
     app.app.presence.publish(&app.app.db, &app.app.clock.now()).await.unwrap();
