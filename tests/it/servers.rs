@@ -63,7 +63,9 @@ async fn a_database_that_is_not_utf8_is_refused(place: Place) {
     for arguments in [["serve"], ["migrate"]] {
         let line = refused(command(&place), &url, &arguments);
         assert!(line.contains(&format!("the database {name} has the encoding LATIN1, ")), "{line}");
-        assert!(line.contains("createdb --encoding=UTF8 --template=template0 --owner=postgres NAME"), "{line}");
+        let owner = url::Url::parse(&url).unwrap().username().to_owned();
+        let command = format!("createdb --encoding=UTF8 --template=template0 --owner={owner} NAME");
+        assert!(line.contains(&command), "{line}");
     }
     let printed = examined(&place, &url);
     assert!(printed.contains(&format!("FAIL  database  the database {name} has the encoding LATIN1, ")), "{printed}");
@@ -96,8 +98,11 @@ async fn a_missing_extension_is_told_with_the_command_that_makes_it(place: Place
     let url = place.second_database().await;
     let (_, name) = url.rsplit_once('/').unwrap();
     let role = format!("r_{name}");
-    administer(&format!("CREATE ROLE {role} LOGIN")).await;
-    let as_role = url.replace("postgres@", &format!("{role}@"));
+    administer(&format!("CREATE ROLE {role} LOGIN PASSWORD 'of-a-test'")).await;
+    let mut as_role = url::Url::parse(&url).unwrap();
+    as_role.set_username(&role).unwrap();
+    as_role.set_password(Some("of-a-test")).unwrap();
+    let as_role = as_role.to_string();
     let line = refused(command(&place), &as_role, &["migrate"]);
     assert!(line.contains(&format!("as a superuser: psql {name} -c 'CREATE EXTENSION pg_trgm'")), "{line}");
     assert!(examined(&place, &as_role).contains("FAIL  database  the extension pg_trgm"));
