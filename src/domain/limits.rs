@@ -426,16 +426,18 @@ pub async fn take_attempt(
         Account::Named(name, user) => (Some(name), user),
         Account::Own(user) => (None, Some(user)),
     };
-    let limits = &limits.concerning(Concerned::stranger(client, user));
+    let reported = limits.concerning(Concerned::stranger(client, user));
     let mut attempt = Attempt::default();
     let (txn, ref now) = db.begin(now).await?;
-    let taking = Taking { now, limits, networks: &networks, user };
+    let taking = Taking { now, limits: &reported, networks: &networks, user };
     taking.take_own(&txn, What::SignInFromClient, str::to_owned, &mut attempt).await?;
     if let Some(name) = name {
         taking.take(&txn, &format!("name\0{name}"), &mut attempt).await?;
     }
     // Without a user, the same work is done for a row that nobody asks for.
     let owner = user.map_or_else(|| format!("nobody\0{}", name.unwrap_or_default()), |user| user.to_string());
+    // An event about what another name used up would show staff that both names are one superuser's.
+    let taking = Taking { limits: if name.is_some() { limits } else { &reported }, ..taking };
     match taking.take(&txn, &owner, &mut attempt).await {
         Err(Error::RateLimited(_)) if name.is_some() => attempt.is_void = true,
         taken => taken?,

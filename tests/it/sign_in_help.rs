@@ -21,6 +21,7 @@ crate::tests![
     an_import_records_which_rights_it_changed,
     a_failed_sign_in_has_a_reason_that_staff_see,
     the_reason_does_not_reveal_superusers_to_staff,
+    a_limit_does_not_reveal_that_two_names_are_one_superusers,
     an_exhausted_limit_leaves_one_event_that_names_the_account,
     why_explains_each_problem_and_what_to_do,
     limits_are_shown_and_lifted,
@@ -124,6 +125,18 @@ async fn the_reason_does_not_reveal_superusers_to_staff(place: Place) {
     let seen = trail(&staff, "LOGIN_FAILED").await;
     assert_eq!(seen[0], seen[1]);
     assert_eq!(trail(&app.admin().await, "LOGIN_FAILED").await[1]["reason"], "WRONG_PASSWORD");
+}
+
+async fn a_limit_does_not_reveal_that_two_names_are_one_superusers(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limit_sign_in = "3/10m".parse().unwrap()).await;
+    let staff = app.add_staff("boss").await.sign_in(&app).await;
+    for name in ["admin", "admin", "admin", "admin@localhost", "nobody@localhost"] {
+        fail(&app, name, "x").await;
+    }
+    app.app.limits.report(&app.app.db, &app.app.clock.now()).await.unwrap();
+    assert_eq!(trail(&staff, "LIMIT_REACHED").await, [Value::Null; 0]);
+    let seen = trail(&staff, "LOGIN_FAILED").await;
+    assert_eq!(seen[0], seen[1]);
 }
 
 async fn an_exhausted_limit_leaves_one_event_that_names_the_account(place: Place) {
