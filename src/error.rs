@@ -128,10 +128,10 @@ impl From<DbErr> for Error {
     }
 }
 
-/// How often a server said that it goes, or may not be written to any more.
+/// Number of answers by which a server said that it goes, or may not be written to any more.
 static DEPARTURES: AtomicU64 = AtomicU64::new(0);
 
-/// How often a server said that it goes, or may not be written to any more: connections from before are then no good.
+/// Number of those answers so far: connections from before the last one are no good.
 pub(crate) fn departures() -> u64 {
     DEPARTURES.load(Ordering::Relaxed)
 }

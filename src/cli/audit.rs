@@ -31,7 +31,7 @@ pub(super) enum AuditCommand {
     List(ListOptions),
 }
 
-/// Which events to list.
+/// Options of `audit list`.
 #[derive(clap::Args)]
 pub(super) struct ListOptions {
     /// Only those by or about the user with this id, username or email address
@@ -46,11 +46,11 @@ pub(super) struct ListOptions {
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     since: Option<Since>,
 
-    /// How many, 200 at most
+    /// Maximum number of events, up to 200
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=200))]
     first: i32,
 
-    /// How many to leave out before them
+    /// Number of events to skip
     #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
     offset: i32,
 
@@ -129,10 +129,10 @@ async fn newer(db: &Db, operator: &Operator, filter: &Filter, last: Option<Uuid>
     loop {
         let page = operator::audit::page(db, operator, filter, &window).await?;
         let is_new = |event: &Model| last.is_none_or(|last| event.id > last);
-        let has_older = page.rows.last().is_none_or(|(event, _)| !is_new(event));
+        let reaches_known = page.rows.last().is_none_or(|(event, _)| !is_new(event));
         window.after = page.rows.last().map(|(_, cursor)| cursor.clone());
         new.extend(page.rows.into_iter().map(|(event, _)| event).filter(is_new));
-        if has_older || !page.has_next || last.is_none() {
+        if reaches_known || !page.has_next || last.is_none() {
             break;
         }
     }

@@ -28,7 +28,7 @@ pub(super) enum LimitsCommand {
     },
 }
 
-/// Whose limits.
+/// A user or a client.
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Of {

@@ -126,7 +126,7 @@ enum ImportCommand {
 const TEMPORARY: &str =
     "this password is temporary: replace it. Where others can reach the service, it expires after 24 hours";
 
-/// How long threads may take to end after the command.
+/// Time limit on the end of threads after the command.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs the command that the process was started with. A failure is one line on standard error.
@@ -279,7 +279,7 @@ fn counted(count: u64, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
-/// What is said where a command may not migrate.
+/// Message of commands that may not migrate.
 const OUTDATED: &str = "the database is not up to date: make a backup, and run `vestibule migrate`. Instances of the older version fail then";
 
 /// The application for commands that do not listen. A database that is empty is made; one of an older version is left as it

@@ -22,7 +22,7 @@ use crate::worker;
 /// As many files are open besides connections, at most: databases, mails, spreadsheets.
 pub(super) const OTHER_FILES: u64 = 200;
 
-/// How long stopping may take in all, whatever hangs: supervisors kill after ten seconds.
+/// Time limit on stopping, whatever hangs: supervisors kill after ten seconds.
 const STOP_TIMEOUT: Duration = Duration::from_millis(9500);
 
 /// Serves until the process is told to stop.

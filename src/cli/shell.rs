@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 
 const NAME: &str = "vestibule";
 
-/// Which shell.
+/// Options of `completions`.
 #[derive(clap::Args)]
 pub(super) struct CompletionsOptions {
     /// The shell
     shell: Shell,
 }
 
-/// Where the pages go.
+/// Options of `man`.
 #[derive(clap::Args)]
 pub(super) struct ManOptions {
     /// Write a page for each command into this folder, instead of printing the main page

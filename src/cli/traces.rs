@@ -16,7 +16,7 @@ use crate::tools::certificates::Trust;
 /// How long the last traces may take to be sent when the process stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// How long one batch may take to be sent.
+/// Timeout of sending one batch.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where traces go.

@@ -60,7 +60,7 @@ impl DatabaseUrl {
         Self(Kind::Sqlite(path.to_owned()))
     }
 
-    /// Whether it names an SQLite file.
+    /// True for an SQLite file.
     pub fn is_sqlite(&self) -> bool {
         matches!(self.0, Kind::Sqlite(_))
     }
@@ -78,7 +78,7 @@ impl DatabaseUrl {
         matches!(self.0, Kind::Postgres { has_password: true, .. })
     }
 
-    /// Whether it names a file of certificates of its own.
+    /// True where it names a file of certificates of its own.
     pub fn names_ca(&self) -> bool {
         matches!(self.0, Kind::Postgres { names_ca: true, .. })
     }
@@ -228,7 +228,7 @@ fn decode(text: &str) -> Result<String, String> {
     decoded.map(String::from).ok_or_else(|| ENCODE.to_owned())
 }
 
-/// What an address says, each once.
+/// Parts of an address, each once.
 #[derive(Default)]
 struct Parts(Vec<(&'static str, String)>);
 

@@ -14,7 +14,7 @@ use crate::tools::secret::Secret;
 /// Attempts to find a pooler out: between two of them, others may use its connections.
 const ATTEMPTS: usize = 3;
 
-/// How long a connection of its own may take to answer.
+/// Timeout of a connection of its own.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A reason for which a database cannot be used, and what to do about it.
@@ -58,7 +58,7 @@ impl Db {
         self.missing_extension(&name).await
     }
 
-    /// Whether the server is a standby, which cannot be written to.
+    /// True for a standby, which cannot be written to.
     pub async fn is_standby(&self) -> Result<bool> {
         if self.backend() == DatabaseBackend::Sqlite {
             return Ok(false);

@@ -48,7 +48,7 @@ where
 /// A row and the one that it belongs to; none where there is no row.
 pub type Found<E, R> = Option<(<E as EntityTrait>::Model, Option<<R as EntityTrait>::Model>)>;
 
-/// What is called at each statement.
+/// Callback for each statement.
 type Watcher = Arc<dyn Fn(&Statement) + Send + Sync>;
 
 /// Connections to the file that are not in use now. There are as many as threads have asked at the same time.

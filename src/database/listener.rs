@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// After so long without a word, it is asked whether the server is still there.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// How long the answer may take.
+/// Timeout of the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What instances tell each other about, by the name that PostgreSQL knows it by.

@@ -58,16 +58,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an instance that starts waits for another one that migrates.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long closing connections may wait for what they are at.
+/// Time limit on closing connections, whatever they are at.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The name by which a PostgreSQL server knows the service.
 const APPLICATION: &str = "vestibule";
 
-/// What is told about a database whose transactions cannot write.
+/// Message about a database whose transactions cannot write.
 const READ_ONLY: &str = "the database is read-only. See default_transaction_read_only of the server, database and role";
 
-/// What is told about a server that cannot be written to.
+/// Message about a server that cannot be written to.
 const STANDBY: &str = "the database server is a standby, which cannot be written to";
 
 /// An open database. On SQLite, writers share one connection and so wait in line instead of fighting for the file's
@@ -83,7 +83,7 @@ pub struct Db {
     waits: Histogram,
 }
 
-/// How connections to a server are opened.
+/// Options of connections to a server.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Connections for statements that only read.
@@ -387,7 +387,7 @@ impl Db {
         Ok(self.pending_migrations().await? == 0)
     }
 
-    /// Whether no migration has ever run.
+    /// True where no migration has ever run.
     ///
     /// # Errors
     /// As for [`Db::pending_migrations`].

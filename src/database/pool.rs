@@ -27,10 +27,10 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(9);
 /// Least time between two replacements, so that a server that is in trouble is not flooded with connections.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long statements of a replaced pool may go on.
+/// Time limit on the statements of a replaced pool.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is called at each statement.
+/// Callback for each statement.
 type Watcher = Arc<dyn Fn(&Statement) + Send + Sync>;
 
 /// What runs on a pool. Boxed, for the compiler would otherwise look through all of it in each resolver.

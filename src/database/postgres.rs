@@ -29,7 +29,7 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(7);
 /// Between two attempts to reach a server that starts.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// What connections are for.
+/// Purpose of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Everything; only a primary server will do.
@@ -198,7 +198,7 @@ async fn settles(connection: &mut PgConnection, health: &Health) -> bool {
     }
 }
 
-/// Whether a server may be about to listen.
+/// True where a server may be about to listen.
 fn is_starting(error: &SqlxError) -> bool {
     match error {
         SqlxError::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,

@@ -45,7 +45,7 @@ pub async fn ensure(txn: &DatabaseTransaction, now: &Moment, vault: &Vault) -> R
     Ok(())
 }
 
-/// Whether any key was ever made and kept.
+/// True where a key was ever made and kept.
 pub async fn are_there(db: &impl ConnectionTrait) -> Result<bool> {
     Ok(signing_key::Entity::find().one(db).await?.is_some())
 }

@@ -16,7 +16,7 @@ use crate::tools::clock::Clock;
 /// The time after which a turn ends whose holder died.
 pub const LEASE: Duration = Duration::from_secs(60);
 
-/// How often the end of a turn is moved.
+/// Interval between two extensions of a turn.
 const RENEWAL: Duration = Duration::from_secs(20);
 
 /// A turn that is held. It ends when it is dropped, soon after that, or at [`Turn::end`].

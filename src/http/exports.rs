@@ -25,7 +25,7 @@ const CSV: &str = "text/csv; charset=utf-8";
 /// The media type of workbooks.
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
-/// How many bytes of a file are read at a time, and then the grant is checked.
+/// Bytes of a file that are read between two checks of the grant.
 const CHUNK: usize = 256 * 1024;
 
 /// Each workbook that is being written keeps a core busy; others wait in line.

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
 
 use crate::config::{BaseUrl, Listen};
 
-/// How many connections the system accepts for us and lets wait.
+/// Number of connections that the system accepts for us and lets wait.
 const MAX_WAITING: usize = 1024;
 
 /// The peer of connections by a socket file: some process of this machine.

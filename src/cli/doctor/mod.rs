@@ -70,7 +70,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     }
 }
 
-/// What takes its time: mails, the media store, and hashing.
+/// Slow checks: mails, the media store, and hashing.
 async fn outside_and_hashing(config: Config, options: &Options, health: Option<&Health>) -> Result<Vec<Report>> {
     let mails = timeout(2 * PATIENCE, outside::look_at_mails(&config, options.mail_to.as_deref())).await;
     let mails = mails.unwrap_or_else(|_| silent("mail", "see VESTIBULE_MAIL_URL, and that the server runs"));

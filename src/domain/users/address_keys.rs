@@ -14,7 +14,7 @@ use crate::tools::identifier;
 /// The present form of keys, counted from 0.
 pub const FORM: i32 = 1;
 
-/// How many accounts are dealt with at a time.
+/// Number of accounts that are updated at a time.
 const BATCH: u64 = 500;
 
 /// The most accounts that [`doubles`] names.
