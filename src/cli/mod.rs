@@ -4,6 +4,7 @@ mod address;
 mod api_tokens;
 mod audit;
 mod backup;
+mod config;
 mod copy;
 mod create_superuser;
 mod doctor;
@@ -36,7 +37,7 @@ use sea_orm::DbErr;
 use self::reload::Reload;
 use self::traces::Traces;
 use crate::app::App;
-use crate::config::{self, Config};
+use crate::config::{Config, Setting, Sources};
 use crate::database::{self, Db};
 use crate::error::Error;
 use crate::tools::certificates::Trust;
@@ -54,9 +55,9 @@ struct Cli {
     #[command(flatten)]
     config: Config,
 
-    /// The settings as they were written
+    /// The settings as they were read
     #[arg(skip)]
-    given: reload::Given,
+    settings: Vec<Setting>,
 }
 
 #[derive(Subcommand)]
@@ -71,6 +72,9 @@ enum Command {
     Backup(backup::Options),
     /// Look at what the service stands on, and say what to do; changes nothing
     Doctor(doctor::Options),
+    /// The settings in use
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Make a superuser
     CreateSuperuser(create_superuser::Options),
     /// Create and update users from a spreadsheet or a Django project
@@ -164,11 +168,12 @@ pub fn run() -> ExitCode {
     let outcome = runtime.block_on(async {
         let settings = config.clone();
         let outcome = match cli.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve::run(config, Reload { given: cli.given, logs }).await,
+            Command::Serve => serve::run(config, Reload { settings: cli.settings, logs }).await,
             Command::Migrate => migrate::run(config).await,
             Command::Copy(options) => copy::run(config, options).await,
             Command::Backup(options) => backup::run(config, options).await,
             Command::Doctor(options) => doctor::run(config, options).await,
+            Command::Config(command) => config::run(&cli.settings, &command),
             Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
             Command::Import(ImportCommand::Users(options)) => import::run(config, options).await,
             Command::Import(ImportCommand::Django(options)) => import_django::run(config, options).await,
@@ -204,10 +209,10 @@ pub fn run() -> ExitCode {
 }
 
 fn parse() -> Result<Cli, ExitCode> {
-    let sources = config::with_file(Cli::command()).map_err(|problem| fail(&problem))?;
-    let matches = sources.command.try_get_matches().map_err(|error| {
+    let sources = Sources::read(Cli::command()).map_err(|problem| fail(&problem))?;
+    let matches = sources.command.clone().try_get_matches().map_err(|error| {
         if error.use_stderr() {
-            return fail(&config::explain(&error));
+            return fail(&sources.explain(&error));
         }
         // Help and version are no errors.
         match error.print() {
@@ -215,10 +220,9 @@ fn parse() -> Result<Cli, ExitCode> {
             _ => ExitCode::SUCCESS,
         }
     })?;
-    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| fail(&config::explain(&error)))?;
-    cli.given = reload::given(&matches);
-    sources.secrets.put_into(&mut cli.config).map_err(|problem| fail(&problem))?;
-    cli.config.ignored_file = sources.ignored_file;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| fail(&sources.explain(&error)))?;
+    sources.complete(&mut cli.config).map_err(|problem| fail(&problem))?;
+    cli.settings = sources.settings(&matches, &cli.config);
     check(&cli.config).map_err(|problem| fail(&problem))?;
     Ok(cli)
 }

@@ -48,6 +48,12 @@ pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
             super::say(super::TEMPORARY);
         }
     }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        database = %app.config.database_url(),
+        config_file = app.config.read_file.as_ref().map_or_else(|| "none".to_owned(), |file| file.display().to_string()),
+        "starting"
+    );
     let watching = watching(&app).await?;
     allow_files(app.config.wire.connections);
     let (stop, stopped) = watch::channel(false);

@@ -105,6 +105,23 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Kind::Postgres { text, .. } => {
+                let query = text.split_once('?').map_or("", |(_, query)| query);
+                let shown = |part: &str| match part.split_once('=') {
+                    Some(("password", _)) => "password=***".to_owned(),
+                    _ => percent_decode_str(part).decode_utf8_lossy().into_owned(),
+                };
+                let parts: Vec<String> = query.split('&').map(shown).collect();
+                write!(f, "postgres:///?{}", parts.join("&"))
+            }
+        }
+    }
+}
+
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_sqlite() { "sqlite://…" } else { "postgres://…" })

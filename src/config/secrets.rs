@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::Config;
+use super::sources::SettingsFile;
 
 /// The longest secret that is read from a file, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
@@ -80,34 +81,42 @@ pub(super) fn refuse_flag(flag: &str) -> Option<String> {
 /// A secret as it was found.
 struct Found {
     setting: &'static str,
-    /// The name in errors.
+    /// The variable, key or credential that it comes from.
     source: String,
+    /// The source in errors: with its line, where it is a key of the settings file.
+    label: String,
     text: String,
     file: Option<PathBuf>,
 }
 
 /// The secrets that were found; not printed.
-pub struct Secrets(Vec<Found>);
+pub(super) struct Secrets(Vec<Found>);
 
-/// Finds the secrets, and takes those of the file out of its table. The environment goes before the file, and both before
+/// Finds the secrets, and takes those of the settings file out of its table. The environment goes before the file, and both before
 /// systemd's credentials.
-pub(super) fn find(variable: &dyn Fn(&str) -> Option<OsString>, table: &mut toml::Table) -> Result<Secrets, String> {
+pub(super) fn find(
+    variable: &dyn Fn(&str) -> Option<OsString>,
+    settings: &mut SettingsFile,
+) -> Result<Secrets, String> {
     let credentials = variable("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let mut secrets = Vec::new();
     for setting in &SETTINGS {
         let (name, of_file) = (setting.variable(), format!("{}_FILE", setting.variable()));
         let key_of_file = format!("{}_file", setting.name);
-        let in_file = (text_of(table, setting.name)?, text_of(table, &key_of_file)?);
+        let in_file = (text_of(settings, setting.name)?, text_of(settings, &key_of_file)?);
         for name in [&name, &of_file] {
             // Left out, it would make another secret, or another database, without a word.
             if variable(name).is_some_and(|value| value.is_empty()) {
                 return Err(format!("{name} is empty. Set it, or leave it out"));
             }
         }
-        let both = |one: &str, other: &str| Err(format!("{one} and {other} are both set. Set one of them."));
+        let both =
+            |one: &str, other: &str| Err::<Secrets, _>(format!("{one} and {other} are both set. Set one of them."));
         let (source, text, file) = match ((variable(&name), variable(&of_file)), in_file) {
             ((Some(_), Some(_)), _) => return both(&name, &of_file),
-            (_, (Some(_), Some(_))) => return both(setting.name, &key_of_file),
+            (_, (Some(_), Some(_))) => {
+                return both(setting.name, &key_of_file).map_err(|problem| settings.locate(&key_of_file, &problem));
+            }
             ((Some(text), None), _) => {
                 let text = text.into_string().map_err(|_| format!("{name}: it must be UTF-8"))?;
                 (name, text, None)
@@ -117,11 +126,11 @@ pub(super) fn find(variable: &dyn Fn(&str) -> Option<OsString>, table: &mut toml
                 let text = read(&of_file, &path)?;
                 (of_file, text, Some(path))
             }
-            (_, (Some(text), None)) => (name, text, None),
+            (_, (Some(text), None)) => (setting.name.to_owned(), text, None),
             (_, (None, Some(path))) => {
                 let path = PathBuf::from(path);
-                let text = read(&of_file, &path)?;
-                (of_file, text, Some(path))
+                let text = read(&settings.locate(&key_of_file, &of_file), &path)?;
+                (key_of_file.clone(), text, Some(path))
             }
             (_, (None, None)) => {
                 let credential = format!("vestibule.{}", setting.name);
@@ -132,16 +141,21 @@ pub(super) fn find(variable: &dyn Fn(&str) -> Option<OsString>, table: &mut toml
                 (source, text, None)
             }
         };
-        secrets.push(Found { setting: setting.name, source, text, file });
+        let label = match &source {
+            key if key == setting.name => settings.locate(key, &setting.variable()),
+            key if *key == key_of_file => settings.locate(key, &format!("{}_FILE", setting.variable())),
+            other => other.clone(),
+        };
+        secrets.push(Found { setting: setting.name, source, label, text, file });
     }
     Ok(Secrets(secrets))
 }
 
-fn text_of(table: &mut toml::Table, key: &str) -> Result<Option<String>, String> {
-    match table.remove(key) {
+fn text_of(settings: &mut SettingsFile, key: &str) -> Result<Option<String>, String> {
+    match settings.table.remove(key) {
         None => Ok(None),
         Some(toml::Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(format!("{key} must be a text")),
+        Some(_) => Err(settings.locate(key, &format!("{key} must be a text"))),
     }
 }
 
@@ -165,8 +179,8 @@ impl Secrets {
     ///
     /// # Errors
     /// One line that names the setting, and not the secret.
-    pub fn put_into(self, config: &mut Config) -> Result<(), String> {
-        for found in self.0 {
+    pub(super) fn put_into(&self, config: &mut Config) -> Result<(), String> {
+        for found in &self.0 {
             match found.setting {
                 "database_url" => config.database_url = Some(found.parse()?),
                 "mail_url" => config.mail_url = Some(found.parse()?),
@@ -175,14 +189,24 @@ impl Secrets {
                 "secret_key_previous" => config.secret_key_previous = Some(found.parse()?),
                 _ => config.admin_password = Some(found.parse()?),
             }
-            config.secret_files.extend(found.file.map(|file| (found.source, file)));
+            config.secret_files.extend(found.file.clone().map(|file| (found.source.clone(), file)));
         }
         Ok(())
     }
+
+    /// The variable, key or credential that a secret comes from.
+    pub(super) fn source(&self, setting: &str) -> Option<&str> {
+        self.0.iter().find(|found| found.setting == setting).map(|found| found.source.as_str())
+    }
+}
+
+/// The names of these settings.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|setting| setting.name)
 }
 
 impl Found {
     fn parse<T: FromStr<Err: Display>>(&self) -> Result<T, String> {
-        self.text.parse().map_err(|error| format!("{}: {error}", self.source))
+        self.text.parse().map_err(|error| format!("{}: {error}", self.label))
     }
 }

@@ -6,9 +6,11 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::access::Client;
+use crate::domain::account::change_password;
 use crate::domain::audit::{self, Event};
 use crate::domain::limits::{self, Account};
-use crate::domain::passwords::Passwords;
+use crate::domain::passwords::{self, NewPassword, Passwords};
+use crate::domain::sent_forms::{self, SentForm};
 use crate::domain::sessions;
 use crate::domain::users::lookup;
 use crate::entity::audit_event::{Action, Reason};
@@ -31,14 +33,25 @@ pub struct SignIn<'a> {
     pub password: &'a str,
     /// The refresh token that came along in a cookie; the new session takes the place of its session.
     pub replaces: Option<RefreshToken>,
+    /// A password to set in the same transaction.
+    pub replacement: Option<Replacement<'a>>,
+}
+
+/// A password that replaces the one its owner signs in with.
+#[derive(Clone, Copy, Debug)]
+pub struct Replacement<'a> {
+    /// The next password.
+    pub new: NewPassword<'a>,
+    /// The form that was sent; it may come twice.
+    pub form: &'a SentForm,
 }
 
 /// Opens a session for whoever knows the password of the account.
 ///
 /// # Errors
 /// [`Code::InvalidCredentials`], the same whether the account or the password is wrong; with the right password
-/// [`Code::AccountInactive`], [`Code::EmailNotVerified`] or [`Code::PasswordExpired`]; [`crate::error::Error::RateLimited`] after too many wrong
-/// passwords.
+/// [`Code::AccountInactive`], [`Code::EmailNotVerified`] or [`Code::PasswordExpired`], or the refusal of the replacement;
+/// [`crate::error::Error::RateLimited`] after too many wrong passwords. A refusal leaves the session in `replaces` alone.
 pub async fn sign_in(
     db: &Db,
     now: &Moment,
@@ -77,7 +90,15 @@ pub async fn sign_in(
     if passwords.has_expired(&user, now) {
         return refuse(db, now, client, (Some(&user), Reason::PasswordExpired), password_expired()).await;
     }
-    let fresh_hash = if verdict.outdated { Some(passwords.rehash(input.password).await?) } else { None };
+    let new_hash = match input.replacement {
+        Some(Replacement { new, .. }) => {
+            passwords.refuse_temporary(&user, new).await?;
+            Some(passwords.accept(new, &passwords::about(&user)).await?)
+        }
+        None => None,
+    };
+    let is_outdated = verdict.outdated && new_hash.is_none();
+    let fresh_hash = if is_outdated { Some(passwords.rehash(input.password).await?) } else { None };
 
     let (txn, _) = db.begin(now).await?;
     sessions::lock_owners(&txn, Some(user.id), input.replaces.map(|token| token.session)).await?;
@@ -102,6 +123,11 @@ pub async fn sign_in(
     let session = sessions::open(&txn, now, client, lives, user.id).await?;
     let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::Login, user.id) };
     audit::record(&txn, now, event).await?;
+    if let (Some(hash), Some(replacement)) = (new_hash, input.replacement) {
+        let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::PasswordChanged, user.id) };
+        change_password::store(&txn, now, (&user, session.id), hash, event).await?;
+        sent_forms::note(&txn, now, Some(replacement.form)).await?;
+    }
     txn.commit().await?;
     Ok((session, user))
 }

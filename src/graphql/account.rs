@@ -193,7 +193,7 @@ impl AccountMutation {
             confirm: input.new_password_confirm.as_deref(),
             fields: ("newPassword", "newPasswordConfirm"),
         };
-        let input = ChangePassword { old: &input.old_password, new, form: None };
+        let input = ChangePassword { old: &input.old_password, new };
         let now = &request(ctx).now;
         let changed = change_password::change_password(&app.db, now, present(ctx)?, &app.passwords, input).await;
         let (changed, errors) = outcome(ctx, changed)?;

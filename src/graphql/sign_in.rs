@@ -187,7 +187,8 @@ impl SignInMutation {
         let replaces = request.browser.cookie;
         let opened = async {
             let transport = RefreshTokenTransport::choose(request, input.refresh_token_in)?;
-            let input = SignIn { identifier: &input.identifier, password: &input.password, replaces };
+            let (identifier, password) = (&*input.identifier, &*input.password);
+            let input = SignIn { identifier, password, replaces, replacement: None };
             let rules = (&app.passwords, &app.config.sessions);
             let (session, user) = sign_in::sign_in(&app.db, &request.now, &request.client, rules, input).await?;
             Ok((transport, session, user))

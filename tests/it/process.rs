@@ -29,6 +29,7 @@ crate::tests![
     what_strangers_send_makes_no_line_of_the_log,
     everybodys_sessions_are_ended_on_the_command_line,
     settings_may_come_from_a_file,
+    every_setting_is_shown_with_its_source_and_no_secret,
 ];
 
 pub(crate) fn command(place: &Place) -> Command {
@@ -564,5 +565,36 @@ async fn settings_may_come_from_a_file(place: Place) {
     std::fs::write(&file, "acess_ttl = \"1m\"").unwrap();
     let (success, _, errors) = run(command(&place), &[], "");
     assert!(!success);
-    assert_eq!(errors, "vestibule: data/vestibule.toml: there is no setting acess_ttl\n");
+    assert_eq!(errors, "vestibule: data/vestibule.toml:1: there is no setting acess_ttl\n");
+}
+
+async fn every_setting_is_shown_with_its_source_and_no_secret(place: Place) {
+    std::fs::create_dir(place.folder.join("data")).unwrap();
+    let file = "\nadmin_email = 'chief@example.com'\nmail_url = 'smtp://post:geheim@mail.example:25'\nlog = 'warn'\n";
+    std::fs::write(place.folder.join("data/vestibule.toml"), file).unwrap();
+    let mut command = command(&place);
+    command.env("VESTIBULE_DATABASE_URL", "postgres://app:geheim@db.example/accounts");
+    command.env("VESTIBULE_SECRET_KEY", "geheimYYdP2T5b6fhxojgUuL+tybRyxHOaR/W").env("VESTIBULE_LOG", "error");
+    let (success, printed, _) = run(command, &["config", "show", "--json", "--access-ttl", "2m"], "");
+    assert!(success && !printed.contains("geheim"), "{printed}");
+    let rows: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let row = |name: &str| {
+        let row = rows.as_array().unwrap().iter().find(|row| row["setting"] == name).unwrap();
+        (row["value"].clone(), row["source"].as_str().unwrap().to_owned())
+    };
+    for (name, value, source) in [
+        ("access_ttl", json!("2m"), "command line"),
+        ("admin_email", json!("chief@example.com"), "data/vestibule.toml:2"),
+        ("admin_password", json!(null), "default"),
+        ("listen", json!("127.0.0.1:0"), "VESTIBULE_LISTEN"),
+        ("log", json!("error"), "VESTIBULE_LOG"),
+        ("mail_url", json!("smtp://post:***@mail.example:25"), "data/vestibule.toml:3"),
+        ("refresh_ttl", json!("30d"), "default"),
+        ("secret_key", json!("(set)"), "VESTIBULE_SECRET_KEY"),
+    ] {
+        assert_eq!(row(name), (value, source.to_owned()), "{name}");
+    }
+    let (database, source) = row("database_url");
+    assert_eq!(database, "postgres:///?user=app&password=***&host=db.example&dbname=accounts");
+    assert_eq!(source, "VESTIBULE_DATABASE_URL");
 }

@@ -307,8 +307,8 @@ async fn settings_are_read_from_a_file_that_was_named_or_in_the_data_folder(plac
     assert!(success && !errors.contains("ignoring"), "{errors}");
 
     for (name, text, expected) in [
-        ("elsewhere/vestibule.toml", "data_dir = 'x'", "elsewhere/vestibule.toml: data_dir cannot be set in a file"),
-        ("elsewhere/vestibule.toml", "acess_ttl = '1m'", "elsewhere/vestibule.toml: there is no setting acess_ttl"),
+        ("elsewhere/vestibule.toml", "data_dir = 'x'", "elsewhere/vestibule.toml:1: data_dir cannot be set in a file"),
+        ("elsewhere/vestibule.toml", "acess_ttl = '1m'", "elsewhere/vestibule.toml:1: there is no setting acess_ttl"),
     ] {
         fs::write(place.folder.join(name), text).unwrap();
         let mut wrong = command(&place);

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::json;
+use uuid::Uuid;
 use vestibule::config::Config;
 use vestibule::domain::operator::{self, Operator};
 use vestibule::domain::users::superuser::{self, FirstPassword, Username};
-use vestibule::entity::user;
+use vestibule::entity::{audit_event, session, user};
 
-use crate::app::{ADMIN, TestApp};
+use crate::app::{ADMIN, PASSWORD, TestApp};
 use crate::engine::Place;
 use crate::pages::{Browser, text};
 
@@ -18,6 +20,7 @@ crate::tests![
     a_temporary_password_does_not_expire_on_a_machine_of_ones_own,
     a_reset_brings_back_who_waited_for_too_long,
     the_pages_lead_from_a_temporary_password_to_another,
+    a_refused_change_of_password_ends_no_session_and_opens_none,
 ];
 
 const DAY: Duration = Duration::from_hours(24);
@@ -128,4 +131,35 @@ async fn the_pages_lead_from_a_temporary_password_to_another(place: Place) {
     let page = other.open("/account/sign-in").await;
     let page = other.submit(&page, &[("identifier", ADMIN.0), ("password", ADMIN.1)]).await;
     assert!(text(&page).contains("You are signed in") && !text(&page).contains("temporary"));
+}
+
+async fn a_refused_change_of_password_ends_no_session_and_opens_none(place: Place) {
+    let app = TestApp::start(&place).await;
+    let (ada, eve) = (app.add_user("ada").await, app.add_user("eve").await);
+    let mut browser = Browser::new(&app);
+    let page = browser.open("/account/sign-in").await;
+    browser.submit(&page, &[("identifier", &eve.email), ("password", PASSWORD)]).await;
+    let before = browser.cookie("refresh_token").expect("eve is signed in").to_owned();
+    let events = async || audit_event::Entity::find().count(app.db()).await.unwrap();
+    let rows = events().await;
+    let sessions = async || session::Entity::find().count(app.db()).await.unwrap();
+    let before_sessions = sessions().await;
+
+    let page = browser.open("/account/password").await;
+    let typed = |new: &'static str, confirm: &'static str| {
+        let name: (&str, &str) = ("identifier", &*ada.email);
+        [name, ("oldPassword", PASSWORD), ("newPassword", new), ("newPasswordConfirm", confirm)]
+    };
+    for (new, confirm) in [("short", "short"), (MINE, "another"), ("ada@example.com", "ada@example.com")] {
+        let refused = browser.submit(&page, &typed(new, confirm)).await;
+        assert_eq!(refused.status, 422, "{new}");
+    }
+    assert_eq!(browser.cookie("refresh_token"), Some(&*before));
+    assert_eq!(events().await, rows, "nobody signed in or out");
+    assert_eq!(sessions().await, before_sessions, "eve's goes on");
+
+    let page = browser.submit(&page, &typed(MINE, MINE)).await;
+    assert!(text(&page).contains("Your new password is set"), "{}", text(&page));
+    let eves = session::Entity::find().filter(session::Column::UserId.eq(Uuid::parse_str(&eve.id).unwrap()));
+    assert_eq!(eves.count(app.db()).await.unwrap(), 0, "eve's is replaced");
 }

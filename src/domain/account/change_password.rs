@@ -1,7 +1,8 @@
 //! Replacing one's password.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
 
 use super::prove;
 use crate::database::Db;
@@ -10,7 +11,6 @@ use crate::domain::audit::{self, Event};
 use crate::domain::outbox;
 use crate::domain::passwords::{self, NewPassword, Passwords};
 use crate::domain::revocation::{self, Cause};
-use crate::domain::sent_forms::{self, SentForm};
 use crate::entity::audit_event::Action;
 use crate::entity::user::Column;
 use crate::entity::{mail, user};
@@ -24,8 +24,6 @@ pub struct ChangePassword<'a> {
     pub old: &'a str,
     /// The next.
     pub new: NewPassword<'a>,
-    /// The form of a page that was sent; it may come twice.
-    pub form: Option<&'a SentForm>,
 }
 
 /// Sets a new password. The present session goes on, all others end, links in mails are dead, and the owner is told. API
@@ -48,17 +46,29 @@ pub async fn change_password(
     let authorized = owner.begin_ending(db, now, Also::Nobody).await?;
     proof.check(&authorized)?;
     let (txn, now) = authorized.parts();
-    revocation::revoke(txn, &[user.id], Cause::PasswordChanged(owner.session())).await?;
+    let event = Event::by(&authorized, Action::PasswordChanged, user.id);
+    store(txn, now, (authorized.user(), owner.session()), hash, event).await?;
+    authorized.commit().await?;
+    Ok(())
+}
+
+/// Stores the hash of a password that its owner chose, in the transaction that proved who they are. The given session goes on.
+pub(in crate::domain) async fn store(
+    txn: &DatabaseTransaction,
+    now: &Moment,
+    (owner, session): (&user::Model, Uuid),
+    hash: String,
+    event: Event<'_>,
+) -> Result<()> {
+    revocation::revoke(txn, &[owner.id], Cause::PasswordChanged(session)).await?;
     user::Entity::update_many()
         .col_expr(Column::PasswordHash, Expr::value(hash))
         .col_expr(Column::TemporaryPasswordAt, Expr::value(Option::<Timestamp>::None))
         .col_expr(Column::UpdatedAt, Expr::value(now.at))
-        .filter(Column::Id.eq(user.id))
+        .filter(Column::Id.eq(owner.id))
         .exec(txn)
         .await?;
-    audit::record(txn, now, Event::by(&authorized, Action::PasswordChanged, user.id)).await?;
-    outbox::enqueue(txn, now, mail::Kind::PasswordChanged, &authorized.user().email, Some(user.id)).await?;
-    sent_forms::note(txn, now, input.form).await?;
-    authorized.commit().await?;
+    audit::record(txn, now, event).await?;
+    outbox::enqueue(txn, now, mail::Kind::PasswordChanged, &owner.email, Some(owner.id)).await?;
     Ok(())
 }

@@ -6,12 +6,10 @@ use super::view::{Field, Form, View};
 use super::{Outcome, Sent, Visit, form, invalid_link};
 use crate::app::App;
 use crate::config::Registration;
-use crate::domain::account::change_password::{self, ChangePassword};
 use crate::domain::account::undo_email_change;
 use crate::domain::passwords::NewPassword;
 use crate::domain::registration::register::{self, Register, Rules};
-use crate::domain::sessions::{self, Logout, SessionProof};
-use crate::domain::sign_in::{self, SignIn};
+use crate::domain::sign_in::{self, Replacement, SignIn};
 use crate::domain::tokens::Tokens;
 use crate::domain::verify_email::{self, Confirm, Link, Waiting};
 use crate::error::{Error, Refusal, Result};
@@ -40,6 +38,7 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
         identifier: sent.field("identifier"),
         password: sent.field("password"),
         replaces: visit.refresh_token(),
+        replacement: None,
     };
     let rules = (&app.passwords, &app.config.sessions);
     match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
@@ -86,29 +85,21 @@ pub(super) async fn change_password(sent: Sent) -> Response {
 
 async fn replace_password(sent: &Sent) -> Result<Tokens> {
     let Sent { visit, .. } = sent;
-    let (app, now, client) = (&visit.app, &visit.now, &visit.client);
-    let (identifier, old) = (sent.field("identifier"), sent.field("oldPassword"));
+    let (app, now) = (&visit.app, &visit.now);
     let new = NewPassword {
         password: sent.field("newPassword"),
         confirm: Some(sent.field("newPasswordConfirm")),
         fields: ("newPassword", "newPasswordConfirm"),
     };
-    let rules = (&app.passwords, &app.config.sessions);
-    let input = SignIn { identifier, password: old, replaces: visit.refresh_token() };
-    let (session, user) = sign_in::sign_in(&app.db, now, client, rules, input).await?;
-    let tokens = app.mint().tokens(now, &session, &user);
-    let changed = async {
-        let caller = app.authenticate(now, client, &tokens.access).await?;
-        let input = ChangePassword { old, new, form: Some(&sent.form) };
-        change_password::change_password(&app.db, now, caller.present()?, &app.passwords, input).await
+    let input = SignIn {
+        identifier: sent.field("identifier"),
+        password: sent.field("oldPassword"),
+        replaces: visit.refresh_token(),
+        replacement: Some(Replacement { new, form: &sent.form }),
     };
-    if let Err(error) = changed.await {
-        // The session was only opened for this.
-        let logout = Logout { by: SessionProof::Session(session.id), everywhere: false };
-        sessions::logout(&app.db, now, client, &app.config.sessions, logout).await?;
-        return Err(error);
-    }
-    Ok(tokens)
+    let rules = (&app.passwords, &app.config.sessions);
+    let (session, user) = sign_in::sign_in(&app.db, now, &visit.client, rules, input).await?;
+    Ok(app.mint().tokens(now, &session, &user))
 }
 
 fn password_view(visit: &Visit, identifier: &str) -> View {
