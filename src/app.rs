@@ -12,37 +12,38 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::{BaseUrl, Config, SecretKey};
 use crate::database::{self, Db, Unfit};
-use crate::domain::access::{self, Caller, Client};
-use crate::domain::import::Importer;
+use crate::domain::auth::authenticate;
+use crate::domain::auth::identity::{Caller, Client};
+use crate::domain::auth::live_connections::LiveConnections;
+use crate::domain::auth::passwords::Passwords;
+use crate::domain::auth::refused_rights::RefusedRights;
+use crate::domain::auth::signing_keys::{self, Start};
+use crate::domain::auth::token_issuer::TokenIssuer;
+use crate::domain::import::spreadsheet::Importer;
 use crate::domain::instance;
-use crate::domain::keys::{self, Start};
-use crate::domain::limits::Limits;
 use crate::domain::operator::Operator;
 use crate::domain::operator::keys::{self as operator_keys, Resealed, Rotation};
-use crate::domain::outbox::{self, Courier, Posted};
-use crate::domain::passwords::Passwords;
+use crate::domain::outbox::{self, DeliveryMetrics, Mailer};
 use crate::domain::presence::Presence;
-use crate::domain::refused_rights::RefusedRights;
-use crate::domain::tokens::Mint;
+use crate::domain::rate_limits::Limits;
 use crate::domain::users::address_keys;
 use crate::domain::users::superuser::{self, FirstPassword, Username};
-use crate::domain::vigil::Vigil;
 use crate::entity::mail;
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
-use crate::tools::clock::{Clock, Moment};
-use crate::tools::image::Studio;
+use crate::tools::clock::{Clock, Now};
+use crate::tools::image::AvatarEncoder;
 use crate::tools::mail::{Site, Transport};
 use crate::tools::media::MediaStore;
 use crate::tools::metrics::Registry;
-use crate::tools::pace::Pace;
 use crate::tools::password::Hasher;
 use crate::tools::password_policy::PasswordPolicy;
-use crate::tools::secret::{InstanceName, MasterSecrets, Vault};
+use crate::tools::rate::RateLimiter;
+use crate::tools::request_metrics::RequestMetrics;
+use crate::tools::secret::{InstanceName, MasterKeys, MasterSecrets};
 use crate::tools::secret_file;
 use crate::tools::sheet;
 use crate::tools::token::{KeyRing, SharedRing};
-use crate::tools::traffic::Traffic;
 
 /// Maximum number of passwords that wait for each that is being hashed. Long before it is reached, the time limit of the
 /// hasher ends their wait, unless hashes are cheap.
@@ -69,15 +70,15 @@ pub struct App {
     /// The rules and the hashing of passwords.
     pub passwords: Passwords,
     /// What mails are delivered with.
-    pub courier: Courier,
+    pub mailer: Mailer,
     /// Who was seen since the worker last wrote it down.
     pub presence: Presence,
     /// Who stays connected.
-    pub vigil: Vigil,
+    pub live_connections: LiveConnections,
     /// Where files of users are kept.
     pub media: MediaStore,
     /// Where avatars are made.
-    pub studio: Studio,
+    pub avatar_encoder: AvatarEncoder,
     /// What spreadsheets are imported with.
     pub importer: Importer,
     /// How often what may be asked for.
@@ -85,18 +86,18 @@ pub struct App {
     /// The log lines about refused rights.
     pub refused_rights: RefusedRights,
     /// What comes in.
-    pub traffic: Traffic,
+    pub traffic: RequestMetrics,
     /// All that is counted and timed.
     pub measures: Registry,
-    vault: Arc<Vault>,
+    master_keys: Arc<MasterKeys>,
     ring: SharedRing,
-    looks: Looks,
-    pace: Pace,
+    looks: HealthChecks,
+    pace: RateLimiter,
 }
 
 /// Looks for signing keys that the ring does not have.
 #[derive(Debug, Default)]
-struct Looks {
+struct HealthChecks {
     /// How many have begun.
     begun: AtomicU64,
     /// The number of the last one, and when it began; held while one lasts.
@@ -142,9 +143,9 @@ impl App {
         let secrets = MasterSecrets { current, previous };
         let instance = InstanceName { id: instance::ensure(&txn, &now).await?, public_url: public_url.as_str() };
         address_keys::renew(&txn).await?;
-        let vault = Arc::new(Vault::new(&secrets, instance));
-        keys::ensure(&txn, &now, &vault).await?;
-        let ring = keys::load(&txn, &now, &vault, public_url.as_str()).await?;
+        let master_keys = Arc::new(MasterKeys::new(&secrets, instance));
+        signing_keys::ensure(&txn, &now, &master_keys).await?;
+        let ring = signing_keys::load(&txn, &now, &master_keys, public_url.as_str()).await?;
         txn.commit().await?;
 
         let cores = available_parallelism().map_or(1, usize::from);
@@ -157,7 +158,7 @@ impl App {
             .where_reachable(config.is_reachable());
         let importer = Importer::new(sheet::Reader::of_this_program()?, limits.clone(), clock);
         let frontend = config.frontend_url.clone().unwrap_or_else(|| public_url.clone());
-        let courier = Courier {
+        let mailer = Mailer {
             transport: Transport::new(&config.mail_url(), &trust),
             from: config.mail_from.clone(),
             site: Site {
@@ -169,36 +170,36 @@ impl App {
             frontend,
             links: config.links,
             registration: config.registration,
-            posted: Posted::default(),
+            delivery_metrics: DeliveryMetrics::default(),
         };
         let media = MediaStore::open(&config.media_url()).map_err(|error| named(&"VESTIBULE_MEDIA_URL", &error))?;
-        let pace = Pace::new(config.mail_rate.map(|rate| (rate.count, rate.per)));
-        let traffic = Traffic::default();
+        let pace = RateLimiter::new(config.mail_rate.map(|rate| (rate.count, rate.per)));
+        let traffic = RequestMetrics::default();
         let mut measures = Registry::with_prefix("vestibule");
         traffic.register(&mut measures);
         db.register(&mut measures);
         passwords.register(&mut measures);
         limits.register(&mut measures);
-        courier.posted.register(&mut measures);
+        mailer.delivery_metrics.register(&mut measures);
         Ok(Self {
             config,
             public_url,
             db,
             clock,
             passwords,
-            courier,
+            mailer,
             presence: Presence::new(&now),
-            vigil: Vigil::default(),
+            live_connections: LiveConnections::default(),
             media,
-            studio: Studio::default(),
+            avatar_encoder: AvatarEncoder::default(),
             importer,
             limits,
             refused_rights: RefusedRights::default(),
             traffic,
             measures,
-            vault,
+            master_keys,
             ring: SharedRing::new(ring),
-            looks: Looks::default(),
+            looks: HealthChecks::default(),
             pace,
         })
     }
@@ -225,8 +226,8 @@ impl App {
     }
 
     /// What tokens are made with at present.
-    pub fn mint(&self) -> Mint {
-        Mint { ring: self.ring(), vault: Arc::clone(&self.vault), lives: self.config.sessions }
+    pub fn token_issuer(&self) -> TokenIssuer {
+        TokenIssuer { ring: self.ring(), master_keys: Arc::clone(&self.master_keys), lives: self.config.sessions }
     }
 
     /// The keys that sign and verify access tokens at present.
@@ -238,7 +239,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] where the database does not answer.
-    pub async fn authenticate(&self, now: &Moment, client: &Client, token: &str) -> Result<Caller> {
+    pub async fn authenticate(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
         let caller = self.authenticate_unseen(now, client, token).await?;
         self.presence.saw(caller.user_id(), now.at);
         Ok(caller)
@@ -248,18 +249,18 @@ impl App {
     ///
     /// # Errors
     /// As for [`App::authenticate`].
-    pub async fn authenticate_unseen(&self, now: &Moment, client: &Client, token: &str) -> Result<Caller> {
+    pub async fn authenticate_unseen(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
         in_time(self.recognise(now, client, token)).await
     }
 
-    async fn recognise(&self, now: &Moment, client: &Client, token: &str) -> Result<Caller> {
+    async fn recognise(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
         let ring = self.ring();
-        match access::authenticate(&self.db, now, (&self.ring, &self.limits), client, token).await {
+        match authenticate::authenticate(&self.db, now, (&self.ring, &self.limits), client, token).await {
             Err(Error::Unauthenticated(Reason::Invalid))
                 if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) =>
             {
                 self.look_for_key(now).await?;
-                access::authenticate(&self.db, now, (&self.ring, &self.limits), client, token).await
+                authenticate::authenticate(&self.db, now, (&self.ring, &self.limits), client, token).await
             }
             recognised => recognised,
         }
@@ -269,22 +270,22 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] where the database does not answer.
-    pub async fn renew(&self, now: &Moment, caller: &Caller) -> Result<Caller> {
-        let caller = in_time(access::renew(&self.db, now, caller)).await?;
+    pub async fn renew(&self, now: &Now, caller: &Caller) -> Result<Caller> {
+        let caller = in_time(authenticate::renew(&self.db, now, caller)).await?;
         self.presence.saw(caller.user_id(), now.at);
         Ok(caller)
     }
 
     /// Loads the signing keys anew, so that a key that another instance or the command line made is known.
-    pub async fn reload_keys(&self, now: &Moment) -> Result<()> {
-        let ring = keys::load(self.db.reader(), now, &self.vault, self.public_url.as_str()).await?;
+    pub async fn reload_keys(&self, now: &Now) -> Result<()> {
+        let ring = signing_keys::load(self.db.reader(), now, &self.master_keys, self.public_url.as_str()).await?;
         self.ring.replace(ring);
         Ok(())
     }
 
     /// Adds a signing key and lets the others expire.
-    pub async fn rotate_keys(&self, now: &Moment, operator: &Operator, start: Start) -> Result<Rotation> {
-        let rules = (&*self.vault, &self.config.sessions);
+    pub async fn rotate_keys(&self, now: &Now, operator: &Operator, start: Start) -> Result<Rotation> {
+        let rules = (&*self.master_keys, &self.config.sessions);
         let rotation = operator_keys::rotate(&self.db, now, operator, rules, start).await?;
         self.reload_keys(now).await?;
         Ok(rotation)
@@ -294,20 +295,20 @@ impl App {
     ///
     /// # Errors
     /// [`crate::error::Code::NotFound`].
-    pub async fn revoke_key(&self, now: &Moment, operator: &Operator, kid: &str) -> Result<String> {
-        let signs = operator_keys::revoke(&self.db, now, operator, &self.vault, kid).await?;
+    pub async fn revoke_key(&self, now: &Now, operator: &Operator, kid: &str) -> Result<String> {
+        let signs = operator_keys::revoke(&self.db, now, operator, &self.master_keys, kid).await?;
         self.reload_keys(now).await?;
         Ok(signs)
     }
 
     /// Seals everything under the present secret key.
-    pub async fn reseal(&self, now: &Moment, operator: &Operator) -> Result<Resealed> {
-        operator_keys::reseal(&self.db, now, operator, &self.vault).await
+    pub async fn reseal(&self, now: &Now, operator: &Operator) -> Result<Resealed> {
+        operator_keys::reseal(&self.db, now, operator, &self.master_keys).await
     }
 
     /// Takes mails that are due, as many as these at most and as the setting for their rate allows, for nobody else to send
     /// for a minute.
-    pub async fn take_mails(&self, now: &Moment, most: usize) -> Result<Vec<mail::Model>> {
+    pub async fn take_mails(&self, now: &Now, most: usize) -> Result<Vec<mail::Model>> {
         let most = self.pace.take(now.at, most);
         if most == 0 {
             return Ok(Vec::new());
@@ -318,13 +319,13 @@ impl App {
     }
 
     /// Tries to send a mail that was taken.
-    pub async fn send_mail(&self, now: &Moment, mail: mail::Model) {
-        outbox::deliver(&self.db, now, &self.vault, &self.courier, mail).await;
+    pub async fn send_mail(&self, now: &Now, mail: mail::Model) {
+        outbox::deliver(&self.db, now, &self.master_keys, &self.mailer, mail).await;
     }
 
     /// Loads the signing keys anew, because a token names one that is unknown here. Anybody can name a key that does not
     /// exist, so that is not done for each: all who come before a look begins share it.
-    async fn look_for_key(&self, now: &Moment) -> Result<()> {
+    async fn look_for_key(&self, now: &Now) -> Result<()> {
         let before = self.looks.begun.load(Ordering::SeqCst);
         let mut last = self.looks.last.lock().await;
         if last.0 > before {
@@ -344,7 +345,7 @@ impl App {
 /// The secret of a new installation. A database that has keys has had one, which must not be replaced by accident.
 async fn first_secret(txn: &DatabaseTransaction, path: &Path) -> Result<Vec<u8>> {
     // Another instance may have made both meanwhile.
-    if !path.exists() && keys::are_there(txn).await? {
+    if !path.exists() && signing_keys::are_there(txn).await? {
         let found = "the database has signing keys, and the secret that they are sealed with is not here";
         let remedy = format!("Set VESTIBULE_SECRET_KEY, or restore {}", path.display());
         let last = "Where it is lost for good: `vestibule keys reset --lost-secret`";

@@ -119,7 +119,7 @@ impl From<Refusal> for Error {
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         departed(&error);
-        if passes(&error) {
+        if is_transient(&error) {
             tracing::error!(%error, "the database cannot do it at present");
             Self::Unavailable(Duration::from_secs(1))
         } else {
@@ -154,7 +154,7 @@ pub(crate) fn departed(error: &DbErr) {
 }
 
 /// Whether the same statement may succeed a little later, once the database is back or whoever runs it has helped.
-pub fn passes(error: &DbErr) -> bool {
+pub fn is_transient(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
     };

@@ -8,8 +8,10 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::app::App;
-use crate::domain::keys::RELOAD;
-use crate::domain::{avatars, known_networks, limits, registration, retention, sent_forms, sessions};
+use crate::domain::account::registration;
+use crate::domain::auth::signing_keys::RELOAD;
+use crate::domain::auth::{known_networks, sessions};
+use crate::domain::{avatars, rate_limits, retention, sent_forms};
 use crate::error::{Error, Result};
 
 /// Between two looks for mails that are due.
@@ -58,7 +60,7 @@ const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 pub async fn run(app: Arc<App>, stop: impl Future<Output = ()>) {
     // These must not wait for mails. Each may be cut off at any point.
     let live = [
-        tokio::spawn(keep_vigil(Arc::clone(&app))),
+        tokio::spawn(keep_connections(Arc::clone(&app))),
         tokio::spawn(publish(Arc::clone(&app))),
         tokio::spawn(hear(Arc::clone(&app))),
         tokio::spawn(keep_round(Arc::clone(&app))),
@@ -144,13 +146,13 @@ async fn report_limits(app: Arc<App>) {
 }
 
 /// Ends the stay of those whose session, account or rights have ended.
-async fn keep_vigil(app: Arc<App>) {
+async fn keep_connections(app: Arc<App>) {
     let mut pause = interval(VIGIL_PAUSE);
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         pause.tick().await;
         let (now, ring) = (app.clock.now(), app.ring());
-        if let Err(error) = in_time(TURN_TIMEOUT, app.vigil.check(&app.db, &now, &ring)).await {
+        if let Err(error) = in_time(TURN_TIMEOUT, app.live_connections.check(&app.db, &now, &ring)).await {
             tracing::error!(?error, "whether those who are connected may stay could not be looked up");
         }
     }
@@ -202,7 +204,7 @@ async fn hear(app: Arc<App>) {
 pub async fn round(app: &App) -> Result<()> {
     let now = app.clock.now();
     app.reload_keys(&now).await?;
-    limits::sweep(&app.db, &now).await?;
+    rate_limits::sweep(&app.db, &now).await?;
     known_networks::sweep(&app.db, &now).await?;
     registration::sweep(&app.db, &now).await?;
     sent_forms::sweep(&app.db, &now).await?;

@@ -17,28 +17,28 @@ mod m0008_registrations;
 mod m0009_avatars;
 mod m0010_api_tokens;
 mod m0011_pending_email;
-mod m0012_limits;
-mod m0013_finding;
-mod m0015_watching;
-mod m0016_keeping;
-mod m0017_large;
-mod m0018_moving_in;
+mod m0012_rate_limits;
+mod m0013_user_search_index;
+mod m0015_audit_and_mail_lists;
+mod m0016_retention;
+mod m0017_user_filter_indexes;
+mod m0018_imported_ids;
 mod m0020_email_undos;
 mod m0021_former_usernames;
 mod m0022_registration_secret;
-mod m0024_api_token_ends;
+mod m0024_api_token_expiry;
 mod m0025_known_networks;
 mod m0026_instance_and_key_notice;
 mod m0027_temporary_password;
-mod m0028_mail_addresses;
-mod m0029_email_proved;
-mod m0030_forgetting_search;
-mod m0034_address_keys;
-mod m0035_turns;
+mod m0028_mail_recipient_index;
+mod m0029_email_proof;
+mod m0030_search_index_secure_delete;
+mod m0034_address_key_form;
+mod m0035_leases;
 mod m0036_sent_forms;
 mod m0037_mail_order;
 mod m0038_audit_reasons;
-mod m0039_password_by_staff;
+mod m0039_staff_set_passwords;
 
 /// Brings a database up to the present schema.
 pub struct Migrator;
@@ -58,28 +58,28 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_avatars::Migration),
             Box::new(m0010_api_tokens::Migration),
             Box::new(m0011_pending_email::Migration),
-            Box::new(m0012_limits::Migration),
-            Box::new(m0013_finding::Migration),
-            Box::new(m0015_watching::Migration),
-            Box::new(m0016_keeping::Migration),
-            Box::new(m0017_large::Migration),
-            Box::new(m0018_moving_in::Migration),
+            Box::new(m0012_rate_limits::Migration),
+            Box::new(m0013_user_search_index::Migration),
+            Box::new(m0015_audit_and_mail_lists::Migration),
+            Box::new(m0016_retention::Migration),
+            Box::new(m0017_user_filter_indexes::Migration),
+            Box::new(m0018_imported_ids::Migration),
             Box::new(m0020_email_undos::Migration),
             Box::new(m0021_former_usernames::Migration),
             Box::new(m0022_registration_secret::Migration),
-            Box::new(m0024_api_token_ends::Migration),
+            Box::new(m0024_api_token_expiry::Migration),
             Box::new(m0025_known_networks::Migration),
             Box::new(m0026_instance_and_key_notice::Migration),
             Box::new(m0027_temporary_password::Migration),
-            Box::new(m0028_mail_addresses::Migration),
-            Box::new(m0029_email_proved::Migration),
-            Box::new(m0030_forgetting_search::Migration),
-            Box::new(m0034_address_keys::Migration),
-            Box::new(m0035_turns::Migration),
+            Box::new(m0028_mail_recipient_index::Migration),
+            Box::new(m0029_email_proof::Migration),
+            Box::new(m0030_search_index_secure_delete::Migration),
+            Box::new(m0034_address_key_form::Migration),
+            Box::new(m0035_leases::Migration),
             Box::new(m0036_sent_forms::Migration),
             Box::new(m0037_mail_order::Migration),
             Box::new(m0038_audit_reasons::Migration),
-            Box::new(m0039_password_by_staff::Migration),
+            Box::new(m0039_staff_set_passwords::Migration),
         ]
     }
 }

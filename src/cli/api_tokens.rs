@@ -7,7 +7,7 @@ use crate::domain::operator::api_tokens::{self, Which};
 use crate::domain::operator::{Operator, users};
 use crate::entity::{api_token, user};
 use crate::error::Result;
-use crate::tools::clock::{Clock, Moment, Timestamp};
+use crate::tools::clock::{Clock, Now, Timestamp};
 
 #[derive(clap::Subcommand)]
 pub(super) enum ApiTokensCommand {
@@ -70,7 +70,7 @@ pub(super) async fn run(config: Config, command: ApiTokensCommand) -> Result<()>
 }
 
 /// Revokes API tokens, and prints how many.
-pub(super) async fn revoke(db: &Db, now: &Moment, operator: &Operator, which: Which) -> Result<()> {
+pub(super) async fn revoke(db: &Db, now: &Now, operator: &Operator, which: Which) -> Result<()> {
     let revoked = api_tokens::revoke(db, now, operator, which).await?;
     super::say(&super::counted(revoked, "API token revoked", "API tokens revoked"));
     Ok(())

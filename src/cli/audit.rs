@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::database::Db;
 use crate::domain::audit::list::Filter;
 use crate::domain::operator::{self, Operator};
-use crate::domain::paging::Window;
+use crate::domain::paging::PageArgs;
 use crate::entity::audit_event::{Action, Model};
 use crate::error::Result;
 use crate::tools::clock::{Clock, Timestamp};
@@ -97,7 +97,7 @@ pub(super) async fn run(config: Config, command: AuditCommand) -> Result<()> {
         Since::Ago(span) => Clock::System.now().at.minus(span),
     });
     let filter = Filter { user, action: options.action, after, before: None };
-    let window = Window { first: Some(options.first), offset: Some(options.offset), ..Window::default() };
+    let window = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
     let page = operator::audit::page(&db, &operator, &filter, &window).await?;
     let mut events: Vec<Model> = page.rows.into_iter().map(|(event, _)| event).collect();
     if options.follow {
@@ -124,7 +124,7 @@ async fn follow(db: &Db, operator: &Operator, filter: Filter, seen: Vec<Model>, 
 
 /// The events after this one, the oldest first; without one, those of a page at most.
 async fn newer(db: &Db, operator: &Operator, filter: &Filter, last: Option<Uuid>) -> Result<Vec<Model>> {
-    let mut window = Window { first: Some(STEP), ..Window::default() };
+    let mut window = PageArgs { first: Some(STEP), ..PageArgs::default() };
     let mut new = Vec::new();
     loop {
         let page = operator::audit::page(db, operator, filter, &window).await?;

@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{Config, DatabaseUrl};
 use crate::database::{self, Db, Unfit};
-use crate::domain::copy::{self, Progress};
+use crate::domain::operator::copy::{self, Progress};
 use crate::error::{Error, Result};
 
 /// Where to copy everything.

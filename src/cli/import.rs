@@ -6,8 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
-use crate::domain::access::Client;
-use crate::domain::import::{self, By, Counts, Import, Outcome, Progress, RightsChange};
+use crate::domain::auth::identity::Client;
+use crate::domain::import::spreadsheet::{self, Actor, Counts, Import, Outcome, Progress, RightsChange};
 use crate::error::{Error, Result};
 
 /// Which users to import.
@@ -35,7 +35,8 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let watch = |progress| show(&bar, progress);
     let import = Import { file, dry_run, send_welcome: !no_welcome };
     let by = Client::default();
-    let imported = import::import(&app.db, &app.clock.now(), &app.importer, By::Operator(&by), import, &watch).await;
+    let imported =
+        spreadsheet::import(&app.db, &app.clock.now(), &app.importer, Actor::Operator(&by), import, &watch).await;
     bar.finish_and_clear();
     match imported? {
         Outcome::Done(Counts { created, updated, unchanged }, rights, sheets) => {

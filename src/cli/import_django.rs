@@ -6,9 +6,9 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use crate::config::Config;
-use crate::domain::moving::mapping::Mapping;
-use crate::domain::moving::source::Source;
-use crate::domain::moving::{self, Problem, Report, RightsChange};
+use crate::domain::import::django::mapping::Mapping;
+use crate::domain::import::django::source::Source;
+use crate::domain::import::django::{self, Problem, Report, RightsChange};
 use crate::error::{Error, Result};
 
 /// Which users to take over, and how.
@@ -64,7 +64,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(100));
     let watch = |progress| super::import::show(&bar, progress);
-    let how = moving::Options {
+    let how = django::Options {
         dry_run: options.dry_run,
         make_usernames: options.make_usernames,
         link: options.link,
@@ -75,7 +75,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     };
     let mut report = Report::default();
     let users = source.users();
-    let moved = moving::take_over(&app.db, &app.clock, (source, &mapping), how, &mut report, &watch).await;
+    let moved = django::take_over(&app.db, &app.clock, (source, &mapping), how, &mut report, &watch).await;
     bar.finish_and_clear();
     tell(&report, how);
     if let Err(error) = moved {
@@ -94,7 +94,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
 }
 
 /// Tells what was done, and whom it was not done for.
-fn tell(report: &Report, how: moving::Options) {
+fn tell(report: &Report, how: django::Options) {
     let Report { created, updated, unchanged, kept, linked, without_password, tokens, resets, .. } = report;
     let weak = if how.weak_hashes {
         "weak password hashes kept, until their owners sign in or set a password"

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::table::Format;
 use crate::app::App;
 use crate::config::{Config, SecretKey};
-use crate::domain::keys::{self, RELOAD, Start};
+use crate::domain::auth::signing_keys::{self, RELOAD, Start};
 use crate::domain::operator::{self, Operator};
 use crate::entity::signing_key::Model;
 use crate::error::{Error, Result};
@@ -80,8 +80,8 @@ async fn reset(config: Config) -> Result<()> {
 
 async fn list(config: Config, format: Format) -> Result<()> {
     let now = Clock::System.now().at;
-    let keys = keys::list(&super::reach(&config).await?).await?;
-    let signing = keys::signing(&keys, now).map(|key| key.kid.as_str());
+    let keys = signing_keys::list(&super::reach(&config).await?).await?;
+    let signing = signing_keys::signing(&keys, now).map(|key| key.kid.as_str());
     let rows: Vec<Vec<String>> =
         keys.iter().map(|key| vec![key.kid.clone(), key.created_at.to_string(), state(key, signing, now)]).collect();
     format.print(&["KEY", "MADE", "STATE"], &rows);

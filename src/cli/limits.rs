@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use super::table::Format;
 use crate::config::Config;
 use crate::database::Db;
-use crate::domain::limits::Limits;
-use crate::domain::operator::limits::{self, Usage, Whose};
+use crate::domain::operator::limits::{self, LimitOwner, Usage};
 use crate::domain::operator::{Operator, users};
+use crate::domain::rate_limits::Limits;
 use crate::error::Result;
 use crate::tools::clock::Clock;
 
@@ -62,10 +62,10 @@ pub(super) async fn run(config: Config, command: LimitsCommand) -> Result<()> {
     Ok(())
 }
 
-async fn whose(db: &Db, operator: &Operator, of: Of) -> Result<Whose> {
+async fn whose(db: &Db, operator: &Operator, of: Of) -> Result<LimitOwner> {
     Ok(match of.client {
-        Some(ip) => Whose::Client(ip),
-        None => Whose::User(Box::new(users::find(db, operator, &of.user.unwrap_or_default()).await?)),
+        Some(ip) => LimitOwner::Client(ip),
+        None => LimitOwner::User(Box::new(users::find(db, operator, &of.user.unwrap_or_default()).await?)),
     })
 }
 

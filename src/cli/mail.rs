@@ -6,7 +6,7 @@ use super::table::{Format, plain};
 use crate::config::Config;
 use crate::domain::operator::{self, Operator};
 use crate::domain::outbox::list::Filter;
-use crate::domain::paging::Window;
+use crate::domain::paging::PageArgs;
 use crate::entity::mail::{Kind, Model, Status};
 use crate::error::Result;
 use crate::tools::clock::{Clock, Timestamp};
@@ -97,7 +97,7 @@ pub(super) async fn run(config: Config, command: MailCommand) -> Result<()> {
                 [(options.waiting, Status::Queued), (options.failed, Status::Failed), (options.held, Status::Held)];
             let status = statuses.into_iter().find(|(is_asked_for, _)| *is_asked_for).map(|(_, status)| status);
             let filter = Filter { status, recipient: options.to };
-            let window = Window { first: Some(options.first), offset: Some(options.offset), ..Window::default() };
+            let window = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
             let page = operator::mails::page(&db, &operator, &filter, &window).await?;
             let rows: Vec<Vec<String>> = page.rows.into_iter().map(|(mail, _)| row(mail)).collect();
             options.format.print(&["MAIL", "KIND", "TO", "STATUS", "TRIED", "MADE", "LAST ERROR"], &rows);

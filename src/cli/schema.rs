@@ -7,7 +7,7 @@ use clap::Args;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::graphql;
-use crate::graphql::diff::{Change, Severity, compare};
+use crate::graphql::schema_diff::{Change, Severity, compare};
 
 /// What to compare with.
 #[derive(Args)]

@@ -14,9 +14,9 @@ use super::reload::{self, Reload};
 use crate::app::App;
 use crate::config::{Config, Listen};
 use crate::error::{Error, Result};
-use crate::http::{self, Listener, Wire};
+use crate::http::{self, Listener, ServerOptions};
 use crate::tools::clock::Clock;
-use crate::tools::traffic::Traffic;
+use crate::tools::request_metrics::RequestMetrics;
 use crate::worker;
 
 /// As many files are open besides connections, at most: databases, mails, spreadsheets.
@@ -65,8 +65,8 @@ pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let worker = tokio::spawn(worker::run(Arc::clone(&app), wait(stopped.clone())));
     if let Some(listener) = watching {
-        let wire = Wire::of(&app.config, &Traffic::default());
-        tokio::spawn(http::serve(listener, http::metrics::router(&app), wire, wait(stopped.clone())));
+        let wire = ServerOptions::of(&app.config, &RequestMetrics::default());
+        tokio::spawn(http::serve(listener, http::routes::metrics::router(&app), wire, wait(stopped.clone())));
     }
     let listening = own_url.map_or_else(|| app.config.listen.to_string(), |url| url.as_str().to_owned());
     super::say(&format!("listening on {listening}"));
@@ -81,7 +81,8 @@ pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
         stop.send_replace(true);
     };
     tokio::spawn(stop_on_signal);
-    let serve = http::serve(listener, http::router(&app), Wire::of(&app.config, &app.traffic), wait(stopped.clone()));
+    let serve =
+        http::serve(listener, http::router(&app), ServerOptions::of(&app.config, &app.traffic), wait(stopped.clone()));
     let finish = async {
         serve.await;
         worker.await.map_err(Error::internal)

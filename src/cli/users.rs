@@ -6,10 +6,10 @@ use super::limits::setting;
 use super::table::{Format, plain};
 use crate::config::Config;
 use crate::database::Db;
-use crate::domain::limits::Limits;
 use crate::domain::operator::sign_in_problems::{self, Problem};
 use crate::domain::operator::{self, Operator};
-use crate::domain::paging::Window;
+use crate::domain::paging::PageArgs;
+use crate::domain::rate_limits::Limits;
 use crate::domain::users::list::{Filter, List};
 use crate::entity::user::Model;
 use crate::error::Result;
@@ -104,7 +104,7 @@ async fn list(db: &Db, operator: &Operator, options: ListOptions) -> Result<()> 
         is_staff_member: options.staff.then_some(true),
         ..Filter::default()
     };
-    let window = Window { first: Some(options.first), offset: Some(options.offset), ..Window::default() };
+    let window = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
     let list = List { search: options.search, filter, order: Vec::new(), window };
     let (page, total) = operator::users::page(db, &Clock::System.now(), operator, &list).await?;
     let rows: Vec<Vec<String>> = page

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::values::is_loopback;
+use super::types::is_loopback;
 
 /// The database's address; printed without its password. To a PostgreSQL server on this machine, connections are not
 /// encrypted unless the address asks for it: whoever could listen there could read both processes as well, and each

@@ -6,14 +6,10 @@
 
 // The address of the database.
 mod database_url;
-// Settings that belong together.
-mod groups;
 // The settings that are secrets.
 mod secrets;
 // Where settings come from.
 mod sources;
-// What settings are made of.
-mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,14 +19,14 @@ use clap::{Args, Command, FromArgMatches as _};
 use ipnet::IpNet;
 
 pub use self::database_url::DatabaseUrl;
-pub use self::groups::{
+pub use self::sections::{
     ApiTokenConfig, DatabaseConfig, LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig, WatchConfig,
     WireConfig,
 };
 pub use self::sources::{Origin as SettingOrigin, Setting, Sources};
-pub(crate) use self::values::is_loopback;
-use self::values::parse_network;
-pub use self::values::{BaseUrl, Limit, Listen, LogFormat, Masked, Origin, Registration, SecretKey};
+pub(crate) use self::types::is_loopback;
+use self::types::parse_network;
+pub use self::types::{BaseUrl, Limit, Listen, LogFormat, Masked, Origin, Registration, SecretKey};
 use crate::tools::mail::{MailUrl, Sender};
 use crate::tools::media::MediaUrl;
 use crate::tools::password::{Argon2Engine, Argon2Params};
@@ -335,3 +331,7 @@ const OWN_PATHS: [&str; 10] =
 
 #[cfg(test)]
 mod tests;
+// Settings that belong together.
+mod sections;
+// What settings are made of.
+mod types;

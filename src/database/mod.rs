@@ -2,22 +2,24 @@
 
 // What an error means to the people who run the database.
 mod explain;
-// What a database tells about itself.
-mod facts;
-// What keeps a database from being used.
-mod fitness;
-// Rows by their key, read at once.
-mod inline;
 // Hearing other instances.
 mod listener;
 // Connections that are replaced when their server is gone.
 mod pool;
 // Connections to a PostgreSQL server.
 mod postgres;
-// Traces of deleted rows.
-mod scrub;
+// Removing many rows without keeping anybody from writing.
+pub(crate) mod batch_delete;
+// Rows by their key, read at once.
+mod point_reads;
 // Single statements that change something.
-mod writer;
+mod group_commit;
+// What a database tells about itself.
+mod server_info;
+// What keeps a database from being used.
+mod requirements;
+// Traces of deleted rows.
+mod secure_delete;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,27 +38,27 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 pub use self::explain::explain;
-pub use self::facts::Facts;
-pub use self::fitness::Unfit;
-use self::inline::Inline;
-pub use self::inline::{ByKey, Found};
+pub use self::group_commit::Writer;
 pub use self::listener::{Channel, Listener};
+use self::point_reads::PointReads;
+pub use self::point_reads::{Found, PrimaryKeyQuery};
 pub use self::pool::Pool;
 use self::postgres::{Purpose, Server};
-pub use self::writer::Writer;
+pub use self::requirements::Unfit;
+pub use self::server_info::ServerInfo;
 
 use crate::config::{Config, DatabaseUrl, is_loopback};
 use crate::error::{Error, Result};
 use crate::tools::certificates::Trust;
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::metrics::{self, Histogram, Label, Registry, Unit};
 
 /// How long a request waits for its turn to write on SQLite, or for another process that writes to the file; and how long a
 /// statement may take on PostgreSQL.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an instance that starts waits for another one that migrates.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time limit on closing connections, whatever they are at.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -77,7 +79,7 @@ const STANDBY: &str = "the database server is a standby, which cannot be written
 pub struct Db {
     reader: Pool,
     writer: Writer,
-    inline: Option<Arc<Inline>>,
+    inline: Option<Arc<PointReads>>,
     /// On SQLite, whether the write-ahead log still holds what was deleted and is to be gone.
     is_unscrubbed: Arc<AtomicBool>,
     waits: Histogram,
@@ -138,7 +140,7 @@ impl Db {
         writer.test_before_acquire(false);
         let named = path.to_owned();
         writer.map_sqlx_sqlite_opts(move |file| {
-            let file = file.filename(&named).create_if_missing(true).foreign_keys(true).busy_timeout(PATIENCE);
+            let file = file.filename(&named).create_if_missing(true).foreign_keys(true).busy_timeout(TIMEOUT);
             // A commit that was acknowledged must outlive a power cut: in WAL mode only FULL syncs each one.
             let file = file.pragma("journal_mode", "WAL").pragma("synchronous", "FULL");
             // What is deleted is overwritten, so that no free page holds an address any more.
@@ -161,13 +163,12 @@ impl Db {
         let mut reader = file_options(4);
         reader.test_before_acquire(false);
         let named = path.to_owned();
-        reader
-            .map_sqlx_sqlite_opts(move |file| file.filename(&named).busy_timeout(PATIENCE).pragma("query_only", "ON"));
-        let inline = Some(Arc::new(Inline::new(path)));
+        reader.map_sqlx_sqlite_opts(move |file| file.filename(&named).busy_timeout(TIMEOUT).pragma("query_only", "ON"));
+        let inline = Some(Arc::new(PointReads::new(path)));
         Ok(Self::of(Pool::of_file(Database::connect(reader).await?), writer, inline))
     }
 
-    fn of(reader: Pool, writer: Writer, inline: Option<Arc<Inline>>) -> Self {
+    fn of(reader: Pool, writer: Writer, inline: Option<Arc<PointReads>>) -> Self {
         Self { reader, writer, inline, is_unscrubbed: Arc::default(), waits: metrics::times() }
     }
 
@@ -227,7 +228,7 @@ impl Db {
     }
 
     /// The row with this key, and the one that it belongs to: for what every request asks for.
-    pub async fn find<E, R>(&self, query: &ByKey<E, R>, key: Uuid) -> Result<Found<E, R>>
+    pub async fn find<E, R>(&self, query: &PrimaryKeyQuery<E, R>, key: Uuid) -> Result<Found<E, R>>
     where
         E: EntityTrait + Related<R>,
         E::ActiveModel: TryIntoModel<E::Model>,
@@ -256,7 +257,7 @@ impl Db {
 
     /// Begins a transaction that may write; dropped without a commit, it leaves nothing behind. With it comes the moment
     /// when it began, which counts for all that it writes: the request may have waited since it came.
-    pub async fn begin(&self, now: &Moment) -> Result<(DatabaseTransaction, Moment)> {
+    pub async fn begin(&self, now: &Now) -> Result<(DatabaseTransaction, Now)> {
         Ok((self.begin_writing().await?, now.anew()))
     }
 
@@ -307,7 +308,7 @@ impl Db {
             let attempt = Instant::now();
             match self.begin_alone_soon().await {
                 // It waited for all of its time, behind an instance that is still at it, and does not merely fail.
-                Err(Error::Unavailable(_)) if attempt.elapsed() >= PATIENCE && started.elapsed() < START_PATIENCE => {}
+                Err(Error::Unavailable(_)) if attempt.elapsed() >= TIMEOUT && started.elapsed() < START_TIMEOUT => {}
                 begun => return begun,
             }
         }
@@ -459,7 +460,7 @@ pub fn exposed_way(url: &DatabaseUrl) -> Option<String> {
 
 /// Whether a connection to this SQLite file is open, of the service or of another program.
 pub fn is_open_elsewhere(file: &Path) -> bool {
-    Inline::is_in_use(file)
+    PointReads::is_in_use(file)
 }
 
 /// Opens a database of another system, of which nothing is to be changed: reading is all that the connection can do.
@@ -481,7 +482,7 @@ async fn open_pool_to_read(url: &DatabaseUrl, most: u32, purpose: Purpose, trust
             let path = url.sqlite_path().map(Path::to_owned).unwrap_or_default();
             let mut options = file_options(most);
             options.map_sqlx_sqlite_opts(move |file| {
-                file.filename(&path).read_only(true).create_if_missing(false).busy_timeout(PATIENCE)
+                file.filename(&path).read_only(true).create_if_missing(false).busy_timeout(TIMEOUT)
             });
             Database::connect(options).await.map(Pool::of_file)
         }
@@ -510,7 +511,7 @@ fn of_migrations(error: DbErr) -> Error {
 /// For so many connections to a file, whose name is set apart: the library would decode it.
 fn file_options(connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new("sqlite://vestibule.db");
-    options.max_connections(connections).acquire_timeout(PATIENCE).sqlx_logging(false).record_stmt_in_spans(false);
+    options.max_connections(connections).acquire_timeout(TIMEOUT).sqlx_logging(false).record_stmt_in_spans(false);
     options
 }
 

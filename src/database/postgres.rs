@@ -10,7 +10,7 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr, S
 use tokio::time::{sleep, timeout};
 
 use super::pool::Health;
-use super::{Channel, Listener, PATIENCE};
+use super::{Channel, Listener, TIMEOUT};
 use crate::config::DatabaseUrl;
 use crate::tools::certificates::Trust;
 
@@ -23,7 +23,7 @@ const TRUST: Duration = Duration::from_secs(1);
 /// Longest wait for the answer of a connection that was idle.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longest wait for what a connection that is given back was still at: the server ends a statement after [`PATIENCE`].
+/// Longest wait for what a connection that is given back was still at: the server ends a statement after [`TIMEOUT`].
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Between two attempts to reach a server that starts.
@@ -134,7 +134,7 @@ impl Server {
             listener.listen(channel.0).await?;
             Ok(Listener(listener))
         };
-        timeout(PATIENCE, listening).await.unwrap_or(Err(SqlxError::PoolTimedOut))
+        timeout(TIMEOUT, listening).await.unwrap_or(Err(SqlxError::PoolTimedOut))
     }
 
     fn connect_options(&self) -> Result<PgConnectOptions, SqlxError> {

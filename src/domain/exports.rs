@@ -10,14 +10,16 @@ use sea_orm::{QuerySelect as _, Select};
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::{self, Also, Authorized, Caller, Exporter};
 use crate::domain::audit::{self, Event};
-use crate::domain::import;
-use crate::domain::limits::{self, Limits};
+use crate::domain::auth::authenticate;
+use crate::domain::auth::authorize::{Also, Authorized};
+use crate::domain::auth::identity::{Caller, Exporter};
+use crate::domain::import::spreadsheet;
+use crate::domain::rate_limits::{self, Limits};
 use crate::entity::audit_event::Action;
 use crate::entity::{sample, user};
 use crate::error::Result;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 use crate::tools::sheet::Row;
 
 /// How many rows are read at a time.
@@ -68,9 +70,9 @@ impl Grant {
     /// # Errors
     /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where session, API token, signing key,
     /// account or rights have ended since.
-    pub async fn check(&self, db: &Db, now: &Moment) -> Result<()> {
+    pub async fn check(&self, db: &Db, now: &Now) -> Result<()> {
         let Some(caller) = &self.to else { return Ok(()) };
-        let caller = access::still_alive(db, now, caller).await?;
+        let caller = authenticate::still_alive(db, now, caller).await?;
         let rights = caller.exporter()?;
         if self.is_of_users {
             rights.staff()?;
@@ -92,9 +94,9 @@ enum List {
 ///
 /// # Errors
 /// [`crate::error::Error::RateLimited`].
-pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
+pub async fn samples(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     let own = exporter.user().id;
-    limits::take_bulk(db, now, &exporter, limits).await?;
+    rate_limits::take_bulk(db, now, &exporter, limits).await?;
     let authorized = exporter.begin(db, now, Also::Nobody).await?;
     record(authorized, Some(own)).await?;
     let list = sample::Entity::find().filter(sample::Column::ModifiedBy.eq(own)).order_by_asc(sample::Column::Id);
@@ -105,7 +107,7 @@ pub async fn samples(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Lim
 ///
 /// # Errors
 /// [`crate::error::Error::Forbidden`] where the viewer is not staff; [`crate::error::Error::RateLimited`].
-pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
+pub async fn users(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     let visible = grant_users(db, now, exporter, limits).await?;
     Ok(Export::of(Some(exporter.caller()), List::Users(in_order(visible))))
 }
@@ -114,7 +116,7 @@ pub async fn users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limit
 ///
 /// # Errors
 /// As for [`users`].
-pub async fn users_for_file(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
+pub async fn users_for_file(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     Ok(Export::of(Some(exporter.caller()), List::Users(users_of_file(db, now, exporter, limits).await?)))
 }
 
@@ -122,7 +124,7 @@ pub async fn users_for_file(db: &Db, now: &Moment, exporter: Exporter<'_>, limit
 ///
 /// # Errors
 /// As for [`users`].
-pub async fn users_to_import(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
+pub async fn users_to_import(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     Ok(Export::of(Some(exporter.caller()), List::Sheet(users_of_file(db, now, exporter, limits).await?)))
 }
 
@@ -139,7 +141,7 @@ pub fn may_export_users(exporter: Exporter<'_>) -> Result<()> {
 ///
 /// # Errors
 /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where rights have ended since.
-pub async fn record_users(db: &Db, now: &Moment, exporter: Exporter<'_>) -> Result<Condition> {
+pub async fn record_users(db: &Db, now: &Now, exporter: Exporter<'_>) -> Result<Condition> {
     let authorized = exporter.staff()?.begin(db, now, Also::Nobody).await?;
     let visible = user::visible_to(authorized.user());
     record(authorized, None).await?;
@@ -157,16 +159,16 @@ async fn record(authorized: Authorized, target: Option<Uuid>) -> Result<()> {
 ///
 /// # Errors
 /// [`crate::error::Error::Forbidden`] where the viewer is not staff; [`crate::error::Error::RateLimited`].
-pub(super) async fn grant_users(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Condition> {
+pub(super) async fn grant_users(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Condition> {
     exporter.staff()?;
-    limits::take_bulk(db, now, &exporter, limits).await?;
+    rate_limits::take_bulk(db, now, &exporter, limits).await?;
     record_users(db, now, exporter).await
 }
 
 /// Users for a file, counted and not recorded.
-async fn users_of_file(db: &Db, now: &Moment, exporter: Exporter<'_>, limits: &Limits) -> Result<Select<user::Entity>> {
+async fn users_of_file(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Select<user::Entity>> {
     let staff = exporter.staff()?;
-    limits::take_bulk(db, now, &exporter, limits).await?;
+    rate_limits::take_bulk(db, now, &exporter, limits).await?;
     Ok(in_order(user::visible_to(staff.user())))
 }
 
@@ -194,19 +196,19 @@ impl Export {
         match self.list {
             List::Samples(_) => &SAMPLE_COLUMNS,
             List::Users(_) => &USER_COLUMNS,
-            List::Sheet(_) => &import::COLUMNS,
+            List::Sheet(_) => &spreadsheet::COLUMNS,
         }
     }
 
     /// The values that a column takes; empty where it takes any text.
     pub fn values(&self, column: &str) -> &'static [&'static str] {
-        let known = import::columns::ALL.iter().filter(|_| !matches!(self.list, List::Samples(_)));
+        let known = spreadsheet::columns::ALL.iter().filter(|_| !matches!(self.list, List::Samples(_)));
         known.into_iter().find(|known| known.name == column).map_or(&[], |known| known.values)
     }
 
     /// Explanations of the columns, row by row, below a heading; none but for the sheet to fill in.
     pub fn explanations(&self) -> Vec<[String; 4]> {
-        if matches!(self.list, List::Sheet(_)) { import::columns::explained() } else { Vec::new() }
+        if matches!(self.list, List::Sheet(_)) { spreadsheet::columns::explained() } else { Vec::new() }
     }
 
     /// The next rows; none where there are no more.
@@ -214,7 +216,7 @@ impl Export {
     /// # Errors
     /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where session, API token, account or
     /// rights have ended since the page before: a client that reads slowly may take long.
-    pub async fn next(&mut self, db: &Db, now: &Moment) -> Result<Option<Vec<Row>>> {
+    pub async fn next(&mut self, db: &Db, now: &Now) -> Result<Option<Vec<Row>>> {
         if self.is_complete {
             return Ok(None);
         }

@@ -4,9 +4,9 @@ use sea_orm::Value;
 use sea_orm::sea_query::Expr;
 use uuid::Uuid;
 
-use crate::domain::moving::mapping::Mapping;
-use crate::domain::moving::source::dump;
-use crate::domain::paging::{Key, Term, Terms};
+use crate::domain::import::django::mapping::Mapping;
+use crate::domain::import::django::source::dump;
+use crate::domain::paging::{Key, OrderBy, OrderTerm};
 use crate::fuzzing::Target;
 
 type Row = (i64, String, Uuid);
@@ -31,12 +31,12 @@ pub(crate) const CURSOR: Target = Target {
     },
 };
 
-fn order(descends: bool) -> Terms<Row> {
+fn order(descends: bool) -> OrderBy<Row> {
     let sql = || Expr::value(0);
-    Terms(vec![
-        Term { tag: 1, descends, sql: sql(), key: Key::Number(|row: &Row| row.0) },
-        Term { tag: 2, descends: false, sql: sql(), key: Key::Text(|row| &row.1) },
-        Term { tag: 3, descends: false, sql: sql(), key: Key::Id(|row| row.2) },
+    OrderBy(vec![
+        OrderTerm { tag: 1, descends, sql: sql(), key: Key::Number(|row: &Row| row.0) },
+        OrderTerm { tag: 2, descends: false, sql: sql(), key: Key::Text(|row| &row.1) },
+        OrderTerm { tag: 3, descends: false, sql: sql(), key: Key::Id(|row| row.2) },
     ])
 }
 

@@ -6,11 +6,11 @@ use uuid::Uuid;
 use crate::domain::users::address_keys::FORM;
 use crate::entity::instance;
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::secret::Secret;
 
 /// The id of the installation, made where there is none. The transaction must be one that only one instance runs at a time.
-pub async fn ensure(txn: &DatabaseTransaction, now: &Moment) -> Result<Uuid> {
+pub async fn ensure(txn: &DatabaseTransaction, now: &Now) -> Result<Uuid> {
     if let Some(id) = find(txn).await? {
         return Ok(id);
     }

@@ -18,7 +18,7 @@ pub const DEFAULT_PAGE: u64 = 20;
 
 /// Which part of a list is wanted, in the terms of the Relay cursor specification, or by the number of rows before it.
 #[derive(Clone, Debug, Default)]
-pub struct Window {
+pub struct PageArgs {
     /// The first so many after `after`.
     pub first: Option<i32>,
     /// The cursor after which the page begins.
@@ -45,11 +45,11 @@ pub struct Page<T> {
 /// The order of a list, by one term after the other. The last term must be of a unique key, so that every row has its
 /// own place.
 #[derive(Clone, Debug)]
-pub struct Terms<M>(pub Vec<Term<M>>);
+pub struct OrderBy<M>(pub Vec<OrderTerm<M>>);
 
 /// One thing that rows are ordered by.
 #[derive(Clone, Debug)]
-pub struct Term<M> {
+pub struct OrderTerm<M> {
     /// What tells the term from the others of the same list in a cursor; below 128.
     pub tag: u8,
     /// Whether the highest comes first.
@@ -72,7 +72,7 @@ pub enum Key<M> {
     Id(fn(&M) -> Uuid),
 }
 
-impl<M> Terms<M> {
+impl<M> OrderBy<M> {
     /// The cursor of a row: base64url of its keys, each behind its tag and direction.
     pub(super) fn cursor(&self, row: &M) -> String {
         let mut bytes = Vec::new();
@@ -107,8 +107,8 @@ impl<M> Terms<M> {
 
     /// The rows beyond a place.
     fn beyond(&self, place: &[Value], backward: bool) -> Condition {
-        let terms: Vec<(&Term<M>, &Value)> = self.0.iter().zip(place).collect();
-        let compare = |term: &Term<M>, left: SimpleExpr, right: SimpleExpr| {
+        let terms: Vec<(&OrderTerm<M>, &Value)> = self.0.iter().zip(place).collect();
+        let compare = |term: &OrderTerm<M>, left: SimpleExpr, right: SimpleExpr| {
             if term.descends == backward { left.gt(right) } else { left.lt(right) }
         };
         let one_way = self.0.iter().all(|term| Some(term.descends) == self.0.first().map(|first| first.descends));
@@ -135,7 +135,7 @@ impl<M> Terms<M> {
     }
 }
 
-impl<M> Term<M> {
+impl<M> OrderTerm<M> {
     fn mark(&self) -> u8 {
         self.tag << 1 | u8::from(self.descends)
     }
@@ -187,8 +187,8 @@ impl<M> Key<M> {
 
 /// A window on a list of some order, made sense of.
 #[derive(Clone, Debug)]
-pub struct Span<M> {
-    order: Terms<M>,
+pub struct PageQuery<M> {
+    order: OrderBy<M>,
     after: Option<Vec<Value>>,
     before: Option<Vec<Value>>,
     backward: bool,
@@ -196,12 +196,12 @@ pub struct Span<M> {
     offset: u64,
 }
 
-impl<M> Span<M> {
+impl<M> PageQuery<M> {
     /// The window on a list of this order.
     ///
     /// # Errors
     /// [`Error::BadInput`] where the window makes no sense.
-    pub fn new(window: &Window, order: Terms<M>) -> Result<Self> {
+    pub fn new(window: &PageArgs, order: OrderBy<M>) -> Result<Self> {
         let bad = |message: &str| Err(Error::BadInput(message.to_owned()));
         let (backward, limit) = match (window.first, window.last) {
             (Some(_), Some(_)) => return bad("Give `first` or `last`, not both."),
@@ -306,10 +306,10 @@ impl<M> Span<M> {
 pub async fn page<E: EntityTrait>(
     db: &Db,
     list: Select<E>,
-    window: &Window,
-    order: Terms<E::Model>,
+    window: &PageArgs,
+    order: OrderBy<E::Model>,
 ) -> Result<Page<E::Model>> {
-    let span = Span::new(window, order)?;
+    let span = PageQuery::new(window, order)?;
     Ok(span.page(span.of(list).all(db.reader()).await?))
 }
 
@@ -331,12 +331,12 @@ mod tests {
 
     type Row = (i64, String, Uuid);
 
-    fn order(descends: bool) -> Terms<Row> {
+    fn order(descends: bool) -> OrderBy<Row> {
         let sql = || Expr::value(0);
-        Terms(vec![
-            Term { tag: 1, descends, sql: sql(), key: Key::Number(|row: &Row| row.0) },
-            Term { tag: 2, descends: false, sql: sql(), key: Key::Text(|row| &row.1) },
-            Term { tag: 3, descends: false, sql: sql(), key: Key::Id(|row| row.2) },
+        OrderBy(vec![
+            OrderTerm { tag: 1, descends, sql: sql(), key: Key::Number(|row: &Row| row.0) },
+            OrderTerm { tag: 2, descends: false, sql: sql(), key: Key::Text(|row| &row.1) },
+            OrderTerm { tag: 3, descends: false, sql: sql(), key: Key::Id(|row| row.2) },
         ])
     }
 

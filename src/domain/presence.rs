@@ -18,10 +18,10 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::database::{Channel, Db};
-use crate::domain::access::{Staff, Viewer};
+use crate::domain::auth::identity::{Staff, Viewer};
 use crate::entity::user::{self, Column, last_seen, visible_to_staff};
 use crate::error::Result;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 
 /// For how long somebody counts as online after they were last seen.
 pub const ONLINE: Duration = Duration::from_secs(5 * 60);
@@ -41,7 +41,7 @@ pub struct Presence {
     notes: Mutex<HashMap<Uuid, Note>>,
     news: Notify,
     /// What staff are shown, and what superusers are.
-    boards: [Board; 2],
+    boards: [OnlineUsers; 2],
     /// Tells what this instance says from what others say.
     own_name: String,
 }
@@ -72,7 +72,7 @@ pub struct Online {
 
 /// What everybody with the same rights is shown.
 #[derive(Debug)]
-struct Board {
+struct OnlineUsers {
     is_superuser: bool,
     shown: watch::Sender<Option<Arc<Online>>>,
     /// How many reads have begun.
@@ -82,7 +82,7 @@ struct Board {
     shown_read: tokio::sync::Mutex<u64>,
 }
 
-impl Board {
+impl OnlineUsers {
     fn new(is_superuser: bool) -> Self {
         Self {
             is_superuser,
@@ -103,8 +103,8 @@ pub struct Listening {
 
 impl Presence {
     /// Nobody was seen yet.
-    pub fn new(now: &Moment) -> Self {
-        let boards = [Board::new(false), Board::new(true)];
+    pub fn new(now: &Now) -> Self {
+        let boards = [OnlineUsers::new(false), OnlineUsers::new(true)];
         Self { notes: Mutex::default(), news: Notify::new(), boards, own_name: now.id().simple().to_string() }
     }
 
@@ -142,7 +142,7 @@ impl Presence {
     }
 
     /// Writes down what was noted, and tells those who listen, here and at other instances, what has changed.
-    pub async fn publish(&self, db: &Db, now: &Moment) -> Result<()> {
+    pub async fn publish(&self, db: &Db, now: &Now) -> Result<()> {
         if self.flush(db).await? {
             db.notify(CHANNEL, &self.own_name).await?;
         }
@@ -167,18 +167,18 @@ impl Presence {
     }
 
     /// Who is online, the one seen last first: [`MOST`] at most.
-    pub async fn list(&self, db: &Db, now: &Moment, staff: Staff<'_>) -> Result<Vec<user::Model>> {
+    pub async fn list(&self, db: &Db, now: &Now, staff: Staff<'_>) -> Result<Vec<user::Model>> {
         self.read(db, now, staff.user().is_superuser).await
     }
 
     /// How many are online, of those whom staff like the viewer would be shown: superusers count for superusers only.
-    pub async fn count(&self, db: &Db, now: &Moment, viewer: &Viewer) -> Result<u64> {
+    pub async fn count(&self, db: &Db, now: &Now, viewer: &Viewer) -> Result<u64> {
         let online = online(now, &self.arrivals(now)).add(user::visible_to_staff(viewer.user().is_superuser));
         Ok(user::Entity::find().filter(online).count(db.reader()).await?)
     }
 
     /// How many are online, for what answers no request.
-    pub(super) async fn how_many(&self, db: &Db, now: &Moment) -> Result<u64> {
+    pub(super) async fn how_many(&self, db: &Db, now: &Now) -> Result<u64> {
         let online = online(now, &self.arrivals(now));
         Ok(user::Entity::find().filter(online).count(db.reader()).await?)
     }
@@ -189,13 +189,13 @@ impl Presence {
         Listening { is_superuser, changes: self.board(is_superuser).shown.subscribe(), last: None }
     }
 
-    fn board(&self, is_superuser: bool) -> &Board {
+    fn board(&self, is_superuser: bool) -> &OnlineUsers {
         let [staff, superusers] = &self.boards;
         if is_superuser { superusers } else { staff }
     }
 
     /// Reads who is online, or takes what was read since this was called, and shows it to all who listen.
-    async fn refresh(&self, db: &Db, now: &Moment, board: &Board) -> Result<Arc<Online>> {
+    async fn refresh(&self, db: &Db, now: &Now, board: &OnlineUsers) -> Result<Arc<Online>> {
         let before = board.begun.load(Ordering::SeqCst);
         let mut shown_read = board.shown_read.lock().await;
         let shown = board.shown.borrow().clone();
@@ -216,7 +216,7 @@ impl Presence {
         Ok(online)
     }
 
-    async fn read(&self, db: &Db, now: &Moment, is_superuser: bool) -> Result<Vec<user::Model>> {
+    async fn read(&self, db: &Db, now: &Now, is_superuser: bool) -> Result<Vec<user::Model>> {
         let arrivals = self.arrivals(now);
         let mut online = user::Entity::find().filter(online(now, &arrivals)).filter(visible_to_staff(is_superuser));
         if !arrivals.is_empty() {
@@ -237,7 +237,7 @@ impl Presence {
     }
 
     /// Those who came last and of whom the database does not know yet.
-    fn arrivals(&self, now: &Moment) -> Vec<Uuid> {
+    fn arrivals(&self, now: &Now) -> Vec<Uuid> {
         let notes = self.lock();
         let unknown = notes.iter().filter(|(_, note)| note.is_arrival() && note.at > now.at.minus(ONLINE));
         let mut unknown: Vec<(Timestamp, Uuid)> = unknown.map(|(user, note)| (note.at, *user)).collect();
@@ -253,7 +253,7 @@ impl Presence {
 
 impl Listening {
     /// Who is online: at first at once, and then as soon as somebody came or went.
-    pub async fn next(&mut self, presence: &Presence, db: &Db, now: &Moment) -> Result<Arc<Online>> {
+    pub async fn next(&mut self, presence: &Presence, db: &Db, now: &Now) -> Result<Arc<Online>> {
         let next = match &self.last {
             None => presence.refresh(db, now, presence.board(self.is_superuser)).await?,
             Some(last) => loop {
@@ -272,7 +272,7 @@ impl Listening {
 }
 
 /// The users who were seen by any instance, or are these.
-fn online(now: &Moment, arrivals: &[Uuid]) -> Condition {
+fn online(now: &Now, arrivals: &[Uuid]) -> Condition {
     let mut seen = Condition::any().add(last_seen().gt(now.at.minus(ONLINE).millis()));
     if !arrivals.is_empty() {
         seen = seen.add(Column::Id.is_in(arrivals.iter().copied()));

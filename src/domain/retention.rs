@@ -5,28 +5,28 @@ use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Q
 
 use crate::config::RetentionConfig;
 use crate::database::Db;
+use crate::database::batch_delete;
 use crate::domain::account::undo_email_change;
-use crate::domain::sweeping;
 use crate::domain::users::reserved;
 use crate::entity::mail::Status;
 use crate::entity::one_time_token::{self, Purpose};
 use crate::entity::{audit_event, mail, user};
 use crate::error::Result;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 
 /// How many accounts are freed of an address that was never confirmed, at a time.
 const BATCH: u64 = 100;
 
 /// Removes what has been kept long enough: who sent a request from the audit trail, mails that were sent or given up,
 /// links that have run out, with the addresses that were to be confirmed by them, and usernames that were reserved.
-pub async fn sweep(db: &Db, now: &Moment, keep: &RetentionConfig) -> Result<()> {
+pub async fn sweep(db: &Db, now: &Now, keep: &RetentionConfig) -> Result<()> {
     forget_clients(db, now.at.minus(keep.keep_clients)).await?;
     for status in [Status::Sent, Status::Failed, Status::Cancelled] {
         // Ids are in the order of time, and so the index of a status leads to the oldest; the time itself has none.
         let old = Condition::all()
             .add(mail::Column::Status.eq(status))
             .add(mail::Column::Id.lt(now.at.minus(keep.keep_mails).first_id()));
-        sweeping::delete::<mail::Entity>(db, mail::PrimaryKey::Id, &old).await?;
+        batch_delete::delete::<mail::Entity>(db, mail::PrimaryKey::Id, &old).await?;
     }
     forget_moves(db, now).await?;
     undo_email_change::sweep(db, now).await?;
@@ -34,7 +34,7 @@ pub async fn sweep(db: &Db, now: &Moment, keep: &RetentionConfig) -> Result<()> 
     let dead = Condition::all()
         .add(one_time_token::Column::ExpiresAt.lte(now.at))
         .add(one_time_token::Column::Purpose.ne(Purpose::EmailMove));
-    sweeping::delete::<one_time_token::Entity>(db, one_time_token::PrimaryKey::Digest, &dead).await?;
+    batch_delete::delete::<one_time_token::Entity>(db, one_time_token::PrimaryKey::Digest, &dead).await?;
     Ok(())
 }
 
@@ -46,14 +46,14 @@ async fn forget_clients(db: &Db, until: Timestamp) -> Result<()> {
     let forget = audit_event::Entity::update_many()
         .col_expr(audit_event::Column::Ip, none())
         .col_expr(audit_event::Column::UserAgent, none())
-        .filter(sweeping::step::<audit_event::Entity>(audit_event::PrimaryKey::Id, &known));
-    sweeping::in_steps(db, forget.as_query()).await?;
+        .filter(batch_delete::step::<audit_event::Entity>(audit_event::PrimaryKey::Id, &known));
+    batch_delete::in_steps(db, forget.as_query()).await?;
     Ok(())
 }
 
 /// Forgets addresses that nobody confirmed in time. The account is locked first, as where a move begins, so that a new
 /// move is either not seen or not touched.
-async fn forget_moves(db: &Db, now: &Moment) -> Result<()> {
+async fn forget_moves(db: &Db, now: &Now) -> Result<()> {
     let dead = one_time_token::Entity::find()
         .filter(one_time_token::Column::Purpose.eq(Purpose::EmailMove))
         .filter(one_time_token::Column::ExpiresAt.lte(now.at))

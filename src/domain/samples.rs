@@ -10,10 +10,11 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::{Also, Viewer};
+use crate::domain::auth::authorize::Also;
+use crate::domain::auth::identity::Viewer;
 use crate::entity::sample::{self, Column};
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::text;
 
 /// The longest key and title, in characters.
@@ -32,7 +33,7 @@ pub struct Record {
 ///
 /// # Errors
 /// What [`text::required_line`] says of `key` or `title`.
-pub async fn record(db: &Db, now: &Moment, viewer: &Viewer, input: Record) -> Result<sample::Model> {
+pub async fn record(db: &Db, now: &Now, viewer: &Viewer, input: Record) -> Result<sample::Model> {
     let key = text::required_line("key", &input.key, MAX_LENGTH)?;
     let title = text::required_line("title", &input.title, MAX_LENGTH)?;
     let authorized = viewer.begin(db, now, Also::Nobody).await?;

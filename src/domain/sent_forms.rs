@@ -13,10 +13,10 @@ use sea_orm::{
 };
 
 use crate::database::Db;
-use crate::domain::sweeping;
+use crate::database::batch_delete;
 use crate::entity::sent_form::{self, Column};
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::secret;
 
 /// Time for which a form is known.
@@ -34,7 +34,7 @@ impl SentForm {
 }
 
 /// Notes that a form does its work in this transaction; without one, nothing is noted.
-pub async fn note(txn: &DatabaseTransaction, now: &Moment, form: Option<&SentForm>) -> Result<()> {
+pub async fn note(txn: &DatabaseTransaction, now: &Now, form: Option<&SentForm>) -> Result<()> {
     let Some(SentForm(digest)) = form.cloned() else { return Ok(()) };
     let row = sent_form::ActiveModel { digest: Set(digest), expires_at: Set(now.at.plus(KNOWN_FOR)) };
     let again = OnConflict::column(Column::Digest).update_column(Column::ExpiresAt).to_owned();
@@ -43,14 +43,14 @@ pub async fn note(txn: &DatabaseTransaction, now: &Moment, form: Option<&SentFor
 }
 
 /// Checks whether the same form did its work lately.
-pub async fn is_done(db: &Db, now: &Moment, form: &SentForm) -> Result<bool> {
+pub async fn is_done(db: &Db, now: &Now, form: &SentForm) -> Result<bool> {
     let same = Condition::all().add(Column::Digest.eq(form.0.clone())).add(Column::ExpiresAt.gt(now.at));
     Ok(sent_form::Entity::find().filter(same).count(db.reader()).await? > 0)
 }
 
 /// Removes forms that are no longer known.
-pub async fn sweep(db: &Db, now: &Moment) -> Result<()> {
+pub async fn sweep(db: &Db, now: &Now) -> Result<()> {
     let old = Condition::all().add(Column::ExpiresAt.lte(now.at));
-    sweeping::delete::<sent_form::Entity>(db, sent_form::PrimaryKey::Digest, &old).await?;
+    batch_delete::delete::<sent_form::Entity>(db, sent_form::PrimaryKey::Digest, &old).await?;
     Ok(())
 }

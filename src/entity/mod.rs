@@ -14,14 +14,10 @@ pub mod known_network;
 pub mod email_undo;
 // Usernames that were given up lately.
 pub mod former_username;
-// Files that are to be deleted.
-pub mod leftover;
 // How much of each limit is used up.
 pub mod limit;
 // The outbox.
 pub mod mail;
-// What was taken over from another system.
-pub mod moved;
 // The digests of the secrets in mailed links.
 pub mod one_time_token;
 // Who wants an account and has not confirmed the address yet.
@@ -34,7 +30,11 @@ pub mod sent_form;
 pub mod session;
 // The keys that sign access tokens.
 pub mod signing_key;
-// Work that one instance does at a time.
-pub mod turn;
 // The accounts.
 pub mod user;
+// Files that are to be deleted.
+pub mod pending_deletion;
+// What was taken over from another system.
+pub mod imported_id;
+// Work that one instance does at a time.
+pub mod lease;

@@ -3,15 +3,15 @@
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 
 use crate::domain::account::change_password::{self, ChangePassword};
-use crate::domain::account::leaving;
+use crate::domain::account::delete;
 use crate::domain::account::profile::{self, Profile};
 use crate::domain::account::undo_email_change;
-use crate::domain::passwords::NewPassword;
+use crate::domain::auth::passwords::NewPassword;
 use crate::domain::users::details::Details;
 use crate::domain::users::remove::Outcome;
 use crate::graphql::context::{app, present, request, viewer};
 use crate::graphql::errors::{Answer, UserError};
-use crate::graphql::outcome::outcome;
+use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
 
 /// What to change about oneself. What is left out stays as it is.
@@ -208,7 +208,7 @@ impl AccountMutation {
     ) -> Answer<Option<DeactivateMePayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let left =
-            leaving::deactivate(&app.db, &request.now, present(ctx)?, &app.passwords, &input.current_password).await;
+            delete::deactivate(&app.db, &request.now, present(ctx)?, &app.passwords, &input.current_password).await;
         let (left, errors) = outcome(ctx, left)?;
         if left.is_some() {
             request.forget();
@@ -224,14 +224,9 @@ impl AccountMutation {
         #[graphql(desc = "The proof that it is the owner.")] input: DeleteMeInput,
     ) -> Answer<Option<DeleteMePayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let left = leaving::delete(
-            &app.db,
-            &request.now,
-            present(ctx)?,
-            (&app.passwords, &app.media),
-            &input.current_password,
-        )
-        .await;
+        let left =
+            delete::delete(&app.db, &request.now, present(ctx)?, (&app.passwords, &app.media), &input.current_password)
+                .await;
         let (left, errors) = outcome(ctx, left)?;
         if left.is_some() {
             request.forget();

@@ -2,12 +2,12 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
-use crate::domain::api_tokens::{self, Create, Rules};
+use crate::domain::auth::api_tokens::{self, Create, Rules};
 use crate::entity::api_token::{self, Scope};
 use crate::graphql::context::{app, present, request, viewer};
 use crate::graphql::errors::{Answer, UserError};
-use crate::graphql::outcome::outcome;
 use crate::graphql::scalars::DateTime;
+use crate::graphql::user_errors::outcome;
 use crate::tools::api_token::ApiToken as Secret;
 
 /// A token that a user made for a script, to send as `Authorization: Bearer …`. It acts as its owner, within its scopes.

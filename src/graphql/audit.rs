@@ -3,13 +3,13 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 
 use crate::domain::audit::list::{self, Filter};
-use crate::domain::paging::Window;
+use crate::domain::paging::PageArgs;
 use crate::entity::audit_change;
 use crate::entity::audit_event::{self, Action, Reason};
 use crate::graphql::context::{app, staff};
 use crate::graphql::errors::Answer;
 use crate::graphql::loaders;
-use crate::graphql::paging::{Connection, Whole, list_complexity};
+use crate::graphql::paging::{Connection, CountQuery, list_complexity};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::users::User;
 
@@ -273,8 +273,8 @@ impl AuditQuery {
             after: filter.created_after.map(|time| time.0),
             before: filter.created_before.map(|time| time.0),
         };
-        let window = Window { first, after, last, before, offset: None };
+        let window = PageArgs { first, after, last, before, offset: None };
         let page = list::page(&app(ctx).db, staff(ctx)?, &filter, &window).await?;
-        Ok(Some(Connection::new(page, Whole::Audit(filter), AuditEvent)))
+        Ok(Some(Connection::new(page, CountQuery::Audit(filter), AuditEvent)))
     }
 }

@@ -6,7 +6,7 @@ use crate::domain::avatars::{self, name::FileName};
 use crate::error::Error;
 use crate::graphql::context::{app, request, viewer};
 use crate::graphql::errors::{Answer, UserError};
-use crate::graphql::outcome::outcome;
+use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
 
 /// A picture to show for the signed-in user.
@@ -53,7 +53,7 @@ impl AvatarsMutation {
             let message = "`file` must be a file, sent as multipart/form-data.";
             return Err(Error::BadInput(message.to_owned()).into());
         };
-        let (tools, file) = ((&app.studio, &app.media), file.content.clone());
+        let (tools, file) = ((&app.avatar_encoder, &app.media), file.content.clone());
         let (user, errors) = outcome(ctx, avatars::upload(&app.db, &request(ctx).now, viewer, tools, file).await)?;
         Ok(Some(UploadAvatarPayload { user: user.map(User), errors }))
     }

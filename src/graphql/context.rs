@@ -7,13 +7,13 @@ use async_graphql::Context;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::access::{Caller, Client, Exporter, Manager, Present, Staff, Viewer};
-use crate::domain::tokens::Tokens;
+use crate::domain::auth::identity::{Caller, Client, Exporter, Manager, SessionUser, Staff, Viewer};
+use crate::domain::auth::token_issuer::Tokens;
 use crate::entity::api_token::Scope;
 use crate::error::{Code, Error, Reason};
-use crate::graphql::document::Kind;
 use crate::graphql::errors::Answer;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::graphql::execution::limits::Kind;
+use crate::tools::clock::{Now, Timestamp};
 use crate::tools::secret::Secret;
 use crate::tools::token::RefreshToken;
 
@@ -27,7 +27,7 @@ const UPLOAD: &str = "uploadAvatar";
 #[derive(Debug)]
 pub struct Request {
     /// When it came.
-    pub now: Moment,
+    pub now: Now,
     /// Where it came from.
     pub client: Client,
     /// Who sent it, or why that is nobody.
@@ -86,7 +86,7 @@ pub enum CookieChange {
 
 impl Request {
     /// A request of which these things are known, for an operation of this kind.
-    pub fn new(now: Moment, client: Client, caller: Result<Caller, Reason>, browser: Browser, kind: Kind) -> Self {
+    pub fn new(now: Now, client: Client, caller: Result<Caller, Reason>, browser: Browser, kind: Kind) -> Self {
         Self {
             now,
             client,
@@ -171,7 +171,7 @@ impl Request {
         }
         let viewer = self.viewer()?;
         if imports {
-            viewer.staff()?.present()?;
+            viewer.staff()?.session_user()?;
         }
         Ok(viewer.user().id)
     }
@@ -200,7 +200,7 @@ pub(crate) fn shared_app<'a>(ctx: &Context<'a>) -> &'a Arc<App> {
 }
 
 /// The time that what is read counts for: that of the request, or the present one where a subscription outlives it.
-pub(crate) fn now(ctx: &Context<'_>) -> Moment {
+pub(crate) fn now(ctx: &Context<'_>) -> Now {
     let request = request(ctx);
     if request.kind == Kind::Subscription { app(ctx).clock.now() } else { request.now }
 }
@@ -234,8 +234,8 @@ pub(crate) fn manager<'a>(ctx: &Context<'a>) -> Answer<Manager<'a>> {
 
 /// The signed-in user by a session, for what concerns credentials, sessions and tokens; UNAUTHENTICATED where there is
 /// none, FORBIDDEN where it is an API token.
-pub(crate) fn present<'a>(ctx: &Context<'a>) -> Answer<Present<'a>> {
-    Ok(request(ctx).caller()?.present()?)
+pub(crate) fn present<'a>(ctx: &Context<'a>) -> Answer<SessionUser<'a>> {
+    Ok(request(ctx).caller()?.session_user()?)
 }
 
 /// The signed-in user, for whole lists; UNAUTHENTICATED where there is none, FORBIDDEN where it is an API token without

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::MAX_COMPLEXITY;
 use crate::graphql::context::viewer;
-use crate::graphql::document::root_fields;
 use crate::graphql::errors::Answer;
+use crate::graphql::execution::limits::root_fields;
 use crate::graphql::loaders;
 use crate::graphql::samples::Sample;
 use crate::graphql::users::User;

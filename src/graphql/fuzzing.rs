@@ -3,8 +3,8 @@
 use async_graphql::Request;
 
 use crate::fuzzing::Target;
-use crate::graphql::diff;
-use crate::graphql::document::Documents;
+use crate::graphql::execution::limits::Documents;
+use crate::graphql::schema_diff;
 
 /// What is admitted is admitted again, as the same, in the spelling that it was given.
 pub(crate) const DOCUMENT: Target = Target {
@@ -37,7 +37,7 @@ pub(crate) const SCHEMA: Target = Target {
     name: "schema",
     run: |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
-        if let Ok(changes) = diff::compare(text, text) {
+        if let Ok(changes) = schema_diff::compare(text, text) {
             assert!(changes.is_empty(), "{changes:?}");
         }
     },

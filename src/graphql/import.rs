@@ -2,11 +2,11 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, Upload};
 
-use crate::domain::import::{self, By, Counts, Import, Outcome, Right, RightsChange, RowError};
+use crate::domain::import::spreadsheet::{self, Actor, Counts, Import, Outcome, Right, RightsChange, RowError};
 use crate::error::Error;
 use crate::graphql::context::{app, request, viewer};
 use crate::graphql::errors::{Answer, UserError, UserErrorCode};
-use crate::graphql::outcome::outcome;
+use crate::graphql::user_errors::outcome;
 use crate::tools::sheet::read::Sheets;
 
 /// The most changes of rights in an answer.
@@ -130,8 +130,8 @@ impl ImportMutation {
         };
         let ImportUsersInput { dry_run, send_welcome, .. } = input;
         let import = Import { file: file.content.clone(), dry_run, send_welcome };
-        let (now, by) = (&request(ctx).now, By::Staff(staff));
-        let imported = import::import(&app.db, now, &app.importer, by, import, &|_| {}).await;
+        let (now, by) = (&request(ctx).now, Actor::Staff(staff));
+        let imported = spreadsheet::import(&app.db, now, &app.importer, by, import, &|_| {}).await;
         let (imported, errors) = outcome(ctx, imported)?;
         let (mut rights, mut sheets) = (Vec::new(), Sheets::default());
         let (counts, row_errors) = match imported {

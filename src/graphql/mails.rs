@@ -3,13 +3,13 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
 use crate::domain::outbox::list;
-use crate::domain::paging::Window;
+use crate::domain::paging::PageArgs;
 use crate::entity::mail::{self, Kind, Status};
 use crate::graphql::context::{app, manager, request, staff};
 use crate::graphql::errors::{Answer, UserError};
-use crate::graphql::outcome::outcome;
-use crate::graphql::paging::{Connection, Whole, list_complexity};
+use crate::graphql::paging::{Connection, CountQuery, list_complexity};
 use crate::graphql::scalars::DateTime;
+use crate::graphql::user_errors::outcome;
 
 /// A mail, as its row has it: without its text, which is stored nowhere.
 #[derive(Clone)]
@@ -145,9 +145,9 @@ impl MailsQuery {
         #[graphql(desc = "The address that they go to, in any spelling; left out, any.")] recipient: Option<String>,
     ) -> Answer<Option<Connection<OutgoingMail>>> {
         let filter = list::Filter { status: status.map(Into::into), recipient };
-        let window = Window { first, after, last, before, offset: None };
+        let window = PageArgs { first, after, last, before, offset: None };
         let page = list::page(&app(ctx).db, staff(ctx)?, &filter, &window).await?;
-        Ok(Some(Connection::new(page, Whole::Mails(filter), OutgoingMail)))
+        Ok(Some(Connection::new(page, CountQuery::Mails(filter), OutgoingMail)))
     }
 }
 

@@ -9,41 +9,34 @@ use futures_util::stream::BoxStream;
 
 use crate::app::App;
 
-mod absent;
 mod account;
 mod api_tokens;
 mod audit;
 mod avatars;
-// Nulls where fields failed, as the specification has them.
-pub mod completion;
 // What resolvers know of their request.
 pub mod context;
-// What changed between two schemas.
-pub mod diff;
-// What a document may cost, decided before it is executed.
-pub mod document;
 pub(crate) mod errors;
+// The execution of operations.
+pub mod execution;
 mod federation;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod import;
-// The values of arguments and variables, checked before anything is executed.
-pub mod inputs;
 mod loaders;
 mod mails;
-// What operations ask for, in a word.
-pub mod operations;
-mod outcome;
 mod paging;
 mod passwords;
 mod presence;
 mod registration;
-mod reset;
 mod samples;
 mod scalars;
 mod sessions;
 mod sign_in;
 mod users;
+// What changed between two schemas.
+pub mod schema_diff;
+mod user_errors;
+mod password_reset;
 
 /// How deep fields may be nested; the standard introspection query needs 15.
 const MAX_DEPTH: usize = 20;
@@ -57,7 +50,7 @@ struct Features(
     users::UsersQuery,
     samples::SamplesQuery,
     sessions::SessionsQuery,
-    reset::ResetQuery,
+    password_reset::ResetQuery,
     passwords::PasswordsQuery,
     api_tokens::ApiTokensQuery,
     audit::AuditQuery,
@@ -78,7 +71,7 @@ pub struct SubgraphQuery(Features, federation::Entities);
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     sign_in::SignInMutation,
-    reset::ResetMutation,
+    password_reset::ResetMutation,
     account::AccountMutation,
     sessions::SessionsMutation,
     users::UsersMutation,
@@ -177,7 +170,11 @@ pub fn graphiql_page(base: &str) -> String {
 }
 
 /// Puts what resolvers need of their request into it.
-pub fn equip(query: async_graphql::Request, app: &Arc<App>, request: Arc<context::Request>) -> async_graphql::Request {
+pub fn with_request_data(
+    query: async_graphql::Request,
+    app: &Arc<App>,
+    request: Arc<context::Request>,
+) -> async_graphql::Request {
     let loaders = loaders::Loaders::new(app, &request);
     query.data(loaders).data(request)
 }

@@ -30,7 +30,7 @@ where
     /// Where this part stands in the list.
     page_info: PageInfo,
     #[graphql(skip)]
-    whole: Whole,
+    whole: CountQuery,
 }
 
 /// A row in a list.
@@ -63,7 +63,7 @@ pub(crate) struct PageInfo {
 }
 
 /// The whole list that a part is of.
-pub(crate) enum Whole {
+pub(crate) enum CountQuery {
     /// Users.
     Users(users::list::List),
     /// Events.
@@ -77,7 +77,7 @@ where
     Edge<T>: OutputType,
 {
     /// The part that this page is, of this list.
-    pub(crate) fn new<M>(page: Page<M>, whole: Whole, node: impl Fn(M) -> T) -> Self {
+    pub(crate) fn new<M>(page: Page<M>, whole: CountQuery, node: impl Fn(M) -> T) -> Self {
         let page_info = PageInfo {
             has_previous_page: page.has_previous,
             has_next_page: page.has_next,
@@ -99,9 +99,9 @@ where
     async fn total_count(&self, ctx: &Context<'_>) -> Answer<u64> {
         let (db, staff) = (&app(ctx).db, staff(ctx)?);
         Ok(match &self.whole {
-            Whole::Users(list) => users::list::count(db, &request(ctx).now, staff, list).await?,
-            Whole::Audit(filter) => audit::list::count(db, staff, filter).await?,
-            Whole::Mails(filter) => outbox::list::count(db, staff, filter).await?,
+            CountQuery::Users(list) => users::list::count(db, &request(ctx).now, staff, list).await?,
+            CountQuery::Audit(filter) => audit::list::count(db, staff, filter).await?,
+            CountQuery::Mails(filter) => outbox::list::count(db, staff, filter).await?,
         })
     }
 }

@@ -2,14 +2,14 @@
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 
-use crate::domain::passwords::NewPassword;
-use crate::domain::registration::register::{self, Register, Rules};
-use crate::domain::registration::resend;
-use crate::domain::verify_email::{self, Confirm, Link, SignedIn};
+use crate::domain::account::registration::register::{self, Register, Rules};
+use crate::domain::account::registration::resend;
+use crate::domain::account::verify_email::{self, Confirm, Link, SignedIn};
+use crate::domain::auth::passwords::NewPassword;
 use crate::graphql::context::{app, request};
 use crate::graphql::errors::{Answer, UserError};
-use crate::graphql::outcome::outcome;
 use crate::graphql::sign_in::{AuthTokens, RefreshTokenTransport, hand_out};
+use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
 
 /// An account that somebody wants to have.

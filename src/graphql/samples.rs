@@ -8,8 +8,8 @@ use crate::entity::sample;
 use crate::graphql::context::{app, request, viewer};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::loaders;
-use crate::graphql::outcome::outcome;
 use crate::graphql::scalars::DateTime;
+use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
 
 /// A sample that another system owns, and who modified it last.

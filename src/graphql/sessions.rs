@@ -2,12 +2,12 @@
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
-use crate::domain::sessions;
+use crate::domain::auth::sessions;
 use crate::entity::session;
 use crate::graphql::context::{app, present, request};
 use crate::graphql::errors::{Answer, UserError};
-use crate::graphql::outcome::outcome;
 use crate::graphql::scalars::DateTime;
+use crate::graphql::user_errors::outcome;
 
 /// A session: one device, or one browser, where a user is signed in.
 #[derive(SimpleObject)]

@@ -2,15 +2,15 @@
 
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 
-use crate::domain::sessions::{self, Logout, SessionProof};
-use crate::domain::sign_in::{self, SignIn};
-use crate::domain::tokens::Tokens;
+use crate::domain::auth::sessions::{self, Logout, SessionProof};
+use crate::domain::auth::sign_in::{self, SignIn};
+use crate::domain::auth::token_issuer::Tokens;
 use crate::entity::{session, user};
 use crate::error::{Code, Error, Reason, Refusal, Result};
 use crate::graphql::context::{Page, Request, app, request};
 use crate::graphql::errors::{Answer, UserError};
-use crate::graphql::outcome::outcome;
 use crate::graphql::scalars::DateTime;
+use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
 
 /// What a signed-in client holds. Both tokens are secrets.
@@ -92,7 +92,7 @@ pub(crate) fn hand_out(
     user: &user::Model,
 ) -> AuthTokens {
     let request = request(ctx);
-    let tokens = app(ctx).mint().tokens(&request.now, session, user);
+    let tokens = app(ctx).token_issuer().tokens(&request.now, session, user);
     match transport {
         RefreshTokenTransport::Cookie => {
             request.keep(&tokens);
@@ -221,7 +221,7 @@ impl SignInMutation {
         let refreshed = async {
             let transport = transport?;
             let token = match input.refresh_token {
-                Some(text) => app.mint().read_refresh(&text),
+                Some(text) => app.token_issuer().read_refresh(&text),
                 None => request.browser.cookie,
             };
             let token = token.ok_or_else(sessions::invalid_token)?;
@@ -247,12 +247,12 @@ impl SignInMutation {
         let (app, request) = (app(ctx), request(ctx));
         let ended = async {
             let by = match &input.refresh_token {
-                Some(text) => {
-                    SessionProof::RefreshToken(app.mint().read_refresh(text).ok_or_else(sessions::invalid_token)?)
-                }
+                Some(text) => SessionProof::RefreshToken(
+                    app.token_issuer().read_refresh(text).ok_or_else(sessions::invalid_token)?,
+                ),
                 None => match (request.browser.cookie, &request.caller) {
                     (Some(token), _) => SessionProof::RefreshToken(token),
-                    (None, Ok(caller)) => SessionProof::Session(caller.present()?.session()),
+                    (None, Ok(caller)) => SessionProof::Session(caller.session_user()?.session()),
                     // Whoever has ended already has nothing left to end.
                     (None, Err(Reason::Revoked | Reason::Disabled)) => return Ok(()),
                     (None, Err(reason)) => return Err(Error::Unauthenticated(*reason)),

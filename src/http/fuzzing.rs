@@ -10,15 +10,16 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::fuzzing::Target;
-use crate::http::answer::Refusal;
-use crate::http::socket::protocol::{self, Incoming};
-use crate::http::{client, envelope, json, media, multipart};
+use crate::http::client_ip;
+use crate::http::graphql::response::Refusal;
+use crate::http::graphql::socket::protocol::{self, Incoming};
+use crate::http::graphql::{media_type, multipart, request, strict_json};
 
 /// What is read is what the library reads, and what it does not read is not read.
 pub(crate) const JSON: Target = Target {
     name: "json",
     run: |bytes| {
-        if let Ok(value) = json::read(bytes) {
+        if let Ok(value) = strict_json::read(bytes) {
             assert_eq!(serde_json::from_slice::<Value>(bytes).ok(), Some(value));
         }
     },
@@ -37,10 +38,10 @@ pub(crate) const ENVELOPE: Target = Target {
     name: "envelope",
     run: |bytes| {
         let text = String::from_utf8_lossy(bytes);
-        for request in [envelope::from_body(bytes), envelope::from_query(&text)].into_iter().flatten() {
+        for request in [request::from_body(bytes), request::from_query(&text)].into_iter().flatten() {
             assert!(!request.query.contains('\0'));
         }
-        if let Ok(request) = envelope::from_query(&text) {
+        if let Ok(request) = request::from_query(&text) {
             let form = url::form_urlencoded::parse(text.as_bytes());
             let query = form.into_iter().find(|(name, _)| name == "query").map(|(_, value)| value.into_owned());
             assert_eq!(query.as_deref(), Some(request.query.as_str()));
@@ -148,7 +149,7 @@ pub(crate) const ADDRESS: Target = Target {
             let name = HeaderName::from_static("x-forwarded-for");
             let headers: HeaderMap = values.iter().map(|value| (name.clone(), value.clone())).collect();
             let peer: IpAddr = peer.parse().expect("an address");
-            let ip = client::of(SocketAddr::new(peer, 1), &headers, &trusted).ip.expect("every peer has an address");
+            let ip = client_ip::of(SocketAddr::new(peer, 1), &headers, &trusted).ip.expect("every peer has an address");
             ip.parse::<IpAddr>().expect("what is kept is an address")
         };
         let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
@@ -175,9 +176,9 @@ pub(crate) const MEDIA: Target = Target {
     name: "media",
     run: |bytes| {
         let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
-        let _ = media::wanted(&HeaderMap::from_iter([(header::ACCEPT, value.clone())]));
+        let _ = media_type::wanted(&HeaderMap::from_iter([(header::ACCEPT, value.clone())]));
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, value)]);
-        if media::is_json(&headers) {
+        if media_type::is_json(&headers) {
             let start = bytes.trim_ascii_start().get(..16).map(<[u8]>::to_ascii_lowercase);
             assert_eq!(start.as_deref(), Some(b"application/json".as_slice()));
             assert!(!multipart::is_one(&headers));

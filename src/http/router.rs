@@ -12,7 +12,8 @@ use tower_http::timeout::TimeoutLayer;
 use crate::app::App;
 use crate::http::base_path::BasePath;
 use crate::http::graphql::{self, Endpoint};
-use crate::http::{avatars, exports, graphiql, health, import, keys, pages, shell};
+use crate::http::routes::{avatars, exports, graphiql, health, import, jwks};
+use crate::http::{middleware, pages};
 
 /// The headers of requests that pages of other origins may set.
 const REQUEST_HEADERS: [HeaderName; 8] = [
@@ -46,7 +47,7 @@ fn routes(app: &Arc<App>) -> Router {
     let methods = || get(graphql::get).post(graphql::post).fallback(graphql::other_method);
     let graphql = Router::new().route("/graphql", methods()).route("/graphql/", methods()).with_state(endpoint);
     let routes = Router::new()
-        .route("/.well-known/jwks.json", get(keys::set))
+        .route("/.well-known/jwks.json", get(jwks::set))
         .route("/export/samples.csv", get(exports::samples_csv).head(exports::samples_csv_head))
         .route("/export/users.csv", get(exports::users_csv).head(exports::users_csv_head))
         .route("/media/avatars/{name}", get(avatars::file))
@@ -60,7 +61,7 @@ fn routes(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
         .merge(graphql)
         .layer(cors(app))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), shell::wrap))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), middleware::wrap))
 }
 
 /// Workbooks, which are written whole before their download begins.

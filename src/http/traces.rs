@@ -10,7 +10,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::app::App;
-use crate::tools::traffic::RequestLabels;
+use crate::tools::request_metrics::RequestLabels;
 
 /// Notes of a request what is known of it when it comes. It goes on with the trace that a trusted proxy names in
 /// `traceparent` (W3C Trace Context); strangers could have each of theirs recorded, and mix them with others'.

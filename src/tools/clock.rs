@@ -1,6 +1,6 @@
 //! Time and chance, as one value that is handed in.
 //!
-//! A [`Clock`] stands in the application; each request, command and turn of the worker takes one [`Moment`] from it and
+//! A [`Clock`] stands in the application; each request, command and turn of the worker takes one [`Now`] from it and
 //! hands that down. Nothing below asks the system for the time or makes an id by other means.
 
 use std::fmt;
@@ -53,7 +53,7 @@ impl Timestamp {
         (Self::FIRST..=Self::LAST).contains(&time).then_some(time)
     }
 
-    /// The lowest id that [`Moment::id`] makes at this time (RFC 9562, section 5.7): where ids are in the order of time, what
+    /// The lowest id that [`Now::id`] makes at this time (RFC 9562, section 5.7): where ids are in the order of time, what
     /// came before it has lower ones.
     pub fn first_id(self) -> Uuid {
         let mut bytes = [0; 16];
@@ -103,14 +103,14 @@ pub enum Clock {
 
 impl Clock {
     /// The present moment.
-    pub fn now(&self) -> Moment {
+    pub fn now(&self) -> Now {
         match self {
             Self::System => {
                 #[expect(clippy::disallowed_methods, reason = "the one place where the system is asked")]
                 let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                Moment { at: Timestamp(since.map_or(0, millis)), clock: *self }
+                Now { at: Timestamp(since.map_or(0, millis)), clock: *self }
             }
-            Self::Set(clock) => Moment { at: Timestamp(clock.0.load(Ordering::SeqCst)), clock: *self },
+            Self::Set(clock) => Now { at: Timestamp(clock.0.load(Ordering::SeqCst)), clock: *self },
         }
     }
 }
@@ -142,13 +142,13 @@ const MAX_COUNT: u32 = (1 << 26) - 1;
 
 /// The time at which an operation happens, and its source of ids and secrets.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct Now {
     /// The time.
     pub at: Timestamp,
     clock: Clock,
 }
 
-impl Moment {
+impl Now {
     /// The present moment of the same clock: for a transaction, which may have waited since the request came.
     #[must_use]
     pub fn anew(&self) -> Self {

@@ -15,7 +15,7 @@ use crate::tools::clock::Timestamp;
 use crate::tools::identifier::{self, MAX_EMAIL_BYTES, MAX_USERNAME_LENGTH};
 use crate::tools::image;
 use crate::tools::password::DjangoHash;
-use crate::tools::secret::{InstanceName, MasterSecrets, Secret, Vault};
+use crate::tools::secret::{InstanceName, MasterKeys, MasterSecrets, Secret};
 use crate::tools::sheet::{self, read::SheetRow};
 use crate::tools::token::{Claims, KeyPair, KeyRing, RefreshToken};
 
@@ -89,17 +89,17 @@ pub(crate) const REFRESH_TOKEN: Target = Target {
     name: "refresh_token",
     run: |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
-        if let Some(token) = RefreshToken::from_text(text, &vault()) {
+        if let Some(token) = RefreshToken::from_text(text, &master_keys()) {
             assert!(refresh_tokens().contains(&token));
-            assert_eq!(token.to_text(&vault()), text);
+            assert_eq!(token.to_text(&master_keys()), text);
         }
     },
-    seeds: || refresh_tokens().iter().map(|token| token.to_text(&vault()).into_bytes()).collect(),
+    seeds: || refresh_tokens().iter().map(|token| token.to_text(&master_keys()).into_bytes()).collect(),
 };
 
-fn vault() -> Vault {
+fn master_keys() -> MasterKeys {
     let secrets = MasterSecrets { current: b"a secret for fuzzing".to_vec(), previous: None };
-    Vault::new(&secrets, InstanceName { id: Uuid::from_u128(1), public_url: ISSUER })
+    MasterKeys::new(&secrets, InstanceName { id: Uuid::from_u128(1), public_url: ISSUER })
 }
 
 fn refresh_tokens() -> [RefreshToken; 3] {

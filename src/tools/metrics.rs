@@ -17,7 +17,7 @@ pub use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 pub use prometheus_client::metrics::histogram::Histogram;
 pub use prometheus_client::registry::{Registry, Unit};
 
-use crate::tools::machine::Process;
+use crate::tools::system::Process;
 
 /// The value of a label.
 pub type Label = &'static str;

@@ -17,8 +17,6 @@ pub mod identifier;
 pub mod io_error;
 // Pictures that people send, made safe to show.
 pub mod image;
-// What the machine has to offer.
-pub mod machine;
 // Mails: their wording, and the way out of the house.
 pub mod mail;
 // Where files are kept that users send.
@@ -27,14 +25,10 @@ pub mod media;
 pub mod metrics;
 // The networks that clients are counted by.
 pub mod network;
-// A pace that something keeps.
-pub mod pace;
 // Passwords and their hashes.
 pub mod password;
 // The rules for new passwords.
 pub mod password_policy;
-// What need not be found out again.
-pub mod remembered;
 // Secrets, their digests, and the keys derived from the service's own.
 pub mod secret;
 // The service's secret where no setting gives one.
@@ -45,5 +39,11 @@ pub mod sheet;
 pub mod text;
 // The tokens that clients hold.
 pub mod token;
+// What need not be found out again.
+pub mod cache;
 // What comes in, counted and timed.
-pub mod traffic;
+pub mod request_metrics;
+// What the machine has to offer.
+pub mod system;
+// A pace that something keeps.
+pub mod rate;

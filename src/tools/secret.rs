@@ -98,7 +98,7 @@ pub struct InstanceName<'a> {
 ///
 /// Sealing names the database, so that a copy opens what it holds. Refresh tokens name the public URL as well, so that a
 /// copy that serves elsewhere with the same secret neither takes nor makes those of the original.
-pub struct Vault {
+pub struct MasterKeys {
     current: Keys,
     previous: Option<Keys>,
 }
@@ -134,7 +134,7 @@ impl Keys {
     }
 }
 
-impl Vault {
+impl MasterKeys {
     /// Derives the keys of this installation from its secrets.
     pub fn new(secrets: &MasterSecrets, instance: InstanceName<'_>) -> Self {
         Self {
@@ -191,7 +191,7 @@ fn open(key: &LessSafeKey, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
     Some(plain.to_vec())
 }
 
-impl fmt::Debug for Vault {
+impl fmt::Debug for MasterKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Vault")
     }
@@ -207,17 +207,17 @@ mod tests {
         MasterSecrets { current: current.into(), previous: previous.map(Into::into) }
     }
 
-    fn vault(current: &str, previous: Option<&str>) -> Vault {
-        Vault::new(&secrets(current, previous), HERE)
+    fn master_keys(current: &str, previous: Option<&str>) -> MasterKeys {
+        MasterKeys::new(&secrets(current, previous), HERE)
     }
 
     #[test]
     fn what_is_sealed_opens_only_with_the_same_secret_and_context() {
-        let one = vault("one", None);
+        let one = master_keys("one", None);
         let sealed = one.seal("key 1", b"plain");
         assert_eq!(one.unseal("key 1", &sealed).as_deref(), Some(b"plain".as_slice()));
         assert_eq!(one.unseal("key 2", &sealed), None);
-        assert_eq!(vault("two", None).unseal("key 1", &sealed), None);
+        assert_eq!(master_keys("two", None).unseal("key 1", &sealed), None);
         for bit in 0..sealed.len() * 8 {
             let mut changed = sealed.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_previous_secret_opens_and_verifies_and_makes_nothing_new() {
-        let (old, both, new) = (vault("one", None), vault("two", Some("one")), vault("two", None));
+        let (old, both, new) = (master_keys("one", None), master_keys("two", Some("one")), master_keys("two", None));
         let (sealed, mac) = (old.seal("key 1", b"plain"), old.sign_refresh(b"token"));
         assert_eq!(both.unseal("key 1", &sealed).as_deref(), Some(b"plain".as_slice()));
         assert!(!both.is_sealed_anew("key 1", &sealed) && both.verify_refresh(b"token", &mac));
@@ -242,8 +242,8 @@ mod tests {
 
     #[test]
     fn keys_are_of_one_installation() {
-        let one = vault("one", None);
-        let at = |id, public_url| Vault::new(&secrets("one", Some("one")), InstanceName { id, public_url });
+        let one = master_keys("one", None);
+        let at = |id, public_url| MasterKeys::new(&secrets("one", Some("one")), InstanceName { id, public_url });
         let (sealed, mac) = (one.seal("key 1", b"plain"), one.sign_refresh(b"token"));
         let copy = at(HERE.id, "https://staging.example.com");
         assert!(copy.unseal("key 1", &sealed).is_some(), "a copy opens what it holds");

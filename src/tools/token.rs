@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::Reason;
+use crate::tools::cache::Cache;
 use crate::tools::clock::Timestamp;
 use crate::tools::ed25519;
-use crate::tools::remembered::Remembered;
-use crate::tools::secret::Vault;
+use crate::tools::secret::MasterKeys;
 
 /// The media type of access tokens (RFC 9068, section 2.1), which keeps other JWTs from being taken for one.
 const TYPE: &str = "at+jwt";
@@ -80,7 +80,7 @@ pub struct KeyRing {
     validation: Validation,
     /// What tokens say whose signature was found good, by their digests; forgotten with the ring. Whether they still hold is
     /// asked each time.
-    verified: Remembered<[u8; 32], Claims>,
+    verified: Cache<[u8; 32], Claims>,
 }
 
 /// The key ring that is in use, which is replaced as a whole where keys change. Whoever holds on to it sees the next one.
@@ -173,7 +173,7 @@ impl KeyRing {
             signing: Signer::new(signing),
             verifying: verifying.into_iter().map(verifier).collect(),
             validation,
-            verified: Remembered::new(MANY),
+            verified: Cache::new(MANY),
         }
     }
 
@@ -274,17 +274,17 @@ const REFRESH_MESSAGE: usize = 16 + 4;
 
 impl RefreshToken {
     /// The text that clients hold: base64url of session, generation and MAC.
-    pub fn to_text(self, vault: &Vault) -> String {
+    pub fn to_text(self, master_keys: &MasterKeys) -> String {
         let message = [self.session.as_bytes().as_slice(), &self.counter.to_be_bytes()].concat();
-        let mac = vault.sign_refresh(&message);
+        let mac = master_keys.sign_refresh(&message);
         URL_SAFE_NO_PAD.encode([message, mac].concat())
     }
 
     /// Reads the text back; `None` where it is not ours to the last bit.
-    pub fn from_text(text: &str, vault: &Vault) -> Option<Self> {
+    pub fn from_text(text: &str, master_keys: &MasterKeys) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (message, mac) = bytes.split_first_chunk::<REFRESH_MESSAGE>()?;
-        if !vault.verify_refresh(message, mac) {
+        if !master_keys.verify_refresh(message, mac) {
             return None;
         }
         let (session, counter) = message.split_first_chunk::<16>()?;
@@ -389,18 +389,19 @@ mod tests {
     #[test]
     fn a_refresh_token_reads_back_and_no_changed_bit_goes_unnoticed() {
         let instance = InstanceName { id: Uuid::from_u128(1), public_url: ISSUER };
-        let vault = |secret: &[u8]| Vault::new(&MasterSecrets { current: secret.to_vec(), previous: None }, instance);
-        let (vault, other) = (vault(b"secret"), vault(b"other"));
+        let master_keys =
+            |secret: &[u8]| MasterKeys::new(&MasterSecrets { current: secret.to_vec(), previous: None }, instance);
+        let (master_keys, other) = (master_keys(b"secret"), master_keys(b"other"));
         let token = RefreshToken { session: Uuid::from_u128(7), counter: 3 };
-        let text = token.to_text(&vault);
-        assert_eq!(RefreshToken::from_text(&text, &vault), Some(token));
+        let text = token.to_text(&master_keys);
+        assert_eq!(RefreshToken::from_text(&text, &master_keys), Some(token));
         assert_eq!(RefreshToken::from_text(&text, &other), None);
-        assert_eq!(RefreshToken::from_text(&text[..text.len() - 1], &vault), None);
+        assert_eq!(RefreshToken::from_text(&text[..text.len() - 1], &master_keys), None);
         let bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(RefreshToken::from_text(&URL_SAFE_NO_PAD.encode(changed), &vault), None);
+            assert_eq!(RefreshToken::from_text(&URL_SAFE_NO_PAD.encode(changed), &master_keys), None);
         }
     }
 }

@@ -10,8 +10,8 @@ use serde_json::json;
 use vestibule::domain::users::reserved::USERNAME_RESERVED;
 use vestibule::entity::{audit_event, mail, one_time_token, registration, session, user};
 
-use crate::app::{ADMIN, PASSWORD, TestApp};
-use crate::engine::Place;
+use crate::test_app::{ADMIN, PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     sessions_tell_device_address_and_which_one_this_is,
@@ -284,7 +284,7 @@ async fn nothing_of_a_former_user_falls_to_the_next_of_that_name(place: Place) {
         let client = ada.sign_in(&app).await;
         let (_, secret) = crate::api_tokens::make(&client, &["READ"]).await;
         for client in &former {
-            let client: &crate::client::Client = client;
+            let client: &crate::test_client::Client = client;
             assert!(client.code("{ me { id } }", json!({})).await.starts_with("UNAUTHENTICATED"));
         }
         former.extend([app.anyone().with_token(secret), client.clone()]);
@@ -375,6 +375,6 @@ async fn what_changes_nothing_writes_nothing(place: Place) {
         assert_eq!(rows().await, before, "{document} {variables}");
     }
     let file = "email,first_name,last_name\nada@example.com,Ada,L\n";
-    crate::import::import(&boss, file).await;
+    crate::spreadsheet_import::import(&boss, file).await;
     assert_eq!(rows().await, before);
 }

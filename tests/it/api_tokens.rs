@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use vestibule::entity::audit_event::Action;
 use vestibule::entity::{api_token, audit_event, user};
 
-use crate::app::{PASSWORD, Person, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, Person, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     each_scope_does_what_it_says_and_nothing_else,

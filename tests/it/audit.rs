@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, Iterable as _, QueryFilter as _, QueryOrder as _};
 use serde_json::json;
-use vestibule::domain::keys::Start;
+use vestibule::domain::auth::signing_keys::Start;
 use vestibule::domain::operator::{self, Operator};
 use vestibule::entity::audit_event::{self, Action};
 
-use crate::app::{PASSWORD, TestApp};
-use crate::engine::Place;
 use crate::parity::recovery::reset_link;
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     staff_rights_leave_an_event_with_the_account_too,
@@ -29,7 +29,7 @@ async fn each_operation_leaves_its_event(place: Place) {
     let ada = app.add_user("ada").await;
     let staff = boss.sign_in(&app).await;
     let known = events(&app).await.len();
-    let id = |person: &crate::app::Person| Some(person.id.parse::<uuid::Uuid>().unwrap());
+    let id = |person: &crate::test_app::Person| Some(person.id.parse::<uuid::Uuid>().unwrap());
     let (boss_id, ada_id) = (id(&boss), id(&ada));
 
     let mut expected = Vec::new();
@@ -100,7 +100,7 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
             done.push($action);
         }};
     }
-    let say = async |client: &crate::client::Client, document: &str, variables: serde_json::Value| {
+    let say = async |client: &crate::test_client::Client, document: &str, variables: serde_json::Value| {
         client.send(document, variables).await.body
     };
     let sign_in = "mutation($p: String!) { login(input: { identifier: \"ada\", password: $p }) { tokens { accessToken refreshToken } } }";
@@ -162,7 +162,7 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
     }
     let file = "email,first_name\nada@nowhere.example,Ada\n";
     let before = known().await;
-    crate::import::import(&boss, file).await;
+    crate::spreadsheet_import::import(&boss, file).await;
     let new = since(&before).await;
     assert_eq!(new.iter().filter(|action| **action == Action::UsersImported).count(), 1, "{new:?}");
     done.push(Action::UsersImported);
@@ -216,7 +216,7 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
         }
     );
     let carol = operator::users::find(&app.app.db, &operator, "carol").await.unwrap();
-    let whose = operator::limits::Whose::User(Box::new(carol));
+    let whose = operator::limits::LimitOwner::User(Box::new(carol));
     leaves!(
         Action::LimitsLifted,
         let lifted = operator::limits::lift(&app.app.db, &now, &operator, &limited.app.limits, &whose).await.unwrap();

@@ -6,10 +6,10 @@ use sea_orm::{ActiveEnum as _, Iterable as _};
 use serde_json::{Value, json};
 use vestibule::entity::audit_event::Action;
 
-use crate::app::{ADMIN, Person, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
 use crate::parity::registration::{REGISTER, wanted};
+use crate::test_app::{ADMIN, Person, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     other_staff_see_nothing_that_superusers_did_for_themselves,

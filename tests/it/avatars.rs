@@ -7,10 +7,10 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::app::{ADMIN, TestApp};
-use crate::client::{Answer, Client};
-use crate::engine::Place;
 use crate::process::{Serving, command};
+use crate::test_app::{ADMIN, TestApp};
+use crate::test_client::{Answer, Client};
+use crate::test_database::Place;
 
 crate::tests![
     a_photograph_in_other_colours_is_converted,

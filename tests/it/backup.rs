@@ -9,11 +9,11 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde_json::json;
 use vestibule::entity::user;
 
-use crate::app::TestApp;
-use crate::client::Client;
-use crate::engine::Place;
-use crate::furnished::furnish;
+use crate::fixture::furnish;
 use crate::process::{command, run};
+use crate::test_app::TestApp;
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     a_backup_under_load_holds_all_that_was_acknowledged_before,

@@ -3,10 +3,10 @@
 use serde_json::json;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use crate::app::{ADMIN, PASSWORD, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
 use crate::pages::{Browser, text};
+use crate::test_app::{ADMIN, PASSWORD, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     pages_forms_and_links_work_under_the_path,

@@ -6,13 +6,13 @@ use std::process::Command;
 
 use sea_orm::{ConnectionTrait, Database, EntityTrait as _, PaginatorTrait as _, Statement};
 use vestibule::database::{Db, Options};
-use vestibule::domain::copy;
+use vestibule::domain::operator::copy;
 use vestibule::entity::{audit_event, user};
 
-use crate::app::TestApp;
-use crate::engine::Place;
-use crate::furnished::furnish;
+use crate::fixture::furnish;
 use crate::process::{Serving, command, run};
+use crate::test_app::TestApp;
+use crate::test_database::Place;
 
 crate::tests![
     everything_is_copied_and_goes_on_working,
@@ -87,7 +87,7 @@ pub(crate) async fn schema(db: &impl ConnectionTrait) -> BTreeSet<(String, Strin
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();
     let text = |row: &sea_orm::QueryResult, index| row.try_get_by_index::<String>(index).unwrap();
     let columns = rows.iter().map(|row| (text(row, 0), text(row, 1)));
-    columns.filter(|(table, _)| !["seaql_migrations", "turns"].contains(&table.as_str())).collect()
+    columns.filter(|(table, _)| !["seaql_migrations", "leases"].contains(&table.as_str())).collect()
 }
 
 async fn every_table_and_column_is_copied(place: Place) {

@@ -11,11 +11,11 @@ use sea_orm::{
 };
 use serde_json::json;
 use uuid::Uuid;
-use vestibule::database::ByKey;
+use vestibule::database::PrimaryKeyQuery;
 use vestibule::entity::{limit, session, user};
 
-use crate::app::{PASSWORD, TestApp};
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     a_row_by_its_key_is_the_same_by_either_way,
@@ -30,7 +30,7 @@ async fn a_row_by_its_key_is_the_same_by_either_way(place: Place) {
     let client = person.sign_in(&app).await;
     let sessions = client.data("{ sessions { id } }", json!({})).await;
     let id: Uuid = sessions["sessions"][0]["id"].as_str().unwrap().parse().unwrap();
-    let query = ByKey::<session::Entity, user::Entity>::new();
+    let query = PrimaryKeyQuery::<session::Entity, user::Entity>::new();
     let by_pool = || session::Entity::find_by_id(id).find_also_related(user::Entity).one(app.db());
 
     let first = app.app.db.find(&query, id).await.unwrap();

@@ -10,10 +10,10 @@ use vestibule::entity::audit_event::{self, Action};
 use vestibule::tools::clock::{Clock, SetClock, Timestamp};
 use vestibule::tools::mail::SendError;
 
-use crate::app::TestApp;
-use crate::engine::Place;
-use crate::furnished::furnish;
+use crate::fixture::furnish;
 use crate::process::{command, run};
+use crate::test_app::TestApp;
+use crate::test_database::Place;
 
 crate::tests![
     a_healthy_machine_has_nothing_to_mend,

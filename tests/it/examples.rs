@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{ADMIN, PASSWORD, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
 use crate::parity::recovery::link;
 use crate::parity::registration;
+use crate::test_app::{ADMIN, PASSWORD, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![the_first_session, from_registering_to_deleting];
 

@@ -6,14 +6,15 @@ use std::time::Duration;
 use calamine::{Data, Reader as _, Xlsx};
 use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _, IntoActiveModel as _};
 use serde_json::json;
+use vestibule::domain::auth::identity;
+use vestibule::domain::exports;
 use vestibule::domain::operator::Operator;
-use vestibule::domain::{access, exports};
 use vestibule::entity::audit_event::{self, Action};
 use vestibule::entity::{sample, user};
 
-use crate::app::{ADMIN, PASSWORD, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::{ADMIN, PASSWORD, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     an_export_breaks_off_where_session_or_rights_end,
@@ -61,7 +62,7 @@ async fn an_export_breaks_off_where_session_or_rights_end(place: Place) {
     for ends_session in [false, true] {
         let client = staff.sign_in(&app).await;
         let caller =
-            app_of.authenticate(&now, &access::Client::default(), client.access.as_ref().unwrap()).await.unwrap();
+            app_of.authenticate(&now, &identity::Client::default(), client.access.as_ref().unwrap()).await.unwrap();
         let exporter = caller.exporter().unwrap();
         let mut export = exports::users(&app_of.db, &now, exporter, &app_of.limits).await.unwrap();
         match ends_session {
@@ -81,7 +82,8 @@ async fn an_export_breaks_off_where_the_key_of_its_token_ends(place: Place) {
     let app = TestApp::start(&place).await;
     let client = app.add_staff("boss").await.sign_in(&app).await;
     let (now, app_of) = (app.app.clock.now(), &app.app);
-    let caller = app_of.authenticate(&now, &access::Client::default(), client.access.as_ref().unwrap()).await.unwrap();
+    let caller =
+        app_of.authenticate(&now, &identity::Client::default(), client.access.as_ref().unwrap()).await.unwrap();
     let exporter = caller.exporter().unwrap();
     let mut export = exports::users(&app_of.db, &now, exporter, &app_of.limits).await.unwrap();
     let keys = app.anyone().get("/.well-known/jwks.json").await;
@@ -281,8 +283,8 @@ async fn no_cell_is_a_formula_in_any_locale(place: Place) {
     let rows = csv_rows(&admin, "/export/users.csv").await;
     assert!(rows[2][4].starts_with("x;'=1+1\n'=2+2\n\n' \"=3+3\"\n''=4\nplain - text, 5 = 5"), "{}", rows[2][4]);
     // It is imported as it is, and nothing changes by it.
-    let payload = crate::import::import(&admin, bytes(&admin, "/export/users.csv").await).await;
-    assert_eq!(crate::import::counts(&payload), (0, 0, 2));
+    let payload = crate::spreadsheet_import::import(&admin, bytes(&admin, "/export/users.csv").await).await;
+    assert_eq!(crate::spreadsheet_import::counts(&payload), (0, 0, 2));
 }
 
 async fn superusers_are_in_superusers_exports_only(place: Place) {
@@ -377,7 +379,8 @@ async fn asking_for_the_headers_alone_exports_nothing(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_bulk = "1/1h".parse().unwrap()).await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
-    let head = async |client: &crate::client::Client, path: &str| client.finish(client.request("HEAD", path)).await;
+    let head =
+        async |client: &crate::test_client::Client, path: &str| client.finish(client.request("HEAD", path)).await;
     let before = audit_event::Entity::find().all(app.db()).await.unwrap().len();
     for path in ["/export/samples.csv", "/export/users.csv", "/export/users.xlsx", "/import/users.xlsx"] {
         let answer = head(&staff, path).await;

@@ -6,9 +6,9 @@ use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, EntityTrait as
 use serde_json::json;
 use vestibule::entity::user;
 
-use crate::app::TestApp;
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::TestApp;
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     a_write_that_another_program_holds_up_is_to_be_tried_again,

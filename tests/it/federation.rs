@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::app::TestApp;
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::TestApp;
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     entities_are_found_in_a_fixed_number_of_statements,

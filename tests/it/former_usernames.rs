@@ -8,11 +8,11 @@ use vestibule::domain::users::reserved::USERNAME_RESERVED;
 use vestibule::entity::former_username;
 use vestibule::worker;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
-use crate::import::{counts, import};
 use crate::parity::registration::{REGISTER, VERIFY, register};
+use crate::spreadsheet_import::{counts, import};
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     a_name_that_was_given_up_is_refused_to_others_on_every_path,

@@ -1,7 +1,7 @@
 //! The page to explore the schema with. What is in its bundle is tested in a browser: `tests/browser/graphiql.mjs`.
 
-use crate::app::TestApp;
-use crate::engine::Place;
+use crate::test_app::TestApp;
+use crate::test_database::Place;
 
 crate::tests![
     the_page_is_ours_without_foreign_origins_or_says_how_to_build_it,

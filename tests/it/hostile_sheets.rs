@@ -7,11 +7,11 @@ use serde_json::json;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use crate::app::ADMIN;
-use crate::client::Client;
-use crate::engine::Place;
-use crate::import::{import, workbook};
 use crate::process::{Serving, command};
+use crate::spreadsheet_import::{import, workbook};
+use crate::test_app::ADMIN;
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![hostile_files_are_refused_and_cost_nothing];
 

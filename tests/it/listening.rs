@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::client::Client;
-use crate::engine::Place;
 use crate::process::{Serving, command, run};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     a_socket_file_is_served_and_goes_away_with_the_process,

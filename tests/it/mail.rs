@@ -9,9 +9,9 @@ use vestibule::entity::one_time_token;
 use vestibule::tools::certificates::Trust;
 use vestibule::tools::mail::SendError;
 
-use crate::app::TestApp;
-use crate::engine::Place;
 use crate::parity::recovery::link;
+use crate::test_app::TestApp;
+use crate::test_database::Place;
 
 crate::tests![
     a_mail_that_is_not_taken_is_tried_again_later_and_later,
@@ -200,14 +200,16 @@ async fn a_user_who_is_made_inactive_is_welcomed_once_they_are_activated(place: 
     let create = json!({ "input": { "email": "ann@example.com", "isActive": false } });
     let ann = admin.data(CREATE, create).await["createUser"]["user"]["id"].clone();
     let sheet = "email,is_active\nbob@example.com,no\ncy@example.com,no\n";
-    crate::import::counts(&crate::import::import(&admin, sheet).await);
+    crate::spreadsheet_import::counts(&crate::spreadsheet_import::import(&admin, sheet).await);
     app.wait(Duration::from_secs(60));
     assert_eq!(app.mails().await.len(), 0, "a link into a deactivated account is dead");
     assert_eq!(vestibule::domain::outbox::backlog(&app.app.db).await.unwrap().waiting, 0, "nothing is overdue");
 
     let toggle = "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: true }) { errors { code } } }";
     admin.data(toggle, json!({ "id": ann })).await;
-    crate::import::counts(&crate::import::import(&admin, "email,is_active\nbob@example.com,yes\n").await);
+    crate::spreadsheet_import::counts(
+        &crate::spreadsheet_import::import(&admin, "email,is_active\nbob@example.com,yes\n").await,
+    );
     let mut mails = app.mails().await;
     mails.sort_by(|one, other| one.to.cmp(&other.to));
     let recipients: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
@@ -217,12 +219,16 @@ async fn a_user_who_is_made_inactive_is_welcomed_once_they_are_activated(place: 
     let reset = "mutation($u: ID!, $t: String!, $p: String!) {
         confirmReset(input: { uid: $u, token: $t, newPassword: $p }) { success errors { code } }
     }";
-    let reset = app.anyone().data(reset, json!({ "u": uid, "t": token, "p": crate::app::PASSWORD })).await;
+    let reset = app.anyone().data(reset, json!({ "u": uid, "t": token, "p": crate::test_app::PASSWORD })).await;
     assert_eq!(reset["confirmReset"]["success"], true);
     assert_eq!(app.mails().await.len(), 1, "of the new password");
     // Another deactivation and activation welcomes nobody again.
-    crate::import::counts(&crate::import::import(&admin, "email,is_active\nbob@example.com,no\n").await);
-    crate::import::counts(&crate::import::import(&admin, "email,is_active\nbob@example.com,yes\n").await);
+    crate::spreadsheet_import::counts(
+        &crate::spreadsheet_import::import(&admin, "email,is_active\nbob@example.com,no\n").await,
+    );
+    crate::spreadsheet_import::counts(
+        &crate::spreadsheet_import::import(&admin, "email,is_active\nbob@example.com,yes\n").await,
+    );
     assert_eq!(app.mails().await.len(), 0);
 }
 

@@ -3,10 +3,10 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may end at once and say why")]
 
-mod app;
-mod client;
-mod engine;
-mod furnished;
+mod test_app;
+mod test_client;
+mod test_database;
+mod fixture;
 mod socket;
 
 use libtest_mimic::{Arguments, Conclusion, Trial};
@@ -14,8 +14,8 @@ use libtest_mimic::{Arguments, Conclusion, Trial};
 /// Lists the tests of a file; one that is forgotten here is dead code, which the compiler tells.
 macro_rules! tests {
     ($($name:ident),* $(,)?) => {
-        pub(crate) fn all() -> Vec<crate::engine::Test> {
-            vec![$(crate::engine::Test::new(concat!(module_path!(), "::", stringify!($name)), |place| Box::pin($name(place)))),*]
+        pub(crate) fn all() -> Vec<crate::test_database::Test> {
+            vec![$(crate::test_database::Test::new(concat!(module_path!(), "::", stringify!($name)), |place| Box::pin($name(place)))),*]
         }
     };
 }
@@ -29,41 +29,41 @@ mod audit_visibility;
 mod avatars;
 mod backup;
 mod base_path;
-mod changing;
-mod cloud;
+mod user_updates;
+mod object_store;
 mod copy;
 mod database;
 mod doctor;
-mod endpoint;
+mod graphql_endpoint;
 mod examples;
 mod exports;
 mod faults;
 mod federation;
-mod finding;
-mod foreign_bytes;
-mod forgeries;
+mod user_search;
+mod foreign_headers;
+mod forged_tokens;
 mod former_usernames;
 mod graphiql;
-mod hijacking;
+mod pre_hijacking;
 mod hostile_sheets;
-mod identity;
-mod import;
-mod limits;
-mod links;
+mod address_identity;
+mod spreadsheet_import;
+mod rate_limits;
+mod mail_links;
 mod listening;
-mod live;
-mod loaders;
+mod presence;
+mod data_loaders;
 mod mail;
 mod metrics;
-mod moving;
+mod django_import;
 mod mutations;
-mod networks;
-mod night;
+mod client_networks;
+mod cli_admin;
 mod outbox_order;
 mod pages;
 mod parity;
 mod passwords;
-mod plans;
+mod query_plans;
 mod process;
 mod refresh_model;
 mod refused_rights;
@@ -72,27 +72,27 @@ mod recovery;
 mod retention;
 mod revocation;
 mod rights;
-mod scalars;
+mod scalar_values;
 mod schema;
-mod second_click;
+mod repeated_forms;
 mod secrets;
 mod security;
-mod servers;
+mod database_servers;
 mod sessions;
 mod settings;
 mod sign_in_help;
 mod signing_keys;
-mod silence;
+mod enumeration;
 mod stale_rights;
 mod temporary_passwords;
-mod text_forms;
+mod text_normalization;
 mod upgrade;
-mod trust;
+mod certificate_authorities;
 mod undo_email_change;
 mod uploads;
 mod usernames;
 mod users;
-mod wire;
+mod http_hardening;
 
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::from_args();
@@ -104,40 +104,40 @@ fn main() -> std::process::ExitCode {
         avatars::all(),
         backup::all(),
         base_path::all(),
-        changing::all(),
-        cloud::all(),
+        user_updates::all(),
+        object_store::all(),
         copy::all(),
         database::all(),
         doctor::all(),
-        endpoint::all(),
+        graphql_endpoint::all(),
         examples::all(),
         exports::all(),
         faults::all(),
         federation::all(),
-        finding::all(),
-        foreign_bytes::all(),
-        forgeries::all(),
+        user_search::all(),
+        foreign_headers::all(),
+        forged_tokens::all(),
         former_usernames::all(),
         graphiql::all(),
-        hijacking::all(),
+        pre_hijacking::all(),
         hostile_sheets::all(),
-        identity::all(),
-        import::all(),
-        limits::all(),
-        links::all(),
+        address_identity::all(),
+        spreadsheet_import::all(),
+        rate_limits::all(),
+        mail_links::all(),
         listening::all(),
-        live::all(),
-        loaders::all(),
+        presence::all(),
+        data_loaders::all(),
         mail::all(),
         metrics::all(),
-        moving::all(),
-        networks::all(),
-        night::all(),
+        django_import::all(),
+        client_networks::all(),
+        cli_admin::all(),
         outbox_order::all(),
         pages::all(),
         parity::all(),
         passwords::all(),
-        plans::all(),
+        query_plans::all(),
         process::all(),
         refresh_model::all(),
         refused_rights::all(),
@@ -146,27 +146,27 @@ fn main() -> std::process::ExitCode {
         retention::all(),
         revocation::all(),
         rights::all(),
-        scalars::all(),
-        second_click::all(),
+        scalar_values::all(),
+        repeated_forms::all(),
         secrets::all(),
-        servers::all(),
+        database_servers::all(),
         sessions::all(),
         sign_in_help::all(),
         signing_keys::all(),
-        silence::all(),
+        enumeration::all(),
         stale_rights::all(),
         temporary_passwords::all(),
-        text_forms::all(),
+        text_normalization::all(),
         upgrade::all(),
-        trust::all(),
+        certificate_authorities::all(),
         undo_email_change::all(),
         uploads::all(),
         usernames::all(),
         users::all(),
-        wire::all(),
+        http_hardening::all(),
     ]
     .concat();
-    let mut trials: Vec<Trial> = tests.iter().flat_map(engine::Test::trials).collect();
+    let mut trials: Vec<Trial> = tests.iter().flat_map(test_database::Test::trials).collect();
     trials.extend(architecture::trials());
     trials.extend(mutations::trials());
     trials.extend(schema::trials());
@@ -175,10 +175,10 @@ fn main() -> std::process::ExitCode {
     let names: Vec<String> = tests.iter().map(|test| test.name().to_owned()).collect();
     trials.extend(security::trials(names));
     let conclusion: Conclusion = libtest_mimic::run(&arguments, trials);
-    if let Err(failure) = engine::clean_up() {
+    if let Err(failure) = test_database::clean_up() {
         println!("what the tests shared could not be dropped: {}", failure.message().unwrap_or_default());
     }
-    if engine::postgres_url().is_none() {
+    if test_database::postgres_url().is_none() {
         println!("PostgreSQL was left out: set VESTIBULE_TEST_POSTGRES_URL to a server to test on it as well\n");
     }
     conclusion.exit_code()

@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::net::TcpListener;
 use vestibule::http;
-use vestibule::tools::traffic::Traffic;
+use vestibule::tools::request_metrics::RequestMetrics;
 
-use crate::app::{ADMIN, PASSWORD, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
 use crate::process::{Serving, command};
 use crate::socket::Socket;
+use crate::test_app::{ADMIN, PASSWORD, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     operations_are_counted_by_what_they_ask_for_and_what_came_of_it,
@@ -26,7 +26,7 @@ crate::tests![
 ];
 
 /// How long something may take that must happen; it takes much less.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One who watches.
 struct Watcher {
@@ -37,8 +37,8 @@ impl Watcher {
     async fn of(app: &TestApp) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/metrics", listener.local_addr().unwrap());
-        let wire = http::Wire::of(&app.app.config, &Traffic::default());
-        tokio::spawn(http::serve(listener, http::metrics::router(&app.app), wire, std::future::pending()));
+        let wire = http::ServerOptions::of(&app.app.config, &RequestMetrics::default());
+        tokio::spawn(http::serve(listener, http::routes::metrics::router(&app.app), wire, std::future::pending()));
         Self { url }
     }
 
@@ -147,7 +147,7 @@ async fn connections_and_subscriptions_are_counted_while_they_last(place: Place)
             }
         }
     };
-    tokio::time::timeout(PATIENCE, both_end).await.expect("a connection that ended is counted no longer");
+    tokio::time::timeout(TIMEOUT, both_end).await.expect("a connection that ended is counted no longer");
 }
 
 async fn limits_are_told_apart(place: Place) {

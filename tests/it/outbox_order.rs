@@ -9,11 +9,11 @@ use vestibule::entity::mail::{self, Kind, Status};
 use vestibule::tools::mail::SendError;
 use vestibule::worker;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::engine::Place;
-use crate::night::{done, refused};
+use crate::cli_admin::{done, refused};
 use crate::parity::recovery::{link, reset_link};
 use crate::parity::registration::{REGISTER, VERIFY, token, wanted};
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     a_reset_link_holds_from_when_its_mail_is_handed_over,

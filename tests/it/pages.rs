@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::app::{ADMIN, PASSWORD, TestApp};
-use crate::client::Answer;
-use crate::engine::Place;
 use crate::parity::recovery::reset_link;
+use crate::test_app::{ADMIN, PASSWORD, TestApp};
+use crate::test_client::Answer;
+use crate::test_database::Place;
 
 crate::tests![
     opening_a_link_never_spends_it,
@@ -267,7 +267,7 @@ async fn developers_read_their_mails_here_and_nobody_else_does(place: Place) {
         assert_eq!(app.anyone().get(&format!("/dev/mail/{name}")).await.status, 404, "{name}");
     }
     assert_eq!(app.anyone().with_header("host", "evil.example").get("/dev/mail").await.status, 404);
-    assert!(matches!(app.app.courier.transport, Transport::Folder(_)));
+    assert!(matches!(app.app.mailer.transport, Transport::Folder(_)));
 
     let app = TestApp::start_with(&place, |config| config.mail_url = Some("smtp://127.0.0.1:1".parse().unwrap())).await;
     assert_eq!(app.anyone().get("/dev/mail").await.status, 404);

@@ -5,8 +5,8 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde_json::json;
 use vestibule::entity::user;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     the_policy_is_told,
@@ -73,8 +73,9 @@ async fn more_sign_ins_than_can_be_dealt_with_are_told_to_come_back(place: Place
         assert_eq!(answer.code(), "SERVICE_UNAVAILABLE");
         assert_eq!(answer.body["errors"][0]["extensions"]["retryAfter"], 1);
     }
-    let wrong =
-        |answer: &crate::client::Answer| answer.body["data"]["login"]["errors"][0]["code"] == "INVALID_CREDENTIALS";
+    let wrong = |answer: &crate::test_client::Answer| {
+        answer.body["data"]["login"]["errors"][0]["code"] == "INVALID_CREDENTIALS"
+    };
     assert!(answers.iter().any(wrong));
 }
 

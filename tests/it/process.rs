@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     a_fresh_start_makes_everything_and_prints_where_it_listens,

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use vestibule::entity::{api_token, one_time_token, session};
 
 use crate::api_tokens::make;
-use crate::app::{PASSWORD, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
 use crate::pages::Browser;
 use crate::parity::recovery::{link, reset_link};
 use crate::parity::registration::{REGISTER, VERIFY, wanted};
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     a_link_works_once_however_many_use_it_at_once,
@@ -226,7 +226,7 @@ async fn links_lead_where_the_configuration_says_whatever_a_request_says(place: 
 }
 
 /// A signed-in user, and a client with an API token of theirs.
-async fn with_token(app: &TestApp, name: &str) -> (crate::app::Person, Client, Client) {
+async fn with_token(app: &TestApp, name: &str) -> (crate::test_app::Person, Client, Client) {
     let person = app.add_user(name).await;
     let client = person.sign_in(app).await;
     let (_, secret) = make(&client, &["READ"]).await;

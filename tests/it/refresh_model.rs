@@ -11,9 +11,9 @@ use serde_json::json;
 use uuid::Uuid;
 use vestibule::entity::audit_event::{self, Action};
 
-use crate::app::{PASSWORD, Person, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, Person, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![whatever_happens_a_session_does_what_its_model_says];
 

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::app::PASSWORD;
-use crate::client::Client;
-use crate::engine::Place;
 use crate::process::{Serving, command};
+use crate::test_app::PASSWORD;
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![a_refused_right_is_logged_with_who_and_what, many_refusals_of_one_user_leave_few_lines];
 

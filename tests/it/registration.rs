@@ -12,9 +12,9 @@ use vestibule::entity::{mail, registration, session, user};
 use vestibule::tools::mail::SendError;
 use vestibule::tools::secret::Secret;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::engine::Place;
 use crate::parity::registration::{Link, REGISTER, VERIFY, register, sign_up, token, wanted};
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     registering_again_kills_the_first_link_before_any_mail_goes_out,

@@ -9,14 +9,14 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, ExprTrait as _, PaginatorTrait
 use serde_json::json;
 use vestibule::domain::avatars;
 use vestibule::entity::audit_event::Action;
-use vestibule::entity::{audit_event, leftover, mail, one_time_token, registration, session};
+use vestibule::entity::{audit_event, mail, one_time_token, pending_deletion, registration, session};
 use vestibule::tools::mail::SendError;
 use vestibule::worker;
 
-use crate::app::{PASSWORD, TestApp};
 use crate::avatars::{REMOVE, file, form, path, send, stored, upload};
-use crate::engine::Place;
 use crate::parity::registration::{REGISTER, wanted};
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     what_has_run_out_leaves_no_row,
@@ -164,7 +164,7 @@ async fn an_address_that_nobody_confirmed_is_forgotten(place: Place) {
 }
 
 async fn leftovers(app: &TestApp) -> u64 {
-    leftover::Entity::find().count(app.db()).await.unwrap()
+    pending_deletion::Entity::find().count(app.db()).await.unwrap()
 }
 
 async fn files_that_a_store_would_not_let_go_are_deleted_later(place: Place) {
@@ -207,8 +207,8 @@ async fn files_of_an_upload_that_broke_off_are_deleted(place: Place) {
         std::fs::write(place.folder.join(format!("media/avatars/{}-{side}.jpg", "0a".repeat(32))), "x").unwrap();
     }
     let due_at = app.clock_now().plus(Duration::from_hours(1));
-    let row = leftover::ActiveModel { name: sea_orm::Set(name), due_at: sea_orm::Set(due_at) };
-    leftover::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = pending_deletion::ActiveModel { name: sea_orm::Set(name), due_at: sea_orm::Set(due_at) };
+    pending_deletion::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
     round(&app).await;
     assert_eq!(stored(&place).len(), 2, "an upload may still be under way");
     app.wait(Duration::from_hours(1));

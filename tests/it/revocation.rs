@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use vestibule::tools::mail::SendError;
 
-use crate::app::{PASSWORD, Person, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, Person, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     a_reset_leaves_no_way_to_another_address,

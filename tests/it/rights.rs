@@ -6,10 +6,10 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
 use crate::api_tokens::make;
-use crate::app::TestApp;
-use crate::client::Client;
-use crate::engine::Place;
 use crate::socket::Socket;
+use crate::test_app::TestApp;
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![the_table_names_every_operation_and_field, what_the_table_says_of_each_operation_is_so];
 

@@ -5,15 +5,15 @@ use std::fs;
 
 use serde_json::json;
 use vestibule::database::{Db, Options};
-use vestibule::domain::copy;
 use vestibule::domain::operator::Operator;
+use vestibule::domain::operator::copy;
 use vestibule::domain::operator::keys::Resealed;
 
-use crate::app::{ADMIN, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
-use crate::furnished::furnish;
+use crate::fixture::furnish;
 use crate::process::{Serving, command, run};
+use crate::test_app::{ADMIN, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     a_copy_elsewhere_neither_takes_nor_makes_the_originals_refresh_tokens,
@@ -50,9 +50,9 @@ async fn a_copy_elsewhere_neither_takes_nor_makes_the_originals_refresh_tokens(p
     let stolen = staging.anyone().with_token(ada.access.clone().unwrap());
     assert_eq!(stolen.code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
     // Nor is what it makes of the same session what the original makes.
-    let token = app.app.mint().read_refresh(&ada.refresh).unwrap();
-    assert_eq!(token.to_text(&app.app.mint().vault), ada.refresh);
-    assert_ne!(token.to_text(&staging.app.mint().vault), ada.refresh);
+    let token = app.app.token_issuer().read_refresh(&ada.refresh).unwrap();
+    assert_eq!(token.to_text(&app.app.token_issuer().master_keys), ada.refresh);
+    assert_ne!(token.to_text(&staging.app.token_issuer().master_keys), ada.refresh);
     ada.refresh().await.unwrap();
     // People sign in there all the same, and their tokens are worth nothing here.
     let mut visitor = staging.anyone().sign_in(ADMIN.0, ADMIN.1).await;

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
-use vestibule::domain::keys::{NOTICE, Start};
+use vestibule::domain::auth::signing_keys::{NOTICE, Start};
 use vestibule::domain::operator::Operator;
 use vestibule::entity::audit_event::{self, Action};
 use vestibule::entity::session;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::client::{Answer, Client};
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_client::{Answer, Client};
+use crate::test_database::Place;
 
 crate::tests![
     two_tabs_that_refresh_at_once_get_the_same_successor,
@@ -505,8 +505,9 @@ async fn a_cookie_from_a_foreign_page_is_not_used(place: Place) {
 async fn dead_sessions_are_swept_away(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await.sign_in(&app).await;
-    let sweep =
-        async || vestibule::domain::sessions::sweep(&app.app.db, &app.app.clock.now(), &app.app.config.sessions).await;
+    let sweep = async || {
+        vestibule::domain::auth::sessions::sweep(&app.app.db, &app.app.clock.now(), &app.app.config.sessions).await
+    };
     assert_eq!(sweep().await.unwrap(), 0);
     app.wait(30 * DAY);
     assert_eq!(sweep().await.unwrap(), session_count_of_admin() + 1);

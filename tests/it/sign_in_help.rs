@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use vestibule::entity::audit_event::{self, Action, Reason};
 use vestibule::entity::user;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
-use crate::night::{beside, done};
+use crate::cli_admin::{beside, done};
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     a_change_of_rights_is_recorded_with_before_and_after,
@@ -84,7 +84,8 @@ async fn an_import_records_which_rights_it_changed(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
     let admin = app.admin().await;
-    crate::import::import(&admin, "email,first_name,role,is_active\nada@example.com,Ada,AGENT,false\n").await;
+    crate::spreadsheet_import::import(&admin, "email,first_name,role,is_active\nada@example.com,Ada,AGENT,false\n")
+        .await;
     let changes = trail(&admin, "USER_UPDATED").await[0]["changes"].clone();
     let name = json!({ "field": "FIRST_NAME", "before": null, "after": null });
     assert_eq!(changes, json!([name, { "field": "ROLE", "before": "MEMBER", "after": "AGENT" }]));

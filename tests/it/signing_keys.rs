@@ -6,15 +6,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
-use vestibule::domain::keys::{CACHE, NOTICE, RELOAD, Start};
+use vestibule::domain::auth::signing_keys::{CACHE, NOTICE, RELOAD, Start};
 use vestibule::domain::operator::Operator;
 use vestibule::entity::audit_event::{self, Action};
 use vestibule::entity::signing_key;
 use vestibule::error::{Code, Error};
 
-use crate::app::TestApp;
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::TestApp;
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     a_new_key_is_published_before_it_signs,

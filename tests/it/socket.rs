@@ -10,10 +10,10 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::client::Client;
+use crate::test_client::Client;
 
 /// How long something may take that must happen; it takes much less.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An open connection.
 pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -116,7 +116,7 @@ impl Socket {
 
     async fn frame(&mut self) -> Message {
         loop {
-            let frame = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("something comes");
+            let frame = tokio::time::timeout(TIMEOUT, self.0.next()).await.expect("something comes");
             match frame.expect("the connection is open").expect("frames are right") {
                 Message::Ping(_) | Message::Pong(_) => {}
                 frame => return frame,

@@ -16,9 +16,9 @@ use vestibule::config::Config;
 use vestibule::entity::audit_event::Action;
 use vestibule::entity::{api_token, audit_event, user};
 
-use crate::app::{PASSWORD, Person, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, Person, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 use crate::undo_email_change::{move_by_staff, undo_token};
 
 crate::tests![

@@ -10,9 +10,9 @@ use vestibule::domain::operator::{self, Operator};
 use vestibule::domain::users::superuser::{self, FirstPassword, Username};
 use vestibule::entity::{audit_event, session, user};
 
-use crate::app::{ADMIN, PASSWORD, TestApp};
-use crate::engine::Place;
 use crate::pages::{Browser, text};
+use crate::test_app::{ADMIN, PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     a_generated_password_is_told_to_be_temporary_until_it_is_replaced,

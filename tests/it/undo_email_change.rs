@@ -9,12 +9,12 @@ use vestibule::entity::{email_undo, mail, user};
 use vestibule::tools::mail::{Message, SendError};
 use vestibule::worker;
 
-use crate::app::{PASSWORD, Person, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
 use crate::pages::Browser;
 use crate::parity::recovery::reset_link;
 use crate::parity::registration::VERIFY;
+use crate::test_app::{PASSWORD, Person, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     an_owner_gets_an_account_back_from_a_thief,
@@ -246,7 +246,7 @@ async fn nobody_bars_an_undo_by_a_look_alike(place: Place) {
     let create = "mutation($e: String!) { createUser(input: { email: $e }) { errors { code field } } }";
     assert_eq!(admin.refusals(create, json!({ "e": look_alike })).await, ["ALREADY_EXISTS email"]);
     assert_eq!(admin.refusals(UPDATE, json!({ "id": eve.id, "e": look_alike })).await, ["ALREADY_EXISTS email"]);
-    let payload = crate::import::import(&admin, format!("email\n{look_alike}\n")).await;
+    let payload = crate::spreadsheet_import::import(&admin, format!("email\n{look_alike}\n")).await;
     assert_eq!(payload["rowErrors"][0]["column"], "email");
     let register = json!({ "input": { "email": look_alike, "password": PASSWORD } });
     let link = crate::parity::registration::register(&app, register).await;
@@ -544,7 +544,7 @@ async fn nobody_else_makes_an_account_at_an_address_that_can_be_returned_to(plac
         assert!(message.contains("belonged to another account until a few days ago"), "{message}");
     }
     assert_eq!(boss.refusals(UPDATE, json!({ "id": eve.id, "e": "Ada@example.com" })).await, ["ALREADY_EXISTS email"]);
-    let payload = crate::import::import(&boss, format!("email\n{}\n", ada.email)).await;
+    let payload = crate::spreadsheet_import::import(&boss, format!("email\n{}\n", ada.email)).await;
     assert_eq!(payload["rowErrors"][0]["column"], "email");
     assert_eq!(undo(&app, &undo_token(&told)).await, [""; 0]);
 }

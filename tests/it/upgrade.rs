@@ -13,10 +13,10 @@ use vestibule::config::Config;
 use vestibule::entity::user;
 use vestibule::tools::token::RefreshToken;
 
-use crate::app::TestApp;
 use crate::copy::schema;
-use crate::engine::{Place, Test};
-use crate::furnished::{Furnished, furnish};
+use crate::fixture::{Furnished, furnish};
+use crate::test_app::TestApp;
+use crate::test_database::{Place, Test};
 
 crate::tests![
     a_database_of_each_release_is_migrated_and_goes_on_working,
@@ -96,7 +96,7 @@ async fn renew(app: &TestApp, furnished: &mut Furnished) {
     let bytes = URL_SAFE_NO_PAD.decode(&furnished.refresh).unwrap();
     let session = Uuid::from_slice(&bytes[..16]).unwrap();
     let counter = i32::from_be_bytes(bytes[16..20].try_into().unwrap());
-    furnished.refresh = RefreshToken { session, counter }.to_text(&app.app.mint().vault);
+    furnished.refresh = RefreshToken { session, counter }.to_text(&app.app.token_issuer().master_keys);
 }
 
 /// Makes a database of what a dump says.
@@ -191,7 +191,7 @@ async fn who_proved_an_address_before_that_was_noted_is_known(place: Place) {
     for statement in [
         "UPDATE users SET email_proved = FALSE",
         "ALTER TABLE users DROP COLUMN password_by_staff",
-        "DELETE FROM seaql_migrations WHERE version = 'm0039_password_by_staff'",
+        "DELETE FROM seaql_migrations WHERE version = 'm0039_staff_set_passwords'",
     ] {
         app.db().execute_unprepared(statement).await.unwrap();
     }

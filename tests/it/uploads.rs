@@ -8,9 +8,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::app::TestApp;
 use crate::avatars::{MAP, REMOVE, UPLOAD, file, form, operations, send, stored};
-use crate::engine::Place;
+use crate::test_app::TestApp;
+use crate::test_database::Place;
 
 crate::tests![
     requests_with_files_are_of_one_form,
@@ -238,8 +238,8 @@ async fn uploads_that_trickle_hold_nobody_else_up(place: Place) {
     let promptly = async {
         let answer = send(&ada, form(file(80, 80, ImageFormat::Png))).await;
         assert!(answer.body["data"]["uploadAvatar"]["user"]["avatarUrl"].is_string(), "{}", answer.body);
-        let payload = crate::import::import(&boss, "email\nnew@example.com\n").await;
-        assert_eq!(crate::import::counts(&payload), (1, 0, 0));
+        let payload = crate::spreadsheet_import::import(&boss, "email\nnew@example.com\n").await;
+        assert_eq!(crate::spreadsheet_import::counts(&payload), (1, 0, 0));
     };
     tokio::time::timeout(Duration::from_secs(8), promptly).await.expect("nobody waits for what trickles");
     // Not even the user whose uploads trickle is kept from anything else.
@@ -297,9 +297,9 @@ async fn whoever_may_not_send_a_file_is_refused_before_it_is_read(place: Place) 
 async fn a_file_that_is_too_large_leaves_nothing_on_the_disk(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
-    let answer = crate::import::post(&boss, vec![b'x'; 10 * 1024 * 1024 + 1], json!({})).await;
+    let answer = crate::spreadsheet_import::post(&boss, vec![b'x'; 10 * 1024 * 1024 + 1], json!({})).await;
     assert_eq!(answer.body["data"]["importUsers"]["errors"][0]["code"], "FILE_TOO_LARGE", "{}", answer.body);
-    let answer = crate::import::post(&boss, vec![b'x'; 12 * 1024 * 1024], json!({})).await;
+    let answer = crate::spreadsheet_import::post(&boss, vec![b'x'; 12 * 1024 * 1024], json!({})).await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
     let names = std::fs::read_dir(&place.folder).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with(".tmp")), "temporary files have no name");

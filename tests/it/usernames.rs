@@ -6,9 +6,9 @@ use sea_orm::EntityTrait as _;
 use serde_json::{Value, json};
 use vestibule::entity::user;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::engine::Place;
 use crate::parity::registration::{REGISTER, VERIFY, register, wanted};
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     usernames_nobody_chose_show_nothing_of_the_address,

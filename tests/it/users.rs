@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::app::TestApp;
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::TestApp;
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     pages_go_forward_and_backward_without_gaps_or_repeats,

@@ -24,7 +24,7 @@ pub(crate) fn mutant(number: usize) -> bool {
 "#;
 
 /// How long tests may take before they count as hanging, and so as failed.
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let filter = std::env::args().nth(1).unwrap_or_default();
@@ -138,7 +138,7 @@ fn run(program: &Path, tests: &str, removed: Option<usize>, copy: &Path, log: &P
     let status = loop {
         match child.try_wait()? {
             Some(status) => break status,
-            None if started.elapsed() > PATIENCE => {
+            None if started.elapsed() > TIMEOUT => {
                 child.kill()?;
                 child.wait()?;
                 return Ok(Ran::Hung);

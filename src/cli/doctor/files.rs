@@ -9,8 +9,8 @@ use rustix::process::{Resource, getrlimit};
 use super::report::Report;
 use crate::cli::serve::OTHER_FILES;
 use crate::config::Config;
-use crate::tools::machine;
 use crate::tools::secret_file;
+use crate::tools::system;
 
 const CHECK: &str = "files";
 
@@ -108,12 +108,12 @@ fn rights(path: &Path, what: &str, wanted: u32, report: &mut Report) {
     };
     let mode = found.mode() & 0o777;
     let (others, remedy) = (mode & 0o077 & !wanted, format!("chmod {wanted:o} {name}"));
-    let is_own = found.uid() == machine::own_id() || machine::own_id() == 0;
+    let is_own = found.uid() == system::own_id() || system::own_id() == 0;
     if !is_own {
         let remedy = format!("run as its owner, or chown {name} to the user that the service runs as");
         report.fail(
             CHECK,
-            format!("{what} {name} belongs to user {}, this is {}", found.uid(), machine::own_id()),
+            format!("{what} {name} belongs to user {}, this is {}", found.uid(), system::own_id()),
             remedy,
         );
     } else if mode & wanted & 0o600 != 0o600 {
@@ -130,7 +130,7 @@ fn rights(path: &Path, what: &str, wanted: u32, report: &mut Report) {
 fn room(folder: &Path, report: &mut Report) {
     let shown = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let remedy = "make room: without it nothing can be written, and SERVICE_UNAVAILABLE is the answer";
-    match machine::free_space(shown) {
+    match system::free_space(shown) {
         Err(error) => report.warn(CHECK, format!("how much room is left: {error}"), "see `df`"),
         Ok(free) if free < NOTHING => {
             report.fail(CHECK, format!("{} MiB of room are left in {}", free >> 20, shown.display()), remedy);

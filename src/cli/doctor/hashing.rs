@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::report::Report;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::tools::machine;
+use crate::tools::system;
 
 const CHECK: &str = "hashing";
 
@@ -28,7 +28,7 @@ pub(super) fn look(config: &Config, time: Duration) -> Report {
     let cores = available_parallelism().map_or(1, usize::from);
     let (engine, params) = (config.argon2_engine, config.argon2);
     let needed = params.bytes().saturating_mul(cores as u64);
-    let available = machine::available_memory();
+    let available = system::available_memory();
     if available.is_some_and(|available| needed > available) {
         let found =
             format!("{cores} hashes at once take {} MiB, and {} are left", needed >> 20, available.unwrap_or(0) >> 20);

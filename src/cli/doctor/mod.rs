@@ -5,14 +5,14 @@
 mod files;
 // What hashing costs here.
 mod hashing;
-// Where mails and files of users go.
-mod outside;
 // What was found, line by line.
 mod report;
-// What the rows tell, and the database.
-mod rows;
 // What the settings come to.
 mod settings;
+// What the rows tell, and the database.
+mod database;
+// Where mails and files of users go.
+mod services;
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use crate::tools::secret::MasterSecrets;
 use crate::tools::secret_file;
 
 /// How long one thing may be looked at.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What to look at besides.
 #[derive(clap::Args)]
@@ -52,8 +52,8 @@ pub(super) struct Options {
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let mut reports = vec![settings::look(&config), files::look(&config)];
     let secrets = secrets(&config);
-    let database = rows::look(&config, secrets.as_ref());
-    let (found, health) = match timeout(PATIENCE, database).await {
+    let database = database::look(&config, secrets.as_ref());
+    let (found, health) = match timeout(TIMEOUT, database).await {
         Ok(found) => found,
         Err(_) => (silent("database", "see that the database server runs and is not overloaded"), None),
     };
@@ -72,9 +72,9 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
 
 /// Slow checks: mails, the media store, and hashing.
 async fn outside_and_hashing(config: Config, options: &Options, health: Option<&Health>) -> Result<Vec<Report>> {
-    let mails = timeout(2 * PATIENCE, outside::look_at_mails(&config, options.mail_to.as_deref())).await;
+    let mails = timeout(2 * TIMEOUT, services::look_at_mails(&config, options.mail_to.as_deref())).await;
     let mails = mails.unwrap_or_else(|_| silent("mail", "see VESTIBULE_MAIL_URL, and that the server runs"));
-    let media = timeout(PATIENCE, outside::look_at_media(&config, health)).await;
+    let media = timeout(TIMEOUT, services::look_at_media(&config, health)).await;
     let media = media.unwrap_or_else(|_| silent("media", "see VESTIBULE_MEDIA_URL, and that the store runs"));
     let time = options.time;
     let hashing = tokio::task::spawn_blocking(move || hashing::look(&config, time)).await.map_err(Error::internal)?;

@@ -6,16 +6,17 @@ use uuid::Uuid;
 
 use super::prove;
 use crate::database::Db;
-use crate::domain::access::{Also, Present};
 use crate::domain::audit::{self, Event};
+use crate::domain::auth::authorize::Also;
+use crate::domain::auth::identity::SessionUser;
+use crate::domain::auth::passwords::{self, NewPassword, Passwords};
+use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::outbox;
-use crate::domain::passwords::{self, NewPassword, Passwords};
-use crate::domain::revocation::{self, Cause};
 use crate::entity::audit_event::Action;
 use crate::entity::user::Column;
 use crate::entity::{mail, user};
 use crate::error::Result;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 
 /// The present password and the next.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +34,8 @@ pub struct ChangePassword<'a> {
 /// [`crate::error::Code::PasswordIncorrect`] of `oldPassword`, or the refusal of the new one.
 pub async fn change_password(
     db: &Db,
-    now: &Moment,
-    owner: Present<'_>,
+    now: &Now,
+    owner: SessionUser<'_>,
     passwords: &Passwords,
     input: ChangePassword<'_>,
 ) -> Result<()> {
@@ -55,7 +56,7 @@ pub async fn change_password(
 /// Stores the hash of a password that its owner chose, in the transaction that proved who they are. The given session goes on.
 pub(in crate::domain) async fn store(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     (owner, session): (&user::Model, Uuid),
     hash: String,
     event: Event<'_>,

@@ -2,21 +2,28 @@
 
 // Replacing one's password.
 pub mod change_password;
-// Moving to another e-mail address.
-pub(in crate::domain) mod email_move;
-// Deactivating and deleting one's account.
-pub mod leaving;
 // Changing one's names and other details.
 pub mod profile;
 // Undoing a change of address.
 pub mod undo_email_change;
+// Making an account for oneself.
+pub mod registration;
+// Recovering a forgotten password.
+pub mod password_reset;
+// Confirming an address with the link that was mailed to it.
+pub mod verify_email;
+// Moving to another e-mail address.
+pub(in crate::domain) mod email_change;
+// Deactivating and deleting one's account.
+pub mod delete;
 
 use crate::database::Db;
-use crate::domain::access::{Authorized, Present};
-use crate::domain::limits::{self, Account};
-use crate::domain::passwords::Passwords;
+use crate::domain::auth::authorize::Authorized;
+use crate::domain::auth::identity::SessionUser;
+use crate::domain::auth::passwords::Passwords;
+use crate::domain::rate_limits::{self, Account};
 use crate::error::{Code, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 
 /// Asks for the present password once more before something that cannot be undone, or that would let a thief of the
 /// session take over the account.
@@ -25,8 +32,8 @@ use crate::tools::clock::Moment;
 /// [`Code::PasswordIncorrect`] of this field; [`crate::error::Error::RateLimited`] after too many wrong ones.
 async fn prove<'a>(
     db: &Db,
-    now: &Moment,
-    owner: Present<'a>,
+    now: &Now,
+    owner: SessionUser<'a>,
     passwords: &Passwords,
     (typed, field): (&str, &'static str),
 ) -> Result<Proof<'a>> {
@@ -35,7 +42,7 @@ async fn prove<'a>(
     if !verdict.matches {
         return Err(incorrect(field).into());
     }
-    limits::give_back(db.writer(), attempt).await?;
+    rate_limits::give_back(db.writer(), attempt).await?;
     Ok(Proof { hash: owner.into_viewer().user().password_hash.as_deref(), field })
 }
 

@@ -3,19 +3,20 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
-use super::{email_move, prove};
+use super::{email_change, prove};
 use crate::database::Db;
-use crate::domain::access::{Also, Viewer};
 use crate::domain::audit::{self, Event};
-use crate::domain::limits::{self, Purpose};
-use crate::domain::passwords::Passwords;
+use crate::domain::auth::authorize::Also;
+use crate::domain::auth::identity::Viewer;
+use crate::domain::auth::passwords::Passwords;
+use crate::domain::rate_limits::{self, Purpose};
 use crate::domain::users::details::Details;
-use crate::domain::users::reserved::{self, Claimant};
+use crate::domain::users::reserved::{self, ReservationHolder};
 use crate::domain::users::taken;
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column};
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::identifier;
 
 /// What to change; what is none stays as it is.
@@ -37,13 +38,7 @@ pub struct Profile {
 /// One refusal for each field that is wrong; [`Code::Required`] or [`Code::PasswordIncorrect`] of `currentPassword`;
 /// [`Error::Forbidden`] for an e-mail address by an API token; [`Error::RateLimited`] after too many mails with links or
 /// too many usernames or renames.
-pub async fn update(
-    db: &Db,
-    now: &Moment,
-    viewer: &Viewer,
-    passwords: &Passwords,
-    input: Profile,
-) -> Result<user::Model> {
+pub async fn update(db: &Db, now: &Now, viewer: &Viewer, passwords: &Passwords, input: Profile) -> Result<user::Model> {
     let user = viewer.user();
     let mut refusals = Vec::new();
     let details = input.details.check(&mut refusals);
@@ -54,18 +49,18 @@ pub async fn update(
         return Err(Error::Refused(refusals));
     }
     if details.username.as_ref().is_some_and(|name| *name != user.username) {
-        limits::take_username(db, now, user.id, passwords.limits()).await?;
+        rate_limits::take_username(db, now, user.id, passwords.limits()).await?;
     }
     let moves = email.filter(|email| *email != user.email);
     let mut proof = None;
     if moves.is_some() {
-        let owner = viewer.present()?;
+        let owner = viewer.session_user()?;
         let password = input.current_password.as_deref().ok_or_else(|| {
             Refusal::new(Code::Required, "Give your present password to change your address.").of("currentPassword")
         })?;
         proof = Some(prove(db, now, owner, passwords, (password, "currentPassword")).await?);
         if let Some(email) = moves.as_ref().filter(|email| !identifier::same_address(email, &user.email)) {
-            limits::take_mail(db, now, viewer.client(), passwords.limits(), (Purpose::NewAddress, email)).await?;
+            rate_limits::take_mail(db, now, viewer.client(), passwords.limits(), (Purpose::NewAddress, email)).await?;
         }
     }
     let details = details.changes(user);
@@ -84,9 +79,9 @@ pub async fn update(
     let update = details.write(update).filter(Column::Id.eq(user.id)).filter(Column::IsActive.eq(true));
     let changed = update.exec_with_returning(txn).await.map_err(taken)?;
     let mut user = changed.into_iter().next().ok_or(Error::Forbidden)?;
-    reserved::claim(txn, now, (Some(before), &user), Claimant::Reader).await?;
+    reserved::claim(txn, now, (Some(before), &user), ReservationHolder::Reader).await?;
     if let Some(email) = moves {
-        user = email_move::begin(txn, now, &user, email).await?;
+        user = email_change::begin(txn, now, &user, email).await?;
     }
     audit::record(txn, now, Event::by(&authorized, Action::UserUpdated, user.id).changing(before, &user)).await?;
     authorized.commit().await?;

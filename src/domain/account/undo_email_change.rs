@@ -17,19 +17,21 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::Client;
+use crate::database::batch_delete;
 use crate::domain::audit::{self, Event};
-use crate::domain::limits::{self, Limits};
-use crate::domain::revocation::{self, Cause};
+use crate::domain::auth::identity::Client;
+use crate::domain::auth::known_networks;
+use crate::domain::auth::revocation::{self, Cause};
+use crate::domain::outbox;
+use crate::domain::rate_limits::{self, Limits};
 use crate::domain::sent_forms::{self, SentForm};
-use crate::domain::users::reserved::{self, Claimant};
-use crate::domain::{known_networks, outbox, sweeping};
+use crate::domain::users::reserved::{self, ReservationHolder};
 use crate::entity::audit_event::Action;
 use crate::entity::email_undo::{self, Column};
 use crate::entity::mail::Kind;
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result, on_conflict};
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 use crate::tools::identifier;
 use crate::tools::secret::Secret;
 
@@ -54,7 +56,7 @@ pub(in crate::domain) enum MadeBy {
 /// it, and nobody proved since to read the address.
 pub(in crate::domain) async fn announce(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     by: MadeBy,
     before: &user::Model,
     after: &user::Model,
@@ -95,7 +97,7 @@ pub(in crate::domain) async fn announce(
 /// Makes the secret of the link in this mail, which lives until `expires_at`. None where there is nothing to undo.
 pub(in crate::domain) async fn make_link(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     mail: Uuid,
     expires_at: Timestamp,
 ) -> Result<Option<Secret>> {
@@ -111,7 +113,7 @@ pub(in crate::domain) async fn make_link(
 }
 
 /// Checks that the link with this secret is still valid.
-pub(in crate::domain) async fn is_good(txn: &DatabaseTransaction, now: &Moment, secret: &Secret) -> Result<bool> {
+pub(in crate::domain) async fn is_good(txn: &DatabaseTransaction, now: &Now, secret: &Secret) -> Result<bool> {
     Ok(email_undo::Entity::find().filter(good(now, secret)).one(txn).await?.is_some())
 }
 
@@ -125,20 +127,20 @@ pub(in crate::domain) async fn is_good(txn: &DatabaseTransaction, now: &Moment, 
 /// another account has the address, after which the link is still good; [`Error::RateLimited`] after too many wrong links.
 pub async fn undo(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     client: &Client,
     limits: &Limits,
     (token, form): (&str, Option<&SentForm>),
 ) -> Result<user::Model> {
-    let attempt = limits::take_link(db, now, client, limits).await?;
+    let attempt = rate_limits::take_link(db, now, client, limits).await?;
     let undone = carry_out(db, now, client, (token, form)).await?;
-    limits::give_back(db.writer(), attempt).await?;
+    rate_limits::give_back(db.writer(), attempt).await?;
     Ok(undone)
 }
 
 async fn carry_out(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     client: &Client,
     (token, form): (&str, Option<&SentForm>),
 ) -> Result<user::Model> {
@@ -169,10 +171,12 @@ async fn carry_out(
         .await
         .map_err(|error| on_conflict(error, taken))?;
     let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
-    reserved::claim(&txn, now, (Some(&before), &after), Claimant::Reader).await.map_err(|error| match error {
-        Error::Refused(_) => taken().into(),
-        error => error,
-    })?;
+    reserved::claim(&txn, now, (Some(&before), &after), ReservationHolder::Reader).await.map_err(
+        |error| match error {
+            Error::Refused(_) => taken().into(),
+            error => error,
+        },
+    )?;
 
     end_since(&txn, before.id, known.step).await?;
     let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChangeUndone, before.id) };
@@ -197,7 +201,7 @@ async fn end_since(txn: &DatabaseTransaction, user: Uuid, step: i32) -> Result<(
 /// may be the owner's whom somebody robbed with the help of staff.
 pub(in crate::domain) async fn confirm_changes_of_staff(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     user: Uuid,
 ) -> Result<()> {
     let open = Condition::all().add(Column::UserId.eq(user)).add(Column::ExpiresAt.gt(now.at));
@@ -210,13 +214,13 @@ pub(in crate::domain) async fn confirm_changes_of_staff(
 }
 
 /// Removes the rows of links that have expired.
-pub(in crate::domain) async fn sweep(db: &Db, now: &Moment) -> Result<()> {
+pub(in crate::domain) async fn sweep(db: &Db, now: &Now) -> Result<()> {
     let dead = Condition::all().add(Column::ExpiresAt.lte(now.at));
-    sweeping::delete::<email_undo::Entity>(db, email_undo::PrimaryKey::MailId, &dead).await?;
+    batch_delete::delete::<email_undo::Entity>(db, email_undo::PrimaryKey::MailId, &dead).await?;
     Ok(())
 }
 
-fn good(now: &Moment, secret: &Secret) -> Condition {
+fn good(now: &Now, secret: &Secret) -> Condition {
     Condition::all().add(Column::Digest.eq(secret.digest())).add(Column::ExpiresAt.gt(now.at))
 }
 

@@ -22,8 +22,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::Staff;
-use crate::domain::paging::{Key, Page, Span, Term, Terms, Window};
+use crate::domain::auth::identity::Staff;
+use crate::domain::paging::{Key, OrderBy, OrderTerm, Page, PageArgs, PageQuery};
 use crate::entity::audit_event::{self, Action, Column, Reason};
 use crate::entity::user;
 use crate::error::{Error, Result};
@@ -75,9 +75,9 @@ impl Filter {
     }
 }
 
-fn newest_first() -> Terms<audit_event::Model> {
+fn newest_first() -> OrderBy<audit_event::Model> {
     let sql = Expr::col((audit_event::Entity, Column::Id));
-    Terms(vec![Term { tag: 0, descends: true, sql, key: Key::Id(|event| event.id) }])
+    OrderBy(vec![OrderTerm { tag: 0, descends: true, sql, key: Key::Id(|event| event.id) }])
 }
 
 /// These events, before anything else is asked of them: the limit keeps the database from beginning elsewhere.
@@ -148,7 +148,7 @@ async fn mask(db: &Db, page: &mut Page<audit_event::Model>) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::BadInput`] where the window or the filter makes no sense.
-pub async fn page(db: &Db, staff: Staff<'_>, filter: &Filter, window: &Window) -> Result<Page<audit_event::Model>> {
+pub async fn page(db: &Db, staff: Staff<'_>, filter: &Filter, window: &PageArgs) -> Result<Page<audit_event::Model>> {
     page_of(db, staff.user().is_superuser, filter, window).await
 }
 
@@ -160,9 +160,9 @@ pub(in crate::domain) async fn page_of(
     db: &Db,
     sees_all: bool,
     filter: &Filter,
-    window: &Window,
+    window: &PageArgs,
 ) -> Result<Page<audit_event::Model>> {
-    let span = Span::new(window, newest_first())?;
+    let span = PageQuery::new(window, newest_first())?;
     let seen = || if sees_all { Condition::all() } else { visible() };
     let seen_of = |user| if sees_all { Condition::all() } else { visible_of(user) };
     let events = match (filter.user()?, filter.few(db).await?) {

@@ -8,12 +8,13 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use crate::domain::access::{Authorized, Client};
+use crate::domain::auth::authorize::Authorized;
+use crate::domain::auth::identity::Client;
 use crate::entity::audit_change::Changes;
 use crate::entity::audit_event::{self, Action, Reason};
 use crate::entity::user;
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 
 /// An event to record.
 #[derive(Clone, Debug)]
@@ -57,18 +58,18 @@ impl<'a> Event<'a> {
 }
 
 /// Records an event under a new id.
-pub async fn record(db: &impl ConnectionTrait, now: &Moment, event: Event<'_>) -> Result<()> {
+pub async fn record(db: &impl ConnectionTrait, now: &Now, event: Event<'_>) -> Result<()> {
     record_as(db, now, now.id(), event).await
 }
 
 /// Records an event under the id of the mail that will tell more about it.
-pub async fn record_as(db: &impl ConnectionTrait, now: &Moment, id: Uuid, event: Event<'_>) -> Result<()> {
+pub async fn record_as(db: &impl ConnectionTrait, now: &Now, id: Uuid, event: Event<'_>) -> Result<()> {
     audit_event::Entity::insert(row(now, id, event)).exec_without_returning(db).await?;
     Ok(())
 }
 
 /// Records events, each under a new id; there may be some thousands.
-pub async fn record_all(db: &impl ConnectionTrait, now: &Moment, events: Vec<Event<'_>>) -> Result<()> {
+pub async fn record_all(db: &impl ConnectionTrait, now: &Now, events: Vec<Event<'_>>) -> Result<()> {
     if !events.is_empty() {
         let rows = events.into_iter().map(|event| row(now, now.id(), event));
         audit_event::Entity::insert_many(rows).exec_without_returning(db).await?;
@@ -76,7 +77,7 @@ pub async fn record_all(db: &impl ConnectionTrait, now: &Moment, events: Vec<Eve
     Ok(())
 }
 
-fn row(now: &Moment, id: Uuid, event: Event<'_>) -> audit_event::ActiveModel {
+fn row(now: &Now, id: Uuid, event: Event<'_>) -> audit_event::ActiveModel {
     audit_event::ActiveModel {
         id: Set(id),
         action: Set(event.action),

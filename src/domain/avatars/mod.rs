@@ -20,14 +20,15 @@ use sea_orm::{
 };
 
 use crate::database::Db;
-use crate::domain::access::{Also, Authorized, Viewer};
 use crate::domain::audit::{self, Event};
+use crate::domain::auth::authorize::{Also, Authorized};
+use crate::domain::auth::identity::Viewer;
 use crate::entity::audit_event::Action;
-use crate::entity::leftover;
+use crate::entity::pending_deletion;
 use crate::entity::user::{self, Column};
 use crate::error::{Error, Reason, Result};
-use crate::tools::clock::{Moment, Timestamp};
-use crate::tools::image::{Squares, Studio};
+use crate::tools::clock::{Now, Timestamp};
+use crate::tools::image::{AvatarEncoder, AvatarSizes};
 use crate::tools::media::MediaStore;
 use name::FileName;
 
@@ -44,12 +45,12 @@ const BATCH: u64 = 100;
 /// does not answer.
 pub async fn upload(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     viewer: &Viewer,
-    (studio, store): (&Studio, &MediaStore),
+    (avatar_encoder, store): (&AvatarEncoder, &MediaStore),
     file: impl AsRef<[u8]> + Send + 'static,
 ) -> Result<user::Model> {
-    let squares = studio.squares(file).await.map_err(of_file)?;
+    let squares = avatar_encoder.squares(file).await.map_err(of_file)?;
     let largest = name(now, &squares);
     note(db.writer(), &largest.to_string(), now.at.plus(UPLOAD)).await?;
     if let Err(error) = keep(store, &largest, squares).await {
@@ -68,12 +69,12 @@ pub async fn upload(
 }
 
 /// Takes the signed-in user's avatar away; that there is none is no failure.
-pub async fn remove(db: &Db, now: &Moment, viewer: &Viewer, store: &MediaStore) -> Result<user::Model> {
+pub async fn remove(db: &Db, now: &Now, viewer: &Viewer, store: &MediaStore) -> Result<user::Model> {
     replace(db, now, viewer, None).await?.commit(db, store).await
 }
 
 /// Notes, in the transaction of what lets it go, that the files of this picture are to be deleted.
-pub async fn leave_behind(txn: &impl ConnectionTrait, now: &Moment, avatar: Option<&str>) -> Result<()> {
+pub async fn leave_behind(txn: &impl ConnectionTrait, now: &Now, avatar: Option<&str>) -> Result<()> {
     match avatar {
         Some(name) => note(txn, name, now.at).await,
         None => Ok(()),
@@ -93,9 +94,9 @@ pub async fn delete(db: &Db, store: &MediaStore, avatar: Option<&str>) {
 ///
 /// # Errors
 /// [`Error::Unavailable`] where the store does not answer; the rest is for the next round.
-pub async fn sweep(db: &Db, now: &Moment, store: &MediaStore) -> Result<()> {
-    let due = leftover::Entity::find().filter(leftover::Column::DueAt.lte(now.at));
-    let due = due.order_by_asc(leftover::Column::DueAt).limit(BATCH).all(db.reader()).await?;
+pub async fn sweep(db: &Db, now: &Now, store: &MediaStore) -> Result<()> {
+    let due = pending_deletion::Entity::find().filter(pending_deletion::Column::DueAt.lte(now.at));
+    let due = due.order_by_asc(pending_deletion::Column::DueAt).limit(BATCH).all(db.reader()).await?;
     for leftover in due {
         try_delete(db, store, &leftover.name).await?;
     }
@@ -111,20 +112,21 @@ async fn try_delete(db: &Db, store: &MediaStore, name: &str) -> Result<()> {
         }
         deleted?;
     }
-    leftover::Entity::delete_by_id(name).exec(db.writer()).await?;
+    pending_deletion::Entity::delete_by_id(name).exec(db.writer()).await?;
     Ok(())
 }
 
 async fn note(db: &impl ConnectionTrait, name: &str, due_at: Timestamp) -> Result<()> {
-    let row = leftover::ActiveModel { name: Set(name.to_owned()), due_at: Set(due_at) };
-    let again = OnConflict::column(leftover::Column::Name).update_column(leftover::Column::DueAt).to_owned();
-    leftover::Entity::insert(row).on_conflict(again).exec_without_returning(db).await?;
+    let row = pending_deletion::ActiveModel { name: Set(name.to_owned()), due_at: Set(due_at) };
+    let again =
+        OnConflict::column(pending_deletion::Column::Name).update_column(pending_deletion::Column::DueAt).to_owned();
+    pending_deletion::Entity::insert(row).on_conflict(again).exec_without_returning(db).await?;
     Ok(())
 }
 
 /// What the largest of the files will be called.
-fn name(now: &Moment, squares: &Squares) -> FileName {
-    let Squares { encoding, files } = squares;
+fn name(now: &Now, squares: &AvatarSizes) -> FileName {
+    let AvatarSizes { encoding, files } = squares;
     let mut content = ring::digest::Context::new(&ring::digest::SHA256);
     content.update(now.id().as_bytes());
     for (_, file) in files {
@@ -136,7 +138,7 @@ fn name(now: &Moment, squares: &Squares) -> FileName {
 }
 
 /// Stores the files.
-async fn keep(store: &MediaStore, largest: &FileName, squares: Squares) -> Result<()> {
+async fn keep(store: &MediaStore, largest: &FileName, squares: AvatarSizes) -> Result<()> {
     for (side, file) in squares.files {
         let name = FileName::new(largest.digest().to_owned(), side, squares.encoding);
         store.put(&name.path(), file).await?;
@@ -160,7 +162,7 @@ impl Replaced {
     }
 }
 
-async fn replace(db: &Db, now: &Moment, viewer: &Viewer, to: Option<&FileName>) -> Result<Replaced> {
+async fn replace(db: &Db, now: &Now, viewer: &Viewer, to: Option<&FileName>) -> Result<Replaced> {
     let gone = || Error::Unauthenticated(Reason::Revoked);
     let id = viewer.user().id;
     let authorized = viewer.begin(db, now, Also::Nobody).await?;
@@ -181,7 +183,7 @@ async fn replace(db: &Db, now: &Moment, viewer: &Viewer, to: Option<&FileName>) 
     audit::record(txn, now, event).await?;
     leave_behind(txn, now, before.as_deref()).await?;
     if let Some(name) = to {
-        leftover::Entity::delete_by_id(name.to_string()).exec(txn).await?;
+        pending_deletion::Entity::delete_by_id(name.to_string()).exec(txn).await?;
     }
     Ok(Replaced { authorized, user, before })
 }

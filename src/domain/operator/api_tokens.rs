@@ -5,13 +5,13 @@ use uuid::Uuid;
 
 use super::Operator;
 use crate::database::Db;
+use crate::database::batch_delete;
 use crate::domain::audit;
-use crate::domain::sweeping;
 use crate::entity::api_token::{self, Column};
 use crate::entity::audit_event::Action;
 use crate::entity::user;
 use crate::error::{Code, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 
 /// A page of API tokens with their owners, the newest first: of one user, or of all. One row more than `first` is returned
 /// where there are more.
@@ -43,7 +43,7 @@ pub enum Which {
 ///
 /// # Errors
 /// [`Code::NotFound`] where there is no token of this id.
-pub async fn revoke(db: &Db, now: &Moment, operator: &Operator, which: Which) -> Result<u64> {
+pub async fn revoke(db: &Db, now: &Now, operator: &Operator, which: Which) -> Result<u64> {
     let missing = || Refusal::new(Code::NotFound, "There is no such API token.");
     let (wanted, must_be) = match which {
         Which::One(id) => (Column::Id.eq(Uuid::parse_str(&id).map_err(|_| missing())?).into(), true),
@@ -52,7 +52,7 @@ pub async fn revoke(db: &Db, now: &Moment, operator: &Operator, which: Which) ->
     };
     let mut revoked = 0;
     loop {
-        let step = sweeping::step::<api_token::Entity>(api_token::PrimaryKey::Id, &wanted);
+        let step = batch_delete::step::<api_token::Entity>(api_token::PrimaryKey::Id, &wanted);
         let (txn, _) = db.begin(now).await?;
         let deleted = api_token::Entity::delete_many().filter(step).exec_with_returning(&txn).await?;
         // What held the tokens comes first in the trail.
@@ -62,7 +62,7 @@ pub async fn revoke(db: &Db, now: &Moment, operator: &Operator, which: Which) ->
         txn.commit().await?;
         let count = deleted.len() as u64;
         revoked += count;
-        if count < sweeping::STEP {
+        if count < batch_delete::STEP {
             break;
         }
     }

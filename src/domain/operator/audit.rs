@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Operator;
 use crate::database::Db;
 use crate::domain::audit::list::{self, Filter};
-use crate::domain::paging::{Page, Window};
+use crate::domain::paging::{Page, PageArgs};
 use crate::entity::{audit_event, user};
 use crate::error::Result;
 
@@ -16,7 +16,12 @@ use crate::error::Result;
 ///
 /// # Errors
 /// [`crate::error::Error::BadInput`] where the window makes no sense.
-pub async fn page(db: &Db, _operator: &Operator, filter: &Filter, window: &Window) -> Result<Page<audit_event::Model>> {
+pub async fn page(
+    db: &Db,
+    _operator: &Operator,
+    filter: &Filter,
+    window: &PageArgs,
+) -> Result<Page<audit_event::Model>> {
     list::page_of(db, true, filter, window).await
 }
 

@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::Operator;
 use crate::database::Db;
+use crate::domain::auth::signing_keys;
+use crate::domain::instance;
 use crate::domain::outbox::{self, Backlog};
 use crate::domain::users::address_keys;
-use crate::domain::{instance, keys};
 use crate::entity::{audit_event, signing_key, user};
 use crate::error::Result;
 use crate::tools::clock::Timestamp;
@@ -47,7 +48,7 @@ pub async fn examine(db: &Db, _operator: &Operator) -> Result<Health> {
         superusers: superusers.count(db.reader()).await?,
         mails: outbox::backlog(db).await?,
         youngest: youngest.all(db.reader()).await?.into_iter().next().map(|event| event.created_at),
-        keys: keys::list(db).await?,
+        keys: signing_keys::list(db).await?,
         instance: instance::find(db.reader()).await?,
         temporary_passwords: temporary.count(db.reader()).await?,
         double_addresses: address_keys::doubles(db.reader()).await?,

@@ -8,14 +8,14 @@ use super::Operator;
 use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::audit;
+use crate::domain::auth::signing_keys::{self, NOTICE, Start};
 use crate::domain::instance;
-use crate::domain::keys::{self, NOTICE, Start};
 use crate::entity::audit_event::Action;
 use crate::entity::mail;
 use crate::entity::signing_key::{self, Column};
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::{Moment, Timestamp};
-use crate::tools::secret::{InstanceName, MasterSecrets, Vault};
+use crate::tools::clock::{Now, Timestamp};
+use crate::tools::secret::{InstanceName, MasterKeys, MasterSecrets};
 
 /// Number of mails read in one step.
 const STEP: u64 = 500;
@@ -33,19 +33,19 @@ pub struct Rotation {
 /// does not sign yet, an announced rotation adds none and returns that one, so that two at once make one key.
 pub async fn rotate(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     operator: &Operator,
-    (vault, lives): (&Vault, &SessionConfig),
+    (master_keys, lives): (&MasterKeys, &SessionConfig),
     start: Start,
 ) -> Result<Rotation> {
     let txn = db.begin_alone().await?;
     let now = &now.anew();
-    let valid = keys::valid(&txn, now).await?;
+    let valid = signing_keys::valid(&txn, now).await?;
     let announced = valid.iter().find(|key| key.expires_at.is_none() && key.signs_from > now.at);
     if let (Start::Announced, Some(key)) = (start, announced) {
         return Ok(Rotation { kid: key.kid.clone(), signs_from: key.signs_from });
     }
-    let (kid, signs_from) = keys::add(&txn, now, vault, start).await?;
+    let (kid, signs_from) = signing_keys::add(&txn, now, master_keys, start).await?;
     // No key may outlive its successor's beginning by more, even where the clock was set back since its own end was noted.
     let end = signs_from.plus(lives.access_ttl).plus(NOTICE);
     let longer = Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(end));
@@ -66,11 +66,11 @@ pub async fn rotate(
 ///
 /// # Errors
 /// [`Code::NotFound`].
-pub async fn revoke(db: &Db, now: &Moment, operator: &Operator, vault: &Vault, kid: &str) -> Result<String> {
+pub async fn revoke(db: &Db, now: &Now, operator: &Operator, master_keys: &MasterKeys, kid: &str) -> Result<String> {
     let txn = db.begin_alone().await?;
     let now = &now.anew();
-    let mut valid = keys::valid(&txn, now).await?;
-    let was_signing = keys::signing(&valid, now.at).is_some_and(|key| key.kid == kid);
+    let mut valid = signing_keys::valid(&txn, now).await?;
+    let was_signing = signing_keys::signing(&valid, now.at).is_some_and(|key| key.kid == kid);
     let deleted = signing_key::Entity::delete_by_id(kid).exec(&txn).await?;
     if deleted.rows_affected == 0 {
         let message = format!("There is no key {kid}. `vestibule keys list` lists them.");
@@ -78,10 +78,10 @@ pub async fn revoke(db: &Db, now: &Moment, operator: &Operator, vault: &Vault, k
     }
     valid.retain(|key| key.kid != kid);
     let youngest = valid.iter().find(|key| key.expires_at.is_none());
-    let signs = match (was_signing, youngest, keys::signing(&valid, now.at)) {
+    let signs = match (was_signing, youngest, signing_keys::signing(&valid, now.at)) {
         (true, Some(next), _) => set(&txn, &next.kid, (Column::SignsFrom, Expr::value(0_i64))).await?,
         // Keys that are about to expire do not come back because their successor was taken away.
-        (true, None, _) | (false, None, None) => keys::add(&txn, now, vault, Start::AtOnce).await?.0,
+        (true, None, _) | (false, None, None) => signing_keys::add(&txn, now, master_keys, Start::AtOnce).await?.0,
         // The rotation under way is called off.
         (false, None, Some(present)) => {
             set(&txn, &present.kid, (Column::ExpiresAt, Expr::value(Option::<Timestamp>::None))).await?
@@ -113,12 +113,12 @@ pub struct Reset {
 ///
 /// # Errors
 /// [`Error::BadInput`] where the present secret opens the signing key, so that nothing is lost.
-pub async fn reset(db: &Db, now: &Moment, operator: &Operator, secrets: Option<&MasterSecrets>) -> Result<Reset> {
-    let keys = keys::list(db).await?;
+pub async fn reset(db: &Db, now: &Now, operator: &Operator, secrets: Option<&MasterSecrets>) -> Result<Reset> {
+    let keys = signing_keys::list(db).await?;
     let instance = instance::find(db.reader()).await?.unwrap_or_default();
-    let vault = secrets.map(|secrets| Vault::new(secrets, InstanceName { id: instance, public_url: "" }));
-    if let Some(vault) = vault
-        && keys.iter().any(|key| vault.unseal(&key.kid, &key.sealed_private_key).is_some())
+    let master_keys = secrets.map(|secrets| MasterKeys::new(secrets, InstanceName { id: instance, public_url: "" }));
+    if let Some(master_keys) = master_keys
+        && keys.iter().any(|key| master_keys.unseal(&key.kid, &key.sealed_private_key).is_some())
     {
         let message =
             "the secret key opens the signing keys: it is not lost. `vestibule keys rotate --now` replaces a key";
@@ -150,10 +150,10 @@ pub struct Resealed {
 
 /// Seals everything under the present secret that was sealed under the previous one, or by an older version. Each row is
 /// changed by a statement of its own, so that the service goes on meanwhile, and running it again goes on where it ended.
-pub async fn reseal(db: &Db, now: &Moment, operator: &Operator, vault: &Vault) -> Result<Resealed> {
+pub async fn reseal(db: &Db, now: &Now, operator: &Operator, master_keys: &MasterKeys) -> Result<Resealed> {
     let mut done = Resealed::default();
-    for key in keys::list(db).await? {
-        let Some(sealed) = renewed(vault, &key.kid, &key.sealed_private_key, &mut done) else { continue };
+    for key in signing_keys::list(db).await? {
+        let Some(sealed) = renewed(master_keys, &key.kid, &key.sealed_private_key, &mut done) else { continue };
         let changed = signing_key::Entity::update_many()
             .col_expr(Column::SealedPrivateKey, Expr::value(sealed))
             .filter(Column::Kid.eq(key.kid.as_str()))
@@ -172,7 +172,7 @@ pub async fn reseal(db: &Db, now: &Moment, operator: &Operator, vault: &Vault) -
         last = mail.id;
         for mail in mails {
             let Some(old) = mail.sealed_token else { continue };
-            let Some(sealed) = renewed(vault, &mail.id.to_string(), &old, &mut done) else { continue };
+            let Some(sealed) = renewed(master_keys, &mail.id.to_string(), &old, &mut done) else { continue };
             let changed = mail::Entity::update_many()
                 .col_expr(mail::Column::SealedToken, Expr::value(sealed))
                 .filter(mail::Column::Id.eq(mail.id))
@@ -185,23 +185,23 @@ pub async fn reseal(db: &Db, now: &Moment, operator: &Operator, vault: &Vault) -
 }
 
 /// The same, sealed anew; none where that is not needed, or not possible.
-fn renewed(vault: &Vault, context: &str, sealed: &[u8], done: &mut Resealed) -> Option<Vec<u8>> {
-    if vault.is_sealed_anew(context, sealed) {
+fn renewed(master_keys: &MasterKeys, context: &str, sealed: &[u8], done: &mut Resealed) -> Option<Vec<u8>> {
+    if master_keys.is_sealed_anew(context, sealed) {
         return None;
     }
-    let plain = vault.unseal(context, sealed);
+    let plain = master_keys.unseal(context, sealed);
     done.unreadable += u64::from(plain.is_none());
-    Some(vault.seal(context, &plain?))
+    Some(master_keys.seal(context, &plain?))
 }
 
 /// Number of signing keys and mails that wait for [`reseal`]; at most `STEP` mails are counted.
-pub async fn count_old_seals(db: &Db, _operator: &Operator, vault: &Vault) -> Result<u64> {
-    let keys = keys::list(db).await?;
-    let old_keys = keys.iter().filter(|key| !vault.is_sealed_anew(&key.kid, &key.sealed_private_key)).count();
+pub async fn count_old_seals(db: &Db, _operator: &Operator, master_keys: &MasterKeys) -> Result<u64> {
+    let keys = signing_keys::list(db).await?;
+    let old_keys = keys.iter().filter(|key| !master_keys.is_sealed_anew(&key.kid, &key.sealed_private_key)).count();
     let mails =
         mail::Entity::find().filter(mail::Column::SealedToken.is_not_null()).limit(STEP).all(db.reader()).await?;
     let is_old = |mail: &&mail::Model| {
-        mail.sealed_token.as_deref().is_some_and(|sealed| !vault.is_sealed_anew(&mail.id.to_string(), sealed))
+        mail.sealed_token.as_deref().is_some_and(|sealed| !master_keys.is_sealed_anew(&mail.id.to_string(), sealed))
     };
     Ok((old_keys + mails.iter().filter(is_old).count()) as u64)
 }

@@ -9,12 +9,12 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use super::Operator;
 use crate::database::Db;
 use crate::domain::audit;
-use crate::domain::limits::{Limits, Share, What};
+use crate::domain::rate_limits::{LimitKind, Limits, Share};
 use crate::entity::audit_event::{self, Action};
 use crate::entity::limit::{self, Column};
 use crate::entity::user;
 use crate::error::Result;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 use crate::tools::network::Networks;
 
 /// Number of the last failed sign-ins whose networks are considered.
@@ -22,7 +22,7 @@ const FAILURES: u64 = 200;
 
 /// A user or a client with limits.
 #[derive(Clone, Debug)]
-pub enum Whose {
+pub enum LimitOwner {
     /// All limits of this account, and of the clients of its last failed sign-ins.
     User(Box<user::Model>),
     /// The limits of the client at this address, for any account.
@@ -33,7 +33,7 @@ pub enum Whose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// The limit.
-    pub what: What,
+    pub what: LimitKind,
     /// Used part of `count`.
     pub used: u32,
     /// Maximum number per `per`.
@@ -45,7 +45,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    fn of(share: &Share, row: &limit::Model, now: &Moment) -> Option<Self> {
+    fn of(share: &Share, row: &limit::Model, now: &Now) -> Option<Self> {
         let ahead = u128::try_from(row.full_until.millis() - now.at.millis()).ok().filter(|ahead| *ahead > 0)?;
         let step = share.step().as_millis().max(1);
         let room = share.room(now);
@@ -62,7 +62,7 @@ impl Usage {
 
 /// The limits of which something is used, the exhausted ones first. Limits of an account by network are found for the
 /// networks of its last failed sign-ins.
-pub async fn list(db: &Db, now: &Moment, _operator: &Operator, limits: &Limits, whose: &Whose) -> Result<Vec<Usage>> {
+pub async fn list(db: &Db, now: &Now, _operator: &Operator, limits: &Limits, whose: &LimitOwner) -> Result<Vec<Usage>> {
     let shares = shares(db, limits, whose).await?;
     let rows = limit::Entity::find().filter(Column::Key.is_in(shares.iter().map(|share| share.key.as_str())));
     let rows = rows.all(db.reader()).await?;
@@ -75,11 +75,11 @@ pub async fn list(db: &Db, now: &Moment, _operator: &Operator, limits: &Limits, 
 
 /// Gives everything back of all these limits, with one audit event. Returns the number of limits of which something was
 /// used.
-pub async fn lift(db: &Db, now: &Moment, operator: &Operator, limits: &Limits, whose: &Whose) -> Result<u64> {
+pub async fn lift(db: &Db, now: &Now, operator: &Operator, limits: &Limits, whose: &LimitOwner) -> Result<u64> {
     let shares = shares(db, limits, whose).await?;
     let target = match whose {
-        Whose::User(user) => Some(user.id),
-        Whose::Client(_) => None,
+        LimitOwner::User(user) => Some(user.id),
+        LimitOwner::Client(_) => None,
     };
     let (txn, ref now) = db.begin(now).await?;
     let theirs = Column::Key.is_in(shares.into_iter().map(|share| share.key));
@@ -91,10 +91,10 @@ pub async fn lift(db: &Db, now: &Moment, operator: &Operator, limits: &Limits, w
     Ok(lifted.rows_affected)
 }
 
-async fn shares(db: &Db, limits: &Limits, whose: &Whose) -> Result<Vec<Share>> {
+async fn shares(db: &Db, limits: &Limits, whose: &LimitOwner) -> Result<Vec<Share>> {
     let user = match whose {
-        Whose::Client(ip) => return Ok(limits.of_client(&Networks::of(*ip))),
-        Whose::User(user) => user,
+        LimitOwner::Client(ip) => return Ok(limits.of_client(&Networks::of(*ip))),
+        LimitOwner::User(user) => user,
     };
     let failures = audit_event::Entity::find()
         .filter(audit_event::Column::TargetId.eq(user.id))

@@ -8,16 +8,16 @@ use super::Operator;
 use crate::database::Db;
 use crate::domain::outbox::by_kind;
 use crate::domain::outbox::list::{self, Filter};
-use crate::domain::paging::{Page, Window};
+use crate::domain::paging::{Page, PageArgs};
 use crate::entity::mail::{self, Column, Kind, Status};
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 
 /// A page of these mails, the newest first.
 ///
 /// # Errors
 /// [`crate::error::Error::BadInput`] where the window makes no sense.
-pub async fn page(db: &Db, _operator: &Operator, filter: &Filter, window: &Window) -> Result<Page<mail::Model>> {
+pub async fn page(db: &Db, _operator: &Operator, filter: &Filter, window: &PageArgs) -> Result<Page<mail::Model>> {
     list::page_of(db, filter.condition(), window).await
 }
 
@@ -35,7 +35,7 @@ pub async fn find(db: &Db, _operator: &Operator, id: &str) -> Result<mail::Model
 ///
 /// # Errors
 /// [`Code::NotFound`]; [`Code::Invalid`] where it was sent already, or its link would be worthless.
-pub async fn retry(db: &Db, now: &Moment, operator: &Operator, id: &str) -> Result<mail::Model> {
+pub async fn retry(db: &Db, now: &Now, operator: &Operator, id: &str) -> Result<mail::Model> {
     let mail = find(db, operator, id).await?;
     let (txn, ref now) = db.begin(now).await?;
     let mail = list::retry_one(&txn, now, &mail).await?;
@@ -45,7 +45,7 @@ pub async fn retry(db: &Db, now: &Moment, operator: &Operator, id: &str) -> Resu
 
 /// The same of all mails that were given up, but for those whose link would be worthless, and of all that wait for another
 /// attempt; returns how many are sent at the next opportunity by that.
-pub async fn retry_all(db: &Db, now: &Moment, _operator: &Operator) -> Result<u64> {
+pub async fn retry_all(db: &Db, now: &Now, _operator: &Operator) -> Result<u64> {
     let failed = mail::Entity::find().filter(Column::Status.eq(Status::Failed)).order_by_asc(Column::Id);
     let waiting = mail::Entity::update_many()
         .col_expr(Column::NextAttemptAt, Expr::value(now.at))
@@ -65,17 +65,17 @@ pub async fn retry_all(db: &Db, now: &Moment, _operator: &Operator) -> Result<u6
 }
 
 /// Holds the mails of this kind that wait; returns how many.
-pub async fn hold(db: &Db, now: &Moment, _operator: &Operator, kind: Kind) -> Result<u64> {
+pub async fn hold(db: &Db, now: &Now, _operator: &Operator, kind: Kind) -> Result<u64> {
     by_kind::hold(db, now, kind).await
 }
 
 /// Puts the mails of this kind that were held in line again; returns how many.
-pub async fn release(db: &Db, now: &Moment, _operator: &Operator, kind: Kind) -> Result<u64> {
+pub async fn release(db: &Db, now: &Now, _operator: &Operator, kind: Kind) -> Result<u64> {
     by_kind::release(db, now, kind).await
 }
 
 /// Cancels the mails of this kind that wait or are held; returns how many.
-pub async fn cancel(db: &Db, now: &Moment, _operator: &Operator, kind: Kind) -> Result<u64> {
+pub async fn cancel(db: &Db, now: &Now, _operator: &Operator, kind: Kind) -> Result<u64> {
     by_kind::cancel(db, now, kind).await
 }
 

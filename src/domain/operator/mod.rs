@@ -19,9 +19,13 @@ pub mod sign_in_problems;
 pub mod sessions;
 // Finding, disabling and enabling users, and mailing them a link.
 pub mod users;
+// How many there are of what is kept.
+pub mod statistics;
+// The whole service from one database to another.
+pub mod copy;
 
-use crate::domain::access::Client;
 use crate::domain::audit::Event;
+use crate::domain::auth::identity::Client;
 use crate::entity::audit_event::Action;
 use uuid::Uuid;
 

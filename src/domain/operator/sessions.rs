@@ -6,18 +6,18 @@ use uuid::Uuid;
 use super::Operator;
 use crate::config::SessionConfig;
 use crate::database::Db;
+use crate::database::batch_delete;
 use crate::domain::audit;
-use crate::domain::sessions;
-use crate::domain::sweeping;
+use crate::domain::auth::sessions;
 use crate::entity::audit_event::Action;
 use crate::entity::session::{self, Column};
 use crate::error::{Code, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 
 /// The sessions of a user that are alive, the one used last first.
 pub async fn list(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     _operator: &Operator,
     user: Uuid,
     lives: &SessionConfig,
@@ -38,7 +38,7 @@ pub enum Which {
 ///
 /// # Errors
 /// [`Code::NotFound`] where there is no session of this id.
-pub async fn end(db: &Db, now: &Moment, operator: &Operator, which: Which) -> Result<usize> {
+pub async fn end(db: &Db, now: &Now, operator: &Operator, which: Which) -> Result<usize> {
     let missing = || Refusal::new(Code::NotFound, "There is no such session: it has ended, or never was.");
     let (meant, must_be) = match which {
         Which::One(id) => (Column::Id.eq(Uuid::parse_str(&id).map_err(|_| missing())?), true),
@@ -59,9 +59,9 @@ pub async fn end(db: &Db, now: &Moment, operator: &Operator, which: Which) -> Re
 
 /// Ends the sessions of everybody, with one event for all of them, and returns how many there were. A thousand end in one
 /// statement, so that others can write meanwhile; the event is recorded with the first.
-pub async fn end_everybodys(db: &Db, now: &Moment, operator: &Operator) -> Result<u64> {
+pub async fn end_everybodys(db: &Db, now: &Now, operator: &Operator) -> Result<u64> {
     let step = || {
-        let some = sweeping::step::<session::Entity>(session::PrimaryKey::Id, &Condition::all());
+        let some = batch_delete::step::<session::Entity>(session::PrimaryKey::Id, &Condition::all());
         session::Entity::delete_many().filter(some)
     };
     let (txn, ref now) = db.begin(now).await?;
@@ -69,7 +69,7 @@ pub async fn end_everybodys(db: &Db, now: &Moment, operator: &Operator) -> Resul
     audit::record(&txn, now, operator.did(Action::SessionsRevoked, None)).await?;
     txn.commit().await?;
     let mut ended = last;
-    while last == sweeping::STEP {
+    while last == batch_delete::STEP {
         last = step().exec(db.writer()).await?.rows_affected;
         ended += last;
     }

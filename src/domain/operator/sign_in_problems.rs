@@ -3,15 +3,15 @@
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 
 use super::Operator;
-use super::limits::{self as usage, Usage, Whose};
+use super::limits::{self as usage, LimitOwner, Usage};
 use crate::database::Db;
-use crate::domain::limits::Limits;
-use crate::domain::passwords;
+use crate::domain::auth::passwords;
+use crate::domain::rate_limits::Limits;
 use crate::entity::audit_event::{self, Action};
 use crate::entity::mail::{self, Status};
 use crate::entity::{registration, user};
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::identifier;
 
 /// Number of failed sign-ins and of mails that are reported.
@@ -47,7 +47,7 @@ pub struct Report {
 /// can reach the service.
 pub async fn report(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     operator: &Operator,
     (limits, is_reachable): (&Limits, bool),
     user: &user::Model,
@@ -58,7 +58,7 @@ pub async fn report(
         (!user.is_verified, Problem::Unverified),
         (is_reachable && passwords::has_expired(user, now), Problem::TemporaryPasswordExpired),
     ];
-    let whose = Whose::User(Box::new(user.clone()));
+    let whose = LimitOwner::User(Box::new(user.clone()));
     let used = usage::list(db, now, operator, limits, &whose).await?;
     let exhausted = used.into_iter().filter(|usage| usage.exhausted_until.is_some()).map(Problem::Exhausted);
     let states = states.into_iter().filter_map(|(holds, problem)| holds.then_some(problem));
@@ -82,7 +82,7 @@ pub async fn report(
 /// The registration that waits at this address, where nobody has an account there yet.
 pub async fn waiting_registration(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     _operator: &Operator,
     email: &str,
 ) -> Result<Option<registration::Model>> {

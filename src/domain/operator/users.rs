@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::Operator;
 use crate::database::Db;
 use crate::domain::audit;
-use crate::domain::guard_rails;
 use crate::domain::outbox;
 use crate::domain::paging::Page;
+use crate::domain::users::guard_rails;
 use crate::domain::users::list::{self, List};
 use crate::domain::users::lookup;
 use crate::domain::users::update::Changes;
@@ -20,7 +20,7 @@ use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Permission, Role};
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 
 /// The user with this id, username or e-mail address.
 ///
@@ -39,13 +39,13 @@ pub async fn find(db: &Db, _operator: &Operator, who: &str) -> Result<user::Mode
 ///
 /// # Errors
 /// [`Error::BadInput`] where the search or the window makes no sense.
-pub async fn page(db: &Db, now: &Moment, _operator: &Operator, list: &List) -> Result<(Page<user::Model>, u64)> {
+pub async fn page(db: &Db, now: &Now, _operator: &Operator, list: &List) -> Result<(Page<user::Model>, u64)> {
     let page = list::page_of(db, now, true, list).await?;
     Ok((page, list::count_of(db, now, true, list).await?))
 }
 
 /// How many API tokens of this user are alive.
-pub async fn api_tokens(db: &Db, now: &Moment, _operator: &Operator, user: Uuid) -> Result<u64> {
+pub async fn api_tokens(db: &Db, now: &Now, _operator: &Operator, user: Uuid) -> Result<u64> {
     let alive = api_token::Entity::find().filter(api_token::Column::UserId.eq(user));
     Ok(alive.filter(api_token::alive_at(now.at)).count(db.reader()).await?)
 }
@@ -55,10 +55,10 @@ pub async fn api_tokens(db: &Db, now: &Moment, _operator: &Operator, user: Uuid)
 ///
 /// # Errors
 /// [`Code::LastSuperuser`] where nobody with every right would remain; [`Code::NotFound`].
-pub async fn set_active(db: &Db, now: &Moment, operator: &Operator, id: Uuid, to: bool) -> Result<bool> {
+pub async fn set_active(db: &Db, now: &Now, operator: &Operator, id: Uuid, to: bool) -> Result<bool> {
     let (txn, _) = db.begin(now).await?;
     if !to {
-        guard_rails::may_leave(&txn, id).await.map_err(|error| match error {
+        guard_rails::ensure_not_last_superuser(&txn, id).await.map_err(|error| match error {
             Error::Refused(_) => last_superuser().into(),
             error => error,
         })?;
@@ -78,7 +78,7 @@ pub async fn set_active(db: &Db, now: &Moment, operator: &Operator, id: Uuid, to
 ///
 /// # Errors
 /// [`Code::NotFound`] where nobody has this address; [`Code::Invalid`] where the user is a superuser already.
-pub async fn promote(db: &Db, now: &Moment, operator: &Operator, email: &str) -> Result<user::Model> {
+pub async fn promote(db: &Db, now: &Now, operator: &Operator, email: &str) -> Result<user::Model> {
     let id = find(db, operator, email).await?.id;
     let (txn, _) = db.begin(now).await?;
     let before = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
@@ -109,7 +109,7 @@ pub async fn promote(db: &Db, now: &Moment, operator: &Operator, email: &str) ->
 ///
 /// # Errors
 /// [`Code::AccountInactive`] where the account is deactivated, whose links are dead; [`Code::NotFound`].
-pub async fn send_reset(db: &Db, now: &Moment, operator: &Operator, id: Uuid) -> Result<()> {
+pub async fn send_reset(db: &Db, now: &Now, operator: &Operator, id: Uuid) -> Result<()> {
     let (txn, _) = db.begin(now).await?;
     let user = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
     let now = &now.anew();

@@ -6,17 +6,17 @@ use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
 use crate::database::Db;
 use crate::entity::mail::{self, Column, Kind, Status};
 use crate::error::Result;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 
 /// Holds the mails of this kind that wait, until they are released. Mails that come later, and those that are being sent at
 /// this moment, are not held. Returns how many are.
-pub async fn hold(db: &Db, now: &Moment, kind: Kind) -> Result<u64> {
+pub async fn hold(db: &Db, now: &Now, kind: Kind) -> Result<u64> {
     let held = mail::Entity::update_many().col_expr(Column::Status, Expr::value(Status::Held));
     Ok(held.filter(waiting(now, kind)).exec(db.writer()).await?.rows_affected)
 }
 
 /// Puts the mails of this kind that were held in line again. Returns how many.
-pub async fn release(db: &Db, now: &Moment, kind: Kind) -> Result<u64> {
+pub async fn release(db: &Db, now: &Now, kind: Kind) -> Result<u64> {
     let released = mail::Entity::update_many()
         .col_expr(Column::Status, Expr::value(Status::Queued))
         .col_expr(Column::QueuedAt, Expr::value(now.at))
@@ -26,7 +26,7 @@ pub async fn release(db: &Db, now: &Moment, kind: Kind) -> Result<u64> {
 }
 
 /// Cancels the mails of this kind that wait or are held; they are not sent any more. Returns how many.
-pub async fn cancel(db: &Db, now: &Moment, kind: Kind) -> Result<u64> {
+pub async fn cancel(db: &Db, now: &Now, kind: Kind) -> Result<u64> {
     let cancelled = mail::Entity::update_many()
         .col_expr(Column::Status, Expr::value(Status::Cancelled))
         .col_expr(Column::NextAttemptAt, Expr::value(Option::<Timestamp>::None))
@@ -36,7 +36,7 @@ pub async fn cancel(db: &Db, now: &Moment, kind: Kind) -> Result<u64> {
 }
 
 /// The mails of this kind that wait and that no worker has in hand.
-fn waiting(now: &Moment, kind: Kind) -> Condition {
+fn waiting(now: &Now, kind: Kind) -> Condition {
     let free = Condition::any().add(Column::LeasedUntil.is_null()).add(Column::LeasedUntil.lte(now.at));
     of(kind, Status::Queued).add(free)
 }

@@ -8,17 +8,17 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use crate::config::LinkConfig;
 use crate::database::Db;
 use crate::domain::outbox::draft::{Draft, reader};
-use crate::domain::outbox::issued::{Issued, is_stale};
-use crate::domain::outbox::{Courier, address_move, held, registration};
+use crate::domain::outbox::link::{Issued, is_stale};
+use crate::domain::outbox::{Mailer, email_change, held_welcome, registration};
 use crate::domain::users::lookup;
 use crate::entity::api_token;
 use crate::entity::mail::{self, Kind, Status};
 use crate::entity::one_time_token::Purpose;
 use crate::entity::user;
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::mail::{Content, Link, Message, Recipient, TokenNotice, TokenSummary, render};
-use crate::tools::secret::Vault;
+use crate::tools::secret::MasterKeys;
 
 /// A mail that is ready to be sent.
 pub(super) struct Composed {
@@ -31,14 +31,14 @@ pub(super) struct Composed {
 /// and its row is gone or waits for its account to be activated.
 pub(super) async fn message(
     db: &Db,
-    now: &Moment,
-    vault: &Vault,
-    courier: &Courier,
+    now: &Now,
+    master_keys: &MasterKeys,
+    mailer: &Mailer,
     mail: &mail::Model,
 ) -> Result<Option<Composed>> {
     let (txn, ref now) = db.begin(now).await?;
     let issued = OnceLock::new();
-    let draft = Draft { txn: &txn, now, vault, courier, mail, issued: &issued };
+    let draft = Draft { txn: &txn, now, master_keys, mailer, mail, issued: &issued };
     let told = match mail.kind {
         _ if is_stale(mail, now) => {
             tracing::warn!(mail = %mail.id, kind = ?mail.kind, "a mail waited too long for its link to be expected");
@@ -46,9 +46,9 @@ pub(super) async fn message(
         }
         Kind::VerifyEmail => registration::answer(draft).await?,
         Kind::AlreadyRegistered => registration::repeat_already_registered(draft).await?,
-        Kind::ConfirmNewEmail => address_move::confirm_new(draft).await?,
-        Kind::EmailChanged => address_move::tell_old(draft).await?,
-        Kind::EmailChangeUndone => address_move::tell_undone(draft).await?,
+        Kind::ConfirmNewEmail => email_change::confirm_new(draft).await?,
+        Kind::EmailChanged => email_change::tell_old(draft).await?,
+        Kind::EmailChangeUndone => email_change::tell_undone(draft).await?,
         Kind::ResetPassword
         | Kind::Welcome
         | Kind::PasswordChanged
@@ -65,7 +65,7 @@ pub(super) async fn message(
     }
     txn.commit().await?;
     Ok(told.map(|(recipient, content)| Composed {
-        message: render(&courier.site, &recipient, &content, mail.id),
+        message: render(&mailer.site, &recipient, &content, mail.id),
         link: issued.into_inner(),
     }))
 }
@@ -75,14 +75,14 @@ async fn hold_welcome(draft: Draft<'_>) -> Result<()> {
     let (Kind::Welcome, Some(id)) = (draft.mail.kind, draft.mail.user_id) else { return Ok(()) };
     let user = user::Entity::find_for_update(id).one(draft.txn).await?;
     match user.filter(|user| !user.is_active) {
-        Some(user) => held::hold(draft.txn, &[user.id]).await,
+        Some(user) => held_welcome::hold(draft.txn, &[user.id]).await,
         None => Ok(()),
     }
 }
 
 async fn to_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
     let Some(user) = addressee(draft).await? else { return Ok(None) };
-    let LinkConfig { reset_ttl, invite_ttl, .. } = draft.courier.links;
+    let LinkConfig { reset_ttl, invite_ttl, .. } = draft.mailer.links;
     let content = match draft.mail.kind {
         Kind::ResetPassword => match link(draft, &user, (Purpose::Reset, reset_ttl)).await? {
             Some(link) => Content::ResetPassword(link),
@@ -143,7 +143,7 @@ async fn token_notice(draft: Draft<'_>) -> Result<TokenNotice> {
 /// The link to set a password: made at the first attempt, the same at each further one.
 async fn link(draft: Draft<'_>, user: &user::Model, (purpose, life): (Purpose, Duration)) -> Result<Option<Link>> {
     let Some(secret) = draft.user_secret(user, (purpose, life)).await? else { return Ok(None) };
-    let frontend = draft.courier.frontend.as_str();
+    let frontend = draft.mailer.frontend.as_str();
     let url = format!("{frontend}/account/reset?uid={}&token={}", user.id, secret.to_text());
     Ok(Some(Link { url, valid_for: life }))
 }

@@ -7,14 +7,14 @@ use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, Order, QueryFilter 
 use tracing::Instrument as _;
 
 use crate::database::Db;
-use crate::domain::outbox::Courier;
+use crate::domain::outbox::Mailer;
 use crate::domain::outbox::compose::{self, Composed};
-use crate::domain::outbox::issued::Issued;
+use crate::domain::outbox::link::Issued;
 use crate::entity::mail::{self, Column, Status};
 use crate::error::Result;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 use crate::tools::mail::SendError;
-use crate::tools::secret::Vault;
+use crate::tools::secret::MasterKeys;
 
 /// How often sending is tried before a mail is given up.
 const ATTEMPTS: i32 = 20;
@@ -29,7 +29,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 const LEASE: Duration = Duration::from_secs(60);
 
 /// Takes mails that are due, as many as these at most, for a time, so that no other worker sends them too.
-pub async fn take(db: &Db, now: &Moment, most: usize) -> Result<Vec<mail::Model>> {
+pub async fn take(db: &Db, now: &Now, most: usize) -> Result<Vec<mail::Model>> {
     let free = Condition::any().add(Column::LeasedUntil.is_null()).add(Column::LeasedUntil.lte(now.at));
     let due = Query::select()
         .column(Column::Id)
@@ -52,21 +52,21 @@ pub async fn take(db: &Db, now: &Moment, most: usize) -> Result<Vec<mail::Model>
 }
 
 /// Sends a mail that was taken. One that cannot be sent waits for its next attempt; one whose account is gone is dropped.
-pub async fn deliver(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: mail::Model) {
+pub async fn deliver(db: &Db, now: &Now, master_keys: &MasterKeys, mailer: &Mailer, mail: mail::Model) {
     let id = mail.id;
     let span = tracing::debug_span!("mail", otel.kind = "consumer", mail.kind = ?mail.kind);
-    if let Err(error) = attempt(db, now, vault, courier, mail).instrument(span).await {
+    if let Err(error) = attempt(db, now, master_keys, mailer, mail).instrument(span).await {
         tracing::error!(mail = %id, ?error, "a mail could not be delivered; it is tried again when its lease ends");
     }
 }
 
-async fn attempt(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: mail::Model) -> Result<()> {
-    let Some(Composed { message, link }) = compose::message(db, now, vault, courier, &mail).await? else {
-        courier.posted.count("dropped");
+async fn attempt(db: &Db, now: &Now, master_keys: &MasterKeys, mailer: &Mailer, mail: mail::Model) -> Result<()> {
+    let Some(Composed { message, link }) = compose::message(db, now, master_keys, mailer, &mail).await? else {
+        mailer.delivery_metrics.count("dropped");
         return Ok(());
     };
-    let sent = courier.transport.send(&courier.from, mail.created_at, &message).await;
-    courier.posted.count(match &sent {
+    let sent = mailer.transport.send(&mailer.from, mail.created_at, &message).await;
+    mailer.delivery_metrics.count(match &sent {
         Ok(()) => "sent",
         Err(error) if is_last(&mail, error) => "given_up",
         Err(_) => "put_off",
@@ -78,7 +78,7 @@ async fn attempt(db: &Db, now: &Moment, vault: &Vault, courier: &Courier, mail: 
 /// mail's link begins.
 async fn settle(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     (mail, link): (&mail::Model, Option<Issued>),
     sent: Result<(), SendError>,
 ) -> Result<()> {

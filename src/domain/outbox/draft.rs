@@ -6,27 +6,27 @@ use std::time::Duration;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 
+use crate::domain::account::password_reset;
 use crate::domain::account::undo_email_change;
 use crate::domain::audit;
-use crate::domain::outbox::Courier;
-use crate::domain::outbox::issued::{Issued, LinkTable, end_while_waiting};
-use crate::domain::reset;
+use crate::domain::outbox::Mailer;
+use crate::domain::outbox::link::{Issued, LinkTable, end_while_waiting};
 use crate::entity::mail::{self, Column, Status};
 use crate::entity::one_time_token::{self, Purpose};
 use crate::entity::user;
 use crate::error::{Error, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::identifier;
 use crate::tools::mail::{Link, Recipient};
-use crate::tools::secret::{Secret, Vault};
+use crate::tools::secret::{MasterKeys, Secret};
 
 /// A mail while it is being written.
 #[derive(Clone, Copy)]
 pub(super) struct Draft<'a> {
     pub(super) txn: &'a DatabaseTransaction,
-    pub(super) now: &'a Moment,
-    pub(super) vault: &'a Vault,
-    pub(super) courier: &'a Courier,
+    pub(super) now: &'a Now,
+    pub(super) master_keys: &'a MasterKeys,
+    pub(super) mailer: &'a Mailer,
     pub(super) mail: &'a mail::Model,
     /// The link in the mail, once there is one.
     pub(super) issued: &'a OnceLock<Issued>,
@@ -36,14 +36,14 @@ impl Draft<'_> {
     /// The secret of the link, where an earlier attempt made one.
     pub(super) fn kept_secret(&self) -> Result<Option<Secret>> {
         let Some(sealed) = &self.mail.sealed_token else { return Ok(None) };
-        let bytes = self.vault.unseal(&self.context(), sealed).and_then(|bytes| bytes.try_into().ok());
+        let bytes = self.master_keys.unseal(&self.context(), sealed).and_then(|bytes| bytes.try_into().ok());
         let secret = bytes.map(Secret::new).ok_or_else(|| Error::internal("a mail's secret cannot be unsealed"))?;
         Ok(Some(secret))
     }
 
     /// Keeps the secret for further attempts.
     pub(super) async fn keep_secret(&self, secret: &Secret) -> Result<()> {
-        let sealed = self.vault.seal(&self.context(), &secret.reveal());
+        let sealed = self.master_keys.seal(&self.context(), &secret.reveal());
         self.note([(Column::SealedToken, Expr::value(sealed))]).await
     }
 
@@ -70,7 +70,7 @@ impl Draft<'_> {
             (Some(_), Some(_)) => return Ok(None),
             (_, _) => {
                 let ends = end_while_waiting(self.now, life);
-                let secret = reset::make_link(self.txn, self.now, user.id, purpose, ends).await?;
+                let secret = password_reset::make_link(self.txn, self.now, user.id, purpose, ends).await?;
                 self.keep_secret(&secret).await?;
                 secret
             }
@@ -134,13 +134,13 @@ impl Draft<'_> {
 
     /// The link that confirms the address which this mail goes to.
     pub(super) fn verify_link(&self, secret: &Secret, life: Duration) -> Link {
-        let url = format!("{}/account/verify?token={}", self.courier.frontend.as_str(), secret.to_text());
+        let url = format!("{}/account/verify?token={}", self.mailer.frontend.as_str(), secret.to_text());
         Link { url, valid_for: life }
     }
 
     /// The link that undoes a change of address.
     pub(super) fn undo_link(&self, secret: &Secret, life: Duration) -> Link {
-        let url = format!("{}/account/undo?token={}", self.courier.frontend.as_str(), secret.to_text());
+        let url = format!("{}/account/undo?token={}", self.mailer.frontend.as_str(), secret.to_text());
         Link { url, valid_for: life }
     }
 

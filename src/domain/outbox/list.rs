@@ -9,14 +9,15 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::access::{Also, Manager, Staff};
-use crate::domain::limits::{self, Limits, Purpose};
-use crate::domain::paging::{self, Key, Page, Term, Terms, Window};
-use crate::domain::registration::pending;
+use crate::domain::account::registration::pending;
+use crate::domain::auth::authorize::Also;
+use crate::domain::auth::identity::{Manager, Staff};
+use crate::domain::paging::{self, Key, OrderBy, OrderTerm, Page, PageArgs};
+use crate::domain::rate_limits::{self, Limits, Purpose};
 use crate::entity::mail::{self, Column, Kind, Status};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::identifier;
 
 /// The mails to look at.
@@ -47,19 +48,19 @@ fn visible(staff: Staff<'_>, filter: &Filter) -> Condition {
 ///
 /// # Errors
 /// [`crate::error::Error::BadInput`] where the window makes no sense.
-pub async fn page(db: &Db, staff: Staff<'_>, filter: &Filter, window: &Window) -> Result<Page<mail::Model>> {
+pub async fn page(db: &Db, staff: Staff<'_>, filter: &Filter, window: &PageArgs) -> Result<Page<mail::Model>> {
     page_of(db, visible(staff, filter), window).await
 }
 
 /// The same of the mails that may be seen.
-pub(in crate::domain) async fn page_of(db: &Db, seen: Condition, window: &Window) -> Result<Page<mail::Model>> {
-    let id = Term {
+pub(in crate::domain) async fn page_of(db: &Db, seen: Condition, window: &PageArgs) -> Result<Page<mail::Model>> {
+    let id = OrderTerm {
         tag: 0,
         descends: true,
         sql: Expr::col((mail::Entity, Column::Id)),
         key: Key::Id(|mail: &mail::Model| mail.id),
     };
-    paging::page(db, mail::Entity::find().filter(seen), window, Terms(vec![id])).await
+    paging::page(db, mail::Entity::find().filter(seen), window, OrderBy(vec![id])).await
 }
 
 /// Counts these mails.
@@ -73,7 +74,7 @@ pub async fn count(db: &Db, staff: Staff<'_>, filter: &Filter) -> Result<u64> {
 /// # Errors
 /// [`Code::NotFound`] of `id`; [`Code::Invalid`] where it was sent already, or its link would be worthless; [`crate::error::Error::RateLimited`] where the
 /// address was sent too many mails by retries.
-pub async fn retry(db: &Db, now: &Moment, staff: Manager<'_>, limits: &Limits, id: &str) -> Result<mail::Model> {
+pub async fn retry(db: &Db, now: &Now, staff: Manager<'_>, limits: &Limits, id: &str) -> Result<mail::Model> {
     let missing = || Refusal::new(Code::NotFound, "There is no such mail.").of("id");
     let id = Uuid::parse_str(id).map_err(|_| missing())?;
     let seen = visible(*staff, &Filter::default()).add(Column::Id.eq(id));
@@ -84,7 +85,7 @@ pub async fn retry(db: &Db, now: &Moment, staff: Manager<'_>, limits: &Limits, i
         Error::Refused(refusals) => Error::Refused(refusals.into_iter().map(|refusal| refusal.of("id")).collect()),
         error => error,
     })?;
-    limits::take_address(txn, now, limits, (Purpose::Retry, &mail.recipient)).await?;
+    rate_limits::take_address(txn, now, limits, (Purpose::Retry, &mail.recipient)).await?;
     authorized.commit().await?;
     Ok(mail)
 }
@@ -95,7 +96,7 @@ pub async fn retry(db: &Db, now: &Moment, staff: Manager<'_>, limits: &Limits, i
 /// [`Code::Invalid`] where it was sent already or is held back, or nobody is left for its link.
 pub(in crate::domain) async fn retry_one(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     mail: &mail::Model,
 ) -> Result<mail::Model> {
     if mail.status == Status::Cancelled || !has_owner(txn, now, mail).await? {
@@ -113,7 +114,7 @@ pub(in crate::domain) async fn retry_one(
 }
 
 /// Whether the account, the address or the registration that a mail is for still waits for it.
-async fn has_owner(txn: &DatabaseTransaction, now: &Moment, mail: &mail::Model) -> Result<bool> {
+async fn has_owner(txn: &DatabaseTransaction, now: &Now, mail: &mail::Model) -> Result<bool> {
     let user = match mail.user_id {
         Some(id) => user::Entity::find_by_id(id).one(txn).await?,
         None => None,
@@ -134,7 +135,7 @@ async fn has_owner(txn: &DatabaseTransaction, now: &Moment, mail: &mail::Model) 
 }
 
 /// Puts mails in line for the next opportunity; which ones, and that none was sent already, is for the caller to say.
-fn put_back(now: &Moment) -> UpdateMany<mail::Entity> {
+fn put_back(now: &Now) -> UpdateMany<mail::Entity> {
     let attempts = Expr::case(Column::Status.eq(Status::Failed), 0).finally(Expr::col(Column::Attempts));
     mail::Entity::update_many()
         .col_expr(Column::Attempts, attempts.into())

@@ -3,22 +3,22 @@
 //! A row says which mail goes to whom. Its text is made when it is sent and never stored; the secret of a link is kept
 //! sealed from the first attempt to the last, so that a second copy of a mail has the same link.
 
-mod address_move;
 mod backlog;
 // Holding, releasing and cancelling all mails of one kind.
 pub mod by_kind;
 mod compose;
 mod deliver;
 mod draft;
-// Removing mails with their account.
-mod forget;
-// Mails that wait for their account to be activated.
-mod held;
-mod issued;
 // Looking through the outbox, and sending what was given up once more.
 pub mod list;
 mod order;
 mod registration;
+mod email_change;
+mod link;
+// Removing mails with their account.
+mod remove;
+// Mails that wait for their account to be activated.
+mod held_welcome;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
@@ -27,20 +27,20 @@ use crate::config::{BaseUrl, LinkConfig, Registration};
 use crate::entity::api_token;
 use crate::entity::mail::{self, Kind, Status};
 use crate::error::Result;
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 use crate::tools::identifier;
 use crate::tools::mail::{Sender, Site, Transport};
 use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, counters};
 
 pub use self::backlog::{Backlog, backlog};
 pub use self::deliver::{deliver, take};
-pub use self::forget::forget;
-pub use self::held::{hold, release};
-pub use self::issued::WAITS_FOR;
+pub use self::held_welcome::{hold, release};
+pub use self::link::WAITS_FOR;
+pub use self::remove::forget;
 
 /// What delivering needs to know.
 #[derive(Debug)]
-pub struct Courier {
+pub struct Mailer {
     /// The way mails go.
     pub transport: Transport,
     /// Their sender.
@@ -54,28 +54,28 @@ pub struct Courier {
     /// Whether links to new accounts are still sent.
     pub registration: Registration,
     /// What became of the mails.
-    pub posted: Posted,
+    pub delivery_metrics: DeliveryMetrics,
 }
 
 /// How often mails were tried, by what became of it, since the process was started.
 #[derive(Clone, Debug)]
-pub struct Posted(Family<PostedLabels, Counter>);
+pub struct DeliveryMetrics(Family<DeliveryLabels, Counter>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PostedLabels {
+struct DeliveryLabels {
     outcome: Label,
 }
 
 /// What can become of an attempt.
 const OUTCOMES: [Label; 4] = ["sent", "put_off", "given_up", "dropped"];
 
-impl Default for Posted {
+impl Default for DeliveryMetrics {
     fn default() -> Self {
-        Self(counters(OUTCOMES.map(|outcome| PostedLabels { outcome })))
+        Self(counters(OUTCOMES.map(|outcome| DeliveryLabels { outcome })))
     }
 }
 
-impl Posted {
+impl DeliveryMetrics {
     /// Puts what is counted among what is told to those who watch.
     pub fn register(&self, registry: &mut Registry) {
         let help =
@@ -84,14 +84,14 @@ impl Posted {
     }
 
     fn count(&self, outcome: Label) {
-        self.0.get_or_create(&PostedLabels { outcome }).inc();
+        self.0.get_or_create(&DeliveryLabels { outcome }).inc();
     }
 }
 
 /// Puts a mail in line, in the transaction of what it tells of. Returns its id.
 pub async fn enqueue(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     kind: Kind,
     recipient: &str,
     user: Option<Uuid>,
@@ -111,7 +111,7 @@ pub async fn has_enqueued(txn: &DatabaseTransaction, kind: Kind, user: Uuid, sin
 /// Puts mails of one kind in line, one for each address and user; there may be some thousands.
 pub async fn enqueue_all(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     kind: Kind,
     recipients: Vec<(String, Uuid)>,
 ) -> Result<()> {
@@ -126,7 +126,7 @@ pub async fn enqueue_all(
 }
 
 /// Puts the first mail of a registration in line, under whose id the registration is to be stored.
-pub async fn enqueue_for_registration(txn: &DatabaseTransaction, now: &Moment, recipient: &str) -> Result<Uuid> {
+pub async fn enqueue_for_registration(txn: &DatabaseTransaction, now: &Now, recipient: &str) -> Result<Uuid> {
     let mut row = row(now, Kind::VerifyEmail, recipient, None);
     row.registration_id = Set(row.id.clone().take());
     insert(txn, row).await
@@ -135,7 +135,7 @@ pub async fn enqueue_for_registration(txn: &DatabaseTransaction, now: &Moment, r
 /// Puts a mail in line that tells the owner of an API token what was done with it.
 pub async fn enqueue_for_token(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     kind: Kind,
     recipient: &str,
     token: &api_token::Model,
@@ -150,7 +150,7 @@ async fn insert(txn: &DatabaseTransaction, row: mail::ActiveModel) -> Result<Uui
     Ok(mail.id)
 }
 
-fn row(now: &Moment, kind: Kind, recipient: &str, user: Option<Uuid>) -> mail::ActiveModel {
+fn row(now: &Now, kind: Kind, recipient: &str, user: Option<Uuid>) -> mail::ActiveModel {
     mail::ActiveModel {
         id: Set(now.id()),
         kind: Set(kind),

@@ -5,9 +5,9 @@ use sea_orm::EntityTrait as _;
 use sea_orm::sea_query::Expr;
 
 use crate::config::Registration;
+use crate::domain::account::registration::pending;
 use crate::domain::outbox::draft::{Draft, addressed_to, reader};
-use crate::domain::outbox::issued::{LinkTable, end_while_waiting};
-use crate::domain::registration::pending;
+use crate::domain::outbox::link::{LinkTable, end_while_waiting};
 use crate::entity::mail::{Column, Kind};
 use crate::entity::{registration, user};
 use crate::error::Result;
@@ -16,7 +16,7 @@ use crate::tools::mail::{Content, Recipient};
 
 /// The mail that answers a registration or a request for another link; none where nothing is waiting there (any more).
 pub(super) async fn answer(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
-    if draft.courier.registration == Registration::Closed {
+    if draft.mailer.registration == Registration::Closed {
         return Ok(None);
     }
     let Some(waiting) = waiting(draft).await? else { return Ok(None) };
@@ -70,7 +70,7 @@ async fn already_registered(
 
 /// The link, made at the first attempt and the same at each further one; one that was overtaken meanwhile is not sent.
 async fn verify_email(draft: Draft<'_>, waiting: &registration::Model) -> Result<Option<(Recipient, Content)>> {
-    let life = draft.courier.links.verify_ttl;
+    let life = draft.mailer.links.verify_ttl;
     let secret = match draft.kept_secret()? {
         Some(secret) if waiting.digest.as_ref() == Some(&secret.digest()) => secret,
         Some(_) => return Ok(None),

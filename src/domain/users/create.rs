@@ -4,18 +4,19 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
 
 use crate::database::Db;
-use crate::domain::access::{Also, Manager};
 use crate::domain::audit::{self, Event};
-use crate::domain::limits::{self, Limits};
+use crate::domain::auth::authorize::Also;
+use crate::domain::auth::identity::Manager;
+use crate::domain::auth::passwords::{NewPassword, Passwords};
 use crate::domain::outbox;
-use crate::domain::passwords::{NewPassword, Passwords};
+use crate::domain::rate_limits::{self, Limits};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_NAME, MAX_PHONE};
-use crate::domain::users::reserved::{self, Claimant};
+use crate::domain::users::reserved::{self, ReservationHolder};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::error::{Error, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::{identifier, text};
 
 /// The most digits of the number behind a username that was taken.
@@ -57,7 +58,7 @@ pub struct Create {
 /// mails, or this address has received too many.
 pub async fn create(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     staff: Manager<'_>,
     passwords: &Passwords,
     limits: &Limits,
@@ -67,7 +68,7 @@ pub async fn create(
     if input.password.is_some() || has_rights {
         // A leaked API token must neither choose a password to sign in with, nor make an account with rights that outlives
         // it.
-        staff.present()?;
+        staff.session_user()?;
     }
     let mut refusals = Vec::new();
     let mut keep =
@@ -107,14 +108,14 @@ pub async fn create(
     let authorized = staff.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
     // Before the row, as an import does, so that neither waits for the other for ever.
-    limits::take_welcome(txn, now, &authorized, limits, &recipient).await?;
+    rate_limits::take_welcome(txn, now, &authorized, limits, &recipient).await?;
     let user = match given {
         Some(_) => {
             let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
-            reserved::claim(txn, now, (None, &user), Claimant::Other).await?;
+            reserved::claim(txn, now, (None, &user), ReservationHolder::Other).await?;
             user
         }
-        None => insert_with_free_username(txn, now, (row, None), Claimant::Other).await?,
+        None => insert_with_free_username(txn, now, (row, None), ReservationHolder::Other).await?,
     };
     audit::record(txn, now, Event::by(&authorized, Action::UserCreated, user.id)).await?;
     if user.is_staff {
@@ -129,9 +130,9 @@ pub async fn create(
 /// another neutral one is generated.
 pub(in crate::domain) async fn insert_with_free_username(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     (mut row, wanted): (user::ActiveModel, Option<&str>),
-    by: Claimant,
+    by: ReservationHolder,
 ) -> Result<user::Model> {
     loop {
         let key = row.username_key.clone().take().unwrap_or_default();
@@ -152,7 +153,7 @@ pub(in crate::domain) async fn insert_with_free_username(
 }
 
 /// The wanted username with a number behind it.
-fn numbered(now: &Moment, wanted: &str) -> String {
+fn numbered(now: &Now, wanted: &str) -> String {
     let stem: String = wanted.chars().take(identifier::MAX_USERNAME_LENGTH - MAX_NUMBER_LENGTH).collect();
     let [.., high, low] = now.id().into_bytes();
     format!("{stem}{}", u16::from_be_bytes([high, low]))

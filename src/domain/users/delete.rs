@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use super::remove;
 use crate::database::Db;
-use crate::domain::access::{Also, Staff};
 use crate::domain::audit::{self, Event};
+use crate::domain::auth::authorize::Also;
+use crate::domain::auth::identity::Staff;
 use crate::domain::avatars;
-use crate::domain::guard_rails::{self, Change};
+use crate::domain::users::guard_rails::{self, Change};
 use crate::domain::users::remove::Outcome;
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::media::MediaStore;
 
 /// The most accounts that are deleted at once.
@@ -26,12 +27,12 @@ const MAX_ACCOUNTS: usize = 500;
 /// [`Code::TooLong`] where there are none or too many; [`Error::Forbidden`] for API tokens.
 pub async fn delete(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     staff: Staff<'_>,
     store: &MediaStore,
     (field, ids): (&'static str, &[String]),
 ) -> Result<Vec<Outcome>> {
-    staff.present()?;
+    staff.session_user()?;
     if ids.is_empty() {
         return Err(Refusal::new(Code::Required, "Name one user at least.").of(field).into());
     }

@@ -10,16 +10,16 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::wanted::{Common, LONG_STRETCH, Rarity, STRETCH, Wanted, all, ids, number_of, of};
+use super::query::{LONG_STRETCH, Predicate, STRETCH, Selectivity, UserQuery, all, ids, number_of, of};
 use crate::database::Db;
-use crate::domain::access::{Exporter, Staff, Viewer};
+use crate::domain::auth::identity::{Exporter, Staff, Viewer};
 use crate::domain::exports;
-use crate::domain::limits::Limits;
-use crate::domain::paging::{Key, Page, Span, Term, Terms, Window};
+use crate::domain::paging::{Key, OrderBy, OrderTerm, Page, PageArgs, PageQuery};
 use crate::domain::presence::ONLINE;
+use crate::domain::rate_limits::Limits;
 use crate::entity::user::{self, Column, Role, ids_visible_to_staff, last_seen, visible_to, visible_to_staff};
 use crate::error::{Error, Result};
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 
 /// The longest separator of addresses, in characters.
 const MAX_SEPARATOR: usize = 10;
@@ -37,7 +37,7 @@ pub struct List {
     /// What they are ordered by, the first first; where it is empty, the newest come first.
     pub order: Vec<(Field, bool)>,
     /// Which part of the list.
-    pub window: Window,
+    pub window: PageArgs,
 }
 
 /// What users have in common; what is none does not matter.
@@ -85,7 +85,7 @@ pub enum Field {
 }
 
 impl Field {
-    fn term(self, descends: bool) -> Term<user::Model> {
+    fn term(self, descends: bool) -> OrderTerm<user::Model> {
         let column = |column| Expr::col((user::Entity, column));
         let (tag, sql, key) = match self {
             Self::Id => (0, column(Column::Id), Key::Id(|user: &user::Model| user.id)),
@@ -100,13 +100,13 @@ impl Field {
                 (6, last_seen(), Key::Number(|user: &user::Model| user.last_activity.map_or(0, Timestamp::millis)))
             }
         };
-        Term { tag, descends, sql, key }
+        OrderTerm { tag, descends, sql, key }
     }
 }
 
 /// The order, made one in which every user has their own place. What stands behind a field that no two users share, or
 /// behind the same field once more, changes nothing.
-fn terms(order: &[(Field, bool)]) -> Terms<user::Model> {
+fn terms(order: &[(Field, bool)]) -> OrderBy<user::Model> {
     let order = if order.is_empty() { &[(Field::DateJoined, true)] } else { order };
     let mut fields: Vec<(Field, bool)> = Vec::new();
     for &(field, descends) in order {
@@ -121,35 +121,35 @@ fn terms(order: &[(Field, bool)]) -> Terms<user::Model> {
         Some((Field::Id | Field::Username | Field::Email, _)) | None => {}
         Some((_, descends)) => fields.push((Field::Id, *descends)),
     }
-    Terms(fields.into_iter().map(|(field, descends)| field.term(descends)).collect())
+    OrderBy(fields.into_iter().map(|(field, descends)| field.term(descends)).collect())
 }
 
 impl Filter {
-    fn terms(&self, now: &Moment) -> Vec<Common> {
+    fn terms(&self, now: &Now) -> Vec<Predicate> {
         let itself = |column: Column, is: bool| {
             let column = Expr::col((user::Entity, column));
             if is { column } else { column.not() }
         };
         // Their indexes are of these few alone.
-        let flag = |column: Column, is: Option<bool>, rare: (bool, Rarity)| {
-            is.map(|is| Common {
-                rarity: if is == rare.0 { rare.1 } else { Rarity::Usual },
+        let flag = |column: Column, is: Option<bool>, rare: (bool, Selectivity)| {
+            is.map(|is| Predicate {
+                rarity: if is == rare.0 { rare.1 } else { Selectivity::Usual },
                 indexed: itself(column, is),
                 plain: column.eq(is),
             })
         };
-        let is_verified = self.is_verified.map(|is| Common {
-            rarity: if is { Rarity::Usual } else { Rarity::Unverified },
+        let is_verified = self.is_verified.map(|is| Predicate {
+            rarity: if is { Selectivity::Usual } else { Selectivity::Unverified },
             indexed: Column::IsVerified.eq(is),
             plain: itself(Column::IsVerified, is),
         });
         let online_since = now.at.minus(ONLINE).millis();
         let is_online = self.is_online.map(|is| match is {
-            true => Common::of(Rarity::Online, last_seen().gt(online_since)),
-            false => Common::of(Rarity::Usual, last_seen().lte(online_since)),
+            true => Predicate::of(Selectivity::Online, last_seen().gt(online_since)),
+            false => Predicate::of(Selectivity::Usual, last_seen().lte(online_since)),
         });
-        let role = self.role.map(|role| Common {
-            rarity: if role == Role::Member { Rarity::Usual } else { Rarity::Role },
+        let role = self.role.map(|role| Predicate {
+            rarity: if role == Role::Member { Selectivity::Usual } else { Selectivity::Role },
             indexed: Column::Role.eq(role),
             plain: Expr::expr(Func::coalesce([Expr::col((user::Entity, Column::Role)), Expr::value("")])).eq(role),
         });
@@ -161,20 +161,20 @@ impl Filter {
         ];
         let is_staff_member = self.is_staff_member.map(|is| {
             let staff = itself(Column::IsStaff, true).or(user::superusers()).or(Column::Role.eq(Role::Admin));
-            Common::of(Rarity::Usual, if is { staff } else { staff.not() })
+            Predicate::of(Selectivity::Usual, if is { staff } else { staff.not() })
         });
         let external_id = self.external_id.as_deref();
         let others = [
-            external_id.map(|id| Common::of(Rarity::One, Column::ExternalId.eq(id))),
+            external_id.map(|id| Predicate::of(Selectivity::One, Column::ExternalId.eq(id))),
             is_online,
-            flag(Column::IsStaff, self.is_staff, (true, Rarity::Staff)),
-            flag(Column::IsActive, self.is_active, (false, Rarity::Inactive)),
+            flag(Column::IsStaff, self.is_staff, (true, Selectivity::Staff)),
+            flag(Column::IsActive, self.is_active, (false, Selectivity::Inactive)),
             role,
             is_verified,
             is_staff_member,
         ];
-        let joined = joined.into_iter().flatten().map(|term| Common::of(Rarity::Joined, term));
-        let mut terms: Vec<Common> = others.into_iter().flatten().chain(joined).collect();
+        let joined = joined.into_iter().flatten().map(|term| Predicate::of(Selectivity::Joined, term));
+        let mut terms: Vec<Predicate> = others.into_iter().flatten().chain(joined).collect();
         terms.sort_by_key(|common| common.rarity);
         terms
     }
@@ -184,18 +184,13 @@ impl Filter {
 ///
 /// # Errors
 /// [`Error::BadInput`] where the window or the search makes no sense.
-pub async fn page(db: &Db, now: &Moment, staff: Staff<'_>, list: &List) -> Result<Page<user::Model>> {
+pub async fn page(db: &Db, now: &Now, staff: Staff<'_>, list: &List) -> Result<Page<user::Model>> {
     page_of(db, now, staff.user().is_superuser, list).await
 }
 
 /// A page of the list as it is seen by whoever sees superusers, or does not.
-pub(in crate::domain) async fn page_of(
-    db: &Db,
-    now: &Moment,
-    sees_all: bool,
-    list: &List,
-) -> Result<Page<user::Model>> {
-    let span = Span::new(&list.window, terms(&list.order))?;
+pub(in crate::domain) async fn page_of(db: &Db, now: &Now, sees_all: bool, list: &List) -> Result<Page<user::Model>> {
+    let span = PageQuery::new(&list.window, terms(&list.order))?;
     let wanted = wanted(now, list)?;
     let (seen, seen_ids) = (visible_to_staff(sees_all), ids_visible_to_staff(sees_all));
     let backend = db.backend();
@@ -235,21 +230,21 @@ pub(in crate::domain) async fn page_of(
     Ok(span.page(span.of(lookup).all(db.reader()).await?))
 }
 
-fn wanted(now: &Moment, list: &List) -> Result<Wanted> {
+fn wanted(now: &Now, list: &List) -> Result<UserQuery> {
     let is_by_date = list.order.first().is_none_or(|(field, _)| *field == Field::DateJoined);
-    Wanted::new(list.search.as_deref(), list.filter.terms(now), is_by_date)
+    UserQuery::new(list.search.as_deref(), list.filter.terms(now), is_by_date)
 }
 
 /// How many users a whole list has.
 ///
 /// # Errors
 /// [`Error::BadInput`] where the search makes no sense.
-pub async fn count(db: &Db, now: &Moment, staff: Staff<'_>, list: &List) -> Result<u64> {
+pub async fn count(db: &Db, now: &Now, staff: Staff<'_>, list: &List) -> Result<u64> {
     count_of(db, now, staff.user().is_superuser, list).await
 }
 
 /// How many users of the list are seen by whoever sees superusers, or does not.
-pub(in crate::domain) async fn count_of(db: &Db, now: &Moment, sees_all: bool, list: &List) -> Result<u64> {
+pub(in crate::domain) async fn count_of(db: &Db, now: &Now, sees_all: bool, list: &List) -> Result<u64> {
     let wanted = wanted(now, list)?;
     let seen = ids_visible_to_staff(sees_all);
     if wanted.is_anybody() {
@@ -285,7 +280,7 @@ pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap
 /// [`Error::Forbidden`] where the viewer is not staff; [`Error::BadInput`] where the separator is too long.
 pub async fn all_emails(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     exporter: Exporter<'_>,
     limits: &Limits,
     separator: &str,

@@ -12,8 +12,6 @@ pub mod details;
 pub mod list;
 // Finding an account by an identifier.
 pub(in crate::domain) mod lookup;
-// What somebody may do to a user.
-pub mod permitted;
 // Deleting an account, or anonymizing it.
 pub mod remove;
 // Usernames and addresses that are reserved for somebody.
@@ -27,7 +25,11 @@ pub mod toggle;
 // Changing accounts.
 pub mod update;
 // Which users are looked for, and how they are found quickly.
-mod wanted;
+mod query;
+// What somebody may do to a user.
+pub mod viewer_can;
+// What nobody may do to superusers and to themselves.
+pub mod guard_rails;
 
 use std::time::Duration;
 
@@ -35,12 +37,12 @@ use sea_orm::{ActiveValue::Set, DbErr, SqlErr};
 
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, on_conflict};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::{identifier, text};
 
 /// The row of a new account with this address, username and first and last name, all checked before, and nothing else.
 pub(in crate::domain) fn blank(
-    now: &Moment,
+    now: &Now,
     (email, username): (String, String),
     (first_name, last_name): (String, String),
 ) -> user::ActiveModel {
@@ -89,7 +91,7 @@ pub(in crate::domain) fn taken(error: DbErr) -> Error {
 }
 
 /// Whoever took the address or the name after it was looked for will be found by the next attempt.
-pub(in crate::domain) fn overtaken(error: DbErr) -> Error {
+pub(in crate::domain) fn retry_on_conflict(error: DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => Error::Unavailable(Duration::from_secs(1)),
         _ => error.into(),

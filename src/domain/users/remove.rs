@@ -6,16 +6,16 @@ use sea_orm::{
     QueryFilter as _,
 };
 
+use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::avatars;
 use crate::domain::outbox;
-use crate::domain::revocation::{self, Cause};
 use crate::domain::users::reserved;
 use crate::entity::audit_event::Action;
 use crate::entity::email_undo;
 use crate::entity::sample;
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::{identifier, text};
 
 /// What became of an account.
@@ -49,7 +49,7 @@ pub struct Removed {
 /// Removes the account with its sessions, links, API tokens and mails, wherever its address stands, and reserves its
 /// username for a while. The row must be locked, and leaving allowed. Once the transaction is committed,
 /// [`Db::scrub`](crate::database::Db::scrub) is to be called.
-pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model) -> Result<Removed> {
+pub async fn remove(txn: &DatabaseTransaction, now: &Now, user: &user::Model) -> Result<Removed> {
     revocation::revoke(txn, &[user.id], Cause::Deleted).await?;
     outbox::forget(txn, user).await?;
     email_undo::Entity::delete_many().filter(email_undo::Column::UserId.eq(user.id)).exec(txn).await?;
@@ -71,7 +71,7 @@ pub async fn remove(txn: &DatabaseTransaction, now: &Moment, user: &user::Model)
 }
 
 /// The same account with nothing personal in it, which nobody can use.
-fn anonymous(now: &Moment, user: &user::Model) -> user::Model {
+fn anonymous(now: &Now, user: &user::Model) -> user::Model {
     let name = format!("deleted_user_{}", user.id);
     let email = format!("{name}@example.invalid");
     user::Model {

@@ -3,7 +3,7 @@
 //! - A username that was given up, by a rename or with the account, is reserved for its former owner for
 //!   [`USERNAME_RESERVED`]: nobody else can pose as the person whom others know by it.
 //! - While a change of address can be undone, nobody else gets an address that looks like the old one, which would make the
-//!   undo impossible. The old address itself is free for a `Claimant::Reader` alone: who reads its mail is its owner. An
+//!   undo impossible. The old address itself is free for a `ReservationHolder::Reader` alone: who reads its mail is its owner. An
 //!   account that staff, an API token or an import make there could be a thief's.
 //!
 //! Every path that writes a username or an address calls `claim` (or `claim_all`) after the write and in its
@@ -21,10 +21,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::sweeping;
+use crate::database::batch_delete;
 use crate::entity::{email_undo, former_username, user};
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::identifier;
 use crate::tools::secret::digest_text;
 
@@ -37,7 +37,7 @@ const MOST_RESERVED: usize = 10;
 
 /// Somebody who takes an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::domain) enum Claimant {
+pub(in crate::domain) enum ReservationHolder {
     /// Its reader, who followed a link that was mailed there.
     Reader,
     /// Anybody else: staff, an API token, an import, the operator.
@@ -51,9 +51,9 @@ pub(in crate::domain) enum Claimant {
 /// [`Code::AlreadyExists`] of `username` or `email` where either is reserved for somebody else.
 pub(in crate::domain) async fn claim(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     (before, after): (Option<&user::Model>, &user::Model),
-    by: Claimant,
+    by: ReservationHolder,
 ) -> Result<()> {
     let one = [(before.cloned(), after.clone())];
     match conflict(txn, now, &one, by).await? {
@@ -74,17 +74,17 @@ pub(in crate::domain) const RETURNS: &str = "This address, or one that looks lik
 /// [`Error::Unavailable`] where a username or an address was reserved since.
 pub(in crate::domain) async fn claim_all(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     written: &[(Option<user::Model>, user::Model)],
 ) -> Result<()> {
-    if conflict(txn, now, written, Claimant::Other).await?.is_some() {
+    if conflict(txn, now, written, ReservationHolder::Other).await?.is_some() {
         return Err(Error::Unavailable(Duration::from_secs(1)));
     }
     release_all(txn, now, given_up(written)).await
 }
 
 /// Reserves the username of an account that is removed.
-pub(in crate::domain) async fn release(txn: &DatabaseTransaction, now: &Moment, user: &user::Model) -> Result<()> {
+pub(in crate::domain) async fn release(txn: &DatabaseTransaction, now: &Now, user: &user::Model) -> Result<()> {
     release_all(txn, now, vec![(user.id, user.username_key.as_str())]).await
 }
 
@@ -94,7 +94,7 @@ pub(in crate::domain) async fn release(txn: &DatabaseTransaction, now: &Moment, 
 /// [`Error::RateLimited`].
 pub(in crate::domain) async fn may_rename(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     user: &user::Model,
     username: &str,
 ) -> Result<()> {
@@ -116,7 +116,7 @@ pub(in crate::domain) async fn may_rename(
 /// Which of these usernames, given by their keys, are reserved, and for whom.
 pub(in crate::domain) async fn usernames<'a>(
     db: &impl ConnectionTrait,
-    now: &Moment,
+    now: &Now,
     keys: impl IntoIterator<Item = &'a str>,
 ) -> Result<HashMap<String, Uuid>> {
     let by_digest: HashMap<String, &str> = keys.into_iter().map(|key| (digest(key), key)).collect();
@@ -132,7 +132,7 @@ pub(in crate::domain) async fn usernames<'a>(
 /// The old addresses with these keys whose change can still be undone.
 pub(in crate::domain) async fn addresses<'a>(
     db: &impl ConnectionTrait,
-    now: &Moment,
+    now: &Now,
     keys: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<email_undo::Model>> {
     let keys: Vec<&str> = keys.into_iter().collect();
@@ -151,9 +151,9 @@ pub(in crate::domain) fn username_taken() -> Refusal {
 }
 
 /// Frees usernames whose time is over.
-pub(in crate::domain) async fn sweep(db: &Db, now: &Moment) -> Result<()> {
+pub(in crate::domain) async fn sweep(db: &Db, now: &Now) -> Result<()> {
     let free = Condition::all().add(former_username::Column::FreeAt.lte(now.at));
-    sweeping::delete::<former_username::Entity>(db, former_username::PrimaryKey::Digest, &free).await?;
+    batch_delete::delete::<former_username::Entity>(db, former_username::PrimaryKey::Digest, &free).await?;
     Ok(())
 }
 
@@ -164,9 +164,9 @@ enum Conflict {
 
 async fn conflict(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     written: &[(Option<user::Model>, user::Model)],
-    by: Claimant,
+    by: ReservationHolder,
 ) -> Result<Option<Conflict>> {
     let changed = |key: fn(&user::Model) -> &str| {
         let is_other = move |(before, after): &&(Option<user::Model>, user::Model)| {
@@ -188,8 +188,13 @@ async fn conflict(
 
 /// Whether an open undo bars this user from an address: it is another user's, and the addresses look alike. Equal ones bar
 /// everybody but the reader of the address.
-pub(in crate::domain) fn bars(undo: &email_undo::Model, user: Uuid, (key, email): (&str, &str), by: Claimant) -> bool {
-    let is_its_reader = by == Claimant::Reader && identifier::same_address(&undo.email, email);
+pub(in crate::domain) fn bars(
+    undo: &email_undo::Model,
+    user: Uuid,
+    (key, email): (&str, &str),
+    by: ReservationHolder,
+) -> bool {
+    let is_its_reader = by == ReservationHolder::Reader && identifier::same_address(&undo.email, email);
     undo.email_key == key && undo.user_id != user && !is_its_reader
 }
 
@@ -201,7 +206,7 @@ fn given_up(written: &[(Option<user::Model>, user::Model)]) -> Vec<(Uuid, &str)>
     given_up.filter_map(|(before, _)| before.as_ref().map(|user| (user.id, user.username_key.as_str()))).collect()
 }
 
-async fn release_all(txn: &DatabaseTransaction, now: &Moment, names: Vec<(Uuid, &str)>) -> Result<()> {
+async fn release_all(txn: &DatabaseTransaction, now: &Now, names: Vec<(Uuid, &str)>) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
@@ -217,7 +222,7 @@ async fn release_all(txn: &DatabaseTransaction, now: &Moment, names: Vec<(Uuid, 
     Ok(())
 }
 
-fn reserved_at(now: &Moment) -> Condition {
+fn reserved_at(now: &Now) -> Condition {
     Condition::all().add(former_username::Column::FreeAt.gt(now.at))
 }
 

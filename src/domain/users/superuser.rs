@@ -2,15 +2,15 @@
 
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 
-use crate::domain::access::Client;
 use crate::domain::audit::{self, Event};
-use crate::domain::passwords::{NewPassword, Passwords};
+use crate::domain::auth::identity::Client;
+use crate::domain::auth::passwords::{NewPassword, Passwords};
 use crate::domain::users::create;
-use crate::domain::users::reserved::{self, Claimant};
+use crate::domain::users::reserved::{self, ReservationHolder};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Permission, Role};
 use crate::error::{Error, Result};
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 use crate::tools::identifier;
 use crate::tools::secret::Secret;
 
@@ -74,7 +74,7 @@ impl From<&str> for FirstPassword {
 /// # Errors
 /// The refusals of the address, the name or the password.
 pub async fn prepare(
-    now: &Moment,
+    now: &Now,
     passwords: &Passwords,
     email: &str,
     username: Username<'_>,
@@ -115,15 +115,15 @@ pub async fn exists(txn: &DatabaseTransaction) -> Result<bool> {
 ///
 /// # Errors
 /// [`crate::error::Code::AlreadyExists`] where the address or the given name is taken.
-pub async fn insert(txn: &DatabaseTransaction, now: &Moment, superuser: Superuser) -> Result<user::Model> {
+pub async fn insert(txn: &DatabaseTransaction, now: &Now, superuser: Superuser) -> Result<user::Model> {
     let Superuser { row, is_named, wanted } = superuser;
     let user = match is_named {
         true => {
             let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
-            reserved::claim(txn, now, (None, &user), Claimant::Other).await?;
+            reserved::claim(txn, now, (None, &user), ReservationHolder::Other).await?;
             user
         }
-        false => create::insert_with_free_username(txn, now, (row, wanted), Claimant::Other).await?,
+        false => create::insert_with_free_username(txn, now, (row, wanted), ReservationHolder::Other).await?,
     };
     audit::record(txn, now, Event::by_anyone(&Client::default(), Action::UserCreated, user.id)).await?;
     Ok(user)

@@ -6,12 +6,13 @@ use uuid::Uuid;
 use super::not_found;
 use super::update::Changes;
 use crate::database::Db;
-use crate::domain::access::{Also, Manager};
 use crate::domain::audit::{self, Event};
-use crate::domain::guard_rails::{self, Change};
+use crate::domain::auth::authorize::Also;
+use crate::domain::auth::identity::Manager;
+use crate::domain::users::guard_rails::{self, Change};
 use crate::entity::user;
 use crate::error::Result;
-use crate::tools::clock::Moment;
+use crate::tools::clock::Now;
 
 /// A flag that can be flipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +39,10 @@ pub struct Toggle {
 /// # Errors
 /// [`crate::error::Code::NotFound`] where there is no such user; the guard rails'; [`crate::error::Error::Forbidden`] for
 /// staff rights by API token, and for accounts that a token does not reach.
-pub async fn toggle(db: &Db, now: &Moment, staff: Manager<'_>, input: Toggle) -> Result<user::Model> {
+pub async fn toggle(db: &Db, now: &Now, staff: Manager<'_>, input: Toggle) -> Result<user::Model> {
     if input.flag == Flag::Staff {
         // Whoever holds a leaked API token must not give an account of theirs the rights of staff.
-        staff.present()?;
+        staff.session_user()?;
     }
     let id = Uuid::parse_str(&input.id).map_err(|_| not_found())?;
     let ids = [id];
@@ -76,7 +77,7 @@ pub async fn toggle(db: &Db, now: &Moment, staff: Manager<'_>, input: Toggle) ->
 /// leads back in.
 pub(in crate::domain) async fn deactivate(
     txn: &DatabaseTransaction,
-    now: &Moment,
+    now: &Now,
     user: &user::Model,
 ) -> Result<user::Model> {
     Changes { is_active: Some(false), ..Changes::default() }.write(txn, now, user).await

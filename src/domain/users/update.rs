@@ -6,21 +6,22 @@ use uuid::Uuid;
 
 use super::details::Details;
 use super::not_found;
-use super::reserved::{self, Claimant};
+use super::reserved::{self, ReservationHolder};
 use crate::database::Db;
-use crate::domain::access::{Also, Manager};
 use crate::domain::account::undo_email_change::{self, MadeBy};
 use crate::domain::audit::{self, Event};
-use crate::domain::guard_rails::{self, Change};
-use crate::domain::limits;
+use crate::domain::auth::authorize::Also;
+use crate::domain::auth::identity::Manager;
+use crate::domain::auth::passwords::{NewPassword, Passwords};
+use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::outbox;
-use crate::domain::passwords::{NewPassword, Passwords};
-use crate::domain::revocation::{self, Cause};
+use crate::domain::rate_limits;
+use crate::domain::users::guard_rails::{self, Change};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::error::{Code, Error, Refusal, Result};
-use crate::tools::clock::{Moment, Timestamp};
+use crate::tools::clock::{Now, Timestamp};
 use crate::tools::identifier;
 
 /// An account to change; what is none stays as it is.
@@ -65,7 +66,7 @@ pub(in crate::domain) struct Changes {
 /// flag, or an account that it does not reach.
 pub async fn update(
     db: &Db,
-    now: &Moment,
+    now: &Now,
     staff: Manager<'_>,
     passwords: &Passwords,
     input: Update,
@@ -81,7 +82,7 @@ pub async fn update(
     }
     let password_hash = match &input.password {
         Some(password) => {
-            staff.present()?;
+            staff.session_user()?;
             let user = user::Entity::find_by_id(id).one(db.reader()).await?.ok_or_else(not_found)?;
             guard_rails::check(Some(staff.user().id), &user, Change::Credentials).map_err(|r| r.of("password"))?;
             let about = |new: &Option<String>, old: String| new.clone().unwrap_or(old);
@@ -116,7 +117,7 @@ pub async fn update(
     guard_rails::check(Some(staff.user().id), target, Change::Details).map_err(|refusal| refusal.of("id"))?;
     changes.check(Some(staff.user().id), target)?;
     if let Some(username) = &changes.details.username
-        && staff.present().is_err()
+        && staff.session_user().is_err()
     {
         // A leaked API token must not keep any number of usernames from others.
         reserved::may_rename(txn, now, target, username).await?;
@@ -168,7 +169,7 @@ impl Changes {
     pub(in crate::domain) async fn write(
         &self,
         txn: &DatabaseTransaction,
-        now: &Moment,
+        now: &Now,
         target: &user::Model,
     ) -> Result<user::Model> {
         if *self == Self::default() {
@@ -214,9 +215,9 @@ impl Changes {
         let changed = changed.into_iter().next().ok_or_else(not_found)?;
         if self.is_active == Some(true) {
             // No network of the owner is known, and strangers may have gone on guessing.
-            limits::forget_guesses(txn, &[target.id]).await?;
+            rate_limits::forget_guesses(txn, &[target.id]).await?;
         }
-        reserved::claim(txn, now, (Some(target), &changed), Claimant::Other).await?;
+        reserved::claim(txn, now, (Some(target), &changed), ReservationHolder::Other).await?;
         if moves {
             let by = MadeBy::Staff { sets_password: self.password_hash.is_some() };
             undo_email_change::announce(txn, now, by, target, &changed).await?;

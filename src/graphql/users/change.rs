@@ -12,7 +12,7 @@ use crate::domain::users::update::{self, Update};
 use crate::graphql::account::DeletionOutcome;
 use crate::graphql::context::{app, manager, request, staff};
 use crate::graphql::errors::{Answer, UserError};
-use crate::graphql::outcome::outcome;
+use crate::graphql::user_errors::outcome;
 /// An account to make.
 #[derive(InputObject)]
 pub(crate) struct CreateUserInput {

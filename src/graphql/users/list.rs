@@ -3,11 +3,11 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 
 use super::{User, UserRole};
-use crate::domain::paging::Window;
+use crate::domain::paging::PageArgs;
 use crate::domain::users::list::{self, Field, Filter, List};
 use crate::graphql::context::{app, exporter, request, staff, viewer};
 use crate::graphql::errors::Answer;
-use crate::graphql::paging::{Connection, Whole, list_complexity};
+use crate::graphql::paging::{Connection, CountQuery, list_complexity};
 use crate::graphql::scalars::{Date, DateTime};
 
 /// Which users are wanted: those to whom all of this applies. What is left out does not matter.
@@ -129,10 +129,10 @@ impl UsersQuery {
                 .into_iter()
                 .map(|order| (order.field.into(), order.direction == OrderDirection::Desc))
                 .collect(),
-            window: Window { first, after, last, before, offset },
+            window: PageArgs { first, after, last, before, offset },
         };
         let page = list::page(&app(ctx).db, &request(ctx).now, staff(ctx)?, &list).await?;
-        Ok(Some(Connection::new(page, Whole::Users(list), User)))
+        Ok(Some(Connection::new(page, CountQuery::Users(list), User)))
     }
 
     /// The e-mail addresses of all users in one text, to paste into a mail program: staff; of API tokens, those

@@ -5,11 +5,11 @@ mod change;
 // Finding users.
 mod list;
 // What the signed-in user may do to another.
-mod permitted;
+mod viewer_can;
 
 use async_graphql::{Context, Enum, ID, Object};
 
-use self::permitted::UserActions;
+use self::viewer_can::UserActions;
 use crate::domain::presence::ONLINE;
 use crate::entity::user;
 use crate::graphql::avatars;

@@ -6,12 +6,12 @@ use super::view::{Field, Form, View};
 use super::{Outcome, Sent, Visit, form, invalid_link};
 use crate::app::App;
 use crate::config::Registration;
+use crate::domain::account::registration::register::{self, Register, Rules};
 use crate::domain::account::undo_email_change;
-use crate::domain::passwords::NewPassword;
-use crate::domain::registration::register::{self, Register, Rules};
-use crate::domain::sign_in::{self, Replacement, SignIn};
-use crate::domain::tokens::Tokens;
-use crate::domain::verify_email::{self, Confirm, Link, Waiting};
+use crate::domain::account::verify_email::{self, Confirm, Link, Waiting};
+use crate::domain::auth::passwords::NewPassword;
+use crate::domain::auth::sign_in::{self, Replacement, SignIn};
+use crate::domain::auth::token_issuer::Tokens;
 use crate::error::{Error, Refusal, Result};
 
 /// `GET /account/sign-in`
@@ -33,7 +33,7 @@ pub(super) async fn sign_in_form(visit: Visit) -> Response {
 pub(super) async fn sign_in(sent: Sent) -> Response {
     let visit = &sent.visit;
     let app = &visit.app;
-    let mint = app.mint();
+    let token_issuer = app.token_issuer();
     let input = SignIn {
         identifier: sent.field("identifier"),
         password: sent.field("password"),
@@ -47,7 +47,7 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
                 Some(_) => "/account/password?temporary=1",
                 None => "/account/sign-in?done=signed-in",
             };
-            visit.lead_signed_in(to, &mint.tokens(&visit.now, &session, &user))
+            visit.lead_signed_in(to, &token_issuer.tokens(&visit.now, &session, &user))
         }
         Err(error) => visit.refuse(sign_in_view(visit, sent.field("identifier")), error),
     }
@@ -99,7 +99,7 @@ async fn replace_password(sent: &Sent) -> Result<Tokens> {
     };
     let rules = (&app.passwords, &app.config.sessions);
     let (session, user) = sign_in::sign_in(&app.db, now, &visit.client, rules, input).await?;
-    Ok(app.mint().tokens(now, &session, &user))
+    Ok(app.token_issuer().tokens(now, &session, &user))
 }
 
 fn password_view(visit: &Visit, identifier: &str) -> View {
@@ -278,7 +278,7 @@ pub(super) async fn verify(sent: Sent) -> Response {
     match sent.once(Box::pin(verifying)).await {
         Outcome::Done(verified) => match verified.session {
             Some(session) => {
-                let tokens = app.mint().tokens(&visit.now, &session, &verified.user);
+                let tokens = app.token_issuer().tokens(&visit.now, &session, &verified.user);
                 visit.lead_signed_in("/account/sign-in?done=signed-in", &tokens)
             }
             None if verified.is_other_present => visit.lead("/account/sign-in?done=verified-beside"),

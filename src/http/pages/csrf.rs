@@ -4,8 +4,8 @@
 use axum::http::{HeaderMap, HeaderValue};
 
 use crate::config::BaseUrl;
-use crate::http::cookie;
 use crate::http::header::{cookies, text};
+use crate::http::refresh_cookie;
 use crate::tools::secret::Secret;
 
 /// The secret of a form: the one in the request's cookie, or a new one.
@@ -26,7 +26,7 @@ impl Csrf {
 
     /// The `Set-Cookie` header, where the browser does not have the secret yet.
     pub(super) fn set_cookie(&self, public: &BaseUrl) -> Option<HeaderValue> {
-        let scope = cookie::scope(public);
+        let scope = refresh_cookie::scope(public);
         let cookie = format!("{}={}; {scope}; HttpOnly; SameSite=Lax", name(public), self.text);
         self.is_new.then(|| HeaderValue::from_str(&cookie).expect("a secret is base64url"))
     }
@@ -42,7 +42,7 @@ pub(super) fn is_ours(headers: &HeaderMap, public: &BaseUrl, field: &str) -> boo
 }
 
 fn name(public: &BaseUrl) -> String {
-    cookie::name_of("csrf", public)
+    refresh_cookie::name_of("csrf", public)
 }
 
 fn in_cookie(headers: &HeaderMap, public: &BaseUrl) -> Option<Secret> {

@@ -20,17 +20,17 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
 use crate::app::App;
-use crate::domain::access::Client;
+use crate::domain::account::verify_email::SignedIn;
+use crate::domain::auth::identity::Client;
+use crate::domain::auth::token_issuer::Tokens;
 use crate::domain::sent_forms::{self, SentForm};
-use crate::domain::tokens::Tokens;
-use crate::domain::verify_email::SignedIn;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::graphql::context::CookieChange;
 use crate::http::header::elements;
 use crate::http::pages::csrf::Csrf;
 use crate::http::pages::view::{Form, Frame, View};
-use crate::http::{client, cookie};
-use crate::tools::clock::Moment;
+use crate::http::{client_ip, refresh_cookie};
+use crate::tools::clock::Now;
 use crate::tools::secret::Secret;
 use crate::tools::token::RefreshToken;
 
@@ -64,7 +64,7 @@ async fn style() -> impl IntoResponse {
 /// A visit to a page.
 struct Visit {
     app: Arc<App>,
-    now: Moment,
+    now: Now,
     client: Client,
     headers: HeaderMap,
     /// The parameters of the address.
@@ -80,7 +80,7 @@ impl FromRequestParts<Arc<App>> for Visit {
         let ConnectInfo(peer) = peer.map_err(IntoResponse::into_response)?;
         Ok(Self {
             now: app.clock.now(),
-            client: client::of(peer, &parts.headers, &app.config.trusted_proxies),
+            client: client_ip::of(peer, &parts.headers, &app.config.trusted_proxies),
             query: parameters(parts.uri.query().unwrap_or_default()),
             csrf: Csrf::of(&parts.headers, &app.public_url),
             headers: parts.headers.clone(),
@@ -144,16 +144,16 @@ impl Visit {
     fn lead_signed_in(&self, to: &str, tokens: &Tokens) -> Response {
         let change = CookieChange::Set(tokens.refresh.clone(), tokens.refresh_expires_at);
         let mut response = self.lead(to);
-        let value = cookie::write(&change, &self.app.public_url, self.now.at);
+        let value = refresh_cookie::write(&change, &self.app.public_url, self.now.at);
         response.headers_mut().append(header::SET_COOKIE, value);
         response
     }
 
     /// The refresh token in the browser's cookie.
     fn refresh_token(&self) -> Option<RefreshToken> {
-        let page = cookie::page(&self.headers, &self.app.public_url, &self.app.config.allowed_origins);
-        let known = cookie::read(&self.headers, &self.app.public_url, page);
-        known.and_then(|text| self.app.mint().read_refresh(text))
+        let page = refresh_cookie::page(&self.headers, &self.app.public_url, &self.app.config.allowed_origins);
+        let known = refresh_cookie::read(&self.headers, &self.app.public_url, page);
+        known.and_then(|text| self.app.token_issuer().read_refresh(text))
     }
 
     /// The session that the browser is signed in with.
@@ -163,13 +163,13 @@ impl Visit {
 
     /// The secret in the browser's registration cookie.
     fn registration(&self) -> Option<Secret> {
-        cookie::read_registration(&self.headers, &self.app.public_url)
+        refresh_cookie::read_registration(&self.headers, &self.app.public_url)
     }
 
     /// Leads to another page, with the secret of a registration in the browser's cookie.
     fn lead_registered(&self, to: &str, secret: &Secret) -> Response {
         let mut response = self.lead(to);
-        let value = cookie::write_registration(secret, &self.app.public_url, self.app.config.links.verify_ttl);
+        let value = refresh_cookie::write_registration(secret, &self.app.public_url, self.app.config.links.verify_ttl);
         response.headers_mut().append(header::SET_COOKIE, value);
         response
     }

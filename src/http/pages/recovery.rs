@@ -4,8 +4,8 @@ use axum::response::Response;
 
 use super::view::{Field, Form, View};
 use super::{Outcome, Sent, Visit, form, invalid_link};
-use crate::domain::passwords::NewPassword;
-use crate::domain::reset::{self, Confirm, Link};
+use crate::domain::account::password_reset::{self, Confirm, Link};
+use crate::domain::auth::passwords::NewPassword;
 use crate::error::Error;
 
 /// `GET /account/forgot`
@@ -26,7 +26,7 @@ pub(super) async fn forgot_form(visit: Visit) -> Response {
 pub(super) async fn forgot(sent: Sent) -> Response {
     let visit = &sent.visit;
     let (app, email) = (&visit.app, sent.field("email"));
-    match reset::request(&app.db, &visit.now, &visit.client, &app.limits, email).await {
+    match password_reset::request(&app.db, &visit.now, &visit.client, &app.limits, email).await {
         Ok(()) => visit.lead("/account/forgot?sent=1"),
         Err(error) => visit.refuse(forgot_view(email), error),
     }
@@ -56,7 +56,7 @@ fn forgot_view(email: &str) -> View {
 pub(super) async fn reset_form(visit: Visit) -> Response {
     let (uid, token) = (visit.parameter("uid"), visit.parameter("token"));
     let limits = &visit.app.limits;
-    match reset::is_valid(&visit.app.db, &visit.now, &visit.client, limits, Link { uid, token }).await {
+    match password_reset::is_valid(&visit.app.db, &visit.now, &visit.client, limits, Link { uid, token }).await {
         Ok(true) => visit.show(&reset_view(&visit, uid, token)),
         Ok(false) => visit.refuse(dead_view(), Error::Refused(invalid_link())),
         Err(error) => visit.refuse(dead_view(), error),
@@ -75,7 +75,7 @@ pub(super) async fn reset(sent: Sent) -> Response {
     };
     let rules = (&app.passwords, &app.config.sessions);
     let confirm = Confirm { link, new, login: false, form: Some(&sent.form) };
-    match sent.once(reset::confirm(&app.db, &visit.now, &visit.client, rules, confirm)).await {
+    match sent.once(password_reset::confirm(&app.db, &visit.now, &visit.client, rules, confirm)).await {
         Outcome::Done(_) | Outcome::Repeated => visit.lead("/account/sign-in?done=password"),
         Outcome::Failed(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
             visit.refuse(dead_view(), Error::Refused(invalid_link()))

@@ -59,7 +59,7 @@ pub enum Encoding {
 
 /// Square pictures of the same thing in several sizes.
 #[derive(Clone, Debug)]
-pub struct Squares {
+pub struct AvatarSizes {
     /// What they are written in.
     pub encoding: Encoding,
     /// Each with its side in pixels; the largest first, none larger than what was sent.
@@ -68,26 +68,26 @@ pub struct Squares {
 
 /// Where pictures are made: two at a time, and no more than fit into a certain memory. Its clones share these limits.
 #[derive(Clone, Debug)]
-pub struct Studio {
+pub struct AvatarEncoder {
     turns: Arc<Semaphore>,
     /// A permit is a mebibyte.
     memory: Arc<Semaphore>,
 }
 
-impl Default for Studio {
+impl Default for AvatarEncoder {
     fn default() -> Self {
         let memory = usize::try_from(MEMORY / MIB).unwrap_or(usize::MAX);
         Self { turns: Arc::new(Semaphore::new(AT_ONCE)), memory: Arc::new(Semaphore::new(memory)) }
     }
 }
 
-impl Studio {
+impl AvatarEncoder {
     /// Makes squares of a picture's middle, on a thread for blocking work.
     ///
     /// # Errors
     /// [`Code::FileTooLarge`] where the file has too many bytes, pixels or frames; [`Code::FileUnsupported`] where it
     /// is no PNG, JPEG, WebP or GIF, or damaged.
-    pub async fn squares(&self, file: impl AsRef<[u8]> + Send + 'static) -> Result<Squares> {
+    pub async fn squares(&self, file: impl AsRef<[u8]> + Send + 'static) -> Result<AvatarSizes> {
         let seen = admit(file.as_ref())?;
         let mebibytes = u32::try_from(cost(&seen).div_ceil(MIB)).map_err(Error::internal)?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Error::internal)?;
@@ -108,7 +108,7 @@ impl Studio {
     }
 }
 
-fn squares(file: &[u8], seen: &Seen) -> Result<Squares, Refusal> {
+fn squares(file: &[u8], seen: &Seen) -> Result<AvatarSizes, Refusal> {
     let Decoded { picture: whole, orientation, profile } = decode(file, seen)?;
     let side = whole.width().min(whole.height());
     let mut square = middle(whole, side);
@@ -132,7 +132,7 @@ fn squares(file: &[u8], seen: &Seen) -> Result<Squares, Refusal> {
         square = square.resize_exact(side, side, FilterType::CatmullRom);
         files.push((side, encode(&square, encoding)?));
     }
-    Ok(Squares { encoding, files })
+    Ok(AvatarSizes { encoding, files })
 }
 
 /// The square in the middle of a picture, in the memory that the picture had.

@@ -19,7 +19,7 @@ fn file(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     file.into_inner()
 }
 
-fn sides(squares: &Squares) -> Vec<u32> {
+fn sides(squares: &AvatarSizes) -> Vec<u32> {
     squares.files.iter().map(|(side, _)| *side).collect()
 }
 
@@ -31,7 +31,7 @@ fn code(file: &[u8]) -> Code {
     made(file).unwrap_err().code
 }
 
-fn made(file: &[u8]) -> Result<Squares, Refusal> {
+fn made(file: &[u8]) -> Result<AvatarSizes, Refusal> {
     squares(file, &admit(file)?)
 }
 
@@ -170,12 +170,12 @@ fn frames_within_frames_do_not_take_up_the_stack() {
 
 #[tokio::test]
 async fn more_pictures_than_are_made_at_once_wait_for_each_other() {
-    let studio = Studio::default();
+    let avatar_encoder = AvatarEncoder::default();
     let file = file(&flag(64, 64), ImageFormat::Png);
     let made = (0..10).map(|_| {
         tokio::spawn({
-            let (studio, file) = (studio.clone(), file.clone());
-            async move { studio.squares(file).await.is_ok() }
+            let (avatar_encoder, file) = (avatar_encoder.clone(), file.clone());
+            async move { avatar_encoder.squares(file).await.is_ok() }
         })
     });
     for made in made.collect::<Vec<_>>() {

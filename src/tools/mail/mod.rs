@@ -15,7 +15,7 @@ mod wording;
 
 pub use memory::Memory;
 pub use message::{Message, Sender};
-pub use smtp::{Smtp, Talk, probe};
+pub use smtp::{ProbeReport, Smtp, probe};
 pub use templates::{Content, Link, Recipient, Site, TokenNotice, TokenSummary, render};
 pub use transport::{SendError, Transport};
 pub use url::{BadSetting, MailUrl, SmtpUrl};

@@ -1,16 +1,16 @@
 //! Passwords and their stored hashes (Argon2id, RFC 9106), computed away from the threads that serve requests.
 
-mod bench;
 mod django;
 mod engine;
 mod hasher;
 mod params;
+mod calibrate;
 
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-pub use self::bench::Speed;
+pub use self::calibrate::Speed;
 pub use self::django::{DjangoHash, NotKept};
 pub use self::engine::Argon2Engine;
 pub use self::hasher::{Hasher, Load, Verdict};

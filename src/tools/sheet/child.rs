@@ -31,7 +31,7 @@ const MEMORY: u64 = 512 * 1024 * 1024;
 const SECONDS: u64 = 20;
 
 /// How long the process may take, whatever it waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How much text a frame gathers before it is sent, in bytes.
 const FRAME: usize = 256 * 1024;
@@ -99,7 +99,7 @@ impl Reader {
             // A process that ends before it has read everything has said why.
             let _ = input.write_all(file.as_ref()).await;
         });
-        Ok(Pages { child, output, writing, deadline: Instant::now() + PATIENCE })
+        Ok(Pages { child, output, writing, deadline: Instant::now() + TIMEOUT })
     }
 }
 

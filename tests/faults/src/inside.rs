@@ -40,7 +40,13 @@ pub(crate) async fn serve(fault: String) -> Outcome<()> {
     app.ensure_superuser().await.map_err(|error| format!("{error:?}"))?;
     tokio::spawn(worker::run(Arc::clone(&app), std::future::pending()));
     crate::say(&format!("listening on http://{}", listener.local_addr()?));
-    http::serve(listener, http::router(&app), http::Wire::of(&app.config, &app.traffic), std::future::pending()).await;
+    http::serve(
+        listener,
+        http::router(&app),
+        http::ServerOptions::of(&app.config, &app.traffic),
+        std::future::pending(),
+    )
+    .await;
     Ok(())
 }
 

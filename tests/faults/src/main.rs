@@ -29,7 +29,7 @@ use crate::outcome::{Findings, Outcome};
 use crate::rows::{Lab, Row};
 
 /// How long one row may take; more means that something hangs.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Breaks what the service stands on, and looks at what is left
 #[derive(Parser)]
@@ -135,8 +135,8 @@ async fn attempt(lab: &Lab, row: &Row, kind: Kind) -> (String, bool) {
     let mut before = String::new();
     loop {
         let started = Instant::now();
-        let outcome = tokio::time::timeout(PATIENCE, (row.run)(lab, kind)).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(format!("it hung for {PATIENCE:?}").into()));
+        let outcome = tokio::time::timeout(TIMEOUT, (row.run)(lab, kind)).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(format!("it hung for {TIMEOUT:?}").into()));
         let took = started.elapsed();
         let checked = outcome.map(|findings| (findings, findings.check()));
         match checked {

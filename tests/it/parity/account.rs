@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     row_10_the_session_is_kept_alive_by_refreshing_near_expiry,

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![row_19_a_token_for_data_exports_is_created_renewed_and_deleted];
 

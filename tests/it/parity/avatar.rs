@@ -3,9 +3,9 @@
 use image::ImageFormat;
 use serde_json::json;
 
-use crate::app::TestApp;
 use crate::avatars::{file, path, stored, upload};
-use crate::engine::Place;
+use crate::test_app::TestApp;
+use crate::test_database::Place;
 
 crate::tests![row_17_an_avatar_is_uploaded_as_multipart_and_served_under_media];
 

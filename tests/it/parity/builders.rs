@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::app::TestApp;
-use crate::engine::Place;
+use crate::test_app::TestApp;
+use crate::test_database::Place;
 
 crate::tests![
     row_58_the_schema_can_be_asked_for_and_explored,

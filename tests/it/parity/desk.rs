@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::recovery::reset_link;
-use crate::app::{ADMIN, PASSWORD, TestApp};
-use crate::engine::Place;
+use crate::test_app::{ADMIN, PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     row_36_requests_for_a_reset_are_in_the_trail_and_limited,

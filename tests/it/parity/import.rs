@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::app::TestApp;
-use crate::engine::Place;
-use crate::import::{counts, download, import, post, template, workbook};
+use crate::spreadsheet_import::{counts, download, import, post, template, workbook};
+use crate::test_app::TestApp;
+use crate::test_database::Place;
 
 crate::tests![
     row_55_a_sheet_to_fill_in_has_headings_for_anyone_and_users_for_staff,

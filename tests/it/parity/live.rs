@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::app::TestApp;
-use crate::engine::Place;
+use crate::test_app::TestApp;
+use crate::test_database::Place;
 
 crate::tests![row_57_who_was_active_within_five_minutes_is_online];
 

@@ -12,7 +12,7 @@ pub(crate) mod registration;
 mod sign_in;
 mod staff;
 
-use crate::engine::Test;
+use crate::test_database::Test;
 
 pub(crate) fn all() -> Vec<Test> {
     [

@@ -7,9 +7,9 @@ use serde_json::json;
 use vestibule::entity::{audit_event, mail};
 use vestibule::tools::mail::Message;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::engine::Place;
 use crate::pages::{Browser, text};
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     row_26_a_reset_mail_goes_to_active_users_only_and_the_address_is_taken_in_any_case,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vestibule::tools::mail::Message;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     row_21_sign_up_with_email_and_password_twice_username_names_and_phone,

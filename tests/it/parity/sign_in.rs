@@ -3,8 +3,8 @@
 use serde_json::json;
 use vestibule::entity::user;
 
-use crate::app::{PASSWORD, TestApp};
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_database::Place;
 
 crate::tests![
     row_01_email_and_password_give_an_access_and_a_refresh_token,

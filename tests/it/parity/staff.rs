@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::recovery::link;
-use crate::app::{PASSWORD, TestApp};
-use crate::client::Client;
-use crate::engine::Place;
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
 
 crate::tests![
     row_37_others_than_staff_are_told_that_they_may_not,

@@ -34,7 +34,7 @@ const NO_SMTPUTF8: &str = "the mail server takes only ASCII letters before the @
 /// Why a message was not handed over to a server without 8BITMIME (RFC 6152).
 const NO_8BITMIME: &str = "the mail server lacks 8BITMIME, which this message needs";
 
-pub use self::probe::{Talk, probe};
+pub use self::probe::{ProbeReport, probe};
 
 /// Delivery to an SMTP server, over connections that are kept open between messages.
 pub struct Smtp {

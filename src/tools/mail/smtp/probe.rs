@@ -14,11 +14,11 @@ use crate::tools::mail::transport::SendError;
 use crate::tools::mail::url::SmtpUrl;
 
 /// How long the whole conversation may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How far a conversation came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Talk {
+pub struct ProbeReport {
     /// The steps that the server accepted, in their order.
     pub done: Vec<&'static str>,
     /// Whether it was encrypted in the end.
@@ -28,15 +28,15 @@ pub struct Talk {
 }
 
 /// Connects, encrypts and signs in as for a mail from this sender, has the sender accepted, and leaves. Nobody is mailed.
-pub async fn probe(url: &SmtpUrl, trust: &Trust, from: &Sender) -> Talk {
+pub async fn probe(url: &SmtpUrl, trust: &Trust, from: &Sender) -> ProbeReport {
     let (mut steps, mut encrypted) = (Steps::new(), false);
-    let outcome = timeout(PATIENCE, converse((url, trust), from, &mut steps, &mut encrypted)).await;
+    let outcome = timeout(TIMEOUT, converse((url, trust), from, &mut steps, &mut encrypted)).await;
     let failed = match outcome {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some((steps.now, failure(Stage::Settings, &error))),
         Err(_) => Some((steps.now, SendError::temporary("the mail server took too long to answer"))),
     };
-    Talk { done: steps.done, encrypted, failed }
+    ProbeReport { done: steps.done, encrypted, failed }
 }
 
 async fn converse(

@@ -288,7 +288,10 @@ async fn a_conversation_is_tried_as_before_a_mail_and_none_is_sent() {
     let from = "noreply@example.org".parse().unwrap();
     let url = |rest: &str| format!("smtp://a%40b:geheim@127.0.0.1:{port}{rest}").parse().unwrap();
     let talk = probe(&url(""), &Trust::default(), &from).await;
-    assert_eq!(talk, Talk { done: vec!["connect", "EHLO", "AUTH", "MAIL FROM"], encrypted: false, failed: None });
+    assert_eq!(
+        talk,
+        ProbeReport { done: vec!["connect", "EHLO", "AUTH", "MAIL FROM"], encrypted: false, failed: None }
+    );
 
     server.answer("MAIL", "553 not from you");
     let talk = probe(&url(""), &Trust::default(), &from).await;

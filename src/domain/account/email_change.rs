@@ -1,0 +1,132 @@
+//! Moving to another e-mail address: noted first, carried out when the owner of that address follows the link.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+
+use crate::domain::account::undo_email_change::{self, MadeBy};
+use crate::domain::audit::{self, Event};
+use crate::domain::auth::identity::Client;
+use crate::domain::auth::revocation::{self, Cause};
+use crate::domain::outbox;
+use crate::domain::users::reserved::{self, ReservationHolder};
+use crate::domain::users::taken;
+use crate::entity::audit_event::Action;
+use crate::entity::mail::Kind;
+use crate::entity::one_time_token::{self, Purpose};
+use crate::entity::user::{self, Column};
+use crate::error::{Code, Error, Refusal, Result, on_conflict};
+use crate::tools::clock::Now;
+use crate::tools::identifier;
+use crate::tools::secret::Secret;
+
+/// Notes the address to move to, puts the mail with the link in line, and makes an earlier link worthless: it was sent
+/// to another address. Only another spelling of the same address holds at once.
+pub(super) async fn begin(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    user: &user::Model,
+    email: String,
+) -> Result<user::Model> {
+    let earlier = Condition::all()
+        .add(one_time_token::Column::UserId.eq(user.id))
+        .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove));
+    one_time_token::Entity::delete_many().filter(earlier).exec(txn).await?;
+    revocation::cancel_mails(txn, &[user.id], &[Kind::ConfirmNewEmail]).await?;
+    let update = user::Entity::update_many().filter(Column::Id.eq(user.id));
+    let update = if identifier::same_address(&email, &user.email) {
+        let key = Expr::value(identifier::fold(&email));
+        let update = update.col_expr(Column::Email, Expr::value(email)).col_expr(Column::EmailKey, key);
+        update.col_expr(Column::PendingEmail, Expr::value(Option::<String>::None))
+    } else {
+        outbox::enqueue(txn, now, Kind::ConfirmNewEmail, &email, Some(user.id)).await?;
+        update.col_expr(Column::PendingEmail, Expr::value(email))
+    };
+    let changed = update.exec_with_returning(txn).await.map_err(taken)?;
+    changed.into_iter().next().ok_or_else(|| Error::internal("the account went away while it was changed"))
+}
+
+/// A move that waits for its link to be followed.
+#[derive(Clone, Debug)]
+pub(in crate::domain) struct EmailChange {
+    /// The account.
+    pub(in crate::domain) user: user::Model,
+    /// The address that it moves to.
+    pub(in crate::domain) to: String,
+}
+
+impl EmailChange {
+    fn of(user: Option<user::Model>) -> Option<Self> {
+        let user = user.filter(|user| user.is_active)?;
+        user.pending_email.clone().map(|to| Self { user, to })
+    }
+}
+
+/// The move whose link has this secret; none where it is no such link.
+pub(in crate::domain) async fn find(
+    db: &impl ConnectionTrait,
+    now: &Now,
+    secret: &Secret,
+) -> Result<Option<EmailChange>> {
+    let Some(token) = one_time_token::Entity::find().filter(good(now, secret)).one(db).await? else { return Ok(None) };
+    Ok(EmailChange::of(user::Entity::find_by_id(token.user_id).one(db).await?))
+}
+
+/// The same move, its account locked until the transaction ends.
+pub(in crate::domain) async fn lock(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    secret: &Secret,
+) -> Result<Option<EmailChange>> {
+    let Some(token) = one_time_token::Entity::find().filter(good(now, secret)).one(txn).await? else { return Ok(None) };
+    Ok(EmailChange::of(user::Entity::find_for_update(token.user_id).one(txn).await?))
+}
+
+fn good(now: &Now, secret: &Secret) -> Condition {
+    Condition::all()
+        .add(one_time_token::Column::Digest.eq(secret.digest()))
+        .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove))
+        .add(one_time_token::Column::ExpiresAt.gt(now.at))
+}
+
+/// Carries out a move whose account is locked: spends the link, tells the old address, and makes links that were mailed
+/// there worthless. The caller has made sure that the client is the owner of the account: the link alone shows only who
+/// reads the new address. None where the link was spent meanwhile.
+///
+/// # Errors
+/// [`Code::InvalidToken`] where another account has taken the address meanwhile.
+pub(in crate::domain) async fn confirm(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    client: &Client,
+    (secret, found): (&Secret, EmailChange),
+) -> Result<Option<user::Model>> {
+    let EmailChange { user: before, to: email } = found;
+    let spent = one_time_token::Entity::delete_many().filter(good(now, secret)).exec(txn).await?;
+    if spent.rows_affected == 0 {
+        return Ok(None);
+    }
+    let key = identifier::fold(&email);
+    revocation::revoke(txn, &[before.id], Cause::EmailChanged).await?;
+    let changed = user::Entity::update_many()
+        .col_expr(Column::Email, Expr::value(email))
+        .col_expr(Column::EmailKey, Expr::value(key))
+        .col_expr(Column::IsVerified, Expr::value(true))
+        .col_expr(Column::EmailProved, Expr::value(true))
+        .col_expr(Column::PasswordByStaff, Expr::value(false))
+        .col_expr(Column::UpdatedAt, Expr::value(now.at))
+        .filter(Column::Id.eq(before.id))
+        .exec_with_returning(txn)
+        .await
+        .map_err(|error| on_conflict(error, || Refusal::new(Code::InvalidToken, "The address is taken meanwhile.")))?;
+    let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
+    reserved::claim(txn, now, (Some(&before), &after), ReservationHolder::Reader).await.map_err(
+        |error| match error {
+            Error::Refused(_) => Refusal::new(Code::InvalidToken, "The address is taken meanwhile.").into(),
+            error => error,
+        },
+    )?;
+    undo_email_change::announce(txn, now, MadeBy::User, &before, &after).await?;
+    let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChanged, before.id) };
+    audit::record(txn, now, event.changing(&before, &after)).await?;
+    Ok(Some(after))
+}

@@ -1,0 +1,108 @@
+//! Authentication of access tokens and API tokens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use tokio::time::timeout;
+
+use super::identity::{Caller, Client, Credential, Viewer};
+use super::{api_tokens, sessions};
+use crate::database::Db;
+use crate::domain::rate_limits::Limits;
+use crate::entity::{api_token, user};
+use crate::error::{Error, Reason, Result};
+use crate::tools::api_token::ApiToken;
+use crate::tools::clock::Now;
+use crate::tools::token::{Claims, KeyRing, SharedRing};
+
+/// How long a request waits until it is noted that its token came back.
+const NOTING: Duration = Duration::from_secs(3);
+
+/// Finds out who sent an access token or an API token. The database is asked each time, so that an ended session, a
+/// deleted token or a deactivated account is out at once, and that rights are today's and not the token's.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] with the reason.
+pub async fn authenticate(
+    db: &Db,
+    now: &Now,
+    (ring, limits): (&SharedRing, &Limits),
+    client: &Client,
+    token: &str,
+) -> Result<Caller> {
+    let (user, credential, claims) = if ApiToken::is_meant_by(token) {
+        let (token, user) = api_tokens::recognise(db, now, token).await?;
+        (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None)
+    } else {
+        let (claims, user) = by_access_token(db, now, &ring.present(), token).await?;
+        (user, Credential::Session(claims.sid), Some(claims))
+    };
+    if !user.is_active {
+        return Err(Error::Unauthenticated(Reason::Disabled));
+    }
+    Ok(Caller(Viewer { user, credential, claims, client: client.clone(), limits: limits.clone(), ring: ring.clone() }))
+}
+
+/// Re-reads the session or API token, account and rights of a caller who stays connected. The access token keeps the end
+/// that it was issued with.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] where the access token has expired, the session or API token has ended or the account is not
+/// active.
+pub async fn renew(db: &Db, now: &Now, caller: &Caller) -> Result<Caller> {
+    if caller.accepted_until().is_some_and(|end| end <= now.at) {
+        return Err(Error::Unauthenticated(Reason::Expired));
+    }
+    still_alive(db, now, caller).await
+}
+
+/// Re-reads the session or API token, account and rights of a caller whose request is under way, however long that takes.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] where the session or API token has ended, the key that signed the access token was revoked, or
+/// the account is not active.
+pub(in crate::domain) async fn still_alive(db: &Db, now: &Now, caller: &Caller) -> Result<Caller> {
+    if !caller.0.is_signed() {
+        return Err(Error::Unauthenticated(Reason::Invalid));
+    }
+    let Viewer { credential, .. } = &caller.0;
+    let user = match credential {
+        Credential::Session(id) => {
+            let found = sessions::find(db, *id).await?;
+            found.filter(|(session, _)| session.expires_at > now.at).and_then(|(_, user)| user)
+        }
+        Credential::ApiToken { id, digest, .. } => {
+            let same = api_token::Entity::find_by_id(*id).filter(api_token::Column::Digest.eq(digest.as_slice()));
+            let alive = same.filter(api_token::alive_at(now.at));
+            alive.find_also_related(user::Entity).one(db.reader()).await?.and_then(|(_, user)| user)
+        }
+    };
+    let user = user.ok_or(Error::Unauthenticated(Reason::Revoked))?;
+    if !user.is_active {
+        return Err(Error::Unauthenticated(Reason::Disabled));
+    }
+    Ok(Caller(Viewer { user, ..caller.0.clone() }))
+}
+
+/// The claims of an access token, and its user.
+async fn by_access_token(db: &Db, now: &Now, ring: &KeyRing, token: &str) -> Result<(Arc<Claims>, user::Model)> {
+    let claims = ring.verify(token, now.at).map_err(Error::Unauthenticated)?;
+    let Some((session, Some(user))) = sessions::find(db, claims.sid).await? else {
+        return Err(Error::Unauthenticated(Reason::Revoked));
+    };
+    if user.id != claims.sub {
+        return Err(Error::Unauthenticated(Reason::Invalid));
+    }
+    if session.expires_at <= now.at {
+        return Err(Error::Unauthenticated(Reason::Revoked));
+    }
+    if session.used < claims.generation && user.is_active {
+        // Where nothing can be written, refreshing cannot either, so that reading may go on; the next request notes it.
+        match timeout(NOTING, sessions::mark_used(db, session.id, claims.generation)).await {
+            Err(_) | Ok(Ok(()) | Err(Error::Unavailable(_))) => {}
+            Ok(Err(error)) => return Err(error),
+        }
+    }
+    Ok((claims, user))
+}

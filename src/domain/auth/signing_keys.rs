@@ -1,0 +1,151 @@
+//! The keys that sign access tokens: sealed in the database, published before they sign, and verifying until the last token
+//! that they signed has expired.
+//!
+//! One key has no end: the youngest. It signs once its time has come; until then the one before it goes on. See
+//! [`crate::domain::operator::keys`] for what rotates and revokes them.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _,
+};
+
+use crate::database::Db;
+use crate::entity::signing_key::{self, Column};
+use crate::error::{Error, Result};
+use crate::tools::clock::{Now, SKEW, Timestamp};
+use crate::tools::secret::MasterKeys;
+use crate::tools::token::{KeyPair, KeyRing};
+
+/// The pause between two times that an instance loads the keys: what was rotated or revoked is known everywhere after this.
+pub const RELOAD: Duration = Duration::from_secs(10);
+
+/// Lifetime of `/.well-known/jwks.json` in caches.
+pub const CACHE: Duration = Duration::from_secs(5 * 60);
+
+/// Time for which a new key is published before it signs: an instance may serve the old set until it reloads, others may cache
+/// that, and clocks may differ.
+pub const NOTICE: Duration = RELOAD.saturating_add(CACHE).saturating_add(SKEW);
+
+/// The time at which a new key begins to sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// After [`NOTICE`], so that all verifiers know it by then.
+    Announced,
+    /// At once, because the present key must sign no longer.
+    AtOnce,
+}
+
+/// Makes the first key where there is none. The transaction must be one that only one instance runs at a time.
+pub async fn ensure(txn: &DatabaseTransaction, now: &Now, master_keys: &MasterKeys) -> Result<()> {
+    if !are_there(txn).await? {
+        add(txn, now, master_keys, Start::AtOnce).await?;
+    }
+    Ok(())
+}
+
+/// True where a key was ever made and kept.
+pub async fn are_there(db: &impl ConnectionTrait) -> Result<bool> {
+    Ok(signing_key::Entity::find().one(db).await?.is_some())
+}
+
+/// The ring of the keys that hold now.
+///
+/// # Errors
+/// [`Error::Internal`] where the database has no key, or they were sealed with another secret than the service's.
+pub async fn load(db: &impl ConnectionTrait, now: &Now, master_keys: &MasterKeys, issuer: &str) -> Result<KeyRing> {
+    let keys = valid(db, now).await?;
+    let signer = signing(&keys, now.at).ok_or_else(|| Error::internal("the database has no signing key"))?;
+    let private = master_keys.unseal(&signer.kid, &signer.sealed_private_key).ok_or_else(|| {
+        Error::internal("VESTIBULE_SECRET_KEY is not the one that this database's signing keys were sealed with")
+    })?;
+    let pair = KeyPair { kid: signer.kid.clone(), public: signer.public_key.clone(), private };
+    Ok(KeyRing::new(issuer, &pair, keys.into_iter().map(|key| (key.kid, key.public_key))))
+}
+
+/// The key that signs at this time. While a younger one is only published, that is the one before it.
+pub fn signing(keys: &[signing_key::Model], at: Timestamp) -> Option<&signing_key::Model> {
+    let order = |key: &&signing_key::Model| {
+        // Ends are in the order of succession, whatever was done to the clock meanwhile; the youngest has none.
+        let end = key.expires_at.map_or(i64::MAX, Timestamp::millis);
+        (key.signs_from <= at, end, key.signs_from, key.created_at, key.kid.clone())
+    };
+    keys.iter().filter(|key| key.expires_at.is_none_or(|end| end > at)).max_by_key(order)
+}
+
+/// All keys, the youngest first.
+pub async fn list(db: &Db) -> Result<Vec<signing_key::Model>> {
+    let keys = signing_key::Entity::find().order_by_desc(Column::CreatedAt).order_by_desc(Column::Kid);
+    Ok(keys.all(db.reader()).await?)
+}
+
+/// The keys that have not expired, the youngest first.
+pub(in crate::domain) async fn valid(db: &impl ConnectionTrait, now: &Now) -> Result<Vec<signing_key::Model>> {
+    let valid = sea_orm::Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now.at));
+    let keys = signing_key::Entity::find().filter(valid).order_by_desc(Column::CreatedAt).order_by_desc(Column::Kid);
+    Ok(keys.all(db).await?)
+}
+
+/// Adds a key, and returns its id and the time from which it signs.
+pub(in crate::domain) async fn add(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    master_keys: &MasterKeys,
+    start: Start,
+) -> Result<(String, Timestamp)> {
+    let pair = KeyPair::generate(now.id().simple().to_string());
+    // A clock that is set back later must not silence a key that had to sign at once.
+    let signs_from = match start {
+        Start::Announced => now.at.plus(NOTICE),
+        Start::AtOnce => Timestamp::from_millis(0),
+    };
+    let row = signing_key::ActiveModel {
+        kid: Set(pair.kid.clone()),
+        public_key: Set(pair.public),
+        sealed_private_key: Set(master_keys.seal(&pair.kid, &pair.private)),
+        created_at: Set(now.at),
+        expires_at: Set(None),
+        signs_from: Set(signs_from),
+    };
+    signing_key::Entity::insert(row).exec_without_returning(txn).await?;
+    Ok((pair.kid, signs_from.max(now.at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(kid: &str, made: i64, signs_from: i64, end: Option<i64>) -> signing_key::Model {
+        signing_key::Model {
+            kid: kid.to_owned(),
+            public_key: Vec::new(),
+            sealed_private_key: Vec::new(),
+            created_at: Timestamp::from_millis(made),
+            expires_at: end.map(Timestamp::from_millis),
+            signs_from: Timestamp::from_millis(signs_from),
+        }
+    }
+
+    fn signer(keys: &[signing_key::Model], at: i64) -> Option<&str> {
+        signing(keys, Timestamp::from_millis(at)).map(|key| key.kid.as_str())
+    }
+
+    #[test]
+    fn a_key_signs_from_its_time_until_the_next_does() {
+        let keys = [key("a", 10, 0, Some(300)), key("b", 100, 200, Some(500)), key("c", 250, 400, None)];
+        for (at, expected) in [(5, "a"), (199, "a"), (200, "b"), (399, "b"), (400, "c"), (9999, "c")] {
+            assert_eq!(signer(&keys, at), Some(expected), "{at}");
+        }
+        assert_eq!(signer(&keys[2..], 5), Some("c"), "before its time, where there is no other");
+        assert_eq!(signer(&keys[..2], 500), None);
+    }
+
+    #[test]
+    fn a_key_that_had_to_sign_at_once_does_so_whatever_the_clock_says() {
+        let keys = [key("old", 900, 0, Some(2000)), key("new", 1000, 0, None)];
+        assert_eq!(signer(&keys, 1), Some("new"));
+        let set_back = [key("old", 900, 0, Some(2000)), key("new", 100, 0, None)];
+        assert_eq!(signer(&set_back, 100), Some("new"));
+    }
+}

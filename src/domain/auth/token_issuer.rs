@@ -1,0 +1,70 @@
+//! The tokens that clients are given.
+
+use std::sync::Arc;
+
+use sea_orm::ActiveEnum as _;
+
+use crate::config::SessionConfig;
+use crate::entity::{session, user};
+use crate::tools::clock::{Now, Timestamp};
+use crate::tools::secret::MasterKeys;
+use crate::tools::token::{Claims, KeyRing, RefreshToken};
+
+/// The tokens of one generation of a session.
+#[derive(Clone)]
+pub struct Tokens {
+    /// For `Authorization: Bearer`.
+    pub access: String,
+    /// For the next refresh.
+    pub refresh: String,
+    /// When the access token runs out.
+    pub access_expires_at: Timestamp,
+    /// When the refresh token runs out if it is not used.
+    pub refresh_expires_at: Timestamp,
+}
+
+/// What tokens are made with.
+#[derive(Clone, Debug)]
+pub struct TokenIssuer {
+    /// The keys for access tokens.
+    pub ring: Arc<KeyRing>,
+    /// The key for refresh tokens.
+    pub master_keys: Arc<MasterKeys>,
+    /// How long each lives.
+    pub lives: SessionConfig,
+}
+
+impl TokenIssuer {
+    /// The tokens of the session's present generation; the refresh token is the same each time.
+    pub fn tokens(&self, now: &Now, session: &session::Model, user: &user::Model) -> Tokens {
+        let access_expires_at = now.at.plus(self.lives.access_ttl).min(session.expires_at);
+        let claims = Claims {
+            iss: self.ring.issuer().to_owned(),
+            aud: self.ring.issuer().to_owned(),
+            sub: user.id,
+            sid: session.id,
+            jti: now.id(),
+            generation: session.counter,
+            iat: now.at.seconds(),
+            exp: access_expires_at.seconds(),
+            nbf: None,
+            role: user.role.to_value(),
+            permission: user.permission.to_value(),
+            staff: user.is_staff_member(),
+            superuser: user.is_superuser,
+            kid: String::new(),
+        };
+        let refresh = RefreshToken { session: session.id, counter: session.counter };
+        Tokens {
+            access: self.ring.sign(&claims),
+            refresh: refresh.to_text(&self.master_keys),
+            access_expires_at,
+            refresh_expires_at: session.last_used_at.plus(self.lives.refresh_ttl).min(session.expires_at),
+        }
+    }
+
+    /// The session and generation that a refresh token stands for; none where it is not ours.
+    pub fn read_refresh(&self, text: &str) -> Option<RefreshToken> {
+        RefreshToken::from_text(text, &self.master_keys)
+    }
+}

@@ -1,0 +1,183 @@
+//! The database of a Django project, read in the order of the users' ids and never written.
+
+use sea_orm::{ConnectionTrait as _, DatabaseBackend, DbErr, QueryResult, Statement, Value};
+use uuid::Uuid;
+
+use super::{BATCH, Raw, missing};
+use crate::config::DatabaseUrl;
+use crate::database::{self, Pool};
+use crate::domain::import::django::mapping::{Field, Mapping};
+use crate::error::{Error, Result};
+use crate::tools::certificates::Trust;
+
+/// The types of keys that PostgreSQL can be asked for more than a text of.
+const KEYS: [&str; 7] = ["int2", "int4", "int8", "numeric", "text", "uuid", "varchar"];
+
+/// The tables of users and of what belongs to them.
+#[derive(Debug)]
+pub(super) struct Tables {
+    db: Pool,
+    count: String,
+    first: String,
+    /// The users beyond the id that it is given.
+    further: String,
+    last: Option<String>,
+    /// Whether ids are UUIDs that Django keeps as 32 digits, as it does where the database has no type for them.
+    has_bare_uuids: bool,
+}
+
+impl Tables {
+    /// Opens the database and makes sure that each column is there.
+    pub(super) async fn open(url: &DatabaseUrl, trust: &Trust, mapping: &Mapping, with_tokens: bool) -> Result<Self> {
+        let opened = database::open_to_read(url, trust).await;
+        let db = opened.map_err(|problem| Error::BadInput(format!("the source: {problem}")))?;
+        let id = mapping.place(Field::Id).map(|place| place.column.as_str()).unwrap_or_default();
+        let users = Table::of(&db, &mapping.table).await?;
+        users.must_have(columns(mapping, None))?;
+        for (at, join) in mapping.joins.iter().enumerate() {
+            let table = Table::of(&db, &join.table).await?;
+            table.must_have(columns(mapping, Some(at)).chain([join.user.as_str()]))?;
+        }
+        if with_tokens {
+            let tokens = &mapping.tokens;
+            Table::of(&db, &tokens.table).await?.must_have([tokens.key.as_str(), &tokens.user].into_iter())?;
+        }
+        let beyond = match (db.get_database_backend(), users.kind(id)) {
+            (DatabaseBackend::Postgres, kind) if KEYS.contains(&kind) => format!("CAST($1 AS {kind})"),
+            (DatabaseBackend::Postgres, kind) => {
+                return Err(Error::BadInput(format!(
+                    "users cannot be read in the order of {id}, which is of type {kind}"
+                )));
+            }
+            // The text is compared as a number where the column is one.
+            _ => "$1".to_owned(),
+        };
+        let has_bare_uuids = users.kind(id) == "char(32)";
+        let (table, id) = (quoted(&mapping.table), quoted(id));
+        let select = select(mapping, with_tokens);
+        Ok(Self {
+            db,
+            count: format!("SELECT COUNT(*) FROM {table}"),
+            first: format!("{select} ORDER BY u.{id} LIMIT {BATCH}"),
+            further: format!("{select} WHERE u.{id} > {beyond} ORDER BY u.{id} LIMIT {BATCH}"),
+            last: None,
+            has_bare_uuids,
+        })
+    }
+
+    /// How many users there are.
+    pub(super) async fn count(&self) -> Result<usize> {
+        let rows = query(&self.db, &self.count, None).await?;
+        let count =
+            rows.first().map_or(Ok(0_i64), |row| row.try_get_by_index(0)).map_err(|error| unreadable(&error))?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
+    /// The next users; none where there are no more.
+    pub(super) async fn next(&mut self) -> Result<Vec<Raw>> {
+        let sql = if self.last.is_some() { &self.further } else { &self.first };
+        let rows = query(&self.db, sql, self.last.as_deref()).await?;
+        let mut rows: Vec<Raw> =
+            rows.iter().map(raw).collect::<Result<_, DbErr>>().map_err(|error| unreadable(&error))?;
+        if let Some(id) = rows.last().and_then(|row| row.get(Field::Id)) {
+            self.last = Some(id.to_owned());
+        }
+        for row in rows.iter_mut().filter(|_| self.has_bare_uuids) {
+            // Other systems, and dumps, know them with hyphens.
+            if let Some(id) = row.get(Field::Id).and_then(|id| Uuid::parse_str(id).ok()) {
+                row.set(Field::Id, Some(id.to_string()));
+            }
+        }
+        Ok(rows)
+    }
+}
+
+/// The columns that a mapping names of the users or of a table beside.
+fn columns(mapping: &Mapping, join: Option<usize>) -> impl Iterator<Item = &str> {
+    let places = Field::ALL.into_iter().filter_map(|field| mapping.place(field));
+    places.filter(move |place| place.join == join).map(|place| place.column.as_str())
+}
+
+/// All fields of users, each as text, in their order.
+fn select(mapping: &Mapping, with_tokens: bool) -> String {
+    let id = mapping.place(Field::Id).map(|place| quoted(&place.column)).unwrap_or_default();
+    let tokens = &mapping.tokens;
+    let values = Field::ALL.into_iter().map(|field| match mapping.place(field) {
+        Some(place) => {
+            let table = place.join.map_or("u".to_owned(), |at| format!("j{at}"));
+            format!("CAST({table}.{} AS text)", quoted(&place.column))
+        }
+        None if field == Field::Token && with_tokens => {
+            let [table, key, user] = [&tokens.table, &tokens.key, &tokens.user].map(|name| quoted(name));
+            format!("(SELECT MIN(t.{key}) FROM {table} t WHERE t.{user} = u.{id})")
+        }
+        None => "NULL".to_owned(),
+    });
+    let values: Vec<String> = values.collect();
+    let joins =
+        mapping.joins.iter().enumerate().map(|(at, join)| {
+            format!(" LEFT JOIN {} j{at} ON j{at}.{} = u.{id}", quoted(&join.table), quoted(&join.user))
+        });
+    format!("SELECT {} FROM {} u{}", values.join(", "), quoted(&mapping.table), joins.collect::<String>())
+}
+
+fn raw(row: &QueryResult) -> Result<Raw, DbErr> {
+    let mut raw = Raw::default();
+    for (at, field) in Field::ALL.into_iter().enumerate() {
+        raw.set(field, row.try_get_by_index(at)?);
+    }
+    Ok(raw)
+}
+
+/// A table, with the names of its columns and those that its database has for their types.
+struct Table<'a> {
+    name: &'a str,
+    columns: Vec<(String, String)>,
+}
+
+impl<'a> Table<'a> {
+    async fn of(db: &Pool, name: &'a str) -> Result<Self> {
+        let (sql, given) = match db.get_database_backend() {
+            DatabaseBackend::Postgres => (
+                "SELECT a.attname::text, t.typname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+                 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+                quoted(name),
+            ),
+            _ => ("SELECT name, lower(type) FROM pragma_table_info($1)", name.to_owned()),
+        };
+        let rows = query(db, sql, Some(&given)).await?;
+        let columns = rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)));
+        let columns: Vec<_> = columns.collect::<Result<_, DbErr>>().map_err(|error| unreadable(&error))?;
+        if columns.is_empty() {
+            let message = format!("the source has no table {name}: say in the mapping which it is");
+            return Err(Error::BadInput(message));
+        }
+        Ok(Self { name, columns })
+    }
+
+    fn kind(&self, column: &str) -> &str {
+        self.columns.iter().find(|(name, _)| name == column).map_or("", |(_, kind)| kind)
+    }
+
+    fn must_have<'b>(&self, wanted: impl Iterator<Item = &'b str>) -> Result<()> {
+        let is_there = |column: &str| self.columns.iter().any(|(name, _)| name == column);
+        let absent: Vec<String> = wanted.filter(|column| !is_there(column)).map(str::to_owned).collect();
+        let there: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
+        if absent.is_empty() { Ok(()) } else { Err(Error::BadInput(missing(self.name, &absent, &there))) }
+    }
+}
+
+/// A name between quotes. A mapping's names have none in them; those of a schema and a table are quoted apart.
+fn quoted(name: &str) -> String {
+    name.split('.').map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(".")
+}
+
+async fn query(db: &Pool, sql: &str, value: Option<&str>) -> Result<Vec<QueryResult>> {
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, value.map(Value::from));
+    db.query_all_raw(statement).await.map_err(|error| unreadable(&error))
+}
+
+/// It is not our database, so what it says is for the operator, and no fault of ours.
+fn unreadable(error: &DbErr) -> Error {
+    Error::internal(format!("the source: {}", database::explain(error)))
+}

@@ -1,0 +1,259 @@
+//! What `manage.py dumpdata` writes, with `--format jsonl` too: one object for each row of each table.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::{Raw, missing};
+use crate::domain::import::django::mapping::{Field, Join, Mapping};
+use crate::tools::text;
+
+/// A row of a table. A model `accounts.profile` is the table `accounts_profile`, unless it names another.
+#[derive(Deserialize)]
+struct Object {
+    model: String,
+    #[serde(default)]
+    pk: Value,
+    #[serde(default)]
+    fields: Map<String, Value>,
+}
+
+/// The users in a file, with what other objects in it say of them.
+///
+/// # Errors
+/// What is wrong with the file.
+pub(in crate::domain) fn read(file: &[u8], mapping: &Mapping, with_tokens: bool) -> Result<Vec<Raw>, String> {
+    let text = text::decode(file).ok_or("it is no text in UTF-8: dump with `--output FILE`, and PYTHONUTF8=1 set")?;
+    let file = text.as_bytes();
+    if let Some((line, escape)) = text::lone_surrogate(file) {
+        return Err(format!("line {line}: {escape} is half of a character. Correct this text there, and dump again"));
+    }
+    let mut reading =
+        Reading { mapping, with_tokens, users: Vec::new(), beside: HashMap::new(), tokens: HashMap::new() };
+    if file.trim_ascii_start().first() == Some(&b'{') {
+        for object in serde_json::Deserializer::from_slice(file).into_iter() {
+            reading.add(&object.map_err(|error| told(&error))?)?;
+        }
+    } else {
+        let mut json = serde_json::Deserializer::from_slice(file);
+        Array(&mut reading).deserialize(&mut json).map_err(|error| told(&error))?;
+        json.end().map_err(|error| told(&error))?;
+    }
+    reading.finish()
+}
+
+fn told(error: &serde_json::Error) -> String {
+    format!("it is not what `manage.py dumpdata` writes: {error}")
+}
+
+/// What a row beside that of the users says.
+type Beside = Vec<(Field, Option<String>)>;
+
+struct Reading<'a> {
+    mapping: &'a Mapping,
+    with_tokens: bool,
+    users: Vec<Raw>,
+    /// What stands in each table beside that of the users, by their id.
+    beside: HashMap<(usize, String), Beside>,
+    /// Tokens, by their user's id.
+    tokens: HashMap<String, String>,
+}
+
+impl Reading<'_> {
+    fn add(&mut self, object: &Object) -> Result<(), String> {
+        let table = object.model.to_ascii_lowercase().replace('.', "_");
+        let mapping = self.mapping;
+        let named = |name: &str| name.eq_ignore_ascii_case(&table);
+        if named(&mapping.table) {
+            let raw = self.user(object)?;
+            self.users.push(raw);
+        }
+        for (at, join) in mapping.joins.iter().enumerate().filter(|(_, join)| named(&join.table)) {
+            // A row that is nobody's, such as a profile of somebody who is gone, says nothing of any user.
+            let Some(user) = owner(object, &join.user)? else { continue };
+            let values = self.columns(Some(at)).map(|(field, column)| Ok((field, value(object, column)?)));
+            let values = values.collect::<Result<Vec<_>, String>>()?;
+            self.beside.insert((at, user), values);
+        }
+        if self.with_tokens && named(&mapping.tokens.table) {
+            let user = owner(object, &mapping.tokens.user)?;
+            let key = value(object, &mapping.tokens.key).or_else(|_| scalar(&object.pk))?;
+            self.tokens.extend(user.zip(key));
+        }
+        Ok(())
+    }
+
+    fn user(&self, object: &Object) -> Result<Raw, String> {
+        let mut raw = Raw::default();
+        let mut absent = Vec::new();
+        for (field, column) in self.columns(None) {
+            if field == Field::Id {
+                raw.set(field, scalar(&object.pk)?);
+            } else if has(object, column) {
+                raw.set(field, value(object, column)?);
+            } else {
+                absent.push(column.to_owned());
+            }
+        }
+        if raw.get(Field::Id).is_none() {
+            return Err("a user has no pk: dump without --natural-primary".to_owned());
+        }
+        if absent.is_empty() {
+            return Ok(raw);
+        }
+        let there: Vec<String> = object.fields.keys().cloned().collect();
+        Err(missing(&format!("the model {}", object.model), &absent, &there))
+    }
+
+    fn columns(&self, join: Option<usize>) -> impl Iterator<Item = (Field, &str)> {
+        Field::ALL.into_iter().filter_map(move |field| {
+            let place = self.mapping.place(field).filter(|place| place.join == join)?;
+            Some((field, place.column.as_str()))
+        })
+    }
+
+    fn finish(mut self) -> Result<Vec<Raw>, String> {
+        if self.users.is_empty() {
+            return Err(format!("there is no user: no model is the table {}", self.mapping.table));
+        }
+        let joins: &[Join] = &self.mapping.joins;
+        for raw in &mut self.users {
+            let id = raw.get(Field::Id).unwrap_or_default().to_owned();
+            for at in 0..joins.len() {
+                for (field, value) in self.beside.remove(&(at, id.clone())).into_iter().flatten() {
+                    raw.set(field, value);
+                }
+            }
+            raw.set(Field::Token, self.tokens.remove(&id));
+        }
+        Ok(self.users)
+    }
+}
+
+/// The id of the user whose row it is, none where it is nobody's; a key that is its own row's is its `pk`.
+fn owner(object: &Object, column: &str) -> Result<Option<String>, String> {
+    if has(object, column) { value(object, column) } else { scalar(&object.pk) }
+}
+
+fn has(object: &Object, column: &str) -> bool {
+    field(object, column).is_some()
+}
+
+/// A key to another table stands under the name of the field, which is the column's without `_id`.
+fn field<'a>(object: &'a Object, column: &str) -> Option<&'a Value> {
+    object.fields.get(column).or_else(|| object.fields.get(column.strip_suffix("_id")?))
+}
+
+fn value(object: &Object, column: &str) -> Result<Option<String>, String> {
+    let there = || object.fields.keys().cloned().collect::<Vec<_>>();
+    let missing = || missing(&format!("the model {}", object.model), &[column.to_owned()], &there());
+    scalar(field(object, column).ok_or_else(missing)?).map_err(|problem| format!("{column}: {problem}"))
+}
+
+fn scalar(value: &Value) -> Result<Option<String>, String> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Bool(is) => Ok(Some(is.to_string())),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        Value::String(text) => Ok(Some(text.clone())),
+        Value::Array(_) | Value::Object(_) => {
+            Err("it is no single value: dump without --natural-foreign and --natural-primary".to_owned())
+        }
+    }
+}
+
+/// The array, of which one object is held at a time.
+struct Array<'a, 'b>(&'a mut Reading<'b>);
+
+impl<'de> DeserializeSeed<'de> for Array<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Array<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut objects: A) -> Result<(), A::Error> {
+        while let Some(object) = objects.next_element()? {
+            self.0.add(&object).map_err(A::Error::custom)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: &str = r#"{"model": "auth.user", "pk": 7, "fields": {"password": "!", "last_login": null, "is_superuser": false,
+        "username": "ann", "first_name": "", "last_name": "", "email": "a@x.example", "is_staff": false, "is_active": true,
+        "date_joined": "2026-01-05T09:00:00Z", "groups": [], "user_permissions": []}}"#;
+
+    #[test]
+    fn users_come_with_their_profile_and_token_in_any_order() {
+        let mapping =
+            Mapping::parse("[columns]\nphone = 'p.tel'\n[joins.p]\ntable = 'accounts_profile'\nuser = 'user_id'")
+                .unwrap();
+        let token =
+            r#"{"model": "authtoken.token", "pk": "abc", "fields": {"user": 7, "created": "2026-01-05T09:00:00Z"}}"#;
+        let profile = r#"{"model": "accounts.profile", "pk": 3, "fields": {"user": 7, "tel": 44}}"#;
+        let other = r#"{"model": "sessions.session", "pk": "x", "fields": {"a": {"b": []}}}"#;
+        for file in [format!("[{token}, {profile}, {USER}, {other}]"), format!("{other}\n{USER}\n{token}\n{profile}\n")]
+        {
+            let users = read(file.as_bytes(), &mapping, true).unwrap();
+            let fields = [Field::Id, Field::Username, Field::FirstName, Field::IsActive, Field::Phone, Field::Token];
+            let expected = [Some("7"), Some("ann"), None, Some("true"), Some("44"), Some("abc")];
+            assert_eq!((users.len(), fields.map(|field| users[0].get(field))), (1, expected));
+            assert_eq!(read(file.as_bytes(), &mapping, false).unwrap()[0].get(Field::Token), None);
+        }
+    }
+
+    #[test]
+    fn a_profile_without_a_user_is_passed_over() {
+        let mapping =
+            Mapping::parse("[columns]\nphone = 'p.tel'\n[joins.p]\ntable = 'accounts_profile'\nuser = 'user_id'")
+                .unwrap();
+        let profile = |user: &str| {
+            format!(r#"{{"model": "accounts.profile", "pk": 3, "fields": {{"user": {user}, "tel": "4{user}"}}}}"#)
+        };
+        let token = r#"{"model": "authtoken.token", "pk": "abc", "fields": {"user": null}}"#;
+        let file = format!("[{}, {USER}, {token}, {}]", profile("null"), profile("7"));
+        let users = read(file.as_bytes(), &mapping, true).unwrap();
+        assert_eq!((users.len(), users[0].get(Field::Phone), users[0].get(Field::Token)), (1, Some("47"), None));
+    }
+
+    #[test]
+    fn a_dump_redirected_by_powershell_is_read() {
+        let file = format!("\u{feff}[{USER}]").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        assert_eq!(read(&file, &Mapping::default(), false).unwrap()[0].get(Field::Username), Some("ann"));
+    }
+
+    #[test]
+    fn what_is_no_such_dump_is_told() {
+        let natural = USER.replace("\"pk\": 7,", "");
+        let custom = USER.replace("\"username\"", "\"login\"");
+        for (file, expected) in [
+            ("[]", "there is no user: no model is the table auth_user"),
+            ("[{}]", "it is not what `manage.py dumpdata` writes: missing field `model`"),
+            ("[1", "it is not what `manage.py dumpdata` writes: "),
+            (&natural, "a user has no pk"),
+            (&custom, "the model auth.user has no username: it has "),
+            (&USER.replace("\"ann\"", "[\"ann\"]"), "username: it is no single value"),
+            (&format!("[{USER}] x"), "trailing characters"),
+            (&format!("[\n{}]", USER.replace("ann", "\\ud83d")), "line 3: \\ud83d is half of a character"),
+        ] {
+            let problem = read(file.as_bytes(), &Mapping::default(), true).unwrap_err();
+            assert!(problem.contains(expected), "{file}: {problem}");
+        }
+    }
+}

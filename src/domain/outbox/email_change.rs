@@ -1,0 +1,58 @@
+//! The mails of an account that moves to another address: the link to the new one, the announcement to the old one with its
+//! undo link, and the announcement of an undo.
+
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+
+use crate::domain::outbox::draft::Draft;
+use crate::entity::one_time_token::Purpose;
+use crate::entity::user::{self, Column};
+use crate::error::Result;
+use crate::tools::identifier;
+use crate::tools::mail::{Content, Recipient};
+
+/// The link to the new address; none where the user has given that up meanwhile, for a link that went there must not
+/// prove another.
+pub(super) async fn confirm_new(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
+    let Some(user) = owner(draft).await? else { return Ok(None) };
+    if user.pending_email.as_ref() != Some(&draft.mail.recipient) {
+        return Ok(None);
+    }
+    let life = draft.mailer.links.verify_ttl;
+    let Some(secret) = draft.user_secret(&user, (Purpose::EmailMove, life)).await? else { return Ok(None) };
+    Ok(Some((at_that_address(draft, &user), Content::ConfirmNewEmail(draft.verify_link(&secret, life)))))
+}
+
+/// The announcement to the old address, with the link that undoes the change. A deactivated account has it too: whoever
+/// took the account may have deactivated it. None where the account has that address again.
+pub(super) async fn tell_old(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
+    let Some(user) = anyone(draft).await? else { return Ok(None) };
+    if identifier::same_address(&user.email, &draft.mail.recipient) {
+        return Ok(None);
+    }
+    let life = draft.mailer.links.undo_ttl;
+    let undo = draft.undo_secret(life).await?.map(|secret| draft.undo_link(&secret, life));
+    let recipient = at_that_address(draft, &user);
+    Ok(Some((recipient, Content::EmailChanged { new_address: user.email, undo })))
+}
+
+/// The announcement of an undo to the address that was taken away.
+pub(super) async fn tell_undone(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
+    let Some(user) = anyone(draft).await? else { return Ok(None) };
+    Ok(Some((at_that_address(draft, &user), Content::EmailChangeUndone)))
+}
+
+/// The user whom the mail is about, deactivated or not.
+async fn anyone(draft: Draft<'_>) -> Result<Option<user::Model>> {
+    let Some(id) = draft.mail.user_id else { return Ok(None) };
+    Ok(user::Entity::find_by_id(id).one(draft.txn).await?)
+}
+
+async fn owner(draft: Draft<'_>) -> Result<Option<user::Model>> {
+    let Some(id) = draft.mail.user_id else { return Ok(None) };
+    Ok(user::Entity::find_by_id(id).filter(Column::IsActive.eq(true)).one(draft.txn).await?)
+}
+
+/// The user at the address that the mail goes to, which is not, or no longer, the account's.
+fn at_that_address(draft: Draft<'_>, user: &user::Model) -> Recipient {
+    Recipient { address: draft.mail.recipient.clone(), name: user.name() }
+}

@@ -1,0 +1,682 @@
+//! Limits on what can be asked for: rows in the database, so that they hold across restarts and instances, and counted
+//! for each execution of a field, so that aliases and batches do not get around them.
+//!
+//! A limit of three an hour lets three through at once and then one each twenty minutes. That needs one number a row,
+//! the time when everything is given back (the generic cell rate algorithm, ITU-T I.371), and one statement to decide.
+
+// Audit events about exhausted limits.
+mod exhausted;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
+    QueryFilter as _, QuerySelect as _,
+};
+use uuid::Uuid;
+
+use crate::config::{Limit, LimitConfig};
+use crate::database::Db;
+use crate::database::batch_delete;
+use crate::domain::auth::identity::{Client, Viewer};
+use crate::domain::auth::known_networks;
+use crate::domain::rate_limits::exhausted::{Exhausted, LimitSubject, Target, Waiting};
+use crate::entity::audit_event::Reason;
+use crate::entity::limit::{self, Column};
+use crate::entity::user;
+use crate::error::{Error, Result};
+use crate::tools::clock::{Now, SKEW, Timestamp};
+use crate::tools::identifier;
+use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, counters};
+use crate::tools::network::{Networks, SITE_FACTOR};
+use crate::tools::secret;
+
+/// What is limited, each by the setting of its name: `VESTIBULE_LIMIT_SIGN_IN` and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LimitKind {
+    /// Mails that strangers can have sent to an address, for each [`Purpose`].
+    MailToAddress,
+    /// Requests from one client that send mails.
+    MailFromClient,
+    /// Wrong passwords for one account from one client.
+    SignIn,
+    /// Wrong passwords from one client.
+    SignInFromClient,
+    /// Wrong passwords for one account.
+    SignInToAccount,
+    /// Wrong links from one client.
+    Link,
+    /// Registrations that one client tries, and usernames that one user tries.
+    Register,
+    /// Whole lists given out to one user, or taken in from them.
+    Bulk,
+    /// Welcome mails that one user causes, account by account.
+    Welcome,
+    /// API tokens that one user creates or rotates, each of which mails them.
+    ApiToken,
+    /// Changes by one user.
+    Writes,
+}
+
+impl LimitKind {
+    const ALL: [Self; 11] = [
+        Self::MailToAddress,
+        Self::MailFromClient,
+        Self::SignIn,
+        Self::SignInFromClient,
+        Self::SignInToAccount,
+        Self::Link,
+        Self::Register,
+        Self::Bulk,
+        Self::Welcome,
+        Self::ApiToken,
+        Self::Writes,
+    ];
+
+    /// The setting, without what all of them begin with.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MailToAddress => "mail_address",
+            Self::MailFromClient => "mail_client",
+            Self::SignIn => "sign_in",
+            Self::SignInFromClient => "sign_in_client",
+            Self::SignInToAccount => "sign_in_account",
+            Self::Link => "link",
+            Self::Register => "register",
+            Self::Bulk => "bulk",
+            Self::Welcome => "welcome",
+            Self::ApiToken => "api_token",
+            Self::Writes => "writes",
+        }
+    }
+
+    /// The reason in an audit event about its exhaustion.
+    fn reason(self) -> Reason {
+        match self {
+            Self::MailToAddress => Reason::LimitMailAddress,
+            Self::MailFromClient => Reason::LimitMailClient,
+            Self::SignIn => Reason::LimitSignIn,
+            Self::SignInFromClient => Reason::LimitSignInClient,
+            Self::SignInToAccount => Reason::LimitSignInAccount,
+            Self::Link => Reason::LimitLink,
+            Self::Register => Reason::LimitRegister,
+            Self::Bulk => Reason::LimitBulk,
+            Self::Welcome => Reason::LimitWelcome,
+            Self::ApiToken => Reason::LimitApiToken,
+            Self::Writes => Reason::LimitWrites,
+        }
+    }
+}
+
+/// How often what may be asked for, and how often more was.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    config: LimitConfig,
+    reached: Family<Reached, Counter>,
+    waiting: Waiting,
+    /// Requester and account of an exhausted limit; without them it is not reported.
+    concerned: Option<Arc<LimitSubject>>,
+}
+
+/// Which limit was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reached {
+    limit: Label,
+}
+
+impl Limits {
+    /// By these settings.
+    pub fn new(config: LimitConfig) -> Self {
+        let reached = counters(LimitKind::ALL.map(|what| Reached { limit: what.name() }));
+        Self { config, reached, waiting: Waiting::default(), concerned: None }
+    }
+
+    /// The same limits, for a request whose exhausted limits leave an audit event.
+    fn concerning(&self, concerned: Arc<LimitSubject>) -> Self {
+        Self { concerned: Some(concerned), ..self.clone() }
+    }
+
+    /// Records the audit events of limits that were exhausted since the last call; for the worker.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn report(&self, db: &Db, now: &Now) -> Result<()> {
+        self.waiting.report(db, now).await
+    }
+
+    /// Puts what is counted among what is told to those who watch.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "How often a limit was reached, by its setting without the beginning VESTIBULE_LIMIT_";
+        registry.register("limits_reached", help, self.reached.clone());
+    }
+
+    /// Whether there are any limits.
+    fn hold(&self) -> bool {
+        self.config.limits
+    }
+
+    fn of(&self, what: LimitKind) -> Limit {
+        let config = &self.config;
+        match what {
+            LimitKind::MailToAddress => config.limit_mail_address,
+            LimitKind::MailFromClient => config.limit_mail_client,
+            LimitKind::SignIn => config.limit_sign_in,
+            LimitKind::SignInFromClient => config.limit_sign_in_client,
+            LimitKind::SignInToAccount => config.limit_sign_in_account,
+            LimitKind::Link => config.limit_link,
+            LimitKind::Register => config.limit_register,
+            LimitKind::Bulk => config.limit_bulk,
+            LimitKind::Welcome => config.limit_welcome,
+            LimitKind::ApiToken => config.limit_api_token,
+            LimitKind::Writes => config.limit_writes,
+        }
+    }
+}
+
+/// Purposes of mails that others can cause. Each has a budget of its own for every address, so that mails of one kind never
+/// keep mails of another from their reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Link that replaces a forgotten password.
+    Reset,
+    /// Link that completes a registration, sent first or once more.
+    Registration,
+    /// Link that confirms the new address of an account.
+    NewAddress,
+    /// Another attempt at a mail, by staff.
+    Retry,
+}
+
+/// Takes one request for a mail to this address: of the client's limit and of the limit of this purpose at the address.
+///
+/// Nobody else can use up a reset of an account's owner: the networks from which the account signed in lately have a budget
+/// of their own at its address. All others are answered by the shared budgets alone, with the same statements for an address
+/// with and without an account.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait, the same with and without an account at the address.
+pub async fn take_mail(
+    db: &Db,
+    now: &Now,
+    client: &Client,
+    limits: &Limits,
+    (purpose, email): (Purpose, &str),
+) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    let limits = &limits.concerning(LimitSubject::stranger(client, Target::Address(email.to_owned())));
+    let networks = networks(client);
+    limits.take(db.writer(), now, &limits.share(LimitKind::MailFromClient, &networks.subnet)).await?;
+    let shared = async {
+        if let Some(site) = limits.site_share(LimitKind::MailFromClient, &networks, str::to_owned) {
+            limits.take(db.writer(), now, &site).await?;
+        }
+        take_address(db.writer(), now, limits, (purpose, email)).await
+    };
+    let refused = match shared.await {
+        Err(Error::RateLimited(wait)) if purpose == Purpose::Reset => Error::RateLimited(wait),
+        taken => return taken,
+    };
+    if !known_networks::leads_to(db, now, &networks.subnet, email).await? {
+        return Err(refused);
+    }
+    limits.take(db.writer(), now, &limits.reset_reserve(email, &networks)).await
+}
+
+/// Takes one mail of this purpose of the address's limit, for a requester who is known.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_address(
+    db: &impl ConnectionTrait,
+    now: &Now,
+    limits: &Limits,
+    (purpose, email): (Purpose, &str),
+) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    limits.take(db, now, &limits.mails_to(email, purpose)).await
+}
+
+/// Takes one welcome mail to this address that the viewer causes: of the viewer's limit, and of what the address may receive.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_welcome(
+    db: &impl ConnectionTrait,
+    now: &Now,
+    viewer: &Viewer,
+    limits: &Limits,
+    email: &str,
+) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    let limits = &limits.concerning(LimitSubject::viewer(viewer));
+    let user = viewer.user().id.to_string();
+    limits.take(db, now, &limits.share(LimitKind::Welcome, &user)).await?;
+    limits.take(db, now, &limits.welcome_to(email)).await
+}
+
+/// Takes one welcome mail to each of these addresses, of what the address may receive. Returns those that may receive none at
+/// present, as they were given. All callers name them in the order of the addresses. An import may name some hundreds at a time.
+pub async fn take_welcomes<'a>(
+    db: &impl ConnectionTrait,
+    now: &Now,
+    limits: &Limits,
+    emails: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<&'a str>> {
+    if !limits.hold() {
+        return Ok(Vec::new());
+    }
+    let emails: Vec<(&str, Share)> = emails.into_iter().map(|email| (email, limits.welcome_to(email))).collect();
+    let Some((_, any)) = emails.first() else { return Ok(Vec::new()) };
+    // No row may be met twice by one statement. They stay in the caller's order, so that two imports do not wait for each other.
+    let mut met = HashSet::new();
+    let rows: Vec<_> =
+        emails.iter().filter(|(_, share)| met.insert(&share.key)).map(|(_, share)| share.row(now)).collect();
+    let taken = limit::Entity::insert_many(rows).on_conflict(any.one_more(now)).exec_with_returning(db).await?;
+    let taken: HashSet<String> = taken.into_iter().map(|row| row.key).collect();
+    let refused: Vec<&str> =
+        emails.iter().filter(|(_, share)| !taken.contains(&share.key)).map(|(email, _)| *email).collect();
+    if !refused.is_empty() {
+        limits.note(LimitKind::MailToAddress);
+    }
+    Ok(refused)
+}
+
+/// Takes one API token that the viewer creates or rotates.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_api_token(db: &impl ConnectionTrait, now: &Now, viewer: &Viewer, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    let limits = &limits.concerning(LimitSubject::viewer(viewer));
+    let user = viewer.user().id.to_string();
+    limits.take(db, now, &limits.share(LimitKind::ApiToken, &user)).await
+}
+
+/// Takes one attempt at a mailed link, before it is looked up. It counts as a wrong one until it is given back.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_link(db: &Db, now: &Now, client: &Client, limits: &Limits) -> Result<Attempt> {
+    if !limits.hold() {
+        return Ok(Attempt::default());
+    }
+    Ok(Attempt { taken: limits.take_by_client(db, now, LimitKind::Link, client).await?, is_void: false })
+}
+
+/// Takes one attempt to register, whatever comes of it: before anything is looked up for it, since a refusal shows that a
+/// username is taken, and before its password is judged, which costs time.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_registration(db: &Db, now: &Now, client: &Client, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    limits.take_by_client(db, now, LimitKind::Register, client).await?;
+    Ok(())
+}
+
+/// Takes one attempt of a signed-in user at another username, which shows whether that is taken.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_username(db: &Db, now: &Now, user: Uuid, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    let limits = &limits.concerning(LimitSubject::user(user));
+    limits.take(db.writer(), now, &limits.share(LimitKind::Register, &format!("user\0{user}"))).await
+}
+
+/// Takes one export or import by this user.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_bulk(db: &Db, now: &Now, viewer: &Viewer, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    let limits = &limits.concerning(LimitSubject::viewer(viewer));
+    let user = viewer.user().id.to_string();
+    limits.take(db.writer(), now, &limits.share(LimitKind::Bulk, &user)).await
+}
+
+/// Takes one change by this user, in the transaction of the change: a change that is refused or changes nothing costs nothing.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_write(db: &impl ConnectionTrait, now: &Now, user: Uuid, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    let limits = &limits.concerning(LimitSubject::user(user));
+    limits.take(db, now, &limits.share(LimitKind::Writes, &user.to_string())).await
+}
+
+/// Takes one change by this user that only ends something: a session, an API token, an account, or rights.
+///
+/// Whoever holds a stolen session or a leaked API token uses up the changes of its owner, but not the owner's means to end it:
+/// each credential has a budget of its own for such changes, of the same size, once that of the user is used up.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub(in crate::domain) async fn take_ending(
+    db: &impl ConnectionTrait,
+    now: &Now,
+    (user, credential): (Uuid, Uuid),
+    limits: &Limits,
+) -> Result<()> {
+    match take_write(db, now, user, limits).await {
+        Err(Error::RateLimited(_)) => {
+            let reserve = limits.share(LimitKind::Writes, &format!("ending\0{credential}"));
+            limits.take(db, now, &reserve).await
+        }
+        taken => taken,
+    }
+}
+
+/// Whose password is attempted.
+#[derive(Clone, Copy, Debug)]
+pub enum Account<'a> {
+    /// Of whoever has this folded name or address, if anybody has it.
+    Named(&'a str, Option<Uuid>),
+    /// Of a user who is signed in.
+    Own(Uuid),
+}
+
+/// An attempt at a password or a link that was let through. It counts as a wrong one until it is given back.
+#[derive(Debug, Default)]
+pub struct Attempt {
+    taken: Vec<Share>,
+    /// Whether it was let through for appearance only: the password must not be looked at.
+    pub is_void: bool,
+}
+
+/// Takes one attempt at the password of an account, before it is looked at, so that of many at once no more are than the
+/// limits say. An account that there is none of is limited in the same way, by its name.
+///
+/// An account has two names, its username, which everybody knows, and its address. What was used up by one of them holds
+/// for the other as well, but to say so would tell whose address it is: such an attempt is void, and to be answered like
+/// a wrong password.
+///
+/// Nobody can lock an account's owner out by guessing: the budgets that a client shares with strangers do not count for
+/// networks from which the account signed in during the last ninety days.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait, for a name at the same count whether or not anybody has it.
+pub async fn take_attempt(
+    db: &Db,
+    now: &Now,
+    client: &Client,
+    limits: &Limits,
+    account: Account<'_>,
+) -> Result<Attempt> {
+    if !limits.hold() {
+        return Ok(Attempt::default());
+    }
+    let networks = networks(client);
+    let (name, user) = match account {
+        Account::Named(name, user) => (Some(name), user),
+        Account::Own(user) => (None, Some(user)),
+    };
+    let reported = limits.concerning(LimitSubject::stranger(client, user));
+    let mut attempt = Attempt::default();
+    let (txn, ref now) = db.begin(now).await?;
+    let taking = Taking { now, limits: &reported, networks: &networks, user };
+    taking.take_own(&txn, LimitKind::SignInFromClient, str::to_owned, &mut attempt).await?;
+    if let Some(name) = name {
+        taking.take(&txn, &format!("name\0{name}"), &mut attempt).await?;
+    }
+    // Without a user, the same work is done for a row that nobody asks for.
+    let owner = user.map_or_else(|| format!("nobody\0{}", name.unwrap_or_default()), |user| user.to_string());
+    // An event about what another name used up would show staff that both names are one superuser's.
+    let taking = Taking { limits: if name.is_some() { limits } else { &reported }, ..taking };
+    match taking.take(&txn, &owner, &mut attempt).await {
+        Err(Error::RateLimited(_)) if name.is_some() => attempt.is_void = true,
+        taken => taken?,
+    }
+    txn.commit().await?;
+    Ok(attempt)
+}
+
+/// The client whose attempts at an account are taken.
+struct Taking<'a> {
+    now: &'a Now,
+    limits: &'a Limits,
+    networks: &'a Networks,
+    user: Option<Uuid>,
+}
+
+impl Taking<'_> {
+    /// Takes an attempt at the account with this key: of the client's limit, and of everybody's.
+    async fn take(&self, txn: &DatabaseTransaction, key: &str, attempt: &mut Attempt) -> Result<()> {
+        self.take_own(txn, LimitKind::SignIn, |network| format!("{key}\0{network}"), attempt).await?;
+        self.take_shared(txn, self.limits.share(LimitKind::SignInToAccount, key), attempt).await
+    }
+
+    /// Takes an attempt of a limit of the client: of its subnet, and of its site, which strangers may share.
+    async fn take_own(
+        &self,
+        txn: &DatabaseTransaction,
+        what: LimitKind,
+        who: impl Fn(&str) -> String,
+        attempt: &mut Attempt,
+    ) -> Result<()> {
+        let here = self.limits.share(what, &who(&self.networks.subnet));
+        self.limits.take(txn, self.now, &here).await?;
+        attempt.taken.push(here);
+        match self.limits.site_share(what, self.networks, who) {
+            Some(site) => self.take_shared(txn, site, attempt).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes an attempt of a limit that strangers can use up, and so does not hold for a known network.
+    async fn take_shared(&self, txn: &DatabaseTransaction, share: Share, attempt: &mut Attempt) -> Result<()> {
+        match self.limits.take(txn, self.now, &share).await {
+            Ok(()) => attempt.taken.push(share),
+            Err(Error::RateLimited(wait)) => {
+                if !known_networks::is_known(txn, self.now, self.user, &self.networks.subnet).await? {
+                    return Err(Error::RateLimited(wait));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// Gives an attempt back whose password or link was right.
+pub async fn give_back(db: &impl ConnectionTrait, attempt: Attempt) -> Result<()> {
+    // In the order in which they are taken, so that nobody waits for each other.
+    for share in attempt.taken {
+        let step = i64::try_from(share.step().as_millis()).unwrap_or(i64::MAX);
+        limit::Entity::update_many()
+            .col_expr(Column::FullUntil, Expr::col(Column::FullUntil).sub(step))
+            .filter(Column::Key.eq(share.key))
+            .exec(db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Gives back the wrong passwords that were tried for these accounts from everywhere. Their rows are locked.
+pub(in crate::domain) async fn forget_guesses(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
+    let accounts = user::Entity::find().filter(user::Column::Id.is_in(users.iter().copied())).select_only();
+    let accounts = accounts.columns([user::Column::UsernameKey, user::Column::EmailKey]);
+    let names: Vec<(String, String)> = accounts.into_tuple().all(txn).await?;
+    let names = names.into_iter().flat_map(|(username, email)| [username, email]);
+    // By name first and by account second, in the order in which an attempt takes them, so that nobody waits for each other.
+    for keys in [
+        names.map(|name| key(LimitKind::SignInToAccount, &format!("name\0{name}"))).collect::<Vec<_>>(),
+        users.iter().map(|user| key(LimitKind::SignInToAccount, &user.to_string())).collect(),
+    ] {
+        limit::Entity::delete_many().filter(Column::Key.is_in(keys)).exec(txn).await?;
+    }
+    Ok(())
+}
+
+fn key(what: LimitKind, who: &str) -> String {
+    secret::digest_text(&format!("{what:?}\0{who}"))
+}
+
+/// One of somebody's limit.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub(super) what: LimitKind,
+    /// Key of its row.
+    pub(super) key: String,
+    pub(super) limit: Limit,
+}
+
+impl Share {
+    /// After how long one is given back.
+    pub(super) fn step(&self) -> Duration {
+        self.limit.per / self.limit.count
+    }
+
+    /// The row of the first one taken.
+    fn row(&self, now: &Now) -> limit::ActiveModel {
+        let full_until = now.at.plus(self.step());
+        limit::ActiveModel { key: Set(self.key.clone()), full_until: Set(full_until), reported_at: Set(None) }
+    }
+
+    /// Until when the row may be full, for one more to be taken.
+    pub(super) fn room(&self, now: &Now) -> Timestamp {
+        now.at.plus(self.limit.per).minus(self.step())
+    }
+
+    /// Takes one more where there is a row already, as long as there is room.
+    fn one_more(&self, now: &Now) -> OnConflict {
+        // Further ahead than this no limit can be: the clock was set back since, and the limit begins anew, instead of
+        // refusing everybody for as long as it was set back by.
+        let furthest = now.at.plus(self.limit.per).plus(SKEW);
+        let holds = Column::FullUntil.gt(now.at).and(Column::FullUntil.lte(furthest));
+        let from = CaseStatement::new().case(holds, Expr::col((limit::Entity, Column::FullUntil)));
+        let next = Expr::expr(from.finally(now.at)).add(i64::try_from(self.step().as_millis()).unwrap_or(i64::MAX));
+        OnConflict::column(Column::Key)
+            .value(Column::FullUntil, next)
+            .action_and_where(Column::FullUntil.lte(self.room(now)).or(Column::FullUntil.gt(furthest)))
+            .to_owned()
+    }
+}
+
+impl Limits {
+    /// All limits of an account: those of requests from anywhere, those of requests from these networks, and the networks' own.
+    pub(super) fn of_account(&self, user: &user::Model, networks: &[Networks]) -> Vec<Share> {
+        let id = user.id.to_string();
+        let names = [format!("name\0{}", user.username_key), format!("name\0{}", user.email_key), id.clone()];
+        let mut shares: Vec<Share> = names.iter().map(|name| self.share(LimitKind::SignInToAccount, name)).collect();
+        for networks in networks {
+            for name in &names {
+                let who = |network: &str| format!("{name}\0{network}");
+                shares.push(self.share(LimitKind::SignIn, &who(&networks.subnet)));
+                shares.extend(self.site_share(LimitKind::SignIn, networks, who));
+            }
+            shares.push(self.reset_reserve(&user.email, networks));
+            shares.extend(self.of_client(networks));
+        }
+        let mails = [Purpose::Reset, Purpose::Registration, Purpose::NewAddress, Purpose::Retry];
+        shares.extend(mails.map(|purpose| self.mails_to(&user.email, purpose)));
+        shares.push(self.welcome_to(&user.email));
+        shares.push(self.share(LimitKind::Register, &format!("user\0{id}")));
+        shares.extend(
+            [LimitKind::Bulk, LimitKind::Welcome, LimitKind::ApiToken, LimitKind::Writes]
+                .map(|what| self.share(what, &id)),
+        );
+        shares
+    }
+
+    /// All limits of a client.
+    pub(super) fn of_client(&self, networks: &Networks) -> Vec<Share> {
+        let limits = [LimitKind::SignInFromClient, LimitKind::MailFromClient, LimitKind::Link, LimitKind::Register];
+        let own = limits.into_iter().map(|what| self.share(what, &networks.subnet));
+        own.chain(limits.into_iter().filter_map(|what| self.site_share(what, networks, str::to_owned))).collect()
+    }
+
+    fn share(&self, what: LimitKind, who: &str) -> Share {
+        Share { what, key: key(what, who), limit: self.of(what) }
+    }
+
+    /// The welcome mails to this address. They have a count of their own, so that they use up no reset.
+    fn welcome_to(&self, email: &str) -> Share {
+        self.share(LimitKind::MailToAddress, &format!("welcome\0{}", identifier::canonical_address(email)))
+    }
+
+    /// The mails of this purpose to this address. Only equal addresses share a count: a look-alike is another mailbox, whose
+    /// mails must not keep those of this one from its reader.
+    fn mails_to(&self, email: &str, purpose: Purpose) -> Share {
+        self.share(LimitKind::MailToAddress, &format!("{purpose:?}\0{}", identifier::canonical_address(email)))
+    }
+
+    /// The resets of this address that strangers cannot use up, for a known network of its account.
+    fn reset_reserve(&self, email: &str, networks: &Networks) -> Share {
+        let to = identifier::canonical_address(email);
+        self.share(LimitKind::MailToAddress, &format!("{:?}\0{to}\0{}", Purpose::Reset, networks.subnet))
+    }
+
+    /// Counts, for those who watch, that a limit was reached.
+    fn note(&self, what: LimitKind) {
+        tracing::warn!(?what, "a limit was reached");
+        self.reached.get_or_create(&Reached { limit: what.name() }).inc();
+    }
+
+    /// The share of the client's site, with its larger budget; none with IPv4.
+    fn site_share(&self, what: LimitKind, networks: &Networks, who: impl Fn(&str) -> String) -> Option<Share> {
+        let mut share = self.share(what, &who(networks.site.as_deref()?));
+        share.limit.count = share.limit.count.saturating_mul(SITE_FACTOR);
+        Some(share)
+    }
+
+    /// Takes one of a limit of the client: of its subnet, and of its site.
+    async fn take_by_client(&self, db: &Db, now: &Now, what: LimitKind, client: &Client) -> Result<Vec<Share>> {
+        let limits = self.concerning(LimitSubject::stranger(client, None));
+        let networks = networks(client);
+        let own = self.share(what, &networks.subnet);
+        let shares: Vec<Share> = std::iter::once(own).chain(self.site_share(what, &networks, str::to_owned)).collect();
+        for share in &shares {
+            limits.take(db.writer(), now, share).await?;
+        }
+        Ok(shares)
+    }
+
+    /// Takes one of a limit.
+    async fn take(&self, db: &impl ConnectionTrait, now: &Now, share: &Share) -> Result<()> {
+        let insert = limit::Entity::insert(share.row(now)).on_conflict(share.one_more(now));
+        let taken = insert.exec_without_returning(db).await?;
+        if taken > 0 {
+            return Ok(());
+        }
+        let full = limit::Entity::find_by_id(share.key.as_str()).one(db).await?;
+        let wait = full.as_ref().map_or(1, |row| row.full_until.millis() - share.room(now).millis());
+        self.note(share.what);
+        let since = now.at.minus(share.limit.per);
+        let is_due = full.is_some_and(|row| row.reported_at.is_none_or(|reported| reported <= since));
+        if let Some(concerned) = self.concerned.clone().filter(|_| is_due) {
+            self.waiting.add(Exhausted { reason: share.what.reason(), key: share.key.clone(), since, concerned });
+        }
+        Err(Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1))))
+    }
+}
+
+/// Removes the rows of limits of which nothing is taken any more.
+pub async fn sweep(db: &Db, now: &Now) -> Result<()> {
+    let unused = Condition::all().add(Column::FullUntil.lte(now.at));
+    batch_delete::delete::<limit::Entity>(db, limit::PrimaryKey::Key, &unused).await?;
+    Ok(())
+}
+
+/// The networks that a client is counted by.
+pub fn networks(client: &Client) -> Networks {
+    Networks::of_text(client.ip.as_deref())
+}

@@ -1,0 +1,197 @@
+//! What is around every request: its id and log span, a net for panics, and the headers that every answer carries.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
+use tracing::field::Empty;
+
+use crate::app::App;
+use crate::http::graphql::media_type::Media;
+use crate::http::graphql::response::{self, Refusal};
+use crate::http::traces;
+use crate::tools::metrics::Label;
+use crate::tools::request_metrics::RequestLabels;
+
+/// The number under which a request stands in the log, and which an INTERNAL_SERVER_ERROR names.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) String);
+
+/// What answers carry unless their handler says otherwise: nothing of them is run, framed, guessed at, told to others
+/// or kept.
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// For how long browsers that came by https shall not come by http again (RFC 6797): a year.
+const TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// After how many seconds to try again what is unavailable, unless its handler knows better.
+const RETRY_SOON: HeaderValue = HeaderValue::from_static("5");
+
+/// Wraps a request.
+pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let id = app.clock.now().id().simple().to_string();
+    let span = tracing::info_span!(
+        "request",
+        id,
+        method = %request.method(),
+        path = request.uri().path(),
+        otel.kind = Empty,
+        otel.name = Empty,
+        otel.status_code = Empty
+    );
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let (method, route) = (method(&request), route(&request));
+    traces::begin(&app, &span, &request, method, &route);
+    let started = Instant::now();
+    let mut response = if names_one_host(&request) {
+        let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+        handled.unwrap_or_else(|_| {
+            span.in_scope(|| tracing::error!("a handler panicked"));
+            response::fault(&id)
+        })
+    } else {
+        let message = "Name one host in the header Host.";
+        Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message).into_response(Media::Json)
+    };
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::debug!(status, elapsed = ?started.elapsed(), "answered"));
+    let labels = RequestLabels { method, route, status };
+    app.traffic.answered(&labels, started);
+    traces::end(&app, &span, &labels);
+    let is_unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    if is_unavailable {
+        headers.entry(header::RETRY_AFTER).or_insert(RETRY_SOON);
+    }
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(value);
+    }
+    if app.public_url.is_https() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, TRANSPORT);
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", id);
+    }
+    response
+}
+
+/// The pattern of the path in the route table, of which there are few, and not the path, which anybody can make up.
+fn route(request: &Request) -> Arc<str> {
+    static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("other"));
+    let matched = request.extensions().get::<MatchedPath>();
+    matched.map_or_else(|| Arc::clone(&OTHER), |matched| Arc::from(matched.as_str()))
+}
+
+fn method(request: &Request) -> Label {
+    match *request.method() {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+/// Whether the request says once where it goes, as HTTP/1.1 demands (RFC 9112, section 3.2). Nothing here goes by it, but
+/// proxies do, and where two read it differently, one of them is deceived.
+fn names_one_host(request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => request.version() != Version::HTTP_11,
+        (Some(host), None) => host.is_empty() || is_host(host.as_bytes()),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+fn is_host(text: &[u8]) -> bool {
+    Authority::try_from(text).is_ok_and(|authority| !authority.as_str().contains('@'))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower_service::Service as _;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::tools::clock::Clock;
+
+    #[tokio::test]
+    async fn what_panics_is_answered_like_every_other_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config { data_dir: folder.path().to_owned(), ..Config::defaults() };
+        let public = "https://accounts.example".parse().unwrap();
+        let app = Arc::new(App::open(config, public, Clock::System).await.unwrap());
+        let panics = get(async || -> &'static str { panic!("a secret of ours") });
+        let mut router = Router::new().route("/", panics).layer(axum::middleware::from_fn_with_state(app, wrap));
+        let request = Request::builder().uri("/").header("host", "accounts.example").body(Body::empty()).unwrap();
+        let answer = router.call(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        for (name, value) in HEADERS {
+            assert_eq!(answer.headers().get(&name), Some(&value), "{name}");
+        }
+        assert_eq!(answer.headers()[header::STRICT_TRANSPORT_SECURITY], TRANSPORT);
+        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let body = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
+        let body = String::from_utf8(body.into()).unwrap();
+        assert!(body.contains("INTERNAL_SERVER_ERROR") && body.contains(&id) && !body.contains("secret"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn what_is_unavailable_says_when_to_try_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config { data_dir: folder.path().to_owned(), ..Config::defaults() };
+        let public = "https://accounts.example".parse().unwrap();
+        let app = Arc::new(App::open(config, public, Clock::System).await.unwrap());
+        let wait = std::time::Duration::from_secs(10);
+        let mut router = Router::new()
+            .route("/away", get(async || StatusCode::SERVICE_UNAVAILABLE))
+            .route("/refused", get(async move || Refusal::unavailable("Later.", wait).into_response(Media::Json)))
+            .layer(axum::middleware::from_fn_with_state(app, wrap));
+        for (path, after) in [("/away", "5"), ("/refused", "10")] {
+            let request = Request::builder().uri(path).header("host", "accounts.example").body(Body::empty()).unwrap();
+            let answer = router.call(request).await.unwrap();
+            assert_eq!(
+                (answer.status().as_u16(), &answer.headers()[header::RETRY_AFTER]),
+                (503, &HeaderValue::from_static(after))
+            );
+            let body = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
+            assert!(body.is_empty() || String::from_utf8(body.into()).unwrap().contains("\"retryAfter\":10"));
+        }
+    }
+
+    #[test]
+    fn a_request_goes_to_one_host() {
+        let names = |version, hosts: &[&str]| {
+            let mut request = Request::builder().version(version);
+            for host in hosts {
+                request = request.header(header::HOST, *host);
+            }
+            names_one_host(&request.body(Body::empty()).unwrap())
+        };
+        for host in ["accounts.example", "accounts.example:8000", "127.0.0.1", "[::1]:8000", ""] {
+            assert!(names(Version::HTTP_11, &[host]), "{host}");
+        }
+        for host in ["a b", "a@b", "a/b", "a:b:c", "http://a", "a\\b"] {
+            assert!(!names(Version::HTTP_11, &[host]), "{host}");
+        }
+        assert!(!names(Version::HTTP_11, &[]) && !names(Version::HTTP_11, &["a", "a"]));
+        assert!(names(Version::HTTP_10, &[]) && names(Version::HTTP_2, &[]) && !names(Version::HTTP_2, &["a", "b"]));
+    }
+}

@@ -1,0 +1,194 @@
+//! Lists as files to download, for whoever has a session or an API token with the scope EXPORT.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::{Stream, stream};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::app::App;
+use crate::domain::exports::{self, Export, Grant};
+use crate::error::{Error, Result};
+use crate::http::auth::RequireCaller;
+use crate::tools::clock::Now;
+use crate::tools::sheet;
+
+/// The media type of comma-separated values (RFC 7111).
+const CSV: &str = "text/csv; charset=utf-8";
+
+/// The media type of workbooks.
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+
+/// Bytes of a file that are read between two checks of the grant.
+const CHUNK: usize = 256 * 1024;
+
+/// Each workbook that is being written keeps a core busy; others wait in line.
+static WRITING: Semaphore = Semaphore::const_new(2);
+
+/// `/export/samples.csv`: the caller's samples.
+pub(in crate::http) async fn samples_csv(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    asker: RequireCaller,
+) -> Response {
+    let granted = async {
+        let mark = byte_order_mark(query.as_deref())?;
+        Ok((mark, exports::samples(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await?))
+    };
+    match granted.await {
+        Ok((mark, export)) => download(&asker.now, "samples", "csv", Body::from_stream(csv(app, mark, export))),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// `/export/users.csv`: all users, for staff.
+pub(in crate::http) async fn users_csv(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    asker: RequireCaller,
+) -> Response {
+    let granted = async {
+        let mark = byte_order_mark(query.as_deref())?;
+        Ok((mark, exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await?))
+    };
+    match granted.await {
+        Ok((mark, export)) => download(&asker.now, "users", "csv", Body::from_stream(csv(app, mark, export))),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// `/export/users.xlsx`: all users, for staff.
+pub(in crate::http) async fn users_xlsx(State(app): State<Arc<App>>, asker: RequireCaller) -> Response {
+    let written = async {
+        let exporter = asker.caller.exporter()?;
+        let export = exports::users_for_file(&app.db, &asker.now, exporter, &app.limits).await?;
+        let grant = export.grant();
+        let file = workbook(&app, &asker.now, export).await?;
+        exports::record_users(&app.db, &app.clock.now(), exporter).await?;
+        Ok::<_, Error>((file, grant))
+    };
+    match written.await {
+        Ok((file, grant)) => download(&asker.now, "users", "xlsx", Body::from_stream(chunks(app, file, grant))),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// `HEAD /export/samples.csv`: what GET would answer, without a list that nobody reads: nothing is recorded or counted.
+pub(in crate::http) async fn samples_csv_head(asker: RequireCaller) -> Response {
+    match asker.caller.exporter() {
+        Ok(_) => download(&asker.now, "samples", "csv", nothing()),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// `HEAD /export/users.csv`, in the same way.
+pub(in crate::http) async fn users_csv_head(asker: RequireCaller) -> Response {
+    match asker.caller.exporter().and_then(exports::may_export_users) {
+        Ok(()) => download(&asker.now, "users", "csv", nothing()),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// `HEAD /export/users.xlsx`, in the same way.
+pub(in crate::http) async fn users_xlsx_head(asker: RequireCaller) -> Response {
+    match asker.caller.exporter().and_then(exports::may_export_users) {
+        Ok(()) => download(&asker.now, "users", "xlsx", nothing()),
+        Err(error) => asker.refuse(error),
+    }
+}
+
+/// A body that is never sent, of no known length.
+pub(in crate::http) fn nothing() -> Body {
+    Body::from_stream(stream::empty::<io::Result<Vec<u8>>>())
+}
+
+/// An answer that is saved under a name with the day in it, such as `users-2026-01-05.csv`.
+pub(in crate::http) fn download(now: &Now, name: &str, extension: &str, body: Body) -> Response {
+    let time = now.at.to_string();
+    let (day, _) = time.split_once('T').unwrap_or_default();
+    let disposition = format!("attachment; filename=\"{name}-{day}.{extension}\"");
+    let media = if extension == "csv" { CSV } else { XLSX };
+    ([(header::CONTENT_TYPE, media.to_owned()), (header::CONTENT_DISPOSITION, disposition)], body).into_response()
+}
+
+/// What the text begins with: a byte order mark where the query has `bom=true`. Excel takes text without one for the legacy
+/// encoding of its system; most programs that are no spreadsheets want none.
+///
+/// # Errors
+/// [`Error::BadInput`] for another value.
+fn byte_order_mark(query: Option<&str>) -> Result<&'static str> {
+    match query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("bom=")) {
+        None | Some("false") => Ok(""),
+        Some("true") => Ok("\u{feff}"),
+        Some(_) => Err(Error::BadInput("Use `bom=true` or `bom=false`.".to_owned())),
+    }
+}
+
+/// An export as comma-separated values, its heading first, behind this mark; a page is read when the client has taken the one before. Where
+/// one cannot be read, the answer breaks off, so that nobody takes a part for the whole.
+fn csv(app: Arc<App>, mark: &str, export: Export) -> impl Stream<Item = Result<Vec<u8>, Broken>> + use<> {
+    let heading = sheet::csv([export.columns().iter().copied()]).map_err(Broken::from);
+    let heading = heading.map(|heading| [mark.as_bytes(), &heading].concat());
+    let rows = stream::try_unfold((app, export), async |(app, mut export)| {
+        let page = export.next(&app.db, &app.clock.now()).await?;
+        let Some(page) = page else { return Ok(None) };
+        let text = sheet::csv(page.iter().map(|row| row.iter().map(String::as_str)))?;
+        Ok(Some((text, (app, export))))
+    });
+    futures_util::StreamExt::chain(stream::iter([heading]), rows)
+}
+
+/// An export as a workbook, complete in a nameless file: what is inside one is known only when all rows are.
+pub(in crate::http) async fn workbook(app: &App, now: &Now, mut export: Export) -> Result<File> {
+    let _turn = WRITING.acquire().await.map_err(Error::internal)?;
+    let (sender, mut pages) = mpsc::channel(2);
+    let (folder, at) = (app.config.data_dir.clone(), now.at);
+    let columns = export.columns().iter().map(|name| sheet::Column { name, values: export.values(name) }).collect();
+    let layout = sheet::Layout { name: "Users", columns, explanations: export.explanations() };
+    let writing = tokio::task::spawn_blocking(move || {
+        sheet::workbook(&folder, at, &layout, std::iter::from_fn(|| pages.blocking_recv()))
+    });
+    while let Some(page) = export.next(&app.db, &app.clock.now()).await? {
+        if sender.send(page).await.is_err() {
+            // The writer gave up; why, it says itself.
+            break;
+        }
+    }
+    drop(sender);
+    Ok(File::from_std(writing.await.map_err(Error::internal)??))
+}
+
+/// The bytes of a file that was granted: a client that reads slowly may take long. Where the grant ends, the answer breaks off.
+pub(in crate::http) fn chunks(app: Arc<App>, file: File, grant: Grant) -> impl Stream<Item = Result<Vec<u8>, Broken>> {
+    stream::try_unfold((app, file, grant), async |(app, mut file, grant)| {
+        grant.check(&app.db, &app.clock.now()).await?;
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let read = (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await.map_err(Error::internal)?;
+        Ok((read > 0).then_some((chunk, (app, file, grant))))
+    })
+}
+
+/// Why an answer broke off; it is in the log, and clients learn nothing.
+#[derive(Debug)]
+pub(in crate::http) struct Broken;
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        tracing::error!(?error, "an export broke off");
+        Self
+    }
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the export broke off")
+    }
+}
+
+impl std::error::Error for Broken {}

@@ -1,0 +1,150 @@
+//! GraphiQL: our bundle where it is in the binary, otherwise the library's page.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
+use axum::routing::get;
+use flate2::read::GzDecoder;
+
+use crate::app::App;
+use crate::http::header::elements;
+
+/// What `npm run build` made in `graphiql/`, each file compressed with gzip.
+struct Bundle {
+    page: &'static [u8],
+    /// By their names, which change with what is in them.
+    assets: &'static [(&'static str, &'static [u8])],
+}
+
+/// None where the bundle had not been built before the binary.
+static BUNDLE: Option<Bundle> = include!(concat!(env!("OUT_DIR"), "/graphiql.rs"));
+
+/// Nothing comes from elsewhere. The editor writes its styles into the page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; \
+                      font-src 'self' data:; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
+
+/// What the library's page needs: scripts and styles of the place that it loads them from.
+const LIBRARY_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline' https://unpkg.com; style-src \
+                              'unsafe-inline' https://unpkg.com; font-src data: https://unpkg.com; img-src data: \
+                              https:; connect-src 'self'; frame-ancestors 'none'";
+
+/// What the library's page says above.
+const NOTICE: &str = "<p style=\"margin: 0; padding: 0.5rem 1rem; font: 0.9375rem/1.5 system-ui, sans-serif\">This is \
+                      an older GraphiQL from unpkg.com; for our own, run <code>npm run build --prefix graphiql</code> \
+                      before <code>cargo build</code>.</p>";
+
+/// The routes; none of them is there unless the settings say so.
+pub(in crate::http) fn routes(app: &App) -> Router<Arc<App>> {
+    if !app.config.graphiql {
+        return Router::new();
+    }
+    Router::new()
+        .route("/", get(async |State(app): State<Arc<App>>| lead_here(&app)))
+        .route("/graphiql", get(page))
+        .route("/graphiql/assets/{name}", get(asset))
+}
+
+/// Leads to the page.
+pub(in crate::http) fn lead_here(app: &App) -> Response {
+    Redirect::to(&format!("{}/graphiql", app.public_url.path())).into_response()
+}
+
+/// `/graphiql`
+async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let base = app.public_url.path();
+    let Some(bundle) = &BUNDLE else {
+        let page = crate::graphql::graphiql_page(base).replacen("<body>", &format!("<body>{NOTICE}"), 1);
+        return ([(header::CONTENT_SECURITY_POLICY, LIBRARY_POLICY)], Html(page)).into_response();
+    };
+    let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
+    if base.is_empty() {
+        return (kind, unpacked(bundle.page, &headers)).into_response();
+    }
+    // What the page itself loads is named from the root; the rest is found beside what names it.
+    match inflated(bundle.page).map(String::from_utf8) {
+        Some(Ok(page)) => (kind, page.replace("\"/graphiql/", &format!("\"{base}/graphiql/"))).into_response(),
+        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// `/graphiql/assets/{name}`
+async fn asset(name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
+    let assets = BUNDLE.as_ref().map_or(&[][..], |bundle| bundle.assets);
+    let named = name.ok().and_then(|Path(name)| assets.iter().find(|(known, _)| *known == name));
+    let Some((name, packed)) = named else {
+        return (StatusCode::NOT_FOUND, "There is no such file.\n").into_response();
+    };
+    let kept = [
+        (header::CONTENT_TYPE, media_type(name)),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    (kept, unpacked(packed, &headers)).into_response()
+}
+
+/// The file as it is for clients that take gzip, unpacked for the others.
+fn unpacked(packed: &'static [u8], headers: &HeaderMap) -> Response {
+    let vary = [(header::VARY, "accept-encoding")];
+    if takes_gzip(headers) {
+        return (vary, [(header::CONTENT_ENCODING, "gzip")], packed).into_response();
+    }
+    match inflated(packed) {
+        Some(plain) => (vary, plain).into_response(),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn inflated(packed: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut plain).ok()?;
+    Some(plain)
+}
+
+/// Whether the client takes gzip (RFC 9110, section 12.5.3).
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let named = elements(headers, "accept-encoding", b',').find_map(|range| {
+        let (coding, weight) = range.split_once(';').unwrap_or((range, ""));
+        let weight = weight.trim().trim_start_matches(['q', 'Q', '=']).parse::<f32>().unwrap_or(1.0);
+        coding.trim().eq_ignore_ascii_case("gzip").then_some(weight > 0.0)
+    });
+    named.unwrap_or(false)
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("ttf") => "font/ttf",
+        Some("woff2") => "font/woff2",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_for_those_who_name_it() {
+        for (value, takes) in [
+            ("gzip", true),
+            ("br, GZip;q=0.5", true),
+            ("gzip, deflate, br, zstd", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0, br", false),
+            ("br", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, value.parse().unwrap())]);
+            assert_eq!(takes_gzip(&headers), takes, "{value}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,313 @@
+//! Silence: what strangers are told does not depend on whether there is an account. Each question is put twice with the same
+//! words, before there is an account and when there is one, and the answers are compared byte by byte. That time does not
+//! tell either is measured by `tests/silence/`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sea_orm::ConnectionTrait as _;
+use serde_json::{Value, json};
+use vestibule::domain::account::registration;
+
+use crate::pages::attribute;
+use crate::parity::registration::wanted;
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_client::Client;
+use crate::test_database::Place;
+
+crate::tests![
+    accounts_are_not_told_apart_by_what_is_answered,
+    links_are_not_told_apart_by_what_is_answered,
+    limits_are_reached_at_the_same_count_with_and_without_an_account,
+    registrations_that_wait_are_not_told_apart_either,
+];
+
+/// Everything that an answer tells, but its number and the time.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    status: u16,
+    headers: BTreeMap<String, Vec<String>>,
+    body: String,
+}
+
+/// Who is asked for: by this name and the address with it. The last has no account, but a registration that waits.
+const KINDS: [&str; 6] = ["active", "staff", "inactive", "unverified", "invited", "waiting"];
+
+/// In this time all limits on mails are given back.
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// So many of everything that no limit is reached.
+const PLENTY: &str = "100000/100s";
+
+async fn start(place: &Place) -> TestApp {
+    TestApp::start_with(place, |config| {
+        let limits = &mut config.limits;
+        let plenty = PLENTY.parse().unwrap();
+        limits.limit_mail_address = plenty;
+        limits.limit_mail_client = plenty;
+        limits.limit_sign_in = plenty;
+        limits.limit_sign_in_client = plenty;
+        limits.limit_sign_in_account = plenty;
+        limits.limit_link = plenty;
+        limits.limit_register = plenty;
+    })
+    .await
+}
+
+fn email(kind: &str) -> String {
+    format!("{kind}@example.com")
+}
+
+/// Makes an account of each kind, and returns their ids.
+async fn make_accounts(app: &TestApp) -> BTreeMap<&'static str, String> {
+    let admin = app.admin().await;
+    let mut ids = BTreeMap::new();
+    for kind in KINDS {
+        let id = match kind {
+            "waiting" => {
+                let document = "mutation($input: RegisterInput!) { register(input: $input) { success } }";
+                app.anyone().data(document, wanted(&email(kind))).await;
+                continue;
+            }
+            "staff" => app.add_staff(kind).await.id,
+            "invited" => app.add(json!({ "username": kind, "email": email(kind) })).await.id,
+            _ => app.add_user(kind).await.id,
+        };
+        ids.insert(kind, id);
+    }
+    let off = "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: false }) { errors { code } } }";
+    assert_eq!(admin.refusals(off, json!({ "id": ids["inactive"] })).await, [""; 0]);
+    let unverified = "UPDATE users SET is_verified = FALSE WHERE username = 'unverified'";
+    app.db().execute_unprepared(unverified).await.unwrap();
+    app.mails().await;
+    ids
+}
+
+/// A cookie without the secret of a registration, which is another one each time.
+fn without_secret(cookie: &str) -> String {
+    match cookie.strip_prefix("registration=").and_then(|rest| rest.split_once(';')) {
+        Some((secret, scope)) => format!("registration={};{scope}", secret.len()),
+        None => cookie.to_owned(),
+    }
+}
+
+/// A browser that came before, so that its answers differ in nothing but what they tell.
+struct Stranger {
+    client: Client,
+    csrf: String,
+}
+
+impl Stranger {
+    async fn new(app: &TestApp) -> Self {
+        let page = app.anyone().get("/account/sign-in").await;
+        let csrf = attribute(page.body.as_str().unwrap().split("name=\"csrf\"").nth(1).unwrap(), "value");
+        Self { client: app.anyone().with_header("cookie", format!("csrf={csrf}")), csrf }
+    }
+
+    async fn finish(&self, request: reqwest::RequestBuilder) -> Told {
+        let answer = self.client.finish(request).await;
+        let mut headers = BTreeMap::<String, Vec<String>>::new();
+        for (name, value) in &answer.headers {
+            let value = match name.as_str() {
+                "x-request-id" | "date" => String::new(),
+                "set-cookie" => without_secret(value.to_str().unwrap()),
+                _ => value.to_str().unwrap().to_owned(),
+            };
+            headers.entry(name.to_string()).or_default().push(value);
+        }
+        let mut body = answer.body;
+        if let Some(secret) = body.pointer_mut("/data/register/registrationSecret") {
+            *secret = json!(secret.as_str().map(str::len));
+        }
+        let body = match body {
+            // Each form has a random number of its own.
+            Value::String(text) => match text.split_once("name=\"once\"") {
+                Some((_, form)) => text.replace(&attribute(form, "value"), ""),
+                None => text,
+            },
+            other => other.to_string(),
+        };
+        Told { status: answer.status, headers, body }
+    }
+
+    async fn ask(&self, document: &str, input: Value) -> Told {
+        let body = json!({ "query": document, "variables": { "input": input } }).to_string();
+        let request = self.client.request("POST", "/graphql").header("content-type", "application/json");
+        self.finish(request.body(body)).await
+    }
+
+    async fn send(&self, path: &str, fields: &[(&str, &str)]) -> Told {
+        let csrf = [("csrf", self.csrf.as_str())];
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(csrf.iter().chain(fields)).finish();
+        let request = self.client.request("POST", path).header("content-type", "application/x-www-form-urlencoded");
+        self.finish(request.body(body)).await
+    }
+
+    async fn open(&self, path: &str) -> Told {
+        self.finish(self.client.request("GET", path)).await
+    }
+
+    /// All that strangers can ask about a name and its address.
+    async fn ask_all(&self, name: &str) -> Vec<(&'static str, Told)> {
+        let email = email(name);
+        let mut told = Vec::new();
+        for identifier in [name, &email, &email.to_uppercase()] {
+            for password in ["wrong", ""] {
+                let input = json!({ "identifier": identifier, "password": password });
+                told.push(("login", self.ask(LOGIN, input).await));
+            }
+            let fields = [("identifier", identifier), ("password", "wrong")];
+            told.push(("the page to sign in", self.send("/account/sign-in", &fields).await));
+        }
+        for email in [&email, &email.to_uppercase()] {
+            told.push(("requestReset", self.ask(REQUEST, json!({ "email": email })).await));
+            told.push(("the page to reset", self.send("/account/forgot", &[("email", email)]).await));
+            told.push(("resendVerification", self.ask(RESEND, json!({ "email": email })).await));
+            told.push(("register", self.ask(REGISTER, wanted(email)["input"].clone()).await));
+            let weak = json!({ "email": email, "password": "weak" });
+            told.push(("register, weakly", self.ask(REGISTER, weak).await));
+            for (password, confirm) in [(PASSWORD, PASSWORD), (PASSWORD, "other")] {
+                let fields = [("email", email.as_str()), ("password", password), ("passwordConfirm", confirm)];
+                told.push(("the page to register", self.send("/account/register", &fields).await));
+            }
+        }
+        told
+    }
+}
+
+const LOGIN: &str = "mutation($input: LoginInput!) { login(input: $input) {
+    tokens { accessToken } user { id } errors { code field message }
+} }";
+
+const REQUEST: &str = "mutation($input: RequestResetInput!) { requestReset(input: $input) {
+    success message errors { code field message }
+} }";
+
+const RESEND: &str = "mutation($input: ResendVerificationInput!) { resendVerification(input: $input) {
+    success message errors { code field message }
+} }";
+
+const REGISTER: &str = "mutation($input: RegisterInput!) { register(input: $input) {
+    success message registrationSecret errors { code field message }
+} }";
+
+const CONFIRM: &str = "mutation($input: ConfirmResetInput!) { confirmReset(input: $input) {
+    success message tokens { accessToken } errors { code field message }
+} }";
+
+const VERIFY: &str = "mutation($input: VerifyEmailInput!) { verifyEmail(input: $input) {
+    user { id } tokens { accessToken } errors { code field message }
+} }";
+
+async fn accounts_are_not_told_apart_by_what_is_answered(place: Place) {
+    let app = start(&place).await;
+    let stranger = Stranger::new(&app).await;
+    let mut before = Vec::new();
+    for kind in KINDS {
+        before.push(stranger.ask_all(kind).await);
+    }
+    // What the questions have left behind is gone before there are accounts.
+    app.mails().await;
+    app.wait(app.app.config.links.verify_ttl * 2);
+    registration::sweep(&app.app.db, &app.app.clock.now()).await.unwrap();
+    make_accounts(&app).await;
+    for (kind, before) in KINDS.into_iter().zip(before) {
+        for ((question, before), (_, after)) in before.into_iter().zip(stranger.ask_all(kind).await) {
+            assert_eq!(before, after, "{question}: {kind}");
+        }
+        // Once more, when mails have gone out to whom they concern.
+        app.mails().await;
+        let words = |told: &Told| told.body.clone();
+        let again = stranger.ask_all(kind).await;
+        assert!(words(&again[0].1).contains("INVALID_CREDENTIALS"), "{}", words(&again[0].1));
+    }
+}
+
+async fn links_are_not_told_apart_by_what_is_answered(place: Place) {
+    let app = start(&place).await;
+    let ids = make_accounts(&app).await;
+    let stranger = Stranger::new(&app).await;
+    for kind in ["active", "staff", "inactive", "invited"] {
+        stranger.ask(REQUEST, json!({ "email": email(kind) })).await;
+    }
+    app.mails().await;
+    let unknown = "01890000-0000-7000-8000-000000000000";
+    let wrong = "A".repeat(43);
+    for token in [wrong.as_str(), "", "short", &"B".repeat(500)] {
+        let ask_all = async |uid: &str| {
+            let valid = format!("{{ resetTokenIsValid(uid: \"{uid}\", token: \"{token}\") }}");
+            let fields = [("uid", uid), ("token", token), ("newPassword", PASSWORD), ("newPasswordConfirm", PASSWORD)];
+            let confirm =
+                |password: &str| json!({ "uid": uid, "token": token, "newPassword": password, "login": true });
+            [
+                stranger.ask(&valid, Value::Null).await,
+                stranger.ask(CONFIRM, confirm(PASSWORD)).await,
+                stranger.ask(CONFIRM, confirm("weak")).await,
+                stranger.open(&format!("/account/reset?uid={uid}&token={token}")).await,
+                stranger.send("/account/reset", &fields).await,
+            ]
+        };
+        let nobody = ask_all(unknown).await;
+        assert_eq!(nobody[0].body, json!({ "data": { "resetTokenIsValid": false } }).to_string());
+        for (kind, id) in &ids {
+            assert_eq!(ask_all(id).await, nobody, "{kind}");
+        }
+        assert_eq!(ask_all("nonsense").await, nobody);
+        let verify = stranger.ask(VERIFY, json!({ "token": token })).await;
+        assert!(verify.body.contains("INVALID_TOKEN"), "{}", verify.body);
+    }
+}
+
+async fn limits_are_reached_at_the_same_count_with_and_without_an_account(place: Place) {
+    let app = TestApp::start_with(&place, |config| {
+        let plenty = PLENTY.parse().unwrap();
+        config.limits.limit_mail_client = plenty;
+        config.limits.limit_register = plenty;
+        config.limits.limit_sign_in_client = plenty;
+    })
+    .await;
+    make_accounts(&app).await;
+    // What registering has used up is given back by then.
+    app.wait(HOUR);
+    let stranger = Stranger::new(&app).await;
+    // All questions about one name, until a limit is reached by it.
+    let told = async |document: &str, input: Value| {
+        let mut told = Vec::new();
+        for _ in 0..15 {
+            told.push(stranger.ask(document, input.clone()).await);
+        }
+        assert!(told.iter().any(|told| told.body.contains("RATE_LIMITED")), "{document}");
+        told
+    };
+    let login = |identifier: &str| json!({ "identifier": identifier, "password": "wrong" });
+    let (by_name, by_address) = (told(LOGIN, login("nobody")).await, told(LOGIN, login("no@example.com")).await);
+    assert_eq!(by_name, by_address);
+    for kind in KINDS {
+        assert_eq!(told(LOGIN, login(&email(kind))).await, by_address, "{kind}");
+        if kind != "waiting" {
+            assert_eq!(told(LOGIN, login(kind)).await, by_name, "{kind}");
+        }
+    }
+    for (document, input) in [
+        (REQUEST, (|email: &str| json!({ "email": email })) as fn(&str) -> Value),
+        (RESEND, |email| json!({ "email": email })),
+        (REGISTER, |email| wanted(email)["input"].clone()),
+    ] {
+        app.wait(HOUR);
+        let nobody = told(document, input("nobody-at-all@example.com")).await;
+        for kind in KINDS {
+            assert_eq!(told(document, input(&email(kind))).await, nobody, "{kind}");
+        }
+    }
+}
+
+async fn registrations_that_wait_are_not_told_apart_either(place: Place) {
+    let app = start(&place).await;
+    let stranger = Stranger::new(&app).await;
+    let first = stranger.ask_all("eve").await;
+    // By now a registration waits, and its link has gone out.
+    app.mails().await;
+    let second = stranger.ask_all("eve").await;
+    assert_eq!(first, second);
+}

@@ -1,0 +1,131 @@
+//! A service in whose database there is something of every kind.
+
+use image::ImageFormat;
+use sea_orm::{ActiveValue::Set, EntityTrait as _};
+use serde_json::json;
+use vestibule::domain::auth::signing_keys::Start;
+use vestibule::domain::operator::Operator;
+use vestibule::entity::{email_undo, former_username, imported_id, pending_deletion, sent_form};
+use vestibule::tools::clock::Timestamp;
+use vestibule::tools::mail::SendError;
+
+use crate::avatars::{file, upload};
+use crate::parity::registration::{REGISTER, wanted};
+use crate::test_app::{PASSWORD, TestApp};
+use crate::test_client::Client;
+
+/// What to find again.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) struct Furnished {
+    /// Ada's access and refresh token.
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+    /// The secret of her API token.
+    pub(crate) api_token: String,
+}
+
+const PROFILE: &str = "mutation($input: UpdateMeInput!) { updateMe(input: $input) { errors { code field } } }";
+const RECORD: &str =
+    "mutation { recordSample(input: { key: \"S-1\", title: \"Gr\\u00fcn \\ud83d\\udc3b\" }) { errors { code } } }";
+const RESET: &str = "mutation($e: String!) { requestReset(input: { email: $e }) { success } }";
+
+/// Puts a row into every table, and into most columns something else than what they begin with.
+pub(crate) async fn furnish(app: &TestApp) -> Furnished {
+    let ada = app.add_user("ada").await;
+    let bob = app.add_user("bob").await;
+    let client = ada.sign_in(app).await;
+    upload(&client, file(80, 80, ImageFormat::Png)).await;
+    let profile = json!({ "firstName": "Ad\u{e4}", "lastName": "O'Lovelace \u{1f43b}", "phone": "+49 30 1", "address": "1 Street\nTown",
+        "bio": "line one\nline \"two\"; \\ -- 'three' \u{1f43b}", "email": "countess@example.com", "currentPassword": PASSWORD });
+    assert_eq!(client.refusals(PROFILE, json!({ "input": profile })).await, [""; 0]);
+    assert_eq!(client.refusals(RECORD, json!({})).await, [""; 0]);
+    let make = "mutation { createApiToken(input: { name: \"x\", scopes: [READ, EXPORT] }) { secret } }";
+    let api_token = client.data(make, json!({})).await["createApiToken"]["secret"].as_str().unwrap().to_owned();
+    let anyone = app.anyone().with_header("user-agent", "b\u{e4}r/1.0");
+    anyone.data(REGISTER, wanted("eve@example.com")).await;
+    let wrong = "mutation { login(input: { identifier: \"bob\", password: \"wrong\" }) { errors { code } } }";
+    anyone.data(wrong, json!({})).await;
+    app.mails().await;
+    let admin = app.admin().await;
+    app.transport().fail_next(1, &SendError::permanent("550 no"));
+    anyone.data(RESET, json!({ "e": bob.email })).await;
+    app.mails().await;
+    app.transport().fail_next(1, &SendError::temporary("451 later"));
+    anyone.data(RESET, json!({ "e": ada.email })).await;
+    app.deliver().await;
+    let toggle = "mutation($id: ID!) { toggleActive(input: { id: $id }) { errors { code } } }";
+    assert_eq!(admin.refusals(toggle, json!({ "id": bob.id })).await, [""; 0]);
+    app.app.rotate_keys(&app.app.clock.now(), &Operator::new(), Start::AtOnce).await.unwrap();
+    let row = pending_deletion::ActiveModel {
+        name: Set("avatars/0123456789abcdef-256.jpg".to_owned()),
+        due_at: Set(Timestamp::from_millis(i64::MAX)),
+    };
+    pending_deletion::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = imported_id::ActiveModel { digest: Set(vec![7; 32]) };
+    imported_id::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = email_undo::ActiveModel {
+        mail_id: Set(uuid::Uuid::from_u128(7)),
+        user_id: Set(ada.id.parse().unwrap()),
+        step: Set(3),
+        by_staff: Set(true),
+        email: Set("B\u{e4}r@example.com".to_owned()),
+        email_key: Set("b\u{e4}r@example.com".to_owned()),
+        digest: Set(Some(vec![8; 32])),
+        expires_at: Set(Timestamp::from_millis(i64::MAX)),
+    };
+    email_undo::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = former_username::ActiveModel {
+        digest: Set("x".repeat(43)),
+        user_id: Set(ada.id.parse().unwrap()),
+        free_at: Set(Timestamp::from_millis(i64::MAX)),
+    };
+    former_username::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = sent_form::ActiveModel { digest: Set(vec![9; 32]), expires_at: Set(Timestamp::from_millis(i64::MAX)) };
+    sent_form::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    Furnished { access: client.access.unwrap(), refresh: client.refresh, api_token }
+}
+
+impl Furnished {
+    /// Finds everything again on a service that took the database over, with the same secret.
+    pub(crate) async fn check(&self, app: &TestApp) {
+        let mut ada = app.anyone().with_token(&self.access);
+        self.refresh.clone_into(&mut ada.refresh);
+        let me = ada.data("{ me { username lastName bio pendingEmail avatarUrl } }", json!({})).await["me"].clone();
+        assert_eq!(me["lastName"], "O'Lovelace \u{1f43b}");
+        assert_eq!(me["bio"], "line one\nline \"two\"; \\ -- 'three' \u{1f43b}");
+        assert_eq!(me["pendingEmail"], "countess@example.com");
+        assert!(me["avatarUrl"].is_string());
+        ada.refresh().await.unwrap();
+        let script = app.anyone().with_token(&self.api_token);
+        let tokens = script.data("{ apiTokens { name expiresAt } }", json!({})).await;
+        assert!(tokens["apiTokens"][0]["expiresAt"].is_string(), "every API token has an end: {tokens}");
+        let samples = script.data("{ recentSamples { key title } }", json!({})).await;
+        assert_eq!(samples["recentSamples"][0]["title"], "Gr\u{fc}n \u{1f43b}");
+        let admin = app.admin().await;
+        // By a part of a name, and by a single letter: both have indexes of their own.
+        for (search, count) in [("OVELAC", 1), ("ad\u{e4}", 1), ("\u{1f43b}", 1), ("nobody", 0)] {
+            let found =
+                admin.data("query($s: String!) { users(search: $s) { totalCount } }", json!({ "s": search })).await;
+            assert_eq!(found["users"]["totalCount"], count, "{search}");
+        }
+        assert_eq!(
+            admin.data("{ users(filter: { isActive: false }) { nodes { username } } }", json!({})).await,
+            json!({ "users": { "nodes": [{ "username": "bob" }] } })
+        );
+        app.add_user("cyd").await;
+        self.check_waiting_mail(app, &admin).await;
+    }
+
+    /// The mail that waits for its second attempt has the link that its first had made.
+    async fn check_waiting_mail(&self, app: &TestApp, admin: &Client) {
+        app.wait(std::time::Duration::from_secs(10));
+        let mails = app.mails().await;
+        let text = mails.iter().find(|mail| mail.to == "ada@example.com").map(|mail| mail.text.clone());
+        let text = text.expect("the mail that waited goes out");
+        let (_, rest) = text.split_once("uid=").unwrap();
+        let (uid, rest) = rest.split_once("&token=").unwrap();
+        let token: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+        let valid = "query($u: ID!, $t: String!) { resetTokenIsValid(uid: $u, token: $t) }";
+        assert_eq!(admin.data(valid, json!({ "u": uid, "t": token })).await["resetTokenIsValid"], true);
+    }
+}
