@@ -1,65 +1,81 @@
-//! Every refusal with its code, and the faults that are ours.
+//! Errors of the service and their codes.
 //!
-//! [`Error::Refused`] is for what the person in front of the client can mend; it reaches clients as data, in a payload's
-//! `errors`. All others become GraphQL errors with `extensions.code`, or an HTTP status. [`Error::Internal`] is logged
-//! where it leaves the service and never shown.
+//! [`Error::Refused`] is for problems that the user can fix; clients get it as data, in a payload's `errors`. All
+//! others become GraphQL errors with `extensions.code`, or an HTTP status. [`Error::Internal`] is logged where it
+//! leaves the service and never shown.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr, SqlxError, SqlxPostgresError, SqlxSqliteError};
 
-/// What every fallible operation of the service returns.
+use crate::texts::{Param, Text};
+
+/// Result of the fallible operations of the service.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation was not carried out. Nothing was changed where one is returned.
+/// Reason why an operation failed. A failed operation changes nothing.
 #[derive(Clone, Debug)]
 pub enum Error {
-    /// What the person can mend, one entry for each thing that is wrong; never empty.
+    /// Problems that the user can fix, one entry each; never empty.
     Refused(Vec<Refusal>),
-    /// The operation needs a signed-in user, and the request did not prove one.
+    /// The operation needs a signed-in user, and the request has no valid credential.
     Unauthenticated(Reason),
-    /// The signed-in user has no right to this.
+    /// The signed-in user lacks the right.
     Forbidden,
-    /// The request makes no sense; the text says what to change.
+    /// The request is invalid; the text says what to change.
     BadInput(String),
-    /// It was asked for too often; try again after this time.
+    /// A rate limit is exceeded; retry after this time.
     RateLimited(Duration),
-    /// The service cannot do it now; try again after this time.
+    /// A temporary failure; retry after this time.
     Unavailable(Duration),
-    /// A fault of ours; it is logged, and clients learn only a number.
+    /// Another import is running; try again after this time.
+    ImportRunning(Duration),
+    /// Internal error: logged; clients see only the request id.
     Internal(Arc<dyn StdError + Send + Sync>),
 }
 
-/// One thing that is wrong with the input, told so that the person can mend it.
+/// One problem with the input, described so that the user can fix it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Which rule was broken.
+    /// The broken rule.
     pub code: Code,
-    /// The input field it concerns, as the schema names it; `None` where it is no single one.
+    /// The input field as named in the schema; `None` if the problem concerns no single field.
     pub field: Option<&'static str>,
-    /// What to do about it, in a sentence.
-    pub message: String,
+    /// The text of the catalogue and its parameters.
+    pub text: Text,
 }
 
 impl Refusal {
-    /// A refusal that concerns no single field.
-    pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, field: None, message: message.into() }
+    /// A refusal without a field, with the id of its text.
+    pub fn new(code: Code, text: impl Into<Text>) -> Self {
+        Self { code, field: None, text: text.into() }
     }
 
-    /// The same refusal, of this field.
+    /// The same refusal with a parameter of its text.
+    #[must_use]
+    pub fn with(self, name: &'static str, value: impl Into<Param>) -> Self {
+        Self { text: self.text.with(name, value), ..self }
+    }
+
+    /// The message in English.
+    pub fn message(&self) -> String {
+        self.text.english()
+    }
+
+    /// The same refusal with this field.
     #[must_use]
     pub fn of(self, field: &'static str) -> Self {
         Self { field: Some(field), ..self }
     }
 }
 
-/// Which rule a [`Refusal`] is about. The schema's `UserErrorCode` describes each.
+/// The rule that a [`Refusal`] is about. The schema's `UserErrorCode` describes each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "graphql/errors.rs describes each for those who meet it")]
+#[expect(missing_docs, reason = "graphql/errors.rs describes each code")]
 pub enum Code {
     InvalidCredentials,
     AccountInactive,
@@ -86,23 +102,23 @@ pub enum Code {
     FileUnsupported,
 }
 
-/// Why a request counts as not signed in.
+/// Reason why a request counts as not signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It carried no access token.
+    /// The request has no access token.
     Missing,
-    /// What it carried is no access token of this service.
+    /// The token is not an access token of this service.
     Invalid,
-    /// The access token has run out; refreshing gives a new one.
+    /// The access token has expired; a refresh gives a new one.
     Expired,
-    /// The session has ended: signed out, revoked, or run out.
+    /// The session has ended: signed out, revoked, or expired.
     Revoked,
     /// The account is deactivated.
     Disabled,
 }
 
 impl Error {
-    /// A fault of ours from any error or text.
+    /// An internal error from any error or text.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Internal(source.into().into())
     }
@@ -114,13 +130,14 @@ impl From<Refusal> for Error {
     }
 }
 
-/// A database that cannot be reached, is busy, or has no room left is a matter of time; everything else it says is a
-/// fault of ours.
+/// Transient failures of the database (unreachable, busy, or full) become [`Error::Unavailable`]; all others are
+/// internal errors.
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         departed(&error);
-        if is_transient(&error) {
-            tracing::error!(%error, "the database cannot do it at present");
+        let error = DatabaseError(error);
+        if is_transient(&error.0) {
+            tracing::error!(%error, "database temporarily unavailable");
             Self::Unavailable(Duration::from_secs(1))
         } else {
             Self::internal(error)
@@ -128,15 +145,54 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Number of answers by which a server said that it goes, or may not be written to any more.
+/// A database error. Its text has the message, code, table and constraint, but neither row values nor source locations
+/// of the server.
+#[derive(Clone)]
+pub struct DatabaseError(pub DbErr);
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            DbErr::Conn(RuntimeErr::SqlxError(error))
+            | DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => describe_driver(error, f),
+            other => fmt::Display::fmt(other, f),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl StdError for DatabaseError {}
+
+fn describe_driver(error: &SqlxError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match error {
+        SqlxError::Database(error) => {
+            write!(f, "{} ({})", error.message(), error.code().unwrap_or_default())?;
+            if let Some(table) = error.table() {
+                write!(f, ", table {table}")?;
+            }
+            error.constraint().map_or(Ok(()), |constraint| write!(f, ", constraint {constraint}"))
+        }
+        SqlxError::ColumnDecode { index, .. } => write!(f, "column {index} cannot be read"),
+        SqlxError::Protocol(_) => f.write_str("the server does not speak PostgreSQL's protocol"),
+        other => fmt::Display::fmt(other, f),
+    }
+}
+
+/// Number of replies by which a server announced its shutdown or refused writes.
 static DEPARTURES: AtomicU64 = AtomicU64::new(0);
 
-/// Number of those answers so far: connections from before the last one are no good.
+/// Number of those replies so far: connections opened before the last one are stale.
 pub(crate) fn departures() -> u64 {
     DEPARTURES.load(Ordering::Relaxed)
 }
 
-/// Notes an error by which a PostgreSQL server says that it is the wrong one from now on: it became a standby, or shuts
+/// Counts an error by which a PostgreSQL server says that it is no longer usable: it became a standby, or is shutting
 /// down.
 pub(crate) fn departed(error: &DbErr) {
     let (DbErr::Conn(RuntimeErr::SqlxError(error))
@@ -153,7 +209,8 @@ pub(crate) fn departed(error: &DbErr) {
     }
 }
 
-/// Whether the same statement may succeed a little later, once the database is back or whoever runs it has helped.
+/// True for transient errors: the same statement may succeed later, once the database is back or its operator has fixed
+/// it.
 pub fn is_transient(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_));
@@ -164,26 +221,27 @@ pub fn is_transient(error: &DbErr) -> bool {
         other => return matches!(other, SqlxError::WorkerCrashed),
     };
     if let Some(error) = error.try_downcast_ref::<SqlxPostgresError>() {
-        return postgres_passes(error.code());
+        return is_transient_postgres(error.code());
     }
     let code = error.try_downcast_ref::<SqlxSqliteError>().and_then(|_| error.code()?.parse::<u32>().ok());
-    code.is_some_and(sqlite_passes)
+    code.is_some_and(is_transient_sqlite)
 }
 
-/// PostgreSQL's codes (its manual, appendix A): the connection broke (08), resources are short (53), it is told to stop,
-/// stops, starts, or took too long (57), its machine fails (58), another transaction was in the way, or it is a standby.
-fn postgres_passes(code: &str) -> bool {
+/// PostgreSQL's codes (its manual, appendix A): broken connection (08), insufficient resources (53), operator
+/// intervention, shutdown, startup or timeout (57), system error (58), a conflict with another transaction, or a
+/// standby.
+fn is_transient_postgres(code: &str) -> bool {
     matches!(code.get(..2), Some("08" | "53" | "57" | "58"))
         || matches!(code, "25006" | "25P03" | "40001" | "40P01" | "55P03")
 }
 
-/// SQLite's primary result codes (sqlite.org/rescode.html), the last eight bits of any: BUSY, LOCKED, READONLY, IOERR, FULL,
-/// CANTOPEN.
-fn sqlite_passes(code: u32) -> bool {
+/// SQLite's primary result codes (sqlite.org/rescode.html), the last eight bits of each: BUSY, LOCKED, READONLY, IOERR,
+/// FULL, CANTOPEN.
+fn is_transient_sqlite(code: u32) -> bool {
     matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14)
 }
 
-/// Turns the violation of a unique constraint into the refusal that it means; other errors stay what they are.
+/// Turns the violation of a unique constraint into the given refusal; other errors stay unchanged.
 pub fn on_conflict(error: DbErr, refusal: impl FnOnce() -> Refusal) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => refusal().into(),

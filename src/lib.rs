@@ -1,30 +1,32 @@
-//! Vestibule, a GraphQL identity service.
+//! Vestibule, a self-hosted identity service with a GraphQL API.
 //!
-//! The modules in the order in which they may import each other, each only those before it; a test holds them to it.
+//! Each module may import only the modules above it; a test checks this.
 
-// Every refusal with its code, and the faults that are ours.
+// Catalogue of texts for users.
+pub mod texts;
+// Errors and their codes.
 pub mod error;
-// Leaves that know neither the database nor GraphQL.
+// Helpers that know neither the database nor GraphQL.
 pub mod tools;
-// The one place that reads the command line's settings, `vestibule.toml` and the environment.
+// Settings from the command line, the environment and `vestibule.toml`.
 pub mod config;
-// The connections: one way in for readers, one for writers.
+// Database connections, one pool for reading and one for writing.
 pub mod database;
-// SeaORM models, one file per table, with named filters; no rules.
+// SeaORM models, one file per table, with named filters but no rules.
 pub mod entity;
-// What the service does: plain functions over a connection.
+// Business logic: plain functions over a database connection.
 pub mod domain;
-// What was built once at the start, shared by all faces.
+// Application state, created once at the start.
 pub mod app;
-// The face: argument in, domain call, type out.
+// GraphQL resolvers, which only translate input and output.
 pub mod graphql;
-// Routes, the GraphQL handler, and what is around every request.
+// HTTP routes, the GraphQL handler, and middleware.
 pub mod http;
-// What happens without a request.
+// Background tasks.
 pub mod worker;
-// The command line, one file per command.
+// Command line, one file per command.
 pub mod cli;
-// What fuzzing feeds; no part of the service.
+// Fuzzing targets, not part of the service.
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -1,32 +1,34 @@
-//! The pages to sign in, to register, and to confirm an address.
+//! Pages to sign in, register, confirm an email address, and change a password.
 
 use axum::response::Response;
 
 use super::view::{Field, Form, View};
-use super::{Outcome, Sent, Visit, form, invalid_link};
+use super::{Outcome, Sent, Visit, form, invalid_link, password_hint};
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::account::registration::register::{self, Register, Rules};
-use crate::domain::account::undo_email_change;
+use crate::domain::account::undo_email_change::{self, Undo};
 use crate::domain::account::verify_email::{self, Confirm, Link, Waiting};
 use crate::domain::auth::passwords::NewPassword;
 use crate::domain::auth::sign_in::{self, Replacement, SignIn};
 use crate::domain::auth::token_issuer::Tokens;
 use crate::error::{Error, Refusal, Result};
+use crate::texts::Text;
 
 /// `GET /account/sign-in`
 pub(super) async fn sign_in_form(visit: Visit) -> Response {
-    let done = match visit.parameter("done") {
-        "password" => Some("Your new password is set: sign in with it."),
-        "verified" => Some("Your e-mail address is confirmed: you can sign in."),
-        "verified-beside" => Some(
-            "Your e-mail address is confirmed. This browser is still signed in to another account. Sign in here to switch.",
-        ),
+    let notice = match visit.parameter("done") {
+        "password" => Some(Text::new("page-password-set")),
+        "verified" => Some(Text::new("page-verified")),
+        "verified-beside" => Some(Text::new("page-verified-other-account")),
         "signed-in" => return visit.show(&signed_in_view(&visit)),
-        "changed" => return visit.show(&View { title: "Your new password is set", ..signed_in_view(&visit) }),
+        "changed" => {
+            let title = Text::new("page-password-changed-title");
+            return visit.show(&View { title, ..signed_in_view(&visit) });
+        }
         _ => None,
     };
-    visit.show(&View { notice: done.map(str::to_owned), ..sign_in_view(&visit, "") })
+    visit.show(&View { notice, ..sign_in_view(&visit, "") })
 }
 
 /// `POST /account/sign-in`
@@ -40,14 +42,14 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
         replaces: visit.refresh_token(),
         replacement: None,
     };
-    let rules = (&app.passwords, &app.config.sessions);
+    let rules = app.sign_in_rules();
     match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
         Ok((session, user)) => {
             let to = match user.temporary_password_at {
                 Some(_) => "/account/password?temporary=1",
                 None => "/account/sign-in?done=signed-in",
             };
-            visit.lead_signed_in(to, &token_issuer.tokens(&visit.now, &session, &user))
+            visit.redirect_signed_in(to, &token_issuer.tokens(&visit.now, &session, &user))
         }
         Err(error) => visit.refuse(sign_in_view(visit, sent.field("identifier")), error),
     }
@@ -55,30 +57,25 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
 
 fn identifier_field(identifier: &str) -> Field {
     Field {
-        name: "identifier",
-        label: "E-mail address or username",
-        kind: "text",
-        autocomplete: "username",
         value: identifier.to_owned(),
         required: true,
-        ..Field::default()
+        ..Field::new("identifier", Text::new("page-label-identifier"), "username")
     }
 }
 
 /// `GET /account/password`
 pub(super) async fn password_form(visit: Visit) -> Response {
     let is_temporary = !visit.parameter("temporary").is_empty();
-    let reason = "You are signed in with a temporary password. Others may have read it: replace it now.";
-    let notice = is_temporary.then(|| reason.to_owned());
+    let notice = is_temporary.then(|| Text::new("page-temporary-password"));
     visit.show(&View { notice, ..password_view(&visit, "") })
 }
 
-/// `POST /account/password`: signs in with the old password, so that it works without a cookie, and replaces it.
+/// `POST /account/password`: signs in with the old password, so that no cookie is needed, and replaces it.
 pub(super) async fn change_password(sent: Sent) -> Response {
     let visit = &sent.visit;
     match sent.once(Box::pin(replace_password(&sent))).await {
-        Outcome::Done(tokens) => visit.lead_signed_in("/account/sign-in?done=changed", &tokens),
-        Outcome::Repeated => visit.lead("/account/sign-in?done=password"),
+        Outcome::Done(tokens) => visit.redirect_signed_in("/account/sign-in?done=changed", &tokens),
+        Outcome::Repeated => visit.redirect("/account/sign-in?done=password"),
         Outcome::Failed(error) => visit.refuse(password_view(visit, sent.field("identifier")), error),
     }
 }
@@ -97,84 +94,68 @@ async fn replace_password(sent: &Sent) -> Result<Tokens> {
         replaces: visit.refresh_token(),
         replacement: Some(Replacement { new, form: &sent.form }),
     };
-    let rules = (&app.passwords, &app.config.sessions);
+    let rules = app.sign_in_rules();
     let (session, user) = sign_in::sign_in(&app.db, now, &visit.client, rules, input).await?;
     Ok(app.token_issuer().tokens(now, &session, &user))
 }
 
 fn password_view(visit: &Visit, identifier: &str) -> View {
-    let password = |name, label, autocomplete, hint| Field {
-        name,
-        label,
-        kind: "password",
-        autocomplete,
-        hint,
-        required: true,
-        ..Field::default()
-    };
-    let hint = format!("At least {} characters, and not easy to guess.", visit.app.passwords.policy().min_length);
     let fields = vec![
         identifier_field(identifier),
-        password("oldPassword", "Current password", "current-password", None),
-        password("newPassword", "New password", "new-password", Some(hint)),
-        password("newPasswordConfirm", "Repeat the new password", "new-password", None),
+        Field::password("oldPassword", Text::new("page-label-current-password"), "current-password"),
+        Field {
+            hint: Some(password_hint(visit)),
+            ..Field::password("newPassword", Text::new("page-label-new-password"), "new-password")
+        },
+        Field::password("newPasswordConfirm", Text::new("page-label-repeat-new-password"), "new-password"),
     ];
     View {
-        title: "Change your password",
-        paragraphs: vec!["All other sessions of yours end.".to_owned()],
-        form: Some(Form { fields, ..form("/account/password", "Change the password") }),
-        links: vec![("Forgot your password?", "/account/forgot".to_owned())],
-        ..View::default()
+        paragraphs: vec![Text::new("page-change-password-effect")],
+        form: Some(Form { fields, ..form("/account/password", Text::new("page-button-change-password")) }),
+        links: vec![(Text::new("page-link-forgot"), "/account/forgot".to_owned())],
+        ..View::new(Text::new("page-change-password-title"))
     }
 }
 
 fn sign_in_view(visit: &Visit, identifier: &str) -> View {
     let fields = vec![
         identifier_field(identifier),
-        Field {
-            name: "password",
-            label: "Password",
-            kind: "password",
-            autocomplete: "current-password",
-            required: true,
-            ..Field::default()
-        },
+        Field::password("password", Text::new("page-label-password"), "current-password"),
     ];
-    let mut links = vec![("Forgot your password?", "/account/forgot".to_owned())];
+    let mut links = vec![(Text::new("page-link-forgot"), "/account/forgot".to_owned())];
     if visit.app.config.registration == Registration::Open {
-        links.push(("Create an account", "/account/register".to_owned()));
+        links.push((Text::new("page-link-register"), "/account/register".to_owned()));
     }
     View {
-        title: "Sign in",
-        form: Some(Form { fields, ..form("/account/sign-in", "Sign in") }),
+        form: Some(Form { fields, ..form("/account/sign-in", Text::new("page-button-sign-in")) }),
         links,
-        ..View::default()
+        ..View::new(Text::new("page-sign-in-title"))
     }
 }
 
 fn signed_in_view(visit: &Visit) -> View {
     let mut links = Vec::new();
     if let Some(frontend) = &visit.app.config.frontend_url {
-        links.push(("Go on to the site", frontend.as_str().to_owned()));
+        links.push((Text::new("page-link-site"), frontend.as_str().to_owned()));
     }
     if visit.app.config.graphiql {
-        links.push(("Explore with GraphiQL", "/graphiql".to_owned()));
+        links.push((Text::new("page-link-graphiql"), "/graphiql".to_owned()));
     }
-    View {
-        title: "You are signed in",
-        paragraphs: vec!["This browser stays signed in. Pages of this site may go on with it.".to_owned()],
-        links,
-        ..View::default()
-    }
+    View { paragraphs: vec![Text::new("page-signed-in-effect")], links, ..View::new(Text::new("page-signed-in-title")) }
+}
+
+fn sign_in_link() -> (Text, String) {
+    (Text::new("page-link-sign-in"), "/account/sign-in".to_owned())
 }
 
 /// `GET /account/register`
 pub(super) async fn register_form(visit: Visit) -> Response {
     if !visit.parameter("sent").is_empty() {
-        let text = "A mail is on its way to you: it tells how to go on. Look into the folder for unwanted mail, too.";
-        let links = vec![("Sign in", "/account/sign-in".to_owned())];
-        let title = "Look into your mail";
-        return visit.show(&View { title, paragraphs: vec![text.to_owned()], links, ..View::default() });
+        return visit.show(&View {
+            paragraphs: vec![Text::new("page-registration-sent")],
+            links: vec![sign_in_link()],
+            ..View::new(Text::new("page-check-email-title"))
+        });
     }
     match visit.app.config.registration {
         Registration::Open => visit.show(&register_view(&visit, &|_| String::new())),
@@ -205,53 +186,40 @@ pub(super) async fn register(sent: Sent) -> Response {
         phone: "",
     };
     match register::register(&app.db, &visit.now, &visit.client, rules, wanted).await {
-        Ok(secret) => visit.lead_registered("/account/register?sent=1", &secret),
+        Ok(secret) => visit.redirect_registered("/account/register?sent=1", &secret),
         Err(Error::Forbidden) => visit.refuse(closed_view(), Error::Forbidden),
         Err(error) => visit.refuse(register_view(visit, &|name| sent.field(name).to_owned()), error),
     }
 }
 
 fn register_view(visit: &Visit, typed: &dyn Fn(&str) -> String) -> View {
-    let text = |name, label, autocomplete| Field {
-        name,
-        label,
-        kind: "text",
-        autocomplete,
-        value: typed(name),
-        ..Field::default()
-    };
-    let password = |name, label, hint| Field {
-        name,
-        label,
-        kind: "password",
-        autocomplete: "new-password",
-        hint,
-        required: true,
-        ..Field::default()
-    };
-    let hint = format!("At least {} characters, and not easy to guess.", visit.app.passwords.policy().min_length);
-    let optional = "Leave it empty to get a neutral one.".to_owned();
+    let field = |name, label, autocomplete| Field { value: typed(name), ..Field::new(name, label, autocomplete) };
     let fields = vec![
-        Field { inputmode: "email", required: true, ..text("email", "E-mail address", "email") },
-        Field { hint: Some(optional), ..text("username", "Username", "username") },
-        text("firstName", "First name", "given-name"),
-        text("lastName", "Last name", "family-name"),
-        password("password", "Password", Some(hint)),
-        password("passwordConfirm", "The same once more", None),
+        Field { inputmode: "email", required: true, ..field("email", Text::new("page-label-email"), "email") },
+        Field {
+            hint: Some(Text::new("page-hint-username")),
+            ..field("username", Text::new("page-label-username"), "username")
+        },
+        field("firstName", Text::new("page-label-first-name"), "given-name"),
+        field("lastName", Text::new("page-label-last-name"), "family-name"),
+        Field {
+            hint: Some(password_hint(visit)),
+            ..Field::password("password", Text::new("page-label-password"), "new-password")
+        },
+        Field::password("passwordConfirm", Text::new("page-label-repeat-password"), "new-password"),
     ];
     View {
-        title: "Create an account",
-        form: Some(Form { fields, ..form("/account/register", "Create the account") }),
-        links: vec![("You have one? Sign in", "/account/sign-in".to_owned())],
-        ..View::default()
+        form: Some(Form { fields, ..form("/account/register", Text::new("page-button-register")) }),
+        links: vec![(Text::new("page-link-sign-in-instead"), "/account/sign-in".to_owned())],
+        ..View::new(Text::new("page-register-title"))
     }
 }
 
 fn closed_view() -> View {
-    View { title: "Registration is closed", links: vec![("Sign in", "/account/sign-in".to_owned())], ..View::default() }
+    View { links: vec![sign_in_link()], ..View::new(Text::new("page-registration-closed-title")) }
 }
 
-/// `GET /account/verify?token=…`: asks for a click, because programs that look through mails open links too.
+/// `GET /account/verify?token=…`: asks for a click, because mail scanners open links too.
 pub(super) async fn verify_form(visit: Visit) -> Response {
     let token = visit.parameter("token").to_owned();
     show_verify(&visit, &token, None).await
@@ -279,14 +247,14 @@ pub(super) async fn verify(sent: Sent) -> Response {
         Outcome::Done(verified) => match verified.session {
             Some(session) => {
                 let tokens = app.token_issuer().tokens(&visit.now, &session, &verified.user);
-                visit.lead_signed_in("/account/sign-in?done=signed-in", &tokens)
+                visit.redirect_signed_in("/account/sign-in?done=signed-in", &tokens)
             }
-            None if verified.is_other_present => visit.lead("/account/sign-in?done=verified-beside"),
-            None => visit.lead("/account/sign-in?done=verified"),
+            None if verified.is_other_present => visit.redirect("/account/sign-in?done=verified-beside"),
+            None => visit.redirect("/account/sign-in?done=verified"),
         },
-        Outcome::Repeated => visit.lead("/account/sign-in?done=verified"),
+        Outcome::Repeated => visit.redirect("/account/sign-in?done=verified"),
         Outcome::Failed(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
-            visit.refuse(dead_view(), Error::Refused(invalid_link()))
+            visit.refuse(invalid_link_view(), Error::Refused(invalid_link()))
         }
         Outcome::Failed(error) => show_verify(visit, token, Some(error)).await,
     }
@@ -297,73 +265,49 @@ fn verify_rules(visit: &Visit) -> verify_email::Rules<'_> {
     verify_email::Rules { registration: config.registration, passwords, lives: &config.sessions }
 }
 
-/// Shows what the link confirms and, where the browser is neither the one that registered nor signed in to the account that
-/// moves, asks for a password; with what is wrong in the form that was sent. A link in a mail leads here from another site,
-/// so that the browser sends no refresh cookie until the form is sent.
+/// Shows the address that the link confirms, with the errors of a form that was sent. Asks for a password unless the
+/// browser registered, or is signed in to the account that changes its address. An email links here from another site,
+/// so the browser sends no refresh cookie until the form is sent.
 async fn show_verify(visit: &Visit, token: &str, error: Option<Error>) -> Response {
     let cookie = visit.registration();
     let link = Link { token, cookie: cookie.as_ref(), registration_secret: None };
-    let found =
-        verify_email::look_up(&visit.app.db, &visit.now, &visit.client, verify_rules(visit), (link, visit.signed_in()))
-            .await;
+    let (rules, signed_in) = (verify_rules(visit), visit.signed_in());
+    let found = verify_email::look_up(&visit.app.db, &visit.now, &visit.client, rules, link, signed_in).await;
     match (found, error) {
         (Ok(Some(waiting)), None) => visit.show(&verify_view(visit, token, &waiting)),
         (Ok(Some(waiting)), Some(error)) => visit.refuse(verify_view(visit, token, &waiting), error),
-        (Ok(None), _) => visit.refuse(dead_view(), Error::Refused(invalid_link())),
-        (Err(failed), error) => visit.refuse(dead_view(), error.unwrap_or(failed)),
+        (Ok(None), _) => visit.refuse(invalid_link_view(), Error::Refused(invalid_link())),
+        (Err(failed), error) => visit.refuse(invalid_link_view(), error.unwrap_or(failed)),
     }
 }
 
 fn verify_view(visit: &Visit, token: &str, waiting: &Waiting) -> View {
-    let site = &visit.app.config.site_name;
+    let (email, site) = (waiting.email.as_str(), visit.app.config.site_name.as_str());
     let mut paragraphs = vec![match waiting.is_new {
-        true => format!("This confirms {} and creates your account at {site}.", waiting.email),
-        false => format!("This makes {} the address of an account at {site}.", waiting.email),
+        true => Text::new("page-verify-new-account").with("email", email).with("site", site),
+        false => Text::new("page-verify-new-address").with("email", email).with("site", site),
     }];
     let mut fields = Vec::new();
     if waiting.needs_password && !waiting.is_new {
-        paragraphs.push(
-            "Enter the password of that account. Leave it empty if this browser is signed in to it. If you did not ask \
-             for this, close this page: somebody else gave your address."
-                .to_owned(),
-        );
+        paragraphs.push(Text::new("page-verify-enter-account-password"));
         fields.push(Field {
-            name: "password",
-            label: "Password",
-            kind: "password",
-            autocomplete: "current-password",
-            ..Field::default()
+            required: false,
+            ..Field::password("password", Text::new("page-label-password"), "current-password")
         });
     }
     if waiting.needs_password && waiting.is_new {
-        paragraphs.push(
-            "You did not register with this browser, or somebody else registered with your address. Enter the password \
-             that you chose when you registered. If you did not choose one, or forgot it, enter a new one: then only the \
-             address is taken from the registration."
-                .to_owned(),
-        );
-        let hint = format!("At least {} characters, and not easy to guess.", visit.app.passwords.policy().min_length);
-        for (name, label, hint) in
-            [("password", "Password", Some(hint)), ("passwordConfirm", "The same once more", None)]
-        {
-            let autocomplete = "new-password";
-            fields.push(Field {
-                name,
-                label,
-                kind: "password",
-                autocomplete,
-                hint,
-                required: true,
-                ..Field::default()
-            });
-        }
+        paragraphs.push(Text::new("page-verify-enter-password"));
+        fields.push(Field {
+            hint: Some(password_hint(visit)),
+            ..Field::password("password", Text::new("page-label-password"), "new-password")
+        });
+        fields.push(Field::password("passwordConfirm", Text::new("page-label-repeat-password"), "new-password"));
     }
     let hidden = vec![("token", token.to_owned())];
     View {
-        title: "Confirm your e-mail address",
         paragraphs,
-        form: Some(Form { hidden, fields, ..form("/account/verify", "Confirm the address") }),
-        ..View::default()
+        form: Some(Form { hidden, fields, ..form("/account/verify", Text::new("page-button-verify")) }),
+        ..View::new(Text::new("page-verify-title"))
     }
 }
 
@@ -376,12 +320,12 @@ pub(super) async fn undo_form(visit: Visit) -> Response {
 pub(super) async fn undo(sent: Sent) -> Response {
     let visit = &sent.visit;
     let (app, token) = (&visit.app, sent.field("token"));
-    let link = (token, Some(&sent.form));
-    match sent.once(undo_email_change::undo(&app.db, &visit.now, &visit.client, &app.limits, link)).await {
-        Outcome::Done(_) | Outcome::Repeated => visit.lead("/account/forgot?done=undone"),
+    let input = Undo { token, form: Some(&sent.form) };
+    match sent.once(undo_email_change::undo(&app.db, &visit.now, &visit.client, &app.limits, input)).await {
+        Outcome::Done(_) | Outcome::Repeated => visit.redirect("/account/forgot?done=undone"),
         Outcome::Failed(Error::Refused(refusals)) => {
             let shown = refusals.into_iter().map(|refusal| Refusal { field: None, ..refusal }).collect();
-            visit.refuse(dead_undo_view(), Error::Refused(shown))
+            visit.refuse(undo_failed_view(), Error::Refused(shown))
         }
         Outcome::Failed(error) => visit.refuse(undo_view(token), error),
     }
@@ -390,29 +334,19 @@ pub(super) async fn undo(sent: Sent) -> Response {
 fn undo_view(token: &str) -> View {
     let hidden = vec![("token", token.to_owned())];
     View {
-        title: "Return to your old email address",
-        paragraphs: vec![
-            "Your account goes back to the address that this mail was sent to. Everyone is signed out, API tokens end, and \
-             the password no longer works: set a new one next."
-                .to_owned(),
-        ],
-        form: Some(Form { hidden, ..form("/account/undo", "Return to the old address") }),
-        ..View::default()
+        paragraphs: vec![Text::new("page-undo-effect")],
+        form: Some(Form { hidden, ..form("/account/undo", Text::new("page-button-undo")) }),
+        ..View::new(Text::new("page-undo-title"))
     }
 }
 
-fn dead_undo_view() -> View {
-    View {
-        title: "The change cannot be undone",
-        links: vec![("Sign in", "/account/sign-in".to_owned())],
-        ..View::default()
-    }
+fn undo_failed_view() -> View {
+    View { links: vec![sign_in_link()], ..View::new(Text::new("page-undo-failed-title")) }
 }
 
-fn dead_view() -> View {
+fn invalid_link_view() -> View {
     View {
-        title: "This link does not work",
-        links: vec![("Register again", "/account/register".to_owned()), ("Sign in", "/account/sign-in".to_owned())],
-        ..View::default()
+        links: vec![(Text::new("page-link-register-again"), "/account/register".to_owned()), sign_in_link()],
+        ..View::new(Text::new("page-link-invalid-title"))
     }
 }

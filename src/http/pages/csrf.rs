@@ -1,5 +1,5 @@
-//! Forms are taken from our own pages only: a hidden field must hold what a cookie holds, which other sites can neither
-//! read nor set, and the browser must not say that another site sent it.
+//! CSRF protection: forms are accepted only from this service's own pages. A hidden field must match a cookie, which
+//! other sites can neither read nor set, and the browser must not report another site as the sender.
 
 use axum::http::{HeaderMap, HeaderValue};
 
@@ -8,15 +8,15 @@ use crate::http::header::{cookies, text};
 use crate::http::refresh_cookie;
 use crate::tools::secret::Secret;
 
-/// The secret of a form: the one in the request's cookie, or a new one.
+/// Secret of a form: the one in the cookie of the request, or a new one.
 pub(super) struct Csrf {
-    /// The text of the hidden field.
+    /// Text of the hidden field.
     pub(super) text: String,
     is_new: bool,
 }
 
 impl Csrf {
-    /// The secret for the pages of this browser.
+    /// Secret for the pages of this browser.
     pub(super) fn of(headers: &HeaderMap, public: &BaseUrl) -> Self {
         match in_cookie(headers, public) {
             Some(secret) => Self { text: secret.to_text(), is_new: false },
@@ -24,7 +24,7 @@ impl Csrf {
         }
     }
 
-    /// The `Set-Cookie` header, where the browser does not have the secret yet.
+    /// The `Set-Cookie` header, if the browser does not have the secret yet.
     pub(super) fn set_cookie(&self, public: &BaseUrl) -> Option<HeaderValue> {
         let scope = refresh_cookie::scope(public);
         let cookie = format!("{}={}; {scope}; HttpOnly; SameSite=Lax", name(public), self.text);
@@ -32,7 +32,7 @@ impl Csrf {
     }
 }
 
-/// Whether a form with this hidden field was sent by one of our pages.
+/// True if a form with this hidden field was sent by a page of this service.
 pub(super) fn is_ours(headers: &HeaderMap, public: &BaseUrl, field: &str) -> bool {
     let same_site = text(headers, "sec-fetch-site").is_none_or(|site| site == "same-origin");
     let same_origin = text(headers, "sec-fetch-site").is_some()

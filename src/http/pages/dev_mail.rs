@@ -1,5 +1,5 @@
-//! `/dev/mail`: the mails that go to files, for a newcomer who wants to follow a link without a mail server. It is there
-//! only where mails do go to files and nobody but this machine can ask.
+//! `/dev/mail`: emails written to files, for following their links in development without a mail server. Served only if
+//! emails are written to files and only this machine can reach the service.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -15,23 +15,27 @@ use mail_parser::{Message, MessageParser};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::texts::Text;
 use crate::tools::mail::MailUrl;
 
-/// How many mails are listed.
+/// Maximum number of emails in the list.
 const MOST: usize = 200;
 
-/// Mails bring styles of their own; scripts and everything from elsewhere stay out.
+/// Emails have their own styles; scripts and external content are blocked.
 const POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Whether the inbox is there at all. A service with a public address is none of a developer's, even where it listens for
-/// a proxy on the same machine only.
+/// True if the inbox is served. A service with a public address is not a development server, even if it listens only
+/// for a proxy on the same machine.
 pub(super) fn is_served(app: &App) -> bool {
     let authority = app.public_url.as_str().split("://").nth(1).unwrap_or_default();
     let is_private = is_local(authority.split('/').next().unwrap_or_default());
-    is_private && app.config.listen.is_on_loopback() && matches!(app.config.mail_url(), MailUrl::Folder(_))
+    is_private
+        && app.config.trusted_proxies.is_empty()
+        && app.config.listen.is_on_loopback()
+        && matches!(app.config.mail_url(), MailUrl::Folder(_))
 }
 
-/// Whether a host, with its port perhaps, is a name of this machine.
+/// True if a host, with or without a port, is a name of this machine.
 fn is_local(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -40,7 +44,7 @@ fn is_local(host: &str) -> bool {
     name == "localhost" || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// Its routes.
+/// Routes of the inbox.
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/dev/mail", get(list)).route("/dev/mail/{id}", get(show))
 }
@@ -54,7 +58,22 @@ struct Page<'a> {
     open: Option<Open>,
 }
 
-/// A mail in the list.
+impl Page<'_> {
+    fn document_title(&self) -> String {
+        Text::new("page-dev-mail-title").with("site", self.site).english()
+    }
+
+    fn site_line(&self) -> String {
+        Text::new("page-dev-mail-site").with("site", self.site).english()
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    fn text(&self, id: &'static str) -> String {
+        Text::new(id).english()
+    }
+}
+
+/// An email in the list.
 struct Line {
     id: Uuid,
     subject: String,
@@ -62,13 +81,19 @@ struct Line {
     date: String,
 }
 
-/// A mail to read: its text in parts, links and others.
+/// An open email. Its text is split into parts: true marks a link.
 struct Open {
     subject: String,
     to: String,
     date: String,
     parts: Vec<(String, bool)>,
     html: String,
+}
+
+impl Open {
+    fn to_and_date(&self) -> String {
+        Text::new("page-dev-mail-to-and-date").with("to", &*self.to).with("date", &*self.date).english()
+    }
 }
 
 async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
@@ -79,7 +104,7 @@ async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
             .flatten()
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut ids: Vec<Uuid> = names.filter_map(|name| name.strip_suffix(".eml")?.parse().ok()).collect();
-        // The ids begin with their time.
+        // Ids start with their time.
         ids.sort_unstable_by(|one, other| other.cmp(one));
         ids.into_iter().take(MOST).filter_map(|id| read(&folder, id, |mail| line(id, mail))).collect()
     });
@@ -97,9 +122,16 @@ async fn show(State(app): State<Arc<App>>, PathParameter(id): PathParameter<Stri
     }
 }
 
-/// The folder of the mails, if the request came by a name of this machine: pages elsewhere can point names of theirs
-/// here.
+/// Folder of the emails, if the host of the request is this machine. Foreign pages can point their own names here.
 fn folder(app: &App, headers: &HeaderMap) -> Option<std::path::PathBuf> {
+    // A proxy on this machine may pass on requests of others.
+    let is_forwarded = |name: &header::HeaderName| {
+        let name = name.as_str();
+        name.starts_with("x-forwarded") || matches!(name, "forwarded" | "via" | "x-real-ip")
+    };
+    if headers.keys().any(is_forwarded) {
+        return None;
+    }
     let host = headers.get(header::HOST)?.to_str().ok()?;
     match app.config.mail_url() {
         MailUrl::Folder(folder) if is_local(host) => Some(folder),
@@ -128,7 +160,7 @@ fn open(mail: &Message<'_>) -> Open {
     }
 }
 
-/// The text, cut where links begin and end.
+/// Splits the text into links and the text between them.
 fn parts(text: &str) -> Vec<(String, bool)> {
     let mut parts = Vec::new();
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! The built-in pages, for people without a front end of their own: rendered here, working without scripts, and calling
-//! the same operations as GraphQL. Opening a link never spends it; a form's POST does.
+//! Built-in pages for services without their own front end. They are rendered on the server, work without scripts, and
+//! call the same operations as GraphQL. Opening a link never uses it up; submitting its form does.
 
 mod account;
 mod csrf;
@@ -26,18 +26,20 @@ use crate::domain::auth::token_issuer::Tokens;
 use crate::domain::sent_forms::{self, SentForm};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::graphql::context::CookieChange;
+use crate::graphql::errors::too_many_attempts;
 use crate::http::header::elements;
 use crate::http::pages::csrf::Csrf;
 use crate::http::pages::view::{Form, Frame, View};
 use crate::http::{client_ip, refresh_cookie};
+use crate::texts::Text;
 use crate::tools::clock::Now;
 use crate::tools::secret::Secret;
 use crate::tools::token::RefreshToken;
 
-/// The longest form, in bytes.
+/// Maximum size of a form, in bytes.
 const MAX_FORM: usize = 16 * 1024;
 
-/// The pages' routes.
+/// Routes of the pages.
 pub(super) fn routes(app: &App) -> Router<Arc<App>> {
     let pages = Router::new()
         .route("/account/sign-in", get(account::sign_in_form).post(account::sign_in))
@@ -51,7 +53,7 @@ pub(super) fn routes(app: &App) -> Router<Arc<App>> {
     if dev_mail::is_served(app) { pages.merge(dev_mail::routes()) } else { pages }
 }
 
-/// Whether developers find their mails at `/dev/mail`.
+/// True if emails are shown at `/dev/mail`.
 pub(super) fn has_dev_mail(app: &App) -> bool {
     dev_mail::is_served(app)
 }
@@ -61,13 +63,13 @@ async fn style() -> impl IntoResponse {
     (headers, include_str!("style.css"))
 }
 
-/// A visit to a page.
+/// A request for a page.
 struct Visit {
     app: Arc<App>,
     now: Now,
     client: Client,
     headers: HeaderMap,
-    /// The parameters of the address.
+    /// Parameters of the query string.
     query: HashMap<String, String>,
     csrf: Csrf,
 }
@@ -95,26 +97,20 @@ impl Visit {
         self.show_as(StatusCode::OK, view, &[])
     }
 
-    /// Shows a form again with what is wrong in it or, where it could not be dealt with, says so above it.
+    /// Shows a form again with its errors, or with a notice if it could not be processed.
     fn refuse(&self, mut view: View, error: Error) -> Response {
         let (status, notice, wait) = match error {
             Error::Refused(refusals) => return self.show_as(StatusCode::UNPROCESSABLE_ENTITY, &view, &refusals),
-            Error::RateLimited(wait) => {
-                (StatusCode::TOO_MANY_REQUESTS, "You have asked for this too often: try again later.", Some(wait))
-            }
-            Error::Unavailable(wait) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "The service is busy: try again in a moment.", Some(wait))
-            }
-            Error::Forbidden => (StatusCode::FORBIDDEN, "This is closed here.", None),
-            Error::Unauthenticated(_) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "You were signed out meanwhile. Send the form again.", None)
-            }
+            Error::RateLimited(wait) => (StatusCode::TOO_MANY_REQUESTS, too_many_attempts(wait), Some(wait)),
+            Error::Unavailable(wait) => (StatusCode::SERVICE_UNAVAILABLE, Text::new("service-busy"), Some(wait)),
+            Error::Forbidden => (StatusCode::FORBIDDEN, Text::new("page-not-available"), None),
+            Error::Unauthenticated(_) => (StatusCode::UNPROCESSABLE_ENTITY, Text::new("page-signed-out"), None),
             other => {
-                tracing::error!(error = ?other, "a page failed by a fault of the service");
-                (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side.", None)
+                tracing::error!(error = ?other, "page failed with an internal error");
+                (StatusCode::INTERNAL_SERVER_ERROR, Text::new("internal-error"), None)
             }
         };
-        view.notice = Some(notice.to_owned());
+        view.notice = Some(notice);
         let mut response = self.show_as(status, &view, &[]);
         if let Some(wait) = wait {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
@@ -135,52 +131,52 @@ impl Visit {
         response
     }
 
-    /// Leads to another page of ours, so that reloading it sends no form again.
-    fn lead(&self, to: &str) -> Response {
+    /// Redirects to another page, so that a reload does not submit the form again.
+    fn redirect(&self, to: &str) -> Response {
         Redirect::to(&format!("{}{to}", self.app.public_url.path())).into_response()
     }
 
-    /// Leads to another page, signed in.
-    fn lead_signed_in(&self, to: &str, tokens: &Tokens) -> Response {
+    /// Redirects to another page with the session in the cookie.
+    fn redirect_signed_in(&self, to: &str, tokens: &Tokens) -> Response {
         let change = CookieChange::Set(tokens.refresh.clone(), tokens.refresh_expires_at);
-        let mut response = self.lead(to);
+        let mut response = self.redirect(to);
         let value = refresh_cookie::write(&change, &self.app.public_url, self.now.at);
         response.headers_mut().append(header::SET_COOKIE, value);
         response
     }
 
-    /// The refresh token in the browser's cookie.
+    /// Refresh token in the cookie.
     fn refresh_token(&self) -> Option<RefreshToken> {
         let page = refresh_cookie::page(&self.headers, &self.app.public_url, &self.app.config.allowed_origins);
         let known = refresh_cookie::read(&self.headers, &self.app.public_url, page);
         known.and_then(|text| self.app.token_issuer().read_refresh(text))
     }
 
-    /// The session that the browser is signed in with.
+    /// Session of the browser.
     fn signed_in(&self) -> SignedIn<'_> {
         SignedIn { cookie: self.refresh_token(), caller: None }
     }
 
-    /// The secret in the browser's registration cookie.
+    /// Secret in the registration cookie.
     fn registration(&self) -> Option<Secret> {
         refresh_cookie::read_registration(&self.headers, &self.app.public_url)
     }
 
-    /// Leads to another page, with the secret of a registration in the browser's cookie.
-    fn lead_registered(&self, to: &str, secret: &Secret) -> Response {
-        let mut response = self.lead(to);
+    /// Redirects to another page with the secret of a registration in the cookie.
+    fn redirect_registered(&self, to: &str, secret: &Secret) -> Response {
+        let mut response = self.redirect(to);
         let value = refresh_cookie::write_registration(secret, &self.app.public_url, self.app.config.links.verify_ttl);
         response.headers_mut().append(header::SET_COOKIE, value);
         response
     }
 
-    /// A parameter of the address, or nothing.
+    /// Parameter of the query string; empty if missing.
     fn parameter(&self, name: &str) -> &str {
         self.query.get(name).map_or("", String::as_str)
     }
 }
 
-/// A form that one of our pages has sent.
+/// A form submitted by a page of this service.
 struct Sent {
     visit: Visit,
     fields: HashMap<String, String>,
@@ -201,12 +197,9 @@ impl FromRequest<Arc<App>> for Sent {
         let fields = pairs(&body);
         if !csrf::is_ours(&visit.headers, &app.public_url, fields.get("csrf").map_or("", String::as_str)) {
             let view = View {
-                title: "Please send the form once more",
-                paragraphs: vec![
-                    "It did not come from an open page of this site, or that was open for too long.".to_owned(),
-                ],
-                links: vec![("Back to the form", parts.uri.path().to_owned())],
-                ..View::default()
+                paragraphs: vec![Text::new("page-foreign-form")],
+                links: vec![(Text::new("page-link-back-to-form"), parts.uri.path().to_owned())],
+                ..View::new(Text::new("page-foreign-form-title"))
             };
             return Err(visit.show_as(StatusCode::FORBIDDEN, &view, &[]));
         }
@@ -215,21 +208,20 @@ impl FromRequest<Arc<App>> for Sent {
 }
 
 impl Sent {
-    /// What was typed into a field, or nothing.
+    /// Value of a field; empty if missing.
     fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)
     }
 
-    /// Checks whether this browser sent the same form before, and it did its work. If that cannot be found out, the form
-    /// is dealt with like any other.
+    /// Checks if this browser already submitted the same form successfully. If the check fails, the form counts as new.
     async fn is_repeated(&self) -> bool {
         sent_forms::is_done(&self.visit.app.db, &self.visit.now, &self.form).await.unwrap_or_else(|error| {
-            tracing::warn!(?error, "looking for a form that was sent before failed");
+            tracing::warn!(?error, "check for a repeated form failed");
             false
         })
     }
 
-    /// Deals with a form that spends something. A refusal does not count if the same form did its work just before, or
+    /// Processes a form that can succeed only once. A refusal is ignored if the same form succeeded before or
     /// meanwhile.
     async fn once<T>(&self, dealing: impl Future<Output = Result<T>>) -> Outcome<T> {
         if self.is_repeated().await {
@@ -243,42 +235,44 @@ impl Sent {
     }
 }
 
-/// The outcome of a form that spends something.
+/// Result of a form that can succeed only once.
 enum Outcome<T> {
     Done(T),
-    /// It did its work when it was sent before, and nothing now.
+    /// The form succeeded when it was sent before; nothing was done now.
     Repeated,
     Failed(Error),
 }
 
-async fn receive(body: Body, patience: Duration) -> Result<Vec<u8>, Response> {
-    match tokio::time::timeout(patience, to_bytes(body, MAX_FORM)).await {
+async fn receive(body: Body, timeout: Duration) -> Result<Vec<u8>, Response> {
+    match tokio::time::timeout(timeout, to_bytes(body, MAX_FORM)).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
         Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
     }
 }
 
-/// The pairs of a form or a query; NUL characters, which nobody types, are dropped.
+/// Fields of a form or query string, without NUL characters.
 fn pairs(text: &[u8]) -> HashMap<String, String> {
     url::form_urlencoded::parse(text).map(|(key, value)| (key.into_owned(), value.replace('\0', ""))).collect()
 }
 
-/// The parameters of an address. A link that was copied out of a mail's HTML source has `&amp;` between them.
+/// Parameters of a query string. Links copied from the HTML source of an email separate them by `&amp;`.
 fn parameters(query: &str) -> HashMap<String, String> {
     let plain = |(key, value): (String, String)| (key.strip_prefix("amp;").map(str::to_owned).unwrap_or(key), value);
     pairs(query.as_bytes()).into_iter().map(plain).collect()
 }
 
-/// A refusal of no single field, for a page that shows nothing else.
+/// Error for an invalid link, without a field, for pages that have no form.
 fn invalid_link() -> Vec<Refusal> {
-    vec![Refusal::new(
-        Code::InvalidToken,
-        "This link is no longer good: it was used, has run out, or a newer mail replaces it.",
-    )]
+    vec![Refusal::new(Code::InvalidToken, "page-link-invalid")]
 }
 
-/// A form with its button, to fill in.
-fn form(action: &'static str, button: &'static str) -> Form {
+/// A form without fields.
+fn form(action: &'static str, button: Text) -> Form {
     Form { action, button, hidden: Vec::new(), fields: Vec::new() }
+}
+
+/// Hint for fields with a new password.
+fn password_hint(visit: &Visit) -> Text {
+    Text::new("page-hint-password").with("min", visit.app.passwords.policy().min_length)
 }

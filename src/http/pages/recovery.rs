@@ -1,25 +1,29 @@
-//! The pages for a forgotten password.
+//! Pages to reset a forgotten password.
 
 use axum::response::Response;
 
 use super::view::{Field, Form, View};
-use super::{Outcome, Sent, Visit, form, invalid_link};
+use super::{Outcome, Sent, Visit, form, invalid_link, password_hint};
 use crate::domain::account::password_reset::{self, Confirm, Link};
 use crate::domain::auth::passwords::NewPassword;
 use crate::error::Error;
+use crate::texts::Text;
 
 /// `GET /account/forgot`
 pub(super) async fn forgot_form(visit: Visit) -> Response {
     if visit.parameter("sent").is_empty() {
         let is_undone = visit.parameter("done") == "undone";
-        let notice =
-            "Your account has its old email address again, and everyone was signed out. Now set a new password.";
-        return visit.show(&View { notice: is_undone.then(|| notice.to_owned()), ..forgot_view("") });
+        let notice = is_undone.then(|| Text::new("page-email-change-undone"));
+        return visit.show(&View { notice, ..forgot_view("") });
     }
-    let text = "If this address has an account, a mail with a link is on its way to it. Look into the folder for unwanted \
-                mail, too.";
-    let links = vec![("Sign in", "/account/sign-in".to_owned()), ("Ask again", "/account/forgot".to_owned())];
-    visit.show(&View { title: "Look into your mail", paragraphs: vec![text.to_owned()], links, ..View::default() })
+    visit.show(&View {
+        paragraphs: vec![Text::new("page-reset-sent")],
+        links: vec![
+            (Text::new("page-link-sign-in"), "/account/sign-in".to_owned()),
+            (Text::new("page-link-send-again"), "/account/forgot".to_owned()),
+        ],
+        ..View::new(Text::new("page-check-email-title"))
+    })
 }
 
 /// `POST /account/forgot`
@@ -27,28 +31,23 @@ pub(super) async fn forgot(sent: Sent) -> Response {
     let visit = &sent.visit;
     let (app, email) = (&visit.app, sent.field("email"));
     match password_reset::request(&app.db, &visit.now, &visit.client, &app.limits, email).await {
-        Ok(()) => visit.lead("/account/forgot?sent=1"),
+        Ok(()) => visit.redirect("/account/forgot?sent=1"),
         Err(error) => visit.refuse(forgot_view(email), error),
     }
 }
 
 fn forgot_view(email: &str) -> View {
     let field = Field {
-        name: "email",
-        label: "E-mail address",
-        kind: "text",
         inputmode: "email",
-        autocomplete: "email",
         value: email.to_owned(),
         required: true,
-        ..Field::default()
+        ..Field::new("email", Text::new("page-label-email"), "email")
     };
     View {
-        title: "Forgot your password?",
-        paragraphs: vec!["We mail you a link to set a new one.".to_owned()],
-        form: Some(Form { fields: vec![field], ..form("/account/forgot", "Send the link") }),
-        links: vec![("Back to sign in", "/account/sign-in".to_owned())],
-        ..View::default()
+        paragraphs: vec![Text::new("page-forgot-effect")],
+        form: Some(Form { fields: vec![field], ..form("/account/forgot", Text::new("page-button-send-link")) }),
+        links: vec![(Text::new("page-link-back-to-sign-in"), "/account/sign-in".to_owned())],
+        ..View::new(Text::new("page-forgot-title"))
     }
 }
 
@@ -58,8 +57,8 @@ pub(super) async fn reset_form(visit: Visit) -> Response {
     let limits = &visit.app.limits;
     match password_reset::is_valid(&visit.app.db, &visit.now, &visit.client, limits, Link { uid, token }).await {
         Ok(true) => visit.show(&reset_view(&visit, uid, token)),
-        Ok(false) => visit.refuse(dead_view(), Error::Refused(invalid_link())),
-        Err(error) => visit.refuse(dead_view(), error),
+        Ok(false) => visit.refuse(invalid_link_view(), Error::Refused(invalid_link())),
+        Err(error) => visit.refuse(invalid_link_view(), error),
     }
 }
 
@@ -73,42 +72,38 @@ pub(super) async fn reset(sent: Sent) -> Response {
         confirm: Some(sent.field("newPasswordConfirm")),
         fields: ("newPassword", "newPasswordConfirm"),
     };
-    let rules = (&app.passwords, &app.config.sessions);
+    let rules = app.sign_in_rules();
     let confirm = Confirm { link, new, login: false, form: Some(&sent.form) };
     match sent.once(password_reset::confirm(&app.db, &visit.now, &visit.client, rules, confirm)).await {
-        Outcome::Done(_) | Outcome::Repeated => visit.lead("/account/sign-in?done=password"),
+        Outcome::Done(_) | Outcome::Repeated => visit.redirect("/account/sign-in?done=password"),
         Outcome::Failed(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
-            visit.refuse(dead_view(), Error::Refused(invalid_link()))
+            visit.refuse(invalid_link_view(), Error::Refused(invalid_link()))
         }
         Outcome::Failed(error) => visit.refuse(reset_view(visit, link.uid, link.token), error),
     }
 }
 
 fn reset_view(visit: &Visit, uid: &str, token: &str) -> View {
-    let hint = format!("At least {} characters, and not easy to guess.", visit.app.passwords.policy().min_length);
-    let field = |name, label, hint| Field {
-        name,
-        label,
-        kind: "password",
-        autocomplete: "new-password",
-        hint,
-        required: true,
-        ..Field::default()
-    };
-    let fields =
-        vec![field("newPassword", "New password", Some(hint)), field("newPasswordConfirm", "The same once more", None)];
+    let fields = vec![
+        Field {
+            hint: Some(password_hint(visit)),
+            ..Field::password("newPassword", Text::new("page-label-new-password"), "new-password")
+        },
+        Field::password("newPasswordConfirm", Text::new("page-label-repeat-new-password"), "new-password"),
+    ];
     let hidden = vec![("uid", uid.to_owned()), ("token", token.to_owned())];
     View {
-        title: "Set a new password",
-        form: Some(Form { hidden, fields, ..form("/account/reset", "Set the password") }),
-        ..View::default()
+        form: Some(Form { hidden, fields, ..form("/account/reset", Text::new("page-button-set-password")) }),
+        ..View::new(Text::new("page-reset-title"))
     }
 }
 
-fn dead_view() -> View {
+fn invalid_link_view() -> View {
     View {
-        title: "This link does not work",
-        links: vec![("Ask for a new mail", "/account/forgot".to_owned()), ("Sign in", "/account/sign-in".to_owned())],
-        ..View::default()
+        links: vec![
+            (Text::new("page-link-request-new"), "/account/forgot".to_owned()),
+            (Text::new("page-link-sign-in"), "/account/sign-in".to_owned()),
+        ],
+        ..View::new(Text::new("page-link-invalid-title"))
     }
 }

@@ -1,66 +1,93 @@
-//! What a page shows, and how it is shown: one template for all, so that all are alike to eyes, keyboards and readers.
+//! Content and rendering of a page. All pages share one template, so that all look alike and are equally accessible.
 
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 
 use crate::error::Refusal;
+use crate::texts::Text;
 use crate::tools::secret::Secret;
 
-/// Nothing is loaded but the stylesheet, and forms go nowhere but here.
+/// Only the stylesheet is loaded, and forms are sent only to this service.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// What a page shows.
-#[derive(Default)]
+/// Content of a page.
 pub(super) struct View {
-    /// Its heading.
-    pub(super) title: &'static str,
-    /// What just happened.
-    pub(super) notice: Option<String>,
+    /// Heading.
+    pub(super) title: Text,
+    /// Result of the previous action.
+    pub(super) notice: Option<Text>,
     /// Text above the form.
-    pub(super) paragraphs: Vec<String>,
-    /// The form.
+    pub(super) paragraphs: Vec<Text>,
+    /// Form.
     pub(super) form: Option<Form>,
-    /// Links: label, and path of ours or address elsewhere.
-    pub(super) links: Vec<(&'static str, String)>,
+    /// Links: label, and path on this service or address elsewhere.
+    pub(super) links: Vec<(Text, String)>,
+}
+
+impl View {
+    /// A page with this heading and nothing else.
+    pub(super) fn new(title: Text) -> Self {
+        Self { title, notice: None, paragraphs: Vec::new(), form: None, links: Vec::new() }
+    }
 }
 
 /// A form.
 pub(super) struct Form {
-    /// The path of ours where it is sent.
+    /// Path on this service that it is sent to.
     pub(super) action: &'static str,
-    /// What it sends unseen.
+    /// Hidden fields: name and value.
     pub(super) hidden: Vec<(&'static str, String)>,
-    /// What is typed.
+    /// Visible fields.
     pub(super) fields: Vec<Field>,
-    /// What its button says.
-    pub(super) button: &'static str,
+    /// Label of the button.
+    pub(super) button: Text,
 }
 
 /// A field of a form, named as in the schema.
-#[derive(Default)]
 pub(super) struct Field {
     pub(super) name: &'static str,
-    pub(super) label: &'static str,
-    /// The type of the input element.
+    pub(super) label: Text,
+    /// Type of the input element.
     pub(super) kind: &'static str,
-    /// What a keyboard on a screen is for (HTML, section 6.8.7); empty for any text. Addresses are text, because browsers
-    /// refuse the type `email` of those with letters beyond ASCII before the "@".
+    /// Kind of on-screen keyboard (HTML, section 6.8.7); empty for any text. Email addresses are text, because browsers
+    /// refuse in the type `email` those with letters beyond ASCII before the "@".
     pub(super) inputmode: &'static str,
-    /// What a browser or password manager may fill in (HTML, section 4.10.18.7).
+    /// Data for autofill by browsers and password managers (HTML, section 4.10.18.7).
     pub(super) autocomplete: &'static str,
-    /// What was typed before; never a password.
+    /// Value typed before; never a password.
     pub(super) value: String,
-    pub(super) hint: Option<String>,
+    pub(super) hint: Option<Text>,
     pub(super) required: bool,
 }
 
-/// The surroundings of every page.
+impl Field {
+    /// An empty, optional field for text.
+    pub(super) fn new(name: &'static str, label: Text, autocomplete: &'static str) -> Self {
+        Self {
+            name,
+            label,
+            kind: "text",
+            inputmode: "",
+            autocomplete,
+            value: String::new(),
+            hint: None,
+            required: false,
+        }
+    }
+
+    /// A required field for a password.
+    pub(super) fn password(name: &'static str, label: Text, autocomplete: &'static str) -> Self {
+        Self { kind: "password", required: true, ..Self::new(name, label, autocomplete) }
+    }
+}
+
+/// Parts shared by all pages.
 pub(super) struct Frame<'a> {
-    /// The name of the site.
+    /// Name of the site.
     pub(super) site: &'a str,
-    /// The path under which browsers find the service.
+    /// Path under which browsers reach the service.
     pub(super) base: &'a str,
     /// True on a development server, whose pages link to its mails.
     pub(super) dev_mail: bool,
@@ -71,14 +98,14 @@ pub(super) struct Frame<'a> {
 struct Page<'a> {
     frame: &'a Frame<'a>,
     csrf: &'a str,
-    /// Another text in each form, by which one that is sent twice differs from one that was filled in again.
+    /// Random text per form: distinguishes a form sent twice from one filled in again.
     once: &'a str,
     view: &'a View,
     refusals: &'a [Refusal],
 }
 
 impl Page<'_> {
-    /// The address of a link as the browser needs it.
+    /// Address of a link as the browser needs it.
     fn address(&self, href: &str) -> String {
         let base = if href.starts_with('/') { self.frame.base } else { "" };
         format!("{base}{href}")
@@ -88,8 +115,22 @@ impl Page<'_> {
         self.refusals
     }
 
-    fn error_of(&self, name: &str) -> Option<&str> {
-        self.refusals.iter().find(|refusal| refusal.field == Some(name)).map(|refusal| refusal.message.as_str())
+    /// Title of the document.
+    fn document_title(&self) -> String {
+        let text = match self.refusals.is_empty() {
+            true => Text::new("page-document-title"),
+            false => Text::new("page-document-title-error"),
+        };
+        text.with("title", self.view.title.english()).with("site", self.frame.site).english()
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    fn text(&self, id: &'static str) -> String {
+        Text::new(id).english()
+    }
+
+    fn error_of(&self, name: &str) -> Option<String> {
+        self.refusals.iter().find(|refusal| refusal.field == Some(name)).map(Refusal::message)
     }
 
     fn described_by(&self, field: &Field) -> Option<String> {
@@ -100,7 +141,7 @@ impl Page<'_> {
     }
 }
 
-/// Shows a page, with what is wrong in its form.
+/// Renders a page with the errors of its form.
 pub(super) fn show(frame: &Frame<'_>, csrf: &str, status: StatusCode, view: &View, refusals: &[Refusal]) -> Response {
     let once = Secret::<16>::random().to_text();
     let page = Page { frame, csrf, once: &once, view, refusals };

@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::transport::SendError;
 use crate::tools::io_error;
 
-/// Writes `<id>.eml`. When it returns, the file is whole and on the disk; before, there is none of that name or the one of
-/// an earlier delivery. Only the owner may read folder and file.
+/// Writes `<id>.eml`. On return, the complete file is on the disk; until then, there is no such file or that of an
+/// earlier delivery. Only the owner may read folder and file.
 pub(super) async fn write(folder: PathBuf, id: Uuid, bytes: Vec<u8>) -> Result<(), SendError> {
-    // One task, so that a caller who stops waiting does not stop it half-way.
+    // A blocking task, so that it completes even if the caller stops waiting.
     match tokio::task::spawn_blocking(move || write_file(&folder, id, &bytes)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
@@ -26,7 +26,7 @@ fn write_file(folder: &Path, id: Uuid, bytes: &[u8]) -> io::Result<()> {
     if !folder.is_dir() {
         private_folder().create(folder)?;
     }
-    // The name is always the same, so that an attempt that was cut short leaves nothing behind once another succeeds.
+    // The name is always the same, so that an interrupted attempt leaves nothing behind once another succeeds.
     let unfinished = folder.join(format!(".{id}.part"));
     let mut file = private_file().open(&unfinished)?;
     file.write_all(bytes)?;
@@ -51,7 +51,7 @@ fn private_file() -> OpenOptions {
     options
 }
 
-/// Puts the new name on the disk; where folders cannot be opened like files, the system does so itself.
+/// Syncs the new name to the disk. Systems whose folders cannot be opened like files do so themselves.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_cannot_be_made_may_pass_and_names_no_path() {
+    async fn a_folder_that_cannot_be_created_is_transient_and_names_no_path() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();

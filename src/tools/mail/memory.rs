@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::message::Message;
 use super::transport::SendError;
 
-/// Keeps what is sent, in order, repetitions included. Its clones share everything, so that a test can keep one and give
-/// the other to the service.
+/// Keeps the sent messages in order, including repetitions. Clones share them, so that a test can keep one and give
+/// another to the service.
 #[derive(Clone, Default)]
 pub struct Memory {
     messages: Arc<Mutex<Vec<Message>>>,
@@ -16,17 +16,17 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What was sent so far.
+    /// The messages sent so far.
     pub fn messages(&self) -> Vec<Message> {
         lock(&self.messages).clone()
     }
 
-    /// What was sent since this was last asked, or since the beginning; it is forgotten.
+    /// Returns and removes the messages sent since the last call.
     pub fn take(&self) -> Vec<Message> {
         std::mem::take(&mut lock(&self.messages))
     }
 
-    /// Lets the next `times` deliveries fail in this way, after those already ordered.
+    /// Makes the next `times` deliveries fail with this error, after earlier scheduled failures.
     pub fn fail_next(&self, times: usize, error: &SendError) {
         lock(&self.failures).extend(std::iter::repeat_n(error.clone(), times));
     }
@@ -46,7 +46,7 @@ impl fmt::Debug for Memory {
     }
 }
 
-/// A test that panicked elsewhere leaves the lists as whole as they were.
+/// A panic in another test leaves the lists intact.
 fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -60,7 +60,7 @@ mod tests {
     use crate::tools::mail::Transport;
 
     #[tokio::test]
-    async fn memory_keeps_what_is_sent_and_fails_as_often_as_it_is_told() {
+    async fn memory_keeps_sent_messages_and_fails_as_often_as_requested() {
         let memory = Memory::default();
         let transport = Transport::Memory(memory.clone());
         let from = "noreply@localhost".parse().unwrap();

@@ -1,4 +1,4 @@
-//! A mail as it is before a transport gives it its final form, and whom it comes from.
+//! A mail before a transport formats it, and its sender.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,13 +10,13 @@ use uuid::Uuid;
 use super::url::BadSetting;
 use super::wording::one_line;
 
-/// A mail, ready to be handed to a transport. Its `Debug` form shows neither the recipient nor the body, which may hold
-/// links with secrets.
+/// A mail for a transport. Its `Debug` form shows neither the recipient nor the body, which may contain links with
+/// secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// The recipient's address.
     pub to: String,
-    /// The name shown with the address; empty for none.
+    /// The display name of the recipient; may be empty.
     pub to_name: String,
     /// The subject line.
     pub subject: String,
@@ -24,7 +24,7 @@ pub struct Message {
     pub text: String,
     /// The same as HTML.
     pub html: String,
-    /// What makes a second delivery of the same mail recognisable; becomes the file name and the `Message-ID`.
+    /// Identifies repeated deliveries of the same mail; becomes the file name and the `Message-ID`.
     pub id: Uuid,
 }
 
@@ -34,7 +34,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Whom mails come from, read from text such as `Vestibule <noreply@localhost>` or a bare address.
+/// The sender of mails, parsed from text such as `Vestibule <noreply@localhost>` or a bare address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sender(pub(super) Mailbox);
 
@@ -49,9 +49,9 @@ impl FromStr for Sender {
         let address: Address = address.trim().parse().map_err(|_| {
             BadSetting("expected `Name <address>` or an address, such as `Vestibule <noreply@localhost>`")
         })?;
-        // The domain becomes part of each Message-ID, which has no other form for such letters.
+        // The domain becomes part of each Message-ID, which must be ASCII.
         if !address.domain().is_ascii() {
-            return Err(BadSetting("the sender's domain must be in its ASCII form (`xn--…`)"));
+            return Err(BadSetting("the sender's domain must be in ASCII form (`xn--…`)"));
         }
         if one_line(&name) != name {
             return Err(BadSetting("the sender's name must be one line without control characters"));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn senders_that_no_mail_can_come_from_are_refused() {
+    fn invalid_senders_are_refused() {
         for text in
             ["", "Vestibule", "Vestibule <>", "a@b@", "A\r\nBcc: x@y.example <a@example.org>", "a@müller.example"]
         {

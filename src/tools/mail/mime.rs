@@ -12,18 +12,18 @@ use super::wording::one_line;
 use crate::tools::clock::Timestamp;
 use crate::tools::identifier;
 
-/// The last second of the year 9999, beyond which a `Date` cannot be written.
+/// The last second of the year 9999, the latest valid `Date`.
 const LAST_DATE: i64 = 253_402_300_799;
 
-/// The message with all its headers. The same arguments give the same bytes. Fails, for good, where no mail can be sent to
-/// the address.
+/// Builds the message with all its headers. The same arguments give the same bytes. Fails permanently if the address is
+/// invalid.
 pub(super) fn compose(from: &Sender, at: Timestamp, message: &Message) -> Result<lettre::Message, SendError> {
     let address: Address = identifier::mailbox(&message.to)
         .parse()
         .map_err(|_| SendError::permanent("the recipient's address is not a mail address"))?;
     let name = Some(one_line(&message.to_name)).filter(|name| !name.is_empty());
     let seconds = u64::try_from(at.seconds().clamp(0, LAST_DATE)).unwrap_or_default();
-    // Tells holiday notices and the like not to answer (RFC 3834, section 5).
+    // Suppresses automatic replies (RFC 3834, section 5).
     let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
     let bodies = MultiPart::alternative()
         .boundary(message.id.simple().to_string())
@@ -37,7 +37,7 @@ pub(super) fn compose(from: &Sender, at: Timestamp, message: &Message) -> Result
         .message_id(Some(format!("<{}@{}>", message.id, from.0.email.domain())))
         .raw_header(automatic)
         .multipart(bodies)
-        .map_err(|_| SendError::permanent("the message cannot be put together"))
+        .map_err(|_| SendError::permanent("the message cannot be built"))
 }
 
 #[cfg(test)]
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_composed_parses_back_to_the_same() {
+    fn a_composed_message_parses_back_to_the_same() {
         let bytes = formatted(&message());
         assert!(bytes.is_ascii());
         let parsed = MessageParser::default().parse(&bytes).unwrap();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_none_fails_for_good_without_being_repeated() {
+    fn an_invalid_address_fails_permanently_and_is_not_quoted() {
         for to in
             ["", "anna", "anna@", "a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", "Anna <a@b.example>"]
         {

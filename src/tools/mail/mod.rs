@@ -1,7 +1,7 @@
-//! Mails: their wording, and the way out of the house.
+//! Mails: rendering and delivery.
 //!
-//! [`render`] turns what is to be said ([`Content`]) into a [`Message`]; a [`Transport`] delivers that, to a folder, to an
-//! SMTP server, or to a test. When to send, and again after a failure, is the caller's affair.
+//! [`render`] turns a [`Content`] into a [`Message`]; a [`Transport`] delivers it to a folder, an SMTP server, or a
+//! test. Scheduling and retries are up to the caller.
 
 mod folder;
 mod memory;

@@ -1,4 +1,4 @@
-//! What the service says by mail, one pair of templates for each occasion.
+//! Contents of mails: one pair of templates per occasion, filled with texts of the catalogue.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,43 +8,45 @@ use uuid::Uuid;
 
 use super::message::Message;
 use super::wording;
+use crate::texts::{Param, Text};
 use crate::tools::clock::Timestamp;
 
-/// Whose mails these are, and where their links without secrets lead.
+/// The site that sends the mails, and its links without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// The name of the site, such as `Vestibule`.
     pub name: String,
-    /// Whom to ask: an address, mostly. `None` leaves it out.
+    /// Contact for questions, usually an address. `None` omits it.
     pub support: Option<String>,
-    /// The URL of the page to sign in.
+    /// URL of the sign-in page.
     pub sign_in: String,
-    /// The URL of the page where one asks for a new password.
+    /// URL of the page that requests a password reset.
     pub forgot_password: String,
 }
 
-/// Whom a mail goes to.
+/// Recipient of a mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     /// The address.
     pub address: String,
-    /// The user's name, or an empty text. Mails greet without it where it is very long or looks like advertising, or where
-    /// the address is not confirmed yet.
+    /// The user's name, or empty. Mails omit it if it is very long or looks like advertising, or if the address is not
+    /// confirmed yet.
     pub name: String,
 }
 
-/// A link with a secret in it, which works once. Its `Debug` form hides the URL.
+/// A single-use link with a secret. Its `Debug` form hides the URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Link {
     /// The whole URL.
     pub url: String,
-    /// How long it can be used.
+    /// Validity from the delivery of the mail.
     pub valid_for: Duration,
 }
 
 impl Link {
-    fn holds(&self) -> String {
-        wording::span(self.valid_for)
+    /// Parameter for its validity.
+    fn validity(&self) -> (&'static str, Param) {
+        ("validity", wording::span(self.valid_for).into())
     }
 }
 
@@ -54,111 +56,170 @@ impl fmt::Debug for Link {
     }
 }
 
-/// What a mail says about an API token.
+/// Facts about an API token in a mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenNotice {
-    /// When it was created, or given another secret.
+    /// Time at which it was created or rotated.
     pub at: Timestamp,
-    /// What is known of the token; none where it was deleted before the mail was sent.
+    /// The token; `None` if it was deleted before the mail was sent.
     pub token: Option<TokenSummary>,
 }
 
-/// What a mail repeats of an API token; never its secret.
+/// Public part of an API token; never its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenSummary {
-    /// Its name, as whoever created it typed it. A mail leaves it out where it looks like advertising.
+    /// Its name, as typed at its creation. Mails omit it if it looks like advertising.
     pub name: String,
     /// Its scopes.
     pub scopes: String,
 }
 
+impl TokenNotice {
+    fn params(&self) -> Vec<(&'static str, Param)> {
+        let mut params = vec![at(self.at)];
+        if let Some(token) = &self.token {
+            params.push(("name", token.shown_name().unwrap_or_default().into()));
+            params.push(("scopes", token.scopes.as_str().into()));
+        }
+        params
+    }
+}
+
+/// Parameter for a point in time.
+fn at(time: Timestamp) -> (&'static str, Param) {
+    ("time", wording::time(time).into())
+}
+
 impl TokenSummary {
-    /// The name, where a mail may repeat it.
+    /// The name, if a mail may repeat it.
     fn shown_name(&self) -> Option<String> {
         wording::name(&self.name)
     }
 }
 
-/// What a mail says; one variant for each `MailKind` of the schema.
+/// Content of a mail; one variant for each `MailKind` of the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// To a new user: the link confirms the address.
     VerifyEmail(Link),
-    /// To the owner of an account with whose address somebody tried to register. The recipient's name is the account's,
+    /// To the owner of an account whose address somebody tried to register. The recipient's name is the account's,
     /// never the one just typed.
     AlreadyRegistered,
-    /// To a user who forgot the password: the link lets one choose another.
+    /// To a user who forgot the password: the link sets a new one.
     ResetPassword(Link),
-    /// To a user whose password was changed, by whomever.
+    /// To a user whose password was changed, by anybody.
     PasswordChanged {
-        /// When it was changed.
+        /// Time of the change.
         at: Timestamp,
     },
-    /// To a user whose account was made by somebody else: the link lets one choose a password. Without a link the mail
-    /// tells where to sign in.
+    /// To a user whose account was created by somebody else: the link sets a password. Without a link, the mail links
+    /// to the sign-in page.
     Welcome(Option<Link>),
-    /// To the new address of an account that is to move there: the link confirms it.
+    /// To the new address of an account: the link confirms it.
     ConfirmNewEmail(Link),
-    /// To the old address of an account that has moved.
+    /// To the previous address of an account.
     EmailChanged {
-        /// The new address, whole; the mail shows a part.
+        /// The full new address; the mail masks it.
         new_address: String,
         /// The link that undoes the change.
         undo: Option<Link>,
     },
-    /// To the address of an account that was taken away by an undo.
+    /// To the address that an account lost by an undo.
     EmailChangeUndone,
-    /// To a user of whom two hold what keeps one device signed in.
+    /// To a user whose refresh token was used twice.
     RefreshReused {
-        /// When that was noticed.
+        /// Time of detection.
         at: Timestamp,
     },
-    /// To a user for whose account an API token was created, by whomever.
+    /// To a user for whose account an API token was created, by anybody.
     ApiTokenCreated(TokenNotice),
-    /// To a user one of whose API tokens was given another secret, by whomever.
+    /// To a user whose API token was rotated, by anybody.
     ApiTokenRotated(TokenNotice),
 }
 
 impl Content {
-    /// Whether the mail greets by name. Mails that confirm an address may go to somebody who has nothing to do with the
-    /// account, whose name a stranger typed.
+    /// True if the mail greets by name. Mails that confirm an address may reach somebody unrelated to the account, and
+    /// a stranger may have typed the name.
     fn greets_by_name(&self) -> bool {
         !matches!(self, Self::VerifyEmail(_) | Self::ConfirmNewEmail(_))
     }
 
-    fn subject(&self, site: &str) -> String {
+    fn subject(&self) -> Text {
         match self {
-            Self::VerifyEmail(_) => format!("Confirm your e-mail address for {site}"),
-            Self::AlreadyRegistered => format!("You already have an account at {site}"),
-            Self::ResetPassword(_) => format!("Reset your password at {site}"),
-            Self::PasswordChanged { .. } => format!("Your password at {site} was changed"),
-            Self::Welcome(_) => format!("Your account at {site}"),
-            Self::ConfirmNewEmail(_) => format!("Confirm your new e-mail address for {site}"),
-            Self::EmailChanged { .. } => format!("Your e-mail address at {site} was changed"),
-            Self::ApiTokenCreated(_) => format!("A new API token for your account at {site}"),
-            Self::ApiTokenRotated(_) => format!("An API token of your account at {site} has a new secret"),
-            Self::EmailChangeUndone => format!("Your e-mail address at {site} was changed back"),
-            Self::RefreshReused { .. } => format!("You were signed out at {site}, to be safe"),
+            Self::VerifyEmail(_) => Text::new("mail-verify-subject"),
+            Self::AlreadyRegistered => Text::new("mail-registered-subject"),
+            Self::ResetPassword(_) => Text::new("mail-reset-subject"),
+            Self::PasswordChanged { .. } => Text::new("mail-password-subject"),
+            Self::Welcome(_) => Text::new("mail-welcome-subject"),
+            Self::ConfirmNewEmail(_) => Text::new("mail-new-address-subject"),
+            Self::EmailChanged { .. } => Text::new("mail-address-changed-subject"),
+            Self::ApiTokenCreated(_) => Text::new("mail-token-created-subject"),
+            Self::ApiTokenRotated(_) => Text::new("mail-token-rotated-subject"),
+            Self::EmailChangeUndone => Text::new("mail-address-restored-subject"),
+            Self::RefreshReused { .. } => Text::new("mail-reused-subject"),
+        }
+    }
+
+    /// Parameters of its texts.
+    fn params(&self) -> Vec<(&'static str, Param)> {
+        match self {
+            Self::VerifyEmail(link)
+            | Self::ResetPassword(link)
+            | Self::Welcome(Some(link))
+            | Self::ConfirmNewEmail(link) => vec![link.validity()],
+            Self::PasswordChanged { at: time } | Self::RefreshReused { at: time } => vec![at(*time)],
+            Self::EmailChanged { new_address, undo } => {
+                let address = ("address", wording::masked(new_address).into());
+                std::iter::once(address).chain(undo.as_ref().map(Link::validity)).collect()
+            }
+            Self::ApiTokenCreated(notice) | Self::ApiTokenRotated(notice) => notice.params(),
+            Self::AlreadyRegistered | Self::Welcome(None) | Self::EmailChangeUndone => Vec::new(),
         }
     }
 }
 
-/// The mail that tells `recipient` this. The same arguments always give the same mail.
+/// Texts of one mail, all with the same parameters.
+struct Words(Vec<(&'static str, Param)>);
+
+impl Words {
+    fn new(site: &Site, content: &Content) -> Self {
+        let support = site.support.as_deref().unwrap_or("none");
+        let mut params = vec![("site", site.name.as_str().into()), ("support", support.into())];
+        params.extend(content.params());
+        Self(params)
+    }
+
+    fn text(&self, id: &'static str) -> String {
+        self.fill(Text::new(id))
+    }
+
+    fn fill(&self, text: Text) -> String {
+        self.0.iter().fold(text, |text, (name, value)| text.with(name, value.clone())).english()
+    }
+}
+
+/// Renders a mail. The same arguments always give the same mail.
 pub fn render(site: &Site, recipient: &Recipient, content: &Content, id: Uuid) -> Message {
     let site = &Site { name: wording::one_line(&site.name), ..site.clone() };
+    let words = &Words::new(site, content);
     let name = wording::name(&recipient.name).filter(|_| content.greets_by_name());
-    let greeting = &name.as_ref().map_or_else(|| "Hello,".to_owned(), |name| format!("Hello {name},"));
-    let subject = content.subject(&site.name);
-    let text = Text { site, greeting, content }.render().expect("writing to a string does not fail");
-    let html = Html { site, greeting, content, subject: &subject }.render().expect("writing to a string does not fail");
-    // As everybody writes it: who copies a link out of the source has something that pages understand.
+    let greeting = &match &name {
+        Some(name) => Text::new("mail-greeting").with("name", name.as_str()).english(),
+        None => words.text("mail-greeting-without-name"),
+    };
+    let subject = words.fill(content.subject());
+    let text = PlainBody { words, site, greeting, content }.render().expect("writing to a string does not fail");
+    let html = HtmlBody { words, site, greeting, content, subject: &subject };
+    let html = html.render().expect("writing to a string does not fail");
+    // The usual form: a link copied from the source is understood by pages.
     let html = html.replace("&#38;", "&amp;");
     Message { to: recipient.address.clone(), to_name: name.unwrap_or_default(), subject, text, html, id }
 }
 
 #[derive(Template)]
 #[template(path = "mail.txt", config = "src/tools/mail/askama.toml")]
-struct Text<'a> {
+struct PlainBody<'a> {
+    words: &'a Words,
     site: &'a Site,
     greeting: &'a str,
     content: &'a Content,
@@ -166,7 +227,8 @@ struct Text<'a> {
 
 #[derive(Template)]
 #[template(path = "mail.html", config = "src/tools/mail/askama.toml")]
-struct Html<'a> {
+struct HtmlBody<'a> {
+    words: &'a Words,
     site: &'a Site,
     greeting: &'a str,
     content: &'a Content,

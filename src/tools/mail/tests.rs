@@ -1,4 +1,4 @@
-//! What each mail says.
+//! Texts of mails.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ fn occasions() -> Vec<(&'static str, Content)> {
     ]
 }
 
-/// Whether the address that the mail goes to was confirmed by whoever has the account.
+/// True if the recipient of the mail confirmed the address.
 fn greets_by_name(content: &Content) -> bool {
     !matches!(content, Content::VerifyEmail(_) | Content::ConfirmNewEmail(_))
 }
@@ -60,7 +60,7 @@ fn rendered(site: &Site, name: &str, content: &Content) -> Message {
 }
 
 #[test]
-fn each_mail_reads_as_it_was_written() {
+fn each_mail_matches_its_snapshot() {
     for (name, content) in occasions() {
         let mail = rendered(&site(), "Anna Berg", &content);
         insta::assert_snapshot!(format!("{name}.txt"), format!("Subject: {}\n\n{}", mail.subject, mail.text));
@@ -69,7 +69,7 @@ fn each_mail_reads_as_it_was_written() {
 }
 
 #[test]
-fn without_a_support_address_mails_name_those_who_run_the_site() {
+fn without_a_support_address_mails_name_the_administrators() {
     let site = Site { support: None, ..site() };
     for (name, content) in occasions() {
         let mail = rendered(&site, "", &content);
@@ -79,7 +79,7 @@ fn without_a_support_address_mails_name_those_who_run_the_site() {
                 content,
                 Content::PasswordChanged { .. } | Content::EmailChanged { undo: None, .. } | Content::EmailChangeUndone
             );
-            assert_eq!(body.contains("those who run Vestibule"), names, "{name}: {body}");
+            assert_eq!(body.contains("the administrators of Vestibule"), names, "{name}: {body}");
         }
     }
 }

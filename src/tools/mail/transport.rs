@@ -1,4 +1,4 @@
-//! The ways in which mails leave the service.
+//! Transports of mails.
 
 use std::error::Error;
 use std::fmt;
@@ -14,20 +14,20 @@ use super::wording::one_line;
 use crate::tools::certificates::Trust;
 use crate::tools::clock::Timestamp;
 
-/// A way in which mails leave the service.
+/// A transport of mails.
 #[derive(Debug)]
 pub enum Transport {
-    /// Into a folder, one file each.
+    /// A folder, with one file per mail.
     Folder(PathBuf),
-    /// To an SMTP server.
+    /// An SMTP server.
     Smtp(Smtp),
-    /// Into memory, for tests.
+    /// Memory, for tests.
     Memory(Memory),
 }
 
 impl Transport {
-    /// The way to where the configuration says, whose certificate `trust` vouches for. Nothing is connected or written yet. For SMTP it must be called, used and
-    /// dropped within a Tokio runtime.
+    /// The transport for a configured URL; `trust` verifies the server's certificate. Does not connect or write yet.
+    /// For SMTP, it must be created, used and dropped within a Tokio runtime.
     pub fn new(url: &MailUrl, trust: &Trust) -> Self {
         match url {
             MailUrl::Folder(path) => Self::Folder(path.clone()),
@@ -35,8 +35,8 @@ impl Transport {
         }
     }
 
-    /// Delivers a message once. `at` becomes its `Date`: with the time at which the message came to be, rather than that
-    /// of this attempt, a repeated delivery is the same to the last byte. Takes half a minute at most.
+    /// Delivers a message once. `at` becomes its `Date`: with the time at which the message was queued, a repeated
+    /// delivery is identical to the last byte. Takes half a minute at most.
     pub async fn send(&self, from: &Sender, at: Timestamp, message: &Message) -> Result<(), SendError> {
         let composed = compose(from, at, message)?;
         match self {
@@ -47,32 +47,32 @@ impl Transport {
     }
 }
 
-/// Why a message was not delivered.
+/// A delivery error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendError {
-    /// Whether trying again is pointless: the server refused this message or its recipient. Everything else, a wrong
-    /// setting of ours included, may pass.
+    /// True if a retry is pointless: the server refused this message or its recipient. All other errors, including
+    /// wrong settings, are transient.
     pub permanent: bool,
-    /// For those who run the service: the SMTP code, where there is one, and a short text of one line. It holds at most
-    /// 200 characters and no part of the body, link or password.
+    /// Summary for operators: the SMTP code, if any, and a short text. One line of at most 200 characters, without any
+    /// part of the body, link or password.
     pub summary: String,
 }
 
 impl SendError {
-    /// The longest summary, in characters.
+    /// Maximum length of the summary, in characters.
     const LONGEST: usize = 200;
 
-    /// A failure that trying again will not mend.
+    /// An error that a retry cannot resolve.
     pub fn permanent(summary: &str) -> Self {
         Self { permanent: true, summary: Self::cut(summary) }
     }
 
-    /// A failure that may pass.
+    /// A transient error.
     pub fn temporary(summary: &str) -> Self {
         Self { permanent: false, summary: Self::cut(summary) }
     }
 
-    /// Words that look like links, or are long enough to be secrets, are left out: servers quote what they refuse.
+    /// Removes words that look like links or are long enough to be secrets: servers quote the text that they refuse.
     fn cut(text: &str) -> String {
         let harmless = |word: &&str| word.chars().count() <= 40 && !word.contains(['/', '=', '?', '%']);
         let words = one_line(text).split(' ').filter(harmless).collect::<Vec<_>>().join(" ");

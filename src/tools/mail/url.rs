@@ -1,4 +1,4 @@
-//! Where mails go, as the configuration writes it.
+//! The configured destination of mails.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
 
-/// What is wrong with a setting, in one line that never repeats the setting.
+/// Error in a setting, in one line that never quotes the setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadSetting(pub(super) &'static str);
 
@@ -19,33 +19,33 @@ impl fmt::Display for BadSetting {
 
 impl Error for BadSetting {}
 
-/// Where mails go. Its `Display` and `Debug` forms hide the password.
+/// Destination of mails. Its `Display` and `Debug` forms hide the password.
 #[derive(Clone, PartialEq, Eq)]
 pub enum MailUrl {
-    /// `file:PATH`: one `.eml` file each in this folder, which is made where it is missing.
+    /// `file:PATH`: one `.eml` file per mail in this folder, which is created if it is missing.
     Folder(PathBuf),
     /// `smtp://…` or `smtps://…`: a server.
     Smtp(SmtpUrl),
 }
 
-/// A server that takes mail by SMTP: `SCHEME://[USER:PASSWORD@]HOST[:PORT][/EHLO-NAME]`, where user and password are
-/// percent-encoded. EHLO-NAME is the name that the service gives itself; without one, it is the machine's.
+/// An SMTP server: `SCHEME://[USER:PASSWORD@]HOST[:PORT][/EHLO-NAME]`, with user and password percent-encoded.
+/// EHLO-NAME is the name that the service sends; the default is the machine's name.
 ///
-/// - `smtps://` speaks TLS from the start (port 465 unless given).
-/// - `smtp://` does not encrypt at all (port 25): for a server on the same machine.
-/// - `smtp://…?tls=required` refuses a server without STARTTLS (port 587).
-/// - `smtp://…?tls=opportunistic` uses STARTTLS where it is offered, so an attacker in between can read along (port 587).
+/// - `smtps://` uses TLS from the start (default port 465).
+/// - `smtp://` does not encrypt (default port 25): for a server on the same machine.
+/// - `smtp://…?tls=required` refuses a server without STARTTLS (default port 587).
+/// - `smtp://…?tls=opportunistic` uses STARTTLS if offered; an attacker in between can prevent it (default port 587).
 #[derive(Clone, PartialEq, Eq)]
 pub struct SmtpUrl(String);
 
 impl SmtpUrl {
-    /// Its parts.
+    /// The parsed URL.
     pub(super) fn parse(&self) -> ::url::Url {
         ::url::Url::parse(&self.0).expect("the address was checked when it was read")
     }
 
-    /// Whether what is sent there can be read along by others on the way: no encryption, or none that an attacker could not
-    /// prevent, and another machine.
+    /// True if others on the network can read the connection: it leads to another machine, and is unencrypted or its
+    /// encryption can be prevented.
     pub fn is_exposed(&self) -> bool {
         let url = self.parse();
         let is_here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
@@ -53,21 +53,21 @@ impl SmtpUrl {
     }
 }
 
-/// How connections to a mail server are encrypted.
+/// Encryption of connections to a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Not at all.
+    /// No encryption.
     Plain,
-    /// From the start.
+    /// TLS from the start.
     Wrapped,
-    /// By STARTTLS, or not used.
+    /// STARTTLS is required.
     Required,
-    /// By STARTTLS where the server offers it.
+    /// STARTTLS if the server offers it.
     Opportunistic,
 }
 
 impl SmtpUrl {
-    /// How connections are encrypted.
+    /// The encryption mode.
     pub(super) fn mode(&self) -> Mode {
         let url = self.parse();
         match (url.scheme(), url.query()) {
@@ -78,12 +78,12 @@ impl SmtpUrl {
         }
     }
 
-    /// The server's name, which its certificate must have.
+    /// The server's name, which must match its certificate.
     pub(super) fn host(&self) -> String {
         self.parse().host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned()
     }
 
-    /// Checks for TLS that is used only if the server offers it.
+    /// True for TLS that is used only if the server offers it.
     pub fn is_opportunistic(&self) -> bool {
         self.parse().query() == Some("tls=opportunistic")
     }
@@ -140,7 +140,7 @@ impl FromStr for SmtpUrl {
         }
         match AsyncSmtpTransport::<Tokio1Executor>::from_url(text) {
             Ok(_) => Ok(Self(text.to_owned())),
-            // What the library says is dropped, for it may quote the address.
+            // The library's error is dropped, because it may quote the address.
             Err(_) => Err(BadSetting("the mail server's host, port, user or password cannot be read")),
         }
     }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_can_read_along_is_known() {
+    fn exposed_connections_are_detected() {
         for (text, is_exposed) in [
             ("smtp://localhost", false),
             ("smtp://127.0.0.1:25", false),
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_in_a_line_without_the_password() {
+    fn errors_are_one_line_without_the_password() {
         let cases = [
             ("", "expected"),
             ("data/mail", "expected"),

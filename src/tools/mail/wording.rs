@@ -1,40 +1,45 @@
-//! Times, spans, names and addresses as mails put them, and what keeps strangers' words out of them.
+//! Times, durations, names and addresses in mails, and filters for text typed by strangers.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use crate::texts::Text;
 use crate::tools::clock::Timestamp;
 
-/// The longest name, in characters, that a mail repeats.
+/// Maximum length of a name in a mail, in characters.
 const LONGEST_NAME: usize = 80;
 
 /// A point in time to the minute, such as `21 November 2026, 09:30 UTC`.
 pub(super) fn time(at: Timestamp) -> String {
     let Ok(time) = OffsetDateTime::from_unix_timestamp(at.seconds()) else {
-        return "an unknown date".to_owned();
+        return Text::new("mail-time-unknown").english();
     };
-    format!("{} {} {}, {:02}:{:02} UTC", time.day(), time.month(), time.year(), time.hour(), time.minute())
+    Text::new("mail-time")
+        .with("day", u64::from(time.day()))
+        .with("month", u64::from(u8::from(time.month())))
+        .with("year", time.year().to_string())
+        .with("clock", format!("{:02}:{:02}", time.hour(), time.minute()))
+        .english()
 }
 
-/// A span in one unit, such as `1 hour`, `90 minutes` or `3 days`; never more than it is.
+/// A duration in one unit, such as `1 hour`, `90 minutes` or `3 days`; rounded down.
 pub fn span(span: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
     let seconds = span.as_secs();
-    let (unit, name) = match seconds {
-        0..MINUTE => (1, "second"),
-        _ if seconds >= DAY && seconds.is_multiple_of(DAY) => (DAY, "day"),
-        _ if seconds >= HOUR && seconds.is_multiple_of(HOUR) => (HOUR, "hour"),
-        MINUTE..=10_800 => (MINUTE, "minute"),
-        _ => (HOUR, "hour"),
+    let (unit, text) = match seconds {
+        0..MINUTE => (1, Text::new("mail-span-seconds")),
+        _ if seconds >= DAY && seconds.is_multiple_of(DAY) => (DAY, Text::new("mail-span-days")),
+        _ if seconds >= HOUR && seconds.is_multiple_of(HOUR) => (HOUR, Text::new("mail-span-hours")),
+        MINUTE..=10_800 => (MINUTE, Text::new("mail-span-minutes")),
+        _ => (HOUR, Text::new("mail-span-hours")),
     };
-    let count = seconds / unit;
-    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+    text.with("count", seconds / unit).english()
 }
 
-/// An address of which its owner recognises enough: `a***@example.org`.
+/// A masked address that its owner recognizes: `a***@example.org`.
 pub(super) fn masked(address: &str) -> String {
     let address = one_line(address);
     let (user, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
@@ -42,8 +47,8 @@ pub(super) fn masked(address: &str) -> String {
     format!("{first}***@{domain}")
 }
 
-/// The text as one line: line breaks, control characters and the invisible marks that turn the direction of writing
-/// become spaces, runs of spaces one.
+/// The text as one line: line breaks, control characters and invisible direction marks become spaces, and runs of
+/// spaces one space.
 pub(super) fn one_line(text: &str) -> String {
     let spaced: String = text.chars().map(|char| if is_unseen(char) { ' ' } else { char }).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -54,8 +59,8 @@ fn is_unseen(char: char) -> bool {
         || matches!(char, '\u{00AD}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
-/// The name by which a mail may greet: `None` for one that is empty, very long, or made to advertise an address. Names
-/// come from strangers, who can have mail sent to anybody by registering with that person's address.
+/// The name for the greeting of a mail: `None` if it is empty, very long, or advertises an address. Names come from
+/// strangers, who can have mail sent to anybody by registering with that person's address.
 pub(super) fn name(name: &str) -> Option<String> {
     let name = one_line(name);
     let lower = name.to_lowercase();
@@ -68,7 +73,8 @@ pub(super) fn name(name: &str) -> Option<String> {
     Some(name.split(' ').map(without_host).collect::<Vec<_>>().join(" "))
 }
 
-/// Mail programs turn `example.org` into a link; `example org` they leave alone. `J.R.` and `Jr.` stay as they are.
+/// Removes the dots of host names: mail programs turn `example.org` into a link, but not `example org`. `J.R.` and
+/// `Jr.` stay unchanged.
 fn without_host(word: &str) -> String {
     const DOTS: [char; 4] = ['.', '\u{3002}', '\u{FF0E}', '\u{FF61}'];
     let labels: Vec<&str> = word.split(DOTS).collect();
@@ -83,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_told_in_the_largest_unit_that_fits_and_never_promise_more() {
+    fn spans_use_the_largest_unit_that_fits_and_are_rounded_down() {
         let cases = [
             (0, "0 seconds"),
             (59, "59 seconds"),
@@ -105,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_to_the_minute() {
+    fn times_are_shown_to_the_minute() {
         assert_eq!(time(Timestamp::from_millis(1_795_253_400_042)), "21 November 2026, 09:30 UTC");
         assert_eq!(time(Timestamp::from_millis(i64::MAX)), "an unknown date");
     }

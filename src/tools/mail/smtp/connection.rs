@@ -1,4 +1,4 @@
-//! A connection to an SMTP server, up to the point where a mail can be sent over it.
+//! Opening a connection to an SMTP server, up to the point where it can send a mail.
 
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
@@ -15,7 +15,7 @@ use crate::tools::mail::url::{Mode, SmtpUrl};
 pub(super) struct Steps {
     /// The steps that the server accepted, in their order.
     pub(super) done: Vec<&'static str>,
-    /// The step under way.
+    /// The current step.
     pub(super) now: &'static str,
 }
 
@@ -24,14 +24,14 @@ impl Steps {
         Self { done: Vec::new(), now: "connect" }
     }
 
-    /// Goes on to a step; the one under way was accepted.
+    /// Proceeds to a step; the current one was accepted.
     pub(super) fn next(&mut self, step: &'static str) {
         self.done.push(self.now);
         self.now = step;
     }
 }
 
-/// Connects, encrypts and signs in as the address says.
+/// Connects, encrypts and signs in according to the URL.
 pub(super) async fn open((url, trust): (&SmtpUrl, &Trust), steps: &mut Steps) -> Result<AsyncSmtpConnection, Error> {
     let (host, mode) = (url.host(), url.mode());
     let url = url.parse();
@@ -44,7 +44,7 @@ pub(super) async fn open((url, trust): (&SmtpUrl, &Trust), steps: &mut Steps) ->
     let hello = if name.is_empty() { ClientId::default() } else { ClientId::Domain(name.to_owned()) };
     let server = (host.clone(), url.port().unwrap_or(port));
     let connected = AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT), &hello, wrapped, None).await;
-    // An answer comes only once there is a connection: the server's greeting, or what it says to our name.
+    // A reply means that the connection was established: it is the server's greeting, or the reply to EHLO.
     if connected.as_ref().is_err_and(|error| error.status().is_some()) {
         steps.next("EHLO");
     }
@@ -62,7 +62,7 @@ pub(super) async fn open((url, trust): (&SmtpUrl, &Trust), steps: &mut Steps) ->
     Ok(connection)
 }
 
-/// How the server's certificate is verified: by authorities that are built in, the system's, and the operator's own.
+/// Verification of the server's certificate: by built-in authorities, the system's, and the operator's own.
 fn tls_parameters(host: &str, trust: &Trust) -> Result<TlsParameters, Error> {
     let mut builder = TlsParameters::builder(host.to_owned());
     for certificate in trust.all() {

@@ -6,21 +6,21 @@ use std::time::Duration;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Time for which a connection is kept without a message. Servers end idle connections after some minutes.
+/// Lifetime of an idle connection. Servers close idle connections after some minutes.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// Longest wait for an answer of a connection that was kept; a way that was lost gives none.
+/// Timeout for the check of an idle connection; a broken network path gives no reply.
 const NOOP_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Connections that are kept at most; as many mails are sent at once.
+/// Maximum number of idle connections; equals the number of concurrent deliveries.
 const MOST: usize = 10;
 
-/// Idle connections. Its clones are the same.
+/// Pool of idle connections. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Idle(Arc<Mutex<Vec<(Instant, AsyncSmtpConnection)>>>);
 
 impl Idle {
-    /// Takes a connection that still works; none where there is none.
+    /// Takes a working connection; `None` if there is none.
     pub(super) async fn take(&self) -> Option<AsyncSmtpConnection> {
         loop {
             let (since, mut connection) = self.connections(Vec::pop)?;

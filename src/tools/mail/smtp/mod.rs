@@ -22,16 +22,16 @@ use crate::tools::certificates::Trust;
 use crate::tools::mail::transport::SendError;
 use crate::tools::mail::url::SmtpUrl;
 
-/// How long the server may take to accept a connection.
+/// Connect timeout.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long one delivery may take in all. A server that examines the message before it accepts it needs some seconds, and
-/// giving up on it then would send the mail twice.
+/// Timeout of one delivery. A server that scans the message before it accepts it needs some seconds; giving up on it
+/// would send the mail twice.
 const DELIVERY: Duration = Duration::from_secs(30);
 
-/// Why a message was not handed over to a server without SMTPUTF8 (RFC 6531).
+/// Error for a server without SMTPUTF8 (RFC 6531).
 const NO_SMTPUTF8: &str = "the mail server takes only ASCII letters before the @ of an address (no SMTPUTF8)";
 
-/// Why a message was not handed over to a server without 8BITMIME (RFC 6152).
+/// Error for a server without 8BITMIME (RFC 6152).
 const NO_8BITMIME: &str = "the mail server lacks 8BITMIME, which this message needs";
 
 pub use self::probe::{ProbeReport, probe};
@@ -49,15 +49,15 @@ impl Smtp {
         Self { url: url.clone(), trust: trust.clone(), idle: Idle::default(), limit: DELIVERY }
     }
 
-    /// Delivers one message. It goes on where the caller stops waiting, so that a message that the server is about to accept
-    /// is not broken off. A connection is kept only after a whole conversation: otherwise the next message would take the
-    /// answer to this one for its own.
+    /// Delivers one message. Delivery continues if the caller stops waiting, so that a message that the server is about
+    /// to accept is not interrupted. A connection is kept only after a complete conversation: otherwise the next
+    /// message would read the reply to this one.
     pub(super) async fn send(&self, message: Message) -> Result<(), SendError> {
         let (url, trust, idle) = (self.url.clone(), self.trust.clone(), self.idle.clone());
         let delivery = tokio::spawn(timeout(self.limit, async move { deliver((&url, &trust), &idle, &message).await }));
         match delivery.await {
             Ok(Ok(delivered)) => delivered,
-            Ok(Err(_)) => Err(SendError::temporary("the mail server took too long to answer")),
+            Ok(Err(_)) => Err(SendError::temporary("the mail server timed out")),
             Err(_) => Err(SendError::temporary("the delivery was interrupted")),
         }
     }
@@ -81,7 +81,7 @@ async fn deliver((url, trust): (&SmtpUrl, &Trust), idle: &Idle, message: &Messag
         idle.keep(connection);
         return Ok(());
     };
-    // The server may take its time to say goodbye.
+    // The server may be slow to close the connection.
     tokio::spawn(async move { timeout(CONNECT, connection.abort()).await });
     Err(error)
 }

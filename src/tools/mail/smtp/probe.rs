@@ -1,4 +1,4 @@
-//! A conversation with an SMTP server as before a mail, that ends before one is sent.
+//! A check of an SMTP server: the conversation before a mail, without sending one.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use crate::tools::mail::message::Sender;
 use crate::tools::mail::transport::SendError;
 use crate::tools::mail::url::SmtpUrl;
 
-/// How long the whole conversation may take.
+/// Timeout of the whole conversation.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How far a conversation came.
+/// Result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProbeReport {
     /// The steps that the server accepted, in their order.
     pub done: Vec<&'static str>,
-    /// Whether it was encrypted in the end.
+    /// True if the connection was encrypted.
     pub encrypted: bool,
-    /// The step at which it failed, and why.
+    /// The step that failed, and its error.
     pub failed: Option<(&'static str, SendError)>,
 }
 
-/// Connects, encrypts and signs in as for a mail from this sender, has the sender accepted, and leaves. Nobody is mailed.
+/// Connects, encrypts, signs in and names this sender, as for a mail, then disconnects. Sends no mail.
 pub async fn probe(url: &SmtpUrl, trust: &Trust, from: &Sender) -> ProbeReport {
     let (mut steps, mut encrypted) = (Steps::new(), false);
     let outcome = timeout(TIMEOUT, converse((url, trust), from, &mut steps, &mut encrypted)).await;
     let failed = match outcome {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some((steps.now, failure(Stage::Settings, &error))),
-        Err(_) => Some((steps.now, SendError::temporary("the mail server took too long to answer"))),
+        Err(_) => Some((steps.now, SendError::temporary("the mail server timed out"))),
     };
     ProbeReport { done: steps.done, encrypted, failed }
 }

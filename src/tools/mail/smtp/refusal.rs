@@ -1,4 +1,4 @@
-//! The meaning of an SMTP server's answer for a mail: final, or worth another attempt.
+//! Classification of SMTP errors: permanent or transient.
 
 use std::error::Error as _;
 use std::io;
@@ -10,10 +10,10 @@ use crate::tools::{certificates, io_error};
 
 const TLS_FAILED: &str = "no secure connection to the mail server: TLS failed";
 
-/// The part of a conversation that failed.
+/// The stage of a conversation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Up to the sender: about the server or our settings, whatever the code.
+    /// Up to the sender: errors concern the server or our settings, whatever the code.
     Settings,
     /// The recipient's address.
     Recipient,
@@ -21,20 +21,20 @@ pub(super) enum Stage {
     Content,
 }
 
-/// Codes that refuse a mailbox or a message for good (RFC 5321, section 4.2.3; RFC 7504). The others with a 5 are about
+/// Codes that refuse a mailbox or a message permanently (RFC 5321, section 4.2.3; RFC 7504). Other 5xx codes concern
 /// commands, their order, or the server.
 const REFUSALS: [u16; 7] = [501, 550, 551, 552, 553, 554, 556];
 
-/// The error for a mail whose delivery failed at this stage. It is permanent where the server refuses this recipient or this
-/// content; everything else may be a setting of ours or of the server, which somebody can correct.
+/// The error for a delivery that failed at this stage. It is permanent if the server refuses this recipient or this
+/// content. All other errors may be caused by settings that somebody can correct.
 pub(super) fn failure(stage: Stage, error: &Error) -> SendError {
     let Some(code) = error.status() else {
         return SendError::temporary(&unanswered(error));
     };
     let code = u16::from(code);
-    // Answers to how we sign in (RFC 4954, section 6): about a setting, not about the message, and may quote the password.
+    // Replies to our sign-in (RFC 4954, section 6) concern a setting, not the message, and may quote the password.
     if matches!(code, 432 | 454 | 530 | 534 | 535 | 538) {
-        return SendError::temporary(&format!("{code} the mail server does not accept how we sign in"));
+        return SendError::temporary(&format!("{code} the mail server rejected our sign-in"));
     }
     let text = error.source().map(ToString::to_string).unwrap_or_default();
     let summary = format!("{code} {text}");
@@ -42,13 +42,13 @@ pub(super) fn failure(stage: Stage, error: &Error) -> SendError {
     if is_final { SendError::permanent(&summary) } else { SendError::temporary(&summary) }
 }
 
-/// Checks that the enhanced status code (RFC 3463) is about the recipient or the content. Without one, the stage decides.
+/// True if the enhanced status code (RFC 3463) concerns the recipient or the content. Without one, the stage decides.
 fn is_about_the_mail(stage: Stage, text: &str) -> bool {
     let enhanced = text.split_whitespace().next().and_then(enhanced);
     match (stage, enhanced) {
-        // Servers that relay for nobody refuse every recipient.
+        // Servers that refuse to relay reject every recipient.
         (Stage::Recipient, None) => !text.to_ascii_lowercase().contains("relay"),
-        // Content that is taken for unwanted has 5.7.1; the other codes are about signatures and origins (RFC 7372).
+        // Content rejected as spam has 5.7.1; the other codes concern signatures and origins (RFC 7372).
         (Stage::Content, Some((7, detail))) => detail <= 1,
         (Stage::Content, Some((subject, _))) => subject != 5,
         (Stage::Content, None) => true,
@@ -57,7 +57,7 @@ fn is_about_the_mail(stage: Stage, text: &str) -> bool {
     }
 }
 
-/// Checks for a code about the sender's address, the server, the protocol, or the right to send from here.
+/// True for a code about the sender's address, the server, the protocol, or the right to send from here.
 fn is_about_us((subject, detail): (u16, u16)) -> bool {
     matches!((subject, detail), (1, 7 | 8) | (3 | 5 | 7, _))
 }
@@ -71,7 +71,7 @@ fn enhanced(word: &str) -> Option<(u16, u16)> {
     }
 }
 
-/// The reason for no answer, in words of our own: an error's own text may hold anything.
+/// Reason for a missing reply, in our own words: an error's text may contain anything.
 fn unanswered(error: &Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
@@ -89,7 +89,7 @@ fn unanswered(error: &Error) -> String {
         return TLS_FAILED.to_owned();
     }
     if error.is_client() {
-        return "the mail server lacks what this message or our settings need".to_owned();
+        return "the mail server lacks an extension that this message or our settings need".to_owned();
     }
-    "no sensible answer from the mail server".to_owned()
+    "invalid reply from the mail server".to_owned()
 }

@@ -1,4 +1,4 @@
-//! Against a server that answers as it is told.
+//! Tests against a scripted server.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -15,22 +15,22 @@ use crate::tools::mail::{MailUrl, Message, Transport};
 
 const LINK: &str = "https://id.example.org/reset?uid=7&token=geheim";
 
-/// What the server answers to each mail, after the last only `250 ok`; an empty answer leaves the client waiting.
+/// Replies of the server to each mail; `250 ok` after the last one. An empty reply leaves the client waiting.
 type Answers = Arc<Mutex<VecDeque<(&'static str, String)>>>;
 
 #[derive(Clone, Default)]
 struct Server {
     answers: Answers,
-    /// The recipients, as they were named.
+    /// Recipients as received.
     recipients: Arc<Mutex<Vec<String>>>,
     received: Arc<Mutex<Vec<String>>>,
-    /// The names that clients gave themselves.
+    /// EHLO names of the clients.
     names: Arc<Mutex<Vec<String>>>,
     connections: Arc<Mutex<usize>>,
 }
 
 impl Server {
-    /// Listens on a free port and tells it.
+    /// Listens on a free port and returns it.
     async fn start(&self) -> u16 {
         self.start_at("127.0.0.1:0").await
     }
@@ -53,7 +53,7 @@ impl Server {
         self.answers.lock().unwrap().push_back((command, line.into()));
     }
 
-    /// The answer ordered for this command, if its turn has come.
+    /// The scripted reply to this command, if it is due.
     fn ordered(&self, command: &str) -> Option<String> {
         let mut answers = self.answers.lock().unwrap();
         answers.pop_front_if(|(ordered, _)| *ordered == command).map(|(_, line)| line)
@@ -169,7 +169,7 @@ async fn answers_of_the_server_tell_whether_to_try_again() {
         ("MAIL BODY", "552 5.3.4 too big", SendError::permanent("552 5.3.4 too big")),
         ("MAIL BODY", "550 5.7.1 looks like spam", SendError::permanent("550 5.7.1 looks like spam")),
         ("MAIL BODY", "554 refused", SendError::permanent("554 refused")),
-        // About our settings, or the server's.
+        // Errors of our settings, or of the server.
         ("GREETING", "554 no service for you", SendError::temporary("554 no service for you")),
         ("EHLO", "502 not implemented", SendError::temporary("502 not implemented")),
         ("EHLO", "504 who?", SendError::temporary("504 who?")),
@@ -182,11 +182,7 @@ async fn answers_of_the_server_tell_whether_to_try_again() {
         ("RCPT", "521 5.3.2 closed", SendError::temporary("521 5.3.2 closed")),
         ("MAIL BODY", "550 5.7.26 fails DMARC", SendError::temporary("550 5.7.26 fails DMARC")),
         ("MAIL BODY", "503 5.5.1 what?", SendError::temporary("503 5.5.1 what?")),
-        (
-            "AUTH",
-            "535 5.7.8 geheim is wrong",
-            SendError::temporary("535 the mail server does not accept how we sign in"),
-        ),
+        ("AUTH", "535 5.7.8 geheim is wrong", SendError::temporary("535 the mail server rejected our sign-in")),
         ("EHLO", "421 4.3.2 closing", SendError::temporary("421 4.3.2 closing")),
     ];
     for (command, answer, expected) in cases {
@@ -250,7 +246,7 @@ async fn after_an_answer_that_never_came_the_next_mail_has_a_connection_of_its_o
     smtp.limit = Duration::from_millis(500);
     server.answer("MAIL BODY", "");
     let error = send(&transport, &mail(1)).await.unwrap_err();
-    assert_eq!(error, SendError::temporary("the mail server took too long to answer"));
+    assert_eq!(error, SendError::temporary("the mail server timed out"));
     let Transport::Smtp(smtp) = &mut transport else { unreachable!() };
     smtp.limit = DELIVERY;
     let_others_run().await;
@@ -277,7 +273,10 @@ async fn encryption_that_is_required_and_not_offered_sends_nothing() {
     let server = Server::default();
     let url: MailUrl = format!("smtp://127.0.0.1:{}?tls=required", server.start().await).parse().unwrap();
     let error = send(&Transport::new(&url, &Trust::default()), &mail(1)).await.unwrap_err();
-    assert_eq!(error, SendError::temporary("the mail server lacks what this message or our settings need"));
+    assert_eq!(
+        error,
+        SendError::temporary("the mail server lacks an extension that this message or our settings need")
+    );
     assert_eq!(server.received.lock().unwrap().len(), 0);
 }
 
@@ -305,7 +304,7 @@ async fn a_conversation_is_tried_as_before_a_mail_and_none_is_sent() {
     let (step, error) = talk.failed.unwrap();
     assert_eq!((step, talk.done.as_slice()), ("AUTH", ["connect", "EHLO"].as_slice()));
     assert!(!error.summary.contains("geheim"), "{error}");
-    // It offers none, and to go on without would give the password away.
+    // The server offers no TLS; proceeding without it would reveal the password.
     let talk = probe(&url("?tls=required"), &Trust::default(), &from).await;
     assert_eq!(talk.failed.unwrap().0, "STARTTLS");
     assert!(server.received.lock().unwrap().is_empty());

@@ -1,0 +1,116 @@
+### Refusals about accounts, sign-in, passwords and tokens.
+
+too-many-attempts = Too many attempts. Try again in { $minutes ->
+        [one] { $minutes } minute
+       *[other] { $minutes } minutes
+    }.
+password-too-short = Use at least { $min } characters.
+
+## Command line: users, sessions, keys and API tokens.
+
+operator-user-missing = There is no user { $user }. Give an id, a username or an email address.
+operator-user-gone = This user no longer exists.
+operator-already-superuser = { $email } is already a superuser.
+operator-last-superuser = This is the last superuser. Create another one first with `vestibule create-superuser`.
+operator-account-deactivated = This account is deactivated. Run `vestibule users enable` first.
+operator-session-missing = There is no session with this id. It may have ended.
+operator-api-token-missing = There is no API token with this id.
+operator-key-missing = There is no signing key { $kid }. `vestibule keys list` lists them.
+
+## Errors and messages of the GraphQL API
+
+too-many-attempts-soon = Too many attempts. Try again in less than a minute.
+sign-in-required = You need to sign in.
+sign-in-invalid = Your access token is not valid. Sign in again.
+sign-in-expired = Your session has expired. Sign in again.
+sign-in-revoked = Your session has ended. Sign in again.
+sign-in-deactivated = Your account is deactivated. Contact your administrator.
+no-permission = You do not have permission to do this.
+input-rejected = The input was rejected.
+service-busy = The service is busy. Try again in a moment.
+another-import-runs = Another import is running. Try again when it has finished.
+internal-error = Something went wrong on our side. Try again later.
+refresh-cookie-foreign-origin = Pages of this origin cannot use the cookie. Omit `refreshTokenIn`, or add the origin to VESTIBULE_ALLOWED_ORIGINS.
+refresh-cookie-required = The refresh token stays in the cookie that it came in. Omit `refreshTokenIn`.
+registration-sent = We've sent you an email. Follow the link in it to finish signing up.
+registration-resent = If you have started signing up with this address, we've sent a new email.
+reset-requested = If this address has an account, we've sent an email with a link to set a new password.
+reset-completed = Your new password is set. Sign in with it.
+reset-completed-signed-in = Your new password is set, and you are signed in.
+email-change-undone = Your old email address is restored, and you were signed out everywhere. Reset your password now.
+
+## Typed text, email addresses and usernames
+
+text-required = Enter a value.
+text-single-line = Use a single line without control characters.
+text-control-characters = Remove the control characters from this text.
+text-too-long = Use at most { $max ->
+        [one] { $max } character
+       *[other] { $max } characters
+    }.
+email-required = Enter an email address.
+email-invalid = Enter an email address such as name@example.com.
+email-too-long = Use an email address of at most { $max } bytes.
+email-name-too-long = Use an email address with at most { $max } bytes before the "@".
+email-taken = An account with this email address already exists.
+username-required = Enter a username.
+username-too-long = Use a username of at most { $max } characters.
+username-characters = Use only letters, digits and . _ + - in a username, with at least one letter or digit.
+username-taken = This username is taken.
+username-reserved = This username belonged to another account until recently. Choose another one.
+address-reserved = This email address, or a similar one, recently belonged to another account and may return to it. Wait until the undo link expires, or ask the owner of the address to sign up.
+invisible-character = This contains an invisible character ({ $character }). Type it again instead of pasting it.
+
+## Passwords
+
+password-too-long = Use at most { $max } characters.
+password-too-common = This password is too common. Choose another one.
+password-easy-to-guess = This password is easy to guess. Try a few unrelated words.
+password-too-similar = Don't use your name, username, email address or the site's name in your password.
+password-mismatch = The passwords don't match.
+password-temporary = Choose a password other than the temporary one.
+password-expired = This temporary password has expired. Request a link by email to set a new one, or ask the operator for one (`vestibule users reset`).
+password-missing = Enter your current password.
+password-incorrect = Your current password is wrong.
+current-password-required = Enter your current password to change your email address.
+
+## Sign-in, sessions and API tokens
+
+credentials-wrong = Wrong email, username or password. If you have just signed up, confirm your email address first.
+account-inactive = This account is deactivated. Contact your administrator.
+email-unverified = Confirm your email address first. Follow the link in the email we sent you.
+session-invalid = You are not signed in, or your session has ended. Sign in again.
+session-unknown = You have no session with this id. It may have ended.
+api-token-scope-required = Select at least one scope.
+api-token-expiry-past = Choose an expiry in the future.
+api-token-expiry-late = An API token can be valid until { $latest } at most. Choose an earlier expiry, or leave it out.
+api-token-limit = You have { $max } API tokens, the maximum. Delete one first.
+api-token-unknown = You have no API token with this id.
+api-token-expired = This API token has expired. Create a new one.
+
+## Links in mails
+
+link-invalid = This link has expired or was already used. Request a new one.
+undo-link-invalid = This link is no longer valid. Contact support.
+undo-address-taken = This email address is now used by another account. Contact support.
+email-change-taken = This email address is now used by another account.
+account-password-required = Sign in to the account that changes its address to { $email }, or enter its password.
+account-password-incorrect = Wrong password. Enter the password of the account that requested this address.
+registration-password-required = Enter a password to confirm { $email }: the one chosen at sign-up, or a new one.
+
+## Administering users
+
+user-unknown = There is no user with this id.
+users-required = Select at least one user.
+users-too-many = Delete at most { $max } users at a time.
+delete-unknown-user = There is no user with the id { $id }.
+delete-own-account = You cannot delete your own account ({ $id }). Ask another staff member.
+delete-superuser = The user { $id } is a superuser. Superusers cannot be deleted here.
+superuser-protected = Superusers cannot be changed here.
+last-superuser = You are the last superuser. Create another one first.
+own-staff-rights = You cannot change your own staff rights. Ask another staff member.
+own-role = You cannot change your own role. Ask another staff member.
+own-permission = You cannot change your own permission. Ask another staff member.
+own-deactivation = You cannot deactivate your own account here. Ask another staff member.
+own-deletion = You cannot delete your own account here. Ask another staff member.
+own-credentials = Change your own email address and password with `updateMe` and `changePassword`.

@@ -1,0 +1,135 @@
+### Mails.
+
+## Parts of all mails.
+
+mail-greeting = Hello { $name },
+mail-greeting-without-name = Hello,
+mail-questions = Questions? Contact { $support }.
+mail-automatic = This is an automated message. Replies are not read.
+mail-link-validity = This link is valid for { $validity } and works once.
+mail-link-copy = If the button doesn't work, copy this link into your browser:
+mail-sign-in = Sign in
+mail-reset-your-password = Reset your password
+
+## Times and spans.
+
+mail-time = { $month ->
+        [1] { $day } January
+        [2] { $day } February
+        [3] { $day } March
+        [4] { $day } April
+        [5] { $day } May
+        [6] { $day } June
+        [7] { $day } July
+        [8] { $day } August
+        [9] { $day } September
+        [10] { $day } October
+        [11] { $day } November
+       *[12] { $day } December
+    } { $year }, { $clock } UTC
+mail-time-unknown = an unknown date
+mail-span-seconds = { $count ->
+        [one] { $count } second
+       *[other] { $count } seconds
+    }
+mail-span-minutes = { $count ->
+        [one] { $count } minute
+       *[other] { $count } minutes
+    }
+mail-span-hours = { $count ->
+        [one] { $count } hour
+       *[other] { $count } hours
+    }
+mail-span-days = { $count ->
+        [one] { $count } day
+       *[other] { $count } days
+    }
+
+## Confirming the address of a new account. The reader may have nothing to do with the account: no names.
+
+mail-verify-subject = Confirm your email address for { $site }
+mail-verify-intro = This email address was used to sign up at { $site }. Please confirm that it is yours.
+mail-verify-button = Confirm your email address
+mail-verify-ignore = If you didn't sign up, you can ignore this email. An account without a confirmed address can't be used.
+
+## Somebody tried to register with the address of an account.
+
+mail-registered-subject = You already have an account at { $site }
+mail-registered-intro = Someone, perhaps you, tried to sign up at { $site } with this email address. You already have an account, so no new one was created.
+mail-registered-forgot = If you forgot your password, reset it here:
+mail-registered-ignore = If this wasn't you, you don't need to do anything. Your account was not changed, and the person who tried cannot see that it exists.
+
+## Resetting a forgotten password.
+
+mail-reset-subject = Reset your password at { $site }
+mail-reset-intro = We received a request to reset the password of your account at { $site }.
+mail-reset-button = Choose a new password
+mail-reset-ignore = If you didn't ask for this, you can ignore this email. Your password stays the same.
+
+## The password was changed.
+
+mail-password-subject = Your password at { $site } was changed
+mail-password-intro = The password of your account at { $site } was changed on { $time }.
+mail-password-action = If this was you, you don't need to do anything. If it wasn't, reset your password now and contact { $support ->
+        [none] the administrators of { $site }
+       *[other] { $support }
+    }.
+
+## An account was created for the reader.
+
+mail-welcome-subject = Your account at { $site }
+mail-welcome-intro = An account at { $site } was created for you.
+mail-welcome-button = Choose your password
+mail-welcome-expired = If the link has expired, request a new one here:
+mail-welcome-no-password = If you don't know your password, reset it here:
+mail-welcome-ignore = If you weren't expecting an account, you can ignore this email.
+
+## Confirming the new address of an account. The reader may have nothing to do with the account: no names.
+
+mail-new-address-subject = Confirm your new email address for { $site }
+mail-new-address-intro = This email address was entered as the new address of an account at { $site }. Please confirm that it is yours.
+mail-new-address-ignore = Until then, the account keeps its current address. If you didn't ask for this, you can ignore this email.
+
+## The address of the account was changed; goes to the previous address.
+
+mail-address-changed-subject = Your email address at { $site } was changed
+mail-address-changed-intro = The email address of your account at { $site } was changed to { $address }. Emails about the account now go there.
+mail-address-changed-undo = If this was you, you don't need to do anything. If it wasn't, restore this email address now. This signs out all devices. Then set a new password.
+mail-address-changed-undo-button = Restore this email address
+mail-address-changed-contact = If this was you, you don't need to do anything. If it wasn't, contact { $support ->
+        [none] the administrators of { $site }
+       *[other] { $support }
+    } immediately.
+
+## A change of address was undone; goes to the address that the account no longer has.
+
+mail-address-restored-subject = Your email address at { $site } was changed back
+mail-address-restored-intro = The owner of the previous address undid the change of the email address of an account at { $site }. The account no longer uses this address.
+mail-address-restored-contact = If this is your account and you didn't expect this, contact { $support ->
+        [none] the administrators of { $site }
+       *[other] { $support }
+    } immediately.
+
+## API tokens.
+
+mail-token-created-subject = A new API token for your account at { $site }
+mail-token-created-intro = An API token was created for your account at { $site } on { $time }.
+mail-token-rotated-subject = An API token of your account at { $site } has a new secret
+mail-token-rotated-intro = An API token of your account at { $site } was given a new secret on { $time }. The old secret no longer works.
+mail-token-name = Name: { $name }
+mail-token-scopes = Scopes: { $scopes }
+mail-token-rights = Programs that have its secret can act for you within its scopes.
+mail-token-action = If this was you, you don't need to do anything. If it wasn't, someone else has access to your account. Reset your password now. This deletes all your API tokens and signs out all your devices.
+
+## A refresh token was used twice.
+
+mail-reused-subject = One of your devices was signed out at { $site }
+mail-reused-intro = On { $time }, a sign-in token from one of your devices at { $site } was used twice. It may have been stolen, so we signed that device out.
+mail-reused-action = Sign in again on that device. If this happens again, reset your password. This signs out all your devices.
+
+## Refusals about emails in the outbox.
+
+outbox-mail-missing = There is no email with this id.
+outbox-mail-outdated = This email is out of date: its link would no longer be valid. Request a new one.
+outbox-mail-held = An operator is holding this email back. It is sent when they release it.
+outbox-mail-sent = This email was already sent.
