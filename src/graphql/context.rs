@@ -1,9 +1,10 @@
-//! What resolvers know of their request: the only way to it is through here.
+//! Request data for resolvers, which reach it only through this module.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_graphql::Context;
+use async_graphql::parser::types::OperationType;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -12,49 +13,69 @@ use crate::domain::auth::token_issuer::Tokens;
 use crate::entity::api_token::Scope;
 use crate::error::{Code, Error, Reason};
 use crate::graphql::errors::Answer;
-use crate::graphql::execution::limits::Kind;
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::secret::Secret;
 use crate::tools::token::RefreshToken;
 
-/// The mutation that takes a file of staff by a session alone.
+/// Mutation that takes a file from staff, by a session only.
 const IMPORT: &str = "importUsers";
 
-/// The mutation that takes a file of everybody.
+/// Mutation that takes a file from any signed-in user.
 const UPLOAD: &str = "uploadAvatar";
 
-/// One request, as the HTTP layer found it.
+/// Kind of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationKind {
+    /// Query.
+    Query,
+    /// Mutation.
+    Mutation,
+    /// Subscription.
+    Subscription,
+}
+
+impl From<OperationType> for OperationKind {
+    fn from(ty: OperationType) -> Self {
+        match ty {
+            OperationType::Query => Self::Query,
+            OperationType::Mutation => Self::Mutation,
+            OperationType::Subscription => Self::Subscription,
+        }
+    }
+}
+
+/// A request, as the HTTP layer passes it on.
 #[derive(Debug)]
 pub struct Request {
-    /// When it came.
+    /// Time of arrival.
     pub now: Now,
-    /// Where it came from.
+    /// Address and program of the client.
     pub client: Client,
-    /// Who sent it, or why that is nobody.
+    /// The caller, or the reason for treating the request as unauthenticated.
     pub caller: Result<Caller, Reason>,
-    /// What its operation does.
-    kind: Kind,
-    /// The browser that it came from.
+    /// Type of the operation.
+    kind: OperationKind,
+    /// Data that only browsers send.
     pub browser: Browser,
-    /// The cookie with the secret of a registration.
+    /// Cookie with the secret of a registration.
     pub registration: RegistrationCookie,
     cookie_change: Mutex<Option<CookieChange>>,
     refused: OnceLock<Code>,
 }
 
-/// A request as a browser describes it.
+/// Data that a browser sends about itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Browser {
-    /// The page that sent it.
+    /// Page that sent the request.
     pub page: Page,
-    /// The refresh token in its cookie, where that is ours and came from a page that may use it.
+    /// Refresh token in the cookie, if it is valid in form and the page may use it.
     pub cookie: Option<RefreshToken>,
 }
 
-/// The page that a request came from. Scripts cannot change what the browser says of it.
+/// Origin of a request. Scripts cannot change this information of the browser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Page {
-    /// None: the client is not a browser.
+    /// No page: the client is not a browser.
     #[default]
     Absent,
     /// A page of this service or of an allowed origin.
@@ -63,30 +84,35 @@ pub enum Page {
     Foreign,
 }
 
-/// What a request tells of the cookie that lets the browser which registered confirm its address, and what its answer puts
-/// there.
+/// Registration cookie of a request and of its response. It lets the browser that registered confirm the email address.
 #[derive(Debug, Default)]
 pub struct RegistrationCookie {
-    /// The secret in the cookie.
+    /// Secret in the cookie of the request.
     pub secret: Option<Secret>,
-    /// Whether the client is a browser that keeps the cookie.
+    /// True if the client is a browser that stores the cookie.
     pub is_kept: bool,
-    /// The secret that the answer sets.
+    /// Secret that the response sets.
     pub next: Mutex<Option<Secret>>,
 }
 
-/// What the answer does to the refresh cookie.
+/// Effect of the response on the refresh cookie.
 #[derive(Clone, Debug)]
 pub enum CookieChange {
-    /// It holds this token until then.
+    /// Stores this token until this time.
     Set(String, Timestamp),
-    /// It goes away.
+    /// Removes the cookie.
     Clear,
 }
 
 impl Request {
-    /// A request of which these things are known, for an operation of this kind.
-    pub fn new(now: Now, client: Client, caller: Result<Caller, Reason>, browser: Browser, kind: Kind) -> Self {
+    /// Creates a request for an operation of this kind.
+    pub fn new(
+        now: Now,
+        client: Client,
+        caller: Result<Caller, Reason>,
+        browser: Browser,
+        kind: OperationKind,
+    ) -> Self {
         Self {
             now,
             client,
@@ -99,14 +125,14 @@ impl Request {
         }
     }
 
-    /// The same request with what it tells of the registration cookie.
+    /// Adds the registration cookie.
     #[must_use]
     pub fn with_registration(self, registration: RegistrationCookie) -> Self {
         Self { registration, ..self }
     }
 
-    /// Puts the secret of a registration into the cookie, where the client keeps one; otherwise the secret comes back, for
-    /// the payload.
+    /// Stores the secret of a registration in the cookie if the client keeps one. Otherwise returns the secret, for the
+    /// payload.
     pub(crate) fn keep_registration(&self, secret: Secret) -> Option<Secret> {
         if !self.registration.is_kept {
             return Some(secret);
@@ -115,33 +141,33 @@ impl Request {
         None
     }
 
-    /// The secret to put into the registration cookie.
+    /// Secret for the registration cookie of the response.
     pub fn next_registration(&self) -> Option<Secret> {
         self.registration.next.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Puts the refresh token of these tokens into the cookie.
+    /// Stores the refresh token of these tokens in the cookie.
     pub fn keep(&self, tokens: &Tokens) {
         self.change(CookieChange::Set(tokens.refresh.clone(), tokens.refresh_expires_at));
     }
 
-    /// Takes the cookie away.
+    /// Removes the cookie.
     pub fn forget(&self) {
         self.change(CookieChange::Clear);
     }
 
-    /// What became of the cookie.
+    /// Change of the refresh cookie.
     pub fn cookie_change(&self) -> Option<CookieChange> {
         self.cookie_change.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes that a rule refused something.
+    /// Records that a rule rejected the input.
     pub(crate) fn refuse(&self, code: Code) {
-        // The first one counts.
+        // The first code counts.
         let _ = self.refused.set(code);
     }
 
-    /// The rule that refused something first.
+    /// First rule that rejected the input.
     pub fn refused(&self) -> Option<Code> {
         self.refused.get().copied()
     }
@@ -150,37 +176,37 @@ impl Request {
         *self.cookie_change.lock().unwrap_or_else(PoisonError::into_inner) = Some(change);
     }
 
-    /// The signed-in user, where their credential is good for an operation of this kind.
+    /// The signed-in user, if the credential allows an operation of this kind.
     pub(crate) fn viewer(&self) -> Result<&Viewer, Error> {
         let scope = match self.kind {
-            Kind::Query | Kind::Subscription => Scope::Read,
-            Kind::Mutation => Scope::Write,
+            OperationKind::Query | OperationKind::Subscription => Scope::Read,
+            OperationKind::Mutation => Scope::Write,
         };
         self.caller()?.viewer(scope)
     }
 
-    /// The signed-in user, where they may send a file for each of the fields at the root of the operation that takes one.
-    /// The operation itself checks again.
+    /// The signed-in user, if they may upload files for the root fields of the operation that take one. The operation
+    /// itself checks again.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] and [`Error::Forbidden`].
-    pub(crate) fn file_sender(&self, fields: &BTreeSet<&str>) -> Result<Uuid, Error> {
+    pub(crate) fn file_sender(&self, fields: &BTreeSet<&str>) -> Result<FileSender, Error> {
         let imports = fields.contains(IMPORT);
-        if self.kind != Kind::Mutation || !(imports || fields.contains(UPLOAD)) {
+        if self.kind != OperationKind::Mutation || !(imports || fields.contains(UPLOAD)) {
             return Err(Error::Forbidden);
         }
         let viewer = self.viewer()?;
         if imports {
             viewer.staff()?.session_user()?;
         }
-        Ok(viewer.user().id)
+        Ok(FileSender { user: viewer.user().id, ip: viewer.client().ip.clone(), imports })
     }
 
-    /// The signed-in user, where their credential is good for some operation of this kind.
+    /// The signed-in user, if the credential allows any operation of this kind.
     fn reader(&self) -> Result<&Viewer, Error> {
         match self.kind {
-            Kind::Query | Kind::Subscription => self.viewer(),
-            Kind::Mutation => self.viewer().or_else(|_| self.caller()?.viewer(Scope::ManageUsers)),
+            OperationKind::Query | OperationKind::Subscription => self.viewer(),
+            OperationKind::Mutation => self.viewer().or_else(|_| self.caller()?.viewer(Scope::ManageUsers)),
         }
     }
 
@@ -189,20 +215,31 @@ impl Request {
     }
 }
 
+/// A user who may upload a file.
+#[derive(Clone, Debug)]
+pub(crate) struct FileSender {
+    /// The id of the user.
+    pub(crate) user: Uuid,
+    /// The address of the client.
+    pub(crate) ip: Option<String>,
+    /// True for a spreadsheet of users sent by staff.
+    pub(crate) imports: bool,
+}
+
 /// The application.
 pub(crate) fn app<'a>(ctx: &Context<'a>) -> &'a App {
     ctx.data_unchecked::<Arc<App>>()
 }
 
-/// The application, to hold on to.
+/// The application, as a shared pointer.
 pub(crate) fn shared_app<'a>(ctx: &Context<'a>) -> &'a Arc<App> {
     ctx.data_unchecked()
 }
 
-/// The time that what is read counts for: that of the request, or the present one where a subscription outlives it.
+/// Reference time for reads: the time of the request, or the current time for subscriptions, which outlive it.
 pub(crate) fn now(ctx: &Context<'_>) -> Now {
     let request = request(ctx);
-    if request.kind == Kind::Subscription { app(ctx).clock.now() } else { request.now }
+    if request.kind == OperationKind::Subscription { app(ctx).clock.now() } else { request.now }
 }
 
 /// The request.
@@ -210,36 +247,49 @@ pub(crate) fn request<'a>(ctx: &Context<'a>) -> &'a Request {
     ctx.data_unchecked::<Arc<Request>>()
 }
 
-/// The signed-in user; UNAUTHENTICATED where there is none, FORBIDDEN where it is an API token whose scopes do not cover
-/// an operation of this kind: READ a query, WRITE a mutation.
+/// The signed-in user.
+///
+/// # Errors
+/// UNAUTHENTICATED without a valid credential; FORBIDDEN for an API token whose scopes do not cover the operation: READ
+/// for a query, WRITE for a mutation.
 pub(crate) fn viewer<'a>(ctx: &Context<'a>) -> Answer<&'a Viewer> {
     Ok(request(ctx).viewer()?)
 }
 
-/// The signed-in user, for fields of what an operation answers with: the operation itself has asked for its scope.
+/// The signed-in user, for fields of a result: the operation itself has already checked its scope.
 pub(crate) fn reader<'a>(ctx: &Context<'a>) -> Answer<&'a Viewer> {
     Ok(request(ctx).reader()?)
 }
 
-/// The signed-in user as staff; FORBIDDEN where they are not, and otherwise as for [`viewer`].
+/// The signed-in user as staff.
+///
+/// # Errors
+/// FORBIDDEN if they are not staff; otherwise as for [`viewer`].
 pub(crate) fn staff<'a>(ctx: &Context<'a>) -> Answer<Staff<'a>> {
     Ok(viewer(ctx)?.staff()?)
 }
 
-/// The signed-in user as staff who administer users; UNAUTHENTICATED where there is none, FORBIDDEN where they are not staff
-/// or it is an API token without the scope MANAGE_USERS.
+/// The signed-in user as staff who administer users.
+///
+/// # Errors
+/// UNAUTHENTICATED without a valid credential; FORBIDDEN if the user is not staff, or for an API token without the
+/// scope MANAGE_USERS.
 pub(crate) fn manager<'a>(ctx: &Context<'a>) -> Answer<Manager<'a>> {
     Ok(request(ctx).caller()?.manager()?)
 }
 
-/// The signed-in user by a session, for what concerns credentials, sessions and tokens; UNAUTHENTICATED where there is
-/// none, FORBIDDEN where it is an API token.
+/// The user of a session, for operations on credentials, sessions and tokens.
+///
+/// # Errors
+/// UNAUTHENTICATED without a valid credential; FORBIDDEN for API tokens.
 pub(crate) fn present<'a>(ctx: &Context<'a>) -> Answer<SessionUser<'a>> {
     Ok(request(ctx).caller()?.session_user()?)
 }
 
-/// The signed-in user, for whole lists; UNAUTHENTICATED where there is none, FORBIDDEN where it is an API token without
-/// the scope EXPORT.
+/// The signed-in user, for complete lists.
+///
+/// # Errors
+/// UNAUTHENTICATED without a valid credential; FORBIDDEN for an API token without the scope EXPORT.
 pub(crate) fn exporter<'a>(ctx: &Context<'a>) -> Answer<Exporter<'a>> {
     Ok(request(ctx).caller()?.exporter()?)
 }

@@ -1,5 +1,5 @@
-//! Vestibule as a subgraph by Apollo Federation 2: users and samples that other services know by their ids. Only
-//! where the setting is on.
+//! Vestibule as a subgraph of Apollo Federation 2: other services refer to users and samples by id. Active only if
+//! federation is enabled in the settings.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,29 +15,29 @@ use uuid::Uuid;
 use super::MAX_COMPLEXITY;
 use crate::graphql::context::viewer;
 use crate::graphql::errors::Answer;
-use crate::graphql::execution::limits::root_fields;
+use crate::graphql::execution::selections::top_fields;
 use crate::graphql::loaders;
 use crate::graphql::samples::Sample;
 use crate::graphql::users::User;
 
-/// How many entities a request may ask for.
+/// Maximum number of entities per request.
 const MAX_REPRESENTATIONS: usize = 100;
 
 #[derive(Default)]
 pub(crate) struct Entities;
 
-/// What the library calls for each representation; the loaders make one statement of them.
+/// Resolvers that the library calls once per representation; the loaders batch them into one statement.
 #[Object]
 impl Entities {
-    /// The user with this id; null where there is none, or none that the signed-in user may see.
+    /// Returns the user with this id; null if it does not exist or is not visible to you.
     #[graphql(entity)]
     async fn find_user_by_id(&self, ctx: &Context<'_>, id: ID) -> Answer<Option<User>> {
         viewer(ctx)?;
         loaders::user(ctx, Uuid::parse_str(&id).ok()).await
     }
 
-    /// The sample with this id; null where there is none, or none that the signed-in user may see: staff see all, others
-    /// those that they modified last.
+    /// Returns the sample with this id; null if it does not exist or is not visible to you. Staff see all samples,
+    /// others those that they modified last.
     #[graphql(entity)]
     async fn find_sample_by_id(&self, ctx: &Context<'_>, id: ID) -> Answer<Option<Sample>> {
         viewer(ctx)?;
@@ -46,7 +46,7 @@ impl Entities {
     }
 }
 
-/// Counts what is selected of entities once for each that is asked for; the library counts it once in all.
+/// Multiplies the complexity of a selection on entities by their number; the library counts it once.
 pub(crate) struct EntityCost;
 
 impl ExtensionFactory for EntityCost {
@@ -55,7 +55,7 @@ impl ExtensionFactory for EntityCost {
     }
 }
 
-/// How many entities a request asks for.
+/// Number of entities of a request.
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
@@ -81,10 +81,10 @@ impl Extension for Counter {
         let result = next.run(ctx).await?;
         let count = self.0.load(Ordering::Relaxed);
         if count > MAX_REPRESENTATIONS {
-            return Err(too_complex(format!("A request may ask for {MAX_REPRESENTATIONS} entities at most.")));
+            return Err(too_complex(format!("A request may select at most {MAX_REPRESENTATIONS} entities.")));
         }
         if result.complexity.saturating_mul(count) > MAX_COMPLEXITY {
-            return Err(too_complex("The query asks for too much of so many entities.".to_owned()));
+            return Err(too_complex("The query is too complex for this number of entities.".to_owned()));
         }
         Ok(result)
     }
@@ -96,10 +96,10 @@ fn too_complex(message: String) -> Vec<ServerError> {
     vec![ServerError { extensions: Some(extensions), ..ServerError::new(message, None) }]
 }
 
-/// How many entities the operations of this document ask for.
+/// Number of entities that the operations of this document request.
 fn representations(document: &ExecutableDocument, variables: &Variables) -> usize {
     let of_operation = |operation: &OperationDefinition| -> usize {
-        let fields = root_fields(document, operation);
+        let fields = top_fields(document, &operation.selection_set.node);
         let entities = fields.into_iter().filter(|field| field.name.node == "_entities");
         entities.map(|field| asked_for(field, operation, variables)).sum()
     };
@@ -118,7 +118,7 @@ fn asked_for(field: &Field, operation: &OperationDefinition, variables: &Variabl
                 _ => 1,
             }
         }
-        // A value alone is taken for a list of one.
+        // GraphQL coerces a single value to a list of one.
         _ => 1,
     }
 }

@@ -1,4 +1,5 @@
-//! The face: an argument in, a domain call, a type out. One file per feature, named as in `domain/`; rules stand there.
+//! The GraphQL schema. It only translates: arguments in, a domain call, a type out. One file per feature, named as in
+//! `domain/`, which has the rules.
 
 use std::sync::Arc;
 
@@ -13,10 +14,10 @@ mod account;
 mod api_tokens;
 mod audit;
 mod avatars;
-// What resolvers know of their request.
+// Request data for resolvers.
 pub mod context;
 pub(crate) mod errors;
-// The execution of operations.
+// Execution of operations.
 pub mod execution;
 mod federation;
 #[cfg(any(test, fuzzing))]
@@ -33,18 +34,19 @@ mod scalars;
 mod sessions;
 mod sign_in;
 mod users;
-// What changed between two schemas.
+// Changes between two schemas.
 pub mod schema_diff;
 mod user_errors;
 mod password_reset;
 
-/// How deep fields may be nested; the standard introspection query needs 15.
-const MAX_DEPTH: usize = 20;
+/// Maximum nesting depth of fields; the standard introspection query needs 15. The limit on selections, fragments
+/// included, is `execution::limits::MAX_SELECTION_NESTING`.
+const MAX_FIELD_DEPTH: usize = 20;
 
-/// How many values a request may ask for, lists counted by their length.
+/// Maximum number of values per request; a list counts by its length.
 const MAX_COMPLEXITY: usize = 10_000;
 
-/// What can be asked, feature by feature.
+/// Queries, by feature.
 #[derive(MergedObject, Default)]
 struct Features(
     users::UsersQuery,
@@ -58,16 +60,16 @@ struct Features(
     presence::PresenceQuery,
 );
 
-/// What can be asked.
+/// Queries.
 #[derive(MergedObject, Default)]
 pub struct Query(Features);
 
-/// What can be asked.
+/// Queries.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
 pub struct SubgraphQuery(Features, federation::Entities);
 
-/// What can be changed. Each field takes one `input` and returns a payload whose `errors` tell what the person can mend.
+/// Mutations. Each field takes one `input` and returns a payload; `errors` lists problems the user can fix.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     sign_in::SignInMutation,
@@ -83,20 +85,20 @@ pub struct Mutation(
     import::ImportMutation,
 );
 
-/// What can be listened to, over WebSocket by the protocol graphql-transport-ws.
+/// Subscriptions, over WebSocket with the protocol graphql-transport-ws.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(presence::PresenceSubscription);
 
-/// The schema that requests are executed against.
+/// Schema that requests are executed against.
 pub enum VestibuleSchema {
-    /// It stands for itself.
+    /// A schema of its own.
     Alone(Schema<Query, Mutation, Subscription>),
-    /// It is a part of a graph that a gateway composes.
+    /// A subgraph that a gateway composes into a graph.
     Subgraph(Schema<SubgraphQuery, Mutation, Subscription>),
 }
 
 impl VestibuleSchema {
-    /// Answers a query or mutation.
+    /// Executes a query or mutation.
     pub async fn execute(&self, request: async_graphql::Request) -> Response {
         match self {
             Self::Alone(schema) => schema.execute(request).await,
@@ -104,7 +106,7 @@ impl VestibuleSchema {
         }
     }
 
-    /// Answers a subscription as often as there is something to tell, and everything else once.
+    /// Executes any operation: a subscription yields a response per event, all others yield one.
     pub fn execute_stream(&self, request: async_graphql::Request) -> BoxStream<'static, Response> {
         match self {
             Self::Alone(schema) => schema.execute_stream(request).boxed(),
@@ -112,7 +114,7 @@ impl VestibuleSchema {
         }
     }
 
-    /// All that can be asked for, with what only gateways ask for.
+    /// SDL of the schema, with the fields for gateways.
     pub fn document(&self) -> String {
         match self {
             Self::Alone(schema) => schema.sdl_with_options(sdl_options()),
@@ -121,7 +123,7 @@ impl VestibuleSchema {
     }
 }
 
-/// The schema of a running application.
+/// Schema of a running application.
 pub fn schema(app: &Arc<App>) -> VestibuleSchema {
     if app.config.federation {
         let builder = limit(app, build::<SubgraphQuery>()).extension(federation::EntityCost);
@@ -131,12 +133,12 @@ pub fn schema(app: &Arc<App>) -> VestibuleSchema {
     }
 }
 
-/// The schema as a document for clients and their generators; the same for the same code, whatever the settings.
+/// SDL for clients and code generators; independent of the settings.
 pub fn sdl() -> String {
     build::<Query>().finish().sdl_with_options(sdl_options())
 }
 
-/// The schema as a document for the composition of a graph, by Apollo Federation 2.
+/// SDL for composition by Apollo Federation 2.
 pub fn federation_sdl() -> String {
     build::<SubgraphQuery>().finish().sdl_with_options(sdl_options().federation())
 }
@@ -149,8 +151,11 @@ fn limit<Q>(
     app: &Arc<App>,
     builder: SchemaBuilder<Q, Mutation, Subscription>,
 ) -> SchemaBuilder<Q, Mutation, Subscription> {
-    let builder =
-        builder.limit_depth(MAX_DEPTH).limit_complexity(MAX_COMPLEXITY).limit_directives(10).data(Arc::clone(app));
+    let builder = builder
+        .limit_depth(MAX_FIELD_DEPTH)
+        .limit_complexity(MAX_COMPLEXITY)
+        .limit_directives(10)
+        .data(Arc::clone(app));
     if app.config.introspection { builder } else { builder.disable_introspection().disable_suggestions() }
 }
 
@@ -163,18 +168,8 @@ fn sdl_options() -> SDLExportOptions {
         .use_space_ident()
 }
 
-/// The page to explore the schema with.
+/// The library's GraphiQL page.
 pub fn graphiql_page(base: &str) -> String {
     let endpoint = format!("{base}/graphql");
     GraphiQLSource::build().endpoint(&endpoint).subscription_endpoint(&endpoint).title("Vestibule: GraphiQL").finish()
-}
-
-/// Puts what resolvers need of their request into it.
-pub fn with_request_data(
-    query: async_graphql::Request,
-    app: &Arc<App>,
-    request: Arc<context::Request>,
-) -> async_graphql::Request {
-    let loaders = loaders::Loaders::new(app, &request);
-    query.data(loaders).data(request)
 }

@@ -1,4 +1,4 @@
-//! Who asks, and how refusals look, for routes that a signed-in user may call and that are not GraphQL.
+//! Authentication of callers, and error responses of the routes other than GraphQL.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_graphql::Pos;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
@@ -14,55 +14,56 @@ use crate::app::App;
 use crate::domain::auth::identity::Caller;
 use crate::error::{Error, Reason, Result};
 use crate::graphql::errors::Failure;
+use crate::http::client_ip;
 use crate::http::middleware::RequestId;
-use crate::http::{client_ip, graphql};
+use crate::tools::api_token::MovedToken;
 use crate::tools::clock::Now;
 
-/// A signed-in caller of a route. Without one, the route is not reached.
+/// A signed-in caller. Other requests do not reach the route.
 pub(super) struct RequireCaller {
-    /// When the request came.
+    /// Time of the request.
     pub(super) now: Now,
-    /// Who sent it.
+    /// The caller.
     pub(super) caller: Caller,
-    visit: Visit,
+    context: Context,
 }
 
-/// Whoever asks for what anyone may have, and some have more of.
+/// A caller of a route that is open to anyone. Requests with a wrong credential do not reach the route.
 pub(super) struct OptionalCaller {
-    /// When the request came.
+    /// Time of the request.
     pub(super) now: Now,
-    /// Who sent it; none where it has no credential. With a wrong one, the route is not reached.
+    /// The caller; none without a credential.
     pub(super) caller: Option<Caller>,
-    visit: Visit,
+    context: Context,
 }
 
-/// A request for a route, as far as its refusal needs to know it.
-struct Visit {
+/// Data of a request for its error response.
+struct Context {
     app: Arc<App>,
     route: String,
     request_id: String,
 }
 
-impl Visit {
+impl Context {
     fn refuse(&self, now: &Now, caller: Option<&Caller>, error: Error) -> Response {
         if matches!(error, Error::Forbidden) {
             self.app.refused_rights.note(now, caller, &self.route, "FORBIDDEN");
         }
-        refusal(error, &self.request_id)
+        error_response(error, &self.request_id)
     }
 }
 
 impl OptionalCaller {
-    /// The answer where the visitor does not get what they ask for.
+    /// Response with an error.
     pub(super) fn refuse(&self, error: Error) -> Response {
-        self.visit.refuse(&self.now, self.caller.as_ref(), error)
+        self.context.refuse(&self.now, self.caller.as_ref(), error)
     }
 }
 
 impl RequireCaller {
-    /// The answer where the caller does not get what they ask for.
+    /// Response with an error.
     pub(super) fn refuse(&self, error: Error) -> Response {
-        self.visit.refuse(&self.now, Some(&self.caller), error)
+        self.context.refuse(&self.now, Some(&self.caller), error)
     }
 }
 
@@ -70,10 +71,10 @@ impl FromRequestParts<Arc<App>> for RequireCaller {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
-        let OptionalCaller { now, caller, visit } = OptionalCaller::from_request_parts(parts, app).await?;
+        let OptionalCaller { now, caller, context } = OptionalCaller::from_request_parts(parts, app).await?;
         match caller {
-            Some(caller) => Ok(Self { now, caller, visit }),
-            None => Err(refusal(Error::Unauthenticated(Reason::Missing), &visit.request_id)),
+            Some(caller) => Ok(Self { now, caller, context }),
+            None => Err(error_response(Error::Unauthenticated(Reason::Missing), &context.request_id)),
         }
     }
 }
@@ -87,23 +88,36 @@ impl FromRequestParts<Arc<App>> for OptionalCaller {
         let ConnectInfo(peer) = peer.map_err(axum::response::IntoResponse::into_response)?;
         let now = app.clock.now();
         let client = client_ip::of(peer, &parts.headers, &app.config.trusted_proxies);
-        let recognised = match graphql::bearer(&parts.headers) {
+        let authenticated = match bearer(&parts.headers) {
             Ok(token) => app.authenticate(&now, &client, token).await.map(Some),
             Err(Reason::Missing) => Ok(None),
             Err(reason) => Err(Error::Unauthenticated(reason)),
         };
         let route = parts.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-        match recognised {
-            Ok(caller) => Ok(Self { now, caller, visit: Visit { app: Arc::clone(app), route, request_id } }),
-            Err(error) => Err(refusal(error, &request_id)),
+        match authenticated {
+            Ok(caller) => Ok(Self { now, caller, context: Context { app: Arc::clone(app), route, request_id } }),
+            Err(error) => Err(error_response(error, &request_id)),
         }
     }
 }
 
-/// The answer to a request that is refused: a status, and a body in the shape of a GraphQL error.
-pub(super) fn refusal(error: Error, request_id: &str) -> Response {
+/// The token in `Authorization: Bearer …` (RFC 6750, section 2.1).
+///
+/// # Errors
+/// [`Reason::Missing`] and [`Reason::Invalid`].
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Reason> {
+    let header = headers.get(header::AUTHORIZATION).ok_or(Reason::Missing)?;
+    let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Reason::Invalid)?;
+    let token = token.trim();
+    // The scheme of Django REST framework, for scripts with an imported token.
+    let is_moved = || scheme.eq_ignore_ascii_case("token") && MovedToken::is_meant_by(token);
+    if scheme.eq_ignore_ascii_case("bearer") || is_moved() { Ok(token) } else { Err(Reason::Invalid) }
+}
+
+/// Response with an error: a status, and a body in the shape of a GraphQL error.
+pub(super) fn error_response(error: Error, request_id: &str) -> Response {
     let wait = match error {
-        Error::RateLimited(wait) | Error::Unavailable(wait) => Some(wait),
+        Error::RateLimited(wait) | Error::Unavailable(wait) | Error::ImportRunning(wait) => Some(wait),
         _ => None,
     };
     let status = match error {
@@ -111,7 +125,7 @@ pub(super) fn refusal(error: Error, request_id: &str) -> Response {
         Error::Forbidden => StatusCode::FORBIDDEN,
         Error::BadInput(_) | Error::Refused(_) => StatusCode::BAD_REQUEST,
         Error::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
-        Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Unavailable(_) | Error::ImportRunning(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let mut error = async_graphql::Error::from(Failure::from(error)).into_server_error(Pos::default());

@@ -1,4 +1,4 @@
-//! The path of the public URL: a proxy may pass requests on with it or without.
+//! The path of the public URL. Proxies may forward requests with or without it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::future::RouteFuture;
 use tower_service::Service;
 
-/// Routes that are found under a path as well.
+/// Routes that are also served under a path.
 #[derive(Clone)]
 pub(super) struct BasePath {
     base: Arc<str>,
@@ -19,7 +19,7 @@ pub(super) struct BasePath {
 }
 
 impl BasePath {
-    /// These routes, under this path as well. It begins with a slash and ends without one.
+    /// Serves the routes under this path too. It starts with a slash and does not end with one.
     pub(super) fn new(base: &str, routes: Router) -> Self {
         Self { base: base.into(), routes }
     }
@@ -42,7 +42,7 @@ impl Service<Request> for BasePath {
     }
 }
 
-/// The address without this path; none where it is not under it.
+/// The URI without this path; none if it is not under it.
 fn beneath(base: &str, uri: &Uri) -> Option<Uri> {
     let path = match uri.path().strip_prefix(base)? {
         "" => "/",
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_parts_of_a_path_are_taken_off() {
+    fn only_whole_segments_are_removed() {
         let beneath = |text: &str| beneath("/id", &text.parse().unwrap()).map(|uri| uri.to_string());
         let is = |text: &str| Some(text.to_owned());
         assert_eq!(beneath("/id"), is("/"));

@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! The client of a request.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,11 +8,11 @@ use ipnet::IpNet;
 use crate::domain::auth::identity::Client;
 use crate::http::header::elements;
 
-/// How much is kept of what a program calls itself, in bytes.
+/// Longest stored `User-Agent`, in bytes.
 const MAX_USER_AGENT: usize = 256;
 
-/// The client at the other end: the connection's peer or, where that is a proxy that is trusted, the last one in
-/// `X-Forwarded-For` that is not. What stands further left in the header anybody may have written there.
+/// The client: the connection's peer or, if that is a trusted proxy, the last address in `X-Forwarded-For` that is not
+/// one. Addresses further left may be forged.
 pub(super) fn of(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let user_agent = headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let user_agent = user_agent.map(|text| {
@@ -35,7 +35,7 @@ fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     nearest
 }
 
-/// An address as proxies write it: alone, with a port, or in brackets.
+/// Parses an address as proxies write it: plain, with a port, or in brackets.
 fn parse_hop(hop: &str) -> Option<IpAddr> {
     let bare = hop.trim_start_matches('[').trim_end_matches(']');
     bare.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|address| address.ip()))
@@ -55,13 +55,13 @@ mod tests {
     }
 
     #[test]
-    fn without_trusted_proxies_the_header_says_nothing() {
+    fn without_trusted_proxies_the_header_is_ignored() {
         assert_eq!(seen("203.0.113.9", &["1.2.3.4"], &[]), "203.0.113.9");
         assert_eq!(seen("203.0.113.9", &["1.2.3.4"], &["10.0.0.0/8"]), "203.0.113.9");
     }
 
     #[test]
-    fn behind_trusted_proxies_the_last_stranger_counts() {
+    fn behind_trusted_proxies_the_last_other_address_counts() {
         let trusted = ["10.0.0.0/8", "::1/128"];
         assert_eq!(seen("10.0.0.1", &["6.6.6.6, 198.51.100.7, 10.0.0.2"], &trusted), "198.51.100.7");
         assert_eq!(seen("10.0.0.1", &["6.6.6.6", "198.51.100.7:4711"], &trusted), "198.51.100.7");

@@ -1,4 +1,4 @@
-//! The targets that need HTTP.
+//! Fuzz targets that need HTTP.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use crate::fuzzing::Target;
 use crate::http::client_ip;
-use crate::http::graphql::response::Refusal;
+use crate::http::graphql::response::RequestError;
 use crate::http::graphql::socket::protocol::{self, Incoming};
 use crate::http::graphql::{media_type, multipart, request, strict_json};
 
-/// What is read is what the library reads, and what it does not read is not read.
+/// The strict parser accepts no text that the library rejects, and returns the same values.
 pub(crate) const JSON: Target = Target {
     name: "json",
     run: |bytes| {
@@ -32,8 +32,7 @@ pub(crate) const JSON: Target = Target {
     },
 };
 
-/// A body or a query string becomes a request without NUL, or is refused in a sentence; a query string is decoded as
-/// forms are.
+/// A body or a query string becomes a request without NUL or an error. A query string is decoded like a form.
 pub(crate) const ENVELOPE: Target = Target {
     name: "envelope",
     run: |bytes| {
@@ -57,7 +56,7 @@ pub(crate) const ENVELOPE: Target = Target {
     },
 };
 
-/// However a body arrives, it becomes the same request with the same file, or none.
+/// The size of a body's chunks changes nothing about the request and its file.
 pub(crate) const MULTIPART: Target = Target {
     name: "multipart",
     run: |bytes| {
@@ -91,22 +90,22 @@ pub(crate) const MULTIPART: Target = Target {
     },
 };
 
-/// Reads a body of parts that comes in chunks of so many bytes.
-fn parse(body: &[u8], chunk: usize) -> Result<Request, Refusal> {
+/// Reads a multipart body that arrives in chunks of this size.
+fn parse(body: &[u8], chunk: usize) -> Result<Request, RequestError> {
     let kind = HeaderValue::from_static("multipart/form-data; boundary=x");
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]);
     let chunks: Vec<_> =
         body.chunks(chunk).map(|chunk| Ok::<_, std::io::Error>(Bytes::copy_from_slice(chunk))).collect();
-    // Chunks that are not there yet when they are first asked for, as from a network.
+    // Chunks are not available at the first poll, as from a network.
     let chunks = stream::iter(chunks).then(async |chunk| {
         tokio::task::yield_now().await;
         chunk
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be made");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime starts");
     runtime.block_on(multipart::read(&headers, Body::from_stream(chunks)))
 }
 
-/// A message is one of the protocol or closes the connection, by a reason that fits into the frame.
+/// A message is one of the protocol, or closes the connection with a reason that fits into the frame.
 pub(crate) const MESSAGE: Target = Target {
     name: "message",
     run: |bytes| {
@@ -137,8 +136,8 @@ pub(crate) const MESSAGE: Target = Target {
     },
 };
 
-/// The client's address is what the last stranger has on whom a trusted proxy reports, and nothing that stands further
-/// left changes it. Each line of the input is a header.
+/// The client's address is the last one that a trusted proxy reports and that is not a trusted proxy. Entries further
+/// left do not change it. Each line of the input is a header.
 pub(crate) const ADDRESS: Target = Target {
     name: "address",
     run: |bytes| {
@@ -149,8 +148,8 @@ pub(crate) const ADDRESS: Target = Target {
             let name = HeaderName::from_static("x-forwarded-for");
             let headers: HeaderMap = values.iter().map(|value| (name.clone(), value.clone())).collect();
             let peer: IpAddr = peer.parse().expect("an address");
-            let ip = client_ip::of(SocketAddr::new(peer, 1), &headers, &trusted).ip.expect("every peer has an address");
-            ip.parse::<IpAddr>().expect("what is kept is an address")
+            let ip = client_ip::of(SocketAddr::new(peer, 1), &headers, &trusted).ip.expect("a peer has an address");
+            ip.parse::<IpAddr>().expect("the result is an address")
         };
         let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
         assert_eq!(seen("203.0.113.9", &values).to_string(), "203.0.113.9");
@@ -171,17 +170,17 @@ pub(crate) const ADDRESS: Target = Target {
     },
 };
 
-/// Whatever `Accept` and `Content-Type` say, only what begins like JSON is taken for it.
+/// Only a type that starts like that of JSON counts as JSON.
 pub(crate) const MEDIA: Target = Target {
     name: "media",
     run: |bytes| {
         let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
-        let _ = media_type::wanted(&HeaderMap::from_iter([(header::ACCEPT, value.clone())]));
+        let _ = media_type::negotiate(&HeaderMap::from_iter([(header::ACCEPT, value.clone())]));
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, value)]);
         if media_type::is_json(&headers) {
             let start = bytes.trim_ascii_start().get(..16).map(<[u8]>::to_ascii_lowercase);
             assert_eq!(start.as_deref(), Some(b"application/json".as_slice()));
-            assert!(!multipart::is_one(&headers));
+            assert!(!multipart::is_multipart(&headers));
         }
     },
     seeds: || {

@@ -1,10 +1,10 @@
-//! Headers that hold more than what the service put there: cookies of other programs, hops of other proxies, types of
-//! other clients. They may hold any byte (RFC 9110, section 5.5), so each element is read by itself.
+//! Parsing of headers that other programs write too, such as cookies, proxy hops and media types. They may contain any
+//! byte (RFC 9110, section 5.5), so each element is decoded separately.
 
 use axum::http::HeaderMap;
 
-/// The elements of all headers of this name, in their order and without the spaces around them. One that is not UTF-8 is
-/// empty: the elements beside it are what they were, and it still has its place.
+/// Elements of all headers of this name, in order and trimmed. One that is not UTF-8 is empty: it keeps its position,
+/// and the other elements stay valid.
 pub(super) fn elements<'a>(
     headers: &'a HeaderMap,
     name: &'a str,
@@ -15,12 +15,12 @@ pub(super) fn elements<'a>(
     parts.map(|part| std::str::from_utf8(part.trim_ascii()).unwrap_or_default())
 }
 
-/// A header that holds one value; empty where that is not UTF-8, so that no unreadable value counts as a missing one.
+/// A header with one value; empty if it is not UTF-8, so that it does not count as missing.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).map(|value| std::str::from_utf8(value.as_bytes()).unwrap_or_default())
 }
 
-/// The values of all cookies of this name, the most specific path first as browsers send them (RFC 6265, section 5.4).
+/// Values of all cookies of this name, in the order of browsers: the most specific path first (RFC 6265, section 5.4).
 pub(super) fn cookies<'a, 'n>(headers: &'a HeaderMap, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
     let pairs = elements(headers, "cookie", b';').filter_map(|pair| pair.split_once('='));
     pairs.filter(move |(key, _)| *key == name).map(|(_, value)| value)
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_with_foreign_bytes_spoils_none_beside_it() {
+    fn invalid_bytes_affect_one_element() {
         let sent = headers(&[("cookie", b"city=Z\xfcrich; a=1; b=2"), ("cookie", b"x=\xc3\xbc;a=3; ;=4")]);
         assert_eq!(cookies(&sent, "a").collect::<Vec<_>>(), ["1", "3"]);
         assert_eq!(cookies(&sent, "b").collect::<Vec<_>>(), ["2"]);
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_read_is_still_there() {
+    fn an_undecodable_value_is_not_missing() {
         let sent = headers(&[("origin", b"https://\xff.example")]);
         assert_eq!((text(&sent, "origin"), text(&sent, "sec-fetch-site")), (Some(""), None));
     }

@@ -1,4 +1,4 @@
-//! What is around every request: its id and log span, a net for panics, and the headers that every answer carries.
+//! Middleware of all requests: id, log span, recovery from panics, and response headers.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
@@ -15,17 +15,16 @@ use tracing::field::Empty;
 
 use crate::app::App;
 use crate::http::graphql::media_type::Media;
-use crate::http::graphql::response::{self, Refusal};
+use crate::http::graphql::response::{self, RequestError};
 use crate::http::traces;
 use crate::tools::metrics::Label;
 use crate::tools::request_metrics::RequestLabels;
 
-/// The number under which a request stands in the log, and which an INTERNAL_SERVER_ERROR names.
+/// Id of a request, for the log and INTERNAL_SERVER_ERROR.
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(pub(super) String);
 
-/// What answers carry unless their handler says otherwise: nothing of them is run, framed, guessed at, told to others
-/// or kept.
+/// Default headers of responses. They forbid scripts, frames, sniffing, referrers and caches.
 const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -35,11 +34,11 @@ const HEADERS: [(HeaderName, HeaderValue); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// For how long browsers that came by https shall not come by http again (RFC 6797): a year.
-const TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
+/// Period in which browsers use only https (RFC 6797): a year.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// After how many seconds to try again what is unavailable, unless its handler knows better.
-const RETRY_SOON: HeaderValue = HeaderValue::from_static("5");
+/// Default delay after 503, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// Wraps a request.
 pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
@@ -60,28 +59,27 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
     let mut response = if names_one_host(&request) {
         let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
         handled.unwrap_or_else(|_| {
-            span.in_scope(|| tracing::error!("a handler panicked"));
-            response::fault(&id)
+            span.in_scope(|| tracing::error!("handler panicked"));
+            response::internal_error(&id)
         })
     } else {
-        let message = "Name one host in the header Host.";
-        Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message).into_response(Media::Json)
+        RequestError::bad("Send one valid Host header.").into_response(Media::Json)
     };
     let status = response.status().as_u16();
-    span.in_scope(|| tracing::debug!(status, elapsed = ?started.elapsed(), "answered"));
+    span.in_scope(|| tracing::debug!(status, elapsed = ?started.elapsed(), "request complete"));
     let labels = RequestLabels { method, route, status };
-    app.traffic.answered(&labels, started);
+    app.request_metrics.answered(&labels, started);
     traces::end(&app, &span, &labels);
     let is_unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
     if is_unavailable {
-        headers.entry(header::RETRY_AFTER).or_insert(RETRY_SOON);
+        headers.entry(header::RETRY_AFTER).or_insert(RETRY_AFTER);
     }
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(value);
     }
     if app.public_url.is_https() {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, TRANSPORT);
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", id);
@@ -89,7 +87,7 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
     response
 }
 
-/// The pattern of the path in the route table, of which there are few, and not the path, which anybody can make up.
+/// Pattern of the path in the route table. Paths are arbitrary, patterns are few.
 fn route(request: &Request) -> Arc<str> {
     static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from("other"));
     let matched = request.extensions().get::<MatchedPath>();
@@ -106,8 +104,8 @@ fn method(request: &Request) -> Label {
     }
 }
 
-/// Whether the request says once where it goes, as HTTP/1.1 demands (RFC 9112, section 3.2). Nothing here goes by it, but
-/// proxies do, and where two read it differently, one of them is deceived.
+/// True if the request names one host, as HTTP/1.1 requires (RFC 9112, section 3.2). The service does not use it, but
+/// proxies do, and disagreement between two of them is a vulnerability.
 fn names_one_host(request: &Request) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -133,12 +131,12 @@ mod tests {
     use crate::tools::clock::Clock;
 
     #[tokio::test]
-    async fn what_panics_is_answered_like_every_other_fault() {
+    async fn a_panic_is_an_internal_error() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config { data_dir: folder.path().to_owned(), ..Config::defaults() };
         let public = "https://accounts.example".parse().unwrap();
         let app = Arc::new(App::open(config, public, Clock::System).await.unwrap());
-        let panics = get(async || -> &'static str { panic!("a secret of ours") });
+        let panics = get(async || -> &'static str { panic!("a secret") });
         let mut router = Router::new().route("/", panics).layer(axum::middleware::from_fn_with_state(app, wrap));
         let request = Request::builder().uri("/").header("host", "accounts.example").body(Body::empty()).unwrap();
         let answer = router.call(request).await.unwrap();
@@ -146,7 +144,7 @@ mod tests {
         for (name, value) in HEADERS {
             assert_eq!(answer.headers().get(&name), Some(&value), "{name}");
         }
-        assert_eq!(answer.headers()[header::STRICT_TRANSPORT_SECURITY], TRANSPORT);
+        assert_eq!(answer.headers()[header::STRICT_TRANSPORT_SECURITY], HSTS);
         let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
         let body = axum::body::to_bytes(answer.into_body(), 1000).await.unwrap();
         let body = String::from_utf8(body.into()).unwrap();
@@ -154,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_unavailable_says_when_to_try_again() {
+    async fn unavailable_responses_have_retry_after() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config { data_dir: folder.path().to_owned(), ..Config::defaults() };
         let public = "https://accounts.example".parse().unwrap();
@@ -162,7 +160,7 @@ mod tests {
         let wait = std::time::Duration::from_secs(10);
         let mut router = Router::new()
             .route("/away", get(async || StatusCode::SERVICE_UNAVAILABLE))
-            .route("/refused", get(async move || Refusal::unavailable("Later.", wait).into_response(Media::Json)))
+            .route("/refused", get(async move || RequestError::unavailable("Later.", wait).into_response(Media::Json)))
             .layer(axum::middleware::from_fn_with_state(app, wrap));
         for (path, after) in [("/away", "5"), ("/refused", "10")] {
             let request = Request::builder().uri(path).header("host", "accounts.example").body(Body::empty()).unwrap();

@@ -1,4 +1,4 @@
-//! The HTTP layer: routes, the GraphQL handler, and what is around every request.
+//! The HTTP layer: connections, middleware, routes and the GraphQL endpoint.
 
 mod base_path;
 #[cfg(any(test, fuzzing))]

@@ -1,5 +1,5 @@
-//! The cookies that clients of the API get: the refresh token, and the secret of the browser that registered. The pages
-//! use both, so both are sent to all of the service.
+//! Cookies of the API: the refresh token, and the secret of a registration. Their path covers the whole service,
+//! because the pages use both.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::http::header::{cookies, text};
 use crate::tools::clock::Timestamp;
 use crate::tools::secret::Secret;
 
-/// The name of a cookie of ours. On https, its prefix keeps plain connections and, where it is `__Host-`, other hosts from
-/// setting it. That one demands the path `/`: where the service shares its host, the cookie goes to its path alone instead.
+/// Name of a cookie. On https, the prefix keeps plain connections from setting it, and `__Host-` other hosts too.
+/// `__Host-` requires the path `/`, so a service below a path uses `__Secure-`.
 pub(super) fn name_of(cookie: &str, public: &BaseUrl) -> String {
     match (public.is_https(), public.path()) {
         (false, _) => cookie.to_owned(),
@@ -21,7 +21,7 @@ pub(super) fn name_of(cookie: &str, public: &BaseUrl) -> String {
     }
 }
 
-/// The attributes that send a cookie to all of the service.
+/// Attributes that limit a cookie to the service.
 pub(super) fn scope(public: &BaseUrl) -> String {
     let path = Some(public.path()).filter(|path| !path.is_empty()).unwrap_or("/");
     if public.is_https() { format!("Path={path}; Secure") } else { format!("Path={path}") }
@@ -31,7 +31,7 @@ fn name(public: &BaseUrl) -> String {
     name_of("refresh_token", public)
 }
 
-/// The page that sent the request, as the browser says. Programs that are not browsers send neither header.
+/// Page that sent the request, by the headers of browsers. Other programs send neither header.
 pub(super) fn page(headers: &HeaderMap, public: &BaseUrl, allowed: &[Origin]) -> Page {
     let site = text(headers, "sec-fetch-site");
     let is_known = match text(headers, "origin") {
@@ -46,8 +46,8 @@ pub(super) fn page(headers: &HeaderMap, public: &BaseUrl, allowed: &[Origin]) ->
     if is_known { Page::Known } else { Page::Foreign }
 }
 
-/// The refresh token in the cookie of a request from this page. A foreign page may not use it; programs that are not
-/// browsers are not in danger of being used by a page.
+/// The refresh token in the cookie, unless a foreign page sent the request. Programs other than browsers are not
+/// exposed to pages.
 pub(super) fn read<'a>(headers: &'a HeaderMap, public: &BaseUrl, page: Page) -> Option<&'a str> {
     if page == Page::Foreign {
         return None;
@@ -55,24 +55,24 @@ pub(super) fn read<'a>(headers: &'a HeaderMap, public: &BaseUrl, page: Page) -> 
     cookies(headers, &name(public)).next()
 }
 
-/// The name of the cookie with the secret of the browser that registered.
+/// Name of the registration cookie.
 fn registration_name(public: &BaseUrl) -> String {
     name_of("registration", public)
 }
 
-/// The secret in the registration cookie. It is lax, since the link of a mail leads here from another site, and gives
-/// nothing without that link.
+/// The secret in the registration cookie. It is SameSite=Lax, because the link in a mail comes from another site.
+/// Without that link it is useless.
 pub(super) fn read_registration(headers: &HeaderMap, public: &BaseUrl) -> Option<Secret> {
     cookies(headers, &registration_name(public)).find_map(Secret::from_text)
 }
 
-/// Whether the request comes from a browser that keeps the registration cookie: on a page of ours, or of an allowed origin
-/// that is not another site, where browsers drop lax cookies.
+/// True if the browser keeps the registration cookie: on a page of this service, or of an allowed origin on the same
+/// site. On other sites browsers drop lax cookies.
 pub(super) fn keeps_registration(headers: &HeaderMap, page: Page) -> bool {
     page == Page::Known && text(headers, "sec-fetch-site") != Some("cross-site")
 }
 
-/// The `Set-Cookie` header with the secret of a registration that waits for so long.
+/// The `Set-Cookie` header of a registration that expires after `life`.
 pub(super) fn write_registration(secret: &Secret, public: &BaseUrl, life: Duration) -> HeaderValue {
     let (name, value, age) = (registration_name(public), secret.to_text(), life.as_secs());
     let scope = scope(public);
@@ -80,8 +80,7 @@ pub(super) fn write_registration(secret: &Secret, public: &BaseUrl, life: Durati
     HeaderValue::from_str(&cookie).expect("a secret is base64url")
 }
 
-/// The `Set-Cookie` header of a change. The cookie goes to all of the service, for the pages, too, have to know who is signed
-/// in.
+/// The `Set-Cookie` header of a change to the refresh cookie.
 pub(super) fn write(change: &CookieChange, public: &BaseUrl, now: Timestamp) -> HeaderValue {
     let (value, age) = match change {
         CookieChange::Set(token, until) => (token.as_str(), (until.seconds() - now.seconds()).max(0)),
@@ -101,25 +100,25 @@ mod tests {
     }
 
     #[test]
-    fn it_counts_from_our_own_pages_and_the_allowed_ones_only() {
+    fn only_own_and_allowed_pages_use_the_cookie() {
         let public: BaseUrl = "http://accounts.example".parse().unwrap();
         let allowed = ["https://app.example".parse().unwrap()];
         let token = |more: &[(&'static str, &str)]| {
             let headers = headers(&[&[("cookie", "a=b; refresh_token=tok; c=d")], more].concat());
             read(&headers, &public, page(&headers, &public, &allowed)).map(str::to_owned)
         };
-        let taken = Some("tok".to_owned());
-        assert_eq!(token(&[]), taken);
-        assert_eq!(token(&[("origin", "http://accounts.example")]), taken);
-        assert_eq!(token(&[("origin", "https://app.example"), ("sec-fetch-site", "cross-site")]), taken);
-        assert_eq!(token(&[("origin", "http://localhost:8000"), ("sec-fetch-site", "same-origin")]), taken);
+        let used = Some("tok".to_owned());
+        assert_eq!(token(&[]), used);
+        assert_eq!(token(&[("origin", "http://accounts.example")]), used);
+        assert_eq!(token(&[("origin", "https://app.example"), ("sec-fetch-site", "cross-site")]), used);
+        assert_eq!(token(&[("origin", "http://localhost:8000"), ("sec-fetch-site", "same-origin")]), used);
         assert_eq!(token(&[("origin", "https://evil.example")]), None);
         assert_eq!(token(&[("origin", "null")]), None);
         assert_eq!(token(&[("sec-fetch-site", "cross-site")]), None);
     }
 
     #[test]
-    fn a_page_is_known_by_its_origin_and_a_program_has_none() {
+    fn pages_are_classified_by_their_origin() {
         let public: BaseUrl = "http://accounts.example".parse().unwrap();
         let allowed = ["https://app.example".parse().unwrap()];
         let of = |pairs: &[(&'static str, &str)]| page(&headers(pairs), &public, &allowed);
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn on_https_it_is_bound_to_the_host_and_secure() {
+    fn on_https_cookies_are_secure_and_bound_to_the_host() {
         let at = Timestamp::from_millis(0);
         let set = CookieChange::Set("tok".to_owned(), Timestamp::from_millis(60_000));
         let write = |change: &CookieChange, public: &str| write(change, &public.parse().unwrap(), at);
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn browsers_of_ours_keep_the_registration_cookie_and_other_clients_do_not() {
+    fn only_browsers_on_the_same_site_keep_the_registration_cookie() {
         let public: BaseUrl = "https://accounts.example".parse().unwrap();
         let allowed = ["https://app.example".parse().unwrap()];
         let keeps = |pairs: &[(&'static str, &str)]| {

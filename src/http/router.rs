@@ -1,4 +1,4 @@
-//! The whole route table.
+//! Route table.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::http::graphql::{self, Endpoint};
 use crate::http::routes::{avatars, exports, graphiql, health, import, jwks};
 use crate::http::{middleware, pages};
 
-/// The headers of requests that pages of other origins may set.
+/// Request headers that pages of allowed origins may set.
 const REQUEST_HEADERS: [HeaderName; 8] = [
     header::ACCEPT,
     header::AUTHORIZATION,
@@ -27,14 +27,14 @@ const REQUEST_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("x-apollo-operation-name"),
 ];
 
-/// The headers of answers that pages of other origins may read.
-const ANSWER_HEADERS: [HeaderName; 3] =
+/// Response headers that pages of allowed origins may read.
+const RESPONSE_HEADERS: [HeaderName; 3] =
     [header::CONTENT_DISPOSITION, header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
 
-/// How long it may take to begin to answer a request; the GraphQL endpoint and workbooks have limits of their own.
+/// Time limit for the start of a response. The GraphQL endpoint and workbooks have separate limits.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Everything that is served, at the root and under the path of the public URL.
+/// All routes, at the root and under the path of the public URL.
 pub fn router(app: &Arc<App>) -> Router {
     match app.public_url.path() {
         "" => routes(app),
@@ -64,7 +64,7 @@ fn routes(app: &Arc<App>) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::clone(app), middleware::wrap))
 }
 
-/// Workbooks, which are written whole before their download begins.
+/// Routes of workbooks, which are complete before their download starts.
 fn workbooks(timeout: Duration) -> Router<Arc<App>> {
     Router::new()
         .route("/export/users.xlsx", get(exports::users_xlsx).head(exports::users_xlsx_head))
@@ -72,7 +72,7 @@ fn workbooks(timeout: Duration) -> Router<Arc<App>> {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
 }
 
-/// Lets pages of the configured origins call, with their cookies; without any, nobody else's.
+/// CORS for the allowed origins, with cookies.
 fn cors(app: &App) -> CorsLayer {
     let origins = app.config.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin.as_str()).ok());
     CorsLayer::new()
@@ -80,6 +80,6 @@ fn cors(app: &App) -> CorsLayer {
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(REQUEST_HEADERS)
-        .expose_headers(ANSWER_HEADERS)
+        .expose_headers(RESPONSE_HEADERS)
         .max_age(Duration::from_secs(60 * 60))
 }

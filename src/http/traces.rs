@@ -1,4 +1,4 @@
-//! What traces show of a request, and which trace it belongs to.
+//! Trace attributes of requests, and their parent traces.
 
 use std::net::SocketAddr;
 
@@ -12,8 +12,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use crate::app::App;
 use crate::tools::request_metrics::RequestLabels;
 
-/// Notes of a request what is known of it when it comes. It goes on with the trace that a trusted proxy names in
-/// `traceparent` (W3C Trace Context); strangers could have each of theirs recorded, and mix them with others'.
+/// Records the attributes known on arrival. The request continues the trace in `traceparent` (W3C Trace Context) only
+/// if a trusted proxy sent it: others could force the recording of their requests, and inject them into foreign traces.
 pub(super) fn begin(app: &App, span: &Span, request: &Request, method: &str, route: &str) {
     if app.config.watch.otlp_endpoint.is_none() {
         return;
@@ -23,14 +23,14 @@ pub(super) fn begin(app: &App, span: &Span, request: &Request, method: &str, rou
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_canonical());
     if peer.is_some_and(|peer| app.config.trusted_proxies.iter().any(|network| network.contains(&peer))) {
         let parent = TraceContextPropagator::new().extract(&Headers(request.headers()));
-        // There is nobody to hand it to where the span is recorded by nothing.
+        // This fails if no subscriber records the span.
         let _ = span.set_parent(parent);
     }
     span.set_attribute("http.request.method", method.to_owned());
     span.set_attribute("http.route", route.to_owned());
 }
 
-/// Notes what came of it.
+/// Records the attributes of the response.
 pub(super) fn end(app: &App, span: &Span, labels: &RequestLabels) {
     if app.config.watch.otlp_endpoint.is_some() {
         span.set_attribute("http.response.status_code", i64::from(labels.status));

@@ -1,84 +1,51 @@
-//! Nulls where fields failed.
+//! Nulls in place of failed fields.
 //!
-//! The library leaves a field out whose resolver failed. The specification (October 2021, section 6.4.4) wants it null
-//! or, where its type does not allow that, the nearest field above it that may be. This puts the nulls in afterwards,
-//! and only into answers that have errors.
-
-use std::collections::HashMap;
+//! The library leaves out a field whose resolver failed. The specification (October 2021, section 6.4.4) requires null
+//! for it or, if its type is non-null, for the nearest nullable field above it. This module adds the nulls to responses
+//! with errors.
 
 use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::{
-    BaseType, DocumentOperations, ExecutableDocument, OperationType, Selection, SelectionSet, Type, TypeKind,
-    TypeSystemDefinition,
-};
-use async_graphql::{Name, Response, Value};
+use async_graphql::parser::types::{BaseType, ExecutableDocument, OperationDefinition, SelectionSet, Type};
+use async_graphql::{Name, PathSegment, Response, Value};
 
-/// The types of all fields of a schema.
-#[derive(Debug)]
-pub struct Types(HashMap<String, HashMap<String, Type>>);
+use crate::graphql::execution::schema_index::SchemaIndex;
+use crate::graphql::execution::selections::{root_type, top_fields};
 
-impl Types {
-    /// Reads them off the schema's document.
-    pub fn of(sdl: &str) -> Self {
-        let document = async_graphql::parser::parse_schema(sdl).expect("the schema that we print is valid");
-        let objects = document.definitions.into_iter().filter_map(|definition| match definition {
-            TypeSystemDefinition::Type(definition) => match definition.node.kind {
-                TypeKind::Object(object) => {
-                    let field = |field: async_graphql::parser::types::FieldDefinition| {
-                        (field.name.node.to_string(), field.ty.node)
-                    };
-                    let fields = object.fields.into_iter().map(|definition| field(definition.node)).collect();
-                    Some((definition.node.name.node.to_string(), fields))
-                }
-                _ => None,
-            },
-            _ => None,
-        });
-        Self(objects.collect())
-    }
-
-    /// Puts the nulls into an answer to this document.
-    pub fn complete(&self, response: &mut Response, document: &ExecutableDocument, operation_name: Option<&str>) {
-        let operation = match (&document.operations, operation_name) {
-            (DocumentOperations::Single(operation), _) => Some(operation),
-            (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
-            (DocumentOperations::Multiple(all), None) => all.values().next(),
-        };
-        let Some(operation) = operation else { return };
-        let root = match operation.node.ty {
-            OperationType::Query => "Query",
-            OperationType::Mutation => "Mutation",
-            OperationType::Subscription => "Subscription",
-        };
-        // Where every root field failed, the library has no object at all.
-        let data = match std::mem::take(&mut response.data) {
-            Value::Object(fields) => fields,
-            _ => IndexMap::new(),
-        };
-        let failed: Vec<Vec<String>> =
-            response.errors.iter().map(|error| error.path.iter().map(segment).collect()).collect();
-        let walk = Walk { types: self, document, failed };
-        let set = &operation.node.selection_set.node;
-        response.data = walk.object(root, &[set], data, &mut Vec::new()).unwrap_or(Value::Null);
-    }
+/// Adds the nulls to a response to this operation.
+pub(super) fn complete(
+    index: &SchemaIndex,
+    response: &mut Response,
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+) {
+    // If every root field failed, the library returns no object at all.
+    let data = match std::mem::take(&mut response.data) {
+        Value::Object(fields) => fields,
+        _ => IndexMap::new(),
+    };
+    let failed = response.errors.iter().map(|error| error.path.iter().map(segment).collect()).collect();
+    let walk = Walk { index, document, failed };
+    let set = &operation.selection_set.node;
+    let completed = walk.object(root_type(operation.ty), &[set], data, &mut Vec::new());
+    response.data = completed.unwrap_or(Value::Null);
 }
 
-fn segment(segment: &async_graphql::PathSegment) -> String {
+fn segment(segment: &PathSegment) -> String {
     match segment {
-        async_graphql::PathSegment::Field(name) => name.clone(),
-        async_graphql::PathSegment::Index(index) => index.to_string(),
+        PathSegment::Field(name) => name.clone(),
+        PathSegment::Index(index) => index.to_string(),
     }
 }
 
-/// One walk over an answer beside its document.
+/// A walk over a response beside its document.
 struct Walk<'a> {
-    types: &'a Types,
+    index: &'a SchemaIndex,
     document: &'a ExecutableDocument,
     failed: Vec<Vec<String>>,
 }
 
 impl<'a> Walk<'a> {
-    /// The object with its fields in the document's order; none where a field is null that must not be.
+    /// The object with its fields in the document's order; none if a non-null field is null.
     fn object(
         &self,
         type_name: &str,
@@ -86,20 +53,21 @@ impl<'a> Walk<'a> {
         mut data: IndexMap<Name, Value>,
         path: &mut Vec<String>,
     ) -> Option<Value> {
-        let Some(types) = self.types.0.get(type_name) else { return Some(Value::Object(data)) };
+        let Some(definitions) = self.index.fields(type_name) else { return Some(Value::Object(data)) };
         let mut fields: IndexMap<&'a Name, (&'a Name, Vec<&'a SelectionSet>)> = IndexMap::new();
-        for set in sets {
-            self.collect(set, &mut fields);
+        for field in sets.iter().flat_map(|set| top_fields(self.document, set)) {
+            let entry = fields.entry(&field.response_key().node).or_insert((&field.name.node, Vec::new()));
+            entry.1.push(&field.selection_set.node);
         }
         let mut completed = IndexMap::new();
         for (key, (name, sets)) in fields {
             path.push(key.to_string());
             let value = data.shift_remove(key);
             let failed = value.is_none() && self.failed.contains(path);
-            let value = match (value, types.get(name.as_str())) {
-                (Some(value), Some(ty)) => self.value(ty, &sets, value, path),
-                (None, Some(ty)) if failed => ty.nullable.then_some(Value::Null),
-                // What was skipped stays out, and `__typename` and introspection are what they are.
+            let value = match (value, definitions.get(name.as_str())) {
+                (Some(value), Some(field)) => self.value(&field.ty, &sets, value, path),
+                (None, Some(field)) if failed => field.ty.nullable.then_some(Value::Null),
+                // Skipped fields stay omitted; `__typename` and introspection stay unchanged.
                 (Some(value), None) => Some(value),
                 (None, _) => {
                     path.pop();
@@ -124,7 +92,7 @@ impl<'a> Walk<'a> {
                 each.collect::<Option<Vec<_>>>().map(Value::List)
             }
             (BaseType::Named(name), Value::Object(data)) => self.object(name, sets, data, path),
-            // An object of which every field failed has become null.
+            // The library returns null for an object if all its fields failed.
             (BaseType::Named(name), Value::Null) if self.is_above_failure(path) => {
                 self.object(name, sets, IndexMap::new(), path)
             }
@@ -136,36 +104,19 @@ impl<'a> Walk<'a> {
     fn is_above_failure(&self, path: &[String]) -> bool {
         self.failed.iter().any(|failed| failed.len() > path.len() && failed.starts_with(path))
     }
-
-    fn collect(&self, set: &'a SelectionSet, fields: &mut IndexMap<&'a Name, (&'a Name, Vec<&'a SelectionSet>)>) {
-        for item in &set.items {
-            match &item.node {
-                Selection::Field(field) => {
-                    let field = &field.node;
-                    let entry = fields.entry(&field.response_key().node).or_insert((&field.name.node, Vec::new()));
-                    entry.1.push(&field.selection_set.node);
-                }
-                Selection::InlineFragment(fragment) => self.collect(&fragment.node.selection_set.node, fields),
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
-                        self.collect(&fragment.node.selection_set.node, fields);
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graphql::execution::selections::select;
     use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
 
     struct Query;
     struct Item(i32);
 
     #[Object]
-    #[expect(clippy::unused_async, reason = "resolvers are asynchronous, whether they wait or not")]
+    #[expect(clippy::unused_async, reason = "resolvers are asynchronous")]
     impl Query {
         async fn fine(&self) -> i32 {
             1
@@ -182,7 +133,7 @@ mod tests {
     }
 
     #[Object]
-    #[expect(clippy::unused_async, reason = "resolvers are asynchronous, whether they wait or not")]
+    #[expect(clippy::unused_async, reason = "resolvers are asynchronous")]
     impl Item {
         async fn number(&self) -> i32 {
             self.0
@@ -201,12 +152,12 @@ mod tests {
         let parsed = request.parsed_query().unwrap().clone();
         let mut response = schema.execute(request).await;
         assert!(!response.errors.is_empty());
-        Types::of(&schema.sdl()).complete(&mut response, &parsed, None);
+        complete(&SchemaIndex::parse(&schema.sdl()), &mut response, &parsed, select(&parsed, None).unwrap());
         serde_json::to_value(&response.data).unwrap()
     }
 
     #[tokio::test]
-    async fn a_field_that_failed_is_null_or_takes_the_nearest_that_may_be_along() {
+    async fn a_failed_field_makes_the_nearest_nullable_field_null() {
         let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(data("{ mayFail }").await, json(r#"{"mayFail":null}"#));
         assert_eq!(data("{ a: mayFail fine skipped: fine @skip(if: true) }").await, json(r#"{"a":null,"fine":1}"#));

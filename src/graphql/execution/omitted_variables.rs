@@ -1,153 +1,117 @@
-//! Variables that were not sent.
+//! Removal of optional variables without a value.
 //!
-//! The library takes them for null, and so refuses them where an argument has a default and may not be null. The
-//! specification (October 2021, section 6.4.1) takes such an argument, or field of an input object, for one that was not
-//! given. Here they are taken out of the document, which then says just that.
+//! The library reads such a variable as null, and so rejects it where an argument is non-null with a default. The
+//! specification (October 2021, section 6.4.1) treats the argument, or field of an input object, as omitted. This
+//! module removes them from the document.
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 
-use async_graphql::parser::types::{Directive, ExecutableDocument, OperationDefinition, Selection, SelectionSet};
+use async_graphql::parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet};
 use async_graphql::{Name, Positioned};
 use async_graphql_value::Value;
 
-use crate::graphql::execution::variables::operations_mut;
+use crate::graphql::execution::schema_index::{self, SchemaIndex};
+use crate::graphql::execution::selections::{Visitor, operations_mut, select, visit};
 
-/// Takes these variables out of the operation that is executed and of all that it spreads. Whether they may be missing
-/// was checked before.
-pub(in crate::graphql) fn take_out(document: &mut ExecutableDocument, selected: Option<&str>, absent: &HashSet<Name>) {
-    if absent.is_empty() {
+/// Removes these variables from the selected operation and its fragments. The caller has checked that each may be
+/// omitted.
+pub(super) fn remove(
+    index: &SchemaIndex,
+    document: &mut ExecutableDocument,
+    selected: Option<&str>,
+    omitted: &HashSet<Name>,
+) {
+    let Ok(operation) = select(document, selected) else { return };
+    if omitted.is_empty() {
         return;
     }
-    let mut spread = HashSet::new();
-    for (is_selected, operation) in operations_mut(document, selected) {
-        if is_selected {
-            shorten(&mut operation.selection_set.node, absent);
-            spreads(&operation.selection_set.node, &mut spread);
-        }
+    let Ok(spread) = visit(index, document, operation, &mut ());
+    let spread: HashSet<Name> = spread.into_iter().cloned().collect();
+    for (_, operation) in operations_mut(document, selected).into_iter().filter(|(is_selected, _)| *is_selected) {
+        shorten(&mut operation.selection_set.node, omitted);
     }
-    let mut waiting: Vec<Name> = spread.iter().cloned().collect();
-    while let Some(name) = waiting.pop() {
-        let Some(fragment) = document.fragments.get_mut(&name) else { continue };
-        shorten(&mut fragment.node.selection_set.node, absent);
-        let mut inner = HashSet::new();
-        spreads(&fragment.node.selection_set.node, &mut inner);
-        waiting.extend(inner.into_iter().filter(|name| spread.insert(name.clone())));
+    for (_, fragment) in document.fragments.iter_mut().filter(|(name, _)| spread.contains(*name)) {
+        shorten(&mut fragment.node.selection_set.node, omitted);
     }
-    // Another operation may have shared a fragment in which alone it used one of them.
-    let used: Vec<HashSet<Name>> =
-        document.operations.iter().map(|(_, operation)| used(document, &operation.node)).collect();
+    // Another operation may share a fragment that contained its only use of a variable.
+    let used = document.operations.iter().map(|(_, operation)| {
+        let mut used = UsedVariables(HashSet::new());
+        let Ok(_) = visit(index, document, &operation.node, &mut used);
+        used.0.into_iter().cloned().collect()
+    });
+    let used: Vec<HashSet<Name>> = used.collect();
     for ((_, operation), used) in operations_mut(document, selected).into_iter().zip(used) {
         operation.variable_definitions.retain(|definition| used.contains(&definition.node.name.node));
     }
 }
 
-fn shorten(set: &mut SelectionSet, absent: &HashSet<Name>) {
+/// Removes the variables from the arguments of these selections, fragments spread there left out.
+fn shorten(set: &mut SelectionSet, omitted: &HashSet<Name>) {
     for item in &mut set.items {
         match &mut item.node {
             Selection::Field(field) => {
                 let arguments = &mut field.node.arguments;
-                arguments.retain(|(_, value): &(_, Positioned<Value>)| !is_absent(&value.node, absent));
+                arguments.retain(|(_, value)| !is_omitted(&value.node, omitted));
                 for (_, value) in arguments {
-                    prune(&mut value.node, absent);
+                    prune(&mut value.node, omitted);
                 }
-                shorten(&mut field.node.selection_set.node, absent);
+                shorten(&mut field.node.selection_set.node, omitted);
             }
-            Selection::InlineFragment(fragment) => shorten(&mut fragment.node.selection_set.node, absent),
+            Selection::InlineFragment(fragment) => shorten(&mut fragment.node.selection_set.node, omitted),
             Selection::FragmentSpread(_) => {}
         }
     }
 }
 
-/// Takes them out of input objects; in lists, where nothing can be left out, they are null.
-fn prune(value: &mut Value, absent: &HashSet<Name>) {
+/// Removes the variables from input objects. Items of lists cannot be omitted and become null.
+fn prune(value: &mut Value, omitted: &HashSet<Name>) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|_, value| !is_absent(value, absent));
-            for value in fields.values_mut() {
-                prune(value, absent);
-            }
+            fields.retain(|_, value| !is_omitted(value, omitted));
+            fields.values_mut().for_each(|value| prune(value, omitted));
         }
         Value::List(items) => {
             for item in items {
-                if is_absent(item, absent) {
+                if is_omitted(item, omitted) {
                     *item = Value::Null;
                 }
-                prune(item, absent);
+                prune(item, omitted);
             }
         }
         _ => {}
     }
 }
 
-fn is_absent(value: &Value, absent: &HashSet<Name>) -> bool {
-    matches!(value, Value::Variable(name) if absent.contains(name))
+fn is_omitted(value: &Value, omitted: &HashSet<Name>) -> bool {
+    matches!(value, Value::Variable(name) if omitted.contains(name))
 }
 
-/// The fragments that selections spread themselves.
-fn spreads(set: &SelectionSet, found: &mut HashSet<Name>) {
-    for item in &set.items {
-        match &item.node {
-            Selection::Field(field) => spreads(&field.node.selection_set.node, found),
-            Selection::InlineFragment(fragment) => spreads(&fragment.node.selection_set.node, found),
-            Selection::FragmentSpread(spread) => {
-                found.insert(spread.node.fragment_name.node.clone());
-            }
-        }
-    }
-}
+/// Variables that an operation uses.
+struct UsedVariables<'a>(HashSet<&'a Name>);
 
-/// The variables that an operation uses, in fragments too.
-fn used(document: &ExecutableDocument, operation: &OperationDefinition) -> HashSet<Name> {
-    let mut usages = Usages { document, seen: HashSet::new(), found: HashSet::new() };
-    usages.directives(&operation.directives);
-    usages.set(&operation.selection_set.node);
-    usages.found
-}
-
-struct Usages<'a> {
-    document: &'a ExecutableDocument,
-    seen: HashSet<&'a Name>,
-    found: HashSet<Name>,
-}
-
-impl<'a> Usages<'a> {
-    fn set(&mut self, set: &'a SelectionSet) {
-        for item in &set.items {
-            match &item.node {
-                Selection::Field(field) => {
-                    field.node.arguments.iter().for_each(|(_, value)| self.value(&value.node));
-                    self.directives(&field.node.directives);
-                    self.set(&field.node.selection_set.node);
-                }
-                Selection::InlineFragment(fragment) => {
-                    self.directives(&fragment.node.directives);
-                    self.set(&fragment.node.selection_set.node);
-                }
-                Selection::FragmentSpread(spread) => {
-                    self.directives(&spread.node.directives);
-                    let name = &spread.node.fragment_name.node;
-                    if let Some(fragment) = self.document.fragments.get(name).filter(|_| self.seen.insert(name)) {
-                        self.directives(&fragment.node.directives);
-                        self.set(&fragment.node.selection_set.node);
-                    }
-                }
-            }
-        }
-    }
-
-    fn directives(&mut self, directives: &'a [Positioned<Directive>]) {
-        let arguments = directives.iter().flat_map(|directive| &directive.node.arguments);
-        arguments.for_each(|(_, value)| self.value(&value.node));
-    }
-
-    fn value(&mut self, value: &Value) {
+impl<'a> UsedVariables<'a> {
+    fn value(&mut self, value: &'a Value) {
         match value {
-            Value::Variable(name) => {
-                self.found.insert(name.clone());
-            }
+            Value::Variable(name) => drop(self.0.insert(name)),
             Value::List(items) => items.iter().for_each(|value| self.value(value)),
             Value::Object(fields) => fields.values().for_each(|value| self.value(value)),
             _ => {}
         }
+    }
+}
+
+impl<'a> Visitor<'a> for UsedVariables<'a> {
+    type Error = Infallible;
+
+    fn field(&mut self, field: &'a Positioned<Field>, _: Option<&'a schema_index::Field>) -> Result<(), Infallible> {
+        field.node.arguments.iter().for_each(|(_, value)| self.value(&value.node));
+        Ok(())
+    }
+
+    fn directives(&mut self, directives: &'a [Positioned<Directive>]) -> Result<(), Infallible> {
+        let arguments = directives.iter().flat_map(|directive| &directive.node.arguments);
+        arguments.for_each(|(_, value)| self.value(&value.node));
+        Ok(())
     }
 }

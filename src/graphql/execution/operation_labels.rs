@@ -1,167 +1,77 @@
-//! What an operation asks for, in a word, for those who watch the service.
+//! Labels of operations for metrics, traces and logs. They contain names of the schema, never names of a client.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use async_graphql::parser::types::{
-    ExecutableDocument, OperationType, Selection, SelectionSet, TypeKind, TypeSystemDefinition,
-};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType};
 use async_graphql::{Pos, Positioned, ServerError, Value};
 
-use crate::graphql::execution::limits;
+use crate::graphql::execution::schema_index::{self, SchemaIndex};
+use crate::graphql::execution::selections::{Visitor, root_type, select, top_fields, visit};
 use crate::tools::request_metrics::OperationLabels;
 
-/// What introspection is called; the schema has no field of this name.
+/// Label of introspection; the schema has no field of this name.
 const INTROSPECTION: &str = "introspection";
 
-/// The fields at the root of a schema.
-#[derive(Debug)]
-pub struct Operations {
-    fields: HashMap<&'static str, HashSet<Arc<str>>>,
-    introspection: Arc<str>,
-    several: Arc<str>,
-    none: Arc<str>,
-}
-
-impl Operations {
-    /// Reads them off the schema's document.
-    pub fn of(sdl: &str) -> Self {
-        let document = async_graphql::parser::parse_schema(sdl).expect("the schema that we print is valid");
-        let mut fields = HashMap::new();
-        for definition in document.definitions {
-            let TypeSystemDefinition::Type(definition) = definition else { continue };
-            let TypeKind::Object(object) = definition.node.kind else { continue };
-            if let Some(kind) = kind_of_root(definition.node.name.node.as_str()) {
-                let names = object.fields.iter().map(|field| Arc::from(field.node.name.node.as_str()));
-                fields.insert(kind, names.collect());
-            }
+/// Labels of the selected operation: its kind, and the field at its root.
+pub(super) fn describe(index: &SchemaIndex, document: &ExecutableDocument, name: Option<&str>) -> OperationLabels {
+    let Ok(operation) = select(document, name) else { return rejected() };
+    let kind = match operation.ty {
+        OperationType::Query => "query",
+        OperationType::Mutation => "mutation",
+        OperationType::Subscription => "subscription",
+    };
+    // Fields that the schema does not have fail validation later, and get no label.
+    let mut labels = top_fields(document, &operation.selection_set.node).into_iter().filter_map(|field| {
+        match field.name.node.as_str() {
+            "__typename" => None,
+            "__schema" | "__type" => Some(Arc::from(INTROSPECTION)),
+            name => index.field(root_type(operation.ty), name).map(|field| Arc::clone(&field.name)),
         }
-        let [introspection, several, none] = [INTROSPECTION, "several", "none"].map(Arc::from);
-        Self { fields, introspection, several, none }
-    }
-
-    /// What this operation of the document asks for.
-    pub fn describe(&self, document: &ExecutableDocument, name: Option<&str>) -> OperationLabels {
-        let Ok(operation) = limits::select(document, name) else { return self.refused() };
-        let kind = match operation.ty {
-            OperationType::Query => "query",
-            OperationType::Mutation => "mutation",
-            OperationType::Subscription => "subscription",
-        };
-        let mut asked = Asked { operations: self, kind, document, found: None };
-        let found = match asked.walk(&operation.selection_set) {
-            true => asked.found.unwrap_or_else(|| Arc::clone(&self.none)),
-            false => Arc::clone(&self.several),
-        };
-        OperationLabels { kind, operation: found }
-    }
-
-    /// What a document is that was refused before it was known what it asks for.
-    pub fn refused(&self) -> OperationLabels {
-        OperationLabels { kind: "none", operation: Arc::clone(&self.none) }
-    }
+    });
+    let label = labels.next().unwrap_or_else(|| Arc::from("none"));
+    let is_only = labels.all(|other| other == label);
+    OperationLabels { kind, operation: if is_only { label } else { Arc::from("several") } }
 }
 
-/// The names of the fields at the root of this operation, those among them that a directive leaves out.
-pub fn root_fields<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> BTreeSet<&'a str> {
-    let mut names = BTreeSet::new();
-    if let Ok(operation) = limits::select(document, name) {
-        names_in(&operation.selection_set, document, &mut names);
-    }
-    names
+/// Labels of a rejected document.
+pub(super) fn rejected() -> OperationLabels {
+    OperationLabels { kind: "none", operation: Arc::from("none") }
 }
 
-/// Fragments have been found to spread nothing without an end.
-fn names_in<'a>(set: &'a Positioned<SelectionSet>, document: &'a ExecutableDocument, names: &mut BTreeSet<&'a str>) {
-    for item in &set.node.items {
-        match &item.node {
-            Selection::Field(field) => drop(names.insert(field.node.name.node.as_str())),
-            Selection::InlineFragment(fragment) => names_in(&fragment.node.selection_set, document, names),
-            Selection::FragmentSpread(spread) => {
-                if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
-                    names_in(&fragment.node.selection_set, document, names);
-                }
-            }
-        }
-    }
-}
-
-/// The schema's names of the fields that were refused with this code. Their paths consist of names that the client chose.
-pub fn refused_fields<'a>(errors: &[ServerError], code: &str, document: &'a ExecutableDocument) -> BTreeSet<&'a str> {
+/// The schema's names of the fields that failed with this code. The paths of errors contain names of the client.
+pub(super) fn failed_fields<'a>(
+    errors: &[ServerError],
+    code: &str,
+    (index, document, operation): (&'a SchemaIndex, &'a ExecutableDocument, &'a OperationDefinition),
+) -> BTreeSet<&'a str> {
     let has_code = |error: &&ServerError| {
         let found = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
         matches!(found, Some(Value::String(found)) if found == code)
     };
-    let refused: HashSet<Pos> = errors.iter().filter(has_code).flat_map(|error| error.locations.clone()).collect();
-    let mut names = BTreeSet::new();
-    if !refused.is_empty() {
-        let operations = document.operations.iter().map(|(_, operation)| &operation.node.selection_set);
-        let fragments = document.fragments.values().map(|fragment| &fragment.node.selection_set);
-        for set in operations.chain(fragments) {
-            names_at(set, &refused, &mut names);
+    let wanted: HashSet<Pos> = errors.iter().filter(has_code).flat_map(|error| error.locations.clone()).collect();
+    let mut fields = FieldsAt { wanted, names: BTreeSet::new() };
+    if !fields.wanted.is_empty() {
+        let Ok(_) = visit(index, document, operation, &mut fields);
+    }
+    fields.names
+}
+
+/// Names of the fields at these places.
+struct FieldsAt<'a> {
+    wanted: HashSet<Pos>,
+    names: BTreeSet<&'a str>,
+}
+
+impl<'a> Visitor<'a> for FieldsAt<'a> {
+    type Error = Infallible;
+
+    fn field(&mut self, field: &'a Positioned<Field>, _: Option<&'a schema_index::Field>) -> Result<(), Infallible> {
+        if self.wanted.contains(&field.pos) {
+            self.names.insert(field.node.name.node.as_str());
         }
-    }
-    names
-}
-
-fn names_at<'a>(set: &'a Positioned<SelectionSet>, wanted: &HashSet<Pos>, names: &mut BTreeSet<&'a str>) {
-    for item in &set.node.items {
-        match &item.node {
-            Selection::Field(field) => {
-                if wanted.contains(&field.pos) {
-                    names.insert(field.node.name.node.as_str());
-                }
-                names_at(&field.node.selection_set, wanted, names);
-            }
-            Selection::InlineFragment(fragment) => names_at(&fragment.node.selection_set, wanted, names),
-            // Each fragment is walked on its own.
-            Selection::FragmentSpread(_) => {}
-        }
-    }
-}
-
-fn kind_of_root(name: &str) -> Option<&'static str> {
-    match name {
-        "Query" => Some("query"),
-        "Mutation" => Some("mutation"),
-        "Subscription" => Some("subscription"),
-        _ => None,
-    }
-}
-
-/// A walk over the fields at an operation's root.
-struct Asked<'a> {
-    operations: &'a Operations,
-    kind: &'static str,
-    document: &'a ExecutableDocument,
-    found: Option<Arc<str>>,
-}
-
-impl Asked<'_> {
-    /// Whether there is still one field at most. Fragments have been found to spread nothing without an end.
-    fn walk(&mut self, set: &Positioned<SelectionSet>) -> bool {
-        set.node.items.iter().all(|item| match &item.node {
-            Selection::Field(field) => self.meet(field.node.name.node.as_str()),
-            Selection::InlineFragment(fragment) => self.walk(&fragment.node.selection_set),
-            Selection::FragmentSpread(spread) => {
-                let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
-                fragment.is_none_or(|fragment| self.walk(&fragment.node.selection_set))
-            }
-        })
-    }
-
-    fn meet(&mut self, name: &str) -> bool {
-        let Operations { fields, introspection, .. } = self.operations;
-        let known = match name {
-            "__typename" => return true,
-            "__schema" | "__type" => Some(introspection),
-            name => fields.get(self.kind).and_then(|fields| fields.get(name)),
-        };
-        // What the schema does not have is refused later on, and has no name here.
-        let Some(known) = known else { return true };
-        let is_first = self.found.as_ref().is_none_or(|found| found == known);
-        self.found = Some(Arc::clone(known));
-        is_first
+        Ok(())
     }
 }
 
@@ -172,8 +82,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_operation_is_known_by_the_field_at_its_root() {
-        let operations = Operations::of(&crate::graphql::sdl());
+    fn an_operation_is_labelled_by_its_root_field() {
+        let index = SchemaIndex::parse(&crate::graphql::sdl());
         for (document, name, expected) in [
             ("{ me { id } }", None, ("query", "me")),
             ("query Mine { mine: me { id } __typename }", None, ("query", "me")),
@@ -190,7 +100,7 @@ mod tests {
             ("query A { me { id } } mutation B { logout { success } }", Some("B"), ("mutation", "logout")),
             ("query A { me { id } } mutation B { logout { success } }", None, ("none", "none")),
         ] {
-            let labels = operations.describe(&parse_query(document).unwrap(), name);
+            let labels = describe(&index, &parse_query(document).unwrap(), name);
             assert_eq!((labels.kind, &*labels.operation), expected, "{document}");
         }
     }

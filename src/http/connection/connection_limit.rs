@@ -1,4 +1,4 @@
-//! How many of something there may be at once, in all and of each client: connections, and those by WebSocket.
+//! Limits on concurrent connections and uploads, in total and per client or user.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::tools::metrics::Gauge;
 use crate::tools::network::Networks;
 
-/// Places for so many.
+/// Limit in total and per owner.
 pub(in crate::http) struct ConnectionLimit {
     most: u32,
-    most_of_client: u32,
+    most_of_owner: u32,
     taken: Arc<Mutex<Taken>>,
     gauge: Gauge,
 }
@@ -20,14 +20,14 @@ struct Taken {
     by_name: HashMap<String, u32>,
 }
 
-/// A place that is taken, until this is dropped.
+/// A permit, released on drop.
 pub(in crate::http) struct Permit {
     owner: Option<Owner>,
     taken: Arc<Mutex<Taken>>,
     gauge: Gauge,
 }
 
-/// The owner of places: the names that they are counted under, each with the factor of its share.
+/// Owner of permits: the names under which they are counted, each with a factor of the limit.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct Owner(Vec<(String, u32)>);
 
@@ -43,34 +43,50 @@ impl From<uuid::Uuid> for Owner {
     }
 }
 
-/// Why there is no place.
+impl Owner {
+    /// The same owner, also counted by these networks, with this factor of the limit.
+    pub(in crate::http) fn at(mut self, networks: &Networks, factor: u32) -> Self {
+        self.0.extend(networks.each().map(|(network, own)| (network.to_owned(), own * factor)));
+        self
+    }
+}
+
+/// Exceeded limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Full {
-    /// All are taken.
+    /// The limit in total.
     All,
-    /// The client has as many as one may have.
+    /// The limit of the owner.
     Client,
 }
 
 impl ConnectionLimit {
-    /// So many places in all, and so many for each client; the gauge shows how many are taken.
-    pub(in crate::http) fn new(most: u32, most_of_client: u32, gauge: Gauge) -> Self {
-        Self { most, most_of_client, taken: Arc::default(), gauge }
+    /// A limit in total and per owner. The gauge shows the number of permits.
+    pub(in crate::http) fn new(most: u32, most_of_owner: u32, gauge: Gauge) -> Self {
+        Self { most, most_of_owner, taken: Arc::default(), gauge }
     }
 
-    /// Takes a place for this client, in each of its networks, or for this user; without an owner, for somebody of whom it is not counted.
+    /// Takes a permit for an owner, which counts under each of its names. Without an owner only the total counts.
     ///
     /// # Errors
-    /// What there is no place left of.
+    /// The exceeded limit.
     pub(in crate::http) fn take(&self, owner: Option<Owner>) -> Result<Permit, Full> {
+        self.take_beside(owner, 0)
+    }
+
+    /// Takes a permit for an owner, if this number of further permits stays free.
+    ///
+    /// # Errors
+    /// The exceeded limit.
+    pub(in crate::http) fn take_beside(&self, owner: Option<Owner>, reserved: u32) -> Result<Permit, Full> {
         let mut taken = lock(&self.taken);
-        if taken.all >= self.most {
+        if taken.all.saturating_add(reserved) >= self.most {
             return Err(Full::All);
         }
         if let Some(Owner(names)) = &owner {
             let is_full = |(name, factor): &(String, u32)| {
                 let own = taken.by_name.get(name).copied().unwrap_or_default();
-                own >= self.most_of_client.saturating_mul(*factor)
+                own >= self.most_of_owner.saturating_mul(*factor)
             };
             if names.iter().any(is_full) {
                 return Err(Full::Client);
@@ -111,10 +127,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_given_back() {
+    fn permits_are_released() {
         let gauge = Gauge::default();
-        let places = ConnectionLimit::new(3, 2, gauge.clone());
-        let take = |client: &str| places.take(Some(Networks::of_text(Some(client)).into()));
+        let limit = ConnectionLimit::new(3, 2, gauge.clone());
+        let take = |client: &str| limit.take(Some(Networks::of_text(Some(client)).into()));
         let (one, two) = (take("192.0.2.1").ok(), take("192.0.2.1").ok());
         assert!(one.is_some() && two.is_some());
         assert_eq!(take("192.0.2.1").err(), Some(Full::Client));
@@ -125,29 +141,28 @@ mod tests {
         drop(one);
         assert!(take("192.0.2.1").is_ok());
         drop((two, other));
-        assert!(lock(&places.taken).by_name.is_empty());
+        assert!(lock(&limit.taken).by_name.is_empty());
         assert_eq!(gauge.get(), 0);
     }
 
     #[test]
     fn a_site_of_many_subnets_has_a_larger_share() {
-        let places = ConnectionLimit::new(1000, 2, Gauge::default());
-        let take =
-            |subnet: u32| places.take(Some(Networks::of_text(Some(&format!("2001:db8:1:{subnet:x}::1"))).into()));
+        let limit = ConnectionLimit::new(1000, 2, Gauge::default());
+        let take = |subnet: u32| limit.take(Some(Networks::of_text(Some(&format!("2001:db8:1:{subnet:x}::1"))).into()));
         let taken: Vec<_> = (0..20).flat_map(|subnet| [take(subnet), take(subnet), take(subnet)]).collect();
-        assert_eq!(taken.iter().filter(|place| place.is_ok()).count(), 16);
-        assert!(places.take(Some(Networks::of_text(Some("2001:db8:2::1")).into())).is_ok());
+        assert_eq!(taken.iter().filter(|permit| permit.is_ok()).count(), 16);
+        assert!(limit.take(Some(Networks::of_text(Some("2001:db8:2::1")).into())).is_ok());
         drop(taken);
-        assert!(lock(&places.taken).by_name.is_empty());
+        assert!(lock(&limit.taken).by_name.is_empty());
     }
 
     #[test]
-    fn of_whom_it_is_not_counted_there_may_be_as_many_as_in_all() {
-        let places = ConnectionLimit::new(3, 1, Gauge::default());
-        let taken: Vec<_> = (0..3).map(|_| places.take(None).ok()).collect();
+    fn without_an_owner_only_the_total_counts() {
+        let limit = ConnectionLimit::new(3, 1, Gauge::default());
+        let taken: Vec<_> = (0..3).map(|_| limit.take(None).ok()).collect();
         assert!(taken.iter().all(Option::is_some));
-        assert_eq!(places.take(None).err(), Some(Full::All));
+        assert_eq!(limit.take(None).err(), Some(Full::All));
         drop(taken);
-        assert!(places.take(None).is_ok());
+        assert!(limit.take(None).is_ok());
     }
 }

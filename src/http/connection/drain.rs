@@ -1,7 +1,8 @@
-//! What is left of a body when its request is answered before all of it was read.
+//! Draining of bodies that are not read before the response.
 //!
-//! hyper would end such a connection at once, and what the client still sends would be met by a reset, which takes the answer
-//! away before the client, or the proxy in front of it, has read it (RFC 9112, section 9.6). So the rest is read and forgotten.
+//! hyper closes such a connection immediately, and answers further bytes of the client with a reset. The reset discards
+//! the response before the client or a proxy has read it (RFC 9112, section 9.6). So the rest of the body is read and
+//! dropped.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,17 +13,17 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-/// How much of it is read, in bytes: more than any file may have.
-const MOST: usize = 16 * 1024 * 1024;
+/// Maximum number of drained bytes: more than the largest file.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// For how long.
+/// Time limit for the draining.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A body whose rest is read once nobody wants it any more.
+/// A body whose rest is drained on drop.
 pub(in crate::http) struct Body(Option<Incoming>);
 
 impl Body {
-    /// This body.
+    /// Wraps a body.
     pub(in crate::http) fn new(body: Incoming) -> Self {
         Self(Some(body))
     }
@@ -53,20 +54,20 @@ impl HttpBody for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // Without a runtime, the process ends.
+        // Without a runtime, the process is ending.
         if let Some(body) = self.0.take().filter(|body| !body.is_end_stream())
             && let Ok(runtime) = Handle::try_current()
         {
-            runtime.spawn(timeout(TIMEOUT, forget(body)));
+            runtime.spawn(timeout(TIMEOUT, drain(body)));
         }
     }
 }
 
-async fn forget(mut body: Incoming) {
+async fn drain(mut body: Incoming) {
     let mut read = 0;
     let mut next = async || std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
     while let Some(Ok(frame)) = next().await
-        && read < MOST
+        && read < MAX_BYTES
     {
         read += frame.data_ref().map_or(0, Bytes::len);
     }

@@ -1,4 +1,4 @@
-//! Listening for connections: at addresses, at a socket file, or at sockets that systemd passed.
+//! Listening sockets: addresses, a socket file, or sockets passed by systemd.
 
 use std::fs;
 use std::future::poll_fn;
@@ -7,26 +7,28 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as BlockingUnixStream;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
+use tokio_util::either::Either;
 
 use crate::config::{BaseUrl, Listen};
 
-/// Number of connections that the system accepts for us and lets wait.
-const MAX_WAITING: usize = 1024;
+/// Maximum length of the system's queue of connections.
+const MAX_QUEUED: usize = 1024;
 
-/// The peer of connections by a socket file: some process of this machine.
-const SOMEBODY_HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Peer of connections by a socket file: a process on this machine.
+const LOCAL_PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Sockets at which connections come in.
+/// An accepted connection.
+pub(in crate::http) type Stream = Either<TcpStream, UnixStream>;
+
+/// Listening sockets.
 #[derive(Debug, Default)]
 pub struct Listener {
     tcp: Vec<TcpListener>,
     unix: Vec<UnixListener>,
-    /// The socket files that it has made, which go away with it.
+    /// Socket files that it created, removed on drop.
     files: Vec<PathBuf>,
 }
 
@@ -45,10 +47,10 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    /// Listens there. A socket file that nobody listens at any more is replaced.
+    /// Listens at an address or a socket file. A socket file without a listener is replaced.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub async fn bind(listen: &Listen) -> io::Result<Self> {
         match listen {
             Listen::Address(address) => Ok(TcpListener::bind(address).await?.into()),
@@ -70,7 +72,7 @@ impl Listener {
                 Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {
                     return Err(error);
                 }
-                // The name may have an address of a protocol that this machine does not speak.
+                // The name may have an address of a protocol that this machine does not support.
                 Err(error) => failed = Some(error),
             }
         }
@@ -89,20 +91,20 @@ impl Listener {
         }
         let listener = UnixListener::bind(path)?;
         let bound = Self { tcp: Vec::new(), unix: vec![listener], files: vec![path.to_owned()] };
-        // Every program that may enter the folder may ask, as with a port of this machine.
+        // Every program with access to the folder may connect, as with a local port.
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
         Ok(bound)
     }
 
-    /// The sockets that systemd passed to this process; none where it passed none.
+    /// The sockets that systemd passed to this process, if any.
     ///
     /// # Errors
-    /// What the system says, and where one is no socket for connections.
+    /// The error of the system, or of a socket that cannot listen.
     pub fn inherited() -> io::Result<Option<Self>> {
         let mut passed = listenfd::ListenFd::from_env();
         let mut all = Self::default();
         for index in 0..passed.len() {
-            // A socket of the other kind is kept for the second attempt.
+            // On the wrong type, the socket is kept for the second attempt.
             if let Ok(Some(listener)) = passed.take_tcp_listener(index) {
                 listener.set_nonblocking(true)?;
                 all.tcp.push(TcpListener::from_std(listener)?);
@@ -114,10 +116,10 @@ impl Listener {
         Ok((!all.tcp.is_empty() || !all.unix.is_empty()).then_some(all))
     }
 
-    /// All places where it listens.
+    /// All addresses and socket files.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub fn places(&self) -> io::Result<Vec<Listen>> {
         let tcp = self.tcp.iter().map(|listener| listener.local_addr().map(Listen::Address));
         let unix = self.unix.iter().map(|listener| {
@@ -127,7 +129,7 @@ impl Listener {
         tcp.chain(unix).collect()
     }
 
-    /// The next connection, and who opened it.
+    /// Accepts the next connection. Returns it with its peer.
     pub(in crate::http) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
@@ -135,105 +137,39 @@ impl Listener {
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>> {
         for listener in &self.tcp {
             if let Poll::Ready(accepted) = listener.poll_accept(cx) {
-                return Poll::Ready(accepted.map(|(stream, peer)| (Stream::Tcp(stream), peer)));
+                return Poll::Ready(accepted.map(|(stream, peer)| (Either::Left(stream), peer)));
             }
         }
         for listener in &self.unix {
             if let Poll::Ready(accepted) = listener.poll_accept(cx) {
-                return Poll::Ready(accepted.map(|(stream, _)| (Stream::Unix(stream), SOMEBODY_HERE)));
+                return Poll::Ready(accepted.map(|(stream, _)| (Either::Right(stream), LOCAL_PEER)));
             }
         }
         Poll::Pending
     }
 
-    /// Stops listening at once, and returns the connections that the system has accepted for us until then.
-    pub(in crate::http) fn into_waiting(mut self) -> Vec<(Stream, SocketAddr)> {
-        let mut waiting = Vec::new();
+    /// Stops listening, and returns the connections in the system's queue.
+    pub(in crate::http) fn into_queued(mut self) -> Vec<(Stream, SocketAddr)> {
+        let mut queued = Vec::new();
         for listener in std::mem::take(&mut self.tcp).into_iter().filter_map(|listener| listener.into_std().ok()) {
-            for _ in 0..MAX_WAITING {
+            for _ in 0..MAX_QUEUED {
                 let Ok((stream, peer)) = listener.accept() else { break };
                 let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-                waiting.extend(stream.ok().map(|stream| (Stream::Tcp(stream), peer)));
+                queued.extend(stream.ok().map(|stream| (Either::Left(stream), peer)));
             }
         }
         for listener in std::mem::take(&mut self.unix).into_iter().filter_map(|listener| listener.into_std().ok()) {
-            for _ in 0..MAX_WAITING {
+            for _ in 0..MAX_QUEUED {
                 let Ok((stream, _)) = listener.accept() else { break };
                 let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
-                waiting.extend(stream.ok().map(|stream| (Stream::Unix(stream), SOMEBODY_HERE)));
+                queued.extend(stream.ok().map(|stream| (Either::Right(stream), LOCAL_PEER)));
             }
         }
-        waiting
+        queued
     }
 }
 
-/// The address that clients on this machine find a place by where no setting names one; none of a socket file.
+/// URL for clients on this machine, used without a configured one; none for socket files.
 pub fn own_url(places: &[Listen]) -> Option<BaseUrl> {
     places.iter().find_map(Listen::url)
-}
-
-/// A connection that came in.
-pub(in crate::http) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Stream {
-    /// Sends what is written at once.
-    pub(in crate::http) fn set_nodelay(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.set_nodelay(true),
-            Self::Unix(_) => Ok(()),
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Unix(stream) => stream.is_write_vectored(),
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! The accept loop: our own, because axum's has neither timeouts nor caps, so that whoever sends half a request, or opens
-//! one connection after the other, would hold them for ever.
+//! The accept loop. axum's has neither timeouts nor limits, so that a client could keep incomplete requests and any
+//! number of connections open forever.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto;
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::either::Either;
 use tower_service::Service as _;
 
 use crate::config::{Config, WireConfig};
@@ -26,64 +27,64 @@ use crate::http::connection::timeouts::{ConnectionTimer, TimedStream, Timeouts};
 use crate::tools::network::Networks;
 use crate::tools::request_metrics::RequestMetrics;
 
-/// How long requests in flight may go on after the service was told to stop.
+/// Time limit for requests in flight after the stop signal.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long connections of HTTP/1 stay open for one more request then: whoever keeps one, as proxies do, may be sending it at
-/// this moment, and would not know whether it was done.
+/// Period in which HTTP/1 connections accept one more request after the stop signal. A proxy may be sending one at this
+/// moment, and could not know if it was processed.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How long a connection in which nothing goes on may take to end in good order.
-const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time limit for the graceful end of an idle connection.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Between two pings of HTTP/2, and how long a client may take to answer one.
-const PING_PAUSE: Duration = Duration::from_secs(20);
+/// Interval between HTTP/2 pings, and time limit for their answers.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// How many requests a connection of HTTP/2 may have under way.
+/// Maximum number of concurrent requests of an HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
 
-/// How many requests of HTTP/2 may be taken back before they were looked at, and how many streams may break the rules.
+/// Maximum number of HTTP/2 streams that the client resets before they are accepted, or that are reset for errors.
 const MAX_RESETS: usize = 50;
 
-/// How long the headers of a request may be, in bytes; with HTTP/1, of which parts of a body are read as well.
+/// Longest headers of a request, in bytes. With HTTP/1 it is also the size of the read buffer.
 const MAX_HEADERS: u32 = 32 * 1024;
 
-/// How many headers a request may have.
+/// Maximum number of headers of a request.
 const MAX_HEADER_COUNT: usize = 100;
 
-/// Between two attempts to accept where there are no file descriptors left: waiting lets some connections end.
+/// Pause after a failed accept, such as without free file descriptors, until connections end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Between two lines of the log that say the same of the accept loop.
-const LOG_PAUSE: Duration = Duration::from_secs(10);
+/// Minimum interval between warnings of the accept loop.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Whether the service was told to stop, for whoever outlives their request. The service waits for all that hold one.
+/// Stop signal for tasks that outlive their request. The service waits until all receivers are dropped.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct Stopping(pub(in crate::http) watch::Receiver<bool>);
 
 impl Stopping {
-    async fn told(&mut self) {
+    async fn signalled(&mut self) {
         // An error means that the accept loop is gone.
-        let _ = self.0.wait_for(|told| *told).await;
+        let _ = self.0.wait_for(|stopping| *stopping).await;
     }
 }
 
-/// How many connections there may be and what they may take their time with, by the settings.
+/// Limits and timeouts of connections, by the settings.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     config: WireConfig,
-    /// Of these, no connections are counted by client: each stands for many clients.
+    /// Trusted proxies, which have no limit per client: each serves many clients.
     trusted: Vec<IpNet>,
-    traffic: RequestMetrics,
+    request_metrics: RequestMetrics,
 }
 
 impl ServerOptions {
-    /// By these settings; what comes in is counted there.
-    pub fn of(config: &Config, traffic: &RequestMetrics) -> Self {
-        Self { config: config.wire, trusted: config.trusted_proxies.clone(), traffic: traffic.clone() }
+    /// Options by these settings, with the metrics of connections.
+    pub fn of(config: &Config, request_metrics: &RequestMetrics) -> Self {
+        Self { config: config.wire, trusted: config.trusted_proxies.clone(), request_metrics: request_metrics.clone() }
     }
 
-    fn patience(&self) -> Timeouts {
+    fn timeouts(&self) -> Timeouts {
         let WireConfig { header_timeout, send_timeout, idle_timeout, .. } = self.config;
         Timeouts { headers: header_timeout, sending: send_timeout, idle: idle_timeout }
     }
@@ -95,18 +96,23 @@ impl ServerOptions {
     }
 }
 
-/// Serves until `stop` is ready, then lets requests in flight finish, for ten seconds at most.
+/// Serves until `stop` is ready, then finishes requests in flight within ten seconds.
 ///
-/// From then on connections are refused, so that a balancer goes elsewhere with what it has not sent yet; those that are
-/// open are told with their next answer, or after a second, that they end.
-pub async fn serve(listener: impl Into<Listener>, router: Router, wire: ServerOptions, stop: impl Future<Output = ()>) {
+/// From then on it refuses connections, so that a load balancer sends new requests elsewhere. It closes the open ones
+/// with their next response, or after a second.
+pub async fn serve(
+    listener: impl Into<Listener>,
+    router: Router,
+    options: ServerOptions,
+    stop: impl Future<Output = ()>,
+) {
     let listener = listener.into();
-    let (told, stopping) = watch::channel(false);
-    let WireConfig { connections, connections_per_client, .. } = wire.config;
-    let mut door = Acceptor {
+    let (stop_signal, stopping) = watch::channel(false);
+    let WireConfig { connections, connections_per_client, .. } = options.config;
+    let mut acceptor = Acceptor {
         builder: Arc::new(protocols()),
-        places: ConnectionLimit::new(connections, connections_per_client, wire.traffic.connections.clone()),
-        wire,
+        limit: ConnectionLimit::new(connections, connections_per_client, options.request_metrics.connections.clone()),
+        options,
         router,
         stopping: Stopping(stopping),
         log: Log::default(),
@@ -115,61 +121,63 @@ pub async fn serve(listener: impl Into<Listener>, router: Router, wire: ServerOp
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => door.admit(stream, peer),
+                Ok((stream, peer)) => acceptor.spawn(stream, peer),
                 Err(error) => {
-                    door.log.warn(|| tracing::warn!(%error, "connections cannot be accepted"));
+                    acceptor.log.warn(|| tracing::warn!(%error, "cannot accept connections"));
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
             () = &mut stop => break,
         }
     }
-    // Whatever comes between the last of these and the end of listening is lost.
-    listener.into_waiting().into_iter().for_each(|(stream, peer)| door.admit(stream, peer));
-    drop(door);
-    told.send_replace(true);
-    if timeout(FINISH_TIMEOUT, told.closed()).await.is_err() {
-        tracing::warn!("some requests were still under way and were cut off");
+    // Connections between the last of these and the end of listening are lost.
+    listener.into_queued().into_iter().for_each(|(stream, peer)| acceptor.spawn(stream, peer));
+    drop(acceptor);
+    stop_signal.send_replace(true);
+    if timeout(FINISH_TIMEOUT, stop_signal.closed()).await.is_err() {
+        tracing::warn!("aborting requests in progress");
     }
 }
 
-/// Where connections come in.
+/// State of the accept loop.
 struct Acceptor {
     builder: Arc<auto::Builder<TokioExecutor>>,
-    places: ConnectionLimit,
-    wire: ServerOptions,
+    limit: ConnectionLimit,
+    options: ServerOptions,
     router: Router,
     stopping: Stopping,
     log: Log,
 }
 
 impl Acceptor {
-    /// Serves a connection, where there is a place for it.
-    fn admit(&mut self, stream: Stream, peer: SocketAddr) {
-        let place = match self.places.take(self.wire.client(peer).map(Into::into)) {
-            Ok(place) => place,
+    /// Serves a connection within the limits.
+    fn spawn(&mut self, stream: Stream, peer: SocketAddr) {
+        let permit = match self.limit.take(self.options.client(peer).map(Into::into)) {
+            Ok(permit) => permit,
             Err(full) => {
                 let (setting, reason) = match full {
                     Full::All => ("VESTIBULE_CONNECTIONS", "all"),
                     Full::Client => ("VESTIBULE_CONNECTIONS_PER_CLIENT", "client"),
                 };
-                self.wire.traffic.refused(reason);
-                self.log.warn(|| tracing::warn!(%peer, setting, "connections are refused: as many are open as may be"));
+                self.options.request_metrics.refused(reason);
+                self.log.warn(|| tracing::warn!(%peer, setting, "connection limit reached"));
                 return;
             }
         };
-        if let Err(error) = stream.set_nodelay() {
-            tracing::debug!(%error, "a connection ended at once");
+        if let Either::Left(stream) = &stream
+            && let Err(error) = stream.set_nodelay(true)
+        {
+            tracing::debug!(%error, "connection closed before its first request");
             return;
         }
         let connection = Connection { peer, router: self.router.clone(), stopping: self.stopping.clone() };
-        tokio::spawn(connection.serve(stream, place, Arc::clone(&self.builder), self.wire.patience()));
+        tokio::spawn(connection.serve(stream, permit, Arc::clone(&self.builder), self.options.timeouts()));
     }
 }
 
 fn protocols() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // The pulse measures the time of headers: hyper would count the time between two requests to it.
+    // `ConnectionTimer` limits the time of headers: hyper includes the time between two requests.
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -179,8 +187,8 @@ fn protocols() -> auto::Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING_PAUSE)
-        .keep_alive_timeout(PING_PAUSE)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL)
         .max_concurrent_streams(MAX_STREAMS)
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_RESETS)
@@ -198,37 +206,37 @@ impl Connection {
     async fn serve(
         self,
         stream: Stream,
-        place: Permit,
+        permit: Permit,
         builder: Arc<auto::Builder<TokioExecutor>>,
-        patience: Timeouts,
+        timeouts: Timeouts,
     ) {
         let Self { peer, router, mut stopping } = self;
-        let pulse = ConnectionTimer::new(patience);
-        let (beating, told) = (Arc::clone(&pulse), stopping.clone());
+        let timer = ConnectionTimer::new(timeouts);
+        let (request_timer, stop) = (Arc::clone(&timer), stopping.clone());
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            let exchange = beating.begin();
+            let exchange = request_timer.begin();
             request.extensions_mut().insert(ConnectInfo(peer));
-            request.extensions_mut().insert(told.clone());
-            let (mut router, told) = (router.clone(), told.clone());
+            request.extensions_mut().insert(stop.clone());
+            let (mut router, stop) = (router.clone(), stop.clone());
             async move {
                 let is_http1 = request.version() < Version::HTTP_2;
-                // HTTP/2 has streams, of which each ends by itself.
+                // HTTP/2 ends each stream separately.
                 let request =
                     request.map(|body| if is_http1 { Body::new(drain::Body::new(body)) } else { Body::new(body) });
-                let mut answer = router.call(request).await.unwrap_or_else(|never| match never {});
-                if is_http1 && *told.0.borrow() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                let mut response = router.call(request).await.unwrap_or_else(|never| match never {});
+                if is_http1 && *stop.0.borrow() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, Infallible>(answer.map(|body| exchange.answer(body)))
+                Ok::<_, Infallible>(response.map(|body| exchange.respond(body)))
             }
         });
-        let io = TokioIo::new(TimedStream::new(stream, Arc::clone(&pulse), place));
+        let io = TokioIo::new(TimedStream::new(stream, Arc::clone(&timer), permit));
         let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(io, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = stopping.told() => {
-                // HTTP/2 has a word for it, after which nobody sends any more.
-                let linger = if pulse.speaks_http2() { Duration::ZERO } else { LINGER };
+            () = stopping.signalled() => {
+                // HTTP/2 announces the end by GOAWAY.
+                let linger = if timer.is_http2() { Duration::ZERO } else { LINGER };
                 match timeout(linger, connection.as_mut()).await {
                     Ok(ended) => ended,
                     Err(_) => {
@@ -237,25 +245,25 @@ impl Connection {
                     }
                 }
             }
-            () = pulse.stops() => {
-                tracing::debug!(%peer, "nothing goes on in a connection, and it is ended");
+            () = timer.expired() => {
+                tracing::debug!(%peer, "closing idle connection");
                 connection.as_mut().graceful_shutdown();
-                timeout(FAREWELL_TIMEOUT, connection.as_mut()).await.unwrap_or(Ok(()))
+                timeout(SHUTDOWN_TIMEOUT, connection.as_mut()).await.unwrap_or(Ok(()))
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(error, "a connection broke off");
+            tracing::debug!(error, "connection failed");
         }
     }
 }
 
-/// Keeps the log from being flooded by whoever opens connections.
+/// Rate limit on warnings, which clients could otherwise multiply.
 #[derive(Default)]
 struct Log(Option<Instant>);
 
 impl Log {
     fn warn(&mut self, write: impl FnOnce()) {
-        if self.0.is_none_or(|last| last.elapsed() >= LOG_PAUSE) {
+        if self.0.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
             self.0 = Some(Instant::now());
             write();
         }

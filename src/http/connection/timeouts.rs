@@ -1,7 +1,7 @@
-//! What goes on in a connection, so that one in which nothing goes on can be ended.
+//! Timeouts of connections.
 //!
-//! hyper limits the time of headers only, and counts the rest between two requests to it; it waits for ever for the first
-//! byte, for a client that does not take its answer, and for the next request of HTTP/2. All of that is measured here.
+//! hyper limits only the time of headers, including the time between two requests. It waits forever for the first byte,
+//! for a client that does not read its response, and for the next request of HTTP/2. This module limits all of these.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -18,60 +18,60 @@ use tokio::time::{Instant, sleep_until};
 use crate::http::connection::connection_limit::Permit;
 use crate::http::connection::listener::Stream;
 
-/// The length of a PING frame, in bytes (RFC 9113, section 6.7). In HTTP/2, whatever is no longer keeps a connection in order
-/// but is no part of an answer.
+/// Length of a PING frame, in bytes (RFC 9113, section 6.7). Writes of at most this length are control frames of
+/// HTTP/2, not parts of a response.
 const PING: usize = 17;
 
-/// How long each may take.
+/// Time limits of the states of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct Timeouts {
-    /// The headers of a request, and the first request of a connection.
+    /// For the headers of a request, and the first request of a connection.
     pub(in crate::http) headers: Duration,
-    /// The client, to take some more of its answer.
+    /// For the client to read more of a response.
     pub(in crate::http) sending: Duration,
-    /// The next request.
+    /// For the next request.
     pub(in crate::http) idle: Duration,
 }
 
-/// What goes on in a connection.
+/// Activity of a connection and its deadline.
 pub(in crate::http) struct ConnectionTimer {
-    patience: Timeouts,
-    beat: Mutex<Deadline>,
+    timeouts: Timeouts,
+    state: Mutex<Activity>,
     changed: Notify,
 }
 
-struct Deadline {
-    /// When something happened last: a request came or was answered, a part of an answer went out.
+struct Activity {
+    /// Time of the last event: a request, a response, or a part of a response.
     last: Instant,
-    /// When the headers began to come that are coming now.
+    /// Start of the headers in progress.
     headers_since: Option<Instant>,
-    /// Requests that are being dealt with; whoever deals with them sees to it that they end.
+    /// Requests in progress; their handlers have time limits.
     requests: usize,
-    /// Answers that are being sent.
-    answers: usize,
+    /// Responses in progress.
+    responses: usize,
     had_request: bool,
-    /// Whether it speaks HTTP/2, where also other things come than requests; none before the first byte.
+    /// True for HTTP/2, which has frames between requests; none before the first byte.
     is_http2: Option<bool>,
 }
 
 impl ConnectionTimer {
-    /// The pulse of a connection that begins now.
-    pub(in crate::http) fn new(patience: Timeouts) -> Arc<Self> {
-        let beat = Deadline {
+    /// Starts the timer of a new connection.
+    pub(in crate::http) fn new(timeouts: Timeouts) -> Arc<Self> {
+        let state = Activity {
             last: Instant::now(),
             headers_since: None,
             requests: 0,
-            answers: 0,
+            responses: 0,
             had_request: false,
             is_http2: None,
         };
-        Arc::new(Self { patience, beat: Mutex::new(beat), changed: Notify::new() })
+        Arc::new(Self { timeouts, state: Mutex::new(state), changed: Notify::new() })
     }
 
-    /// Waits until nothing has gone on for too long.
-    pub(in crate::http) async fn stops(&self) {
+    /// Waits until a timeout has passed.
+    pub(in crate::http) async fn expired(&self) {
         loop {
-            let deadline = self.lock().deadline(self.patience);
+            let deadline = self.lock().deadline(self.timeouts);
             match deadline {
                 Some(at) if at <= Instant::now() => return,
                 Some(at) => tokio::select! {
@@ -83,111 +83,111 @@ impl ConnectionTimer {
         }
     }
 
-    /// A request has come.
+    /// Notes the arrival of a request.
     pub(in crate::http) fn begin(self: &Arc<Self>) -> Exchange {
-        let mut beat = self.lock();
-        beat.requests += 1;
-        beat.had_request = true;
-        beat.headers_since = None;
-        beat.last = Instant::now();
-        drop(beat);
-        Exchange { pulse: Arc::clone(self), is_answered: false }
+        let mut state = self.lock();
+        state.requests += 1;
+        state.had_request = true;
+        state.headers_since = None;
+        state.last = Instant::now();
+        drop(state);
+        Exchange { timer: Arc::clone(self), has_response: false }
     }
 
-    /// Whether HTTP/2 is spoken, as far as that is known.
-    pub(in crate::http) fn speaks_http2(&self) -> bool {
+    /// True if the client has started HTTP/2.
+    pub(in crate::http) fn is_http2(&self) -> bool {
         self.lock().is_http2 == Some(true)
     }
 
     fn received(&self, bytes: &[u8]) {
-        let mut beat = self.lock();
-        let is_http2 = *beat.is_http2.get_or_insert_with(|| bytes.starts_with(b"PRI"));
-        if !is_http2 && beat.requests == 0 && beat.headers_since.is_none() {
-            beat.headers_since = Some(Instant::now());
-            drop(beat);
+        let mut state = self.lock();
+        let is_http2 = *state.is_http2.get_or_insert_with(|| bytes.starts_with(b"PRI"));
+        if !is_http2 && state.requests == 0 && state.headers_since.is_none() {
+            state.headers_since = Some(Instant::now());
+            drop(state);
             self.changed.notify_one();
         }
     }
 
     fn sent(&self, bytes: usize) {
-        let mut beat = self.lock();
-        if bytes > PING || beat.is_http2 != Some(true) {
-            beat.last = Instant::now();
+        let mut state = self.lock();
+        if bytes > PING || state.is_http2 != Some(true) {
+            state.last = Instant::now();
         }
     }
 
-    fn goes_on(&self) {
+    fn touch(&self) {
         self.lock().last = Instant::now();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Deadline> {
-        self.beat.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Activity> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Deadline {
-    /// When the connection is to end if nothing happens until then; none while a request is being dealt with.
-    fn deadline(&self, patience: Timeouts) -> Option<Instant> {
+impl Activity {
+    /// End of the connection without further events; none while a request is in progress.
+    fn deadline(&self, timeouts: Timeouts) -> Option<Instant> {
         if self.requests > 0 {
             return None;
         }
-        if self.answers > 0 {
-            return Some(self.last + patience.sending);
+        if self.responses > 0 {
+            return Some(self.last + timeouts.sending);
         }
         if let Some(since) = self.headers_since {
-            return Some(since + patience.headers);
+            return Some(since + timeouts.headers);
         }
-        Some(self.last + if self.had_request { patience.idle } else { patience.headers })
+        Some(self.last + if self.had_request { timeouts.idle } else { timeouts.headers })
     }
 }
 
-/// A request and its answer; dropped when the answer has gone out, or nobody wants it any more.
+/// A request and its response; dropped at their end.
 pub(in crate::http) struct Exchange {
-    pulse: Arc<ConnectionTimer>,
-    is_answered: bool,
+    timer: Arc<ConnectionTimer>,
+    has_response: bool,
 }
 
 impl Exchange {
-    /// The answer's body, which is being sent from now on.
-    pub(in crate::http) fn answer(mut self, body: Body) -> Answer {
-        let mut beat = self.pulse.lock();
-        beat.requests -= 1;
-        beat.answers += 1;
-        beat.last = Instant::now();
-        drop(beat);
-        self.is_answered = true;
-        self.pulse.changed.notify_one();
-        Answer { body, exchange: self }
+    /// Starts the response with this body.
+    pub(in crate::http) fn respond(mut self, body: Body) -> TimedBody {
+        let mut state = self.timer.lock();
+        state.requests -= 1;
+        state.responses += 1;
+        state.last = Instant::now();
+        drop(state);
+        self.has_response = true;
+        self.timer.changed.notify_one();
+        TimedBody { body, exchange: self }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let mut beat = self.pulse.lock();
-        match self.is_answered {
-            true => beat.answers -= 1,
-            false => beat.requests -= 1,
+        let mut state = self.timer.lock();
+        match self.has_response {
+            true => state.responses -= 1,
+            false => state.requests -= 1,
         }
-        beat.last = Instant::now();
-        drop(beat);
-        self.pulse.changed.notify_one();
+        state.last = Instant::now();
+        drop(state);
+        self.timer.changed.notify_one();
     }
 }
 
-/// The body of an answer while it is being sent.
-pub(in crate::http) struct Answer {
+/// Body of a response in progress.
+pub(in crate::http) struct TimedBody {
     body: Body,
     exchange: Exchange,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for TimedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        // That we have nothing to send at present is not the client's fault either.
-        self.exchange.pulse.goes_on();
+        // The client is not responsible for a slow handler.
+        self.exchange.timer.touch();
         polled
     }
 
@@ -200,22 +200,22 @@ impl HttpBody for Answer {
     }
 }
 
-/// A connection's bytes, under its pulse, and its place.
+/// A connection's bytes, observed by its timer, with its permit.
 pub(in crate::http) struct TimedStream {
     stream: Stream,
-    pulse: Arc<ConnectionTimer>,
-    _place: Permit,
+    timer: Arc<ConnectionTimer>,
+    _permit: Permit,
 }
 
 impl TimedStream {
-    /// The connection in this place.
-    pub(in crate::http) fn new(stream: Stream, pulse: Arc<ConnectionTimer>, place: Permit) -> Self {
-        Self { stream, pulse, _place: place }
+    /// Wraps a connection.
+    pub(in crate::http) fn new(stream: Stream, timer: Arc<ConnectionTimer>, permit: Permit) -> Self {
+        Self { stream, timer, _permit: permit }
     }
 
     fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = polled {
-            self.pulse.sent(bytes);
+            self.timer.sent(bytes);
         }
         polled
     }
@@ -226,7 +226,7 @@ impl AsyncRead for TimedStream {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if let Some(bytes) = buf.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
-            self.pulse.received(bytes);
+            self.timer.received(bytes);
         }
         polled
     }
@@ -264,61 +264,61 @@ impl AsyncWrite for TimedStream {
 mod tests {
     use super::*;
 
-    fn patience() -> Timeouts {
+    fn timeouts() -> Timeouts {
         let [headers, sending, idle] = [10, 30, 75].map(Duration::from_secs);
         Timeouts { headers, sending, idle }
     }
 
-    /// After how many seconds from its last beat the connection is to end.
-    fn left(pulse: &ConnectionTimer) -> Option<u64> {
-        let beat = pulse.lock();
-        beat.deadline(patience()).map(|at| (at - beat.headers_since.unwrap_or(beat.last)).as_secs())
+    /// Seconds from the last event to the deadline.
+    fn left(timer: &ConnectionTimer) -> Option<u64> {
+        let state = timer.lock();
+        state.deadline(timeouts()).map(|at| (at - state.headers_since.unwrap_or(state.last)).as_secs())
     }
 
     #[tokio::test]
-    async fn each_state_of_a_connection_has_its_own_end() {
-        let pulse = ConnectionTimer::new(patience());
-        assert_eq!(left(&pulse), Some(10), "the first request is waited for as long as headers");
-        pulse.received(b"GET /");
-        let since = pulse.lock().headers_since;
-        pulse.received(b"more");
-        assert!(since.is_some() && pulse.lock().headers_since == since, "more of it gives no more time");
-        let one = pulse.begin();
-        assert_eq!(left(&pulse), None, "whoever deals with a request sees to its end");
-        let answer = one.answer(Body::from("x"));
-        assert_eq!(left(&pulse), Some(30), "an answer has to be taken");
-        let two = pulse.begin();
-        drop(answer);
-        assert_eq!(left(&pulse), None);
+    async fn each_state_of_a_connection_has_a_timeout() {
+        let timer = ConnectionTimer::new(timeouts());
+        assert_eq!(left(&timer), Some(10), "the first request has the timeout of headers");
+        timer.received(b"GET /");
+        let since = timer.lock().headers_since;
+        timer.received(b"more");
+        assert!(since.is_some() && timer.lock().headers_since == since, "further bytes do not extend it");
+        let one = timer.begin();
+        assert_eq!(left(&timer), None, "handlers have time limits");
+        let response = one.respond(Body::from("x"));
+        assert_eq!(left(&timer), Some(30), "the client must read the response");
+        let two = timer.begin();
+        drop(response);
+        assert_eq!(left(&timer), None);
         drop(two);
-        assert_eq!(left(&pulse), Some(75), "the next request is waited for");
-        pulse.received(b"G");
-        assert_eq!(left(&pulse), Some(10), "and its headers as the first one's");
+        assert_eq!(left(&timer), Some(75), "timeout for the next request");
+        timer.received(b"G");
+        assert_eq!(left(&timer), Some(10), "and for its headers");
     }
 
     #[tokio::test]
-    async fn with_http_2_pings_are_no_part_of_an_answer() {
-        let pulse = ConnectionTimer::new(patience());
-        pulse.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        assert!(pulse.lock().headers_since.is_none(), "frames come between requests as well");
-        let before = pulse.lock().last;
-        pulse.sent(PING);
-        assert_eq!(pulse.lock().last, before);
-        pulse.sent(PING + 1);
-        assert_ne!(pulse.lock().last, before);
+    async fn http_2_pings_are_not_part_of_a_response() {
+        let timer = ConnectionTimer::new(timeouts());
+        timer.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        assert!(timer.lock().headers_since.is_none(), "frames also arrive between requests");
+        let before = timer.lock().last;
+        timer.sent(PING);
+        assert_eq!(timer.lock().last, before);
+        timer.sent(PING + 1);
+        assert_ne!(timer.lock().last, before);
     }
 
     #[tokio::test]
-    async fn a_deadline_that_comes_nearer_is_noticed() {
+    async fn an_earlier_deadline_is_noticed() {
         let short = Duration::from_millis(50);
-        let pulse = ConnectionTimer::new(Timeouts { headers: short, sending: short, idle: Duration::from_secs(3600) });
-        drop(pulse.begin());
+        let timer = ConnectionTimer::new(Timeouts { headers: short, sending: short, idle: Duration::from_secs(3600) });
+        drop(timer.begin());
         let waiting = tokio::spawn({
-            let pulse = Arc::clone(&pulse);
-            async move { pulse.stops().await }
+            let timer = Arc::clone(&timer);
+            async move { timer.expired().await }
         });
         tokio::task::yield_now().await;
-        pulse.received(b"G");
+        timer.received(b"G");
         waiting.await.unwrap();
     }
 }

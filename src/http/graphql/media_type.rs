@@ -1,13 +1,13 @@
-//! Media types: what a request is written in, and what its answer may be written in (RFC 9110, section 12.5.1).
+//! Media types of requests, and content negotiation for responses (RFC 9110, section 12.5.1).
 
 use axum::http::{HeaderMap, header};
 
 use crate::http::header::elements;
 
-/// What an answer is written in.
+/// Media type of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Media {
-    /// `application/graphql-response+json`: the status tells whether the document was executed.
+    /// `application/graphql-response+json`: the status depends on whether the document was executed.
     GraphqlResponse,
     /// `application/json`: the status is 200 for every well-formed request.
     Json,
@@ -30,31 +30,33 @@ impl Media {
     }
 }
 
-/// How much a client wants a media type: its weight in thousandths, and how precisely it was named.
-type Wish = (u16, u8);
+/// Preference for a media type: its weight in thousandths, and the specificity of its range.
+type Preference = (u16, u8);
 
-/// The media type that the request's `Accept` asks for; none where it takes neither. Clients that name no preference
-/// get `application/json`, as those that are older than the other expect.
-pub(in crate::http) fn wanted(headers: &HeaderMap) -> Option<Media> {
+/// The media type that the request's `Accept` prefers; none if it accepts neither. Clients without a preference get
+/// `application/json`, which older ones expect.
+pub(in crate::http) fn negotiate(headers: &HeaderMap) -> Option<Media> {
     let ranges: Vec<&str> = elements(headers, "accept", b',').filter(|range| !range.is_empty()).collect();
     if ranges.is_empty() {
         return Some(Media::Json);
     }
-    let wish = |media: Media| ranges.iter().filter_map(|range| matches(range, media)).max_by_key(|(_, named)| *named);
-    let (modern, plain) = (wish(Media::GraphqlResponse).unwrap_or((0, 0)), wish(Media::Json).unwrap_or((0, 0)));
-    match (modern.0, plain.0) {
+    let preference = |media: Media| {
+        let all = ranges.iter().filter_map(|range| preference(range, media));
+        all.max_by_key(|(_, specificity)| *specificity).unwrap_or((0, 0))
+    };
+    let ((modern, specificity), (plain, _)) = (preference(Media::GraphqlResponse), preference(Media::Json));
+    match (modern, plain) {
         (0, 0) => None,
-        (modern_weight, plain_weight) if modern_weight > plain_weight => Some(Media::GraphqlResponse),
-        (modern_weight, plain_weight) if modern_weight == plain_weight && modern.1 == 3 => Some(Media::GraphqlResponse),
+        (modern, plain) if modern > plain || (modern == plain && specificity == 3) => Some(Media::GraphqlResponse),
         _ => Some(Media::Json),
     }
 }
 
-/// What a range such as `application/*;q=0.5` says of a media type; none where it does not mean it.
-fn matches(range: &str, media: Media) -> Option<Wish> {
+/// Preference of a range such as `application/*;q=0.5` for a media type; none if it does not match.
+fn preference(range: &str, media: Media) -> Option<Preference> {
     let mut parts = range.split(';').map(str::trim);
     let essence = parts.next()?.to_ascii_lowercase();
-    let named = match essence.split_once('/')? {
+    let specificity = match essence.split_once('/')? {
         ("*", "*") => 1,
         ("application", "*") => 2,
         ("application", subtype) if subtype == media.subtype() => 3,
@@ -62,23 +64,24 @@ fn matches(range: &str, media: Media) -> Option<Wish> {
     };
     let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
     let weight = weight.map_or(Some(1.0), |text| text.trim().parse::<f32>().ok())?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was clamped to what fits")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u16")]
     let weight = (weight.clamp(0.0, 1.0) * 1000.0) as u16;
-    Some((weight, named))
+    Some((weight, specificity))
 }
 
-/// Whether the request's body says that it is JSON, in UTF-8 as JSON is (RFC 8259, section 8.1).
+/// True if the request's `Content-Type` is JSON in UTF-8, the only encoding of JSON (RFC 8259, section 8.1).
 pub(in crate::http) fn is_json(headers: &HeaderMap) -> bool {
     content_type(headers).is_some_and(|value| is_utf_8(value, &["application/json"]))
 }
 
-/// Checks that a part of a form may be JSON: parts need no type, and clients that build forms of texts name `text/plain`.
+/// True if a part of a form may be JSON: parts need no type, and clients that build forms from strings send
+/// `text/plain`.
 pub(in crate::http) fn may_be_json(part: &HeaderMap) -> bool {
     !part.contains_key(header::CONTENT_TYPE)
         || content_type(part).is_some_and(|value| is_utf_8(value, &["application/json", "text/plain"]))
 }
 
-/// Checks that a type is one of these, in UTF-8: `utf8` is not registered, but many programs write it.
+/// True if a type is one of these, in UTF-8. `utf8` is not registered, but many programs send it.
 fn is_utf_8(value: &str, types: &[&str]) -> bool {
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
@@ -91,7 +94,7 @@ fn is_utf_8(value: &str, types: &[&str]) -> bool {
         })
 }
 
-/// What the request's body says that it is; none where it says two things, or hides it under an encoding.
+/// The request's `Content-Type`; none if there are two, or a content encoding.
 pub(in crate::http) fn content_type(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
@@ -109,13 +112,13 @@ mod tests {
     }
 
     fn accept(value: &str) -> Option<Media> {
-        wanted(&headers(header::ACCEPT, value))
+        negotiate(&headers(header::ACCEPT, value))
     }
 
     #[test]
     fn the_client_chooses_the_media_type() {
         use Media::{GraphqlResponse, Json};
-        assert_eq!(wanted(&HeaderMap::new()), Some(Json));
+        assert_eq!(negotiate(&HeaderMap::new()), Some(Json));
         for (value, media) in [
             ("application/graphql-response+json", Some(GraphqlResponse)),
             (
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn only_json_in_utf_8_is_json() {
+    fn only_utf_8_is_json() {
         for (value, is) in [
             ("application/json", true),
             ("Application/JSON; charset=UTF-8", true),
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_form_may_name_no_type_or_that_of_a_text() {
+    fn a_part_of_a_form_may_have_no_type_or_that_of_text() {
         for (value, may) in [
             ("application/json", true),
             ("text/plain", true),

@@ -1,12 +1,13 @@
-//! Requests with a file, by version 2 of the GraphQL multipart request specification: a part `operations` that is the
-//! request as JSON, a part `map` that says which variable the file is, and the file.
+//! Requests with a file, by version 2 of the GraphQL multipart request specification: a part `operations` with the
+//! request as JSON, a part `map` with the variable of the file, and the file.
 //!
-//! A file costs the more the further it has come:
+//! Each step costs more than the one before:
 //!
-//! 1. The parts before the file are read first, so that the caller's rights decide whether the file is read at all.
-//! 2. The file goes to a temporary file, as fast as the least rate says. A user may send [`ARRIVING_PER_USER`] at once.
-//! 3. Once it has arrived, it waits for a permit to be loaded into memory; a user has [`IN_MEMORY_PER_USER`] at once. So
-//!    nobody holds up the files of others, however slowly their own arrive.
+//! 1. The parts before the file are read first. Without the right to send a file, the file is not read at all.
+//! 2. The file goes to a temporary file, at a minimum rate. A user may send [`ARRIVING_PER_USER`] concurrently,
+//!    a network [`ARRIVING_PER_NETWORK`] times as many.
+//! 3. The complete file waits for a permit to be loaded into memory. A user has [`IN_MEMORY_PER_USER`] permits, so that slow
+//!    uploads do not delay other users.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::SeekFrom;
@@ -27,55 +28,63 @@ use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::graphql::execution::variables::FILE_MARK;
-use crate::http::connection::connection_limit::{ConnectionLimit, Permit};
-use crate::http::graphql::response::Refusal;
+use crate::graphql::context::FileSender;
+use crate::graphql::execution::FILE_MARK;
+use crate::http::connection::connection_limit::{ConnectionLimit, Owner, Permit};
+use crate::http::graphql::response::RequestError;
 use crate::http::graphql::{media_type, request};
 use crate::tools::metrics::Gauge;
+use crate::tools::network::Networks;
 use crate::tools::secret_file;
 
-/// The longest body, in bytes.
+/// Longest body, in bytes.
 const MAX_BODY: usize = MAX_FILE + MAX_AROUND;
 
-/// The longest part `operations`, in bytes.
+/// Longest part `operations`, in bytes.
 const MAX_OPERATIONS: usize = 128 * 1024;
 
-/// The longest part `map`, in bytes.
+/// Longest part `map`, in bytes.
 const MAX_MAP: usize = 4 * 1024;
 
-/// As much of a file is kept, in bytes: one more than the largest that is taken, so that who takes it can tell.
+/// Longest stored part of a file, in bytes: one more than the limit of its consumers, so that they notice the excess.
 const MAX_FILE: usize = crate::tools::sheet::read::MAX_BYTES + 1;
 
-/// How much may come before the file and after it, in bytes. What comes is searched for the end of a part's headers
-/// again and again, so that it must not grow long.
-const MAX_AROUND: usize = 1024 * 1024;
+/// Longest content before and after the file, in bytes. The parser searches it repeatedly for the end of headers, so
+/// that it must be short.
+const MAX_AROUND: usize = 160 * 1024;
 
-/// Files that may arrive at once. With their greatest length, they take 1.4 GB of the disk at most.
+/// Maximum number of files that arrive concurrently. At their maximum length they take 1.4 GB on disk.
 const ARRIVING: u32 = 128;
 
-/// Files of one user that may arrive at once.
+/// Maximum number of files of a user that arrive concurrently.
 const ARRIVING_PER_USER: u32 = 4;
 
-/// Files that may be in memory at once.
+/// Maximum number of files of a client network that arrive concurrently, as a factor of that of a user.
+const ARRIVING_PER_NETWORK: u32 = 4;
+
+/// Number of arriving files that only imports by staff may use.
+const RESERVED_FOR_IMPORTS: u32 = 16;
+
+/// Maximum number of files in memory.
 const IN_MEMORY: usize = 12;
 
-/// Files of one user that may be in memory at once.
+/// Maximum number of files of a user in memory.
 const IN_MEMORY_PER_USER: usize = 2;
 
-/// Longest wait of a file that has arrived for its turn.
+/// Time limit for the wait of a complete file for its permit.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes that must arrive of a file in each [`RATE_WINDOW`] but the first: 16 KiB a second.
-const LEAST_IN_WINDOW: usize = 5 * 16 * 1024;
+/// Minimum number of bytes of a file in each [`RATE_WINDOW`] after the first: 16 KiB per second.
+const MIN_IN_WINDOW: usize = 5 * 16 * 1024;
 
 /// Time over which the rate of a file is averaged.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
-/// The headers of which one must be there: a page of another origin cannot send them unless it was asked before whether
-/// it may, while a form it can send anywhere.
+/// Headers that require a preflight request from pages of other origins. Without one of them, such pages could send
+/// forms with files.
 const PREFLIGHT: [&str; 3] = ["apollo-require-preflight", "graphql-require-preflight", "x-apollo-operation-name"];
 
-/// Limits on files that arrive or are in memory, in all and by user.
+/// Limits on files that arrive or are in memory, in total, per user and per network.
 pub(in crate::http) struct Uploads {
     arriving: ConnectionLimit,
     in_memory: Semaphore,
@@ -93,19 +102,25 @@ impl Default for Uploads {
 }
 
 impl Uploads {
-    /// Takes a permit for a file of this user to arrive.
+    /// Takes a permit for the arrival of a file of this user.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the user, or all together, send as many as they may.
-    pub(in crate::http) fn arrive(&self, user: Uuid) -> Result<Permit> {
-        self.arriving.take(Some(user.into())).map_err(|_| Error::Unavailable(RATE_WINDOW))
+    /// [`Error::Unavailable`] at the limit of the user, the network or the total.
+    pub(in crate::http) fn arrive(&self, sender: &FileSender) -> Result<Permit> {
+        let networks = Networks::of_text(sender.ip.as_deref());
+        // Imports count by user alone: others on the network must not block staff.
+        let (owner, reserved) = match sender.imports {
+            true => (Owner::from(sender.user), 0),
+            false => (Owner::from(sender.user).at(&networks, ARRIVING_PER_NETWORK), RESERVED_FOR_IMPORTS),
+        };
+        self.arriving.take_beside(Some(owner), reserved).map_err(|_| Error::Unavailable(RATE_WINDOW))
     }
 
-    /// Waits for a permit to load a file of this user into memory. Files of the same user wait for each other first, and
-    /// hold nothing of what others share meanwhile.
+    /// Waits for a permit to load a file of this user into memory. The user's own limit comes first, so that waiting
+    /// files take nothing of the total.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where none becomes free in time.
+    /// [`Error::Unavailable`] after a timeout.
     pub(in crate::http) async fn turn(&self, user: Uuid) -> Result<(OwnedSemaphorePermit, SemaphorePermit<'_>)> {
         let own = self.of_user(user);
         let both = async {
@@ -115,7 +130,7 @@ impl Uploads {
         timeout(TURN_TIMEOUT, both).await.unwrap_or(Err(Error::Unavailable(TURN_TIMEOUT)))
     }
 
-    /// The permits of this user; those of users who hold and want none are forgotten.
+    /// The permits of this user. Drops those of users without files.
     fn of_user(&self, user: Uuid) -> Arc<Semaphore> {
         let mut of_users = self.of_users.lock().unwrap_or_else(PoisonError::into_inner);
         of_users.retain(|_, permits| permits.strong_count() > 0);
@@ -126,17 +141,17 @@ impl Uploads {
     }
 }
 
-/// Whether the request says that it has parts.
-pub(in crate::http) fn is_one(headers: &HeaderMap) -> bool {
+/// True if the request's `Content-Type` is multipart/form-data.
+pub(in crate::http) fn is_multipart(headers: &HeaderMap) -> bool {
     let text = media_type::content_type(headers).unwrap_or_default();
     text.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("multipart/form-data"))
 }
 
-/// Checks what can be known without the body.
+/// Checks the headers.
 ///
 /// # Errors
-/// BAD_REQUEST without a preflight header, PAYLOAD_TOO_LARGE where the body says that it is too long.
-pub(in crate::http) fn admit(headers: &HeaderMap) -> Result<(), Refusal> {
+/// BAD_REQUEST without a preflight header, PAYLOAD_TOO_LARGE for a too large `Content-Length`.
+pub(in crate::http) fn check_headers(headers: &HeaderMap) -> Result<(), RequestError> {
     if !PREFLIGHT.iter().any(|name| headers.get(*name).is_some_and(|value| !value.is_empty())) {
         return Err(bad("Send the header `graphql-require-preflight: 1` with multipart/form-data."));
     }
@@ -147,65 +162,69 @@ pub(in crate::http) fn admit(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Reads the parts before the file and the headers of the file's own. The client may take this long to send them.
+/// Reads the parts before the file and the headers of its own part, within this time. Returns the request with an empty
+/// file.
 ///
 /// # Errors
 /// BAD_REQUEST, PAYLOAD_TOO_LARGE.
-pub(in crate::http) async fn head(headers: &HeaderMap, body: Body, most: Duration) -> Result<Head, Refusal> {
+pub(in crate::http) async fn head(
+    headers: &HeaderMap,
+    body: Body,
+    limit: Duration,
+) -> Result<(Request, Head), RequestError> {
     let text = media_type::content_type(headers).unwrap_or_default();
-    let boundary = multer::parse_boundary(text).map_err(|_| bad("multipart/form-data must name its boundary."))?;
+    let boundary =
+        multer::parse_boundary(text).map_err(|_| bad("The Content-Type multipart/form-data requires a boundary."))?;
     let allowance = Arc::new(Allowance::default());
     let counted = Arc::clone(&allowance);
     let chunks = futures_util::stream::unfold((body.into_data_stream(), false), move |(mut chunks, again)| {
         let counted = Arc::clone(&counted);
         async move {
-            // The reader takes up all that is there at once: made to wait, it deals with one chunk before the next. The
-            // end must not come at once either, or it may take a body that came as one chunk for an empty one.
+            // The reader buffers every available chunk. Yielding makes it parse one chunk before the next. This applies
+            // to the end as well: otherwise it may read a body of one chunk as empty.
             if again {
                 tokio::task::yield_now().await;
             }
-            let chunk = chunks.next().await?.map_err(|_| Broken::Off);
+            let chunk = chunks.next().await?.map_err(|_| BodyError::Incomplete);
             Some((chunk.and_then(|chunk| counted.spend(chunk.len()).map(|()| chunk)), (chunks, true)))
         }
     });
     let parts = Parts { multipart: Multipart::new(chunks, boundary), allowance };
-    timeout(most, parts.head()).await.unwrap_or_else(|_| Err(too_late()))
+    timeout(limit, parts.head()).await.unwrap_or_else(|_| Err(RequestError::body_timeout()))
 }
 
-/// A request whose file is still to be read.
+/// A body up to its file.
 pub(in crate::http) struct Head {
-    /// The request, with an empty file.
-    pub(in crate::http) request: Request,
     parts: Parts,
     file: Field<'static>,
 }
 
 impl Head {
-    /// Reads the file into a nameless one in this folder. The client may take this long to send it.
+    /// Reads the file into an unnamed one in this folder, within this time.
     ///
     /// # Errors
-    /// BAD_REQUEST, PAYLOAD_TOO_LARGE; SERVICE_UNAVAILABLE where the folder cannot be written to.
-    pub(in crate::http) async fn receive(self, folder: &Path, most: Duration) -> Result<Arrived, Refusal> {
-        timeout(most, self.receive_all(folder, RATE_WINDOW)).await.unwrap_or_else(|_| Err(too_late()))
+    /// BAD_REQUEST, PAYLOAD_TOO_LARGE; SERVICE_UNAVAILABLE if the folder is not writable.
+    pub(in crate::http) async fn receive(self, folder: &Path, limit: Duration) -> Result<Arrived, RequestError> {
+        let received = timeout(limit, self.receive_all(folder, RATE_WINDOW)).await;
+        received.unwrap_or_else(|_| Err(RequestError::body_timeout()))
     }
 
-    async fn receive_all(self, folder: &Path, window: Duration) -> Result<Arrived, Refusal> {
-        let Self { request, mut parts, file } = self;
+    async fn receive_all(self, folder: &Path, window: Duration) -> Result<Arrived, RequestError> {
+        let Self { mut parts, file } = self;
         parts.allowance.allow(MAX_BODY);
-        let mut kept = temporary(folder).await.map_err(|error| not_kept(&error))?;
+        let mut kept = temporary(folder).await.map_err(|error| storage_error(&error))?;
         let length = copy(file, &mut kept, Rate::begin(Instant::now(), window)).await?;
         parts.allowance.allow(MAX_AROUND);
-        if parts.multipart.next_field().await.map_err(|error| problem(&error))?.is_some() {
-            return Err(bad("Send one file at a time, and nothing after it."));
+        if parts.multipart.next_field().await.map_err(|error| parse_error(&error))?.is_some() {
+            return Err(bad("Send one file, and nothing after it."));
         }
-        kept.flush().await.map_err(|error| not_kept(&error))?;
-        Ok(Arrived { request, file: kept, length })
+        kept.flush().await.map_err(|error| storage_error(&error))?;
+        Ok(Arrived { file: kept, length })
     }
 }
 
-/// A request whose file is complete, on the disk.
+/// A complete file on disk.
 pub(in crate::http) struct Arrived {
-    request: Request,
     file: File,
     length: usize,
 }
@@ -214,14 +233,13 @@ impl Arrived {
     /// Loads the file into memory.
     ///
     /// # Errors
-    /// [`Error::Internal`] where it cannot be read.
-    pub(in crate::http) async fn load(self) -> Result<Request> {
-        let Self { mut request, mut file, length } = self;
+    /// [`Error::Internal`] if it cannot be read.
+    pub(in crate::http) async fn load(self) -> Result<Vec<u8>> {
+        let Self { mut file, length } = self;
         let mut content = Vec::with_capacity(length);
         file.seek(SeekFrom::Start(0)).await.map_err(Error::internal)?;
         file.read_to_end(&mut content).await.map_err(Error::internal)?;
-        request.uploads.iter_mut().for_each(|upload| upload.content = std::mem::take(&mut content).into());
-        Ok(request)
+        Ok(content)
     }
 }
 
@@ -234,26 +252,26 @@ async fn temporary(folder: &Path) -> std::io::Result<File> {
     Ok(File::from_std(file.await??))
 }
 
-/// Copies as much of a part as a file may have, and drops the rest. Returns the length of the copy.
-async fn copy(mut part: Field<'static>, file: &mut File, mut rate: Rate) -> Result<usize, Refusal> {
+/// Copies a part up to the longest length of a file, and drops the rest. Returns the length of the copy.
+async fn copy(mut part: Field<'static>, file: &mut File, mut rate: Rate) -> Result<usize, RequestError> {
     let mut length = 0;
     loop {
         let next = timeout_at(rate.ends, part.chunk()).await;
         let chunk = match next {
-            Ok(chunk) => chunk.map_err(|error| problem(&error))?,
+            Ok(chunk) => chunk.map_err(|error| parse_error(&error))?,
             Err(_) => Some(Bytes::new()),
         };
         let Some(chunk) = chunk else { return Ok(length) };
         if !rate.keeps_up(chunk.len(), Instant::now()) {
-            return Err(too_late());
+            return Err(RequestError::body_timeout());
         }
         let chunk = &chunk[..chunk.len().min(MAX_FILE - length)];
-        file.write_all(chunk).await.map_err(|error| not_kept(&error))?;
+        file.write_all(chunk).await.map_err(|error| storage_error(&error))?;
         length += chunk.len();
     }
 }
 
-/// How fast a file arrives, averaged over the present window.
+/// Rate of an arriving file, averaged over the current window.
 struct Rate {
     window: Duration,
     ends: Instant,
@@ -266,14 +284,14 @@ impl Rate {
         Self { window, ends: now + window, received: 0, is_first: true }
     }
 
-    /// Counts bytes, and at the end of a window tells whether enough came in it. In the first window connections gain
-    /// speed, so that it does not count.
+    /// Counts bytes. Returns false at the end of a window with too few of them. Connections gain speed in the first
+    /// window, which does not count.
     fn keeps_up(&mut self, bytes: usize, now: Instant) -> bool {
         self.received += bytes;
         if now < self.ends {
             return true;
         }
-        let keeps_up = self.is_first || self.received >= LEAST_IN_WINDOW;
+        let keeps_up = self.is_first || self.received >= MIN_IN_WINDOW;
         *self = Self { window: self.window, ends: now + self.window, received: 0, is_first: false };
         keeps_up
     }
@@ -285,48 +303,48 @@ struct Parts {
 }
 
 impl Parts {
-    async fn head(mut self) -> Result<Head, Refusal> {
+    async fn head(mut self) -> Result<(Request, Head), RequestError> {
         let operations = self.next("operations").await?;
         if !media_type::may_be_json(operations.headers()) {
             return Err(bad("The part `operations` must be application/json, in UTF-8."));
         }
         let operations = whole(operations, "operations", MAX_OPERATIONS).await?;
         let mut request = request::from_body(&operations)?;
-        if request.variables.values().any(names_a_file) {
-            return Err(bad("A variable must not be the text that stands for a file."));
+        if request.variables.values().any(names_file) {
+            return Err(bad("A variable must not be the internal reference to a file."));
         }
         let map = self.next("map").await?;
         let (name, path) = target(&whole(map, "map", MAX_MAP).await?)?;
         if at(&request.variables, &path) != Some(&Value::Null) {
-            return Err(bad("The part `map` must name a variable that is in `operations`, with the value null."));
+            return Err(bad("The part `map` must name a variable in `operations` whose value is null."));
         }
         let file = self.next(&name).await?;
         let filename = file.file_name().unwrap_or_default().to_owned();
         let content_type = file.content_type().map(ToString::to_string);
         request.set_upload(&path, UploadValue { filename, content_type, content: Bytes::new() });
-        Ok(Head { request, parts: self, file })
+        Ok((request, Head { parts: self, file }))
     }
 
-    /// The next part, which must have this name.
-    async fn next(&mut self, name: &str) -> Result<Field<'static>, Refusal> {
-        let field = self.multipart.next_field().await.map_err(|error| problem(&error))?;
-        field.filter(|field| field.name() == Some(name)).ok_or_else(|| {
-            bad("The parts must be `operations`, `map`, and the one file that `map` names, in this order.")
-        })
+    /// Reads the next part, which must have this name.
+    async fn next(&mut self, name: &str) -> Result<Field<'static>, RequestError> {
+        let field = self.multipart.next_field().await.map_err(|error| parse_error(&error))?;
+        field
+            .filter(|field| field.name() == Some(name))
+            .ok_or_else(|| bad("The parts must be `operations`, `map` and the file that `map` names, in this order."))
     }
 }
 
-/// Whether the text with which the library marks files is in a value.
-fn names_a_file(value: &Value) -> bool {
+/// True if a value contains the library's reference to a file.
+fn names_file(value: &Value) -> bool {
     match value {
         Value::String(text) => text.starts_with(FILE_MARK),
-        Value::List(items) => items.iter().any(names_a_file),
-        Value::Object(fields) => fields.values().any(names_a_file),
+        Value::List(items) => items.iter().any(names_file),
+        Value::Object(fields) => fields.values().any(names_file),
         _ => false,
     }
 }
 
-/// What is at a path such as `variables.input.file`.
+/// The value at a path such as `variables.input.file`.
 fn at<'a>(variables: &'a Variables, path: &str) -> Option<&'a Value> {
     let mut names = path.strip_prefix("variables.")?.split('.');
     let first = variables.get(names.next()?)?;
@@ -337,8 +355,8 @@ fn at<'a>(variables: &'a Variables, path: &str) -> Option<&'a Value> {
     })
 }
 
-/// The part and the variable that the part `map` names: one of each, such as `{"0": ["variables.input.file"]}`.
-pub(in crate::http) fn target(map: &[u8]) -> Result<(String, String), Refusal> {
+/// Parses the part `map` into the names of one part and one variable, such as `{"0": ["variables.input.file"]}`.
+pub(in crate::http) fn target(map: &[u8]) -> Result<(String, String), RequestError> {
     let wrong = || bad("The part `map` must name one file and one variable: {\"0\": [\"variables.input.file\"]}.");
     let map: BTreeMap<String, Vec<String>> = serde_json::from_slice(map).map_err(|_| wrong())?;
     let mut entries = map.into_iter();
@@ -351,26 +369,20 @@ pub(in crate::http) fn target(map: &[u8]) -> Result<(String, String), Refusal> {
     }
 }
 
-/// All of a part.
-async fn whole(field: Field<'static>, name: &str, most: usize) -> Result<Bytes, Refusal> {
-    let content = start(field, most + 1).await?;
+/// Reads a part up to this length.
+async fn whole(mut field: Field<'static>, name: &str, most: usize) -> Result<Vec<u8>, RequestError> {
+    let mut content = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(|error| parse_error(&error))? {
+        content.extend_from_slice(&chunk[..chunk.len().min(most + 1 - content.len())]);
+    }
     if content.len() > most {
-        let message = format!("The part `{name}` must have {most} bytes at most.");
-        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message));
+        let message = format!("The part `{name}` may have at most {most} bytes.");
+        return Err(RequestError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message));
     }
     Ok(content)
 }
 
-/// As much of a part as is wanted; the rest is read and dropped.
-async fn start(mut field: Field<'static>, most: usize) -> Result<Bytes, Refusal> {
-    let mut content = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|error| problem(&error))? {
-        content.extend_from_slice(&chunk[..chunk.len().min(most - content.len())]);
-    }
-    Ok(content.into())
-}
-
-/// How much of the body has come, and how much more of it may come at present.
+/// Number of received bytes of the body, and the current limit on it.
 struct Allowance {
     spent: AtomicUsize,
     limit: AtomicUsize,
@@ -383,89 +395,84 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Lets so many more bytes come.
+    /// Allows this number of further bytes.
     fn allow(&self, more: usize) {
         self.limit.store(self.spent.load(Ordering::Relaxed) + more, Ordering::Relaxed);
     }
 
-    fn spend(&self, bytes: usize) -> Result<(), Broken> {
+    fn spend(&self, bytes: usize) -> Result<(), BodyError> {
         let before = self.spent.fetch_add(bytes, Ordering::Relaxed);
-        // A chunk may hold the end of one thing and the beginning of another, so that it counts from the next one on.
+        // A chunk may contain the end of one part and the start of another, so the limit applies from the next one on.
         if before > self.limit.load(Ordering::Relaxed) || before + bytes > MAX_BODY {
-            return Err(Broken::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         Ok(())
     }
 }
 
-/// Why a body does not go on.
+/// Error of a body.
 #[derive(Debug)]
-enum Broken {
-    Off,
+enum BodyError {
+    Incomplete,
     TooLarge,
 }
 
-impl std::fmt::Display for Broken {
+impl std::fmt::Display for BodyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Off => "the body broke off",
+            Self::Incomplete => "the body is incomplete",
             Self::TooLarge => "the body is too long",
         })
     }
 }
 
-impl std::error::Error for Broken {}
+impl std::error::Error for BodyError {}
 
-fn problem(error: &multer::Error) -> Refusal {
+fn parse_error(error: &multer::Error) -> RequestError {
     match error {
         multer::Error::StreamReadFailed(cause) => match cause.downcast_ref() {
-            Some(Broken::TooLarge) => too_large(),
-            _ => bad("The body broke off."),
+            Some(BodyError::TooLarge) => too_large(),
+            _ => bad("The body is incomplete."),
         },
-        _ => bad("The body is no multipart/form-data, or not all of it."),
+        _ => bad("The body is not valid multipart/form-data, or incomplete."),
     }
 }
 
-/// The refusal of a body that takes too long, or too long for how much of it came.
-fn too_late() -> Refusal {
-    Refusal::new(StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST", "The body took too long to arrive.")
+/// Error of a file that cannot be stored.
+fn storage_error(error: &std::io::Error) -> RequestError {
+    tracing::error!(%error, "cannot write uploaded file to the data folder");
+    RequestError::busy(RATE_WINDOW)
 }
 
-/// The refusal of a file that cannot be kept.
-fn not_kept(error: &std::io::Error) -> Refusal {
-    tracing::error!(%error, "cannot write an uploaded file to the data folder");
-    let message = "The service is busy: try again in a moment.";
-    Refusal::unavailable(message, RATE_WINDOW)
+fn too_large() -> RequestError {
+    let message = format!("The body may have at most {MAX_BODY} bytes, most of them in the file.");
+    RequestError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
 }
 
-fn too_large() -> Refusal {
-    let message = format!("The body must have {MAX_BODY} bytes at most, most of them in the file.");
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
+fn bad(message: &str) -> RequestError {
+    RequestError::bad(message)
 }
 
-fn bad(message: &str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
-}
-
-/// Reads a request with its file, whoever sends it.
+/// Reads a request with its file, without limits on the sender.
 #[cfg(any(test, fuzzing))]
-pub(in crate::http) async fn read(headers: &HeaderMap, body: Body) -> Result<Request, Refusal> {
-    let head = head(headers, body, Duration::MAX).await?;
+pub(in crate::http) async fn read(headers: &HeaderMap, body: Body) -> Result<Request, RequestError> {
+    let (mut request, head) = head(headers, body, Duration::MAX).await?;
     let arrived = head.receive(&std::env::temp_dir(), Duration::MAX).await?;
-    Ok(arrived.load().await.expect("a temporary file can be read"))
+    request.uploads[0].content = arrived.load().await.expect("a temporary file is readable").into();
+    Ok(request)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(body: &str, chunk: usize) -> Result<Request, Refusal> {
+    fn parse(body: &str, chunk: usize) -> Result<Request, RequestError> {
         let headers =
             HeaderMap::from_iter([(header::CONTENT_TYPE, "multipart/form-data; boundary=x".parse().unwrap())]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let chunks: Vec<_> =
-            body.as_bytes().chunks(chunk).map(|chunk| Ok::<_, Broken>(Bytes::copy_from_slice(chunk))).collect();
-        // Chunks that are not there yet when they are first asked for, as from a network.
+            body.as_bytes().chunks(chunk).map(|chunk| Ok::<_, BodyError>(Bytes::copy_from_slice(chunk))).collect();
+        // Chunks are not available at the first poll, as from a network.
         let chunks = futures_util::stream::iter(chunks).then(async |chunk| {
             tokio::task::yield_now().await;
             chunk
@@ -489,14 +496,15 @@ mod tests {
             assert_eq!(variables["a"]["b"][0], "#__graphql_file__:0");
         }
     }
+
     #[test]
     fn a_file_must_keep_up_after_the_first_window() {
         let begin = Instant::now();
         let after = |seconds: u64| begin + Duration::from_secs(seconds);
         let mut rate = Rate::begin(begin, RATE_WINDOW);
         assert!(rate.keeps_up(1, after(4)) && rate.keeps_up(1, after(5)), "connections gain speed");
-        assert!(rate.keeps_up(LEAST_IN_WINDOW - 1, after(9)) && rate.keeps_up(1, after(10)));
-        assert!(rate.keeps_up(LEAST_IN_WINDOW - 1, after(14)) && !rate.keeps_up(0, after(15)));
+        assert!(rate.keeps_up(MIN_IN_WINDOW - 1, after(9)) && rate.keeps_up(1, after(10)));
+        assert!(rate.keeps_up(MIN_IN_WINDOW - 1, after(14)) && !rate.keeps_up(0, after(15)));
     }
 
     #[tokio::test]
@@ -507,25 +515,29 @@ mod tests {
         let begun = format!("{operations}{}{}", part("map", r#"{"0":["variables.a"]}"#), part("0", ""));
         let trickle = futures_util::stream::repeat(Bytes::from_static(b"x")).then(async |byte| {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            Ok::<_, Broken>(byte)
+            Ok::<_, BodyError>(byte)
         });
         let body =
             futures_util::stream::iter([Ok(Bytes::from(begun.trim_end().to_owned() + "\r\n\r\n"))]).chain(trickle);
-        let head = head(&headers, Body::from_stream(body), Duration::from_secs(60)).await.unwrap();
+        let (_, head) = head(&headers, Body::from_stream(body), Duration::from_secs(60)).await.unwrap();
         let refused = head.receive_all(&std::env::temp_dir(), Duration::from_millis(20)).await.err().unwrap();
         assert_eq!(refused.status, StatusCode::REQUEST_TIMEOUT);
     }
 
     #[tokio::test]
-    async fn users_have_limits_of_their_own() {
+    async fn users_have_separate_limits() {
         let uploads = Uploads::default();
         let [ada, bob] = [1, 2].map(Uuid::from_u128);
-        let arriving: Vec<_> = (0..ARRIVING_PER_USER).map(|_| uploads.arrive(ada)).collect();
+        let arrive = |user: Uuid| {
+            let ip = Some("198.51.100.7".to_owned());
+            uploads.arrive(&FileSender { user, ip, imports: false })
+        };
+        let arriving: Vec<_> = (0..ARRIVING_PER_USER).map(|_| arrive(ada)).collect();
         assert!(arriving.iter().all(Result::is_ok));
-        assert!(matches!(uploads.arrive(ada), Err(Error::Unavailable(_))));
-        assert!(uploads.arrive(bob).is_ok());
+        assert!(matches!(arrive(ada), Err(Error::Unavailable(_))));
+        assert!(arrive(bob).is_ok());
         drop(arriving);
-        assert!(uploads.arrive(ada).is_ok());
+        assert!(arrive(ada).is_ok());
 
         let both = (uploads.turn(ada).await.unwrap(), uploads.turn(ada).await.unwrap());
         assert!(timeout(Duration::from_millis(20), uploads.turn(ada)).await.is_err());
@@ -534,6 +546,21 @@ mod tests {
         drop(both);
         assert!(uploads.turn(ada).await.is_ok());
         drop(uploads.of_user(bob));
-        assert_eq!(uploads.of_users.lock().unwrap().len(), 1, "who has no files is forgotten");
+        assert_eq!(uploads.of_users.lock().unwrap().len(), 1, "users without files are dropped");
+    }
+
+    #[test]
+    fn neither_a_network_nor_many_users_take_all_uploads() {
+        let uploads = Uploads::default();
+        let arrive = |user: u128, ip: &str, imports: bool| {
+            uploads.arrive(&FileSender { user: Uuid::from_u128(user), ip: Some(ip.to_owned()), imports })
+        };
+        let count = |outcomes: &[Result<Permit>]| outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        let of_network: Vec<_> = (0..100).map(|user| arrive(user, "198.51.100.7", false)).collect();
+        assert_eq!(count(&of_network), (ARRIVING_PER_USER * ARRIVING_PER_NETWORK) as usize);
+        let of_others: Vec<_> =
+            (0..200).map(|user| arrive(1000 + user, &format!("203.0.113.{}", user % 200), false)).collect();
+        assert_eq!(count(&of_network) + count(&of_others), (ARRIVING - RESERVED_FOR_IMPORTS) as usize);
+        assert!(arrive(1, "198.51.100.7", true).is_ok(), "staff import from the same network");
     }
 }

@@ -1,4 +1,4 @@
-//! From a request's body or query string to a GraphQL request, without executing or even parsing the document.
+//! Parsing of a body or query string into a GraphQL request. The document itself stays a string.
 
 use std::collections::HashSet;
 
@@ -6,51 +6,51 @@ use async_graphql::{Request, Variables};
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
-use crate::http::graphql::response::Refusal;
+use crate::http::graphql::response::RequestError;
 use crate::http::graphql::strict_json;
 
-/// Reads a body: a JSON object with `query` and, if it likes, `operationName`, `variables` and `extensions`.
+/// Parses a body: a JSON object with `query` and, optionally, `operationName`, `variables` and `extensions`.
 ///
 /// # Errors
-/// 400 with BAD_REQUEST, or PERSISTED_QUERY_NOT_SUPPORTED where a document is only named and not sent.
-pub(in crate::http) fn from_body(body: &[u8]) -> Result<Request, Refusal> {
-    match strict_json::read(body).map_err(|problem| bad(&problem.told("The body")))? {
+/// 400 with BAD_REQUEST; PERSISTED_QUERY_NOT_SUPPORTED for the id of a document in place of the document.
+pub(in crate::http) fn from_body(body: &[u8]) -> Result<Request, RequestError> {
+    match strict_json::read(body).map_err(|problem| RequestError::bad(problem.describe("The body")))? {
         Value::Object(fields) => from_fields(fields),
-        Value::Array(_) => Err(bad("Send one request at a time: batches are not supported.")),
-        _ => Err(bad("The body must be a JSON object.")),
+        Value::Array(_) => Err(RequestError::bad("Send one request at a time: batches are not supported.")),
+        _ => Err(RequestError::bad("The body must be a JSON object.")),
     }
 }
 
-/// Reads a query string: the same parameters, `variables` and `extensions` as JSON.
+/// Parses a query string: the same parameters, with `variables` and `extensions` as JSON.
 ///
 /// # Errors
 /// As for [`from_body`].
-pub(in crate::http) fn from_query(query: &str) -> Result<Request, Refusal> {
+pub(in crate::http) fn from_query(query: &str) -> Result<Request, RequestError> {
     let mut fields = Map::new();
     let mut seen = HashSet::new();
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (Some(key), Some(value)) = (decode(key), decode(value)) else {
-            return Err(bad("The query string must be UTF-8."));
+            return Err(RequestError::bad("The query string must be UTF-8."));
         };
         let value = match key.as_str() {
             "variables" | "extensions" if !value.is_empty() => {
-                let told = |problem: strict_json::Problem| bad(&problem.told(&format!("The parameter `{key}`")));
-                strict_json::read(value.as_bytes()).map_err(told)?
+                let name = format!("The parameter `{key}`");
+                strict_json::read(value.as_bytes()).map_err(|problem| RequestError::bad(problem.describe(&name)))?
             }
             "query" | "operationName" | "documentId" if !value.is_empty() => Value::String(value),
             "variables" | "extensions" | "query" | "operationName" | "documentId" => Value::Null,
             _ => continue,
         };
         if !seen.insert(key.clone()) {
-            return Err(bad("Each parameter may be given once."));
+            return Err(RequestError::bad("A parameter is repeated."));
         }
         fields.insert(key, value);
     }
     from_fields(fields)
 }
 
-/// A part of a query string as it was before it was encoded for a form; none where that was no UTF-8.
+/// Decodes a part of a form-encoded query string; none if the result is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = text.as_bytes().iter();
     let mut decoded = Vec::with_capacity(text.len());
@@ -73,45 +73,45 @@ fn hexadecimal(digits: &[u8]) -> Option<u8> {
     u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
-/// Reads the fields of such an object.
+/// Parses the fields of such an object.
 ///
 /// # Errors
 /// As for [`from_body`].
-pub(in crate::http) fn from_fields(mut fields: Map<String, Value>) -> Result<Request, Refusal> {
+pub(in crate::http) fn from_fields(mut fields: Map<String, Value>) -> Result<Request, RequestError> {
     let extensions = object(fields.remove("extensions"), "extensions")?;
     let query = match fields.remove("query") {
         Some(Value::String(query)) => query,
         None | Some(Value::Null) if extensions.contains_key("persistedQuery") || fields.contains_key("documentId") => {
-            // Apollo's and urql's clients know this message, and send the document then.
+            // On this message, the clients of Apollo and urql send the document.
             let message = "PersistedQueryNotSupported";
-            return Err(Refusal::new(StatusCode::OK, "PERSISTED_QUERY_NOT_SUPPORTED", message));
+            return Err(RequestError::new(StatusCode::OK, "PERSISTED_QUERY_NOT_SUPPORTED", message));
         }
-        None | Some(Value::Null) => return Err(bad("The parameter `query` is missing.")),
-        Some(_) => return Err(bad("The parameter `query` must be a text.")),
+        None | Some(Value::Null) => return Err(RequestError::bad("The parameter `query` is missing.")),
+        Some(_) => return Err(RequestError::bad("The parameter `query` must be a string.")),
     };
     let variables = Value::Object(object(fields.remove("variables"), "variables")?);
     if query.contains('\0') || has_nul(&variables) {
-        return Err(bad("The request must not contain NUL characters."));
+        return Err(RequestError::bad("The request must not contain NUL characters."));
     }
     let mut request = Request::new(query).variables(Variables::from_json(variables));
     request.operation_name = match fields.remove("operationName") {
         None | Some(Value::Null) => None,
-        // Clients send an empty name where there is none.
+        // Some clients send an empty name in place of none.
         Some(Value::String(name)) => Some(name).filter(|name| !name.is_empty()),
-        Some(_) => return Err(bad("The parameter `operationName` must be a text.")),
+        Some(_) => return Err(RequestError::bad("The parameter `operationName` must be a string.")),
     };
     Ok(request)
 }
 
-fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, Refusal> {
+fn object(value: Option<Value>, name: &str) -> Result<Map<String, Value>, RequestError> {
     match value {
         None | Some(Value::Null) => Ok(Map::new()),
         Some(Value::Object(map)) => Ok(map),
-        Some(_) => Err(bad(&format!("The parameter `{name}` must be an object."))),
+        Some(_) => Err(RequestError::bad(format!("The parameter `{name}` must be an object."))),
     }
 }
 
-/// PostgreSQL takes no NUL in text, and nobody types one.
+/// True if a string contains NUL, which PostgreSQL does not support in text.
 fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
@@ -121,20 +121,16 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
-fn bad(message: &str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn code(body: &[u8]) -> &'static str {
-        from_body(body).map_or_else(|refusal| refusal.code, |_| "fine")
+        from_body(body).map_or_else(|error| error.code, |_| "fine")
     }
 
     #[test]
-    fn what_is_no_request_is_refused() {
+    fn malformed_requests_are_rejected() {
         for (body, expected) in [
             (r#"{"query":"{a}"}"#, "fine"),
             (r#"{"query":"{a}","operationName":null,"variables":null,"extensions":null}"#, "fine"),
@@ -160,9 +156,9 @@ mod tests {
         }
         assert_eq!(code(b"{\"query\":\"\xff\"}"), "BAD_REQUEST");
         for (body, cause) in [
-            (&b"\xef\xbb\xbf{\"query\":\"{a}\"}"[..], "byte order mark: send it without."),
+            (&b"\xef\xbb\xbf{\"query\":\"{a}\"}"[..], "byte order mark: remove it."),
             (b"\xff\xfe{\0}\0", "is in UTF-16: send UTF-8."),
-            (br#"{"query":"{a}","variables":{"a":"x\ud83d"}}"#, "half a character"),
+            (br#"{"query":"{a}","variables":{"a":"x\ud83d"}}"#, "half of a surrogate pair"),
         ] {
             assert!(from_body(body).unwrap_err().message.contains(cause), "{cause}");
         }
@@ -170,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_string_says_the_same() {
+    fn a_query_string_has_the_same_parameters() {
         let request = from_query("query=%7Ba%7D&operationName=A&variables=%7B%22a%22%3A1%7D").unwrap();
         assert_eq!((request.query.as_str(), request.operation_name.as_deref()), ("{a}", Some("A")));
         assert_eq!(serde_json::to_value(&request.variables).unwrap(), serde_json::json!({ "a": 1 }));

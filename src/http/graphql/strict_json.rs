@@ -1,5 +1,4 @@
-//! JSON as a request may have it: no object names a member twice, of which one reader would take the first and another
-//! the last (RFC 8259, section 4).
+//! Strict JSON: duplicate members are an error. Parsers differ in which one they keep (RFC 8259, section 4).
 
 use std::fmt;
 
@@ -9,37 +8,37 @@ use serde_json::{Map, Number, Value};
 
 use crate::tools::text::lone_surrogate;
 
-/// A fault of a text.
+/// Error of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Problem {
     ByteOrderMark,
     Utf16,
     NotUtf8,
     LoneSurrogate,
-    NamedTwice,
-    NoJson,
+    DuplicateMember,
+    NotJson,
 }
 
 impl Problem {
-    /// A sentence about the text, which is named in it.
-    pub(in crate::http) fn told(self, what: &str) -> String {
+    /// Message about the text, which `what` names.
+    pub(in crate::http) fn describe(self, what: &str) -> String {
         match self {
-            Self::ByteOrderMark => format!("{what} begins with a byte order mark: send it without."),
+            Self::ByteOrderMark => format!("{what} begins with a byte order mark: remove it."),
             Self::Utf16 => format!("{what} is in UTF-16: send UTF-8."),
             Self::NotUtf8 => format!("{what} must be UTF-8."),
             Self::LoneSurrogate => {
-                format!("{what} has an escape of half a character, such as \\ud83d: send both halves.")
+                format!("{what} has half of a surrogate pair, such as \\ud83d: send both halves.")
             }
-            Self::NamedTwice => format!("{what} must be JSON that names no member twice."),
-            Self::NoJson => format!("{what} must be JSON."),
+            Self::DuplicateMember => format!("{what} must be JSON without duplicate members."),
+            Self::NotJson => format!("{what} must be JSON."),
         }
     }
 }
 
-/// Reads a value.
+/// Parses a value.
 ///
 /// # Errors
-/// The fault of the text.
+/// The error of the text.
 pub(in crate::http) fn read(bytes: &[u8]) -> Result<Value, Problem> {
     if bytes.starts_with("\u{feff}".as_bytes()) {
         return Err(Problem::ByteOrderMark);
@@ -49,10 +48,10 @@ pub(in crate::http) fn read(bytes: &[u8]) -> Result<Value, Problem> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::NotUtf8)?;
     serde_json::from_str(text).map(|Strict(value)| value).map_err(|error| match error.classify() {
-        // What the reader below refuses.
-        Category::Data => Problem::NamedTwice,
+        // Errors of the visitor below.
+        Category::Data => Problem::DuplicateMember,
         _ if lone_surrogate(bytes).is_some() => Problem::LoneSurrogate,
-        _ => Problem::NoJson,
+        _ => Problem::NotJson,
     })
 }
 
@@ -70,7 +69,7 @@ impl<'de> Visitor<'de> for Reader {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON whose objects name each member once")
+        f.write_str("JSON without duplicate members")
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
@@ -90,7 +89,7 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that is none"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a number"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -113,7 +112,7 @@ impl<'de> Visitor<'de> for Reader {
         let mut map = Map::new();
         while let Some((name, Strict(value))) = members.next_entry::<String, _>()? {
             if map.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member is named twice"));
+                return Err(A::Error::custom("duplicate member"));
             }
         }
         Ok(Value::Object(map))
@@ -125,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_are_named_once() {
+    fn duplicate_members_are_rejected() {
         for text in [r#"{"a":1,"a":1}"#, r#"[{"a":{"b":1,"\u0062":2}}]"#, "{", "", "1 2", r#"{"a":1e999}"#] {
             assert!(read(text.as_bytes()).is_err(), "{text}");
         }
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn errors_are_classified() {
         for (bytes, problem) in [
             (&b"\xef\xbb\xbf{}"[..], Problem::ByteOrderMark),
             (b"\xff\xfe{\0}\0", Problem::Utf16),
@@ -142,10 +141,10 @@ mod tests {
             (br#"{"a":"\ud83d"}"#, Problem::LoneSurrogate),
             (br#"{"a":"\ud83d\ud83d"}"#, Problem::LoneSurrogate),
             (br#"{"a":"\ude00"}"#, Problem::LoneSurrogate),
-            (br#"{"a":1,"a":"\ud83d\ude00"}"#, Problem::NamedTwice),
-            (br#"{"a":"\\ud83d"#, Problem::NoJson),
-            (b"{", Problem::NoJson),
-            (b"", Problem::NoJson),
+            (br#"{"a":1,"a":"\ud83d\ude00"}"#, Problem::DuplicateMember),
+            (br#"{"a":"\\ud83d"#, Problem::NotJson),
+            (b"{", Problem::NotJson),
+            (b"", Problem::NotJson),
         ] {
             assert_eq!(read(bytes), Err(problem), "{}", String::from_utf8_lossy(bytes));
         }

@@ -1,4 +1,4 @@
-//! The pictures of users, as files.
+//! Avatar files.
 
 use std::sync::Arc;
 
@@ -12,9 +12,8 @@ use crate::domain::avatars::name::FileName;
 use crate::error::Error;
 use crate::http::header::elements;
 
-/// What keeps a file from being anything but a picture that other pages may show. Caches may keep it for a day, so that a
-/// picture that was removed is gone from them after that; within it they need not ask again, for under its name there is
-/// never another.
+/// Headers that limit a file to an image, which other pages may show. Caches may keep it for a day, so a removed avatar
+/// disappears from them within that time. They need not revalidate it: a file name is never reused.
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400, immutable")),
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
@@ -34,7 +33,7 @@ pub(in crate::http) async fn file(
         Ok(None) => return not_found(),
         Err(Error::Unavailable(wait)) => {
             let retry = [(header::RETRY_AFTER, wait.as_secs().max(1).to_string())];
-            return (StatusCode::SERVICE_UNAVAILABLE, retry, "The file cannot be read now.\n").into_response();
+            return (StatusCode::SERVICE_UNAVAILABLE, retry, "The file is temporarily unavailable.\n").into_response();
         }
         Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
@@ -46,12 +45,12 @@ pub(in crate::http) async fn file(
     (HEADERS, [(header::CONTENT_TYPE, name.media_type())], tags, file).into_response()
 }
 
-/// Whether the client has the file already (RFC 9110, section 13.1.2).
+/// True if the client already has the file (RFC 9110, section 13.1.2).
 fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     let mut known = elements(headers, "if-none-match", b',').map(|value| value.trim_start_matches("W/"));
     known.any(|value| value == tag || value == "*")
 }
 
 fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, "There is no such file.\n").into_response()
+    (StatusCode::NOT_FOUND, "File not found.\n").into_response()
 }

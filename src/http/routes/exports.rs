@@ -1,4 +1,4 @@
-//! Lists as files to download, for whoever has a session or an API token with the scope EXPORT.
+//! Lists as downloads, for callers with a session or an API token with the scope EXPORT.
 
 use std::io;
 use std::sync::Arc;
@@ -19,31 +19,31 @@ use crate::http::auth::RequireCaller;
 use crate::tools::clock::Now;
 use crate::tools::sheet;
 
-/// The media type of comma-separated values (RFC 7111).
+/// Media type of comma-separated values (RFC 7111).
 const CSV: &str = "text/csv; charset=utf-8";
 
-/// The media type of workbooks.
+/// Media type of workbooks.
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
-/// Bytes of a file that are read between two checks of the grant.
+/// Bytes of a file to read between two checks of the grant.
 const CHUNK: usize = 256 * 1024;
 
-/// Each workbook that is being written keeps a core busy; others wait in line.
+/// Limit on workbooks written at a time, each of which keeps a core busy; others wait.
 static WRITING: Semaphore = Semaphore::const_new(2);
 
 /// `/export/samples.csv`: the caller's samples.
 pub(in crate::http) async fn samples_csv(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
-    asker: RequireCaller,
+    request: RequireCaller,
 ) -> Response {
     let granted = async {
         let mark = byte_order_mark(query.as_deref())?;
-        Ok((mark, exports::samples(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await?))
+        Ok((mark, exports::samples(&app.db, &request.now, request.caller.exporter()?, &app.limits).await?))
     };
     match granted.await {
-        Ok((mark, export)) => download(&asker.now, "samples", "csv", Body::from_stream(csv(app, mark, export))),
-        Err(error) => asker.refuse(error),
+        Ok((mark, export)) => download(&request.now, "samples", "csv", Body::from_stream(csv(app, mark, export))),
+        Err(error) => request.refuse(error),
     }
 }
 
@@ -51,64 +51,64 @@ pub(in crate::http) async fn samples_csv(
 pub(in crate::http) async fn users_csv(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
-    asker: RequireCaller,
+    request: RequireCaller,
 ) -> Response {
     let granted = async {
         let mark = byte_order_mark(query.as_deref())?;
-        Ok((mark, exports::users(&app.db, &asker.now, asker.caller.exporter()?, &app.limits).await?))
+        Ok((mark, exports::users(&app.db, &request.now, request.caller.exporter()?, &app.limits).await?))
     };
     match granted.await {
-        Ok((mark, export)) => download(&asker.now, "users", "csv", Body::from_stream(csv(app, mark, export))),
-        Err(error) => asker.refuse(error),
+        Ok((mark, export)) => download(&request.now, "users", "csv", Body::from_stream(csv(app, mark, export))),
+        Err(error) => request.refuse(error),
     }
 }
 
 /// `/export/users.xlsx`: all users, for staff.
-pub(in crate::http) async fn users_xlsx(State(app): State<Arc<App>>, asker: RequireCaller) -> Response {
+pub(in crate::http) async fn users_xlsx(State(app): State<Arc<App>>, request: RequireCaller) -> Response {
     let written = async {
-        let exporter = asker.caller.exporter()?;
-        let export = exports::users_for_file(&app.db, &asker.now, exporter, &app.limits).await?;
+        let exporter = request.caller.exporter()?;
+        let export = exports::users_for_file(&app.db, &request.now, exporter, &app.limits).await?;
         let grant = export.grant();
-        let file = workbook(&app, &asker.now, export).await?;
+        let file = workbook(&app, &request.now, export).await?;
         exports::record_users(&app.db, &app.clock.now(), exporter).await?;
         Ok::<_, Error>((file, grant))
     };
     match written.await {
-        Ok((file, grant)) => download(&asker.now, "users", "xlsx", Body::from_stream(chunks(app, file, grant))),
-        Err(error) => asker.refuse(error),
+        Ok((file, grant)) => download(&request.now, "users", "xlsx", Body::from_stream(chunks(app, file, grant))),
+        Err(error) => request.refuse(error),
     }
 }
 
-/// `HEAD /export/samples.csv`: what GET would answer, without a list that nobody reads: nothing is recorded or counted.
-pub(in crate::http) async fn samples_csv_head(asker: RequireCaller) -> Response {
-    match asker.caller.exporter() {
-        Ok(_) => download(&asker.now, "samples", "csv", nothing()),
-        Err(error) => asker.refuse(error),
+/// `HEAD /export/samples.csv`: the headers of GET, without reading the list; nothing is recorded or counted.
+pub(in crate::http) async fn samples_csv_head(request: RequireCaller) -> Response {
+    match request.caller.exporter() {
+        Ok(_) => download(&request.now, "samples", "csv", nothing()),
+        Err(error) => request.refuse(error),
     }
 }
 
-/// `HEAD /export/users.csv`, in the same way.
-pub(in crate::http) async fn users_csv_head(asker: RequireCaller) -> Response {
-    match asker.caller.exporter().and_then(exports::may_export_users) {
-        Ok(()) => download(&asker.now, "users", "csv", nothing()),
-        Err(error) => asker.refuse(error),
+/// `HEAD /export/users.csv`, likewise.
+pub(in crate::http) async fn users_csv_head(request: RequireCaller) -> Response {
+    match request.caller.exporter().and_then(exports::may_export_users) {
+        Ok(()) => download(&request.now, "users", "csv", nothing()),
+        Err(error) => request.refuse(error),
     }
 }
 
-/// `HEAD /export/users.xlsx`, in the same way.
-pub(in crate::http) async fn users_xlsx_head(asker: RequireCaller) -> Response {
-    match asker.caller.exporter().and_then(exports::may_export_users) {
-        Ok(()) => download(&asker.now, "users", "xlsx", nothing()),
-        Err(error) => asker.refuse(error),
+/// `HEAD /export/users.xlsx`, likewise.
+pub(in crate::http) async fn users_xlsx_head(request: RequireCaller) -> Response {
+    match request.caller.exporter().and_then(exports::may_export_users) {
+        Ok(()) => download(&request.now, "users", "xlsx", nothing()),
+        Err(error) => request.refuse(error),
     }
 }
 
-/// A body that is never sent, of no known length.
+/// Body of unknown length that is never sent.
 pub(in crate::http) fn nothing() -> Body {
     Body::from_stream(stream::empty::<io::Result<Vec<u8>>>())
 }
 
-/// An answer that is saved under a name with the day in it, such as `users-2026-01-05.csv`.
+/// Response saved under a name with the date, such as `users-2026-01-05.csv`.
 pub(in crate::http) fn download(now: &Now, name: &str, extension: &str, body: Body) -> Response {
     let time = now.at.to_string();
     let (day, _) = time.split_once('T').unwrap_or_default();
@@ -117,8 +117,8 @@ pub(in crate::http) fn download(now: &Now, name: &str, extension: &str, body: Bo
     ([(header::CONTENT_TYPE, media.to_owned()), (header::CONTENT_DISPOSITION, disposition)], body).into_response()
 }
 
-/// What the text begins with: a byte order mark where the query has `bom=true`. Excel takes text without one for the legacy
-/// encoding of its system; most programs that are no spreadsheets want none.
+/// Byte order mark, or nothing: the query parameter `bom` decides. Excel reads text without a mark in the legacy
+/// encoding of its system; most other programs expect none.
 ///
 /// # Errors
 /// [`Error::BadInput`] for another value.
@@ -130,8 +130,8 @@ fn byte_order_mark(query: Option<&str>) -> Result<&'static str> {
     }
 }
 
-/// An export as comma-separated values, its heading first, behind this mark; a page is read when the client has taken the one before. Where
-/// one cannot be read, the answer breaks off, so that nobody takes a part for the whole.
+/// Export as comma-separated values, starting with this mark and the column names. A page is read when the client has
+/// taken the one before. If one cannot be read, the response is aborted, so that a part is not taken for the whole.
 fn csv(app: Arc<App>, mark: &str, export: Export) -> impl Stream<Item = Result<Vec<u8>, Broken>> + use<> {
     let heading = sheet::csv([export.columns().iter().copied()]).map_err(Broken::from);
     let heading = heading.map(|heading| [mark.as_bytes(), &heading].concat());
@@ -144,7 +144,7 @@ fn csv(app: Arc<App>, mark: &str, export: Export) -> impl Stream<Item = Result<V
     futures_util::StreamExt::chain(stream::iter([heading]), rows)
 }
 
-/// An export as a workbook, complete in a nameless file: what is inside one is known only when all rows are.
+/// Export as a workbook in an unnamed temporary file: parts of a workbook are known only after all rows.
 pub(in crate::http) async fn workbook(app: &App, now: &Now, mut export: Export) -> Result<File> {
     let _turn = WRITING.acquire().await.map_err(Error::internal)?;
     let (sender, mut pages) = mpsc::channel(2);
@@ -156,7 +156,7 @@ pub(in crate::http) async fn workbook(app: &App, now: &Now, mut export: Export) 
     });
     while let Some(page) = export.next(&app.db, &app.clock.now()).await? {
         if sender.send(page).await.is_err() {
-            // The writer gave up; why, it says itself.
+            // The writer failed and returns its error below.
             break;
         }
     }
@@ -164,7 +164,7 @@ pub(in crate::http) async fn workbook(app: &App, now: &Now, mut export: Export) 
     Ok(File::from_std(writing.await.map_err(Error::internal)??))
 }
 
-/// The bytes of a file that was granted: a client that reads slowly may take long. Where the grant ends, the answer breaks off.
+/// Bytes of a granted file, for clients that may read slowly. If the grant ends, the response is aborted.
 pub(in crate::http) fn chunks(app: Arc<App>, file: File, grant: Grant) -> impl Stream<Item = Result<Vec<u8>, Broken>> {
     stream::try_unfold((app, file, grant), async |(app, mut file, grant)| {
         grant.check(&app.db, &app.clock.now()).await?;
@@ -174,20 +174,20 @@ pub(in crate::http) fn chunks(app: Arc<App>, file: File, grant: Grant) -> impl S
     })
 }
 
-/// Why an answer broke off; it is in the log, and clients learn nothing.
+/// Abort of a response: the error is logged, and clients see no details.
 #[derive(Debug)]
 pub(in crate::http) struct Broken;
 
 impl From<Error> for Broken {
     fn from(error: Error) -> Self {
-        tracing::error!(?error, "an export broke off");
+        tracing::error!(?error, "export aborted");
         Self
     }
 }
 
 impl std::fmt::Display for Broken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the export broke off")
+        f.write_str("export aborted")
     }
 }
 

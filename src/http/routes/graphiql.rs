@@ -1,4 +1,4 @@
-//! GraphiQL: our bundle where it is in the binary, otherwise the library's page.
+//! GraphiQL: the own bundle if it is in the binary, otherwise the library's page.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -14,32 +14,32 @@ use flate2::read::GzDecoder;
 use crate::app::App;
 use crate::http::header::elements;
 
-/// What `npm run build` made in `graphiql/`, each file compressed with gzip.
+/// Output of `npm run build` in `graphiql/`, each file compressed with gzip.
 struct Bundle {
     page: &'static [u8],
-    /// By their names, which change with what is in them.
+    /// Files by name; names change with the content.
     assets: &'static [(&'static str, &'static [u8])],
 }
 
-/// None where the bundle had not been built before the binary.
+/// `None` if the bundle was not built before the binary.
 static BUNDLE: Option<Bundle> = include!(concat!(env!("OUT_DIR"), "/graphiql.rs"));
 
-/// Nothing comes from elsewhere. The editor writes its styles into the page.
+/// Nothing is loaded from elsewhere. The editor adds inline styles to the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; \
                       font-src 'self' data:; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-/// What the library's page needs: scripts and styles of the place that it loads them from.
+/// Policy for the library's page, which loads its scripts and styles from unpkg.com.
 const LIBRARY_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline' https://unpkg.com; style-src \
                               'unsafe-inline' https://unpkg.com; font-src data: https://unpkg.com; img-src data: \
                               https:; connect-src 'self'; frame-ancestors 'none'";
 
-/// What the library's page says above.
+/// Notice above the library's page.
 const NOTICE: &str = "<p style=\"margin: 0; padding: 0.5rem 1rem; font: 0.9375rem/1.5 system-ui, sans-serif\">This is \
-                      an older GraphiQL from unpkg.com; for our own, run <code>npm run build --prefix graphiql</code> \
-                      before <code>cargo build</code>.</p>";
+                      an older GraphiQL from unpkg.com. For the built-in one, run <code>npm run build --prefix \
+                      graphiql</code> before <code>cargo build</code>.</p>";
 
-/// The routes; none of them is there unless the settings say so.
+/// Routes, if GraphiQL is enabled.
 pub(in crate::http) fn routes(app: &App) -> Router<Arc<App>> {
     if !app.config.graphiql {
         return Router::new();
@@ -50,7 +50,7 @@ pub(in crate::http) fn routes(app: &App) -> Router<Arc<App>> {
         .route("/graphiql/assets/{name}", get(asset))
 }
 
-/// Leads to the page.
+/// Redirects to the page.
 pub(in crate::http) fn lead_here(app: &App) -> Response {
     Redirect::to(&format!("{}/graphiql", app.public_url.path())).into_response()
 }
@@ -66,7 +66,7 @@ async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     if base.is_empty() {
         return (kind, unpacked(bundle.page, &headers)).into_response();
     }
-    // What the page itself loads is named from the root; the rest is found beside what names it.
+    // The page names its assets from the root; they find the others by relative paths.
     match inflated(bundle.page).map(String::from_utf8) {
         Some(Ok(page)) => (kind, page.replace("\"/graphiql/", &format!("\"{base}/graphiql/"))).into_response(),
         _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -78,7 +78,7 @@ async fn asset(name: Result<Path<String>, PathRejection>, headers: HeaderMap) ->
     let assets = BUNDLE.as_ref().map_or(&[][..], |bundle| bundle.assets);
     let named = name.ok().and_then(|Path(name)| assets.iter().find(|(known, _)| *known == name));
     let Some((name, packed)) = named else {
-        return (StatusCode::NOT_FOUND, "There is no such file.\n").into_response();
+        return (StatusCode::NOT_FOUND, "File not found.\n").into_response();
     };
     let kept = [
         (header::CONTENT_TYPE, media_type(name)),
@@ -88,7 +88,7 @@ async fn asset(name: Result<Path<String>, PathRejection>, headers: HeaderMap) ->
     (kept, unpacked(packed, &headers)).into_response()
 }
 
-/// The file as it is for clients that take gzip, unpacked for the others.
+/// The file as stored for clients that accept gzip, decompressed for others.
 fn unpacked(packed: &'static [u8], headers: &HeaderMap) -> Response {
     let vary = [(header::VARY, "accept-encoding")];
     if takes_gzip(headers) {
@@ -106,7 +106,7 @@ fn inflated(packed: &[u8]) -> Option<Vec<u8>> {
     Some(plain)
 }
 
-/// Whether the client takes gzip (RFC 9110, section 12.5.3).
+/// True if the client accepts gzip (RFC 9110, section 12.5.3).
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let named = elements(headers, "accept-encoding", b',').find_map(|range| {
         let (coding, weight) = range.split_once(';').unwrap_or((range, ""));

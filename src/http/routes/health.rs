@@ -1,4 +1,4 @@
-//! What tells operators and balancers how the service is.
+//! Liveness and readiness probes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,25 +9,25 @@ use axum::http::StatusCode;
 use crate::app::App;
 use crate::error::Error;
 
-/// How long the database may take to answer before the service counts as not ready.
+/// Timeout of the database for the readiness probe.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// `/healthz`: the process lives.
+/// `/healthz`: liveness.
 pub(in crate::http) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `/readyz`: the process lives, and its database answers, can be written to, and has today's schema.
-pub(in crate::http) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    let look = async { Ok::<_, Error>((app.db.is_writable().await?, app.db.is_migrated().await?)) };
-    match tokio::time::timeout(TIMEOUT, look).await {
-        Ok(Ok((true, true))) => (StatusCode::OK, "ready\n"),
-        Ok(Ok((false, _))) => (StatusCode::SERVICE_UNAVAILABLE, "the database server is a standby\n"),
-        Ok(Ok((true, false))) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not migrated\n"),
+/// `/readyz`: readiness: the database responds, is writable, and has the current schema.
+pub(in crate::http) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
+    let check = async { Ok::<_, Error>((app.db.write_obstacle().await?, app.db.is_migrated().await?)) };
+    match tokio::time::timeout(TIMEOUT, check).await {
+        Ok(Ok((None, true))) => (StatusCode::OK, "ready\n".to_owned()),
+        Ok(Ok((Some(obstacle), _))) => (StatusCode::SERVICE_UNAVAILABLE, format!("{obstacle}\n")),
+        Ok(Ok((None, false))) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not migrated\n".to_owned()),
         Ok(Err(Error::Internal(error))) => {
-            tracing::error!(?error, "the database cannot be used");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be used: the log tells why\n")
+            tracing::error!(?error, "readiness check failed");
+            (StatusCode::SERVICE_UNAVAILABLE, "database error; see the log\n".to_owned())
         }
-        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not respond\n".to_owned()),
     }
 }

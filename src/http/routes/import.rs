@@ -1,4 +1,4 @@
-//! The sheet to fill in with users to import.
+//! Template for importing users.
 
 use std::sync::Arc;
 
@@ -14,26 +14,26 @@ use crate::error::{Error, Result};
 use crate::http::auth::OptionalCaller;
 use crate::http::routes::exports::{chunks, download, nothing, workbook};
 
-/// The sheet without users: it is the same for all, so that it costs nothing to ask for it again and again.
+/// Template without users. It is the same for all callers, so repeated requests are cheap.
 static HEADINGS: OnceCell<Vec<u8>> = OnceCell::const_new();
 
-/// `/import/users.xlsx`: the headings for anyone, with today's users beneath them for those who may export users.
-pub(in crate::http) async fn users_xlsx(State(app): State<Arc<App>>, visitor: OptionalCaller) -> Response {
-    match sheet(&app, &visitor).await {
-        Ok(body) => download(&visitor.now, "import-users", "xlsx", body),
-        Err(error) => visitor.refuse(error),
+/// `/import/users.xlsx`: the column names for anyone, with the current users for callers who may export users.
+pub(in crate::http) async fn users_xlsx(State(app): State<Arc<App>>, request: OptionalCaller) -> Response {
+    match sheet(&app, &request).await {
+        Ok(body) => download(&request.now, "import-users", "xlsx", body),
+        Err(error) => request.refuse(error),
     }
 }
 
-/// `HEAD /import/users.xlsx`: what GET would answer, without a list that nobody reads.
-pub(in crate::http) async fn users_xlsx_head(visitor: OptionalCaller) -> Response {
-    download(&visitor.now, "import-users", "xlsx", nothing())
+/// `HEAD /import/users.xlsx`: the headers of GET, without reading the list.
+pub(in crate::http) async fn users_xlsx_head(request: OptionalCaller) -> Response {
+    download(&request.now, "import-users", "xlsx", nothing())
 }
 
-async fn sheet(app: &Arc<App>, visitor: &OptionalCaller) -> Result<Body> {
-    let now = &visitor.now;
+async fn sheet(app: &Arc<App>, request: &OptionalCaller) -> Result<Body> {
+    let now = &request.now;
     let granted = async {
-        let exporter = visitor.caller.as_ref().ok_or(Error::Forbidden)?.exporter()?;
+        let exporter = request.caller.as_ref().ok_or(Error::Forbidden)?.exporter()?;
         Ok((exporter, exports::users_to_import(&app.db, now, exporter, &app.limits).await?))
     };
     match granted.await {

@@ -1,4 +1,4 @@
-//! The public keys of access tokens.
+//! Public keys of access tokens.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use crate::app::App;
 use crate::domain::auth::signing_keys::CACHE;
 
-/// `/.well-known/jwks.json`: the keys as a JSON Web Key Set, which may be kept for five minutes.
+/// `/.well-known/jwks.json`: the keys as a JSON Web Key Set, cacheable for five minutes.
 pub(in crate::http) async fn set(
     State(app): State<Arc<App>>,
 ) -> ([(HeaderName, HeaderValue); 1], Json<serde_json::Value>) {

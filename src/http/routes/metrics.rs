@@ -1,4 +1,4 @@
-//! What those who watch the service read, at an address of its own, which clients cannot reach.
+//! Metrics for monitoring, on an address of their own that clients cannot reach.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,25 +17,25 @@ use crate::error::Result;
 use crate::http::header::elements;
 use crate::tools::metrics::{self, ConstGauge, EncodeLabelSet, Family, Gauge, Label, ProcessMeasures, Registry, Unit};
 
-/// For how long what was counted in the database is told again: counting a million rows each second would be felt.
+/// Cache time of figures from the database: counting a million rows every second would cost too much.
 const COUNT_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long counting may take. What cannot be counted is left out, and everything else is told all the same.
+/// Timeout for counting. Figures that time out are omitted; all others are still returned.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many there are.
+/// A count.
 type Number = Gauge<u64, AtomicU64>;
 
-/// What Prometheus calls the format that it asks for.
+/// OpenMetrics, which Prometheus requests.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What it calls the older one, which everything else reads.
+/// The older text format for all other clients.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// `/metrics`, and nothing else.
+/// Serves `/metrics` only.
 pub fn router(app: &Arc<App>) -> Router {
     let watch = Watch { app: Arc::clone(app), counted: Mutex::default() };
-    Router::new().route("/metrics", get(tell)).with_state(Arc::new(watch))
+    Router::new().route("/metrics", get(show)).with_state(Arc::new(watch))
 }
 
 struct Watch {
@@ -44,27 +44,27 @@ struct Watch {
 }
 
 /// `GET /metrics`
-async fn tell(State(watch): State<Arc<Watch>>, headers: HeaderMap) -> Response {
+async fn show(State(watch): State<Arc<Watch>>, headers: HeaderMap) -> Response {
     let takes_open_metrics =
         elements(&headers, "accept", b',').any(|range| range.starts_with("application/openmetrics-text"));
     let figures = watch.count().await;
-    let now = at_present(&watch.app, figures.as_ref());
+    let now = current(&watch.app, figures.as_ref());
     let mut process = Registry::default();
     process.register_collector(Box::new(ProcessMeasures));
     match metrics::encode(&[&watch.app.measures, &now, &process]) {
         Ok(text) if takes_open_metrics => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Ok(text) => ([(header::CONTENT_TYPE, TEXT)], metrics::as_text(&text)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the measures cannot be written");
+            tracing::error!(%error, "encoding metrics failed");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }
 
 impl Watch {
-    /// What is in the database, counted some seconds ago perhaps; none where the database does not tell.
+    /// Figures from the database, at most [`COUNT_PAUSE`] old; `None` if the database does not respond.
     async fn count(&self) -> Option<Statistics> {
-        // Whoever asks meanwhile gets what is counted now.
+        // Concurrent requests wait here and share the result.
         let mut counted = self.counted.lock().await;
         if let Some((at, figures)) = &*counted
             && at.elapsed() < COUNT_PAUSE
@@ -78,11 +78,11 @@ impl Watch {
         *counted = match figures {
             Some(Ok(figures)) => Some((Instant::now(), figures)),
             Some(Err(error)) => {
-                tracing::warn!(?error, "what is in the database cannot be counted at present");
+                tracing::warn!(?error, "counting rows for metrics failed");
                 None
             }
             None => {
-                tracing::warn!("counting what is in the database takes too long at present");
+                tracing::warn!("counting rows for metrics timed out");
                 None
             }
         };
@@ -112,12 +112,12 @@ struct PoolStateLabels {
     state: Label,
 }
 
-/// What there is at this moment. Without figures, what the database holds is left out.
-fn at_present(app: &App, figures: Option<&Statistics>) -> Registry {
+/// Current values. Without figures, those from the database are omitted.
+fn current(app: &App, figures: Option<&Statistics>) -> Registry {
     let mut registry = Registry::with_prefix("vestibule");
     let build = Family::<BuildLabels, Gauge>::default();
     build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION"), database: app.db.name() }).set(1);
-    registry.register("build_info", "Which version this is, and on which database", build);
+    registry.register("build_info", "Version of the service and kind of database", build);
     let gauge = |registry: &mut Registry, name: &str, help: &str, value: u64| {
         registry.register(name, help, ConstGauge::new(value));
     };
@@ -130,7 +130,7 @@ fn at_present(app: &App, figures: Option<&Statistics>) -> Registry {
     };
     let load = app.passwords.load();
     let hashes = [("running", load.running as u64), ("waiting", load.waiting as u64)];
-    by_state(&mut registry, "password_hashes", "Passwords that are hashed, and that wait for it", &hashes);
+    by_state(&mut registry, "password_hashes", "Passwords being hashed, and waiting for it", &hashes);
 
     let (connections, most) = (Family::<PoolStateLabels, Number>::default(), Family::<PoolLabels, Number>::default());
     for pool in app.db.pools() {
@@ -140,25 +140,25 @@ fn at_present(app: &App, figures: Option<&Statistics>) -> Registry {
         }
         most.get_or_create(&PoolLabels { pool: pool.name }).set(pool.most.into());
     }
-    registry.register("database_connections", "Connections to the database that are open", connections);
-    registry.register("database_connections_max", "Connections to the database that may be open", most);
+    registry.register("database_connections", "Open connections to the database", connections);
+    registry.register("database_connections_max", "Maximum number of connections to the database", most);
 
-    let help = "Whether the database answered when it was last asked";
+    let help = "1 if the database answered the last query";
     gauge(&mut registry, "database_up", help, figures.is_some().into());
     let Some(figures) = figures else { return registry };
     let users = [("active", figures.active), ("inactive", figures.inactive)];
     by_state(&mut registry, "users", "Accounts", &users);
-    gauge(&mut registry, "users_online", "Users who were seen in the last minutes", figures.online);
-    gauge(&mut registry, "sessions", "Sessions that are alive", figures.sessions);
-    let help = "Registrations that wait for their address to be confirmed";
+    gauge(&mut registry, "users_online", "Users active in the last minutes", figures.online);
+    gauge(&mut registry, "sessions", "Valid sessions", figures.sessions);
+    let help = "Registrations waiting for confirmation";
     gauge(&mut registry, "registrations", help, figures.registrations);
     let kept = &figures.mails;
     let mails = [("queued", kept.waiting), ("given_up", kept.given_up), ("held", kept.held)];
-    let help = "Mails that wait, that were given up and are still kept, and that operators hold back";
+    let help = "Emails that are queued, have failed and are still kept, or are held by operators";
     by_state(&mut registry, "mails", help, &mails);
     let late =
         figures.mails.due_since.map_or(0, |due| app.clock.now().at.millis().saturating_sub(due.millis()).max(0) / 1000);
-    let help = "For how long the mail is overdue that has waited longest";
+    let help = "Delay of the email that is overdue longest";
     registry.register_with_unit("mail_overdue", help, Unit::Seconds, ConstGauge::new(late));
     registry
 }

@@ -3,7 +3,7 @@
 pub(in crate::http) mod jwks;
 pub(in crate::http) mod health;
 pub(in crate::http) mod graphiql;
-// What those who watch the service read.
+// Metrics for monitoring.
 pub mod metrics;
 pub(in crate::http) mod exports;
 pub(in crate::http) mod import;

@@ -1,17 +1,17 @@
-//! The strings of a document, as the specification reads them.
+//! Strings of a document, by the rules of the specification.
 //!
-//! The parser keeps the backslash of `\\"""` in block strings and takes neither pairs of surrogates nor `\\u{…}`. So before it
-//! sees a document, what it does not read is written in the plainest way: as a string on one line with short escapes. What
-//! follows keeps its place, so that errors name the lines and columns of the original.
+//! The parser keeps the backslash of `\\"""` in block strings, and supports neither surrogate pairs nor `\\u{…}`. So
+//! these are rewritten before as strings on one line with short escapes. The text after them keeps its position, so
+//! that errors name the lines and columns of the original.
 
-use super::Refusal;
-use super::text::line_length;
+use crate::graphql::execution::limits::text::line_length;
+use crate::graphql::execution::rejected_document::RejectedDocument;
 
-/// The text with its block strings, pairs of surrogates and `\\u{…}` written plainly; none where it has none of them.
+/// The text with its block strings, surrogate pairs and `\\u{…}` rewritten; none if there is nothing to rewrite.
 ///
 /// # Errors
-/// GRAPHQL_PARSE_FAILED for a block string without an end and an escape that stands for no character; BAD_REQUEST for NUL.
-pub(super) fn plain(text: &str) -> Result<Option<String>, Refusal> {
+/// GRAPHQL_PARSE_FAILED for an unterminated block string and an escape of no character; BAD_REQUEST for NUL.
+pub(super) fn plain(text: &str) -> Result<Option<String>, RejectedDocument> {
     if !text.contains("\\u") && !text.contains("\"\"\"") {
         return Ok(None);
     }
@@ -32,13 +32,13 @@ pub(super) fn plain(text: &str) -> Result<Option<String>, Refusal> {
 struct Rewriting<'a> {
     text: &'a str,
     out: String,
-    /// As much of the text is in `out`.
+    /// Length of the part of the text that is in `out`.
     copied: usize,
 }
 
 impl Rewriting<'_> {
-    /// Reads the string that begins here, and returns its end. One that the line ends is left to the parser, which says so.
-    fn string(&mut self, start: usize) -> Result<usize, Refusal> {
+    /// Reads the string that begins here, and returns its end. The parser reports a string that the line ends.
+    fn string(&mut self, start: usize) -> Result<usize, RejectedDocument> {
         let mut at = start + 1;
         loop {
             match self.text.as_bytes().get(at) {
@@ -51,18 +51,18 @@ impl Rewriting<'_> {
     }
 
     /// Reads the escape that begins here, and returns its end.
-    fn escape(&mut self, at: usize) -> Result<usize, Refusal> {
+    fn escape(&mut self, at: usize) -> Result<usize, RejectedDocument> {
         let Some((unit, end)) = code(self.text, at) else { return Ok(self.text.len().min(at + 2)) };
         let is_short = end == at + 6 && self.text.as_bytes().get(at + 2) != Some(&b'{');
         let (value, end) = match unit {
-            // A pair of surrogates is one character.
+            // A surrogate pair is one character.
             0xd800..=0xdbff if is_short => {
                 let low = code(self.text, end).filter(|(low, _)| (0xdc00..=0xdfff).contains(low));
                 let (low, end) = low.ok_or_else(|| not_a_character(unit))?;
                 (0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00), end)
             }
             0 => return Err(not_a_character(0)),
-            // The parser reads it.
+            // The parser supports it.
             _ if is_short && char::from_u32(unit).is_some() => return Ok(end),
             _ => (unit, end),
         };
@@ -77,7 +77,7 @@ impl Rewriting<'_> {
     }
 
     /// Writes the block string that begins here as a string on one line, and returns its end.
-    fn block(&mut self, start: usize) -> Result<usize, Refusal> {
+    fn block(&mut self, start: usize) -> Result<usize, RejectedDocument> {
         let mut raw = String::new();
         let mut at = start + 3;
         let end = loop {
@@ -103,7 +103,7 @@ impl Rewriting<'_> {
         Ok(end)
     }
 
-    /// Pads what was written since `before`, so that what follows is at the same line and column as behind the original.
+    /// Pads the output since `before`, so that the text after it keeps its line and column.
     fn keep_place(&mut self, original: &str, before: usize) {
         let lines = original.replace("\r\n", "\n").chars().filter(|c| matches!(c, '\n' | '\r')).count();
         let last = original.rsplit(['\n', '\r']).next().unwrap_or_default().chars().count();
@@ -125,7 +125,7 @@ impl Rewriting<'_> {
     }
 }
 
-/// What a block string holds (GraphQL, section 2.9.4): without the indentation that its lines share but for the first, and
+/// Value of a block string (GraphQL, section 2.9.4): without the common indentation of all lines but the first, and
 /// without blank lines around it.
 fn value(raw: &str) -> String {
     let unified = raw.replace("\r\n", "\n").replace('\r', "\n");
@@ -143,7 +143,7 @@ fn value(raw: &str) -> String {
     cut[first..end].join("\n")
 }
 
-/// The number in an escape such as `\\u00e4` or `\\u{1f600}` at this place, and the end of the escape.
+/// Code point of an escape such as `\\u00e4` or `\\u{1f600}` at this place, and the end of the escape.
 fn code(text: &str, at: usize) -> Option<(u32, usize)> {
     let rest = text.get(at..)?.strip_prefix("\\u")?;
     let (digits, end) = match rest.strip_prefix('{') {
@@ -156,7 +156,7 @@ fn code(text: &str, at: usize) -> Option<(u32, usize)> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    // Leading zeros do not matter; what is longer is beyond every character.
+    // Apart from leading zeros, longer numbers are beyond every character.
     let digits = digits.trim_start_matches('0');
     let number = if digits.len() > 6 { u32::MAX } else { u32::from_str_radix(digits, 16).unwrap_or(0) };
     Some((number, end))
@@ -174,17 +174,17 @@ fn push_escaped(out: &mut String, character: char) {
     }
 }
 
-fn without_end() -> Refusal {
-    let message = "A block string has no end: close it with three quotation marks.";
-    Refusal { code: "GRAPHQL_PARSE_FAILED", message: message.to_owned(), location: None }
+fn without_end() -> RejectedDocument {
+    let message = "A block string is not terminated: close it with three quotation marks.";
+    RejectedDocument::new("GRAPHQL_PARSE_FAILED", message)
 }
 
-fn not_a_character(unit: u32) -> Refusal {
+fn not_a_character(unit: u32) -> RejectedDocument {
     let (code, message) = match unit {
         0 => ("BAD_REQUEST", "The request must not contain NUL characters."),
-        _ => ("GRAPHQL_PARSE_FAILED", "An escape in a string stands for no character: write the character itself."),
+        _ => ("GRAPHQL_PARSE_FAILED", "An escape in a string is not a valid character: write the character itself."),
     };
-    Refusal { code, message: message.to_owned(), location: None }
+    RejectedDocument::new(code, message)
 }
 
 #[cfg(test)]
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_keeps_its_line_and_column() {
+    fn text_after_a_block_string_keeps_its_line_and_column() {
         for text in [
             "{a(b: \"\"\"one\"\"\" X)}",
             "{a(b: \"\"\"\n  one\n  two\n  \"\"\" X)}",

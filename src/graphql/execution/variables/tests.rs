@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::graphql::execution::limits::Documents;
+use crate::graphql::execution::schema_index::SchemaIndex;
 
 #[derive(InputObject)]
 struct Filter {
@@ -58,7 +59,7 @@ impl Query {
     }
 }
 
-/// What a request is answered, by the way that requests take; otherwise the code of its refusal.
+/// Data of a response, or the code of the rejection.
 async fn ask(document: &str, variables: serde_json::Value) -> Result<serde_json::Value, &'static str> {
     ask_for(document, None, variables).await
 }
@@ -69,13 +70,13 @@ async fn ask_for(
     variables: serde_json::Value,
 ) -> Result<serde_json::Value, &'static str> {
     let schema = Schema::new(Query, EmptyMutation, EmptySubscription);
-    let inputs = Inputs::of(&schema.sdl());
+    let index = SchemaIndex::parse(&schema.sdl());
     let mut request = Request::new(document).variables(Variables::from_json(variables));
     request.operation_name = name.map(str::to_owned);
     Documents::default()
-        .admit(&mut request)
-        .and_then(|_| inputs.admit(&mut request))
-        .map_err(|refusal| refusal.code)?;
+        .parse(&mut request)
+        .and_then(|_| coerce(&index, &mut request))
+        .map_err(|rejected| rejected.code)?;
     let response = schema.execute(request).await;
     assert!(response.errors.is_empty(), "{document}: {:?}", response.errors);
     Ok(serde_json::to_value(&response.data).unwrap())
@@ -161,7 +162,7 @@ async fn defaults_count_in_directives() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_variables_is_told_before_execution() {
+async fn wrong_variables_are_reported_before_execution() {
     for document in [
         "query($x: NoSuch = {a: 1}) { first(first: $x) }",
         "query($x: [NoSuch!] = [{a: 1}]) { first }",
@@ -242,11 +243,11 @@ async fn introspection_takes_variables() {
 }
 
 #[test]
-fn a_message_says_where_in_a_value() {
+fn a_message_names_the_path_in_a_value() {
     let schema = Schema::new(Query, EmptyMutation, EmptySubscription);
     let message = |document: &str, variables: serde_json::Value| {
         let mut request = Request::new(document).variables(Variables::from_json(variables));
-        Inputs::of(&schema.sdl()).admit(&mut request).unwrap_err().message
+        coerce(&SchemaIndex::parse(&schema.sdl()), &mut request).unwrap_err().message
     };
     let list = "query($f: [Filter!]) { filters(filters: $f) }";
     let secret = json!({ "f": [{}, { "sub": { "size": "secret" } }] });

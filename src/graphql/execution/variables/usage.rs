@@ -1,178 +1,146 @@
-//! Where the variables of an operation stand, and whether they may.
+//! Use of the variables in an operation.
 
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::parser::types::{
-    BaseType, Directive, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet, Type,
-    VariableDefinition,
+    BaseType, Directive, ExecutableDocument, Field, OperationDefinition, Type, VariableDefinition,
 };
 use async_graphql::{Name, Pos, Positioned};
 use async_graphql_value::{ConstValue, Value};
 
-use super::value::{At, Check, Origin};
-use super::{Inputs, Shape, Slot, core_name, invalid, short};
-use crate::graphql::execution::limits::Refusal;
+use super::short;
+use super::value::{Check, Origin, ValuePath};
+use crate::graphql::execution::rejected_document::RejectedDocument;
+use crate::graphql::execution::schema_index::{self, InputType, InputValue, SchemaIndex, core_name};
+use crate::graphql::execution::selections::{Visitor, visit};
 
-/// What one operation, with what it spreads, uses variables for.
-pub(super) struct Usage<'a> {
-    inputs: &'a Inputs,
-    document: &'a ExecutableDocument,
+/// Checks the variables of an operation, its arguments and directives. Returns the variables that must not be null.
+pub(super) fn check(
+    index: &SchemaIndex,
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+) -> Result<HashSet<Name>, RejectedDocument> {
+    let mut definitions = HashMap::new();
+    for Positioned { node: definition, pos } in &operation.variable_definitions {
+        let name = &definition.name.node;
+        if definitions.insert(name, definition).is_some() {
+            return Err(invalid("A variable is declared twice.", *pos));
+        }
+        if index.input(core_name(&definition.var_type.node)).is_none() {
+            return Err(invalid("The type of a variable is not an input type of this schema.", *pos));
+        }
+        if let Some(default) = &definition.default_value {
+            let check = Check { index, origin: Origin::Document, pos: *pos };
+            let path = format!("${}", short(name));
+            check
+                .value(&definition.var_type.node, &default.node.clone().into_value(), &ValuePath::Start(&path))
+                .map_err(|rejected| RejectedDocument { code: "GRAPHQL_VALIDATION_FAILED", ..rejected })?;
+        }
+    }
+    let mut usage = Usage { index, definitions, used: HashSet::new(), not_null: HashSet::new() };
+    visit(index, document, operation, &mut usage)?;
+    for Positioned { node: definition, pos } in &operation.variable_definitions {
+        if !usage.used.contains(&definition.name.node) {
+            let message = format!("The variable `${}` is never used.", short(&definition.name.node));
+            return Err(invalid(message, *pos));
+        }
+    }
+    Ok(usage.not_null)
+}
+
+/// Visitor that collects the uses of variables.
+struct Usage<'a> {
+    index: &'a SchemaIndex,
     definitions: HashMap<&'a Name, &'a VariableDefinition>,
     used: HashSet<Name>,
     not_null: HashSet<Name>,
-    /// The fragments that were looked at.
-    seen: HashSet<&'a Name>,
 }
 
-impl<'a> Usage<'a> {
-    /// Checks an operation; the variables that must not be null where they are used.
-    pub(super) fn of(
-        inputs: &'a Inputs,
-        document: &'a ExecutableDocument,
-        operation: &'a OperationDefinition,
-    ) -> Result<HashSet<Name>, Refusal> {
-        let mut names = HashSet::new();
-        for Positioned { node: definition, pos } in &operation.variable_definitions {
-            if !names.insert(&definition.name.node) {
-                return Err(invalid("Each variable is declared once.", *pos));
-            }
-            if !inputs.shapes.contains_key(core_name(&definition.var_type.node).as_str()) {
-                return Err(invalid("A variable is of a type that is no input type of this schema.", *pos));
-            }
-            if let Some(default) = &definition.default_value {
-                let check = Check { inputs, origin: Origin::Document, pos: *pos };
-                let at = format!("${}", short(&definition.name.node));
-                check
-                    .value(&definition.var_type.node, &default.node.clone().into_value(), &At::Start(&at))
-                    .map_err(|refusal| Refusal { code: "GRAPHQL_VALIDATION_FAILED", ..refusal })?;
-            }
+impl<'a> Visitor<'a> for Usage<'a> {
+    type Error = RejectedDocument;
+
+    fn field(
+        &mut self,
+        field: &'a Positioned<Field>,
+        definition: Option<&'a schema_index::Field>,
+    ) -> Result<(), RejectedDocument> {
+        let Field { name, arguments, selection_set, .. } = &field.node;
+        if name.node == "__typename" && !(arguments.is_empty() && selection_set.node.items.is_empty()) {
+            return Err(invalid("`__typename` has no arguments and no fields.", field.pos));
         }
-        let definitions = operation.variable_definitions.iter().map(|definition| &definition.node);
-        let mut usage = Self {
-            inputs,
-            document,
-            definitions: definitions.map(|definition| (&definition.name.node, definition)).collect(),
-            used: HashSet::new(),
-            not_null: HashSet::new(),
-            seen: HashSet::new(),
-        };
-        let root = match operation.ty {
-            OperationType::Query => "Query",
-            OperationType::Mutation => "Mutation",
-            OperationType::Subscription => "Subscription",
-        };
-        usage.directives(&operation.directives)?;
-        usage.set(Some(root), &operation.selection_set.node)?;
-        for Positioned { node: definition, pos } in &operation.variable_definitions {
-            if !usage.used.contains(&definition.name.node) {
-                return Err(invalid(&format!("The variable `${}` is never used.", short(&definition.name.node)), *pos));
-            }
-        }
-        Ok(usage.not_null)
+        arguments.iter().try_for_each(|(name, value)| {
+            let place = definition.and_then(|definition| definition.arguments.get(name.node.as_str()));
+            self.argument(place, &name.node, value)
+        })
     }
 
-    /// Checks selections of this type; none where the type is not known, which the library tells or which is its own.
-    fn set(&mut self, parent: Option<&'a str>, set: &'a SelectionSet) -> Result<(), Refusal> {
-        let inputs = self.inputs;
-        let fields = parent.and_then(|parent| inputs.fields.get(parent));
-        for item in &set.items {
-            match &item.node {
-                Selection::Field(selection) => {
-                    let is_leaf = selection.node.name.node == "__typename";
-                    let set = &selection.node.selection_set.node;
-                    if is_leaf && !(selection.node.arguments.is_empty() && set.items.is_empty()) {
-                        return Err(invalid("`__typename` has no arguments and no fields.", item.pos));
-                    }
-                    let field = fields.and_then(|fields| fields.get(selection.node.name.node.as_str()));
-                    for (name, value) in &selection.node.arguments {
-                        let slot = field.and_then(|field| field.slots.get(name.node.as_str()));
-                        self.argument(slot, &name.node, value)?;
-                    }
-                    self.directives(&selection.node.directives)?;
-                    self.set(field.map(|field| field.returns.as_str()), &selection.node.selection_set.node)?;
-                }
-                Selection::InlineFragment(fragment) => {
-                    let condition =
-                        fragment.node.type_condition.as_ref().map(|condition| condition.node.on.node.as_str());
-                    self.directives(&fragment.node.directives)?;
-                    self.set(condition.or(parent), &fragment.node.selection_set.node)?;
-                }
-                Selection::FragmentSpread(spread) => {
-                    self.directives(&spread.node.directives)?;
-                    let name = &spread.node.fragment_name.node;
-                    let Some(fragment) = self.document.fragments.get(name) else { continue };
-                    if self.seen.insert(name) {
-                        self.directives(&fragment.node.directives)?;
-                        let condition = fragment.node.type_condition.node.on.node.as_str();
-                        self.set(Some(condition), &fragment.node.selection_set.node)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn directives(&mut self, directives: &'a [Positioned<Directive>]) -> Result<(), Refusal> {
-        let inputs = self.inputs;
+    fn directives(&mut self, directives: &'a [Positioned<Directive>]) -> Result<(), RejectedDocument> {
+        let condition = &self.index.condition;
         for directive in directives {
-            // The library does not look at those of `__typename`.
+            // The library does not check those of `__typename`.
             if !matches!(directive.node.name.node.as_str(), "include" | "skip") {
-                return Err(invalid("There are no directives here but `@include` and `@skip`.", directive.pos));
+                return Err(invalid("The only directives here are `@include` and `@skip`.", directive.pos));
             }
             for (name, value) in &directive.node.arguments {
-                let is_condition = name.node == "if";
-                self.argument(is_condition.then_some(&inputs.condition), &name.node, value)?;
+                self.argument((name.node == "if").then_some(condition), &name.node, value)?;
             }
         }
         Ok(())
     }
+}
 
-    fn argument(&mut self, slot: Option<&'a Slot>, name: &Name, value: &Positioned<Value>) -> Result<(), Refusal> {
-        self.variables(slot, &value.node, value.pos)?;
-        let Some(slot) = slot else { return Ok(()) };
-        let check = Check { inputs: self.inputs, origin: Origin::Document, pos: value.pos };
-        check.value(&slot.ty, &value.node, &At::Start(name))
+impl Usage<'_> {
+    fn argument(
+        &mut self,
+        place: Option<&InputValue>,
+        name: &Name,
+        value: &Positioned<Value>,
+    ) -> Result<(), RejectedDocument> {
+        self.variables(place, &value.node, value.pos)?;
+        let Some(place) = place else { return Ok(()) };
+        let check = Check { index: self.index, origin: Origin::Document, pos: value.pos };
+        check.value(&place.ty, &value.node, &ValuePath::Start(name))
     }
 
-    /// Checks whether the variables in a value may stand where they do.
-    fn variables(&mut self, slot: Option<&Slot>, value: &Value, pos: Pos) -> Result<(), Refusal> {
+    /// Checks that the variables in a value are allowed in their places.
+    fn variables(&mut self, place: Option<&InputValue>, value: &Value, pos: Pos) -> Result<(), RejectedDocument> {
         match value {
             Value::Variable(name) => {
-                let Some((name, definition)) = self.definitions.get_key_value(name) else {
-                    return Err(invalid(&format!("The variable `${}` is not declared.", short(name)), pos));
+                let Some(definition) = self.definitions.get(name) else {
+                    return Err(invalid(format!("The variable `${}` is not declared.", short(name)), pos));
                 };
-                self.used.insert(Name::clone(name));
-                let Some(slot) = slot else { return Ok(()) };
-                if !may_stand(definition, slot) {
+                self.used.insert(name.clone());
+                let Some(place) = place else { return Ok(()) };
+                if !is_allowed(definition, place) {
                     let message = format!(
                         "The variable `${}` of type `{}` cannot be used where `{}` is expected.",
                         short(name),
                         short(&definition.var_type.node.to_string()),
-                        slot.ty
+                        place.ty
                     );
-                    return Err(invalid(&message, pos));
+                    return Err(invalid(message, pos));
                 }
-                if !slot.ty.nullable {
-                    self.not_null.insert(Name::clone(name));
+                if !place.ty.nullable {
+                    self.not_null.insert(name.clone());
                 }
                 Ok(())
             }
             Value::List(items) => {
-                let item = slot.and_then(|slot| match &slot.ty.base {
-                    BaseType::List(ty) => Some(Slot { ty: Type::clone(ty), has_default: false }),
+                let item = place.and_then(|place| match &place.ty.base {
+                    BaseType::List(ty) => Some(InputValue { ty: Type::clone(ty), has_default: false }),
                     BaseType::Named(_) => None,
                 });
                 items.iter().try_for_each(|value| self.variables(item.as_ref(), value, pos))
             }
             Value::Object(fields) => {
-                let inputs = self.inputs;
-                let slots = slot.and_then(|slot| match inputs.shapes.get(core_name(&slot.ty).as_str()) {
-                    Some(Shape::Object(slots)) => Some(slots),
+                let index = self.index;
+                let definitions = place.and_then(|place| match index.input(core_name(&place.ty)) {
+                    Some(InputType::Object(definitions)) => Some(definitions),
                     _ => None,
                 });
                 fields.iter().try_for_each(|(name, value)| {
-                    let slot = slots.and_then(|slots| slots.get(name.as_str()));
-                    self.variables(slot, value, pos)
+                    let place = definitions.and_then(|definitions| definitions.get(name.as_str()));
+                    self.variables(place, value, pos)
                 })
             }
             _ => Ok(()),
@@ -180,14 +148,14 @@ impl<'a> Usage<'a> {
     }
 }
 
-/// Whether a variable may stand at a place (October 2021, section 5.8.5).
-fn may_stand(definition: &VariableDefinition, slot: &Slot) -> bool {
+/// True if a variable is allowed in a place (October 2021, section 5.8.5).
+fn is_allowed(definition: &VariableDefinition, place: &InputValue) -> bool {
     let ty = &definition.var_type.node;
-    if slot.ty.nullable || !ty.nullable {
-        return is_compatible(ty, &slot.ty);
+    if place.ty.nullable || !ty.nullable {
+        return is_compatible(ty, &place.ty);
     }
     let has_value = definition.default_value.as_ref().is_some_and(|default| default.node != ConstValue::Null);
-    (has_value || slot.has_default) && is_compatible(ty, &Type { nullable: true, ..slot.ty.clone() })
+    (has_value || place.has_default) && is_compatible(ty, &Type { nullable: true, ..place.ty.clone() })
 }
 
 fn is_compatible(ty: &Type, expected: &Type) -> bool {
@@ -199,4 +167,8 @@ fn is_compatible(ty: &Type, expected: &Type) -> bool {
         (BaseType::List(item), BaseType::List(expected)) => is_compatible(item, expected),
         _ => false,
     }
+}
+
+fn invalid(message: impl Into<String>, pos: Pos) -> RejectedDocument {
+    RejectedDocument::new("GRAPHQL_VALIDATION_FAILED", message).at(pos)
 }

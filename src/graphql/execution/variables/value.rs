@@ -1,4 +1,4 @@
-//! Whether a value is of the type that its place takes.
+//! Checks of values against their types.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,33 +6,36 @@ use async_graphql::parser::types::{BaseType, Type};
 use async_graphql::{Name, Pos, ScalarType as _};
 use async_graphql_value::{ConstValue, Number, Value};
 
-use super::{FILE_MARK, Inputs, Shape, Slot, input};
-use crate::graphql::execution::limits::Refusal;
+use crate::graphql::execution::rejected_document::RejectedDocument;
+use crate::graphql::execution::schema_index::{InputType, InputValue, SchemaIndex};
 use crate::graphql::scalars::{Date, DateTime};
 
-/// Where a value comes from: enumerations look otherwise in JSON, and files come only by variables.
+/// Text by which the library refers to an uploaded file in a variable, followed by the file's number.
+pub const FILE_MARK: &str = "#__graphql_file__:";
+
+/// Source of a value: JSON writes enum values as strings, and only variables can be files.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     Document,
-    /// A variable's value, in a request with so many files.
+    /// A variable, in a request with this number of files.
     Variable(usize),
 }
 
-/// Whether a value is of its type. Where variables stand in it, they are looked at elsewhere.
+/// Check of a value against its type. [`usage`](super::usage) checks the variables in it.
 pub(super) struct Check<'a> {
-    pub(super) inputs: &'a Inputs,
+    pub(super) index: &'a SchemaIndex,
     pub(super) origin: Origin,
     pub(super) pos: Pos,
 }
 
-/// Where in a value something is.
-pub(super) enum At<'a> {
+/// Path to a part of a value.
+pub(super) enum ValuePath<'a> {
     Start(&'a str),
-    Field(&'a At<'a>, &'a str),
-    Item(&'a At<'a>, usize),
+    Field(&'a ValuePath<'a>, &'a str),
+    Item(&'a ValuePath<'a>, usize),
 }
 
-impl std::fmt::Display for At<'_> {
+impl std::fmt::Display for ValuePath<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Start(name) => f.write_str(name),
@@ -43,26 +46,29 @@ impl std::fmt::Display for At<'_> {
 }
 
 impl Check<'_> {
-    pub(super) fn value(&self, ty: &Type, value: &Value, at: &At<'_>) -> Result<(), Refusal> {
-        let wrong = || Err(input(format!("`{at}` must be of type `{ty}`."), self.pos));
+    pub(super) fn value(&self, ty: &Type, value: &Value, at: &ValuePath<'_>) -> Result<(), RejectedDocument> {
+        let wrong = || Err(invalid_input(format!("`{at}` must be of type `{ty}`."), self.pos));
         match (value, &ty.base) {
             (Value::Variable(_), _) => Ok(()),
             (Value::Null, _) if ty.nullable => Ok(()),
             (Value::Null, _) => wrong(),
-            (Value::List(items), BaseType::List(item)) => {
-                items.iter().enumerate().try_for_each(|(index, value)| self.value(item, value, &At::Item(at, index)))
-            }
-            // A single value stands for a list of one.
+            (Value::List(items), BaseType::List(item)) => items
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, value)| self.value(item, value, &ValuePath::Item(at, index))),
+            // A single value is coerced to a list of one.
             (value, BaseType::List(item)) => self.value(item, value, at),
-            (value, BaseType::Named(name)) => match (self.inputs.shapes.get(name.as_str()), value) {
-                (Some(Shape::Scalar), value) if self.is_scalar(name, value) => Ok(()),
-                (Some(Shape::Enum(values)), Value::Enum(value)) if self.origin == Origin::Document => {
+            (value, BaseType::Named(name)) => match (self.index.input(name), value) {
+                (Some(InputType::Scalar), value) if self.is_scalar(name, value) => Ok(()),
+                (Some(InputType::Enum(values)), Value::Enum(value)) if self.origin == Origin::Document => {
                     if values.contains(value.as_str()) { Ok(()) } else { wrong() }
                 }
-                (Some(Shape::Enum(values)), Value::String(value)) if self.origin != Origin::Document => {
+                (Some(InputType::Enum(values)), Value::String(value)) if self.origin != Origin::Document => {
                     if values.contains(value) { Ok(()) } else { wrong() }
                 }
-                (Some(Shape::Object(slots)), Value::Object(fields)) => self.object(name, slots, fields, at),
+                (Some(InputType::Object(definitions)), Value::Object(fields)) => {
+                    self.object(name, definitions, fields, at)
+                }
                 _ => wrong(),
             },
         }
@@ -71,22 +77,22 @@ impl Check<'_> {
     fn object<'v>(
         &self,
         type_name: &str,
-        slots: &HashMap<String, Slot>,
+        definitions: &HashMap<String, InputValue>,
         fields: impl IntoIterator<Item = (&'v Name, &'v Value)> + Copy,
-        at: &At<'_>,
-    ) -> Result<(), Refusal> {
+        at: &ValuePath<'_>,
+    ) -> Result<(), RejectedDocument> {
         let mut given = HashSet::new();
         for (name, value) in fields {
-            let Some((name, slot)) = slots.get_key_value(name.as_str()) else {
-                return Err(input(format!("`{at}` has a field that `{type_name}` does not have."), self.pos));
+            let Some((name, definition)) = definitions.get_key_value(name.as_str()) else {
+                return Err(invalid_input(format!("`{at}` has a field that `{type_name}` does not have."), self.pos));
             };
-            self.value(&slot.ty, value, &At::Field(at, name))?;
+            self.value(&definition.ty, value, &ValuePath::Field(at, name))?;
             given.insert(name);
         }
-        let mut missing: Vec<_> = slots.iter().filter(|(_, slot)| !slot.ty.nullable && !slot.has_default).collect();
-        missing.retain(|(name, _)| !given.contains(name));
-        match missing.iter().map(|(name, _)| name.as_str()).min() {
-            Some(name) => Err(input(format!("`{}` is required.", At::Field(at, name)), self.pos)),
+        let required = definitions.iter().filter(|(_, field)| !field.ty.nullable && !field.has_default);
+        let missing = required.map(|(name, _)| name).filter(|name| !given.contains(name));
+        match missing.min() {
+            Some(name) => Err(invalid_input(format!("`{}` is required.", ValuePath::Field(at, name)), self.pos)),
             None => Ok(()),
         }
     }
@@ -94,13 +100,13 @@ impl Check<'_> {
     fn is_scalar(&self, name: &str, value: &Value) -> bool {
         let constant = || value.clone().into_const().unwrap_or_default();
         match (name, value) {
-            // A file that was sent for what takes none.
+            // A file in place of a text.
             ("String" | "ID", Value::String(text))
                 if matches!(self.origin, Origin::Variable(1..)) && text.starts_with(FILE_MARK) =>
             {
                 false
             }
-            // `_Any` is what a gateway refers to an entity by; the resolver looks at what is in it.
+            // A gateway refers to an entity by `_Any`; its resolver checks the contents.
             ("Boolean", Value::Boolean(_))
             | ("String" | "ID", Value::String(_))
             | ("Float", Value::Number(_))
@@ -121,8 +127,8 @@ impl Check<'_> {
     }
 }
 
-/// The integer that a variable's number is. JSON has one kind of number, so that `1.0` is one, too (GraphQL, September 2025,
-/// section 3.5.1).
+/// The integer in a variable. JSON has one type of number, so `1.0` is an integer (GraphQL, September 2025, section
+/// 3.5.1).
 fn integer(number: &Number) -> Option<i32> {
     let whole = number.as_i64().or_else(|| {
         let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= f64::from(u32::MAX))?;
@@ -132,21 +138,21 @@ fn integer(number: &Number) -> Option<i32> {
     whole.and_then(|whole| i32::try_from(whole).ok())
 }
 
-/// A checked value of a variable as the library reads it: integers without a fraction.
-pub(super) fn coerced(inputs: &Inputs, ty: &Type, value: ConstValue) -> ConstValue {
+/// A checked value of a variable in the form that the library reads: integers without a fraction.
+pub(super) fn coerced(index: &SchemaIndex, ty: &Type, value: ConstValue) -> ConstValue {
     match (value, &ty.base) {
         (ConstValue::List(items), BaseType::List(item)) => {
-            ConstValue::List(items.into_iter().map(|value| coerced(inputs, item, value)).collect())
+            ConstValue::List(items.into_iter().map(|value| coerced(index, item, value)).collect())
         }
-        (value, BaseType::List(item)) => coerced(inputs, item, value),
+        (value, BaseType::List(item)) => coerced(index, item, value),
         (ConstValue::Number(number), BaseType::Named(name)) if name == "Int" => match integer(&number) {
             Some(whole) => ConstValue::Number(whole.into()),
             None => ConstValue::Number(number),
         },
-        (ConstValue::Object(fields), BaseType::Named(name)) => match inputs.shapes.get(name.as_str()) {
-            Some(Shape::Object(slots)) => {
-                let field = |(name, value): (Name, ConstValue)| match slots.get(name.as_str()) {
-                    Some(slot) => (name, coerced(inputs, &slot.ty, value)),
+        (ConstValue::Object(fields), BaseType::Named(name)) => match index.input(name) {
+            Some(InputType::Object(definitions)) => {
+                let field = |(name, value): (Name, ConstValue)| match definitions.get(name.as_str()) {
+                    Some(definition) => (name, coerced(index, &definition.ty, value)),
                     None => (name, value),
                 };
                 ConstValue::Object(fields.into_iter().map(field).collect())
@@ -155,4 +161,8 @@ pub(super) fn coerced(inputs: &Inputs, ty: &Type, value: ConstValue) -> ConstVal
         },
         (value, BaseType::Named(_)) => value,
     }
+}
+
+pub(super) fn invalid_input(message: String, pos: Pos) -> RejectedDocument {
+    RejectedDocument::new("BAD_USER_INPUT", message).at(pos)
 }

@@ -1,13 +1,11 @@
-//! One connection: who is at its other end, and what they asked for.
+//! A WebSocket connection: its caller and its operations.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::{Pos, Request as Query, Response as Executed, Value};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use axum::http::StatusCode;
-use futures_util::stream::{self, AbortHandle, BoxStream, SelectAll, StreamExt as _};
+use futures_util::stream::{self, AbortHandle, BoxStream, SelectAll, Stream, StreamExt as _};
 use serde_json::Map;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
@@ -15,63 +13,58 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 use crate::domain::auth::identity::{Caller, Client};
 use crate::domain::auth::live_connections::{ConnectionGuard, Ended};
 use crate::error::{Error, Reason};
-use crate::graphql::context::{Browser, Request};
-use crate::graphql::errors::Failure;
-use crate::graphql::execution::limits::{self, Admitted, Kind};
-use crate::graphql::execution::operation_labels::refused_fields;
-use crate::graphql::with_request_data;
-use crate::http::graphql::Endpoint;
+use crate::graphql::context::{Browser, OperationKind, Request};
+use crate::graphql::execution::{Executor, Response, TimedOut};
+use crate::http::graphql::media_type::Media;
 use crate::http::graphql::request;
-use crate::http::graphql::response::{self, Refusal};
+use crate::http::graphql::response::RequestError;
 use crate::http::graphql::socket::protocol::{self, Close, Incoming};
 use crate::http::middleware::RequestId;
-use crate::tools::metrics::Gauge;
-use crate::tools::request_metrics::UnderWay;
 
-/// How long a client may take to say who it is.
+/// Time limit for the client's `connection_init`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two pings; a client that said nothing in the meantime, not even a pong, is gone. Proxies cut off connections
-/// that are silent for a minute.
-const PING_PAUSE: Duration = Duration::from_secs(30);
+/// Interval between pings. A client that sends nothing in between, not even a pong, is gone. Proxies close connections
+/// that are idle for a minute.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long a client may take to receive a message.
+/// Time limit for the client to receive a message.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may take to say good-bye.
+/// Time limit for the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many operations a connection may have under way.
+/// Maximum number of concurrent operations of a connection.
 const MAX_OPERATIONS: usize = 10;
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(
     mut socket: WebSocket,
-    endpoint: Arc<Endpoint>,
+    executor: Arc<Executor>,
     client: Client,
     id: RequestId,
     stopping: watch::Receiver<bool>,
 ) {
-    let talk = Connection { endpoint, client, id, caller: None, operations: SelectAll::new(), handles: HashMap::new() };
-    let Err(end) = talk.run(&mut socket, stopping).await;
-    let good_bye = async {
+    let connection =
+        Connection { executor, client, id, caller: None, operations: SelectAll::new(), handles: HashMap::new() };
+    let Err(end) = connection.run(&mut socket, stopping).await;
+    let closing = async {
         if let End::Close(Close { code, reason }) = end {
-            tracing::debug!(code, reason, "a connection is closed");
-            let frame = CloseFrame { code, reason: reason.into() };
+            tracing::debug!(code, %reason, "closing connection");
+            let frame = CloseFrame { code, reason: reason.as_ref().into() };
             socket.send(Message::Close(Some(frame))).await?;
         }
-        // The client's own good-bye is answered while this is waited for, and whoever still sends something would
-        // otherwise not receive the reason.
+        // Receiving answers the client's close frame. A client that is still sending would otherwise miss the reason.
         while socket.recv().await.transpose()?.is_some() {}
         Ok::<_, axum::Error>(())
     };
-    // Whatever comes of it, the connection ends.
-    let _ = timeout(CLOSE_TIMEOUT, good_bye).await;
+    // The connection ends in any case.
+    let _ = timeout(CLOSE_TIMEOUT, closing).await;
 }
 
-/// How a connection ends.
+/// End of a connection.
 enum End {
-    /// We close it.
+    /// The service closes it.
     Close(Close),
     /// The client is gone.
     Gone,
@@ -83,15 +76,15 @@ impl From<Close> for End {
     }
 }
 
-/// A connection does not end well or badly, it ends.
+/// Success type of a connection, which runs until an [`End`].
 type Never = std::convert::Infallible;
 
-/// What is known of a connection.
+/// State of a connection.
 struct Connection {
-    endpoint: Arc<Endpoint>,
+    executor: Arc<Executor>,
     client: Client,
     id: RequestId,
-    /// Who is at its other end, once they have said so, for as long as they may stay.
+    /// The caller after `connection_init`, with the guard that ends the connection when the credential does.
     caller: Option<(Caller, ConnectionGuard)>,
     operations: SelectAll<BoxStream<'static, Output>>,
     handles: HashMap<String, AbortHandle>,
@@ -107,62 +100,62 @@ struct Output {
 impl Connection {
     async fn run(mut self, socket: &mut WebSocket, mut stopping: watch::Receiver<bool>) -> Result<Never, End> {
         let init_end = Instant::now() + INIT_TIMEOUT;
-        let mut pings = interval_at(Instant::now() + PING_PAUSE, PING_PAUSE);
+        let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut heard = true;
+        let mut has_received = true;
         loop {
             tokio::select! {
                 biased;
-                () = told_to_stop(&mut stopping) => return Err(Close::going_away().into()),
+                () = stopped(&mut stopping) => return Err(Close::GOING_AWAY.into()),
                 end = ended(&mut self.caller) => return Err(end.into()),
-                () = sleep_until(init_end), if self.caller.is_none() => return Err(Close::init_timeout().into()),
+                () = sleep_until(init_end), if self.caller.is_none() => return Err(Close::INIT_TIMEOUT.into()),
                 _ = pings.tick() => {
-                    if !std::mem::take(&mut heard) {
+                    if !std::mem::take(&mut has_received) {
                         return Err(End::Gone);
                     }
                     self.send(socket, Message::Ping(axum::body::Bytes::new())).await?;
                 }
                 received = socket.recv() => {
-                    heard = true;
+                    has_received = true;
                     if let Some(text) = text_of(received)? {
-                        self.hear(socket, protocol::parse(&text)?).await?;
+                        self.handle(socket, protocol::parse(&text)?).await?;
                     }
                 }
                 Some(Output { id, text, is_last }) = self.operations.next(), if !self.operations.is_empty() => {
                     if is_last {
                         self.handles.remove(&id);
                     }
-                    self.say(socket, text).await?;
+                    self.send_text(socket, text).await?;
                 }
             }
         }
     }
 
-    async fn hear(&mut self, socket: &mut WebSocket, incoming: Incoming) -> Result<(), End> {
+    async fn handle(&mut self, socket: &mut WebSocket, incoming: Incoming) -> Result<(), End> {
         match incoming {
-            Incoming::Init(_) if self.caller.is_some() => Err(Close::second_init().into()),
+            Incoming::Init(_) if self.caller.is_some() => Err(Close::SECOND_INIT.into()),
             Incoming::Init(payload) => {
-                let caller = self.recognise(&payload).await?;
-                let stay = self.endpoint.app.live_connections.begin(&caller);
-                self.caller = Some((caller, stay));
-                self.say(socket, protocol::ack()).await
+                let caller = self.authenticate(&payload).await?;
+                let guard = self.executor.app.live_connections.begin(&caller);
+                self.caller = Some((caller, guard));
+                self.send_text(socket, protocol::ack()).await
             }
-            // Before the client said who it is, a token in a ping means nothing.
+            // Before `connection_init`, a token in a ping is ignored.
             Incoming::Ping(Some(payload)) if self.caller.is_some() && protocol::names_token(&payload) => {
-                self.prolong(socket, &payload).await
+                self.extend(socket, &payload).await
             }
-            Incoming::Ping(payload) => self.say(socket, protocol::pong(payload)).await,
+            Incoming::Ping(payload) => self.send_text(socket, protocol::pong(payload)).await,
             Incoming::Pong => Ok(()),
             Incoming::Subscribe { id, request } => {
                 if self.caller.is_none() {
-                    return Err(Close::unauthorized().into());
+                    return Err(Close::UNAUTHORIZED.into());
                 }
                 if self.handles.contains_key(&id) {
                     return Err(Close::taken(&id).into());
                 }
                 match self.begin(&id, request).await? {
                     Ok(()) => Ok(()),
-                    Err(refusal) => self.say(socket, protocol::error(&id, &[refusal.error()])).await,
+                    Err(error) => self.send_text(socket, protocol::error(&id, &[error.to_json()])).await,
                 }
             }
             Incoming::Complete(id) => {
@@ -174,90 +167,73 @@ impl Connection {
         }
     }
 
-    async fn recognise(&mut self, payload: &Map<String, serde_json::Value>) -> Result<Caller, End> {
-        let token = protocol::token(payload).ok_or_else(Close::forbidden)?;
-        let app = &self.endpoint.app;
-        app.authenticate(&app.clock.now(), &self.client, token).await.map_err(|error| lost(&error))
+    async fn authenticate(&mut self, payload: &Map<String, serde_json::Value>) -> Result<Caller, End> {
+        let token = protocol::token(payload).ok_or(Close::FORBIDDEN)?;
+        let app = &self.executor.app;
+        app.authenticate(&app.clock.now(), &self.client, token).await.map_err(|error| authentication_end(&error))
     }
 
-    /// Lets the connection last as long as the access token in a `ping`, which has to be of the same session. An older
-    /// one changes nothing, and neither does the API token that the connection was opened with. Everything else closes the connection: a client that holds another session, or none, must not
-    /// go on hearing what this one is told.
-    async fn prolong(&mut self, socket: &mut WebSocket, payload: &Map<String, serde_json::Value>) -> Result<(), End> {
-        let token = protocol::token(payload).ok_or_else(Close::forbidden)?;
-        let app = &self.endpoint.app;
+    /// Extends the connection to the expiry of the access token in a `ping`, which must be of the same session. An
+    /// older token changes nothing, and neither does the API token that opened the connection. Any other token closes
+    /// the connection: a client with another session, or none, must not receive the events of this one.
+    async fn extend(&mut self, socket: &mut WebSocket, payload: &Map<String, serde_json::Value>) -> Result<(), End> {
+        let token = protocol::token(payload).ok_or(Close::FORBIDDEN)?;
+        let app = &self.executor.app;
         let sender = app.authenticate_unseen(&app.clock.now(), &self.client, token).await;
-        let sender = sender.map_err(|error| lost(&error))?;
-        let Some((caller, stay)) = &mut self.caller else { return Err(Close::unauthorized().into()) };
+        let sender = sender.map_err(|error| authentication_end(&error))?;
+        let Some((caller, guard)) = &mut self.caller else { return Err(Close::UNAUTHORIZED.into()) };
         if !caller.has_credential_of(&sender) {
-            return Err(Close::other_session().into());
+            return Err(Close::OTHER_SESSION.into());
         }
         if sender.accepted_until() > caller.accepted_until() {
-            stay.extend(&sender);
+            guard.extend(&sender);
             *caller = sender;
         }
         match caller.accepted_until() {
-            Some(until) => self.say(socket, protocol::prolonged(until)).await,
-            None => self.say(socket, protocol::pong(None)).await,
+            Some(until) => self.send_text(socket, protocol::extended(until)).await,
+            None => self.send_text(socket, protocol::pong(None)).await,
         }
     }
 
-    /// Begins an operation, or says why not.
-    async fn begin(&mut self, id: &str, request: Map<String, serde_json::Value>) -> Result<Result<(), Refusal>, End> {
-        let refused = |message: &str| Ok(Err(Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)));
-        let mut query = match request::from_fields(request) {
-            Ok(query) => query,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let Admitted { kind, document } = match self.endpoint.admit(&mut query) {
-            Ok(Admitted { kind: Kind::Mutation, .. }) => {
-                return refused("Mutations are served over HTTP: send them by POST.");
-            }
-            Ok(admitted) => admitted,
-            Err(limits::Refusal { code, message, location }) => {
-                self.endpoint.app.traffic.begin(self.endpoint.operations.refused()).end(Some(code));
-                return Ok(Err(Refusal::new(StatusCode::BAD_REQUEST, code, message).at(location)));
-            }
-        };
-        if self.handles.len() >= MAX_OPERATIONS {
-            return refused(&format!("A connection may have {MAX_OPERATIONS} operations under way at most."));
-        }
-        let app = &self.endpoint.app;
-        let Some((caller, stay)) = &mut self.caller else { return Err(Close::unauthorized().into()) };
-        let now = app.clock.now();
-        *caller = app.renew(&now, caller).await.map_err(|error| lost(&error))?;
-        stay.extend(caller);
-        let request = Request::new(now, self.client.clone(), Ok(caller.clone()), Browser::default(), kind);
-        let name = query.operation_name.clone();
-        let labels = self.endpoint.operations.describe(&document, name.as_deref());
-        let operation = Operation {
-            id: id.to_owned(),
-            request_id: self.id.0.clone(),
-            caller: caller.clone(),
-            endpoint: Arc::clone(&self.endpoint),
-            _counted: (kind == Kind::Subscription).then(|| Counted::new(&app.traffic.subscriptions)),
-            answers: answers(&self.endpoint, query, request, kind),
-            under_way: Some(app.traffic.begin(labels)),
-            name,
-            document,
-            kind,
-            progress: Progress::None,
-        };
-        let outputs = stream::unfold(operation, |mut operation| async {
-            let output = operation.next().await?;
-            Some((output, operation))
+    /// Starts an operation; the inner error rejects only the operation.
+    async fn begin(
+        &mut self,
+        id: &str,
+        request: Map<String, serde_json::Value>,
+    ) -> Result<Result<(), RequestError>, End> {
+        let admitted = request::from_fields(request).and_then(|query| {
+            self.executor.admit(query).map_err(|rejected| RequestError::rejected(rejected, Media::GraphqlResponse))
         });
-        let (outputs, handle) = stream::abortable(outputs);
+        let operation = match admitted {
+            Ok(operation) => operation,
+            Err(error) => return Ok(Err(error)),
+        };
+        if operation.kind() == OperationKind::Mutation {
+            return Ok(Err(RequestError::bad("Mutations are served over HTTP: send them by POST.")));
+        }
+        if self.handles.len() >= MAX_OPERATIONS {
+            let message = format!("A connection may have at most {MAX_OPERATIONS} concurrent operations.");
+            return Ok(Err(RequestError::bad(message)));
+        }
+        let app = &self.executor.app;
+        let Some((caller, guard)) = &mut self.caller else { return Err(Close::UNAUTHORIZED.into()) };
+        let now = app.clock.now();
+        *caller = app.renew(&now, caller).await.map_err(|error| authentication_end(&error))?;
+        guard.extend(caller);
+        let browser = Browser::default();
+        let request = Request::new(now, self.client.clone(), Ok(caller.clone()), browser, operation.kind());
+        let responses = operation.stream(request, self.id.0.clone());
+        let (outputs, handle) = stream::abortable(outputs(id.to_owned(), responses));
         self.operations.push(outputs.boxed());
         self.handles.insert(id.to_owned(), handle);
         Ok(Ok(()))
     }
 
-    async fn say(&mut self, socket: &mut WebSocket, text: String) -> Result<(), End> {
+    async fn send_text(&mut self, socket: &mut WebSocket, text: String) -> Result<(), End> {
         self.send(socket, Message::Text(text.into())).await
     }
 
-    /// Sends a message. Whoever does not read keeps nothing waiting but themself, and not for ever.
+    /// Sends a message, with a time limit for clients that do not read.
     async fn send(&mut self, socket: &mut WebSocket, message: Message) -> Result<(), End> {
         tokio::select! {
             biased;
@@ -270,29 +246,29 @@ impl Connection {
     }
 }
 
-async fn told_to_stop(stopping: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, and then it is time to stop as well.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which also means to stop.
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// Waits until the caller may stay no longer; without one, for ever.
+/// Waits until the caller's credential ends; forever without a caller.
 async fn ended(caller: &mut Option<(Caller, ConnectionGuard)>) -> Close {
     match caller {
-        Some((_, stay)) => match stay.ended().await {
-            Ended::Expired => Close::expired(),
-            Ended::Revoked => Close::forbidden(),
+        Some((_, guard)) => match guard.ended().await {
+            Ended::Expired => Close::EXPIRED,
+            Ended::Revoked => Close::FORBIDDEN,
         },
         None => std::future::pending().await,
     }
 }
 
-/// The text that was received; none for frames that have none to give.
+/// The received text; none for control frames.
 fn text_of(received: Option<Result<Message, axum::Error>>) -> Result<Option<Utf8Bytes>, End> {
     match received {
         Some(Ok(Message::Text(text))) => Ok(Some(text)),
         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
-        Some(Ok(Message::Binary(_))) => Err(Close::bad_message("Messages are texts").into()),
-        Some(Err(error)) if is_too_long(&error) => Err(Close::too_long().into()),
+        Some(Ok(Message::Binary(_))) => Err(Close::bad_message("Messages must be text").into()),
+        Some(Err(error)) if is_too_long(&error) => Err(Close::TOO_LONG.into()),
         Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
     }
 }
@@ -301,119 +277,31 @@ fn is_too_long(error: &axum::Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.to_string().contains("too long"))
 }
 
-/// How a connection ends whose caller was not recognised.
-fn lost(error: &Error) -> End {
+/// End of a connection whose caller cannot be authenticated.
+fn authentication_end(error: &Error) -> End {
     match error {
-        Error::Unauthenticated(Reason::Expired) => Close::expired().into(),
-        Error::Unauthenticated(_) => Close::forbidden().into(),
-        Error::Unavailable(_) => Close::busy().into(),
+        Error::Unauthenticated(Reason::Expired) => Close::EXPIRED.into(),
+        Error::Unauthenticated(_) => Close::FORBIDDEN.into(),
+        Error::Unavailable(_) => Close::BUSY.into(),
         error => {
-            tracing::error!(?error, "a caller could not be recognised");
-            Close::fault().into()
+            tracing::error!(?error, "authentication failed with an internal error");
+            Close::INTERNAL_ERROR.into()
         }
     }
 }
 
-/// What an operation answers: one answer to a query, as many as there are to a subscription.
-fn answers(endpoint: &Endpoint, query: Query, request: Request, kind: Kind) -> BoxStream<'static, Option<Executed>> {
-    let query = with_request_data(query, &endpoint.app, Arc::new(request));
-    let mut executed = endpoint.schema.execute_stream(query);
-    if kind == Kind::Subscription {
-        return executed.map(Some).boxed();
-    }
-    let patience = endpoint.app.config.wire.request_timeout;
-    stream::once(async move { timeout(patience, executed.next()).await.ok().flatten() }).boxed()
-}
-
-/// An operation under way.
-struct Operation {
-    id: String,
-    request_id: String,
-    caller: Caller,
-    endpoint: Arc<Endpoint>,
-    name: Option<String>,
-    document: Arc<async_graphql::parser::types::ExecutableDocument>,
-    answers: BoxStream<'static, Option<Executed>>,
-    kind: Kind,
-    progress: Progress,
-    /// Until it has answered for the first time.
-    under_way: Option<UnderWay>,
-    _counted: Option<Counted>,
-}
-
-/// One of those that a gauge shows, until this is dropped.
-struct Counted(Gauge);
-
-impl Counted {
-    fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-/// How far an operation is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    None,
-    Some,
-    Over,
-}
-
-impl Operation {
-    /// The next message about it; none after the last.
-    async fn next(&mut self) -> Option<Output> {
-        if self.progress == Progress::Over {
-            return None;
-        }
-        let text = match self.answers.next().await {
-            None => {
-                self.progress = Progress::Over;
-                self.answered(None);
-                protocol::complete(&self.id)
+/// Messages about an operation: one for each response and, unless the last one is an error, `complete`.
+fn outputs(id: String, responses: BoxStream<'static, Result<Response, TimedOut>>) -> impl Stream<Item = Output> + Send {
+    stream::unfold(Some((id, responses)), |state| async {
+        let (id, mut responses) = state?;
+        let (text, is_last) = match responses.next().await {
+            None => (protocol::complete(&id), true),
+            Some(Ok(response)) if response.was_executed() => (protocol::next(&id, &response), false),
+            Some(Ok(response)) => (protocol::error(&id, &response.errors()), true),
+            Some(Err(TimedOut { retry_after })) => {
+                (protocol::error(&id, &[RequestError::busy(retry_after).to_json()]), true)
             }
-            Some(None) => {
-                self.progress = Progress::Over;
-                self.answered(Some("SERVICE_UNAVAILABLE"));
-                let busy = async_graphql::Error::from(Failure::from(Error::Unavailable(Duration::from_secs(1))));
-                protocol::error(&self.id, &[busy.into_server_error(Pos::default())])
-            }
-            Some(Some(executed)) => self.write(executed),
         };
-        Some(Output { id: self.id.clone(), text, is_last: self.progress == Progress::Over })
-    }
-
-    /// Counts how it has answered for the first time.
-    fn answered(&mut self, code: Option<&str>) {
-        if let Some(under_way) = self.under_way.take() {
-            under_way.end(code);
-        }
-    }
-
-    fn write(&mut self, mut executed: Executed) -> String {
-        let app = &self.endpoint.app;
-        for field in refused_fields(&executed.errors, "FORBIDDEN", &self.document) {
-            app.refused_rights.note(&app.clock.now(), Some(&self.caller), field, "FORBIDDEN");
-        }
-        // What fails before a subscription has an event has a path, but was not executed either.
-        let has_begun = self.kind == Kind::Query || self.progress == Progress::Some;
-        let was_executed = response::was_executed(&executed) && (has_begun || executed.data != Value::Null);
-        if was_executed && !executed.errors.is_empty() {
-            self.endpoint.types.complete(&mut executed, &self.document, self.name.as_deref());
-        }
-        response::tidy_all(&mut executed, &self.request_id);
-        self.answered(response::code(&executed));
-        if was_executed {
-            self.progress = Progress::Some;
-            protocol::next(&self.id, &response::body(&executed, true))
-        } else {
-            self.progress = Progress::Over;
-            protocol::error(&self.id, &executed.errors)
-        }
-    }
+        Some((Output { id: id.clone(), text, is_last }, (!is_last).then_some((id, responses))))
+    })
 }

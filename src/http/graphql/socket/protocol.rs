@@ -1,5 +1,7 @@
-//! The messages of the protocol graphql-transport-ws, as its specification describes them
-//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>): texts in, values out, and the other way round.
+//! Messages of the protocol graphql-transport-ws, parsed and written by its specification
+//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>).
+
+use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -7,126 +9,100 @@ use serde_json::{Map, Value, json};
 use crate::http::graphql::strict_json;
 use crate::tools::clock::Timestamp;
 
-/// The protocol's name, which both sides must say when the connection is opened.
+/// Name of the protocol in `Sec-WebSocket-Protocol`.
 pub(super) const NAME: &str = "graphql-transport-ws";
 
-/// The longest reason of a close frame, in bytes (RFC 6455, section 5.5).
+/// Longest reason of a close frame, in bytes (RFC 6455, section 5.5).
 const MAX_REASON: usize = 123;
 
-/// What a client says.
+/// Message of a client.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::http) enum Incoming {
-    /// It wants to begin, and says who it is.
+    /// `connection_init`, with the credential.
     Init(Map<String, Value>),
-    /// It wants to know whether we are there.
+    /// `ping`
     Ping(Option<Map<String, Value>>),
-    /// It is there.
+    /// `pong`
     Pong,
-    /// It wants this document executed.
+    /// `subscribe`, to start an operation.
     Subscribe {
-        /// How it calls the operation.
+        /// The client's id of the operation.
         id: String,
-        /// What would be the body of a request over HTTP.
+        /// The same fields as in the body of an HTTP request.
         request: Map<String, Value>,
     },
-    /// It wants to hear no more of this operation.
+    /// `complete`, to stop the operation of this id.
     Complete(String),
 }
 
-/// Why a connection is closed.
+/// Close frame of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::http) struct Close {
-    /// The code of the close frame.
+    /// Status code.
     pub(in crate::http) code: u16,
-    /// Its text.
-    pub(in crate::http) reason: String,
+    /// Reason.
+    pub(in crate::http) reason: Cow<'static, str>,
 }
 
 impl Close {
-    fn new(code: u16, reason: &str) -> Self {
-        Self { code, reason: reason[..reason.floor_char_boundary(MAX_REASON)].to_owned() }
-    }
-
     /// The service stops.
-    pub(super) fn going_away() -> Self {
-        Self::new(1001, "The service is stopping")
-    }
-
-    /// The message is longer than may be.
-    pub(super) fn too_long() -> Self {
-        Self::new(1009, "The message is too long")
-    }
-
-    /// A fault of the service.
-    pub(super) fn fault() -> Self {
-        Self::new(1011, "Something went wrong on our side")
-    }
-
-    /// The service has too much to do.
-    pub(super) fn busy() -> Self {
-        Self::new(1013, "The service is busy: try again in a moment")
-    }
-
-    /// The client said something that is not of the protocol.
-    pub(super) fn bad_message(what: &str) -> Self {
-        Self::new(4400, what)
-    }
-
-    /// The client wants something before it said who it is.
-    pub(super) fn unauthorized() -> Self {
-        Self::new(4401, "Unauthorized")
-    }
-
-    /// The client is nobody who may be here, or not any more.
-    pub(super) fn forbidden() -> Self {
-        Self::new(4403, "Forbidden")
-    }
-
+    pub(super) const GOING_AWAY: Self = Self::fixed(1001, "The service is stopping");
+    /// The message is too long.
+    pub(super) const TOO_LONG: Self = Self::fixed(1009, "The message is too long");
+    /// Internal error.
+    pub(super) const INTERNAL_ERROR: Self = Self::fixed(1011, "Something went wrong on our side");
+    /// The service is busy.
+    pub(super) const BUSY: Self = Self::fixed(1013, "The service is busy. Try again in a moment");
+    /// The client started an operation before `connection_init`.
+    pub(super) const UNAUTHORIZED: Self = Self::fixed(4401, "Unauthorized");
+    /// The credential is not valid, or no longer.
+    pub(super) const FORBIDDEN: Self = Self::fixed(4403, "Forbidden");
     /// The client's access token expired, and it sent no newer one in a `ping`.
-    pub(super) fn expired() -> Self {
-        Self::new(4403, "Forbidden: the access token expired")
-    }
-
+    pub(super) const EXPIRED: Self = Self::fixed(4403, "Forbidden: the access token expired");
     /// The token in a `ping` is not of the connection's session.
-    pub(super) fn other_session() -> Self {
-        Self::new(4403, "Forbidden: send an access token of the same session in a ping")
+    pub(super) const OTHER_SESSION: Self =
+        Self::fixed(4403, "Forbidden: send an access token of the same session in a ping");
+    /// The client sent no `connection_init` in time.
+    pub(super) const INIT_TIMEOUT: Self = Self::fixed(4408, "Connection initialisation timeout");
+    /// The client sent `connection_init` twice.
+    pub(super) const SECOND_INIT: Self = Self::fixed(4429, "Too many initialisation requests");
+
+    const fn fixed(code: u16, reason: &'static str) -> Self {
+        Self { code, reason: Cow::Borrowed(reason) }
     }
 
-    /// The client did not say in time who it is.
-    pub(super) fn init_timeout() -> Self {
-        Self::new(4408, "Connection initialisation timeout")
+    /// The message violates the protocol.
+    pub(super) const fn bad_message(reason: &'static str) -> Self {
+        Self::fixed(4400, reason)
     }
 
-    /// Two operations cannot have the same name.
+    /// An operation with this id is already running.
     pub(in crate::http) fn taken(id: &str) -> Self {
-        Self::new(4409, &format!("Subscriber for {id} already exists"))
-    }
-
-    /// The client said twice who it is.
-    pub(super) fn second_init() -> Self {
-        Self::new(4429, "Too many initialisation requests")
+        let mut reason = format!("Subscriber for {id} already exists");
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        Self { code: 4409, reason: reason.into() }
     }
 }
 
-/// Reads a message.
+/// Parses a message.
 ///
 /// # Errors
-/// 4400 for everything that is not one.
+/// 4400 for everything that is not a message of the protocol.
 pub(in crate::http) fn parse(text: &str) -> Result<Incoming, Close> {
-    let bad = |what: &str| Err(Close::bad_message(what));
+    let bad = |reason| Err(Close::bad_message(reason));
     let Ok(Value::Object(mut message)) = strict_json::read(text.as_bytes()) else {
-        return bad("A message is a JSON object");
+        return bad("A message must be a JSON object");
     };
     let payload = message.remove("payload").filter(|payload| !payload.is_null());
     let id = match message.remove("id") {
         Some(Value::String(id)) if !id.is_empty() => Some(id),
         None => None,
-        Some(_) => return bad("An `id` is a text that is not empty"),
+        Some(_) => return bad("`id` must be a non-empty string"),
     };
     let payload = match payload {
         None => None,
         Some(Value::Object(fields)) => Some(fields),
-        Some(_) => return bad("A `payload` is an object"),
+        Some(_) => return bad("`payload` must be an object"),
     };
     let kind = message.get("type").and_then(Value::as_str);
     match (kind, id, payload) {
@@ -134,14 +110,14 @@ pub(in crate::http) fn parse(text: &str) -> Result<Incoming, Close> {
         (Some("ping"), _, payload) => Ok(Incoming::Ping(payload)),
         (Some("pong"), _, _) => Ok(Incoming::Pong),
         (Some("subscribe"), Some(id), Some(request)) if is_request(&request) => Ok(Incoming::Subscribe { id, request }),
-        (Some("subscribe"), _, _) => bad("`subscribe` needs an `id` and a `payload` with a `query`"),
+        (Some("subscribe"), _, _) => bad("`subscribe` requires an `id` and a `payload` with a `query`"),
         (Some("complete"), Some(id), _) => Ok(Incoming::Complete(id)),
-        (Some("complete"), None, _) => bad("`complete` needs an `id`"),
-        _ => bad("There is no message of this `type`"),
+        (Some("complete"), None, _) => bad("`complete` requires an `id`"),
+        _ => bad("Unknown message `type`"),
     }
 }
 
-/// Whether these are the fields of a request, each of its type.
+/// True if these are the fields of a request, with the right types.
 fn is_request(fields: &Map<String, Value>) -> bool {
     let is =
         |name: &str, right: fn(&Value) -> bool| fields.get(name).is_none_or(|value| value.is_null() || right(value));
@@ -151,13 +127,13 @@ fn is_request(fields: &Map<String, Value>) -> bool {
         && is("extensions", Value::is_object)
 }
 
-/// Whether a payload has one of the fields that [`token`] reads, whatever stands in it.
+/// True if a payload has one of the fields that [`token`] reads, with any value.
 pub(super) fn names_token(payload: &Map<String, Value>) -> bool {
     payload.keys().any(|key| key.eq_ignore_ascii_case("authorization") || key.eq_ignore_ascii_case("token"))
 }
 
-/// The token that a client says who it is by: `Authorization: Bearer …`, or `token` with or without the scheme; the
-/// names in any case.
+/// The token in a payload: `Authorization: Bearer …`, or `token` with or without the scheme. Names are
+/// case-insensitive.
 pub(in crate::http) fn token(payload: &Map<String, Value>) -> Option<&str> {
     let named = |name: &str| {
         let (_, value) = payload.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
@@ -178,7 +154,7 @@ pub(super) fn ack() -> String {
     json!({ "type": "connection_ack" }).to_string()
 }
 
-/// `pong`, with what the `ping` carried.
+/// `pong`, with the payload of the `ping`.
 pub(super) fn pong(payload: Option<Map<String, Value>>) -> String {
     match payload {
         None => json!({ "type": "pong" }).to_string(),
@@ -186,8 +162,8 @@ pub(super) fn pong(payload: Option<Map<String, Value>>) -> String {
     }
 }
 
-/// `pong` to a `ping` with an access token: the moment until which the connection is now good, and never the token.
-pub(super) fn prolonged(until: Timestamp) -> String {
+/// `pong` to a `ping` with an access token: the new expiry of the connection, and never the token.
+pub(super) fn extended(until: Timestamp) -> String {
     json!({ "type": "pong", "payload": { "expiresAt": until.to_string() } }).to_string()
 }
 
@@ -198,17 +174,17 @@ pub(super) fn complete(id: &str) -> String {
 
 /// `next`: a result of the operation.
 pub(super) fn next(id: &str, payload: &impl Serialize) -> String {
-    write(&About { kind: "next", id, payload })
+    write(&OperationMessage { kind: "next", id, payload })
 }
 
-/// `error`: the operation is not executed.
+/// `error`: the operation was not executed.
 pub(super) fn error(id: &str, payload: &impl Serialize) -> String {
-    write(&About { kind: "error", id, payload })
+    write(&OperationMessage { kind: "error", id, payload })
 }
 
-/// A message about an operation; its payload keeps the order of its fields.
+/// A message about an operation. Its payload keeps the order of its fields.
 #[derive(Serialize)]
-struct About<'a, P> {
+struct OperationMessage<'a, P> {
     #[serde(rename = "type")]
     kind: &'static str,
     id: &'a str,
@@ -224,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_of_the_protocol_are_read() {
+    fn messages_of_the_protocol_are_parsed() {
         let object = |value: Value| value.as_object().unwrap().clone();
         for (text, expected) in [
             (r#"{"type":"connection_init"}"#, Incoming::Init(Map::new())),
@@ -274,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_may_be_said_in_several_ways() {
+    fn a_token_has_several_forms() {
         let said = |payload: Value| token(payload.as_object().unwrap()).map(str::to_owned);
         let tok = Some("tok".to_owned());
         assert_eq!(said(json!({ "Authorization": "Bearer tok" })), tok);
