@@ -1,6 +1,6 @@
 //! Imports of users.
 
-// Users from a spreadsheet.
+// Import from a spreadsheet.
 pub mod spreadsheet;
-// Users of a Django project, taken over with their passwords.
+// Import from a Django project, with passwords.
 pub mod django;

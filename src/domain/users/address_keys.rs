@@ -1,5 +1,5 @@
-//! Keys of addresses, made anew where a version before stored them in another form. Version 0.1.0 kept a domain in its `xn--`
-//! form, as browsers send it, so that its owner was not found by the form in Unicode, and a mailbox could have two accounts.
+//! Renewal of address keys stored in the form of an earlier version. Version 0.1.0 kept a domain in its `xn--` form, as
+//! browsers send it. So the Unicode form did not find the account, and one mailbox could have two accounts.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -11,18 +11,18 @@ use crate::entity::{instance, user};
 use crate::error::Result;
 use crate::tools::identifier;
 
-/// The present form of keys, counted from 0.
+/// Current form of the keys, counted from 0.
 pub const FORM: i32 = 1;
 
-/// Number of accounts that are updated at a time.
+/// Number of accounts updated per batch.
 const BATCH: u64 = 500;
 
-/// The most accounts that [`doubles`] names.
+/// Maximum number of accounts returned by [`doubles`].
 const MAX_DOUBLES: u64 = 20;
 
-/// Brings addresses and their keys to the present form, where that was not done yet. An account whose key another one has
-/// stays as it is, and is reported in the log at each start until one of them is changed. The transaction must be one that
-/// only one instance runs at a time.
+/// Converts addresses and their keys to the current form, unless that was done before. If another account has the same
+/// key, the account stays unchanged and is logged at each start until one of them changes. Only one instance at a time
+/// may run the transaction.
 pub async fn renew(txn: &DatabaseTransaction) -> Result<()> {
     let outdated = instance::Column::AddressKeys.lt(FORM);
     if instance::Entity::find().filter(outdated.clone()).one(txn).await?.is_none() {
@@ -47,7 +47,7 @@ pub async fn renew(txn: &DatabaseTransaction) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether the account has its address and key in the present form.
+/// Returns true if the address and key of the account are in the current form.
 async fn renew_one(txn: &DatabaseTransaction, user: &user::Model) -> Result<bool> {
     let email = identifier::email(&user.email).unwrap_or_else(|_| user.email.clone());
     let key = identifier::fold(&email);
@@ -65,7 +65,7 @@ async fn renew_one(txn: &DatabaseTransaction, user: &user::Model) -> Result<bool
     Ok(true)
 }
 
-/// The addresses of accounts that are not found by them, because another account has the same; the first 20.
+/// The addresses of accounts that cannot be found by them, because another account has the same; the first 20.
 pub async fn doubles(db: &impl ConnectionTrait) -> Result<Vec<String>> {
     let encoded = user::Entity::find().filter(user::Column::EmailKey.contains("xn--")).order_by_asc(user::Column::Id);
     let addresses: Vec<(String, String)> = encoded

@@ -1,7 +1,6 @@
-//! Making an account for somebody.
+//! Creating an account by staff.
 
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
+use sea_orm::{ActiveValue::Set, EntityTrait as _};
 
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
@@ -12,24 +11,22 @@ use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_NAME, MAX_PHONE};
 use crate::domain::users::reserved::{self, ReservationHolder};
+use crate::domain::users::username_allocator;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
-use crate::entity::user::{self, Column, Permission, Role};
+use crate::entity::user::{self, Permission, Role};
 use crate::error::{Error, Refusal, Result};
 use crate::tools::clock::Now;
 use crate::tools::{identifier, text};
 
-/// The most digits of the number behind a username that was taken.
-const MAX_NUMBER_LENGTH: usize = 5;
-
-/// An account to make.
+/// Input for a new account.
 #[derive(Clone, Debug)]
 pub struct Create {
-    /// The address; unique.
+    /// The address; must be unique.
     pub email: String,
-    /// The username; a neutral one is generated where none is given.
+    /// The username; a neutral one is generated if it is missing.
     pub username: Option<String>,
-    /// The password; where none is given, the welcome mail has a link to set one.
+    /// The password; if it is missing, the welcome mail has a link to set one.
     pub password: Option<String>,
     /// Given name.
     pub first_name: String,
@@ -43,19 +40,19 @@ pub struct Create {
     pub role: Role,
     /// Permission.
     pub permission: Permission,
-    /// Whether the account may be used.
+    /// True if the account is active.
     pub is_active: bool,
-    /// Whether its user is staff.
+    /// True if the user is staff.
     pub is_staff: bool,
 }
 
-/// Makes an account and puts the welcome mail in line. An account with a password counts as verified: staff vouch for
-/// it; one without is verified by the link in the mail.
+/// Creates an account and queues the welcome mail. An account with a password counts as verified, because staff vouch
+/// for it; otherwise the link in the mail verifies it.
 ///
 /// # Errors
-/// [`Error::Forbidden`] where an API token sets a password or gives rights; one refusal for each field that is wrong:
-/// required, invalid, too long, or taken; or the password's; [`Error::RateLimited`] where this user has sent too many welcome
-/// mails, or this address has received too many.
+/// [`Error::Forbidden`] if an API token sets a password or grants rights; one refusal for each invalid field: required,
+/// invalid, too long, or taken; the refusal of the password; [`Error::RateLimited`] if this user has sent too many
+/// welcome mails, or this address has received too many.
 pub async fn create(
     db: &Db,
     now: &Now,
@@ -66,8 +63,7 @@ pub async fn create(
 ) -> Result<user::Model> {
     let has_rights = input.is_staff || input.role != Role::Member || input.permission != Permission::OnlyView;
     if input.password.is_some() || has_rights {
-        // A leaked API token must neither choose a password to sign in with, nor make an account with rights that outlives
-        // it.
+        // A leaked API token must neither choose a password, nor create an account whose rights outlive the token.
         staff.session_user()?;
     }
     let mut refusals = Vec::new();
@@ -107,7 +103,7 @@ pub async fn create(
 
     let authorized = staff.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
-    // Before the row, as an import does, so that neither waits for the other for ever.
+    // Taken before the row is written, as in an import, to avoid a deadlock.
     rate_limits::take_welcome(txn, now, &authorized, limits, &recipient).await?;
     let user = match given {
         Some(_) => {
@@ -115,8 +111,12 @@ pub async fn create(
             reserved::claim(txn, now, (None, &user), ReservationHolder::Other).await?;
             user
         }
-        None => insert_with_free_username(txn, now, (row, None), ReservationHolder::Other).await?,
+        None => username_allocator::insert(txn, now, (row, None), ReservationHolder::Other).await?,
     };
+    if user.password_hash.is_some() {
+        // Strangers may have guessed at the address before.
+        rate_limits::forget_guesses(txn, &[user.id]).await?;
+    }
     audit::record(txn, now, Event::by(&authorized, Action::UserCreated, user.id)).await?;
     if user.is_staff {
         audit::record(txn, now, Event::by(&authorized, Action::StaffGranted, user.id)).await?;
@@ -124,37 +124,4 @@ pub async fn create(
     outbox::enqueue(txn, now, Kind::Welcome, &user.email, Some(user.id)).await?;
     authorized.commit().await?;
     Ok(user)
-}
-
-/// Inserts the row under its username. Where that is taken or reserved, the wanted name gets a number behind it; where none is wanted,
-/// another neutral one is generated.
-pub(in crate::domain) async fn insert_with_free_username(
-    txn: &DatabaseTransaction,
-    now: &Now,
-    (mut row, wanted): (user::ActiveModel, Option<&str>),
-    by: ReservationHolder,
-) -> Result<user::Model> {
-    loop {
-        let key = row.username_key.clone().take().unwrap_or_default();
-        let is_free = reserved::usernames(txn, now, [key.as_str()]).await?.is_empty();
-        let skip = OnConflict::column(Column::UsernameKey).do_nothing().to_owned();
-        let insert = user::Entity::insert(row.clone()).on_conflict(skip);
-        if is_free && insert.exec_without_returning(txn).await.map_err(super::taken)? > 0 {
-            let id = row.id.clone().take().unwrap_or_default();
-            let user = user::Entity::find_by_id(id).one(txn).await?;
-            let user = user.ok_or_else(|| Error::internal("an account that was just made is missing"))?;
-            reserved::claim(txn, now, (None, &user), by).await?;
-            return Ok(user);
-        }
-        let name = wanted.map_or_else(identifier::neutral_username, |wanted| numbered(now, wanted));
-        row.username_key = Set(identifier::fold(&name));
-        row.username = Set(name);
-    }
-}
-
-/// The wanted username with a number behind it.
-fn numbered(now: &Now, wanted: &str) -> String {
-    let stem: String = wanted.chars().take(identifier::MAX_USERNAME_LENGTH - MAX_NUMBER_LENGTH).collect();
-    let [.., high, low] = now.id().into_bytes();
-    format!("{stem}{}", u16::from_be_bytes([high, low]))
 }

@@ -1,4 +1,4 @@
-//! Deleting accounts, one or many: all or none.
+//! Deleting one or many accounts: all or none.
 
 use std::collections::BTreeSet;
 
@@ -16,39 +16,37 @@ use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Now;
 use crate::tools::media::MediaStore;
 
-/// The most accounts that are deleted at once.
+/// Maximum number of accounts deleted by one call.
 const MAX_ACCOUNTS: usize = 500;
 
-/// Deletes accounts with all that hangs on them, or anonymizes those that other records still name. Returns what became
-/// of each. `field` is the input field that refusals are told of; each names the id that it concerns.
+/// Deletes accounts and all dependent rows, or anonymizes those that other records still refer to. Returns the outcome
+/// for each. Refusals name `field` as their input field, and the id they concern.
 ///
 /// # Errors
 /// [`Code::NotFound`], [`Code::CannotDeleteSelf`] and [`Code::CannotEditSuperuser`]; [`Code::Required`] and
-/// [`Code::TooLong`] where there are none or too many; [`Error::Forbidden`] for API tokens.
+/// [`Code::TooLong`] for no ids or too many; [`Error::Forbidden`] for API tokens.
 pub async fn delete(
     db: &Db,
     now: &Now,
     staff: Staff<'_>,
     store: &MediaStore,
-    (field, ids): (&'static str, &[String]),
+    field: &'static str,
+    ids: &[String],
 ) -> Result<Vec<Outcome>> {
     staff.session_user()?;
     if ids.is_empty() {
-        return Err(Refusal::new(Code::Required, "Name one user at least.").of(field).into());
+        return Err(Refusal::new(Code::Required, "users-required").of(field).into());
     }
     if ids.len() > MAX_ACCOUNTS {
-        let message = format!("{MAX_ACCOUNTS} users at most are deleted at once.");
-        return Err(Refusal::new(Code::TooLong, message).of(field).into());
+        return Err(Refusal::new(Code::TooLong, "users-too-many").with("max", MAX_ACCOUNTS).of(field).into());
     }
     let mut refusals = Vec::new();
-    let mut refuse = |refusal: Refusal, id: &str| {
-        refusals.push(Refusal { message: format!("{id}: {}", refusal.message), ..refusal.of(field) });
-    };
+    let mut refuse = |code: Code, id: &str| refusals.push(refusal(code, id).of(field));
     let mut wanted = BTreeSet::new();
     for id in ids {
         match Uuid::parse_str(id) {
             Ok(id) => drop(wanted.insert(id)),
-            Err(_) => refuse(super::not_found(), &id.chars().take(36).collect::<String>()),
+            Err(_) => refuse(Code::NotFound, &id.chars().take(36).collect::<String>()),
         }
     }
 
@@ -59,11 +57,11 @@ pub async fn delete(
     for user in &users {
         wanted.remove(&user.id);
         if let Err(refusal) = guard_rails::check(Some(staff.user().id), user, Change::Removal) {
-            refuse(refusal, &user.id.to_string());
+            refuse(refusal.code, &user.id.to_string());
         }
     }
     for id in wanted {
-        refuse(super::not_found(), &id.to_string());
+        refuse(Code::NotFound, &id.to_string());
     }
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
@@ -80,4 +78,13 @@ pub async fn delete(
         avatars::delete(db, store, gone.avatar.as_deref()).await;
     }
     Ok(removed.into_iter().map(|gone| gone.outcome).collect())
+}
+
+/// The refusal to delete the user with this id.
+fn refusal(code: Code, id: &str) -> Refusal {
+    match code {
+        Code::CannotDeleteSelf => Refusal::new(code, "delete-own-account").with("id", id),
+        Code::CannotEditSuperuser => Refusal::new(code, "delete-superuser").with("id", id),
+        _ => Refusal::new(code, "delete-unknown-user").with("id", id),
+    }
 }

@@ -1,4 +1,4 @@
-//! Names and what else people tell about themselves: the same rules whether they or staff write it.
+//! Names and other personal details: the same rules for users and staff.
 
 use sea_orm::UpdateMany;
 use sea_orm::sea_query::Expr;
@@ -7,19 +7,19 @@ use crate::entity::user::{self, Column};
 use crate::error::Refusal;
 use crate::tools::{identifier, text};
 
-/// The longest first and last name, in characters.
+/// Maximum length of a first or last name, in characters.
 pub const MAX_NAME: usize = 150;
 
-/// The longest telephone number, in characters.
+/// Maximum length of a telephone number, in characters.
 pub const MAX_PHONE: usize = 40;
 
-/// The longest postal address, in characters.
+/// Maximum length of a postal address, in characters.
 pub const MAX_ADDRESS: usize = 500;
 
-/// The longest text about oneself, in characters.
+/// Maximum length of a biography, in characters.
 pub const MAX_BIO: usize = 2000;
 
-/// What to change; what is none stays as it is.
+/// The changes; a field that is `None` stays unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
     /// The username.
@@ -32,12 +32,12 @@ pub struct Details {
     pub phone: Option<String>,
     /// Postal address.
     pub address: Option<String>,
-    /// What the user tells about themself.
+    /// The biography.
     pub bio: Option<String>,
 }
 
 impl Details {
-    /// The same, as it is stored; what may not be stored is left out and told in `refusals`.
+    /// The same in stored form; invalid fields are left out and reported in `refusals`.
     pub(in crate::domain) fn check(self, refusals: &mut Vec<Refusal>) -> Self {
         let mut checked = |value: Option<String>, check: &dyn Fn(&str) -> Result<String, Refusal>| {
             value.and_then(|value| check(&value).map_err(|refusal| refusals.push(refusal)).ok())
@@ -52,7 +52,7 @@ impl Details {
         }
     }
 
-    /// What of this differs from what the user has.
+    /// The fields that differ from the user's.
     pub(in crate::domain) fn changes(self, user: &user::Model) -> Self {
         let other = |value: Option<String>, present: &str| value.filter(|value| value != present);
         Self {
@@ -65,7 +65,24 @@ impl Details {
         }
     }
 
-    /// Adds the changes, checked before, to a statement.
+    /// Sets the checked changes.
+    pub(in crate::domain) fn apply(self, user: &mut user::Model) {
+        let fields = [
+            (&mut user.username, self.username),
+            (&mut user.first_name, self.first_name),
+            (&mut user.last_name, self.last_name),
+            (&mut user.phone, self.phone),
+            (&mut user.address, self.address),
+            (&mut user.bio, self.bio),
+        ];
+        for (field, value) in fields {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+    }
+
+    /// Adds the checked changes to a statement.
     pub(in crate::domain) fn write(self, update: UpdateMany<user::Entity>) -> UpdateMany<user::Entity> {
         let folded = |value: &Option<String>, fold: fn(&str) -> String| value.as_deref().map(fold);
         let columns = [

@@ -1,5 +1,5 @@
-//! What nobody may do to superusers and to themselves, and how far an API token reaches. All paths of change ask here, inside
-//! their transaction and of the row that they have locked: GraphQL, pages, import and command line, one user or many.
+//! Limits on changes to superusers and to oneself, and the reach of API tokens. All paths of change call this inside
+//! their transaction, for the row they have locked: GraphQL, pages, import and command line, one user or many.
 
 use sea_orm::{
     ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -10,63 +10,56 @@ use crate::domain::auth::identity::Viewer;
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::error::{Code, Refusal, Result};
 
-/// A change that somebody asks for.
+/// A requested change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Names and whatever else gives nobody a right.
+    /// Names and other details that grant no rights.
     Details,
-    /// The role becomes this.
+    /// A new role.
     Role(Role),
-    /// The permission becomes this.
+    /// A new permission.
     Permission(Permission),
-    /// The staff flag becomes this.
+    /// A new staff flag.
     Staff(bool),
-    /// The active flag becomes this.
+    /// A new active flag.
     Active(bool),
-    /// The address or the password becomes another.
+    /// A new address or password.
     Credentials,
-    /// The account is removed.
+    /// Removal of the account.
     Removal,
 }
 
-/// Whether this user, or the operator at the command line where it is none, may make this change to that one.
+/// Checks that this user, or the operator at the command line if `None`, may make this change to the target.
 ///
 /// # Errors
-/// The refusal that the person is told: `CANNOT_DEMOTE_SELF`, `CANNOT_DEACTIVATE_SELF`, `CANNOT_DELETE_SELF`,
-/// `CANNOT_EDIT_SUPERUSER`; `INVALID` for one's own address and password, which only the own account's operations
-/// change, because they ask for the present password.
+/// `CANNOT_DEMOTE_SELF`, `CANNOT_DEACTIVATE_SELF`, `CANNOT_DELETE_SELF`, `CANNOT_EDIT_SUPERUSER`; `INVALID` for the
+/// actor's own address and password, which only the operations of the own account change, because these require the
+/// current password.
 pub fn check(actor: Option<Uuid>, target: &user::Model, change: Change) -> Result<(), Refusal> {
     if actor != Some(target.id) {
         return match target.is_superuser {
-            true => Err(Refusal::new(Code::CannotEditSuperuser, "Superusers cannot be changed here.")),
+            true => Err(Refusal::new(Code::CannotEditSuperuser, "superuser-protected")),
             false => Ok(()),
         };
     }
-    let (code, message) = match change {
-        Change::Staff(to) if to != target.is_staff => {
-            (Code::CannotDemoteSelf, "You cannot change your own staff rights: ask a colleague.")
-        }
-        Change::Role(to) if to != target.role => {
-            (Code::CannotDemoteSelf, "You cannot change your own role: ask a colleague.")
-        }
-        Change::Permission(to) if to != target.permission => {
-            (Code::CannotDemoteSelf, "You cannot change your own permission: ask a colleague.")
-        }
-        Change::Active(false) => (Code::CannotDeactivateSelf, "You cannot deactivate yourself here: ask a colleague."),
-        Change::Credentials => {
-            (Code::Invalid, "Change your own address and password with `updateMe` and `changePassword`.")
-        }
-        Change::Removal => (Code::CannotDeleteSelf, "You cannot delete yourself here: ask a colleague."),
+    let refusal = match change {
+        Change::Staff(to) if to != target.is_staff => Refusal::new(Code::CannotDemoteSelf, "own-staff-rights"),
+        Change::Role(to) if to != target.role => Refusal::new(Code::CannotDemoteSelf, "own-role"),
+        Change::Permission(to) if to != target.permission => Refusal::new(Code::CannotDemoteSelf, "own-permission"),
+        Change::Active(false) => Refusal::new(Code::CannotDeactivateSelf, "own-deactivation"),
+        Change::Credentials => Refusal::new(Code::Invalid, "own-credentials"),
+        Change::Removal => Refusal::new(Code::CannotDeleteSelf, "own-deletion"),
         Change::Details | Change::Role(_) | Change::Permission(_) | Change::Staff(_) | Change::Active(true) => {
             return Ok(());
         }
     };
-    Err(Refusal::new(code, message))
+    Err(refusal)
 }
 
-/// Whether the credential of this user reaches such a change of that account. A session reaches every change. An API token
-/// reaches the details and the active flag of others who are not staff: a leaked one must neither gain rights, nor make or
-/// take over an account that outlives it, nor lock out those who could revoke it.
+/// Checks that the credential of this user permits such a change of the target. A session permits every change. An API
+/// token permits changes of the details and the active flag of other users who are not staff. A leaked token must
+/// neither gain rights, nor create or take over an account that outlives it, nor lock out the users who could revoke
+/// it.
 ///
 /// # Errors
 /// [`crate::error::Error::Forbidden`] for API tokens.
@@ -76,9 +69,9 @@ pub fn reach(viewer: &Viewer, target: &user::Model, change: Change) -> Result<()
     if is_harmless && is_in_reach { Ok(()) } else { viewer.session_user().map(drop) }
 }
 
-/// Whether this user may leave: somebody must remain who has every right. To be asked before any user's row is locked:
-/// the rows of all active superusers are, one after the other in the order of their ids, and stay so until the
-/// transaction ends. So the last two can neither leave at the same moment nor wait for each other for ever.
+/// Checks that a superuser remains without this user. Must be called before any user's row is locked: it locks the rows
+/// of all active superusers in the order of their ids, until the transaction ends. So the last two can neither leave
+/// concurrently nor deadlock.
 ///
 /// # Errors
 /// [`Code::LastSuperuser`].
@@ -86,9 +79,7 @@ pub async fn ensure_not_last_superuser(txn: &DatabaseTransaction, user: Uuid) ->
     let active = user::Entity::find().filter(user::superusers()).filter(Column::IsActive.eq(true));
     let superusers = active.order_by_asc(Column::Id).lock_exclusive().all(txn).await?;
     match superusers.as_slice() {
-        [last] if last.id == user => {
-            Err(Refusal::new(Code::LastSuperuser, "You are the last superuser: make another one first.").into())
-        }
+        [last] if last.id == user => Err(Refusal::new(Code::LastSuperuser, "last-superuser").into()),
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Finding users. Superusers show to superusers only. How a page is found quickly: see `wanted`.
+//! Listing users. Only superusers see superusers. See `query` for the fast lookup of a page.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,39 +21,39 @@ use crate::entity::user::{self, Column, Role, ids_visible_to_staff, last_seen, v
 use crate::error::{Error, Result};
 use crate::tools::clock::{Now, Timestamp};
 
-/// The longest separator of addresses, in characters.
+/// Maximum length of the separator of addresses, in characters.
 const MAX_SEPARATOR: usize = 10;
 
-/// A day.
+/// One day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Which users are wanted, and in which order.
+/// Search, filter, order and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct List {
-    /// A part of a username, e-mail address or name, in any case.
+    /// A part of a username, email address or name, in any case.
     pub search: Option<String>,
-    /// What the users have in common.
+    /// The filter.
     pub filter: Filter,
-    /// What they are ordered by, the first first; where it is empty, the newest come first.
+    /// Sort keys, most significant first; newest first if empty.
     pub order: Vec<(Field, bool)>,
-    /// Which part of the list.
-    pub window: PageArgs,
+    /// The page of the list.
+    pub page: PageArgs,
 }
 
-/// What users have in common; what is none does not matter.
+/// Filter of users; a field that is `None` matches all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// The id that the user had elsewhere, letter by letter.
+    /// The exact external id of the user.
     pub external_id: Option<String>,
-    /// Whether the account may be used.
+    /// True for active accounts.
     pub is_active: Option<bool>,
-    /// Whether the user has the staff flag.
+    /// True for users with the staff flag.
     pub is_staff: Option<bool>,
-    /// Whether the user has the rights of staff: by flag, by role, or as a superuser.
+    /// True for users with staff rights: by flag, by role, or as a superuser.
     pub is_staff_member: Option<bool>,
-    /// Whether the address was confirmed.
+    /// True for users with a confirmed address.
     pub is_verified: Option<bool>,
-    /// Whether the user was seen within the last five minutes.
+    /// True for users seen within the last five minutes.
     pub is_online: Option<bool>,
     /// The role.
     pub role: Option<Role>,
@@ -65,22 +65,22 @@ pub struct Filter {
     pub joined_before: Option<Timestamp>,
 }
 
-/// What users can be ordered by.
+/// A sort key of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     /// The id.
     Id,
     /// The username, in any case.
     Username,
-    /// The e-mail address, in any case.
+    /// The email address, in any case.
     Email,
     /// Given name, in any case.
     FirstName,
     /// Family name, in any case.
     LastName,
-    /// When the account was made.
+    /// The time of joining.
     DateJoined,
-    /// When the user was last seen; those who never were come before everybody.
+    /// The time of last activity; users without activity come first.
     LastActivity,
 }
 
@@ -104,8 +104,7 @@ impl Field {
     }
 }
 
-/// The order, made one in which every user has their own place. What stands behind a field that no two users share, or
-/// behind the same field once more, changes nothing.
+/// Completes the order so that it is unique. A key behind a unique key, or a repeated key, changes nothing.
 fn terms(order: &[(Field, bool)]) -> OrderBy<user::Model> {
     let order = if order.is_empty() { &[(Field::DateJoined, true)] } else { order };
     let mut fields: Vec<(Field, bool)> = Vec::new();
@@ -130,7 +129,7 @@ impl Filter {
             let column = Expr::col((user::Entity, column));
             if is { column } else { column.not() }
         };
-        // Their indexes are of these few alone.
+        // The indexes cover only these few rows.
         let flag = |column: Column, is: Option<bool>, rare: (bool, Selectivity)| {
             is.map(|is| Predicate {
                 rarity: if is == rare.0 { rare.1 } else { Selectivity::Usual },
@@ -183,14 +182,14 @@ impl Filter {
 /// A page of a list of users.
 ///
 /// # Errors
-/// [`Error::BadInput`] where the window or the search makes no sense.
+/// [`Error::BadInput`] if the page arguments or the search are invalid.
 pub async fn page(db: &Db, now: &Now, staff: Staff<'_>, list: &List) -> Result<Page<user::Model>> {
     page_of(db, now, staff.user().is_superuser, list).await
 }
 
-/// A page of the list as it is seen by whoever sees superusers, or does not.
+/// A page of the list, with or without superusers.
 pub(in crate::domain) async fn page_of(db: &Db, now: &Now, sees_all: bool, list: &List) -> Result<Page<user::Model>> {
-    let span = PageQuery::new(&list.window, terms(&list.order))?;
+    let span = PageQuery::new(&list.page, terms(&list.order))?;
     let wanted = wanted(now, list)?;
     let (seen, seen_ids) = (visible_to_staff(sees_all), ids_visible_to_staff(sees_all));
     let backend = db.backend();
@@ -198,7 +197,7 @@ pub(in crate::domain) async fn page_of(db: &Db, now: &Now, sees_all: bool, list:
         let walk = wanted.filtered(backend);
         let rows = match span.depth() <= STRETCH {
             true => span.of(user::Entity::find().filter(walk).filter(seen)),
-            // What is left out on the way is not read but in the index.
+            // Rows that are filtered out on the way are read only in the index.
             false => {
                 let mut page = ids(walk.add(seen_ids).add(span.between()));
                 span.sort(&mut page);
@@ -213,8 +212,8 @@ pub(in crate::domain) async fn page_of(db: &Db, now: &Now, sees_all: bool, list:
         for length in [STRETCH, LONG_STRETCH] {
             let mut stretch = all().cond_where(wanted.along().add(seen.clone()).add(span.between())).take();
             span.sort(&mut stretch);
-            // Both databases hand the stretch on in its order, and stop once there is enough. To ask for the order again
-            // would make SQLite read all of it and sort.
+            // Both databases return the stretch in its order, and stop at the limit. A repeated ORDER BY would make
+            // SQLite read and sort all of it.
             let walk = of(stretch.limit(length).take()).filter(wanted.condition(backend));
             let rows = span.cut(walk).all(db.reader()).await?;
             if span.is_full(&rows) {
@@ -235,20 +234,20 @@ fn wanted(now: &Now, list: &List) -> Result<UserQuery> {
     UserQuery::new(list.search.as_deref(), list.filter.terms(now), is_by_date)
 }
 
-/// How many users a whole list has.
+/// Number of users in the whole list.
 ///
 /// # Errors
-/// [`Error::BadInput`] where the search makes no sense.
+/// [`Error::BadInput`] if the search is invalid.
 pub async fn count(db: &Db, now: &Now, staff: Staff<'_>, list: &List) -> Result<u64> {
     count_of(db, now, staff.user().is_superuser, list).await
 }
 
-/// How many users of the list are seen by whoever sees superusers, or does not.
+/// Number of users in the list, with or without superusers.
 pub(in crate::domain) async fn count_of(db: &Db, now: &Now, sees_all: bool, list: &List) -> Result<u64> {
     let wanted = wanted(now, list)?;
     let seen = ids_visible_to_staff(sees_all);
     if wanted.is_anybody() {
-        // Quicker than to ask each whether it is a superuser.
+        // Faster than a check of each row.
         let unseen = match sees_all {
             true => 0,
             false => user::Entity::find().filter(user::superusers()).count(db.reader()).await?,
@@ -262,22 +261,22 @@ pub(in crate::domain) async fn count_of(db: &Db, now: &Now, sees_all: bool, list
     Ok(wanted.lookup(db.backend(), are_few, &seen).count(db.reader()).await?)
 }
 
-/// The user with this id; none where there is no such user, or none that may be seen.
+/// The user with this id; `None` if there is no such user, or the viewer may not see it.
 pub async fn find(db: &Db, staff: Staff<'_>, id: &str) -> Result<Option<user::Model>> {
     let Ok(id) = Uuid::parse_str(id) else { return Ok(None) };
     Ok(user::Entity::find_by_id(id).filter(visible_to(staff.user())).one(db.reader()).await?)
 }
 
-/// Those of these users whom the viewer may see, in one statement.
+/// The users with these ids whom the viewer may see, in one statement.
 pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap<Uuid, user::Model>> {
     let found = user::Entity::find().filter(Column::Id.is_in(ids.iter().copied())).filter(visible_to(viewer.user()));
     Ok(found.all(db.reader()).await?.into_iter().map(|user| (user.id, user)).collect())
 }
 
-/// The addresses of all users in alphabetical order, with `separator` between them; leaves an audit event.
+/// The addresses of all users in alphabetical order, joined by `separator`; records an audit event.
 ///
 /// # Errors
-/// [`Error::Forbidden`] where the viewer is not staff; [`Error::BadInput`] where the separator is too long.
+/// [`Error::Forbidden`] if the viewer is not staff; [`Error::BadInput`] if the separator is too long.
 pub async fn all_emails(
     db: &Db,
     now: &Now,
@@ -287,7 +286,7 @@ pub async fn all_emails(
 ) -> Result<String> {
     exporter.staff()?;
     if separator.chars().count() > MAX_SEPARATOR {
-        return Err(Error::BadInput(format!("`separator` must have {MAX_SEPARATOR} characters at most.")));
+        return Err(Error::BadInput(format!("`separator` can have at most {MAX_SEPARATOR} characters.")));
     }
     let visible = exports::grant_users(db, now, exporter, limits).await?;
     let addresses: Vec<String> = user::Entity::find()

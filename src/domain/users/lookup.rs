@@ -6,8 +6,8 @@ use crate::entity::user;
 use crate::error::Result;
 use crate::tools::identifier;
 
-/// The account with this address or username. One that merely looks like it is not found: at most one account has the key
-/// of the text, and it counts only where its own identifier is equal.
+/// The account with this address or username. A look-alike is not found: at most one account has the key of the text,
+/// and its own identifier must be equal.
 pub(in crate::domain) async fn by_identifier(db: &impl ConnectionTrait, typed: &str) -> Result<Option<user::Model>> {
     let key = identifier::fold(typed);
     let found = user::Entity::find_by_identifier(&key).one(db).await?;

@@ -1,22 +1,24 @@
 //! Administering users.
 
-// Keys of addresses, made anew.
+// Changes of accounts, with their consequences.
+pub(in crate::domain) mod account_change;
+// Renewal of address keys.
 pub mod address_keys;
-// Making an account for somebody.
+// Creating an account by staff.
 pub mod create;
 // Deleting accounts.
 pub mod delete;
-// Names and what else people tell about themselves.
+// Names and other personal details.
 pub mod details;
-// Finding users.
+// Listing users.
 pub mod list;
 // Finding an account by an identifier.
 pub(in crate::domain) mod lookup;
 // Deleting an account, or anonymizing it.
 pub mod remove;
-// Usernames and addresses that are reserved for somebody.
+// Usernames and addresses reserved for a former owner.
 pub mod reserved;
-// What lists of users can be searched for.
+// Text search of users.
 mod search;
 // The first superuser.
 pub mod superuser;
@@ -24,11 +26,13 @@ pub mod superuser;
 pub mod toggle;
 // Changing accounts.
 pub mod update;
-// Which users are looked for, and how they are found quickly.
+// Planning of user queries.
 mod query;
-// What somebody may do to a user.
+// Allocation of free usernames.
+pub(in crate::domain) mod username_allocator;
+// Actions that the viewer may take on a user.
 pub mod viewer_can;
-// What nobody may do to superusers and to themselves.
+// Limits on changes to superusers and to oneself.
 pub mod guard_rails;
 
 use std::time::Duration;
@@ -40,7 +44,7 @@ use crate::error::{Code, Error, Refusal, on_conflict};
 use crate::tools::clock::Now;
 use crate::tools::{identifier, text};
 
-/// The row of a new account with this address, username and first and last name, all checked before, and nothing else.
+/// The row of a new account with this address, username and first and last name, all checked before.
 pub(in crate::domain) fn blank(
     now: &Now,
     (email, username): (String, String),
@@ -80,17 +84,17 @@ pub(in crate::domain) fn blank(
     }
 }
 
-/// What it means that an account could not be written because another has its name or address.
+/// The error for an account that was not written because another one has its username or address.
 pub(in crate::domain) fn taken(error: DbErr) -> Error {
-    // Both databases name the index or its column in their text.
+    // Both databases name the index or its column in their message.
     let of_username = error.to_string().contains("username_key");
-    on_conflict(error, || {
-        let (what, field) = if of_username { ("username", "username") } else { ("address", "email") };
-        Refusal::new(Code::AlreadyExists, format!("There is an account with this {what} already.")).of(field)
+    on_conflict(error, || match of_username {
+        true => Refusal::new(Code::AlreadyExists, "username-taken").of("username"),
+        false => Refusal::new(Code::AlreadyExists, "email-taken").of("email"),
     })
 }
 
-/// Whoever took the address or the name after it was looked for will be found by the next attempt.
+/// A conflicting address or name, taken after the lookup, is found by the next attempt.
 pub(in crate::domain) fn retry_on_conflict(error: DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => Error::Unavailable(Duration::from_secs(1)),
@@ -99,5 +103,5 @@ pub(in crate::domain) fn retry_on_conflict(error: DbErr) -> Error {
 }
 
 fn not_found() -> Refusal {
-    Refusal::new(Code::NotFound, "There is no such user.").of("id")
+    Refusal::new(Code::NotFound, "user-unknown").of("id")
 }

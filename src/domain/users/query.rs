@@ -1,14 +1,15 @@
-//! Which users are looked for, and how they are found quickly.
+//! Planning of user queries.
 //!
-//! A list is walked along the index of its order, so that a page costs the same wherever it is. What is searched or
-//! filtered for may be rare, and a walk until enough is found may lead through the whole table. So:
+//! A list is scanned along the index of its order, so every page costs the same. Matches of a search or filter may be
+//! rare, and a scan for enough of them could read the whole table. So:
 //!
-//! 1. Where few users have in common what is filtered for, they are looked up and sorted. Its index alone tells how many.
-//! 2. Otherwise a bounded stretch is walked, where most searches find enough: along the order or, where that goes on by
-//!    the same order, along the index of what is filtered for.
-//! 3. What is left is looked up in the index of what is looked for, and sorted then.
+//! 1. If few users match the filter, they are looked up and sorted. The filter's index alone gives the number.
+//! 2. Otherwise a bounded stretch is scanned, in which most searches find enough: along the order or, if the filter's
+//!    index continues in that order, along the filter's index.
+//! 3. The remaining queries use the index of the search, and sort then.
 //!
-//! Neither database could choose so by itself: SQLite keeps no statistics, and PostgreSQL's know nothing of parts of texts.
+//! Neither database could choose this plan itself: SQLite keeps no statistics, and PostgreSQL has none about
+//! substrings.
 
 use sea_orm::sea_query::{Asterisk, Expr, Func, Query, SelectStatement, SimpleExpr};
 use sea_orm::{
@@ -21,20 +22,20 @@ use crate::database::Db;
 use crate::entity::user::{self, Column};
 use crate::error::Result;
 
-/// How many rows are walked in the hope of finding enough: at a million users about 3 ms in the order of joining, 8 ms in
-/// another.
+/// Number of rows scanned in the first stretch: with a million users, about 3 ms in the order of joining, 8 ms in
+/// another order.
 pub(super) const STRETCH: u64 = 3000;
 
-/// How many rows are walked where the stretch held a part of what is wanted, in the order of joining.
+/// Number of rows scanned if the first stretch had some matches, in the order of joining.
 pub(super) const LONG_STRETCH: u64 = 5 * STRETCH;
 
-/// Something that users have in common.
+/// A condition of a filter.
 #[derive(Clone, Debug)]
 pub(super) struct Predicate {
     pub(super) rarity: Selectivity,
-    /// As the database finds it by an index.
+    /// The condition as an index supports it.
     pub(super) indexed: SimpleExpr,
-    /// As SQLite does not: for what must not be the first thing that is looked for.
+    /// The condition without index support on SQLite, for conditions that must not come first.
     pub(super) plain: SimpleExpr,
 }
 
@@ -44,7 +45,7 @@ impl Predicate {
     }
 }
 
-/// How few users have something in common, the fewest first. SQLite would have to guess.
+/// Selectivity of a condition, rarest first. SQLite would have to guess it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Selectivity {
     One,
@@ -53,12 +54,12 @@ pub(super) enum Selectivity {
     Inactive,
     Role,
     Unverified,
-    /// A time of joining, by which the indexes of all flags and of the role go on.
+    /// A time of joining, by which the indexes of all flags and of the role continue.
     Joined,
     Usual,
 }
 
-/// What is looked for: in the text, and by the filter.
+/// Search text and filter of a list.
 #[derive(Clone, Debug)]
 pub(super) struct UserQuery {
     search: Option<Search>,
@@ -67,26 +68,25 @@ pub(super) struct UserQuery {
 }
 
 impl UserQuery {
-    /// Whoever is found by this text and has all of this in common; `is_by_date` says whether the list is in the order of
-    /// joining.
+    /// A query for this text and all of these conditions; `is_by_date` is true for the order of joining.
     ///
     /// # Errors
-    /// [`crate::error::Error::BadInput`] where the text makes no sense.
+    /// [`crate::error::Error::BadInput`] if the text is invalid.
     pub(super) fn new(search: Option<&str>, filter: Vec<Predicate>, is_by_date: bool) -> Result<Self> {
         Ok(Self { search: search.map(Search::parse).transpose()?.flatten(), filter, is_by_date })
     }
 
-    /// Whether everybody is wanted.
+    /// True if all users match.
     pub(super) fn is_anybody(&self) -> bool {
         self.search.is_none() && self.filter.is_empty()
     }
 
-    /// Whether a text is looked for.
+    /// True if there is a search text.
     pub(super) fn is_search(&self) -> bool {
         self.search.is_some()
     }
 
-    /// Whether the list is in the order of joining.
+    /// True if the list is in the order of joining.
     pub(super) fn is_by_date(&self) -> bool {
         self.is_by_date
     }
@@ -95,18 +95,18 @@ impl UserQuery {
         self.filter.first().map_or(Selectivity::Usual, |common| common.rarity)
     }
 
-    /// Whether the index of the rarest thing goes on by the date, and so has the users in their order already.
+    /// True if the index of the rarest condition continues by the date, and so has the users in their order already.
     fn is_in_order(&self) -> bool {
         self.search.is_none() && self.is_by_date && self.rarest() > Selectivity::Online
     }
 
-    /// Whether the list is walked along an index that has nobody else in it.
+    /// True if the list is scanned along an index that contains only matching users.
     pub(super) fn is_walk(&self) -> bool {
         self.is_anybody() || self.is_in_order() && self.rarest() < Selectivity::Usual
     }
 
-    /// The users whom the filter leaves, found by the index of the rarest thing. (PostgreSQL knows how rare things are, and
-    /// how often together.)
+    /// The users that match the filter, found by the index of the rarest condition. (PostgreSQL knows the frequencies
+    /// of conditions and of their combinations.)
     pub(super) fn filtered(&self, backend: DatabaseBackend) -> Condition {
         let first = [self.rarest(), Selectivity::Joined];
         self.filter.iter().fold(Condition::all(), |all, common| {
@@ -115,7 +115,7 @@ impl UserQuery {
         })
     }
 
-    /// What the index of the order of joining, or one that goes on by it, may be entered with.
+    /// The start of the index of the order of joining, or of one that continues by it.
     pub(super) fn along(&self) -> Condition {
         let first = [self.rarest(), Selectivity::Joined];
         let is_index = |common: &&Predicate| {
@@ -126,14 +126,14 @@ impl UserQuery {
         self.filter.iter().filter(is_index).fold(Condition::all(), |all, common| all.add(common.indexed.clone()))
     }
 
-    /// The users wanted, whom no index has to find.
+    /// The condition of all matches, without an index.
     pub(super) fn condition(&self, backend: DatabaseBackend) -> Condition {
         let search = self.search.as_ref().map(|search| search.matches(backend));
         let all = Condition::all().add_option(search);
         self.filter.iter().fold(all, |all, common| all.add(common.plain.clone()))
     }
 
-    /// Whether so few users are left by the filter that it is best to look at all of them.
+    /// True if the filter matches so few users that it is best to read all of them.
     pub(super) async fn are_few(&self, db: &Db, seen: &Condition) -> Result<bool> {
         if self.rarest() == Selectivity::Usual {
             return Ok(false);
@@ -142,13 +142,13 @@ impl UserQuery {
         Ok(number_of(db, some.limit(STRETCH + 1).take()).await? <= STRETCH)
     }
 
-    /// The users wanted, found by an index: that of the search, unless few are left by the filter.
+    /// The matches, found by an index: that of the search, unless the filter matches few.
     pub(super) fn lookup(&self, backend: DatabaseBackend, are_few: bool, seen: &Condition) -> Select<user::Entity> {
         match &self.search {
             Some(search) if !are_few => {
                 fenced(search.candidates(backend)).filter(self.condition(backend)).filter(seen.clone())
             }
-            // Nearly all are wanted, and so the order is walked.
+            // Nearly all users match, so the order is scanned.
             None if self.rarest() == Selectivity::Usual => {
                 user::Entity::find().filter(self.filtered(backend)).filter(seen.clone())
             }
@@ -161,12 +161,13 @@ impl UserQuery {
     }
 }
 
-/// The users found by this, before anything else is asked of them: the limit keeps the database from beginning elsewhere.
+/// The users that match this condition, before all other conditions: the limit keeps the database from starting with
+/// another one.
 fn fenced(first: Condition) -> Select<user::Entity> {
     of(all().cond_where(first).limit(i64::MAX.unsigned_abs()).take())
 }
 
-/// The ids of these users, for which an index may do alone.
+/// The ids of these users; an index alone may suffice for them.
 pub(super) fn ids(users: Condition) -> SelectStatement {
     Query::select().column(Column::Id).from(user::Entity).cond_where(users).take()
 }
@@ -176,7 +177,7 @@ pub(super) fn all() -> SelectStatement {
     Query::select().column(Asterisk).from(user::Entity).take()
 }
 
-/// How many rows this statement selects.
+/// Number of rows of this statement.
 pub(super) async fn number_of(db: &Db, rows: SelectStatement) -> Result<u64> {
     let number = Func::count(Expr::col(Asterisk));
     let row = db.reader().query_one(Query::select().expr(number).from_subquery(rows, "users")).await?;
@@ -184,7 +185,7 @@ pub(super) async fn number_of(db: &Db, rows: SelectStatement) -> Result<u64> {
     Ok(u64::try_from(number).unwrap_or_default())
 }
 
-/// The users that this statement selects, under the name of their table.
+/// The users of this statement, under the name of their table.
 pub(super) fn of(rows: SelectStatement) -> Select<user::Entity> {
     let mut select = user::Entity::find();
     QueryTrait::query(&mut select).from_clear().from_subquery(rows, "users");

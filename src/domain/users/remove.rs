@@ -1,4 +1,4 @@
-//! Deleting an account, or anonymizing it where other records still name it.
+//! Deleting an account, or anonymizing it if other records still refer to it.
 
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
@@ -18,17 +18,17 @@ use crate::error::Result;
 use crate::tools::clock::Now;
 use crate::tools::{identifier, text};
 
-/// What became of an account.
+/// Outcome of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is gone.
+    /// The account is deleted.
     Deleted,
-    /// Its row stays, because other records name it, with nothing personal in it.
+    /// The row stays without personal data, because other records refer to it.
     Anonymized,
 }
 
 impl Outcome {
-    /// The action to record.
+    /// The audit action of this outcome.
     pub fn action(self) -> Action {
         match self {
             Self::Deleted => Action::Deleted,
@@ -37,18 +37,18 @@ impl Outcome {
     }
 }
 
-/// An account that was removed.
+/// A removed account.
 #[derive(Clone, Debug)]
 pub struct Removed {
-    /// What became of it.
+    /// Result of the deletion.
     pub outcome: Outcome,
-    /// Its picture, whose files are to be deleted once the transaction is committed.
+    /// Its avatar, whose files must be deleted after the commit.
     pub avatar: Option<String>,
 }
 
-/// Removes the account with its sessions, links, API tokens and mails, wherever its address stands, and reserves its
-/// username for a while. The row must be locked, and leaving allowed. Once the transaction is committed,
-/// [`Db::scrub`](crate::database::Db::scrub) is to be called.
+/// Removes the account, its sessions, links, API tokens and mails, and its address everywhere, and reserves its
+/// username for a while. The row must be locked, and the removal checked. [`Db::scrub`](crate::database::Db::scrub)
+/// must be called after the commit.
 pub async fn remove(txn: &DatabaseTransaction, now: &Now, user: &user::Model) -> Result<Removed> {
     revocation::revoke(txn, &[user.id], Cause::Deleted).await?;
     outbox::forget(txn, user).await?;
@@ -70,7 +70,7 @@ pub async fn remove(txn: &DatabaseTransaction, now: &Now, user: &user::Model) ->
     Ok(Removed { outcome: Outcome::Anonymized, avatar: user.avatar.clone() })
 }
 
-/// The same account with nothing personal in it, which nobody can use.
+/// The same account without personal data and without any credential.
 fn anonymous(now: &Now, user: &user::Model) -> user::Model {
     let name = format!("deleted_user_{}", user.id);
     let email = format!("{name}@example.invalid");

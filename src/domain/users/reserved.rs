@@ -1,14 +1,14 @@
-//! Usernames and addresses that are reserved for somebody who does not have them at present.
+//! Usernames and addresses reserved for a former owner.
 //!
-//! - A username that was given up, by a rename or with the account, is reserved for its former owner for
-//!   [`USERNAME_RESERVED`]: nobody else can pose as the person whom others know by it.
-//! - While a change of address can be undone, nobody else gets an address that looks like the old one, which would make the
-//!   undo impossible. The old address itself is free for a `ReservationHolder::Reader` alone: who reads its mail is its owner. An
-//!   account that staff, an API token or an import make there could be a thief's.
+//! - A username given up by a rename or a deletion is reserved for its former owner for [`USERNAME_RESERVED`], so that
+//!   nobody can impersonate them.
+//! - While a change of address can be undone, nobody else gets an address that looks like the old one, which would make
+//!   the undo impossible. Only a `ReservationHolder::Reader` may take the old address itself: the reader of its mail is
+//!   its owner. An account created there by staff, an API token or an import could be a thief's.
 //!
 //! Every path that writes a username or an address calls `claim` (or `claim_all`) after the write and in its
-//! transaction. On PostgreSQL a write waits for another transaction that is giving the name up, so only a look after it
-//! sees what that transaction reserved.
+//! transaction. On PostgreSQL, a write waits for a transaction that is giving the name up, so only a later lookup sees
+//! its reservation.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,27 +28,27 @@ use crate::tools::clock::Now;
 use crate::tools::identifier;
 use crate::tools::secret::digest_text;
 
-/// The time for which a username stays reserved for its former owner.
+/// Time for which a username stays reserved for its former owner.
 pub const USERNAME_RESERVED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// The most usernames that are reserved for one user by renames of their own. Otherwise one account could keep any number
-/// of names from others.
+/// Maximum number of usernames reserved for one user by their own renames. Otherwise one account could reserve any
+/// number of names.
 const MOST_RESERVED: usize = 10;
 
-/// Somebody who takes an address.
+/// The party that takes an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::domain) enum ReservationHolder {
-    /// Its reader, who followed a link that was mailed there.
+    /// The reader of the mailbox, who followed a link mailed there.
     Reader,
-    /// Anybody else: staff, an API token, an import, the operator.
+    /// Any other party: staff, an API token, an import, the operator.
     Other,
 }
 
-/// Takes the username and the address that an account got by a write, and reserves the username that it gave up.
-/// `before` is the account before the write; none for a new account.
+/// Takes the username and the address that a write gave an account, and reserves the username that it gave up. `before`
+/// is the account before the write; `None` for a new account.
 ///
 /// # Errors
-/// [`Code::AlreadyExists`] of `username` or `email` where either is reserved for somebody else.
+/// [`Code::AlreadyExists`] of `username` or `email` if either is reserved for another user.
 pub(in crate::domain) async fn claim(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -64,14 +64,13 @@ pub(in crate::domain) async fn claim(
     release_all(txn, now, given_up(&one)).await
 }
 
-/// What is wrong with an address that another account may return to.
-pub(in crate::domain) const RETURNS: &str = "This address, or one that looks like it, belonged to another account until a \
-    few days ago, which may return to it. Wait until its undo link expires, or let the reader of the address register.";
+/// Id of the text about an address that another account may return to.
+pub(in crate::domain) const RETURNS: &str = "address-reserved";
 
-/// The same for many accounts of an import, whose rows were looked through before.
+/// The same for many accounts of an import, whose rows were checked before.
 ///
 /// # Errors
-/// [`Error::Unavailable`] where a username or an address was reserved since.
+/// [`Error::Unavailable`] if a username or an address was reserved meanwhile.
 pub(in crate::domain) async fn claim_all(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -83,12 +82,12 @@ pub(in crate::domain) async fn claim_all(
     release_all(txn, now, given_up(written)).await
 }
 
-/// Reserves the username of an account that is removed.
+/// Reserves the username of a removed account.
 pub(in crate::domain) async fn release(txn: &DatabaseTransaction, now: &Now, user: &user::Model) -> Result<()> {
     release_all(txn, now, vec![(user.id, user.username_key.as_str())]).await
 }
 
-/// Refuses a rename by the user themself, or by an API token, where too many usernames are reserved for them already.
+/// Refuses a rename by the user, or by an API token, if too many usernames are reserved for the user already.
 ///
 /// # Errors
 /// [`Error::RateLimited`].
@@ -113,7 +112,7 @@ pub(in crate::domain) async fn may_rename(
     Err(Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1))))
 }
 
-/// Which of these usernames, given by their keys, are reserved, and for whom.
+/// The reserved ones of these usernames, given by their keys, and their holders.
 pub(in crate::domain) async fn usernames<'a>(
     db: &impl ConnectionTrait,
     now: &Now,
@@ -144,13 +143,12 @@ pub(in crate::domain) async fn addresses<'a>(
     Ok(email_undo::Entity::find().filter(open).all(db).await?)
 }
 
-/// The refusal of a username that is reserved for somebody else.
+/// The refusal of a username that is reserved for another user.
 pub(in crate::domain) fn username_taken() -> Refusal {
-    let message = "This username is not available: it belonged to another account until recently. Choose another one.";
-    Refusal::new(Code::AlreadyExists, message).of("username")
+    Refusal::new(Code::AlreadyExists, "username-reserved").of("username")
 }
 
-/// Frees usernames whose time is over.
+/// Frees usernames whose reservation has expired.
 pub(in crate::domain) async fn sweep(db: &Db, now: &Now) -> Result<()> {
     let free = Condition::all().add(former_username::Column::FreeAt.lte(now.at));
     batch_delete::delete::<former_username::Entity>(db, former_username::PrimaryKey::Digest, &free).await?;
@@ -186,8 +184,8 @@ async fn conflict(
     Ok(is_taken.then_some(Conflict::Address))
 }
 
-/// Whether an open undo bars this user from an address: it is another user's, and the addresses look alike. Equal ones bar
-/// everybody but the reader of the address.
+/// True if an open undo bars this user from an address: it belongs to another user, and the addresses look alike. An
+/// equal address bars everybody except its reader.
 pub(in crate::domain) fn bars(
     undo: &email_undo::Model,
     user: Uuid,

@@ -1,4 +1,4 @@
-//! Searching users: any part of a username, an e-mail address or a name, in any case.
+//! Text search of users: any part of a username, an email address or a name, in any case.
 
 use std::collections::BTreeSet;
 
@@ -8,30 +8,29 @@ use sea_orm::{Condition, DatabaseBackend, ExprTrait as _};
 use crate::error::{Error, Result};
 use crate::tools::{identifier, text};
 
-/// The longest text to search for, in characters.
+/// Maximum length of a search text, in characters.
 const MAX_TERM: usize = 100;
 
-/// How many characters make a word of both databases' indexes.
+/// Number of characters per trigram in the indexes of both databases.
 const GRAM: usize = 3;
 
-/// A text to search for.
+/// A search text.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
-    /// The text as keys of names are folded, and as those of identifiers are; one where both are the same.
+    /// The text folded as names and as identifiers; one entry if both are equal.
     spellings: Vec<String>,
 }
 
 impl Search {
-    /// Reads what was typed; none where that is nothing but blanks.
+    /// Parses a search text; returns `None` if it is blank.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where it is too long or holds control characters.
+    /// [`Error::BadInput`] if it is too long or contains control characters.
     pub(super) fn parse(typed: &str) -> Result<Option<Self>> {
         let words: Vec<&str> = typed.split_whitespace().collect();
         let typed = words.join(" ");
         if typed.chars().count() > MAX_TERM || typed.chars().any(char::is_control) {
-            let message =
-                format!("`search` must have {MAX_TERM} characters at most, and none that control the output.");
+            let message = format!("`search` can have at most {MAX_TERM} characters, and no control characters.");
             return Err(Error::BadInput(message));
         }
         let mut spellings = vec![text::fold(&typed), identifier::fold(&typed)];
@@ -40,14 +39,14 @@ impl Search {
         Ok((!spellings.is_empty()).then_some(Self { spellings }))
     }
 
-    /// The users found, whom no index has to find: `%` and `_` are letters here.
+    /// The exact condition, without an index: `%` and `_` are literal.
     pub(super) fn matches(&self, backend: DatabaseBackend) -> Condition {
         let place = if backend == DatabaseBackend::Postgres { "strpos" } else { "instr" };
         let found = |term: &String| Func::cust(place).args([text_column(), Expr::value(term.as_str())]);
         self.spellings.iter().fold(Condition::any(), |any, term| any.add(Expr::expr(found(term)).gt(0)))
     }
 
-    /// All users found and perhaps some more, looked up in the index.
+    /// A superset of the matches, looked up in the index.
     pub(super) fn candidates(&self, backend: DatabaseBackend) -> Condition {
         let find = if backend == DatabaseBackend::Postgres { in_postgres } else { in_sqlite };
         self.spellings.iter().fold(Condition::any(), |any, term| any.add(find(term)))
@@ -77,7 +76,7 @@ fn in_sqlite(term: &str) -> SimpleExpr {
     let found = "users.number IN (SELECT rowid FROM user_trigrams WHERE user_trigrams MATCH ";
     let letters: Vec<char> = term.chars().collect();
     if letters.len() < GRAM {
-        // Every trigram that begins with the term; a pair of quotes finds nothing.
+        // All trigrams that begin with the term; a pair of quotes finds nothing.
         let any = "(SELECT coalesce(group_concat('\"' || replace(term, '\"', '\"\"') || '\"', ' OR '), '\"\"') \
                    FROM user_trigram_terms WHERE term >= ? AND term < ?))";
         return Expr::cust_with_values(format!("{found}{any}"), [term.to_owned(), format!("{term}{}", char::MAX)]);

@@ -1,12 +1,12 @@
-//! The first superuser, and further ones: they are made at the start and by the command line alone.
+//! Creation of superusers: only at the first start and by the command line.
 
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
 use crate::domain::auth::passwords::{NewPassword, Passwords};
-use crate::domain::users::create;
 use crate::domain::users::reserved::{self, ReservationHolder};
+use crate::domain::users::username_allocator;
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Permission, Role};
 use crate::error::{Error, Result};
@@ -14,46 +14,46 @@ use crate::tools::clock::Now;
 use crate::tools::identifier;
 use crate::tools::secret::Secret;
 
-/// A superuser whose input was checked and whose password is hashed.
+/// A superuser with checked input and hashed password.
 #[derive(Clone, Debug)]
 pub struct Superuser {
     row: user::ActiveModel,
-    /// Whether the operator gave the username; where another account has it, there is no superuser then.
+    /// True if the operator chose the username; a conflict is then an error.
     is_named: bool,
-    /// The name to number where it is taken; none for neutral ones.
+    /// The name to append a number to if it is taken; `None` for neutral ones.
     wanted: Option<&'static str>,
 }
 
-/// The username of the first superuser.
+/// Default username of the first superuser.
 const FIRST: &str = "admin";
 
-/// The username that a superuser gets.
+/// The username of a new superuser.
 #[derive(Clone, Copy, Debug)]
 pub enum Username<'a> {
-    /// This one and no other.
+    /// Exactly this one.
     Given(&'a str),
-    /// `admin`, with a number behind it where that is taken.
+    /// `admin`, with a number appended if that is taken.
     First,
-    /// A neutral one that is generated.
+    /// A generated neutral one.
     Neutral,
 }
 
 /// The password of a new superuser.
 #[derive(Clone, Debug)]
 pub enum FirstPassword {
-    /// One that somebody chose.
+    /// A chosen password.
     Chosen(String),
-    /// One that was generated, and is printed where others may read it: it is temporary.
+    /// A generated password. It is printed where others may read it, and therefore temporary.
     Generated(String),
 }
 
 impl FirstPassword {
-    /// A random one.
+    /// Generates a random password.
     pub fn generate() -> Self {
         Self::Generated(Secret::<16>::random().to_text())
     }
 
-    /// The text, where it has to be printed.
+    /// The text of a generated password, for printing.
     pub fn generated(&self) -> Option<&str> {
         match self {
             Self::Generated(text) => Some(text),
@@ -68,8 +68,7 @@ impl From<&str> for FirstPassword {
     }
 }
 
-/// Checks a superuser's address, username and password. This comes before
-/// the transaction, because hashing takes its time.
+/// Checks a superuser's address, username and password. Call it before the transaction, because hashing takes time.
 ///
 /// # Errors
 /// The refusals of the address, the name or the password.
@@ -105,17 +104,22 @@ pub async fn prepare(
     Ok(Superuser { row, is_named, wanted })
 }
 
-/// Whether there is any superuser.
+/// True if a superuser exists.
 pub async fn exists(txn: &DatabaseTransaction) -> Result<bool> {
     let any = user::Entity::find().filter(user::superusers()).one(txn).await?;
     Ok(any.is_some())
 }
 
-/// Makes the account.
+/// Creates the account.
 ///
 /// # Errors
-/// [`crate::error::Code::AlreadyExists`] where the address or the given name is taken.
-pub async fn insert(txn: &DatabaseTransaction, now: &Now, superuser: Superuser) -> Result<user::Model> {
+/// [`crate::error::Code::AlreadyExists`] if the address or the given name is taken.
+pub async fn insert(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    client: &Client,
+    superuser: Superuser,
+) -> Result<user::Model> {
     let Superuser { row, is_named, wanted } = superuser;
     let user = match is_named {
         true => {
@@ -123,8 +127,8 @@ pub async fn insert(txn: &DatabaseTransaction, now: &Now, superuser: Superuser) 
             reserved::claim(txn, now, (None, &user), ReservationHolder::Other).await?;
             user
         }
-        false => create::insert_with_free_username(txn, now, (row, wanted), ReservationHolder::Other).await?,
+        false => username_allocator::insert(txn, now, (row, wanted), ReservationHolder::Other).await?,
     };
-    audit::record(txn, now, Event::by_anyone(&Client::default(), Action::UserCreated, user.id)).await?;
+    audit::record(txn, now, Event::by_anyone(client, Action::UserCreated, user.id)).await?;
     Ok(user)
 }

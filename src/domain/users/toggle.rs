@@ -3,8 +3,8 @@
 use sea_orm::DatabaseTransaction;
 use uuid::Uuid;
 
+use super::account_change::{AccountChange, ChangedBy};
 use super::not_found;
-use super::update::Changes;
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::Also;
@@ -14,34 +14,34 @@ use crate::entity::user;
 use crate::error::Result;
 use crate::tools::clock::Now;
 
-/// A flag that can be flipped.
+/// A flag of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flag {
-    /// Whether the user is staff.
+    /// The staff flag.
     Staff,
-    /// Whether the account may be used.
+    /// The active flag.
     Active,
 }
 
-/// A flag of a user to flip.
+/// A change of one flag of a user.
 #[derive(Clone, Debug)]
 pub struct Toggle {
     /// The user's id.
     pub id: String,
     /// The flag.
     pub flag: Flag,
-    /// What it becomes; without it, the opposite of what it is.
+    /// The new value; by default the opposite of the current one.
     pub to: Option<bool>,
 }
 
-/// Flips a flag, or sets it. A user who is deactivated is out at once: all sessions and links end.
+/// Toggles or sets a flag. Deactivating a user ends all their sessions and links immediately.
 ///
 /// # Errors
-/// [`crate::error::Code::NotFound`] where there is no such user; the guard rails'; [`crate::error::Error::Forbidden`] for
-/// staff rights by API token, and for accounts that a token does not reach.
+/// [`crate::error::Code::NotFound`] if there is no such user; refusals of the guard rails;
+/// [`crate::error::Error::Forbidden`] for staff rights by API token, and for accounts beyond the reach of a token.
 pub async fn toggle(db: &Db, now: &Now, staff: Manager<'_>, input: Toggle) -> Result<user::Model> {
     if input.flag == Flag::Staff {
-        // Whoever holds a leaked API token must not give an account of theirs the rights of staff.
+        // The holder of a leaked API token must not grant staff rights to an account of theirs.
         staff.session_user()?;
     }
     let id = Uuid::parse_str(&input.id).map_err(|_| not_found())?;
@@ -60,25 +60,25 @@ pub async fn toggle(db: &Db, now: &Now, staff: Manager<'_>, input: Toggle) -> Re
     let to = input.to.unwrap_or(!present);
     guard_rails::reach(&staff, target, change(to))?;
     guard_rails::check(Some(staff.user().id), target, change(to)).map_err(|refusal| refusal.of("id"))?;
-    let changed = (to != present).then_some(to);
-    let changes = match input.flag {
-        Flag::Staff => Changes { is_staff: changed, ..Changes::default() },
-        Flag::Active => Changes { is_active: changed, ..Changes::default() },
+    let after = match input.flag {
+        Flag::Staff => user::Model { is_staff: to, ..target.clone() },
+        Flag::Active => user::Model { is_active: to, ..target.clone() },
     };
-    let user = changes.write(txn, now, target).await?;
-    for action in changes.actions() {
+    let change = AccountChange::by_staff(&staff, target, after);
+    let user = change.write(txn, now).await?;
+    for action in change.actions() {
         audit::record(txn, now, Event::by(&authorized, action, id).changing(target, &user)).await?;
     }
     authorized.commit().await?;
     Ok(user)
 }
 
-/// Deactivates an account whose row is locked: its user is out at once, on every device, and no link that was mailed
-/// leads back in.
+/// Deactivates an account whose row is locked, and ends all its sessions and mailed links immediately.
 pub(in crate::domain) async fn deactivate(
     txn: &DatabaseTransaction,
     now: &Now,
     user: &user::Model,
 ) -> Result<user::Model> {
-    Changes { is_active: Some(false), ..Changes::default() }.write(txn, now, user).await
+    let after = user::Model { is_active: false, ..user.clone() };
+    AccountChange::new(ChangedBy::Staff, user, after).write(txn, now).await
 }

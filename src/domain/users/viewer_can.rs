@@ -1,31 +1,31 @@
-//! What somebody may do to a user, told beforehand, so that a client can grey out what would be refused. It costs no
-//! statement: the viewer and the user are known.
+//! Actions that the viewer may take on a user, so that clients can disable the others. It needs no query: the viewer
+//! and the user are loaded.
 
 use crate::domain::auth::identity::Viewer;
 use crate::domain::users::guard_rails::{self, Change};
 use crate::entity::user;
 use crate::error::Code;
 
-/// Something that staff do to users.
+/// An action of staff on a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserAction {
-    /// Changing names and the like.
+    /// Change names and other details.
     Update,
-    /// Flipping the staff flag.
+    /// Toggle the staff flag.
     ToggleStaff,
-    /// Flipping the active flag.
+    /// Toggle the active flag.
     ToggleActive,
-    /// Setting a password.
+    /// Set a password.
     SetPassword,
-    /// Deleting the account.
+    /// Delete the account.
     Delete,
 }
 
-/// Whether the viewer may do this to the user, by the rules that the operations themselves ask.
+/// Checks that the viewer may take this action on the user, by the rules of the operations themselves.
 ///
 /// # Errors
-/// The code that the operation would refuse it with; none where it would not be a refusal but an error, because the viewer
-/// is not staff, or an API token that does not reach so far.
+/// The code of the operation's refusal. `None` if the operation would return an error instead, because the viewer is
+/// not staff, or the API token lacks the reach.
 pub fn check(viewer: &Viewer, user: &user::Model, deed: UserAction) -> Result<(), Option<Code>> {
     let change = match deed {
         UserAction::Update => Change::Details,

@@ -1,6 +1,4 @@
-//! From what a source says of users to accounts: checked as `createUser` checks its fields.
-
-use std::fmt::Display;
+//! Conversion of a source's rows to entries, with the checks of `createUser`.
 
 use jiff::tz::TimeZone;
 
@@ -10,22 +8,23 @@ use super::{Options, Problem};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_BIO, MAX_NAME, MAX_PHONE};
 use crate::entity::user::{Permission, Role};
 use crate::error::Refusal;
+use crate::texts::Text;
 use crate::tools::api_token::MovedToken;
 use crate::tools::clock::Timestamp;
 use crate::tools::password::{DjangoHash, NotKept};
 use crate::tools::{identifier, text};
 
-/// The longest id, in characters, its prefix included.
+/// Maximum length of an id including its prefix, in characters.
 const MAX_ID: usize = 200;
 
-/// A user to take over. What is none is not said.
+/// A user to import. Values that the source does not give are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The id by which other systems know the user.
+    /// The id in other systems.
     pub(super) id: String,
     pub(super) email: String,
     pub(super) email_key: String,
-    /// None where a neutral one is to be generated.
+    /// None if a neutral one must be generated.
     pub(super) username: Option<String>,
     pub(super) first_name: Option<String>,
     pub(super) last_name: Option<String>,
@@ -40,37 +39,37 @@ pub(super) struct Entry {
     pub(super) is_verified: Option<bool>,
     pub(super) date_joined: Option<Timestamp>,
     pub(super) last_login: Option<Timestamp>,
-    /// Whether one of these times has no zone, and the mapping names none.
+    /// True if a time has no zone and the mapping names none.
     pub(super) has_naive_time: bool,
-    /// The hash as Django wrote it.
+    /// The hash in Django's format.
     pub(super) password: Option<Result<String, NotKept>>,
     pub(super) token: Option<MovedToken>,
 }
 
-/// What is wrong with a user, field by field.
+/// Problems of a user, by field.
 struct Problems<'a> {
     id: &'a str,
     found: Vec<Problem>,
 }
 
 impl Problems<'_> {
-    fn add(&mut self, field: Field, message: impl Display) {
-        let problem = Problem { id: self.id.to_owned(), field: Some(field.name()), message: message.to_string() };
+    fn add(&mut self, field: Field, text: impl Into<Text>) {
+        let problem = Problem { id: self.id.to_owned(), field: Some(field.name()), message: text.into().english() };
         self.found.push(problem);
     }
 
     fn keep<T>(&mut self, field: Field, checked: Result<T, Refusal>) -> Option<T> {
-        checked.map_err(|refusal| self.add(field, refusal.message)).ok()
+        checked.map_err(|refusal| self.add(field, refusal.text)).ok()
     }
 }
 
-/// What a source says of a user, or all that is wrong with it.
+/// The entry of a source's row, or all problems of the row.
 pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<Entry, Vec<Problem>> {
     let id = format!("{}{}", mapping.id_prefix, raw.get(Field::Id).unwrap_or_default());
     let mut problems = Problems { id: &id, found: Vec::new() };
     let known = text::required_line("id", &id, MAX_ID);
     if raw.get(Field::Id).is_none() || known.as_ref().is_ok_and(|known| *known != id) {
-        problems.add(Field::Id, "There must be an id, without blanks around it.");
+        problems.add(Field::Id, Text::new("django-id-invalid"));
     }
     problems.keep(Field::Id, known);
     let email = problems.keep(Field::Email, identifier::email(raw.get(Field::Email).unwrap_or_default()));
@@ -90,7 +89,7 @@ pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<En
     let (address, bio) = (lines(Field::Address, MAX_ADDRESS), lines(Field::Bio, MAX_BIO));
     let mut flag = |field: Field| {
         let value = raw.get(field)?;
-        yes_or_no(value).map_err(|message| problems.add(field, message)).ok()
+        yes_or_no(value).map_err(|text| problems.add(field, text)).ok()
     };
     let (is_active, is_staff) = (flag(Field::IsActive), flag(Field::IsStaff));
     let (is_superuser, is_verified) = (flag(Field::IsSuperuser), flag(Field::IsVerified));
@@ -98,18 +97,18 @@ pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<En
     let mut has_naive_time = false;
     let mut time = |field: Field| {
         let value = raw.get(field)?;
-        let (time, is_naive) = time_of(value, zone).map_err(|message| problems.add(field, message)).ok()?;
+        let (time, is_naive) = time_of(value, zone).map_err(|text| problems.add(field, text)).ok()?;
         has_naive_time |= is_naive && zone.is_none();
         Some(time)
     };
     let (date_joined, last_login) = (time(Field::DateJoined), time(Field::LastLogin));
-    let role = mapping.role(raw.get(Field::Role)).map_err(|problem| problems.add(Field::Role, problem));
+    let role = mapping.role(raw.get(Field::Role)).map_err(|text| problems.add(Field::Role, text));
     let permission = mapping.permission(raw.get(Field::Permission));
-    let permission = permission.map_err(|problem| problems.add(Field::Permission, problem));
+    let permission = permission.map_err(|text| problems.add(Field::Permission, text));
     let password = mapping.place(Field::Password).map(|_| kept(raw.get(Field::Password).unwrap_or_default(), options));
     let token = raw.get(Field::Token).map(|token| MovedToken::from_text(token).ok_or(token));
     if let Some(Err(_)) = &token {
-        problems.add(Field::Token, "It has not the 40 hexadecimal digits of Django REST framework's tokens.");
+        problems.add(Field::Token, Text::new("django-token-invalid"));
     }
     let found = problems.found;
     match email {
@@ -139,8 +138,8 @@ pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<En
     }
 }
 
-/// The username, unless one is to be made: there is none, it is the address itself, or it is not allowed here and the
-/// operator said so.
+/// The username; none if one must be generated. That is so if it is missing or the address itself, or not allowed here
+/// and the operator asked for it.
 fn username(given: Option<&str>, email: &str, options: Options) -> Result<Option<String>, Refusal> {
     match given {
         None => Ok(None),
@@ -153,30 +152,30 @@ fn username(given: Option<&str>, email: &str, options: Options) -> Result<Option
     }
 }
 
-/// The hash as Django wrote it, if it can be used and costs enough to guess, or the operator keeps weak ones.
+/// The hash in Django's format, if it is supported and either strong enough or the operator keeps weak ones.
 fn kept(hash: &str, options: Options) -> Result<String, NotKept> {
     let is_weak = DjangoHash::parse(hash)?.is_weak();
     if is_weak && !options.weak_hashes { Err(NotKept::Weak) } else { Ok(hash.to_owned()) }
 }
 
-fn yes_or_no(value: &str) -> Result<bool, &'static str> {
+fn yes_or_no(value: &str) -> Result<bool, Text> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "1" => Ok(true),
         "false" | "f" | "no" | "0" => Ok(false),
-        _ => Err("Use true or false."),
+        _ => Err(Text::new("flag-unknown")),
     }
 }
 
-/// A time as Django and databases write it, and whether no zone is given. Then it is a time in `local`, or else in UTC.
-fn time_of(value: &str, local: Option<&TimeZone>) -> Result<(Timestamp, bool), &'static str> {
-    const NO_TIME: &str = "This is no time such as 2026-01-05 09:00:00+00.";
+/// A time in a format of Django or a database, and true if it has no zone. Then it is in `local`, or in UTC by default.
+fn time_of(value: &str, local: Option<&TimeZone>) -> Result<(Timestamp, bool), Text> {
+    let invalid = || Text::new("django-time-invalid");
     let value = value.trim().replacen(' ', "T", 1);
     let (date, clock) = value.split_once('T').unwrap_or((&value, "00:00:00"));
     let zone = clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len());
     let (clock, zone) = clock.split_at(zone);
     if let (Some(local), true) = (local, zone.is_empty()) {
-        let time: jiff::civil::DateTime = format!("{date}T{clock}").parse().map_err(|_| NO_TIME)?;
-        let time = local.to_timestamp(time).map_err(|_| NO_TIME)?;
+        let time: jiff::civil::DateTime = format!("{date}T{clock}").parse().map_err(|_| invalid())?;
+        let time = local.to_timestamp(time).map_err(|_| invalid())?;
         return Ok((Timestamp::from_millis(time.as_millisecond()), true));
     }
     let offset = match zone.len() {
@@ -184,7 +183,7 @@ fn time_of(value: &str, local: Option<&TimeZone>) -> Result<(Timestamp, bool), &
         3 => format!("{zone}:00"),
         _ => zone.to_owned(),
     };
-    let time = Timestamp::parse(&format!("{date}T{clock}{offset}")).ok_or(NO_TIME)?;
+    let time = Timestamp::parse(&format!("{date}T{clock}{offset}")).ok_or_else(invalid)?;
     Ok((time, zone.is_empty()))
 }
 
@@ -239,7 +238,7 @@ mod tests {
         let mapping = Mapping::parse("time_zone = 'Europe/Berlin'").unwrap();
         assert!(!entry(&raw(&values), &mapping, Options::default()).unwrap().has_naive_time);
         let problem = Mapping::parse("time_zone = 'CEST'").unwrap_err();
-        assert_eq!(problem, "time_zone: there is no CEST: use a name such as Europe/Berlin");
+        assert_eq!(problem, "Unknown time zone CEST in time_zone. Use a name such as Europe/Berlin.");
     }
 
     #[test]
@@ -255,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told() {
+    fn all_problems_are_reported() {
         let problems = read(&[
             (Field::Id, " 7"),
             (Field::Email, "nobody"),

@@ -1,4 +1,4 @@
-//! Where a user's details stand in the system before: its tables and columns, and what their values mean here.
+//! Mapping of the source's tables, columns and values to the fields of users.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,14 @@ use sea_orm::ActiveEnum as _;
 use serde::Deserialize;
 
 use crate::entity::user::{Permission, Role};
+use crate::texts::Text;
 
-/// The longest name of a table or a column.
+/// Maximum length of the name of a table or column, in bytes.
 const MAX_NAME: usize = 128;
 
-/// What is read of each user, in this order.
+/// A field read for each user, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each says itself what it is")]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Field {
     Id,
     Username,
@@ -36,7 +37,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// All, in their order.
+    /// All fields, in their order.
     pub(super) const ALL: [Self; 18] = [
         Self::Id,
         Self::Username,
@@ -58,7 +59,7 @@ impl Field {
         Self::Token,
     ];
 
-    /// How a mapping and a report call it, and Django the column.
+    /// Its name in mappings and reports, and of Django's column.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Id => "id",
@@ -82,7 +83,7 @@ impl Field {
         }
     }
 
-    /// Whether Django's own user has it.
+    /// True for the fields of Django's own user.
     const fn is_djangos(self) -> bool {
         !matches!(
             self,
@@ -91,45 +92,45 @@ impl Field {
     }
 }
 
-/// Where what is read of each user stands.
+/// Location of each field of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// The table of users.
     pub(super) table: String,
-    /// What is put before each id, where several systems move in that count from one.
+    /// Prefix of each id, for imports from several systems whose ids start at one.
     pub(super) id_prefix: String,
-    /// The tables with one row or none for each user.
+    /// The tables with at most one row for each user.
     pub(super) joins: Vec<Join>,
-    /// Where each field stands, in the order of [`Field::ALL`]; none where it is not taken over. A token stands in
+    /// Location of each field, in the order of [`Field::ALL`]; none if it is not imported. For tokens, see
     /// [`Self::tokens`].
     pub(super) places: Vec<Option<Place>>,
-    /// Where tokens stand.
+    /// Table of tokens.
     pub(super) tokens: TokenTable,
-    /// The zone of times without one; none where they are in UTC.
+    /// The zone of times without one; none for UTC.
     pub(super) time_zone: Option<TimeZone>,
     roles: BTreeMap<String, Role>,
     permissions: BTreeMap<String, Permission>,
     defaults: Defaults,
 }
 
-/// A table beside that of the users.
+/// A table beside the users' table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Join {
     pub(super) name: String,
     pub(super) table: String,
-    /// The column that holds the user's id.
+    /// The column with the user's id.
     pub(super) user: String,
 }
 
-/// Where a field stands.
+/// Location of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The table beside that of the users, by its place among the joins.
+    /// Index of the joined table; none for the users' table.
     pub(super) join: Option<usize>,
     pub(super) column: String,
 }
 
-/// Where tokens of Django REST framework stand.
+/// Table of the tokens of Django REST framework.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct TokenTable {
@@ -138,7 +139,7 @@ pub(super) struct TokenTable {
     pub(super) user: String,
 }
 
-/// What holds where a column is not there or empty.
+/// Values for missing columns and empty cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Defaults {
     role: Option<Role>,
@@ -146,7 +147,7 @@ struct Defaults {
     is_verified: bool,
 }
 
-/// The file, as it is written.
+/// Contents of the mapping file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Written {
@@ -182,7 +183,7 @@ impl Default for TokenTable {
     }
 }
 
-/// Django's own user, without anything beside it.
+/// Django's own user, without joined tables.
 impl Default for Mapping {
     fn default() -> Self {
         Self::resolve(Written::default()).expect("Django's own names are allowed")
@@ -193,19 +194,19 @@ impl Mapping {
     /// Reads a mapping file.
     ///
     /// # Errors
-    /// A sentence for whoever wrote it.
+    /// A description of the problem, for the author of the file.
     pub fn parse(text: &str) -> Result<Self, String> {
         let written: Written = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
-        Self::resolve(written)
+        Self::resolve(written).map_err(|text| text.english())
     }
 
-    fn resolve(written: Written) -> Result<Self, String> {
+    fn resolve(written: Written) -> Result<Self, Text> {
         let joins = written.joins.into_iter().map(|(name, join)| {
             check_name(&join.table)?;
             check_name(&join.user)?;
             Ok(Join { name, table: join.table, user: join.user })
         });
-        let joins = joins.collect::<Result<Vec<_>, String>>()?;
+        let joins = joins.collect::<Result<Vec<_>, Text>>()?;
         let tokens = written.tokens;
         let table = written.table.unwrap_or_else(|| "auth_user".to_owned());
         [&table, &tokens.table, &tokens.key, &tokens.user].into_iter().try_for_each(|name| check_name(name))?;
@@ -213,7 +214,7 @@ impl Mapping {
         let mut place = |field: Field| {
             let column = match columns.remove(field.name()) {
                 Some(column) if column.is_empty() => return Ok(None),
-                Some(_) if field == Field::Token => return Err("tokens stand in [tokens]".to_owned()),
+                Some(_) if field == Field::Token => return Err(Text::new("mapping-token-column")),
                 Some(column) => column,
                 None if field.is_djangos() => field.name().to_owned(),
                 None => return Ok(None),
@@ -221,31 +222,32 @@ impl Mapping {
             let (join, column) = match column.split_once('.') {
                 Some((name, column)) => {
                     let at = joins.iter().position(|join| join.name == name);
-                    (Some(at.ok_or_else(|| format!("{}: there is no [joins.{name}]", field.name()))?), column)
+                    let missing = || Text::new("mapping-join-missing").with("field", field.name()).with("name", name);
+                    (Some(at.ok_or_else(missing)?), column)
                 }
                 None => (None, column.as_str()),
             };
             check_name(column)?;
             Ok(Some(Place { join, column: column.to_owned() }))
         };
-        let places = Field::ALL.into_iter().map(&mut place).collect::<Result<Vec<_>, String>>()?;
+        let places = Field::ALL.into_iter().map(&mut place).collect::<Result<Vec<_>, Text>>()?;
         if let Some(unknown) = columns.keys().next() {
             let known: Vec<&str> =
                 Field::ALL.iter().map(|field| field.name()).filter(|name| *name != "token").collect();
-            return Err(format!("columns: there is no {unknown}: use {}", known.join(", ")));
+            let text = Text::new("mapping-column-unknown").with("name", unknown.as_str());
+            return Err(text.with("known", known.join(", ")));
         }
-        for (field, name) in [(Field::Id, "id"), (Field::Email, "email")] {
+        for field in [Field::Id, Field::Email] {
             let is_there = places.get(field as usize).and_then(Option::as_ref);
             if is_there.is_none_or(|place| field == Field::Id && place.join.is_some()) {
-                return Err(format!(
-                    "columns: {name} must be a column{}",
-                    if name == "id" { " of the users" } else { "" }
-                ));
+                return Err(match field {
+                    Field::Id => Text::new("mapping-id-column"),
+                    _ => Text::new("mapping-email-column"),
+                });
             }
         }
-        let zone = |name: String| {
-            TimeZone::get(&name).map_err(|_| format!("time_zone: there is no {name}: use a name such as Europe/Berlin"))
-        };
+        let zone =
+            |name: String| TimeZone::get(&name).map_err(|_| Text::new("mapping-time-zone-unknown").with("name", name));
         let defaults = written.defaults;
         Ok(Self {
             time_zone: written.time_zone.map(zone).transpose()?,
@@ -273,12 +275,12 @@ impl Mapping {
         joins.chain(columns).chain(tokens).map(String::as_str)
     }
 
-    /// Where a field stands.
+    /// Location of a field.
     pub(super) fn place(&self, field: Field) -> Option<&Place> {
         self.places.get(field as usize).and_then(Option::as_ref)
     }
 
-    /// The place as it is written.
+    /// The location as written in the mapping.
     pub(super) fn heading(&self, place: &Place) -> String {
         match place.join.and_then(|at| self.joins.get(at)) {
             Some(join) => format!("{}.{}", join.name, place.column),
@@ -286,20 +288,20 @@ impl Mapping {
         }
     }
 
-    /// What a value of the role column means.
-    pub(super) fn role(&self, value: Option<&str>) -> Result<Option<Role>, String> {
+    /// The role that a value of its column stands for.
+    pub(super) fn role(&self, value: Option<&str>) -> Result<Option<Role>, Text> {
         value.map_or(Ok(self.defaults.role), |value| {
             self.roles.get(value).copied().map_or_else(|| role(value), Ok).map(Some)
         })
     }
 
-    /// What a value of the permission column means.
-    pub(super) fn permission(&self, value: Option<&str>) -> Result<Option<Permission>, String> {
+    /// The permission that a value of its column stands for.
+    pub(super) fn permission(&self, value: Option<&str>) -> Result<Option<Permission>, Text> {
         let known = |value: &str| self.permissions.get(value).copied();
         value.map_or(Ok(self.defaults.permission), |value| known(value).map_or_else(|| permission(value), Ok).map(Some))
     }
 
-    /// Whether addresses count as confirmed where no column says so.
+    /// True if addresses count as confirmed by default.
     pub(super) fn is_verified(&self) -> bool {
         self.defaults.is_verified
     }
@@ -307,36 +309,30 @@ impl Mapping {
 
 fn meanings<T>(
     written: BTreeMap<String, String>,
-    read: fn(&str) -> Result<T, String>,
-) -> Result<BTreeMap<String, T>, String> {
+    read: fn(&str) -> Result<T, Text>,
+) -> Result<BTreeMap<String, T>, Text> {
     written.into_iter().map(|(value, meaning)| Ok((value, read(&meaning)?))).collect()
 }
 
-fn role(name: &str) -> Result<Role, String> {
-    let wrong =
-        |_| format!("{} is no role: use ADMIN, MANAGER, AGENT or MEMBER, or say in [roles] what it means", shown(name));
+fn role(name: &str) -> Result<Role, Text> {
+    let wrong = |_| Text::new("mapping-role-unknown").with("value", shown(name));
     Role::try_from_value(&name.to_ascii_uppercase()).map_err(wrong)
 }
 
-fn permission(name: &str) -> Result<Permission, String> {
-    let wrong = |_| {
-        let shown = shown(name);
-        format!(
-            "{shown} is no permission: use FULL_ACCESS, DOWNLOAD or ONLY_VIEW, or say in [permissions] what it means"
-        )
-    };
+fn permission(name: &str) -> Result<Permission, Text> {
+    let wrong = |_| Text::new("mapping-permission-unknown").with("value", shown(name));
     Permission::try_from_value(&name.to_ascii_uppercase()).map_err(wrong)
 }
 
-/// As much of a value as is repeated.
+/// The start of a value, in quotes, for error messages.
 fn shown(value: &str) -> String {
     format!("{:?}", value.chars().take(40).collect::<String>())
 }
 
-/// Names go into statements between quotes.
-fn check_name(name: &str) -> Result<(), String> {
+/// Checks a name that goes into statements between quotes.
+fn check_name(name: &str) -> Result<(), Text> {
     let is_fit = !name.is_empty() && name.len() <= MAX_NAME && !name.contains(|c: char| c.is_control() || c == '"');
-    if is_fit { Ok(()) } else { Err(format!("{} is no name of a table or column", shown(name))) }
+    if is_fit { Ok(()) } else { Err(Text::new("mapping-name-invalid").with("name", shown(name))) }
 }
 
 #[cfg(test)]
@@ -381,21 +377,21 @@ mod tests {
             (Ok(Some(Role::Admin)), Ok(Some(Role::Agent)))
         );
         assert_eq!((mapping.role(None), mapping.permission(None)), (Ok(None), Ok(Some(Permission::Download))));
-        assert!(mapping.role(Some("2")).unwrap_err().contains("say in [roles]"));
+        assert!(mapping.role(Some("2")).unwrap_err().english().contains("map it in [roles]"));
         assert!(!mapping.is_verified());
     }
 
     #[test]
-    fn what_makes_no_sense_is_told() {
+    fn invalid_mappings_are_refused_with_a_reason() {
         for (text, expected) in [
             ("tabel = 'x'", "unknown field `tabel`"),
-            ("[columns]\nshoe_size = 'x'", "columns: there is no shoe_size: use id, username, email"),
-            ("[columns]\nphone = 'profile.tel'", "phone: there is no [joins.profile]"),
-            ("[columns]\nemail = ''", "columns: email must be a column"),
-            ("[columns]\ntoken = 'x'", "tokens stand in [tokens]"),
-            ("table = 'a\"b'", "is no name of a table or column"),
-            ("[roles]\n1 = 'KING'", "\"KING\" is no role"),
-            ("[defaults]\npermission = 'all'", "\"all\" is no permission"),
+            ("[columns]\nshoe_size = 'x'", "Unknown field shoe_size in [columns]. Use id, username, email"),
+            ("[columns]\nphone = 'profile.tel'", "phone needs the section [joins.profile]"),
+            ("[columns]\nemail = ''", "`email` in [columns] must name a column"),
+            ("[columns]\ntoken = 'x'", "Set its table in [tokens]"),
+            ("table = 'a\"b'", "is not a valid name of a table or column"),
+            ("[roles]\n1 = 'KING'", "\"KING\" is not a role"),
+            ("[defaults]\npermission = 'all'", "\"all\" is not a permission"),
             ("[joins.p]\ntable = 'x'", "missing field `user`"),
         ] {
             let problem = Mapping::parse(text).unwrap_err();

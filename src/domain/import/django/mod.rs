@@ -1,23 +1,24 @@
-//! Moving in: the users of a Django project, taken over with their passwords, so that none of them notices.
+//! Import of the users of a Django project, with their passwords.
 //!
-//! 1. A source (`source/`) gives users in batches, from the project's database or a file; a mapping says where their details
-//!    stand.
-//! 2. Each is checked as `createUser` checks its fields (`entries.rs`). Who cannot be taken over is told with the reason, and
-//!    keeps nobody else out.
-//! 3. Each batch is written in one transaction (`write.rs`), matched by the id that the user has there. So a run that was
-//!    broken off, or a later one, goes on where there is something to do.
+//! 1. A source (`source/`) yields users in batches, from the project's database or a file. A mapping locates their
+//!    fields.
+//! 2. Each user is checked as by `createUser` (`entries.rs`). A user that cannot be imported is reported with the
+//!    reason, and does not affect the others.
+//! 3. Each batch is written in one transaction (`write.rs`), matched by the user's id in Django. So an interrupted run
+//!    can be repeated, and later runs import only changes.
 //!
-//! What people or staff changed here since is not written over, and whoever was deleted here does not come back.
+//! Accounts that were changed here since the last import are not overwritten. Accounts that were deleted here are not
+//! created again.
 
-// From what a source says to accounts.
+// Conversion of a source's rows to entries.
 mod entries;
-// Where details stand in the system before.
+// Mapping of the source's tables, columns and values.
 pub mod mapping;
-// Where users come from.
+// The database or file of the users.
 pub mod source;
 // API tokens.
 mod tokens;
-// Accounts, written batch by batch.
+// Accounts, written in batches.
 mod write;
 
 use std::time::Duration;
@@ -34,63 +35,63 @@ use crate::entity::audit_event::Action;
 use crate::error::Result;
 use crate::tools::clock::{Clock, Now};
 
-/// How users are taken over.
+/// Options of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Whether only to tell what would be done.
+    /// Report the changes without making them.
     pub dry_run: bool,
-    /// Whether a username that is not allowed or taken here is replaced with a neutral one.
+    /// Replace usernames that are taken or not allowed here with neutral ones.
     pub make_usernames: bool,
-    /// Whether accounts of the same address, which were not taken over, are given the id of the user there.
+    /// Give the user's id in Django to an account with the same address that was not imported.
     pub link: bool,
-    /// Whether API tokens are taken over.
+    /// Import API tokens.
     pub tokens: bool,
-    /// Whether hashes of fewer rounds than Django 1.11 made are kept, until their owner signs in or sets a password.
+    /// Keep hashes with fewer rounds than those of Django 1.11, until the owner signs in or sets a password.
     pub weak_hashes: bool,
-    /// Whether those who have no password here, or a weak hash, are mailed a link to set one, once each.
+    /// Send one email with a link to set a password to each user without a password or with a weak hash.
     pub send_resets: bool,
-    /// How long API tokens that are taken over are valid from then on.
+    /// Lifetime of imported API tokens, from the import on.
     pub token_life: Duration,
 }
 
-/// What became of the users.
+/// Result of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// How many were read.
+    /// Number of users read.
     pub read: usize,
-    /// How many got an account.
+    /// Number of accounts created.
     pub created: usize,
-    /// How many accounts were changed as the user was there.
+    /// Number of accounts updated.
     pub updated: usize,
-    /// How many were as they are there.
+    /// Number of accounts that matched already.
     pub unchanged: usize,
-    /// How many were changed or deleted here since, and so left alone.
+    /// Number of users left alone, because their accounts were changed or deleted here since.
     pub kept: usize,
-    /// How many accounts were given the id of their user there.
+    /// Number of accounts that received the id of their user in Django.
     pub linked: usize,
-    /// How many of those that were created or changed have no password, because there is none or it was not kept.
+    /// Number of created or updated accounts without a password: it was missing or not kept.
     pub without_password: usize,
-    /// How many of those that were created or changed have a hash of fewer rounds than Django 1.11 made, kept or not.
+    /// Number of created or updated accounts whose hash has fewer rounds than those of Django 1.11, kept or not.
     pub weak_hashes: usize,
-    /// How many have a time without a zone, which was read in UTC because the mapping names no zone. Databases of SQLite hold
-    /// all times in UTC, and none of their users is counted.
+    /// Number of users with a time without a zone, read as UTC because the mapping names no zone. Users from SQLite,
+    /// where Django stores all times in UTC, are not counted.
     pub naive_times: usize,
-    /// How many API tokens were taken over.
+    /// Number of API tokens imported.
     pub tokens: usize,
-    /// How many were mailed a link to set a password.
+    /// Number of emails with a link to set a password.
     pub resets: usize,
-    /// The rights that changed of accounts that there were already.
+    /// Changes of rights of existing accounts.
     pub rights: Vec<RightsChange>,
-    /// Who could not be taken over, and why.
+    /// Users that were not imported, with the reasons.
     pub refused: Vec<Problem>,
-    /// What was not kept of users who were taken over.
+    /// Details of imported users that were not kept.
     pub notes: Vec<Problem>,
 }
 
 /// A change of a user's rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RightsChange {
-    /// The id there, with its prefix.
+    /// The id in Django, with its prefix.
     pub id: String,
     /// The right that changes.
     pub field: Right,
@@ -100,22 +101,22 @@ pub struct RightsChange {
     pub after: String,
 }
 
-/// What is wrong with a user.
+/// A problem of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The id there, with its prefix.
+    /// The id in Django, with its prefix.
     pub id: String,
-    /// Which field it concerns; none where it is no single one.
+    /// The field concerned; none if it is not a single one.
     pub field: Option<&'static str>,
-    /// What to do about it, in a sentence.
+    /// The problem and its remedy.
     pub message: String,
 }
 
-/// Takes users over, for whoever runs the command line. Where it fails, `report` tells what was done until then, which
-/// stays.
+/// Imports users for the operator. After a failure, `report` has the result of the batches that were committed.
 ///
 /// # Errors
-/// [`crate::error::Error::Unavailable`] where somebody else took an address or a name meanwhile: the next run sees that.
+/// [`crate::error::Error::Unavailable`] if an address or username was taken in the meantime. The next run takes account
+/// of it.
 pub async fn take_over(
     db: &Db,
     clock: &Clock,
@@ -125,7 +126,7 @@ pub async fn take_over(
     watch: &Watch<'_>,
 ) -> Result<()> {
     let mut source = source;
-    // Nothing of a dry run may be seen, and each batch must see the one before: so it is one transaction that never ends.
+    // A dry run is one transaction that is never committed: each batch must see the one before, and nobody else any.
     let rehearsal = if options.dry_run { Some(begin(db, clock).await?.0) } else { None };
     let mut is_recorded = false;
     loop {
@@ -163,14 +164,14 @@ pub async fn take_over(
 async fn begin(db: &Db, clock: &Clock) -> Result<(DatabaseTransaction, Now)> {
     let (txn, now) = db.begin(&clock.now()).await?;
     if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
-        // As for a spreadsheet: the table grows while plans for it are kept.
+        // As for a spreadsheet: cached plans are from before the table grew.
         txn.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
     }
     Ok((txn, now))
 }
 
 async fn record(txn: &DatabaseTransaction, now: &Now) -> Result<()> {
-    audit::record(txn, now, Event::by_anyone(&Client::default(), Action::UsersImported, None)).await
+    audit::record(txn, now, Event::by_anyone(&Client::command_line(), Action::UsersImported, None)).await
 }
 
 impl Report {

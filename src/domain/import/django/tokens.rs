@@ -1,5 +1,5 @@
-//! API tokens of Django REST framework, taken over with the scope EXPORT, so that scripts go on. They had no end there; here
-//! they have one, like every token.
+//! API tokens of Django REST framework, imported with the scope EXPORT so that scripts continue to work. They do not
+//! expire in Django, but do so here, like every token.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -15,20 +15,21 @@ use crate::entity::api_token::{self, Column, Scope, Scopes};
 use crate::entity::audit_event::Action;
 use crate::entity::{imported_id, user};
 use crate::error::Result;
+use crate::texts::Text;
 use crate::tools::api_token::MovedToken;
 use crate::tools::clock::Now;
 
-/// What its owner finds it under.
-const NAME: &str = "Taken over from Django";
+/// Name of imported tokens in their owner's list.
+const NAME: &str = "Imported from Django";
 
-/// An account as it is after the user was taken over, with the token that the user has there.
+/// An account after the import of its user, with the user's token in Django.
 pub(super) struct Owner<'a> {
     pub(super) account: user::Model,
     pub(super) token: Option<&'a MovedToken>,
 }
 
-/// Takes over the tokens of active users that were not before, and deletes those of before that are no longer there. One that
-/// was deleted, renewed or ended by a reset here does not come back.
+/// Imports new tokens of active users, and deletes imported ones that no longer exist in Django. A token that was
+/// deleted, renewed or revoked by a password reset here is not imported again.
 pub(super) async fn write(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -47,7 +48,7 @@ pub(super) async fn write(
         theirs.entry(token.user_id).or_default().push(token);
     }
 
-    let client = Client::default();
+    let client = Client::command_line();
     let (mut rows, mut ended, mut taken, mut events) = (Vec::new(), Vec::new(), HashSet::new(), Vec::new());
     for Owner { account, token } in owners {
         let digest = token.map(MovedToken::digest);
@@ -65,8 +66,7 @@ pub(super) async fn write(
         }
         if count >= TOKENS_PER_USER {
             let id = account.external_id.clone().unwrap_or_default();
-            let message =
-                format!("The token was not taken over: the account has {TOKENS_PER_USER}, which is the most.");
+            let message = Text::new("django-token-limit").with("max", TOKENS_PER_USER).english();
             report.notes.push(Problem { id, field: Some("token"), message });
             continue;
         }

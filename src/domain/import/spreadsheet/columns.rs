@@ -1,58 +1,61 @@
-//! The columns of a sheet of users: their names, and what the sheet to fill in says of them.
+//! The columns of a sheet of users, and their explanations in the template.
+
+use crate::texts::Text;
 
 /// A column of a sheet of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     /// The heading.
     pub name: &'static str,
-    /// The values that it takes; empty where it takes any text.
+    /// The accepted values; empty if any text is accepted.
     pub values: &'static [&'static str],
-    /// The meaning of the column, in a sentence.
-    pub about: &'static str,
+    /// The id of the text that explains the column.
+    about: &'static str,
     /// The meaning of an empty cell in the row of a new user.
-    pub if_empty: &'static str,
+    if_empty: IfEmpty,
 }
 
-/// The columns; only the first must be there.
+/// The meaning of an empty cell in the row of a new user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IfEmpty {
+    /// The cell must not be empty.
+    Required,
+    /// A value is generated.
+    Generated,
+    /// The detail stays empty.
+    Empty,
+    /// The default value.
+    Default(&'static str),
+}
+
+/// The columns; only the first is required.
 pub const ALL: [Column; 10] = [
-    Column {
-        name: "email",
-        values: &[],
-        about: "Email address. It finds the user: an account with this address is updated, otherwise one is created.",
-        if_empty: "Required",
-    },
-    Column {
-        name: "username",
-        values: &[],
-        about: "Letters, digits and . _ + - are allowed. No two users have the same one.",
-        if_empty: "Generated",
-    },
-    Column { name: "first_name", values: &[], about: "First name.", if_empty: NOTHING },
-    Column { name: "last_name", values: &[], about: "Last name.", if_empty: NOTHING },
-    Column { name: "bio", values: &[], about: "About the user, in one or more lines.", if_empty: NOTHING },
-    Column { name: "phone", values: &[], about: "Telephone number, kept as it is typed.", if_empty: NOTHING },
-    Column { name: "address", values: &[], about: "Postal address, in one or more lines.", if_empty: NOTHING },
+    Column { name: "email", values: &[], about: "template-email", if_empty: IfEmpty::Required },
+    Column { name: "username", values: &[], about: "template-username", if_empty: IfEmpty::Generated },
+    Column { name: "first_name", values: &[], about: "template-first-name", if_empty: IfEmpty::Empty },
+    Column { name: "last_name", values: &[], about: "template-last-name", if_empty: IfEmpty::Empty },
+    Column { name: "bio", values: &[], about: "template-bio", if_empty: IfEmpty::Empty },
+    Column { name: "phone", values: &[], about: "template-phone", if_empty: IfEmpty::Empty },
+    Column { name: "address", values: &[], about: "template-address", if_empty: IfEmpty::Empty },
     Column {
         name: "role",
         values: &["ADMIN", "MANAGER", "AGENT", "MEMBER"],
-        about: "ADMIN gives the rights of staff.",
-        if_empty: "MEMBER",
+        about: "template-role",
+        if_empty: IfEmpty::Default("MEMBER"),
     },
     Column {
         name: "permission",
         values: &["FULL_ACCESS", "DOWNLOAD", "ONLY_VIEW"],
-        about: "Permission that other services read.",
-        if_empty: "ONLY_VIEW",
+        about: "template-permission",
+        if_empty: IfEmpty::Default("ONLY_VIEW"),
     },
     Column {
         name: "is_active",
         values: &["true", "false"],
-        about: "Whether the user may sign in. false ends the sessions of the account.",
-        if_empty: "true",
+        about: "template-is-active",
+        if_empty: IfEmpty::Default("true"),
     },
 ];
-
-const NOTHING: &str = "Stays empty";
 
 /// The headings, in the order of [`ALL`].
 pub const NAMES: [&str; ALL.len()] = {
@@ -65,16 +68,32 @@ pub const NAMES: [&str; ALL.len()] = {
     names
 };
 
-/// The explanation of the columns that the sheet to fill in carries: a heading, and a row for each column.
+impl IfEmpty {
+    fn english(self) -> String {
+        match self {
+            Self::Required => Text::new("template-required").english(),
+            Self::Generated => Text::new("template-generated").english(),
+            Self::Empty => Text::new("template-stays-empty").english(),
+            Self::Default(value) => value.to_owned(),
+        }
+    }
+}
+
+/// The explanations of the columns in the template: a heading, a row for each column, and a note.
 pub fn explained() -> Vec<[String; 4]> {
-    let heading = ["Column", "Meaning", "Values", "Empty, for a new user"].map(str::to_owned);
+    let heading = [
+        Text::new("template-heading-column"),
+        Text::new("template-heading-meaning"),
+        Text::new("template-heading-values"),
+        Text::new("template-heading-empty"),
+    ];
     let rows = ALL.iter().map(|column| {
-        let values = if column.values.is_empty() { "Text".to_owned() } else { column.values.join(", ") };
-        [column.name.to_owned(), column.about.to_owned(), values, column.if_empty.to_owned()]
+        let any = || Text::new("template-any-text").english();
+        let values = if column.values.is_empty() { any() } else { column.values.join(", ") };
+        [column.name.to_owned(), Text::new(column.about).english(), values, column.if_empty.english()]
     });
-    let notes = ["", "An empty cell leaves what an existing account has. Columns may be in any order or missing."];
-    let [name, note] = notes.map(str::to_owned);
-    std::iter::once(heading).chain(rows).chain([[name, note, String::new(), String::new()]]).collect()
+    let note = [String::new(), Text::new("template-note").english(), String::new(), String::new()];
+    std::iter::once(heading.map(|text| text.english())).chain(rows).chain([note]).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! From cells to entries: what a sheet says about each user, checked cell by cell.
+//! Conversion of a sheet's rows to entries, with checks of each cell.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 
 use sea_orm::ActiveEnum as _;
 
@@ -11,47 +12,46 @@ use crate::error::{Code, Refusal, Result};
 use crate::tools::sheet::read::{Fault, SheetRow};
 use crate::tools::{identifier, text};
 
-/// Columns of exports that say what nobody decides, and are passed over.
+/// Columns of exports that cannot be imported and are ignored.
 const PASSED_OVER: [&str; 4] = ["is_verified", "date_joined", "last_login", "external_id"];
 
-/// As much of a heading is repeated, in characters.
+/// Maximum length of a heading in an error, in characters.
 const MAX_HEADING: usize = 60;
 
-/// What the sheet says about a user. Boxed, because there may be a hundred thousand.
+/// A user in the sheet. Texts are boxed slices to save memory: a sheet can have 100,000 users.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// The row's number.
     pub(super) row: u32,
     /// The address.
     pub(super) email: Box<str>,
-    /// The address as it is compared.
+    /// The folded address, for comparison.
     pub(super) email_key: Box<str>,
-    /// The username, and the same as it is compared.
+    /// The username, and the same folded for comparison.
     pub(super) username: Option<(Box<str>, Box<str>)>,
-    /// The names, the text about oneself, the telephone number and the postal address, in the order of the columns; empty
-    /// where nothing is said.
+    /// First name, last name, bio, phone number and postal address; empty if the sheet gives none.
     pub(super) texts: [Box<str>; 5],
     pub(super) role: Option<Role>,
     pub(super) permission: Option<Permission>,
     pub(super) is_active: Option<bool>,
-    /// What an export said of the staff flag, which is not imported: it may stand there unchanged.
+    /// The staff flag of an export. It is not imported, and must match the account.
     pub(super) is_staff: Option<bool>,
 }
 
-/// What the sheet says about all users: no two have the same address, nor the same username.
+/// All users in the sheet, with unique addresses and usernames.
 #[derive(Debug, Default)]
 pub(super) struct Entries(pub(super) Vec<Entry>);
 
 /// A column of the sheet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Column {
-    /// One of [`COLUMNS`], by its place there.
+    /// One of [`COLUMNS`], by its index.
     Known(usize),
     /// The staff flag of an export.
     Staff,
-    /// One to pass over.
+    /// An ignored column.
     PassedOver,
-    /// One without a heading.
+    /// A column without a heading.
     Nameless,
 }
 
@@ -65,7 +65,7 @@ impl Column {
     }
 }
 
-/// Entries that are still being read.
+/// Entries while the sheet is read.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     columns: Option<Vec<Column>>,
@@ -75,12 +75,12 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// How many rows were read.
+    /// Number of rows read.
     pub(super) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Takes up the next row, of which the first is the heading.
+    /// Adds the next row. The first row is the heading.
     pub(super) fn add(&mut self, row: &SheetRow) {
         let Some(columns) = &self.columns else {
             self.columns = Some(headings(row, &mut self.errors));
@@ -93,32 +93,37 @@ impl Reading {
         self.entries.extend(entry(columns, row, &mut self.errors));
     }
 
-    /// The entries in the order of their addresses, and what is wrong with the sheet. Of two with the same address or
-    /// username, the second is wrong.
+    /// The entries in the order of their addresses, and the errors of the sheet. Of two rows with the same address or
+    /// username, the second one has the error.
     pub(super) fn finish(mut self) -> (Entries, Errors) {
         if self.columns.is_none() {
             headings(&SheetRow { number: 1, ..SheetRow::default() }, &mut self.errors);
         }
         let errors = &mut self.errors;
-        let mut taken = HashSet::new();
-        let is_twice = |entry: &Entry| match &entry.username {
-            Some((_, key)) => !taken.insert(key.clone()),
-            None => false,
-        };
-        let twice: Vec<bool> = self.entries.iter().map(is_twice).collect();
-        drop(taken);
-        for (entry, _) in self.entries.iter().zip(twice).filter(|(_, twice)| *twice) {
-            errors.add(entry.row, "username", repeated("username"));
+        let mut rows: HashMap<&str, u32> = HashMap::new();
+        for entry in &self.entries {
+            let Some((_, key)) = &entry.username else { continue };
+            match rows.entry(key) {
+                Slot::Occupied(first) => {
+                    let refusal = Refusal::new(Code::AlreadyExists, "username-in-other-row");
+                    errors.add(entry.row, "username", &refusal.with("row", u64::from(*first.get())));
+                }
+                Slot::Vacant(slot) => {
+                    slot.insert(entry.row);
+                }
+            }
         }
-        // The sort is stable: of equals, the first of the sheet stays the first.
+        // The sort is stable, so that rows with equal keys keep their order.
         self.entries.sort_by(|one, other| one.email_key.cmp(&other.email_key));
         self.entries.dedup_by(|later, earlier| {
             let is_same = later.email_key == earlier.email_key && !later.email_key.is_empty();
             if is_same && identifier::same_address(&later.email, &earlier.email) {
-                errors.add(later.row, "email", repeated("address"));
+                let refusal = Refusal::new(Code::AlreadyExists, "email-in-other-row");
+                errors.add(later.row, "email", &refusal.with("row", u64::from(earlier.row)));
             } else if is_same {
-                let place = format!("the address {} in row {}", earlier.email, earlier.row);
-                errors.add(later.row, "email", look_alike(&later.email, &place));
+                let refusal = Refusal::new(Code::AlreadyExists, "email-resembles-row").with("email", &*later.email);
+                let refusal = refusal.with("other", &*earlier.email).with("row", u64::from(earlier.row));
+                errors.add(later.row, "email", &refusal);
             }
             is_same
         });
@@ -127,17 +132,7 @@ impl Reading {
     }
 }
 
-fn repeated(what: &str) -> Refusal {
-    Refusal::new(Code::AlreadyExists, format!("A row above has this {what} already."))
-}
-
-/// The refusal of an address that looks like another one without being equal.
-pub(super) fn look_alike(email: &str, other: &str) -> Refusal {
-    let message = format!("The address {email} looks like {other}, but is not the same. Correct one of them.");
-    Refusal::new(Code::AlreadyExists, message)
-}
-
-/// What the columns are.
+/// The columns by their headings.
 fn headings(row: &SheetRow, errors: &mut Errors) -> Vec<Column> {
     let mut columns = Vec::with_capacity(row.cells.len());
     for cell in &row.cells {
@@ -151,26 +146,25 @@ fn headings(row: &SheetRow, errors: &mut Errors) -> Vec<Column> {
         };
         let shown: String = heading.chars().filter(|c| !c.is_control()).take(MAX_HEADING).collect();
         if column == Column::Nameless && !heading.is_empty() {
-            let message = format!("There is no such column: use {}.", COLUMNS.join(", "));
-            errors.add(row.number, &shown, Refusal::new(Code::Invalid, message));
+            let refusal = Refusal::new(Code::Invalid, "column-unknown").with("columns", COLUMNS.join(", "));
+            errors.add(row.number, &shown, &refusal);
             columns.push(Column::PassedOver);
             continue;
         }
         if matches!(column, Column::Known(_) | Column::Staff) && columns.contains(&column) {
-            errors.add(row.number, &shown, Refusal::new(Code::Invalid, "This column is there twice."));
+            errors.add(row.number, &shown, &Refusal::new(Code::Invalid, "column-repeated"));
         }
         columns.push(column);
     }
     if !columns.contains(&Column::Known(0)) {
-        let message = "The first row must be the heading, with a column `email`.";
-        errors.add(row.number, "email", Refusal::new(Code::Required, message));
-        // Without one, each row would be wrong, and no row is to blame.
+        errors.add(row.number, "email", &Refusal::new(Code::Required, "heading-without-email"));
+        // Without the column, the same error would be reported for each row.
         columns.clear();
     }
     columns
 }
 
-/// What is right of what a row says; so rows with a mistake are looked at in all other ways too.
+/// The entry of a row, without its invalid cells, so that all other checks apply to rows with errors too.
 fn entry(columns: &[Column], row: &SheetRow, errors: &mut Errors) -> Option<Entry> {
     if columns.is_empty() {
         return None;
@@ -195,23 +189,21 @@ fn entry(columns: &[Column], row: &SheetRow, errors: &mut Errors) -> Option<Entr
         }
         has_email |= column == Column::Known(0);
         let taken = match fault.filter(|_| column != Column::PassedOver) {
-            Some(Fault::Error) => {
-                Err(Refusal::new(Code::Invalid, "The cell has no value but an error of the spreadsheet."))
-            }
-            Some(Fault::NoValue) => Err(Refusal::new(Code::Invalid, NO_VALUE)),
+            Some(Fault::Error) => Err(Refusal::new(Code::Invalid, "cell-shows-error")),
+            Some(Fault::NoValue) => Err(Refusal::new(Code::Invalid, "cell-never-calculated")),
             None => take(&mut entry, column, cell),
         };
         if let Err(refusal) = taken {
-            errors.add(row.number, column.name(), refusal);
+            errors.add(row.number, column.name(), &refusal);
         }
     }
     if !has_email {
-        errors.add(row.number, "email", Refusal::new(Code::Required, "Enter an e-mail address."));
+        errors.add(row.number, "email", &Refusal::new(Code::Required, "row-without-email"));
     }
     Some(entry)
 }
 
-/// Notes what a cell says that is not empty.
+/// Stores the value of a cell that is not empty.
 fn take(entry: &mut Entry, column: Column, cell: &str) -> Result<(), Refusal> {
     match column {
         Column::Known(0) => {
@@ -235,28 +227,22 @@ fn take(entry: &mut Entry, column: Column, cell: &str) -> Result<(), Refusal> {
             }
         }
         Column::Known(7) => {
-            let roles = "Use ADMIN, MANAGER, AGENT or MEMBER.";
-            entry.role = Some(Role::try_from_value(&upper(cell)).map_err(|_| Refusal::new(Code::Invalid, roles))?);
+            let unknown = |_| Refusal::new(Code::Invalid, "role-unknown");
+            entry.role = Some(Role::try_from_value(&upper(cell)).map_err(unknown)?);
         }
         Column::Known(8) => {
-            let permissions = "Use FULL_ACCESS, DOWNLOAD or ONLY_VIEW.";
-            let permission = Permission::try_from_value(&upper(cell));
-            entry.permission = Some(permission.map_err(|_| Refusal::new(Code::Invalid, permissions))?);
+            let unknown = |_| Refusal::new(Code::Invalid, "permission-unknown");
+            entry.permission = Some(Permission::try_from_value(&upper(cell)).map_err(unknown)?);
         }
         Column::Known(_) => entry.is_active = Some(yes_or_no(cell)?),
         Column::Staff => entry.is_staff = Some(yes_or_no(cell)?),
         Column::PassedOver => {}
-        Column::Nameless => return Err(Refusal::new(Code::Invalid, "This cell stands under no heading.")),
+        Column::Nameless => return Err(Refusal::new(Code::Invalid, "cell-without-heading")),
     }
     Ok(())
 }
 
-/// The refusal of a formula without a value.
-const NO_VALUE: &str = "The cell has a formula without a value. Open the file in a spreadsheet program, save it there, and \
-                        import it again; or write the value itself.";
-
-/// Whether a row is one that nobody filled in: all that it holds are boxes that are not ticked, which spreadsheet programs
-/// put into each row of a sheet.
+/// True if a row has nothing but unticked checkboxes, which spreadsheet programs put into each row of a sheet.
 fn is_unfilled(columns: &[Column], row: &SheetRow) -> bool {
     let is_unticked = |(place, cell): (usize, &String)| {
         let cell = text::trim(cell);
@@ -273,6 +259,6 @@ fn yes_or_no(cell: &str) -> Result<bool, Refusal> {
     match text::trim(cell).to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" => Ok(true),
         "false" | "no" | "0" => Ok(false),
-        _ => Err(Refusal::new(Code::Invalid, "Use true or false.")),
+        _ => Err(Refusal::new(Code::Invalid, "flag-unknown")),
     }
 }

@@ -1,21 +1,22 @@
-//! Users from a spreadsheet: matched by e-mail address, created or updated, all rows or none.
+//! Import of users from a spreadsheet: matched by email address, created or updated, all rows or none.
 //!
-//! 1. The file is read in a process of its own (`tools/sheet`), and each cell checked as `createUser` checks its fields.
-//! 2. In one transaction, the rows are matched with the accounts there are, and asked whether they may be changed so.
-//! 3. Where nothing is wrong, everything is written; an account that is as its row says is not touched.
+//! 1. The file is read in a separate process (`tools/sheet`), and each cell is checked as by `createUser`.
+//! 2. In one transaction, the rows are matched with existing accounts, and the changes are checked against the actor's
+//!    rights.
+//! 3. If there are no errors, all changes are written. An account that matches its row is not touched.
 //!
-//! What is wrong is told cell by cell. A row whose address merely looks like an account's is wrong. The answer lists each
-//! right that changes.
+//! Errors are reported for each cell. A row with an address that only resembles an account's address is an error. The
+//! result lists each change of rights.
 
-// Rows and the accounts there are.
+// Matching of rows with existing accounts.
 mod matching;
 // The columns of a sheet.
 pub mod columns;
-// From cells to entries.
+// Conversion of rows to entries.
 mod entries;
 // Changes of rights.
 pub(in crate::domain) mod rights;
-// New accounts and changed ones.
+// New and changed accounts.
 mod write;
 
 use std::time::Duration;
@@ -38,44 +39,44 @@ use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Clock, Now};
 use crate::tools::sheet::{self, Content, read::Sheets};
 
-/// What the columns are called; only the first must be there.
+/// The headings of the columns; only the first one is required.
 pub const COLUMNS: [&str; 10] = columns::NAMES;
 
-/// The most row errors that are told.
+/// Maximum number of reported row errors.
 const MAX_ERRORS: usize = 1000;
 
-/// How many rows are asked for or written by one statement. A row has 23 columns, and SQLite takes 32,766 values.
+/// Number of rows read or written by one statement. A row has 23 columns, and SQLite binds at most 32,766 values.
 const BATCH: usize = 500;
 
-/// When to try again where another import is under way.
+/// Time to wait before a retry while another import runs.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The name of the turn that an import takes.
+/// Name of the lease of an import.
 const TURN: &str = "import";
 
-/// What imports are done with: one at a time, over all instances on a database.
+/// Runs imports, one at a time over all instances on a database.
 #[derive(Debug)]
 pub struct Importer {
     reader: sheet::Reader,
     limits: Limits,
     clock: Clock,
-    /// The turn within this process, so that none waits for SQLite's writer, which an import holds.
+    /// Permit within this process, so that no import waits for SQLite's writer, which a running import holds.
     turn: Semaphore,
 }
 
 impl Importer {
-    /// An importer that reads files with this, as often as the limits say.
+    /// An importer with this reader and these rate limits.
     pub fn new(reader: sheet::Reader, limits: Limits, clock: Clock) -> Self {
         Self { reader, limits, clock, turn: Semaphore::new(1) }
     }
 }
 
-/// Who imports.
+/// The actor of an import.
 #[derive(Clone, Copy, Debug)]
 pub enum Actor<'a> {
     /// Staff.
     Staff(Staff<'a>),
-    /// Whoever runs the command line.
+    /// The operator at the command line.
     Operator(&'a Client),
 }
 
@@ -87,7 +88,7 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// Opens the transaction that it is done in.
+    /// Begins the transaction of the import.
     async fn begin(&self, db: &Db, now: &Now) -> Result<Begun<'a>> {
         match self {
             Self::Staff(staff) => Ok(Begun::Staff(Box::new(staff.begin(db, now, Also::Nobody).await?))),
@@ -99,7 +100,7 @@ impl<'a> Actor<'a> {
     }
 }
 
-/// The transaction of an import, and who imports.
+/// The transaction of an import, with its actor.
 #[derive(Debug)]
 enum Begun<'a> {
     Staff(Box<Authorized>),
@@ -129,67 +130,67 @@ impl Begun<'_> {
     }
 }
 
-/// What to import.
+/// Input of an import.
 #[derive(Clone, Debug)]
 pub struct Import<F> {
     /// The spreadsheet, .xlsx or .csv.
     pub file: F,
-    /// Whether only to tell what would be done.
+    /// Report the changes without making them.
     pub dry_run: bool,
-    /// Whether new users get the welcome mail.
+    /// Send the welcome mail to new users.
     pub send_welcome: bool,
 }
 
-/// What became of it.
+/// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was carried out, or would be; with the rights that change by it, in the order of the rows, and the sheets of the
+    /// Success, also of a dry run: the counts, the changes of rights in the order of the rows, and the sheets of the
     /// workbook.
     Done(Counts, Vec<RightsChange>, Sheets),
-    /// Nothing was changed, because of these cells; at most 1,000 are told, in the order of the rows.
+    /// Nothing was changed because of these errors: at most 1,000, in the order of the rows.
     Refused(Vec<RowError>),
 }
 
-/// How many users there were of each kind.
+/// Numbers of users.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Those who got an account.
+    /// Accounts created.
     pub created: u32,
-    /// Those whose account was changed.
+    /// Accounts updated.
     pub updated: u32,
-    /// Those whose account was as the sheet says.
+    /// Accounts that matched already.
     pub unchanged: u32,
 }
 
-/// What is wrong with a row.
+/// An error of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowError {
-    /// The row's number as spreadsheet programs show it, from 1, the heading included.
+    /// The row number in spreadsheet programs: from 1, including the heading.
     pub row: u32,
-    /// The heading of the column; none where it is no single one.
+    /// The heading of the column; none if it is not a single one.
     pub column: Option<String>,
-    /// Which rule was broken.
+    /// The violated rule.
     pub code: Code,
-    /// What to do about it, in a sentence.
+    /// The problem and its remedy.
     pub message: String,
 }
 
-/// How far it has come.
+/// Progress of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// So many rows were read.
+    /// Number of rows read.
     Read(usize),
-    /// So many steps were done, of so many.
+    /// Number of steps done, and of all steps.
     Done(usize, usize),
 }
 
-/// What is told of the progress.
+/// Callback for progress.
 pub type Watch<'a> = dyn Fn(Progress) + Send + Sync + 'a;
 
-/// Imports users. A script may not: who holds a leaked API token must not give anybody the role of an administrator.
+/// Imports users. API tokens are refused: a leaked one must not grant the role of an administrator.
 ///
 /// # Errors
-/// [`Error::Forbidden`] by an API token; [`Error::RateLimited`]; [`Error::Unavailable`] while another import is under way;
+/// [`Error::Forbidden`] for an API token; [`Error::RateLimited`]; [`Error::ImportRunning`] while another import runs;
 /// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`.
 pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     db: &Db,
@@ -202,9 +203,9 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     if let Actor::Staff(staff) = by {
         staff.session_user()?;
     }
-    // Before the limit: who is sent away because another import is under way has imported nothing.
-    let _own = importer.turn.try_acquire().map_err(|_| Error::Unavailable(BUSY))?;
-    let turn = leases::take(db, importer.clock, TURN).await?.ok_or(Error::Unavailable(BUSY))?;
+    // Before the rate limit, so that an import refused because of a running one is not counted.
+    let _own = importer.turn.try_acquire().map_err(|_| Error::ImportRunning(BUSY))?;
+    let turn = leases::take(db, importer.clock, TURN).await?.ok_or(Error::ImportRunning(BUSY))?;
     let outcome = import_in_turn(db, now, importer, by, input, watch).await;
     turn.end().await;
     outcome
@@ -227,30 +228,30 @@ async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
     let begun = by.begin(db, now).await?;
     let (txn, now) = begun.parts();
     if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
-        // A plan that was kept from before an import, when the table was small, reads all of the table for each batch.
+        // A cached plan from when the table was small would scan the whole table for each batch.
         txn.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
     }
-    let fates = matching::fates((txn, now), &by, &entries, &mut errors, watch).await?;
+    let actions = matching::plan_rows((txn, now), &by, &entries, &mut errors, watch).await?;
     if !errors.is_empty() {
         return Ok(Outcome::Refused(errors.listed()));
     }
-    let counts = fates.counts();
+    let counts = actions.counts();
     if dry_run || counts == (Counts { unchanged: counts.unchanged, ..Counts::default() }) {
-        return Ok(Outcome::Done(counts, fates.rights, sheets));
+        return Ok(Outcome::Done(counts, actions.rights, sheets));
     }
     if let (Actor::Staff(_), true) = (by, send_welcome) {
-        write::take_welcomes(txn, now, &importer.limits, &fates.of(RowAction::New, &entries), &mut errors).await?;
+        write::take_welcomes(txn, now, &importer.limits, &actions.of(RowAction::New, &entries), &mut errors).await?;
         if !errors.is_empty() {
             return Ok(Outcome::Refused(errors.listed()));
         }
     }
-    write::write(write::Writing { txn, now, by: &begun, send_welcome, watch }, &entries, &fates).await?;
+    write::write(write::Writing { txn, now, by: &begun, send_welcome, watch }, &entries, &actions).await?;
     audit::record(txn, now, begun.event(Action::UsersImported, None)).await?;
     begun.commit().await?;
-    Ok(Outcome::Done(counts, fates.rights, sheets))
+    Ok(Outcome::Done(counts, actions.rights, sheets))
 }
 
-/// What the file says, what is wrong with it as it stands, and which of its sheets was read.
+/// The entries of the file, its errors, and the sheets of the workbook.
 async fn read<F: AsRef<[u8]> + Send + 'static>(
     importer: &Importer,
     file: F,
@@ -259,7 +260,7 @@ async fn read<F: AsRef<[u8]> + Send + 'static>(
     let mut pages = importer.reader.open(file, COLUMNS[0])?;
     let (mut reading, mut sheets) = (Reading::default(), Sheets::default());
     while let Some(page) = pages.next().await? {
-        // Checking takes longer than an asynchronous thread may be kept from others.
+        // Checking would block an asynchronous thread for too long.
         let checked = tokio::task::spawn_blocking(move || {
             match page.content()? {
                 Content::Rows(rows) => rows.iter().for_each(|row| reading.add(row)),
@@ -274,7 +275,7 @@ async fn read<F: AsRef<[u8]> + Send + 'static>(
     Ok((entries, errors, sheets))
 }
 
-/// What is wrong, as far as it is told.
+/// Errors of a sheet, at most [`MAX_ERRORS`].
 #[derive(Debug, Default)]
 struct Errors(Vec<RowError>);
 
@@ -283,12 +284,12 @@ impl Errors {
         self.0.is_empty()
     }
 
-    fn add(&mut self, row: u32, column: &str, refusal: Refusal) {
-        let Refusal { code, message, .. } = refusal;
+    fn add(&mut self, row: u32, column: &str, refusal: &Refusal) {
+        let (code, message) = (refusal.code, refusal.message());
         let column = Some(column.to_owned()).filter(|column| !column.is_empty());
-        // A name may be both another row's and another account's.
-        let is_told = |error: &RowError| (error.row, error.code, &error.column) == (row, code, &column);
-        if self.0.len() < MAX_ERRORS && !self.0.iter().any(is_told) {
+        // A username can be both in another row and taken by an account.
+        let is_known = |error: &RowError| (error.row, error.code, &error.column) == (row, code, &column);
+        if self.0.len() < MAX_ERRORS && !self.0.iter().any(is_known) {
             self.0.push(RowError { row, column, code, message });
         }
     }

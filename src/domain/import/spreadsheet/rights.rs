@@ -1,4 +1,4 @@
-//! Changes of rights by an import, so that whoever imports sees them before they hold.
+//! Changes of rights by an import, reported so that they can be reviewed in a dry run.
 
 use sea_orm::ActiveEnum as _;
 use uuid::Uuid;
@@ -8,15 +8,15 @@ use crate::entity::user::{self, Permission, Role};
 /// A change of a user's rights by a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RightsChange {
-    /// The row's number as spreadsheet programs show it.
+    /// The row number in spreadsheet programs.
     pub row: u32,
-    /// The user; none where the import creates the account.
+    /// The user; none if the import creates the account.
     pub user: Option<Uuid>,
     /// The address in the row.
     pub email: String,
     /// The right that changes.
     pub field: Right,
-    /// The value before; none where the import creates the account.
+    /// The value before; none if the import creates the account.
     pub before: Option<String>,
     /// The value after.
     pub after: String,
@@ -29,7 +29,7 @@ pub enum Right {
     Role,
     /// The permission.
     Permission,
-    /// Whether the user counts as staff, by flag or by role.
+    /// Staff status, by flag or by role.
     Staff,
 }
 
@@ -53,7 +53,7 @@ pub(in crate::domain) struct Rights {
 }
 
 impl Rights {
-    /// The rights of a new account of which nothing is said.
+    /// The rights of a new account, with defaults for missing values.
     pub(in crate::domain) fn of_new(role: Option<Role>, permission: Option<Permission>) -> Self {
         let role = role.unwrap_or(Role::Member);
         let permission = permission.unwrap_or(Permission::OnlyView);

@@ -1,18 +1,19 @@
-//! A table of comma-separated values, its first row the names of the columns, as databases write it.
+//! Source that is a table of comma-separated values, with the names of the columns in its first row.
 
 use super::{Raw, missing};
 use crate::domain::import::django::mapping::{Field, Mapping};
+use crate::texts::Text;
 use crate::tools::sheet::comma_separated::Records;
 use crate::tools::text;
 
-/// The users in a file. A column of a table beside that of the users is headed as in the mapping (`profile.phone`), that of
-/// tokens `token`. Rows of blanks are passed over.
+/// The users in a file. Columns of joined tables have the headings of the mapping (`profile.phone`), the column of
+/// tokens has `token`. Blank rows are ignored.
 ///
 /// # Errors
-/// What is wrong with the file, with the line or row.
+/// A description of the problem, with the line or row.
 pub(super) fn read(file: &[u8], mapping: &Mapping, with_tokens: bool) -> Result<Vec<Raw>, String> {
-    let text = text::decode(file).ok_or("it is no text in UTF-8: export it in this encoding")?;
-    let mut records = Records::of(&text).map_err(|malformed| malformed.to_string())?;
+    let text = text::decode(file).ok_or_else(|| Text::new("source-not-utf8").english())?;
+    let mut records = Records::of(&text).map_err(|malformed| malformed.text().english())?;
     let unreadable = |error: ::csv::Error| error.to_string();
     let headings: Vec<String> = match records.next().map_err(unreadable)? {
         Some((_, record)) => record.iter().map(|name| text::trim(name).to_owned()).collect(),
@@ -25,8 +26,8 @@ pub(super) fn read(file: &[u8], mapping: &Mapping, with_tokens: bool) -> Result<
             continue;
         }
         if record.len() != headings.len() {
-            let (cells, of) = (record.len(), headings.len());
-            return Err(format!("Row {}: it has {cells} cells, and the heading {of}. Export the table anew.", row + 1));
+            let text = Text::new("source-row-length").with("row", u64::from(row) + 1);
+            return Err(text.with("cells", record.len()).with("heading", headings.len()).english());
         }
         let mut raw = Raw::default();
         for (field, at) in &columns {
@@ -37,7 +38,7 @@ pub(super) fn read(file: &[u8], mapping: &Mapping, with_tokens: bool) -> Result<
     Ok(users)
 }
 
-/// The columns that are taken over, by their place.
+/// The imported fields with the indices of their columns.
 fn columns(headings: &[String], mapping: &Mapping, with_tokens: bool) -> Result<Vec<(Field, usize)>, String> {
     let (mut columns, mut absent) = (Vec::new(), Vec::new());
     for field in Field::ALL {
@@ -51,7 +52,10 @@ fn columns(headings: &[String], mapping: &Mapping, with_tokens: bool) -> Result<
             None => absent.push(heading),
         }
     }
-    if absent.is_empty() { Ok(columns) } else { Err(missing("the heading", &absent, headings)) }
+    if absent.is_empty() {
+        return Ok(columns);
+    }
+    Err(missing(Text::new("source-heading-lacks-columns"), &absent, headings))
 }
 
 #[cfg(test)]
@@ -69,14 +73,14 @@ mod tests {
             [Some("7"), Some("a@x.example"), Some("A,\"B"), None, Some("+44")]
         );
         let problem = read(file.as_bytes(), &mapping, true).unwrap_err();
-        assert!(problem.starts_with("the heading has no token: it has email, id, "), "{problem}");
+        assert!(problem.starts_with("The heading has no token. It has email, id, "), "{problem}");
         let problem = read(format!("{file},,\n1,2\n").as_bytes(), &mapping, false).unwrap_err();
-        assert_eq!(problem, "Row 4: it has 2 cells, and the heading 9. Export the table anew.");
+        assert_eq!(problem, "Row 4 has 2 cells, but the heading has 9. Export the table again.");
         let blank = format!("{file}\n,,,,,,,,\n, ,,,,,,,\n");
         assert_eq!(read(blank.as_bytes(), &mapping, false).unwrap(), rows);
         let wide: Vec<u8> = file.encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(read(&wide, &mapping, false).unwrap(), rows);
         let problem = read(format!("{file}b@x.example,8,\"ann\n").as_bytes(), &mapping, false).unwrap_err();
-        assert!(problem.starts_with("Line 3: the quotation mark that begins a cell is never closed."), "{problem}");
+        assert!(problem.starts_with("Line 3: the quotation mark that opens a cell is never closed."), "{problem}");
     }
 }

@@ -1,36 +1,37 @@
-//! The database of a Django project, read in the order of the users' ids and never written.
+//! Source that is the database of a Django project, read in the order of the users' ids and never written to.
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
 
-use super::{BATCH, Raw, missing};
+use super::{BATCH, Raw, missing, unusable};
 use crate::config::DatabaseUrl;
 use crate::database::{self, Pool};
 use crate::domain::import::django::mapping::{Field, Mapping};
 use crate::error::{Error, Result};
+use crate::texts::Text;
 use crate::tools::certificates::Trust;
 
-/// The types of keys that PostgreSQL can be asked for more than a text of.
+/// PostgreSQL's types of keys to which a text can be cast for comparison.
 const KEYS: [&str; 7] = ["int2", "int4", "int8", "numeric", "text", "uuid", "varchar"];
 
-/// The tables of users and of what belongs to them.
+/// The tables of users and their details.
 #[derive(Debug)]
 pub(super) struct Tables {
     db: Pool,
     count: String,
     first: String,
-    /// The users beyond the id that it is given.
+    /// Query of the users beyond an id.
     further: String,
     last: Option<String>,
-    /// Whether ids are UUIDs that Django keeps as 32 digits, as it does where the database has no type for them.
+    /// True if ids are UUIDs of 32 digits, as Django stores them in databases without a type for UUIDs.
     has_bare_uuids: bool,
 }
 
 impl Tables {
-    /// Opens the database and makes sure that each column is there.
+    /// Opens the database and checks that all columns exist.
     pub(super) async fn open(url: &DatabaseUrl, trust: &Trust, mapping: &Mapping, with_tokens: bool) -> Result<Self> {
         let opened = database::open_to_read(url, trust).await;
-        let db = opened.map_err(|problem| Error::BadInput(format!("the source: {problem}")))?;
+        let db = opened.map_err(|problem| Error::BadInput(unusable(problem)))?;
         let id = mapping.place(Field::Id).map(|place| place.column.as_str()).unwrap_or_default();
         let users = Table::of(&db, &mapping.table).await?;
         users.must_have(columns(mapping, None))?;
@@ -45,11 +46,10 @@ impl Tables {
         let beyond = match (db.get_database_backend(), users.kind(id)) {
             (DatabaseBackend::Postgres, kind) if KEYS.contains(&kind) => format!("CAST($1 AS {kind})"),
             (DatabaseBackend::Postgres, kind) => {
-                return Err(Error::BadInput(format!(
-                    "users cannot be read in the order of {id}, which is of type {kind}"
-                )));
+                let text = Text::new("source-unordered-ids").with("column", id).with("type", kind);
+                return Err(Error::BadInput(text.english()));
             }
-            // The text is compared as a number where the column is one.
+            // SQLite compares the text as a number if the column is one.
             _ => "$1".to_owned(),
         };
         let has_bare_uuids = users.kind(id) == "char(32)";
@@ -65,7 +65,7 @@ impl Tables {
         })
     }
 
-    /// How many users there are.
+    /// Number of users.
     pub(super) async fn count(&self) -> Result<usize> {
         let rows = query(&self.db, &self.count, None).await?;
         let count =
@@ -73,7 +73,7 @@ impl Tables {
         Ok(usize::try_from(count).unwrap_or_default())
     }
 
-    /// The next users; none where there are no more.
+    /// The next batch of users; empty at the end.
     pub(super) async fn next(&mut self) -> Result<Vec<Raw>> {
         let sql = if self.last.is_some() { &self.further } else { &self.first };
         let rows = query(&self.db, sql, self.last.as_deref()).await?;
@@ -83,7 +83,7 @@ impl Tables {
             self.last = Some(id.to_owned());
         }
         for row in rows.iter_mut().filter(|_| self.has_bare_uuids) {
-            // Other systems, and dumps, know them with hyphens.
+            // Other systems and dumps write them with hyphens.
             if let Some(id) = row.get(Field::Id).and_then(|id| Uuid::parse_str(id).ok()) {
                 row.set(Field::Id, Some(id.to_string()));
             }
@@ -92,13 +92,13 @@ impl Tables {
     }
 }
 
-/// The columns that a mapping names of the users or of a table beside.
+/// The mapped columns of the users' table, or of a joined table.
 fn columns(mapping: &Mapping, join: Option<usize>) -> impl Iterator<Item = &str> {
     let places = Field::ALL.into_iter().filter_map(|field| mapping.place(field));
     places.filter(move |place| place.join == join).map(|place| place.column.as_str())
 }
 
-/// All fields of users, each as text, in their order.
+/// The query of all fields of users, each as text, in the order of [`Field::ALL`].
 fn select(mapping: &Mapping, with_tokens: bool) -> String {
     let id = mapping.place(Field::Id).map(|place| quoted(&place.column)).unwrap_or_default();
     let tokens = &mapping.tokens;
@@ -129,7 +129,7 @@ fn raw(row: &QueryResult) -> Result<Raw, DbErr> {
     Ok(raw)
 }
 
-/// A table, with the names of its columns and those that its database has for their types.
+/// A table with the names and database types of its columns.
 struct Table<'a> {
     name: &'a str,
     columns: Vec<(String, String)>,
@@ -149,8 +149,7 @@ impl<'a> Table<'a> {
         let columns = rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)));
         let columns: Vec<_> = columns.collect::<Result<_, DbErr>>().map_err(|error| unreadable(&error))?;
         if columns.is_empty() {
-            let message = format!("the source has no table {name}: say in the mapping which it is");
-            return Err(Error::BadInput(message));
+            return Err(Error::BadInput(Text::new("source-table-missing").with("table", name).english()));
         }
         Ok(Self { name, columns })
     }
@@ -163,11 +162,15 @@ impl<'a> Table<'a> {
         let is_there = |column: &str| self.columns.iter().any(|(name, _)| name == column);
         let absent: Vec<String> = wanted.filter(|column| !is_there(column)).map(str::to_owned).collect();
         let there: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
-        if absent.is_empty() { Ok(()) } else { Err(Error::BadInput(missing(self.name, &absent, &there))) }
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let text = Text::new("source-table-lacks-columns").with("table", self.name);
+        Err(Error::BadInput(missing(text, &absent, &there)))
     }
 }
 
-/// A name between quotes. A mapping's names have none in them; those of a schema and a table are quoted apart.
+/// A name in quotes; mappings accept no names with quotes. A schema and its table are quoted separately.
 fn quoted(name: &str) -> String {
     name.split('.').map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(".")
 }
@@ -177,7 +180,7 @@ async fn query(db: &Pool, sql: &str, value: Option<&str>) -> Result<Vec<QueryRes
     db.query_all_raw(statement).await.map_err(|error| unreadable(&error))
 }
 
-/// It is not our database, so what it says is for the operator, and no fault of ours.
+/// An error of the source database, explained for the operator.
 fn unreadable(error: &DbErr) -> Error {
-    Error::internal(format!("the source: {}", database::explain(error)))
+    Error::internal(unusable(database::explain(error)))
 }

@@ -1,4 +1,4 @@
-//! What `manage.py dumpdata` writes, with `--format jsonl` too: one object for each row of each table.
+//! Source that is a dump by `manage.py dumpdata`, as JSON or JSONL: one object for each row of each table.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 
 use super::{Raw, missing};
 use crate::domain::import::django::mapping::{Field, Join, Mapping};
+use crate::texts::Text;
 use crate::tools::text;
 
-/// A row of a table. A model `accounts.profile` is the table `accounts_profile`, unless it names another.
+/// A row of a table. A model `accounts.profile` is the table `accounts_profile` by default.
 #[derive(Deserialize)]
 struct Object {
     model: String,
@@ -21,44 +22,44 @@ struct Object {
     fields: Map<String, Value>,
 }
 
-/// The users in a file, with what other objects in it say of them.
+/// The users in a file, with their details from other objects in it.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// A description of the problem.
 pub(in crate::domain) fn read(file: &[u8], mapping: &Mapping, with_tokens: bool) -> Result<Vec<Raw>, String> {
-    let text = text::decode(file).ok_or("it is no text in UTF-8: dump with `--output FILE`, and PYTHONUTF8=1 set")?;
+    let text = text::decode(file).ok_or_else(|| Text::new("dump-not-utf8").english())?;
     let file = text.as_bytes();
     if let Some((line, escape)) = text::lone_surrogate(file) {
-        return Err(format!("line {line}: {escape} is half of a character. Correct this text there, and dump again"));
+        return Err(Text::new("dump-lone-surrogate").with("line", line).with("escape", escape).english());
     }
     let mut reading =
         Reading { mapping, with_tokens, users: Vec::new(), beside: HashMap::new(), tokens: HashMap::new() };
     if file.trim_ascii_start().first() == Some(&b'{') {
         for object in serde_json::Deserializer::from_slice(file).into_iter() {
-            reading.add(&object.map_err(|error| told(&error))?)?;
+            reading.add(&object.map_err(|error| unreadable(&error))?)?;
         }
     } else {
         let mut json = serde_json::Deserializer::from_slice(file);
-        Array(&mut reading).deserialize(&mut json).map_err(|error| told(&error))?;
-        json.end().map_err(|error| told(&error))?;
+        Array(&mut reading).deserialize(&mut json).map_err(|error| unreadable(&error))?;
+        json.end().map_err(|error| unreadable(&error))?;
     }
     reading.finish()
 }
 
-fn told(error: &serde_json::Error) -> String {
-    format!("it is not what `manage.py dumpdata` writes: {error}")
+fn unreadable(error: &serde_json::Error) -> String {
+    Text::new("dump-unreadable").with("problem", error.to_string()).english()
 }
 
-/// What a row beside that of the users says.
+/// Details of a user from a row of a joined table.
 type Beside = Vec<(Field, Option<String>)>;
 
 struct Reading<'a> {
     mapping: &'a Mapping,
     with_tokens: bool,
     users: Vec<Raw>,
-    /// What stands in each table beside that of the users, by their id.
+    /// Details from joined tables, by the index of the table and the user's id.
     beside: HashMap<(usize, String), Beside>,
-    /// Tokens, by their user's id.
+    /// Tokens by their user's id.
     tokens: HashMap<String, String>,
 }
 
@@ -72,7 +73,7 @@ impl Reading<'_> {
             self.users.push(raw);
         }
         for (at, join) in mapping.joins.iter().enumerate().filter(|(_, join)| named(&join.table)) {
-            // A row that is nobody's, such as a profile of somebody who is gone, says nothing of any user.
+            // A row without a user, such as a profile of a deleted user, is ignored.
             let Some(user) = owner(object, &join.user)? else { continue };
             let values = self.columns(Some(at)).map(|(field, column)| Ok((field, value(object, column)?)));
             let values = values.collect::<Result<Vec<_>, String>>()?;
@@ -80,7 +81,7 @@ impl Reading<'_> {
         }
         if self.with_tokens && named(&mapping.tokens.table) {
             let user = owner(object, &mapping.tokens.user)?;
-            let key = value(object, &mapping.tokens.key).or_else(|_| scalar(&object.pk))?;
+            let key = value(object, &mapping.tokens.key).or_else(|_| scalar("pk", &object.pk))?;
             self.tokens.extend(user.zip(key));
         }
         Ok(())
@@ -91,7 +92,7 @@ impl Reading<'_> {
         let mut absent = Vec::new();
         for (field, column) in self.columns(None) {
             if field == Field::Id {
-                raw.set(field, scalar(&object.pk)?);
+                raw.set(field, scalar("pk", &object.pk)?);
             } else if has(object, column) {
                 raw.set(field, value(object, column)?);
             } else {
@@ -99,13 +100,13 @@ impl Reading<'_> {
             }
         }
         if raw.get(Field::Id).is_none() {
-            return Err("a user has no pk: dump without --natural-primary".to_owned());
+            return Err(Text::new("dump-user-without-pk").english());
         }
         if absent.is_empty() {
             return Ok(raw);
         }
         let there: Vec<String> = object.fields.keys().cloned().collect();
-        Err(missing(&format!("the model {}", object.model), &absent, &there))
+        Err(missing(lacks_columns(object), &absent, &there))
     }
 
     fn columns(&self, join: Option<usize>) -> impl Iterator<Item = (Field, &str)> {
@@ -117,7 +118,7 @@ impl Reading<'_> {
 
     fn finish(mut self) -> Result<Vec<Raw>, String> {
         if self.users.is_empty() {
-            return Err(format!("there is no user: no model is the table {}", self.mapping.table));
+            return Err(Text::new("dump-without-users").with("table", self.mapping.table.as_str()).english());
         }
         let joins: &[Join] = &self.mapping.joins;
         for raw in &mut self.users {
@@ -133,39 +134,41 @@ impl Reading<'_> {
     }
 }
 
-/// The id of the user whose row it is, none where it is nobody's; a key that is its own row's is its `pk`.
+/// The id of the row's user; none if it has no user. A key that is the primary key of the row is its `pk`.
 fn owner(object: &Object, column: &str) -> Result<Option<String>, String> {
-    if has(object, column) { value(object, column) } else { scalar(&object.pk) }
+    if has(object, column) { value(object, column) } else { scalar("pk", &object.pk) }
 }
 
 fn has(object: &Object, column: &str) -> bool {
     field(object, column).is_some()
 }
 
-/// A key to another table stands under the name of the field, which is the column's without `_id`.
+/// The value of a column. A foreign key has the name of its field, which is the column's without `_id`.
 fn field<'a>(object: &'a Object, column: &str) -> Option<&'a Value> {
     object.fields.get(column).or_else(|| object.fields.get(column.strip_suffix("_id")?))
 }
 
 fn value(object: &Object, column: &str) -> Result<Option<String>, String> {
     let there = || object.fields.keys().cloned().collect::<Vec<_>>();
-    let missing = || missing(&format!("the model {}", object.model), &[column.to_owned()], &there());
-    scalar(field(object, column).ok_or_else(missing)?).map_err(|problem| format!("{column}: {problem}"))
+    let missing = || missing(lacks_columns(object), &[column.to_owned()], &there());
+    scalar(column, field(object, column).ok_or_else(missing)?)
 }
 
-fn scalar(value: &Value) -> Result<Option<String>, String> {
+fn lacks_columns(object: &Object) -> Text {
+    Text::new("source-model-lacks-columns").with("model", object.model.as_str())
+}
+
+fn scalar(column: &str, value: &Value) -> Result<Option<String>, String> {
     match value {
         Value::Null => Ok(None),
         Value::Bool(is) => Ok(Some(is.to_string())),
         Value::Number(number) => Ok(Some(number.to_string())),
         Value::String(text) => Ok(Some(text.clone())),
-        Value::Array(_) | Value::Object(_) => {
-            Err("it is no single value: dump without --natural-foreign and --natural-primary".to_owned())
-        }
+        Value::Array(_) | Value::Object(_) => Err(Text::new("dump-nested-value").with("column", column).english()),
     }
 }
 
-/// The array, of which one object is held at a time.
+/// The array, read one object at a time.
 struct Array<'a, 'b>(&'a mut Reading<'b>);
 
 impl<'de> DeserializeSeed<'de> for Array<'_, '_> {
@@ -239,18 +242,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_dump_is_told() {
+    fn other_files_are_refused_with_a_reason() {
         let natural = USER.replace("\"pk\": 7,", "");
         let custom = USER.replace("\"username\"", "\"login\"");
         for (file, expected) in [
-            ("[]", "there is no user: no model is the table auth_user"),
-            ("[{}]", "it is not what `manage.py dumpdata` writes: missing field `model`"),
-            ("[1", "it is not what `manage.py dumpdata` writes: "),
-            (&natural, "a user has no pk"),
-            (&custom, "the model auth.user has no username: it has "),
-            (&USER.replace("\"ann\"", "[\"ann\"]"), "username: it is no single value"),
+            ("[]", "The dump has no users: no model has the table auth_user"),
+            ("[{}]", "The file is not a dump by `manage.py dumpdata`: missing field `model`"),
+            ("[1", "The file is not a dump by `manage.py dumpdata`: "),
+            (&natural, "A user has no pk"),
+            (&custom, "The model auth.user has no username (it has "),
+            (&USER.replace("\"ann\"", "[\"ann\"]"), "username is not a single value"),
             (&format!("[{USER}] x"), "trailing characters"),
-            (&format!("[\n{}]", USER.replace("ann", "\\ud83d")), "line 3: \\ud83d is half of a character"),
+            (&format!("[\n{}]", USER.replace("ann", "\\ud83d")), "Line 3: \\ud83d is an unpaired surrogate"),
         ] {
             let problem = read(file.as_bytes(), &Mapping::default(), true).unwrap_err();
             assert!(problem.contains(expected), "{file}: {problem}");

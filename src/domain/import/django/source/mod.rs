@@ -1,25 +1,27 @@
-//! Where users come from: the database of a Django project, or a file that was written from it.
+//! Sources of users: the database of a Django project, or a file exported from it.
 
 // A table of comma-separated values.
 mod csv;
-// The database itself.
+// The database.
 mod database;
-// What `manage.py dumpdata` writes.
+// A dump by `manage.py dumpdata`.
 pub(in crate::domain) mod dump;
 
+use std::fmt::Display;
 use std::path::Path;
 
 use self::database::Tables;
 use super::mapping::{Field, Mapping};
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
+use crate::texts::Text;
 use crate::tools::certificates::Trust;
 use crate::tools::text;
 
-/// How many users are read and written at a time. A user has 27 columns here, and SQLite takes 32,766 values.
+/// Number of users read and written at a time. A user has 27 columns here, and SQLite binds at most 32,766 values.
 pub(super) const BATCH: usize = 500;
 
-/// What a source says of a user, by the order of [`Field::ALL`], as text; none where it says nothing.
+/// A user in a source: values as text in the order of [`Field::ALL`], none for missing ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::domain) struct Raw(pub(in crate::domain) [Option<Box<str>>; Field::ALL.len()]);
 
@@ -35,7 +37,7 @@ impl Raw {
     }
 }
 
-/// Users to take over, in the order of the source.
+/// Users to import, in the order of the source.
 #[derive(Debug)]
 pub struct Source {
     users: usize,
@@ -50,14 +52,14 @@ enum Kind {
 }
 
 impl Source {
-    /// Opens what `text` names: the address of a database, which is only read, or a file.
+    /// Opens the source named by `text`: the URL of a database, which is only read, or the path of a file.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where something is not there or not as the mapping says; [`Error::Internal`] where it cannot be
-    /// opened, each with a sentence for the operator.
+    /// [`Error::BadInput`] if something is missing or differs from the mapping; [`Error::Internal`] if the source
+    /// cannot be opened. Both have a message for the operator.
     pub async fn open(text: &str, trust: &Trust, mapping: &Mapping, with_tokens: bool) -> Result<Self> {
         if text.contains("://") {
-            let url: DatabaseUrl = text.parse().map_err(|problem| Error::BadInput(format!("the source: {problem}")))?;
+            let url: DatabaseUrl = text.parse().map_err(|problem| Error::BadInput(unusable(problem)))?;
             let tables = Tables::open(&url, trust, mapping, with_tokens).await?;
             let is_in_utc = url.is_sqlite();
             return Ok(Self { users: tables.count().await?, is_in_utc, kind: Kind::Database(tables) });
@@ -77,17 +79,17 @@ impl Source {
         Ok(Self { users: rows.len(), is_in_utc: false, kind: Kind::Read(rows.into_iter()) })
     }
 
-    /// How many users there are, or were when it was opened.
+    /// Number of users when the source was opened.
     pub fn users(&self) -> usize {
         self.users
     }
 
-    /// Whether all its times are in UTC, as Django stores them in SQLite.
+    /// True if all its times are in UTC, as Django stores them in SQLite.
     pub(super) fn is_in_utc(&self) -> bool {
         self.is_in_utc
     }
 
-    /// The next users; none where there are no more.
+    /// The next batch of users; empty at the end.
     pub(super) async fn next(&mut self) -> Result<Vec<Raw>> {
         match &mut self.kind {
             Kind::Read(rows) => Ok(rows.take(BATCH).collect()),
@@ -101,7 +103,12 @@ fn is_json(file: &[u8]) -> bool {
         || matches!(file.trim_ascii_start().first(), Some(b'[' | b'{'))
 }
 
-/// What to say where columns are missing.
-fn missing(what: &str, columns: &[String], there: &[String]) -> String {
-    format!("{what} has no {}: it has {}; say in the mapping where they stand", columns.join(", "), there.join(", "))
+/// The message about missing columns, made from a text with the parameters `columns` and `present`.
+fn missing(text: Text, columns: &[String], present: &[String]) -> String {
+    text.with("columns", columns.join(", ")).with("present", present.join(", ")).english()
+}
+
+/// The message about a source that cannot be used.
+fn unusable(problem: impl Display) -> String {
+    Text::new("source-unusable").with("problem", problem.to_string()).english()
 }
