@@ -1,7 +1,7 @@
-//! Vestibule's database migrations, one file each; they know nothing of the service.
+//! Database migrations of Vestibule, one file each, without dependencies on the service.
 //!
-//! All points in time are milliseconds since 1970-01-01T00:00:00Z, all ids are UUIDs, and enumerations are stored by
-//! their names, so that both databases hold the same.
+//! Times are milliseconds since 1970-01-01T00:00:00Z, ids are UUIDs, and enumerations are stored by name, so that both
+//! databases store the same values.
 
 use sea_orm_migration::MigrationTrait;
 pub use sea_orm_migration::MigratorTrait;
@@ -40,7 +40,7 @@ mod m0037_mail_order;
 mod m0038_audit_reasons;
 mod m0039_staff_set_passwords;
 
-/// Brings a database up to the present schema.
+/// Migrates a database to the current schema.
 pub struct Migrator;
 
 #[sea_orm_migration::async_trait::async_trait]

@@ -1,4 +1,4 @@
-//! The accounts.
+//! User accounts.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, integer, text, text_null, uuid};
@@ -12,7 +12,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let mut table = Table::create().table("users").take();
         if manager.get_database_backend() == DatabaseBackend::Sqlite {
-            // An index of full text names rows by a number, which only such a column keeps for good.
+            // A full-text index refers to rows by number, and only such a column keeps it permanently.
             table.col(integer("number").primary_key().take()).col(uuid("id").unique_key().take());
         } else {
             table.col(uuid("id").primary_key().take());

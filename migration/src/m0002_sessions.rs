@@ -1,4 +1,4 @@
-//! Where users are signed in; an ended session has no row.
+//! Sessions of users; an ended session has no row.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, integer, text_null, uuid};

@@ -1,4 +1,4 @@
-//! The digests of the secrets in mailed links, one live per user and purpose.
+//! Digests of the secrets in mailed links; one valid link per user and purpose.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, blob, text, uuid};

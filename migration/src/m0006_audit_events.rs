@@ -1,4 +1,4 @@
-//! Who did what to whom; rows outlive the users that they name.
+//! The audit trail; rows outlive the users they refer to.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, text, text_null, uuid, uuid_null};

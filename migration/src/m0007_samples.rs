@@ -1,4 +1,4 @@
-//! What users record.
+//! Samples that users record.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, text, uuid, uuid_null};

@@ -1,4 +1,4 @@
-//! Who wants an account and has not confirmed the address yet; and which of them a mail is for.
+//! Pending registrations, and the registration of a mail.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, blob_null, text, text_null, uuid, uuid_null};

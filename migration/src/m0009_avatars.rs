@@ -1,4 +1,4 @@
-//! The pictures of users: each row names the largest of its files, which are in the media store.
+//! Avatars of users: each row names the largest file, which is in the media store.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::text_null;

@@ -1,5 +1,4 @@
-//! The tokens that users make for scripts; and an index by which a user's samples are walked in an order that no change
-//! of theirs disturbs.
+//! API tokens of scripts; and an index that lists a user's samples in an order unaffected by their changes.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, big_integer_null, blob, text, uuid};

@@ -1,4 +1,4 @@
-//! The address that a user asked to move to.
+//! The unconfirmed new address of a user.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::text_null;

@@ -1,4 +1,4 @@
-//! How much of each limit is used up.
+//! Usage of rate limits.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, text};

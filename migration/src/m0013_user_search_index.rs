@@ -1,5 +1,5 @@
-//! What lets staff find users among a million: keys to order names by, an index for each order and each filter, and for
-//! any part of a name or address an index of trigrams, with a way for the one or two letters that make none.
+//! Search among a million users: sort keys for names, an index for each order and filter, and a trigram index for parts
+//! of names and addresses. Search terms of one or two letters, which have no trigram, use another query.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::text;
@@ -8,7 +8,7 @@ use sea_orm_migration::sea_orm::{DatabaseBackend, Statement};
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// Where a user is searched: what is on one line is found together.
+/// Searched text of a user: a search term matches within one line.
 const SEARCH_TEXT: &str = "username_key || '\n' || email_key || '\n' || first_name_key || ' ' || last_name_key";
 
 #[async_trait::async_trait]
@@ -50,11 +50,11 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// The schema of the extension, quoted: somebody may have put it into one that is not searched.
+/// The schema of the extension, quoted, because it may be outside the search path.
 const EXTENSION_SCHEMA: &str = "SELECT quote_ident(n.nspname) FROM pg_extension e \
                                 JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm'";
 
-/// Keys are compared byte by byte, so that both databases order alike.
+/// Keys are compared by bytes, so that both databases sort alike.
 fn postgres(schema: &str) -> String {
     format!(
         r#"
@@ -82,7 +82,7 @@ fn postgres(schema: &str) -> String {
     )
 }
 
-/// The index keeps no text. Two line feeds at the end let every letter begin a trigram.
+/// The index stores no text. Two line feeds at the end let every letter start a trigram.
 fn sqlite() -> String {
     let add = |row: &str| {
         format!("INSERT INTO user_trigrams (rowid, terms) SELECT {row}number, {row}search_text || char(10, 10)")

@@ -1,4 +1,4 @@
-//! What lets staff look through the audit trail and the outbox, newest first: ids are in the order of time.
+//! Indexes for listing the audit trail and the outbox, newest first: ids are in the order of time.
 
 use sea_orm_migration::prelude::*;
 

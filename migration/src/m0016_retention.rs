@@ -1,5 +1,4 @@
-//! What lets the service forget in time: addresses in the audit trail, links that have run out, and files that no user
-//! has any more.
+//! Retention: indexes for client addresses in the audit trail and expired links, and a table of files without a user.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, text};

@@ -1,5 +1,5 @@
-//! What keeps a large service quick: old sessions are swept away without a look at all others, and what users have in common
-//! is told by the indexes alone, whatever it is combined with.
+//! Indexes for large services: expired sessions are deleted without a scan of all others, and combinations of filters
+//! on users are counted by indexes alone.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DatabaseBackend;
@@ -11,8 +11,8 @@ pub(crate) struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        // A user has a few sessions, which need no order. The time of the last use changes with each refresh, and goes into
-        // one index instead of another.
+        // A user has few sessions, which need no order. The time of the last use changes at each refresh and is part of
+        // only one index.
         db.execute_unprepared(
             "
             DROP INDEX sessions_by_user;
@@ -22,8 +22,8 @@ impl MigrationTrait for Migration {
             ",
         )
         .await?;
-        // Few are inactive or staff: only they have an entry there. Whether users are so stands in no other index, or SQLite
-        // would rather read all of that. Of the verified and of members there may be few or many.
+        // Partial indexes: few users are inactive or staff. These columns are in no other index, or SQLite would prefer
+        // to read all of that. Verified users and members may be few or many.
         db.execute_unprepared(
             "
             DROP INDEX users_by_active;
@@ -35,7 +35,7 @@ impl MigrationTrait for Migration {
             ",
         )
         .await?;
-        // Who looks for one kind of what somebody did need not read all that they did.
+        // A search for one kind of event of a user must not read all of the user's events.
         db.execute_unprepared(
             "
             DROP INDEX audit_events_by_actor;
@@ -46,7 +46,7 @@ impl MigrationTrait for Migration {
         )
         .await?;
         if manager.get_database_backend() == DatabaseBackend::Postgres {
-            // How often what goes together: whoever is not verified may be inactive, too.
+            // Statistics about related columns: for example, unverified users are often inactive.
             db.execute_unprepared(
                 "CREATE STATISTICS users_in_common (mcv) ON is_active, is_staff, is_verified, role FROM users",
             )

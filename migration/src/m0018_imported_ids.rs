@@ -1,5 +1,5 @@
-//! What users had elsewhere before they were moved in: the id by which other systems know them, when they were last taken over
-//! from there, and the digests of all that was, so that an account or a token which was deleted here does not come back.
+//! Imported users: their id in the other system, the time of the last import, and digests of all imported ids and
+//! tokens, so that deleted accounts and tokens do not return.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer_null, blob, text_null};

@@ -1,4 +1,4 @@
-//! Usernames that were given up lately and are kept for their former owners.
+//! Usernames that were given up recently and are reserved for their former owners.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, text, uuid};

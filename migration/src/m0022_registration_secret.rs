@@ -1,4 +1,4 @@
-//! The digest of the secret that only the client that registered has.
+//! Digest of the secret that only the registering client has.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::blob_null;

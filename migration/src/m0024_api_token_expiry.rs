@@ -1,4 +1,4 @@
-//! Which API token a mail tells of; and an end for every API token that has none, a year from now.
+//! The API token of a mail; and an expiry one year from now for API tokens without one.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::uuid_null;

@@ -1,4 +1,4 @@
-//! The networks from which each user signed in lately. They stay let in where strangers use up the limits of an account.
+//! Networks from which users signed in recently. They are exempt if strangers exhaust the limits of an account.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, text, uuid};

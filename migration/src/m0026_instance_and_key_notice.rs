@@ -1,5 +1,5 @@
-//! The id of this installation, which enters every key that is derived from the secret, and the time from which a signing key
-//! signs: it is published before that.
+//! Id of this installation, part of every key derived from the secret, and the time from which a signing key signs
+//! after its publication.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, uuid};
@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
             .col(big_integer("created_at"))
             .take();
         manager.create_table(table).await?;
-        // Keys that are there have been published for long.
+        // Existing keys are already published.
         let column = big_integer("signs_from").default(0).take();
         manager.alter_table(Table::alter().table("signing_keys").add_column(column).take()).await
     }

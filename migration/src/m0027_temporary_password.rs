@@ -1,4 +1,4 @@
-//! The time at which a password was generated and printed for somebody, who has to replace it.
+//! Time at which a temporary password was generated and printed.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::big_integer_null;

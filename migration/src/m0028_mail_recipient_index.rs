@@ -1,4 +1,4 @@
-//! Mails found by their address: those that name no user, to remove them with the account of that address.
+//! Index of mails without a user by address, to remove them with the account of that address.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::text;
@@ -12,7 +12,7 @@ impl MigrationTrait for Migration {
         let column = text("recipient_key").default("").take();
         manager.alter_table(Table::alter().table("mails").add_column(column).take()).await?;
         let db = manager.get_connection();
-        // As near to the service's own folding as both databases come.
+        // The closest form to the service's own folding in both databases.
         db.execute_unprepared("UPDATE mails SET recipient_key = lower(trim(recipient))").await?;
         db.execute_unprepared("CREATE INDEX mails_without_user ON mails (recipient_key) WHERE user_id IS NULL").await?;
         Ok(())

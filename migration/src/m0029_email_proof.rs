@@ -1,4 +1,4 @@
-//! Proof that a user reads the mail of their address, and the changes of address that staff made.
+//! Proof that a user reads the mail of their address, and changes of address by staff.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::boolean;

@@ -1,5 +1,5 @@
-//! An index of trigrams in SQLite that forgets the letters of a deleted user at once. The one of `m0013_user_search_index` marked
-//! their row as deleted and kept its trigrams until a merge.
+//! A trigram index in SQLite that removes the letters of a deleted user immediately. The index of
+//! `m0013_user_search_index` only marked rows as deleted and kept their trigrams until a merge.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DatabaseBackend;
@@ -17,8 +17,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// The index holds no text, so that who removes a row gives the text that went in. Two line feeds at the end let every
-/// letter begin a trigram.
+/// The index stores no text, so that deleting a row requires its indexed text. Two line feeds at the end let every
+/// letter start a trigram.
 fn rebuilt() -> String {
     let add = |row: &str| {
         format!("INSERT INTO user_trigrams (rowid, terms) SELECT {row}number, {row}search_text || char(10, 10)")

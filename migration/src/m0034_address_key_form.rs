@@ -1,4 +1,4 @@
-//! The form of the keys of addresses, so that keys of an earlier version are made anew once.
+//! Version of the form of address keys, so that keys of an earlier version are recomputed once.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::integer;

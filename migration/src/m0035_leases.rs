@@ -1,4 +1,4 @@
-//! Work that one instance does at a time, such as an import.
+//! Leases for work that one instance does at a time, such as an import.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, text, uuid};

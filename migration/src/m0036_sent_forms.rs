@@ -1,4 +1,4 @@
-//! The forms of pages that did their work, for a second click on the same button.
+//! Submitted forms of pages, to detect a second click on the same button.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, blob};

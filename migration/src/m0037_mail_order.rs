@@ -1,4 +1,4 @@
-//! The order in which mails go out: by their urgency, then by their age. Mails are found by their recipient.
+//! The order of delivery: by urgency, then by age. Also an index of mails by recipient.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer, integer};

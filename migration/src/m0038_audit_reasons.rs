@@ -1,4 +1,4 @@
-//! Reasons and changed fields in the audit trail, and the last report of each exhausted limit.
+//! Reasons and changed fields in the audit trail, and the last event about each exhausted limit.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{big_integer_null, text_null};

@@ -1,4 +1,4 @@
-//! Passwords that staff set since a mailed link last proved the address, and proofs of addresses from before they were noted.
+//! Passwords set by staff since a mailed link last proved the address, and earlier proofs of addresses.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::boolean;
@@ -6,8 +6,8 @@ use sea_orm_migration::schema::boolean;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The audit trail knows who followed a mailed link before `email_proved` was there. A change of address by somebody else
-/// ends such a proof.
+/// The audit trail contains uses of mailed links from before `email_proved` existed. A change of address by somebody
+/// else ends such a proof.
 const PROVED: &str = "UPDATE users SET email_proved = TRUE WHERE email_proved = FALSE AND EXISTS (
     SELECT 1 FROM audit_events AS proof
     WHERE proof.target_id = users.id

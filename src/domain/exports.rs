@@ -1,9 +1,10 @@
-//! Lists as files. An export is recorded before its first row leaves the service, and read in pages, each by a statement of
-//! its own, so that it holds neither memory nor a reader of the database, however long the list and slow the client. One that
-//! is written into a file first is recorded once the file is whole: where writing fails, nothing was exported.
+//! Exports of lists as files. An export is recorded before its first row leaves the service. Rows are read in pages by
+//! separate statements, so that a long list or a slow client occupies neither memory nor a reader of the database. An
+//! export that is first written into a file is recorded when the file is complete: if writing fails, nothing was
+//! exported.
 //!
-//! Rows come in the order of their ids, which is that of their making. Ids never change, so a row that is changed
-//! meanwhile is neither missing nor there twice.
+//! Rows are in the order of their ids, which is the order of creation. Ids never change, so a row that changes during
+//! the export is neither missing nor duplicated.
 
 use sea_orm::{ActiveEnum as _, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use sea_orm::{QuerySelect as _, Select};
@@ -22,13 +23,13 @@ use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::sheet::Row;
 
-/// How many rows are read at a time.
+/// Number of rows read at a time.
 const PAGE: u64 = 500;
 
-/// What the columns of samples are called.
+/// Headings of the export of samples.
 const SAMPLE_COLUMNS: [&str; 5] = ["id", "key", "title", "created_at", "modified_at"];
 
-/// What the columns of users are called. The first ten are those of the sheet that users are imported from.
+/// Headings of the export of users. The first ten are those of the import.
 const USER_COLUMNS: [&str; 15] = [
     "email",
     "username",
@@ -50,7 +51,7 @@ const USER_COLUMNS: [&str; 15] = [
 /// An export that was granted and recorded.
 #[derive(Clone, Debug)]
 pub struct Export {
-    /// Whoever it was granted to; none where there is nothing in it that needs a right.
+    /// The caller it was granted to; none if its contents need no rights.
     granted_to: Option<Caller>,
     list: List,
     after: Option<Uuid>,
@@ -65,11 +66,11 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Checks that they are still there.
+    /// Checks that the rights are still valid.
     ///
     /// # Errors
-    /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where session, API token, signing key,
-    /// account or rights have ended since.
+    /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] if session, API token, signing
+    /// key, account or rights have ended since.
     pub async fn check(&self, db: &Db, now: &Now) -> Result<()> {
         let Some(caller) = &self.to else { return Ok(()) };
         let caller = authenticate::still_alive(db, now, caller).await?;
@@ -81,16 +82,16 @@ impl Grant {
     }
 }
 
-/// What is exported.
+/// The exported list.
 #[derive(Clone, Debug)]
 enum List {
     Samples(Select<sample::Entity>),
     Users(Select<user::Entity>),
-    /// Users by the columns that can be imported.
+    /// Users with the columns of the import.
     Sheet(Select<user::Entity>),
 }
 
-/// The samples that the viewer modified last; leaves an audit event.
+/// Exports the samples that the viewer was the last to modify. Records an audit event.
 ///
 /// # Errors
 /// [`crate::error::Error::RateLimited`].
@@ -103,16 +104,17 @@ pub async fn samples(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits
     Ok(Export::of(Some(exporter.caller()), List::Samples(list)))
 }
 
-/// All users; superusers show to superusers only. Leaves an audit event.
+/// Exports all users; superusers only for superusers. Records an audit event.
 ///
 /// # Errors
-/// [`crate::error::Error::Forbidden`] where the viewer is not staff; [`crate::error::Error::RateLimited`].
+/// [`crate::error::Error::Forbidden`] if the viewer is not staff; [`crate::error::Error::RateLimited`].
 pub async fn users(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     let visible = grant_users(db, now, exporter, limits).await?;
     Ok(Export::of(Some(exporter.caller()), List::Users(in_order(visible))))
 }
 
-/// The same users, for a file that is written before anybody gets some of it. The caller records it by [`record_users`] before that.
+/// Exports the same users for a file that is written before it is sent. The caller of the function records the export
+/// by [`record_users`] before sending it.
 ///
 /// # Errors
 /// As for [`users`].
@@ -120,7 +122,7 @@ pub async fn users_for_file(db: &Db, now: &Now, exporter: Exporter<'_>, limits: 
     Ok(Export::of(Some(exporter.caller()), List::Users(users_of_file(db, now, exporter, limits).await?)))
 }
 
-/// The same users, by the columns that can be imported, for a file as well.
+/// Exports the same users for a file, with the columns of the import.
 ///
 /// # Errors
 /// As for [`users`].
@@ -128,19 +130,19 @@ pub async fn users_to_import(db: &Db, now: &Now, exporter: Exporter<'_>, limits:
     Ok(Export::of(Some(exporter.caller()), List::Sheet(users_of_file(db, now, exporter, limits).await?)))
 }
 
-/// Whether the caller may export users, without doing so: nothing is counted or recorded.
+/// Checks that the caller may export users. Nothing is counted or recorded.
 ///
 /// # Errors
-/// [`crate::error::Error::Forbidden`] where the viewer is not staff.
+/// [`crate::error::Error::Forbidden`] if the viewer is not staff.
 pub fn may_export_users(exporter: Exporter<'_>) -> Result<()> {
     exporter.staff().map(drop)
 }
 
-/// Records an export of users, for somebody who is still staff. Returns the users whom they may see. To be called before
-/// any of them leaves the service.
+/// Records an export of users, after a check that the caller is still staff. Returns the condition for the visible
+/// users. Must be called before the first row leaves the service.
 ///
 /// # Errors
-/// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where rights have ended since.
+/// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] if rights have ended since.
 pub async fn record_users(db: &Db, now: &Now, exporter: Exporter<'_>) -> Result<Condition> {
     let authorized = exporter.staff()?.begin(db, now, Also::Nobody).await?;
     let visible = user::visible_to(authorized.user());
@@ -155,17 +157,17 @@ async fn record(authorized: Authorized, target: Option<Uuid>) -> Result<()> {
     authorized.commit().await
 }
 
-/// Counts an export of users and records it, for somebody who is still staff. Returns the users whom they may see.
+/// Counts and records an export of users. Returns the condition for the visible users.
 ///
 /// # Errors
-/// [`crate::error::Error::Forbidden`] where the viewer is not staff; [`crate::error::Error::RateLimited`].
+/// [`crate::error::Error::Forbidden`] if the viewer is not staff; [`crate::error::Error::RateLimited`].
 pub(super) async fn grant_users(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Condition> {
     exporter.staff()?;
     rate_limits::take_bulk(db, now, &exporter, limits).await?;
     record_users(db, now, exporter).await
 }
 
-/// Users for a file, counted and not recorded.
+/// Users for a file, counted but not recorded.
 async fn users_of_file(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Select<user::Entity>> {
     let staff = exporter.staff()?;
     rate_limits::take_bulk(db, now, &exporter, limits).await?;
@@ -181,17 +183,17 @@ impl Export {
         Self { granted_to, list, after: None, is_complete: false }
     }
 
-    /// The columns that can be imported, and nothing below them.
+    /// An export with the columns of the import and no rows.
     pub fn no_users() -> Self {
         Self { is_complete: true, ..Self::of(None, List::Sheet(user::Entity::find())) }
     }
 
-    /// Its grant, for a file that goes out once all rows were read.
+    /// Its grant, for a file that is sent after all rows were read.
     pub fn grant(&self) -> Grant {
         Grant { to: self.granted_to.clone(), is_of_users: !matches!(self.list, List::Samples(_)) }
     }
 
-    /// What the columns are called.
+    /// The headings of the columns.
     pub fn columns(&self) -> &'static [&'static str] {
         match self.list {
             List::Samples(_) => &SAMPLE_COLUMNS,
@@ -200,22 +202,22 @@ impl Export {
         }
     }
 
-    /// The values that a column takes; empty where it takes any text.
+    /// The accepted values of a column; empty if any text is accepted.
     pub fn values(&self, column: &str) -> &'static [&'static str] {
         let known = spreadsheet::columns::ALL.iter().filter(|_| !matches!(self.list, List::Samples(_)));
         known.into_iter().find(|known| known.name == column).map_or(&[], |known| known.values)
     }
 
-    /// Explanations of the columns, row by row, below a heading; none but for the sheet to fill in.
+    /// Explanations of the columns as rows below a heading; empty except for the template of the import.
     pub fn explanations(&self) -> Vec<[String; 4]> {
         if matches!(self.list, List::Sheet(_)) { spreadsheet::columns::explained() } else { Vec::new() }
     }
 
-    /// The next rows; none where there are no more.
+    /// The next page of rows; none at the end.
     ///
     /// # Errors
-    /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] where session, API token, account or
-    /// rights have ended since the page before: a client that reads slowly may take long.
+    /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] if session, API token, account
+    /// or rights have ended since the last page: a slow client can take long.
     pub async fn next(&mut self, db: &Db, now: &Now) -> Result<Option<Vec<Row>>> {
         if self.is_complete {
             return Ok(None);

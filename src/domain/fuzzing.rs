@@ -1,4 +1,4 @@
-//! The targets that need lists, and what Django writes.
+//! Fuzzing targets for cursors and imports from Django.
 
 use sea_orm::Value;
 use sea_orm::sea_query::Expr;
@@ -11,7 +11,7 @@ use crate::fuzzing::Target;
 
 type Row = (i64, String, Uuid);
 
-/// A cursor that is taken prints back as it was, and is of one order alone.
+/// An accepted cursor is encoded to the same text, and is valid for one order only.
 pub(crate) const CURSOR: Target = Target {
     name: "cursor",
     run: |bytes| {
@@ -40,7 +40,7 @@ fn order(descends: bool) -> OrderBy<Row> {
     ])
 }
 
-/// Each user that is read has an id, and what cannot be read is told in a sentence.
+/// Each user of a dump has an id, and each failure has a message.
 pub(crate) const DUMP: Target = Target {
     name: "dump",
     run: |bytes| match dump::read(bytes, &Mapping::default(), true) {
@@ -56,7 +56,7 @@ pub(crate) const DUMP: Target = Target {
     },
 };
 
-/// A mapping that is taken names no table and no column by which a statement could be ended.
+/// An accepted mapping has no name of a table or column that could end a statement.
 pub(crate) const MAPPING: Target = Target {
     name: "mapping",
     run: |bytes| {

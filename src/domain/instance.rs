@@ -1,4 +1,4 @@
-//! The installation that the database belongs to: its id enters every key that is derived from the secret.
+//! The installation of the database. Its id is an input of every key derived from the secret.
 
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait as _};
 use uuid::Uuid;
@@ -9,12 +9,12 @@ use crate::error::Result;
 use crate::tools::clock::Now;
 use crate::tools::secret::Secret;
 
-/// The id of the installation, made where there is none. The transaction must be one that only one instance runs at a time.
+/// The id of the installation, created if it is missing. Only one instance at a time may run the transaction.
 pub async fn ensure(txn: &DatabaseTransaction, now: &Now) -> Result<Uuid> {
     if let Some(id) = find(txn).await? {
         return Ok(id);
     }
-    // Random to the last bit, unlike other ids: nothing about it should be guessed from the time of the first start.
+    // Entirely random, unlike other ids, so that the time of the first start reveals nothing of it.
     let id = uuid::Builder::from_random_bytes(Secret::<16>::random().reveal()).into_uuid();
     let row = instance::ActiveModel { id: Set(id), created_at: Set(now.at), address_keys: Set(FORM) };
     instance::Entity::insert(row).exec_without_returning(txn).await?;

@@ -1,5 +1,5 @@
-//! Turns at work that one instance does at a time. A turn is a row with an end, which its holder moves as long as it lives;
-//! that of a process that died ends by itself.
+//! Leases for work that only one instance does at a time. A lease is a row with an expiry, which its holder extends
+//! while it runs. The lease of a process that died expires.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::entity::lease::{self, Column};
 use crate::error::Result;
 use crate::tools::clock::Clock;
 
-/// The time after which a turn ends whose holder died.
+/// Time after which the lease of a dead holder expires.
 pub const LEASE: Duration = Duration::from_secs(60);
 
-/// Interval between two extensions of a turn.
+/// Interval between two renewals of a lease.
 const RENEWAL: Duration = Duration::from_secs(20);
 
-/// A turn that is held. It ends when it is dropped, soon after that, or at [`Lease::end`].
+/// A held lease. It is released at [`Lease::end`], or soon after it is dropped.
 #[derive(Debug)]
 pub struct Lease {
     db: Db,
@@ -28,10 +28,10 @@ pub struct Lease {
     is_over: bool,
 }
 
-/// Takes a turn at this work; none while another instance, or another task of this one, has it.
+/// Acquires the lease of this name; none while another instance or task holds it.
 ///
 /// # Errors
-/// [`crate::error::Error::Unavailable`] where the database does not answer.
+/// [`crate::error::Error::Unavailable`] if the database does not respond.
 pub async fn take(db: &Db, clock: Clock, name: &'static str) -> Result<Option<Lease>> {
     let now = clock.now();
     let holder = now.id();
@@ -53,23 +53,23 @@ async fn renew(db: Db, clock: Clock, holder: Uuid) {
         let end = Expr::value(clock.now().at.plus(LEASE));
         let renewed = lease::Entity::update_many().col_expr(Column::EndsAt, end).filter(Column::Holder.eq(holder));
         if let Err(error) = renewed.exec(db.writer()).await {
-            tracing::warn!(?error, "turn not renewed; will retry");
+            tracing::warn!(?error, "renewing lease failed; will retry");
         }
     }
 }
 
-async fn give_up(db: &Db, holder: Uuid) -> Result<()> {
+async fn release(db: &Db, holder: Uuid) -> Result<()> {
     lease::Entity::delete_many().filter(Column::Holder.eq(holder)).exec(db.writer()).await?;
     Ok(())
 }
 
 impl Lease {
-    /// Ends the turn, so that the next can be taken at once. Where the database does not answer, it ends with its lease.
+    /// Releases the lease, so that it can be acquired again immediately. If the database does not respond, it expires.
     pub async fn end(mut self) {
         self.is_over = true;
         self.renewal.abort();
-        if let Err(error) = give_up(&self.db, self.holder).await {
-            tracing::warn!(?error, "turn not ended; it ends with its lease");
+        if let Err(error) = release(&self.db, self.holder).await {
+            tracing::warn!(?error, "releasing lease failed; it will expire");
         }
     }
 }
@@ -79,7 +79,7 @@ impl Drop for Lease {
         self.renewal.abort();
         if let (false, Ok(runtime)) = (self.is_over, tokio::runtime::Handle::try_current()) {
             let (db, holder) = (self.db.clone(), self.holder);
-            runtime.spawn(async move { give_up(&db, holder).await.ok() });
+            runtime.spawn(async move { release(&db, holder).await.ok() });
         }
     }
 }

@@ -1,43 +1,43 @@
-//! What the service does: plain async functions over a connection, each in a file named for it. All faces call these
-//! (GraphQL, pages, command line, worker), and every rule stands here and nowhere above.
+//! The rules of the service: plain async functions over a connection, each in a file named after it. GraphQL, pages,
+//! command line and worker only translate input and output.
 //!
-//! An operation takes the database first, then the moment, then the proof of a right where one is needed, then its
-//! input. Whatever it writes, it writes in one transaction, its audit event and its mails included.
+//! An operation takes the database first, then the current time, then the proof of a right if needed, then its input.
+//! All its writes, with audit events and mails, happen in one transaction.
 
-// What signed-in users do with their own account.
+// Registration, password reset, and changes to the own account.
 pub mod account;
 // The audit trail.
 pub mod audit;
-// Identity and credentials.
+// Authentication, sessions, tokens and passwords.
 pub mod auth;
 // Pictures of users.
 pub mod avatars;
-// Lists as files, read page by page.
+// Exports of lists as files, read page by page.
 pub mod exports;
-// The targets of fuzzing.
+// Fuzzing targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 // Imports of users.
 pub mod import;
 // The installation that the database belongs to.
 pub mod instance;
-// What whoever runs the command line may do.
+// Emergency administration on the command line.
 pub mod operator;
-// Mails: put in line with the change that they tell of, delivered by a worker.
+// The outbox: mails are queued with the change that they announce, and delivered by a worker.
 pub mod outbox;
-// Pages of long lists.
+// Pagination.
 pub mod paging;
-// Who was seen when.
+// Last-seen times of users.
 pub mod presence;
-// What is personal goes away in time.
+// Deletion of old personal data.
 pub mod retention;
-// What users record.
+// Samples that users record.
 pub mod samples;
-// Forms of pages that are sent twice.
+// Forms of pages that are submitted twice.
 pub mod sent_forms;
 // Administering users.
 pub mod users;
-// Limits on what can be asked for.
+// Rate limits.
 pub mod rate_limits;
-// Turns at work that one instance does at a time.
+// Leases for work that one instance does at a time.
 pub mod leases;

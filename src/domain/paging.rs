@@ -1,5 +1,6 @@
-//! Pages of long lists: by keyset, so that the hundredth page costs what the first does and rows that come or go in
-//! between neither repeat nor hide others; or by number, for those who want page 500 at once.
+//! Pages of long lists. Keyset pagination makes the hundredth page as cheap as the first, and rows that are inserted or
+//! deleted in between neither repeat nor hide others. Offset pagination gives direct access to a page such as the
+//! 500th.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,59 +10,60 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::error::{Error, Result};
+use crate::texts::Text;
 
-/// The longest page.
+/// Maximum length of a page.
 pub const MAX_PAGE: u64 = 200;
 
-/// The page where none is asked for.
+/// Default length of a page.
 pub const DEFAULT_PAGE: u64 = 20;
 
-/// Which part of a list is wanted, in the terms of the Relay cursor specification, or by the number of rows before it.
+/// Arguments for a page, in the terms of the Relay cursor specification or by the offset of its first row.
 #[derive(Clone, Debug, Default)]
 pub struct PageArgs {
-    /// The first so many after `after`.
+    /// Number of rows from the start, or after `after`.
     pub first: Option<i32>,
     /// The cursor after which the page begins.
     pub after: Option<String>,
-    /// The last so many before `before`.
+    /// Number of rows at the end, or before `before`.
     pub last: Option<i32>,
     /// The cursor before which the page ends.
     pub before: Option<String>,
-    /// How many rows to leave out at the beginning; not together with cursors or `last`.
+    /// Number of rows to skip; not with cursors or `last`.
     pub offset: Option<i32>,
 }
 
 /// A page.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// The rows with their cursors, in the list's order whichever way was paged.
+    /// The rows with their cursors, in the list's order for both directions.
     pub rows: Vec<(T, String)>,
-    /// Whether there are rows before them.
+    /// True if there are rows before them.
     pub has_previous: bool,
-    /// Whether there are rows after them.
+    /// True if there are rows after them.
     pub has_next: bool,
 }
 
-/// The order of a list, by one term after the other. The last term must be of a unique key, so that every row has its
-/// own place.
+/// The order of a list, most significant term first. The last term must have a unique key, so that each row has a
+/// unique place.
 #[derive(Clone, Debug)]
 pub struct OrderBy<M>(pub Vec<OrderTerm<M>>);
 
-/// One thing that rows are ordered by.
+/// A sort key of a list.
 #[derive(Clone, Debug)]
 pub struct OrderTerm<M> {
-    /// What tells the term from the others of the same list in a cursor; below 128.
+    /// Identifies the term in cursors of the list; below 128.
     pub tag: u8,
-    /// Whether the highest comes first.
+    /// True for descending order.
     pub descends: bool,
     /// The key in SQL; never null.
     pub sql: SimpleExpr,
-    /// The same key of a row that was read.
+    /// The same key of a row in memory.
     pub key: Key<M>,
 }
 
-/// What rows are ordered by, and so what a cursor holds. It comes back from clients, and goes into SQL only as a bound
-/// value of its type.
+/// Access to the key of a row, by type. Cursors contain keys; those sent by clients enter SQL only as bound values of
+/// their type.
 #[derive(Clone, Debug)]
 pub enum Key<M> {
     /// A number or a time.
@@ -73,7 +75,7 @@ pub enum Key<M> {
 }
 
 impl<M> OrderBy<M> {
-    /// The cursor of a row: base64url of its keys, each behind its tag and direction.
+    /// The cursor of a row: base64url of its keys, each after its tag and direction.
     pub(super) fn cursor(&self, row: &M) -> String {
         let mut bytes = Vec::new();
         for term in &self.0 {
@@ -100,9 +102,7 @@ impl<M> OrderBy<M> {
             }
             rest.is_empty().then_some(place)
         };
-        read().ok_or_else(|| {
-            Error::BadInput("This is no cursor of this list in this order: use one that a page gave.".to_owned())
-        })
+        read().ok_or_else(|| Error::BadInput(Text::new("cursor-invalid").english()))
     }
 
     /// The rows beyond a place.
@@ -113,7 +113,7 @@ impl<M> OrderBy<M> {
         };
         let one_way = self.0.iter().all(|term| Some(term.descends) == self.0.first().map(|first| first.descends));
         let rows = match terms.first() {
-            // Compared as one row value, which both databases can look up in an index of these columns.
+            // As a row value, which both databases look up in an index of these columns.
             Some((first, _)) if one_way => {
                 let left = Expr::tuple(terms.iter().map(|(term, _)| term.sql.clone()));
                 let right = Expr::tuple(terms.iter().map(|(_, key)| Expr::value((*key).clone())));
@@ -126,7 +126,7 @@ impl<M> OrderBy<M> {
                 rows.add(ties.add(compare(term, term.sql.clone(), Expr::value((*key).clone()))))
             }),
         };
-        // Follows from the rest, but is what an index can be entered with in every case.
+        // Redundant, but allows an index search in every case.
         let bound = terms.first().map(|(term, key)| {
             let key = Expr::value((*key).clone());
             if term.descends == backward { term.sql.clone().gte(key) } else { term.sql.clone().lte(key) }
@@ -154,7 +154,7 @@ impl<M> Key<M> {
         }
     }
 
-    /// The key that none is below.
+    /// The lowest possible key.
     fn lowest(&self) -> Value {
         match self {
             Self::Number(_) => i64::MIN.into(),
@@ -163,7 +163,7 @@ impl<M> Key<M> {
         }
     }
 
-    /// Reads a key from the beginning of these bytes.
+    /// Reads a key from the start of these bytes.
     fn read<'a>(&self, bytes: &'a [u8]) -> Option<(Value, &'a [u8])> {
         match self {
             Self::Number(_) => {
@@ -177,7 +177,7 @@ impl<M> Key<M> {
             Self::Text(_) => {
                 let (length, rest) = bytes.split_first_chunk::<4>()?;
                 let (text, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-                // PostgreSQL takes no text with a zero byte in it.
+                // PostgreSQL accepts no zero bytes in texts.
                 let text = std::str::from_utf8(text).ok().filter(|text| !text.contains('\0'))?;
                 Some((text.into(), rest))
             }
@@ -185,7 +185,7 @@ impl<M> Key<M> {
     }
 }
 
-/// A window on a list of some order, made sense of.
+/// Validated arguments for a page, with the order of its list.
 #[derive(Clone, Debug)]
 pub struct PageQuery<M> {
     order: OrderBy<M>,
@@ -197,32 +197,32 @@ pub struct PageQuery<M> {
 }
 
 impl<M> PageQuery<M> {
-    /// The window on a list of this order.
+    /// Validates the arguments for a page of a list in this order.
     ///
     /// # Errors
-    /// [`Error::BadInput`] where the window makes no sense.
-    pub fn new(window: &PageArgs, order: OrderBy<M>) -> Result<Self> {
-        let bad = |message: &str| Err(Error::BadInput(message.to_owned()));
-        let (backward, limit) = match (window.first, window.last) {
-            (Some(_), Some(_)) => return bad("Give `first` or `last`, not both."),
+    /// [`Error::BadInput`] if the arguments are invalid.
+    pub fn new(page: &PageArgs, order: OrderBy<M>) -> Result<Self> {
+        let bad = |text: Text| Err(Error::BadInput(text.english()));
+        let (backward, limit) = match (page.first, page.last) {
+            (Some(_), Some(_)) => return bad(Text::new("page-first-and-last")),
             (Some(first), None) => (false, count("first", first)?),
             (None, Some(last)) => (true, count("last", last)?),
             (None, None) => (false, DEFAULT_PAGE),
         };
-        let offset = match window.offset.map(u64::try_from) {
+        let offset = match page.offset.map(u64::try_from) {
             None => 0,
-            Some(Err(_)) => return bad("`offset` must not be negative."),
-            Some(Ok(_)) if backward || window.after.is_some() || window.before.is_some() => {
-                return bad("Give `offset` with `first` alone: cursors and `last` count from elsewhere.");
+            Some(Err(_)) => return bad(Text::new("page-offset-negative")),
+            Some(Ok(_)) if backward || page.after.is_some() || page.before.is_some() => {
+                return bad(Text::new("page-offset-with-cursor"));
             }
             Some(Ok(offset)) => offset,
         };
         let place = |cursor: &Option<String>| cursor.as_deref().map(|cursor| order.place(cursor)).transpose();
-        let (after, before) = (place(&window.after)?, place(&window.before)?);
+        let (after, before) = (place(&page.after)?, place(&page.before)?);
         Ok(Self { order, after, before, backward, limit, offset })
     }
 
-    /// How many rows, from the first that is left out on, show whether there are more than the page has.
+    /// Number of rows, skipped ones included, that show if there are more than fit on the page.
     pub fn depth(&self) -> u64 {
         self.offset + self.limit + 1
     }
@@ -237,14 +237,14 @@ impl<M> PageQuery<M> {
             rows = rows.add(self.order.beyond(place, true));
         }
         if let ([first, _, _, ..], None, None) = (self.order.0.as_slice(), &self.after, &self.before) {
-            // True of every row; but it leads SQLite to the index of the first term, of which it else makes no use in an
-            // order of several.
+            // Always true, but makes SQLite use the index of the first term, which it would not for an order by
+            // several.
             rows = rows.add(first.sql.clone().gte(Expr::value(first.key.lowest())));
         }
         rows
     }
 
-    /// Takes the page's rows, and one more, of a list.
+    /// Selects the rows of the page and one more.
     pub fn of<E: EntityTrait>(&self, mut list: Select<E>) -> Select<E> {
         let query = QueryTrait::query(&mut list);
         query.cond_where(self.between());
@@ -252,7 +252,7 @@ impl<M> PageQuery<M> {
         self.cut(list)
     }
 
-    /// Puts rows into the order in which the page is read.
+    /// Adds the order in which the page is read.
     pub fn sort(&self, query: &mut SelectStatement) {
         for term in &self.order.0 {
             let order = if term.descends == self.backward { Order::Asc } else { Order::Desc };
@@ -260,28 +260,28 @@ impl<M> PageQuery<M> {
         }
     }
 
-    /// Takes the page's rows, and one more, of rows that are sorted and between the cursors.
+    /// Selects the rows of the page and one more from sorted rows between the cursors.
     pub fn cut<E: EntityTrait>(&self, rows: Select<E>) -> Select<E> {
         rows.limit(self.limit + 1).offset((self.offset > 0).then_some(self.offset))
     }
 
-    /// Takes the same rows of a statement.
+    /// The same for a statement.
     pub fn cut_keys(&self, rows: &mut SelectStatement) {
         rows.limit(self.limit + 1).offset(self.offset);
     }
 
-    /// The rows of the page, in its order.
+    /// The query with the order in which the page is read.
     pub fn sorted<E: EntityTrait>(&self, mut page: Select<E>) -> Select<E> {
         self.sort(QueryTrait::query(&mut page));
         page
     }
 
-    /// Whether these rows fill the page and show that there are more.
+    /// True if these rows fill the page and there are more.
     pub fn is_full(&self, rows: &[M]) -> bool {
         rows.len() as u64 > self.limit
     }
 
-    /// The page of the rows that were read.
+    /// The page made from the rows of its query.
     pub fn page(&self, mut rows: Vec<M>) -> Page<M> {
         let more = self.is_full(&rows);
         rows.truncate(usize::try_from(self.limit).unwrap_or(usize::MAX));
@@ -302,25 +302,28 @@ impl<M> PageQuery<M> {
 /// A page of a list in this order.
 ///
 /// # Errors
-/// [`Error::BadInput`] where the window makes no sense.
+/// [`Error::BadInput`] if the arguments are invalid.
 pub async fn page<E: EntityTrait>(
     db: &Db,
     list: Select<E>,
-    window: &PageArgs,
+    page: &PageArgs,
     order: OrderBy<E::Model>,
 ) -> Result<Page<E::Model>> {
-    let span = PageQuery::new(window, order)?;
+    let span = PageQuery::new(page, order)?;
     Ok(span.page(span.of(list).all(db.reader()).await?))
 }
 
-/// A count that clients may choose, between 0 and [`MAX_PAGE`].
+/// Validates a count from a client, between 0 and [`MAX_PAGE`].
 ///
 /// # Errors
-/// [`Error::BadInput`] where it is outside.
+/// [`Error::BadInput`] if it is outside of the range.
 pub fn count(name: &str, value: i32) -> Result<u64> {
     match u64::try_from(value) {
         Ok(value) if value <= MAX_PAGE => Ok(value),
-        _ => Err(Error::BadInput(format!("`{name}` must be between 0 and {MAX_PAGE}."))),
+        _ => {
+            let text = Text::new("page-count-out-of-range").with("name", name).with("max", MAX_PAGE);
+            Err(Error::BadInput(text.english()))
+        }
     }
 }
 

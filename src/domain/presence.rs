@@ -1,8 +1,8 @@
-//! Who was seen when, and who is online by that: collected in memory, written in batches, because a write at each
-//! request would cost more than the request.
+//! Presence of users: the time of their last activity, and the online users. Activity is collected in memory and
+//! written in batches, because a write at each request would cost more than the request.
 //!
-//! Who listens to who is online shares a board with everybody who may see the same: a change is read once, however many
-//! listen. Instances on one database tell each other when somebody comes; that somebody has gone, each finds out.
+//! Subscribers with the same rights share one list of online users, which is read once per change. Instances on one
+//! database notify each other when a user comes online. Each instance notices by itself when a user goes offline.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,62 +23,62 @@ use crate::entity::user::{self, Column, last_seen, visible_to_staff};
 use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 
-/// For how long somebody counts as online after they were last seen.
+/// Time for which a user counts as online after the last activity.
 pub const ONLINE: Duration = Duration::from_secs(5 * 60);
 
-/// The most users that a list of who is online has.
+/// Maximum length of the list of online users.
 pub const MOST: u64 = 200;
 
-/// How many users one statement updates, and how many that are not written down yet one statement asks for.
+/// Maximum number of users that one statement updates, and of unwritten users in one query.
 const BATCH: usize = 200;
 
-/// Where instances tell each other that somebody came.
+/// Channel on which instances announce that a user came online.
 const CHANNEL: Channel = Channel("vestibule_presence");
 
-/// Who was seen by this process, and who listens.
+/// Activity seen by this process, and the subscribers.
 #[derive(Debug)]
 pub struct Presence {
     notes: Mutex<HashMap<Uuid, Note>>,
     news: Notify,
-    /// What staff are shown, and what superusers are.
+    /// The lists for staff and for superusers.
     boards: [OnlineUsers; 2],
-    /// Tells what this instance says from what others say.
+    /// Name of this instance, by which it ignores its own announcements.
     own_name: String,
 }
 
-/// When a user was last seen.
+/// Time of a user's last activity.
 #[derive(Clone, Copy, Debug)]
 struct Note {
     at: Timestamp,
-    /// What of it was written down.
+    /// The time that was last written to the database.
     written: Option<Timestamp>,
 }
 
 impl Note {
-    /// Whether the database does not know yet that the user is online.
+    /// True if the user is not online yet according to the database.
     fn is_arrival(&self) -> bool {
         self.written.is_none_or(|written| written <= self.at.minus(ONLINE))
     }
 }
 
-/// Who is online, as some may see it.
+/// The online users that a group of viewers may see.
 #[derive(Debug)]
 pub struct Online {
-    /// The users, the one seen last first.
+    /// The users, most recently active first.
     pub users: Vec<user::Model>,
-    /// Their ids in order, to see whether somebody came or went.
+    /// Their sorted ids, to detect arrivals and departures.
     ids: Vec<Uuid>,
 }
 
-/// What everybody with the same rights is shown.
+/// The list shared by subscribers with the same rights.
 #[derive(Debug)]
 struct OnlineUsers {
     is_superuser: bool,
     shown: watch::Sender<Option<Arc<Online>>>,
-    /// How many reads have begun.
+    /// Number of reads begun.
     begun: AtomicU64,
-    /// The number of the read that is shown, held while reading: whoever waits for it need not read once more what was
-    /// read after it came.
+    /// The number of the read whose result is shown. Locked while reading: a task that waits for the lock reuses the
+    /// result of a read that began after its call.
     shown_read: tokio::sync::Mutex<u64>,
 }
 
@@ -93,7 +93,7 @@ impl OnlineUsers {
     }
 }
 
-/// Somebody who listens to who is online.
+/// A subscription to the online users.
 #[derive(Debug)]
 pub struct Listening {
     is_superuser: bool,
@@ -102,14 +102,14 @@ pub struct Listening {
 }
 
 impl Presence {
-    /// Nobody was seen yet.
+    /// Presence without any activity yet.
     pub fn new(now: &Now) -> Self {
         let boards = [OnlineUsers::new(false), OnlineUsers::new(true)];
         Self { notes: Mutex::default(), news: Notify::new(), boards, own_name: now.id().simple().to_string() }
     }
 
-    /// Notes that a user was seen.
-    pub fn saw(&self, user: Uuid, at: Timestamp) {
+    /// Records activity of a user.
+    pub fn record_activity(&self, user: Uuid, at: Timestamp) {
         let mut notes = self.lock();
         let before = notes.get(&user).copied();
         let is_news = before.is_none_or(|note| note.at <= at.minus(ONLINE));
@@ -120,12 +120,12 @@ impl Presence {
         }
     }
 
-    /// Waits until somebody comes, here or at another instance.
+    /// Waits until a user comes online, at this or another instance.
     pub async fn news(&self) {
         self.news.notified().await;
     }
 
-    /// Writes down what was noted, and returns whether somebody has come by that.
+    /// Writes recorded activity to the database. Returns true if a user came online.
     pub async fn flush(&self, db: &Db) -> Result<bool> {
         let unwritten = |(user, note): (&Uuid, &Note)| (note.written != Some(note.at)).then_some((*user, *note));
         let seen: Vec<(Uuid, Note)> = self.lock().iter().filter_map(unwritten).collect();
@@ -141,7 +141,7 @@ impl Presence {
         Ok(seen.iter().any(|(_, note)| note.is_arrival()))
     }
 
-    /// Writes down what was noted, and tells those who listen, here and at other instances, what has changed.
+    /// Writes recorded activity to the database, and notifies subscribers and other instances of changes.
     pub async fn publish(&self, db: &Db, now: &Now) -> Result<()> {
         if self.flush(db).await? {
             db.notify(CHANNEL, &self.own_name).await?;
@@ -153,10 +153,11 @@ impl Presence {
         Ok(())
     }
 
-    /// Hears what other instances tell, until the database can no longer be reached; at once where there are none.
-    pub async fn hear(&self, db: &Db) -> Result<()> {
+    /// Listens to other instances until the connection to the database fails. Returns immediately for databases without
+    /// notifications.
+    pub async fn listen_for_notifications(&self, db: &Db) -> Result<()> {
         let Some(mut others) = db.listen(CHANNEL).await? else { return Ok(()) };
-        // Something may have been said before.
+        // Earlier announcements may have been missed.
         self.news.notify_one();
         loop {
             let said = others.next().await?;
@@ -166,24 +167,24 @@ impl Presence {
         }
     }
 
-    /// Who is online, the one seen last first: [`MOST`] at most.
+    /// The online users, most recently active first: at most [`MOST`].
     pub async fn list(&self, db: &Db, now: &Now, staff: Staff<'_>) -> Result<Vec<user::Model>> {
         self.read(db, now, staff.user().is_superuser).await
     }
 
-    /// How many are online, of those whom staff like the viewer would be shown: superusers count for superusers only.
+    /// Number of online users. Superusers are counted for superusers only.
     pub async fn count(&self, db: &Db, now: &Now, viewer: &Viewer) -> Result<u64> {
         let online = online(now, &self.arrivals(now)).add(user::visible_to_staff(viewer.user().is_superuser));
         Ok(user::Entity::find().filter(online).count(db.reader()).await?)
     }
 
-    /// How many are online, for what answers no request.
+    /// Number of online users, for callers outside of requests.
     pub(super) async fn how_many(&self, db: &Db, now: &Now) -> Result<u64> {
         let online = online(now, &self.arrivals(now));
         Ok(user::Entity::find().filter(online).count(db.reader()).await?)
     }
 
-    /// Begins to listen to who is online.
+    /// Subscribes to the online users.
     pub fn listen(&self, staff: Staff<'_>) -> Listening {
         let is_superuser = staff.user().is_superuser;
         Listening { is_superuser, changes: self.board(is_superuser).shown.subscribe(), last: None }
@@ -194,7 +195,8 @@ impl Presence {
         if is_superuser { superusers } else { staff }
     }
 
-    /// Reads who is online, or takes what was read since this was called, and shows it to all who listen.
+    /// Reads the online users and shows them to all subscribers. Reuses the result of a read that began after this
+    /// call.
     async fn refresh(&self, db: &Db, now: &Now, board: &OnlineUsers) -> Result<Arc<Online>> {
         let before = board.begun.load(Ordering::SeqCst);
         let mut shown_read = board.shown_read.lock().await;
@@ -227,7 +229,7 @@ impl Presence {
         let notes = self.lock();
         for user in &mut users {
             if let Some(note) = notes.get(&user.id) {
-                // None comes before all times.
+                // None is less than any time.
                 user.last_activity = std::cmp::max(user.last_activity, Some(note.at));
             }
         }
@@ -236,7 +238,7 @@ impl Presence {
         Ok(users)
     }
 
-    /// Those who came last and of whom the database does not know yet.
+    /// The latest online users that the database does not count as online yet.
     fn arrivals(&self, now: &Now) -> Vec<Uuid> {
         let notes = self.lock();
         let unknown = notes.iter().filter(|(_, note)| note.is_arrival() && note.at > now.at.minus(ONLINE));
@@ -252,7 +254,7 @@ impl Presence {
 }
 
 impl Listening {
-    /// Who is online: at first at once, and then as soon as somebody came or went.
+    /// The online users: the first time immediately, then after each arrival or departure.
     pub async fn next(&mut self, presence: &Presence, db: &Db, now: &Now) -> Result<Arc<Online>> {
         let next = match &self.last {
             None => presence.refresh(db, now, presence.board(self.is_superuser)).await?,
@@ -271,20 +273,20 @@ impl Listening {
     }
 }
 
-/// The users who were seen by any instance, or are these.
+/// The condition for online users: recent activity in the database, or one of these ids.
 fn online(now: &Now, arrivals: &[Uuid]) -> Condition {
     let mut seen = Condition::any().add(last_seen().gt(now.at.minus(ONLINE).millis()));
     if !arrivals.is_empty() {
         seen = seen.add(Column::Id.is_in(arrivals.iter().copied()));
     }
-    // Asked for as an equality, SQLite would look up the active ones first: nearly everybody.
+    // With an equality, SQLite would use the index of active users, which are nearly all.
     Condition::all().add(Column::IsActive.ne(false)).add(seen)
 }
 
 async fn write(db: &Db, batch: &[(Uuid, Note)]) -> Result<()> {
     let mut latest = CaseStatement::new();
     for (user, Note { at, .. }) in batch {
-        // Another instance may have seen the user later.
+        // Another instance may have written a later time.
         let newer = Condition::any().add(Column::LastActivity.is_null()).add(Column::LastActivity.lt(*at));
         latest = latest.case(Condition::all().add(Column::Id.eq(*user)).add(newer), *at);
     }

@@ -1,4 +1,4 @@
-//! What is personal goes away in time. The other tables are swept beside what they belong to.
+//! Deletion of personal data after its retention period. Other tables are cleaned up in the modules that own them.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _};
@@ -14,31 +14,31 @@ use crate::entity::{audit_event, mail, user};
 use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 
-/// How many accounts are freed of an address that was never confirmed, at a time.
+/// Number of accounts at a time whose unconfirmed new address is removed.
 const BATCH: u64 = 100;
 
-/// Removes what has been kept long enough: who sent a request from the audit trail, mails that were sent or given up,
-/// links that have run out, with the addresses that were to be confirmed by them, and usernames that were reserved.
+/// Deletes data after its retention period: client addresses in the audit trail, finished mails, expired links with the
+/// addresses to be confirmed by them, and reserved usernames.
 pub async fn sweep(db: &Db, now: &Now, keep: &RetentionConfig) -> Result<()> {
     forget_clients(db, now.at.minus(keep.keep_clients)).await?;
     for status in [Status::Sent, Status::Failed, Status::Cancelled] {
-        // Ids are in the order of time, and so the index of a status leads to the oldest; the time itself has none.
+        // Ids are in the order of creation, so the index by status and id finds the oldest. The time has no index.
         let old = Condition::all()
             .add(mail::Column::Status.eq(status))
             .add(mail::Column::Id.lt(now.at.minus(keep.keep_mails).first_id()));
         batch_delete::delete::<mail::Entity>(db, mail::PrimaryKey::Id, &old).await?;
     }
-    forget_moves(db, now).await?;
+    expire_email_changes(db, now).await?;
     undo_email_change::sweep(db, now).await?;
     reserved::sweep(db, now).await?;
     let dead = Condition::all()
         .add(one_time_token::Column::ExpiresAt.lte(now.at))
-        .add(one_time_token::Column::Purpose.ne(Purpose::EmailMove));
+        .add(one_time_token::Column::Purpose.ne(Purpose::EmailChange));
     batch_delete::delete::<one_time_token::Entity>(db, one_time_token::PrimaryKey::Digest, &dead).await?;
     Ok(())
 }
 
-/// Takes out of the audit trail, up to this time, who sent a request.
+/// Removes client addresses and user agents from the audit trail up to this time.
 async fn forget_clients(db: &Db, until: Timestamp) -> Result<()> {
     let none = || Expr::value(Option::<String>::None);
     let known =
@@ -51,11 +51,11 @@ async fn forget_clients(db: &Db, until: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Forgets addresses that nobody confirmed in time. The account is locked first, as where a move begins, so that a new
-/// move is either not seen or not touched.
-async fn forget_moves(db: &Db, now: &Now) -> Result<()> {
+/// Removes new addresses that were not confirmed in time. The account is locked first, as at the start of an email
+/// change, so that a concurrent new change is not affected.
+async fn expire_email_changes(db: &Db, now: &Now) -> Result<()> {
     let dead = one_time_token::Entity::find()
-        .filter(one_time_token::Column::Purpose.eq(Purpose::EmailMove))
+        .filter(one_time_token::Column::Purpose.eq(Purpose::EmailChange))
         .filter(one_time_token::Column::ExpiresAt.lte(now.at))
         .limit(BATCH);
     for token in dead.all(db.reader()).await? {

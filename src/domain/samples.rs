@@ -1,4 +1,4 @@
-//! What users record.
+//! Samples recorded by users.
 
 use std::collections::HashMap;
 
@@ -17,22 +17,22 @@ use crate::error::Result;
 use crate::tools::clock::Now;
 use crate::tools::text;
 
-/// The longest key and title, in characters.
+/// Maximum length of keys and titles, in characters.
 const MAX_LENGTH: usize = 200;
 
 /// A sample to record.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The name that the owning system knows it by.
+    /// Its key in the owning system.
     pub key: String,
     /// Its title.
     pub title: String,
 }
 
-/// Creates the sample with this key or changes its title; the viewer becomes the one who modified it last.
+/// Creates the sample with this key, or changes its title. The viewer becomes the last to have modified it.
 ///
 /// # Errors
-/// What [`text::required_line`] says of `key` or `title`.
+/// Those of [`text::required_line`] for `key` and `title`.
 pub async fn record(db: &Db, now: &Now, viewer: &Viewer, input: Record) -> Result<sample::Model> {
     let key = text::required_line("key", &input.key, MAX_LENGTH)?;
     let title = text::required_line("title", &input.title, MAX_LENGTH)?;
@@ -53,8 +53,8 @@ pub async fn record(db: &Db, now: &Now, viewer: &Viewer, input: Record) -> Resul
     Ok(sample)
 }
 
-/// Those of these samples that the viewer may see, in one statement: staff all, others those that they modified last, as
-/// everywhere.
+/// The visible ones of these samples, in one statement. Staff see all samples; other users see those that they were the
+/// last to modify.
 pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap<Uuid, sample::Model>> {
     let own = viewer.staff().is_err().then(|| Column::ModifiedBy.eq(viewer.user().id));
     let found = sample::Entity::find().filter(Column::Id.is_in(ids.iter().copied()));
@@ -62,7 +62,7 @@ pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap
     Ok(found.all(db.reader()).await?.into_iter().map(|sample| (sample.id, sample)).collect())
 }
 
-/// The samples that each of these users modified last, newest first, `first` of each; in one statement.
+/// The `first` newest samples that each of these users was the last to modify, in one statement.
 pub async fn recent(db: &Db, users: &[Uuid], first: u64) -> Result<HashMap<Uuid, Vec<sample::Model>>> {
     let mut found: HashMap<Uuid, Vec<sample::Model>> = HashMap::new();
     let mut each = users.iter().map(|user| {
@@ -74,7 +74,7 @@ pub async fn recent(db: &Db, users: &[Uuid], first: u64) -> Result<HashMap<Uuid,
             .order_by(Column::Id, Order::Desc)
             .limit(first)
             .take();
-        // SQLite takes a limit inside a union only within a subquery of its own.
+        // SQLite accepts a limit inside a union only in a subquery.
         Query::select().column(Asterisk).from_subquery(newest, Alias::new("newest")).take()
     });
     let Some(mut query) = each.next() else { return Ok(found) };

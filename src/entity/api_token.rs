@@ -1,4 +1,4 @@
-//! What scripts sign in with.
+//! API tokens of scripts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
 
-/// A token that a user made for a script. It acts as its owner, as far as its scopes go.
+/// An API token, created by a user for a script. It acts as its owner, within its scopes.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "api_tokens")]
@@ -16,49 +16,49 @@ pub struct Model {
     /// Its id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Whose it is.
+    /// Id of its owner.
     pub user_id: Uuid,
-    /// What its owner calls it.
+    /// The name given by its owner.
     pub name: String,
-    /// What it may be used for.
+    /// Its scopes.
     pub scopes: Scopes,
     /// SHA-256 of the secret.
     #[sea_orm(unique)]
     pub digest: Vec<u8>,
-    /// How the secret begins, to recognise it by.
+    /// Start of the token, to recognize it by.
     pub prefix: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When it was last used, to the minute.
+    /// Time of the last use, to the minute.
     pub last_used_at: Option<Timestamp>,
-    /// When it ends. Every token has an end; none only where an instance of an older version made it during an upgrade.
+    /// Expiry. `None` only if an instance of an older version created it during an upgrade.
     pub expires_at: Option<Timestamp>,
     /// Its owner.
     #[sea_orm(belongs_to, from = "user_id", to = "id")]
     pub user: BelongsTo<super::user::Entity>,
 }
 
-/// What a token may be used for; none includes another.
+/// A permission of a token; no scope includes another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Scope {
     /// Queries.
     Read,
-    /// Mutations of the owner's own data, but none about credentials, sessions and tokens.
+    /// Mutations of the owner's own data, except for credentials, sessions and tokens.
     Write,
-    /// Whole lists.
+    /// Exports of whole lists.
     Export,
-    /// Mutations of other users who are not staff: their details and active flag, and new accounts without rights.
+    /// Mutations of users who are not staff: their details and active flag, and new accounts without rights.
     ManageUsers,
 }
 
-/// Several scopes, each once and in their order; stored as their names with commas between them.
+/// Distinct scopes in order; stored as their names, separated by commas.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveValueType)]
 #[sea_orm(value_type = "String")]
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// These scopes, in whatever order and however often each was named.
+    /// Creates a set of scopes, in any order and with repetitions.
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Self {
         let mut scopes: Vec<Scope> = scopes.into_iter().collect();
         scopes.sort_unstable();
@@ -71,12 +71,12 @@ impl Scopes {
         self.0.iter().copied()
     }
 
-    /// Whether this one is among them.
+    /// True if this scope is included.
     pub fn contains(&self, scope: Scope) -> bool {
         self.0.contains(&scope)
     }
 
-    /// Whether there is none.
+    /// True if there are no scopes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -99,7 +99,7 @@ impl FromStr for Scopes {
     }
 }
 
-/// The tokens that have not run out.
+/// The tokens that have not expired.
 pub fn alive_at(now: Timestamp) -> Condition {
     Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now))
 }

@@ -28,7 +28,7 @@ pub enum Field {
     IsVerified,
 }
 
-/// A field that changed. Only rights and flags have values: the trail outlives a user and keeps nothing personal of them.
+/// A changed field. Only rights and flags have values: the trail outlives a user and keeps no personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldChange {
     /// The field.
@@ -45,7 +45,7 @@ pub struct FieldChange {
 pub struct Changes(Vec<FieldChange>);
 
 impl Changes {
-    /// These changes, in this order.
+    /// Creates a list of changes, in this order.
     pub fn new(changes: Vec<FieldChange>) -> Self {
         Self(changes)
     }
@@ -55,7 +55,7 @@ impl Changes {
         self.0.iter()
     }
 
-    /// True where no field changed.
+    /// True if no field changed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -74,7 +74,7 @@ impl fmt::Display for Changes {
     }
 }
 
-/// A stored text that names no field of a user.
+/// Error for a stored text that does not name a field of a user.
 #[derive(Debug)]
 pub struct InvalidChanges;
 

@@ -1,11 +1,11 @@
-//! Who did what to whom.
+//! The audit trail.
 
 use sea_orm::entity::prelude::*;
 
 use super::audit_change::Changes;
 use crate::tools::clock::Timestamp;
 
-/// One thing that happened; rows are only ever added.
+/// An audit event; rows are never updated, except to name a target found later.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit_events")]
@@ -13,17 +13,17 @@ pub struct Model {
     /// Its id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// What happened.
+    /// Kind of event.
     pub action: Action,
-    /// Who did it; none where nobody was signed in.
+    /// The actor; `None` if nobody was signed in.
     pub actor_id: Option<Uuid>,
-    /// To whom it was done.
+    /// The user concerned.
     pub target_id: Option<Uuid>,
-    /// The address that the request came from.
+    /// Client address of the request.
     pub ip: Option<String>,
-    /// The program that sent the request, as it names itself.
+    /// User agent of the request.
     pub user_agent: Option<String>,
-    /// When it happened.
+    /// Time of the event.
     pub created_at: Timestamp,
     /// Reason for a failed sign-in, or the exhausted limit.
     pub reason: Option<Reason>,
@@ -31,7 +31,7 @@ pub struct Model {
     pub changes: Option<Changes>,
 }
 
-/// What happened.
+/// Kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "each says itself what happened")]
@@ -74,7 +74,7 @@ pub enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Reason {
-    /// No account has this name.
+    /// No account has this identifier.
     UnknownAccount,
     /// The password is wrong.
     WrongPassword,
@@ -88,6 +88,10 @@ pub enum Reason {
     EmailNotVerified,
     /// The temporary password has expired.
     PasswordExpired,
+    /// The password is right, but the new password sent with it was refused.
+    NewPasswordRefused,
+    /// The password is right, but the account changed during the request.
+    ChangedMeanwhile,
     /// `VESTIBULE_LIMIT_MAIL_ADDRESS`
     LimitMailAddress,
     /// `VESTIBULE_LIMIT_MAIL_CLIENT`

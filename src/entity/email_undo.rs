@@ -14,18 +14,18 @@ pub struct Model {
     pub mail_id: Uuid,
     /// The user whose address changed.
     pub user_id: Uuid,
-    /// The order of a user's changes, counted from 1.
+    /// Number of the change among those of the user, starting at 1.
     pub step: i32,
-    /// Whether staff made the change, or an import.
+    /// True if staff or an import made the change.
     pub by_staff: bool,
-    /// The old address, to which the account returns.
+    /// The old address, which an undo restores.
     pub email: String,
-    /// The key of the old address: see `tools::identifier::fold`.
+    /// Key of the old address: see `tools::identifier::fold`.
     pub email_key: String,
-    /// SHA-256 of the link's secret; none until the mail is composed.
+    /// SHA-256 of the link's secret; `None` until the mail is composed.
     #[sea_orm(unique)]
     pub digest: Option<Vec<u8>>,
-    /// The end of the link; before the mail is composed, the end of the time for that.
+    /// Expiry of the link; before the mail is composed, the latest time for composing it.
     pub expires_at: Timestamp,
 }
 

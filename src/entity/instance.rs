@@ -4,17 +4,17 @@ use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
 
-/// The installation. There is one row, made at the first start.
+/// The installation. There is one row, created at the first start.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "instance")]
 pub struct Model {
-    /// Its random id, part of every key that is derived from the secret.
+    /// Its random id, part of every key derived from the secret.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// Time of the first start.
     pub created_at: Timestamp,
-    /// The form of the keys of addresses: see `domain::users::address_keys`.
+    /// Version of the form of address keys: see `domain::users::address_keys`.
     pub address_keys: i32,
 }
 

@@ -1,4 +1,4 @@
-//! The networks from which users signed in lately.
+//! Networks from which users signed in recently.
 
 use sea_orm::entity::prelude::*;
 
@@ -16,7 +16,7 @@ pub struct Model {
     pub user_id: Uuid,
     /// Digest of the network.
     pub network: String,
-    /// Time of the last sign-in from there.
+    /// Time of the last sign-in from it.
     pub signed_in_at: Timestamp,
 }
 

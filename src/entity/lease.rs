@@ -1,20 +1,20 @@
-//! Work that one instance does at a time.
+//! Leases for work that one instance does at a time.
 
 use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
 
-/// A turn at some work.
+/// A lease.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "leases")]
 pub struct Model {
-    /// The work.
+    /// Name of the work.
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
-    /// The random id of the turn.
+    /// Random id of the lease.
     pub holder: Uuid,
-    /// The end of the turn, unless its holder moves it.
+    /// Expiry, unless the holder extends it.
     pub ends_at: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! How much of each limit is used up.
+//! Usage of rate limits.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,10 +9,10 @@ use crate::tools::clock::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "limits")]
 pub struct Model {
-    /// A digest of what is limited and for whom, so that the table tells nobody's address.
+    /// Digest of the limit and its owner, so that the table reveals no addresses.
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
-    /// When all that was taken is given back.
+    /// Time at which everything taken is given back.
     pub full_until: Timestamp,
     /// Time of the last audit event about its exhaustion.
     pub reported_at: Option<Timestamp>,

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
 
-/// A mail to send, or sent. Its text is made when it is sent, so that none is ever stored.
+/// A mail, sent or not. Its text is rendered at delivery and never stored.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "mails")]
@@ -12,81 +12,81 @@ pub struct Model {
     /// Its id, also in its Message-ID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// What it is about.
+    /// Its kind.
     pub kind: Kind,
-    /// The address that it goes to; where the reader is still to be looked up, the one that was typed.
+    /// Its address; until the recipient is looked up, as typed.
     pub recipient: String,
-    /// The same address, folded (`tools::identifier::fold`), to find mails that name no user.
+    /// The same address, folded (`tools::identifier::fold`), to find mails without a user.
     pub recipient_key: String,
-    /// Whom it is for; none until a reset was looked up.
+    /// Id of the recipient; `None` until a reset is looked up.
     pub user_id: Option<Uuid>,
-    /// The secret of the link in it, sealed, from the first attempt to the last.
+    /// The sealed secret of its link, from the first attempt to the last.
     pub sealed_token: Option<Vec<u8>>,
-    /// How far it has come.
+    /// Delivery status.
     pub status: Status,
-    /// How often sending was tried.
+    /// Number of delivery attempts.
     pub attempts: i32,
-    /// What the last failed attempt said.
+    /// Error of the last failed attempt.
     pub last_error: Option<String>,
-    /// Its place in line: the lower, the sooner; of the same, the older goes first.
+    /// Priority: lower values first; among equal ones, the oldest first.
     pub urgency: i32,
-    /// When it was put here.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// Time at which it was last put in line: at first, or by a retry.
+    /// Time at which it was last queued: at creation or by a retry.
     pub queued_at: Timestamp,
-    /// When it is due; none once it is sent or given up, and while it waits for its account to be activated.
+    /// Time of the next attempt; `None` if it is sent or given up, or waits for its account to be activated.
     pub next_attempt_at: Option<Timestamp>,
-    /// Until when one worker alone may send it.
+    /// End of a worker's lease.
     pub leased_until: Option<Timestamp>,
-    /// When it was sent.
+    /// Time of delivery.
     pub sent_at: Option<Timestamp>,
-    /// Which registration its link completes; none until a request for another link was looked up.
+    /// Id of the registration that its link completes; `None` until a request for another link is looked up.
     pub registration_id: Option<Uuid>,
-    /// Which API token it tells of.
+    /// Id of the API token that it announces.
     pub api_token_id: Option<Uuid>,
 }
 
-/// What a mail is about.
+/// Kinds of mails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Kind {
-    /// The link with which a forgotten password is replaced.
+    /// The link that resets a forgotten password.
     ResetPassword,
-    /// The password was changed.
+    /// Notice that the password was changed.
     PasswordChanged,
-    /// An account was made for the reader.
+    /// Welcome to an account that somebody else created.
     Welcome,
-    /// The link with which an account moves to the address it is sent to.
+    /// The link that confirms the new address of an account.
     ConfirmNewEmail,
-    /// The account has moved to another address; it goes to the old one, with a link that undoes that.
+    /// Notice of a changed address, sent to the old one with an undo link.
     EmailChanged,
-    /// A change of address was undone; it goes to the address that was taken away.
+    /// Notice that a change of address was undone, sent to the address that the account lost.
     EmailChangeUndone,
     /// The link that confirms the address of a new account.
     VerifyEmail,
-    /// Somebody wanted an account for an address that has one.
+    /// Notice of an attempt to register an address that already has an account.
     AlreadyRegistered,
-    /// A refresh token came back that had been replaced, and its session was ended.
+    /// Notice that a refresh token was reused and its session was ended.
     RefreshReused,
-    /// An API token was created.
+    /// Notice that an API token was created.
     ApiTokenCreated,
-    /// An API token was given another secret.
+    /// Notice that an API token was rotated.
     ApiTokenRotated,
 }
 
-/// How far a mail has come.
+/// Delivery status of a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
-    /// It waits for its next attempt.
+    /// Waiting for its next attempt.
     Queued,
-    /// It was handed over.
+    /// Sent.
     Sent,
-    /// It was given up.
+    /// Given up.
     Failed,
-    /// Not sent: the link in it would be worthless, or an operator cancelled it.
+    /// Not sent, because its link is no longer valid or an operator cancelled it.
     Cancelled,
-    /// Held back until an operator releases it.
+    /// Held until an operator releases it.
     Held,
 }
 

@@ -1,40 +1,40 @@
 //! SeaORM models, one file per table, with named filters; no rules.
 
-// What scripts sign in with.
+// API tokens of scripts.
 pub mod api_token;
 // Fields of a user that an audit event changed.
 pub mod audit_change;
-// Who did what to whom.
+// The audit trail.
 pub mod audit_event;
 // The installation that the database belongs to.
 pub mod instance;
-// The networks from which users signed in lately.
+// Networks from which users signed in recently.
 pub mod known_network;
 // Changes of address that can be undone.
 pub mod email_undo;
-// Usernames that were given up lately.
+// Usernames that were given up recently.
 pub mod former_username;
-// How much of each limit is used up.
+// Usage of rate limits.
 pub mod limit;
 // The outbox.
 pub mod mail;
-// The digests of the secrets in mailed links.
+// Digests of the secrets in mailed links.
 pub mod one_time_token;
-// Who wants an account and has not confirmed the address yet.
+// Registrations without a confirmed address.
 pub mod registration;
-// What users record.
+// Samples that users record.
 pub mod sample;
-// The forms of pages that did their work lately.
+// Recently submitted forms of pages.
 pub mod sent_form;
-// Where users are signed in.
+// Sessions of users.
 pub mod session;
 // The keys that sign access tokens.
 pub mod signing_key;
-// The accounts.
+// User accounts.
 pub mod user;
-// Files that are to be deleted.
+// Files to delete.
 pub mod pending_deletion;
-// What was taken over from another system.
+// Users and tokens imported from another system.
 pub mod imported_id;
-// Work that one instance does at a time.
+// Leases for work that one instance does at a time.
 pub mod lease;

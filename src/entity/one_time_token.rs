@@ -1,10 +1,10 @@
-//! The digests of the secrets in mailed links.
+//! Digests of the secrets in mailed links.
 
 use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
 
-/// A link that was mailed and is still good for one use. A user has one per purpose at the most.
+/// A valid single-use link that was mailed. A user has at most one per purpose.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "one_time_tokens")]
@@ -12,26 +12,27 @@ pub struct Model {
     /// SHA-256 of the secret.
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    /// Whose it is.
+    /// Id of its user.
     pub user_id: Uuid,
-    /// What it is good for.
+    /// Its purpose.
     pub purpose: Purpose,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// Expiry.
     pub expires_at: Timestamp,
 }
 
-/// What a mailed link is good for.
+/// Purposes of mailed links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Purpose {
-    /// Setting a new password in place of a forgotten one.
+    /// Resetting a forgotten password.
     Reset,
-    /// Setting the first password of an account that staff made.
+    /// Setting the first password of an account created by staff.
     Invite,
-    /// Moving an account to another address.
-    EmailMove,
+    /// Confirming the new address of an account.
+    #[sea_orm(string_value = "EMAIL_MOVE")]
+    EmailChange,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -1,26 +1,25 @@
-//! Who wants an account and has not confirmed the address yet.
+//! Registrations without a confirmed address.
 
 use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
 use crate::tools::secret::Secret;
 
-/// A registration that waits for its address to be confirmed. It is no user: nobody can sign in with it, and nobody is
-/// shown it. An address has one at the most.
+/// A pending registration. It is not a user: nobody can sign in with it or see it. An address has at most one.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "registrations")]
 pub struct Model {
-    /// Its id, which is also that of its first mail and of its audit event; another one once it is replaced.
+    /// Its id, which is also that of its first mail and audit event; replaced with the registration.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The address as it was typed; the mail goes there.
+    /// The address as typed, to which the mail goes.
     pub email: String,
-    /// The address in its canonical form: see `tools::identifier::canonical_address`. An address that looks like another
-    /// one has a registration of its own, which it cannot complete while the other has an account.
+    /// The canonical address: see `tools::identifier::canonical_address`. A look-alike address has its own
+    /// registration, which cannot be completed while the other has an account.
     #[sea_orm(unique)]
     pub email_key: String,
-    /// The username that is wanted; none where a neutral one is to be generated.
+    /// The requested username; `None` if one will be generated.
     pub username: Option<String>,
     /// PHC string.
     pub password_hash: String,
@@ -30,21 +29,21 @@ pub struct Model {
     pub last_name: String,
     /// Telephone number, or empty.
     pub phone: String,
-    /// SHA-256 of the secret in the link that was mailed last; none before the first mail.
+    /// SHA-256 of the secret in the latest mailed link; `None` before the first mail.
     #[sea_orm(unique)]
     pub digest: Option<Vec<u8>>,
-    /// SHA-256 of the secret that the client got that registered; none for registrations of earlier versions.
+    /// SHA-256 of the secret of the client that registered; `None` for registrations of earlier versions.
     pub secret_digest: Option<Vec<u8>>,
-    /// When that link was made.
+    /// Time at which that link was created.
     pub link_made_at: Option<Timestamp>,
-    /// When it was asked for.
+    /// Time of the request.
     pub created_at: Timestamp,
-    /// When it ends, and its link with it.
+    /// Expiry of the registration and its link.
     pub expires_at: Timestamp,
 }
 
 impl Model {
-    /// Whether this is the secret of the client that registered.
+    /// True if this is the secret of the client that registered.
     pub fn is_of(&self, secret: &Secret) -> bool {
         self.secret_digest.as_ref() == Some(&secret.digest())
     }

@@ -1,10 +1,10 @@
-//! What users record.
+//! Samples that users record.
 
 use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
 
-/// A sample that another system owns, and who modified it last.
+/// A sample of another system, with the user who modified it last.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "samples")]
@@ -12,16 +12,16 @@ pub struct Model {
     /// Its id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The name that the owning system knows it by.
+    /// Its key in the other system.
     #[sea_orm(unique)]
     pub key: String,
     /// Its title.
     pub title: String,
-    /// When it was first recorded.
+    /// Time of the first recording.
     pub created_at: Timestamp,
-    /// When it was last recorded.
+    /// Time of the last recording.
     pub modified_at: Timestamp,
-    /// Who recorded it last.
+    /// Id of the user who recorded it last.
     pub modified_by: Option<Uuid>,
 }
 

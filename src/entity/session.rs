@@ -1,10 +1,10 @@
-//! Where users are signed in.
+//! Sessions of users.
 
 use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
 
-/// A session, alive as long as it has a row. Refreshing rotates its token by raising `counter`.
+/// A session, live as long as it has a row. Refreshing rotates its token by incrementing `counter`.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]
@@ -12,23 +12,23 @@ pub struct Model {
     /// Its id, `sid` in access tokens.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Whose it is.
+    /// Id of its user.
     pub user_id: Uuid,
-    /// The generation of the tokens that were given out last.
+    /// Generation of the latest tokens.
     pub counter: i32,
-    /// The last generation of which a part, access or refresh token, came back; -1 at first.
+    /// The last generation of which an access or refresh token was used; -1 at first.
     pub used: i32,
-    /// When `counter` was last raised.
+    /// Time at which `counter` was last incremented.
     pub rotated_at: Timestamp,
-    /// When the user signed in.
+    /// Time of the sign-in.
     pub created_at: Timestamp,
-    /// When its refresh token was last used.
+    /// Time of the last refresh.
     pub last_used_at: Timestamp,
-    /// When it ends, however much it is used.
+    /// Expiry, regardless of use.
     pub expires_at: Timestamp,
-    /// The address that it was opened from.
+    /// Client address at the sign-in.
     pub ip: Option<String>,
-    /// The program that it was opened with, as that names itself.
+    /// User agent at the sign-in.
     pub user_agent: Option<String>,
     /// Its user.
     #[sea_orm(belongs_to, from = "user_id", to = "id")]

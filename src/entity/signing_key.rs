@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::tools::clock::Timestamp;
 
-/// An Ed25519 key pair. `domain::keys` selects the one that signs; all that have not expired verify.
+/// An Ed25519 key pair. `domain::auth::signing_keys` selects the one that signs; all keys that have not expired verify.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "signing_keys")]
@@ -16,11 +16,11 @@ pub struct Model {
     pub public_key: Vec<u8>,
     /// The private key (PKCS #8), sealed with the service's secret.
     pub sealed_private_key: Vec<u8>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// The end of its use; none while no younger one exists.
+    /// Expiry; `None` while no newer key exists.
     pub expires_at: Option<Timestamp>,
-    /// The time from which it signs; until then it is only published. 0 where it signs at once.
+    /// Time from which it signs; until then it is only published. 0 if it signs immediately.
     pub signs_from: Timestamp,
 }
 

@@ -1,10 +1,10 @@
-//! Replacing one's password.
+//! Changing the password.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::prove;
+use super::{CurrentPassword, prove};
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::Also;
@@ -18,17 +18,17 @@ use crate::entity::{mail, user};
 use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 
-/// The present password and the next.
+/// The current and the new password.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangePassword<'a> {
-    /// The present password.
+    /// The current password.
     pub old: &'a str,
-    /// The next.
+    /// The new password.
     pub new: NewPassword<'a>,
 }
 
-/// Sets a new password. The present session goes on, all others end, links in mails are dead, and the owner is told. API
-/// tokens go on as well: the owner knows the old password and has all of them in a list. A reset ends them.
+/// Sets a new password and notifies the owner by mail. All other sessions end, and mailed links become invalid. API
+/// tokens stay valid: the owner knows the old password and can list them. A reset ends them.
 ///
 /// # Errors
 /// [`crate::error::Code::PasswordIncorrect`] of `oldPassword`, or the refusal of the new one.
@@ -40,7 +40,8 @@ pub async fn change_password(
     input: ChangePassword<'_>,
 ) -> Result<()> {
     let user = owner.user();
-    let proof = prove(db, now, owner, passwords, (input.old, "oldPassword")).await?;
+    let current = CurrentPassword { typed: input.old, field: "oldPassword" };
+    let proof = prove(db, now, owner, passwords, current).await?;
     passwords.refuse_temporary(user, input.new).await?;
     let hash = passwords.accept(input.new, &passwords::about(user)).await?;
 
@@ -48,16 +49,18 @@ pub async fn change_password(
     proof.check(&authorized)?;
     let (txn, now) = authorized.parts();
     let event = Event::by(&authorized, Action::PasswordChanged, user.id);
-    store(txn, now, (authorized.user(), owner.session()), hash, event).await?;
+    store(txn, now, authorized.user(), owner.session(), hash, event).await?;
     authorized.commit().await?;
     Ok(())
 }
 
-/// Stores the hash of a password that its owner chose, in the transaction that proved who they are. The given session goes on.
+/// Stores the hash of a password chosen by its owner, in the transaction that authenticated the owner. The given
+/// session stays valid.
 pub(in crate::domain) async fn store(
     txn: &DatabaseTransaction,
     now: &Now,
-    (owner, session): (&user::Model, Uuid),
+    owner: &user::Model,
+    session: Uuid,
     hash: String,
     event: Event<'_>,
 ) -> Result<()> {

@@ -1,6 +1,6 @@
-//! Deactivating and deleting one's account.
+//! Deactivating and deleting the caller's own account.
 
-use super::prove;
+use super::{CurrentPassword, prove};
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::Also;
@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::tools::clock::Now;
 use crate::tools::media::MediaStore;
 
-/// Deactivates the owner's account: all sessions and links end. Staff can activate it again.
+/// Deactivates the owner's account and ends all sessions and links. Staff can activate it again.
 ///
 /// # Errors
 /// [`crate::error::Code::PasswordIncorrect`] of `currentPassword`, [`crate::error::Code::LastSuperuser`].
@@ -26,7 +26,8 @@ pub async fn deactivate(
     passwords: &Passwords,
     current_password: &str,
 ) -> Result<()> {
-    let proof = prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
+    let current = CurrentPassword { typed: current_password, field: "currentPassword" };
+    let proof = prove(db, now, owner, passwords, current).await?;
     let authorized = owner.begin_ending(db, now, Also::Superusers).await?;
     proof.check(&authorized)?;
     let (txn, now) = authorized.parts();
@@ -39,7 +40,7 @@ pub async fn deactivate(
     Ok(())
 }
 
-/// Deletes the owner's account with all that hangs on it, or anonymizes it where other records still name it.
+/// Deletes the owner's account and all dependent rows, or anonymizes it if other records still refer to it.
 ///
 /// # Errors
 /// [`crate::error::Code::PasswordIncorrect`] of `currentPassword`, [`crate::error::Code::LastSuperuser`].
@@ -47,10 +48,12 @@ pub async fn delete(
     db: &Db,
     now: &Now,
     owner: SessionUser<'_>,
-    (passwords, store): (&Passwords, &MediaStore),
+    passwords: &Passwords,
+    store: &MediaStore,
     current_password: &str,
 ) -> Result<Outcome> {
-    let proof = prove(db, now, owner, passwords, (current_password, "currentPassword")).await?;
+    let current = CurrentPassword { typed: current_password, field: "currentPassword" };
+    let proof = prove(db, now, owner, passwords, current).await?;
     let authorized = owner.begin_ending(db, now, Also::Superusers).await?;
     proof.check(&authorized)?;
     let (txn, now) = authorized.parts();

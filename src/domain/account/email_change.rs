@@ -1,4 +1,4 @@
-//! Moving to another e-mail address: noted first, carried out when the owner of that address follows the link.
+//! Changing the email address: stored as pending first, carried out when the owner of the new address follows the link.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
@@ -19,8 +19,8 @@ use crate::tools::clock::Now;
 use crate::tools::identifier;
 use crate::tools::secret::Secret;
 
-/// Notes the address to move to, puts the mail with the link in line, and makes an earlier link worthless: it was sent
-/// to another address. Only another spelling of the same address holds at once.
+/// Stores the pending address and queues the mail with the link. An earlier link becomes invalid, because it was sent
+/// to another address. A different spelling of the same address takes effect immediately.
 pub(super) async fn begin(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -29,7 +29,7 @@ pub(super) async fn begin(
 ) -> Result<user::Model> {
     let earlier = Condition::all()
         .add(one_time_token::Column::UserId.eq(user.id))
-        .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove));
+        .add(one_time_token::Column::Purpose.eq(Purpose::EmailChange));
     one_time_token::Entity::delete_many().filter(earlier).exec(txn).await?;
     revocation::cancel_mails(txn, &[user.id], &[Kind::ConfirmNewEmail]).await?;
     let update = user::Entity::update_many().filter(Column::Id.eq(user.id));
@@ -45,12 +45,12 @@ pub(super) async fn begin(
     changed.into_iter().next().ok_or_else(|| Error::internal("the account went away while it was changed"))
 }
 
-/// A move that waits for its link to be followed.
+/// A pending change of address.
 #[derive(Clone, Debug)]
 pub(in crate::domain) struct EmailChange {
     /// The account.
     pub(in crate::domain) user: user::Model,
-    /// The address that it moves to.
+    /// The new address.
     pub(in crate::domain) to: String,
 }
 
@@ -61,7 +61,7 @@ impl EmailChange {
     }
 }
 
-/// The move whose link has this secret; none where it is no such link.
+/// The pending change whose link has this secret; `None` if there is no such link.
 pub(in crate::domain) async fn find(
     db: &impl ConnectionTrait,
     now: &Now,
@@ -71,7 +71,7 @@ pub(in crate::domain) async fn find(
     Ok(EmailChange::of(user::Entity::find_by_id(token.user_id).one(db).await?))
 }
 
-/// The same move, its account locked until the transaction ends.
+/// The same, with the account locked until the transaction ends.
 pub(in crate::domain) async fn lock(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -84,21 +84,22 @@ pub(in crate::domain) async fn lock(
 fn good(now: &Now, secret: &Secret) -> Condition {
     Condition::all()
         .add(one_time_token::Column::Digest.eq(secret.digest()))
-        .add(one_time_token::Column::Purpose.eq(Purpose::EmailMove))
+        .add(one_time_token::Column::Purpose.eq(Purpose::EmailChange))
         .add(one_time_token::Column::ExpiresAt.gt(now.at))
 }
 
-/// Carries out a move whose account is locked: spends the link, tells the old address, and makes links that were mailed
-/// there worthless. The caller has made sure that the client is the owner of the account: the link alone shows only who
-/// reads the new address. None where the link was spent meanwhile.
+/// Carries out a change of address whose account is locked. It spends the link, notifies the old address, and
+/// invalidates links mailed there. The caller has verified that the client owns the account: the link alone proves only
+/// access to the new mailbox. Returns `None` if the link was spent meanwhile.
 ///
 /// # Errors
-/// [`Code::InvalidToken`] where another account has taken the address meanwhile.
+/// [`Code::InvalidToken`] if another account has taken the address meanwhile.
 pub(in crate::domain) async fn confirm(
     txn: &DatabaseTransaction,
     now: &Now,
     client: &Client,
-    (secret, found): (&Secret, EmailChange),
+    secret: &Secret,
+    found: EmailChange,
 ) -> Result<Option<user::Model>> {
     let EmailChange { user: before, to: email } = found;
     let spent = one_time_token::Entity::delete_many().filter(good(now, secret)).exec(txn).await?;
@@ -117,16 +118,16 @@ pub(in crate::domain) async fn confirm(
         .filter(Column::Id.eq(before.id))
         .exec_with_returning(txn)
         .await
-        .map_err(|error| on_conflict(error, || Refusal::new(Code::InvalidToken, "The address is taken meanwhile.")))?;
+        .map_err(|error| on_conflict(error, || Refusal::new(Code::InvalidToken, "email-change-taken")))?;
     let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
     reserved::claim(txn, now, (Some(&before), &after), ReservationHolder::Reader).await.map_err(
         |error| match error {
-            Error::Refused(_) => Refusal::new(Code::InvalidToken, "The address is taken meanwhile.").into(),
+            Error::Refused(_) => Refusal::new(Code::InvalidToken, "email-change-taken").into(),
             error => error,
         },
     )?;
     undo_email_change::announce(txn, now, MadeBy::User, &before, &after).await?;
-    let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChanged, before.id) };
+    let event = Event::by_owner(client, Action::EmailChanged, before.id);
     audit::record(txn, now, event.changing(&before, &after)).await?;
     Ok(Some(after))
 }

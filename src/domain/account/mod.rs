@@ -1,20 +1,20 @@
-//! What signed-in users do with their own account.
+//! Registration, password reset, and changes by users to their own account.
 
-// Replacing one's password.
+// Changing the password.
 pub mod change_password;
-// Changing one's names and other details.
+// Changing names and other details.
 pub mod profile;
 // Undoing a change of address.
 pub mod undo_email_change;
-// Making an account for oneself.
+// Registration.
 pub mod registration;
-// Recovering a forgotten password.
+// Resetting a forgotten password.
 pub mod password_reset;
-// Confirming an address with the link that was mailed to it.
+// Confirming an address by a mailed link.
 pub mod verify_email;
-// Moving to another e-mail address.
+// Changing the email address.
 pub(in crate::domain) mod email_change;
-// Deactivating and deleting one's account.
+// Deactivating and deleting the account.
 pub mod delete;
 
 use crate::database::Db;
@@ -25,8 +25,17 @@ use crate::domain::rate_limits::{self, Account};
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Now;
 
-/// Asks for the present password once more before something that cannot be undone, or that would let a thief of the
-/// session take over the account.
+/// A typed current password of an account.
+#[derive(Clone, Copy, Debug)]
+struct CurrentPassword<'a> {
+    /// The password.
+    typed: &'a str,
+    /// Its input field, as named in the schema.
+    field: &'static str,
+}
+
+/// Verifies the current password before an operation that cannot be undone, or that would let the thief of a session
+/// take over the account.
 ///
 /// # Errors
 /// [`Code::PasswordIncorrect`] of this field; [`crate::error::Error::RateLimited`] after too many wrong ones.
@@ -35,18 +44,19 @@ async fn prove<'a>(
     now: &Now,
     owner: SessionUser<'a>,
     passwords: &Passwords,
-    (typed, field): (&str, &'static str),
+    current: CurrentPassword<'_>,
 ) -> Result<Proof<'a>> {
+    let CurrentPassword { typed, field } = current;
     let account = Account::Own(owner.user().id);
-    let (verdict, attempt) = passwords.verify(db, now, owner.client(), (account, Some(owner.user())), typed).await?;
+    let (verdict, attempt) = passwords.verify(db, now, owner.client(), account, Some(owner.user()), typed).await?;
     if !verdict.matches {
-        return Err(incorrect(field).into());
+        return Err(incorrect(field, typed).into());
     }
     rate_limits::give_back(db.writer(), attempt).await?;
     Ok(Proof { hash: owner.into_viewer().user().password_hash.as_deref(), field })
 }
 
-/// The proof of a password that was present when the request came.
+/// Proof that the password was correct at the start of the request.
 #[derive(Clone, Copy, Debug)]
 struct Proof<'a> {
     hash: Option<&'a str>,
@@ -54,16 +64,24 @@ struct Proof<'a> {
 }
 
 impl Proof<'_> {
-    /// Checks in the transaction of what the password was asked for that nobody replaced it meanwhile.
+    /// Checks, in the transaction of the protected operation, that the password was not replaced meanwhile.
     ///
     /// # Errors
     /// [`Code::PasswordIncorrect`] of its field.
     fn check(self, authorized: &Authorized) -> Result<(), Refusal> {
         let is_present = self.hash == authorized.user().password_hash.as_deref();
-        if is_present { Ok(()) } else { Err(incorrect(self.field)) }
+        if is_present {
+            Ok(())
+        } else {
+            Err(Refusal::new(Code::PasswordIncorrect, "password-incorrect").of(self.field))
+        }
     }
 }
 
-fn incorrect(field: &'static str) -> Refusal {
-    Refusal::new(Code::PasswordIncorrect, "This is not your present password.").of(field)
+fn incorrect(field: &'static str, typed: &str) -> Refusal {
+    match typed.is_empty() {
+        true => Refusal::new(Code::PasswordIncorrect, "password-missing"),
+        false => Refusal::new(Code::PasswordIncorrect, "password-incorrect"),
+    }
+    .of(field)
 }

@@ -1,18 +1,18 @@
-//! Recovering a forgotten password: ask for a mail, follow its link, set another password.
+//! Resetting a forgotten password: request a mail, follow its link, set a new password.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::account::undo_email_change;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
 use crate::domain::auth::known_networks;
-use crate::domain::auth::passwords::{self, NewPassword, Passwords};
+use crate::domain::auth::passwords::{self, NewPassword};
 use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::auth::sessions;
+use crate::domain::auth::sign_in::SignInRules;
 use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits, Purpose as MailPurpose};
 use crate::domain::sent_forms::{self, SentForm};
@@ -24,16 +24,16 @@ use crate::tools::clock::{Now, Timestamp};
 use crate::tools::identifier;
 use crate::tools::secret::Secret;
 
-/// Asks for a mail with a link that replaces the password of the account with this address.
+/// Requests a mail with a link that resets the password of the account with this address.
 ///
-/// Whether there is one is not looked up here: the request writes the same rows in both cases, and the worker that
-/// delivers the mail finds out. So neither the answer nor its time tells.
+/// The account is not looked up here. The request writes the same rows in both cases, and the mail worker does the
+/// lookup. So neither the response nor its timing reveals whether an account exists.
 ///
 /// # Errors
-/// [`Code::Required`] or [`Code::Invalid`] where it is no address; [`Error::RateLimited`].
+/// [`Code::Required`] or [`Code::Invalid`] if the text is not an address; [`Error::RateLimited`].
 pub async fn request(db: &Db, now: &Now, client: &Client, limits: &Limits, email: &str) -> Result<()> {
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
-    rate_limits::take_mail(db, now, client, limits, (MailPurpose::Reset, &email)).await?;
+    rate_limits::take_mail(db, now, client, limits, MailPurpose::Reset, &email).await?;
     let (txn, ref now) = db.begin(now).await?;
     let id = outbox::enqueue(&txn, now, mail::Kind::ResetPassword, &email, None).await?;
     audit::record_as(&txn, now, id, Event::by_anyone(client, Action::ResetRequested, None)).await?;
@@ -41,7 +41,7 @@ pub async fn request(db: &Db, now: &Now, client: &Client, limits: &Limits, email
     Ok(())
 }
 
-/// The link in a mail: whose password it replaces, and the secret that proves it.
+/// A mailed link: the user whose password it resets, and the secret that proves it.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
     /// The user's id.
@@ -50,50 +50,51 @@ pub struct Link<'a> {
     pub token: &'a str,
 }
 
-/// Whether a link is still good; asking does not spend it.
+/// Checks that a link is valid, without spending it.
 ///
 /// # Errors
-/// [`Error::RateLimited`] after too many wrong ones.
+/// [`Error::RateLimited`] after too many invalid links.
 pub async fn is_valid(db: &Db, now: &Now, client: &Client, limits: &Limits, link: Link<'_>) -> Result<bool> {
     Ok(look_up(db, now, client, limits, link).await?.is_some())
 }
 
-/// A new password, and the link that allows it.
+/// A new password, and the link that authorizes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Confirm<'a> {
     /// The link.
     pub link: Link<'a>,
     /// The new password.
     pub new: NewPassword<'a>,
-    /// Whether to sign in at once.
+    /// True to sign in as well.
     pub login: bool,
-    /// The form of a page that was sent; it may come twice.
+    /// The submitted form of a page; a repeated submission is recognized by it.
     pub form: Option<&'a SentForm>,
 }
 
-/// Sets the new password, spends the link, and ends all sessions and API tokens of the user: who resets a password may
-/// be taking an account back from somebody else. On request it opens a session, but never for staff: whoever reads their
-/// mail must not have the rights of staff by that alone.
+/// Sets the new password, spends the link, and ends all sessions and API tokens of the user, because the owner may be
+/// recovering a stolen account. Opens a session on request, but never for staff: access to a mailbox alone must not
+/// give staff rights.
 ///
 /// # Errors
-/// [`Code::InvalidToken`] where the link was used, ran out, or was overtaken by a newer one; the refusal of a weak
-/// password, after which the link is still good; [`Error::RateLimited`] after too many wrong links.
+/// [`Code::InvalidToken`] if the link was used, has expired, or was replaced by a newer one; the refusal of a weak
+/// password, after which the link stays valid; [`Error::RateLimited`] after too many invalid links.
 pub async fn confirm(
     db: &Db,
     now: &Now,
     client: &Client,
-    (passwords, lives): (&Passwords, &SessionConfig),
+    rules: SignInRules<'_>,
     input: Confirm<'_>,
 ) -> Result<Option<(session::Model, user::Model)>> {
+    let SignInRules { passwords, lives } = rules;
     let found = look_up(db, now, client, passwords.limits(), input.link).await?;
     let (user, token) = found.ok_or_else(invalid_link)?;
     passwords.refuse_temporary(&user, input.new).await?;
     let hash = passwords.accept(input.new, &passwords::about(&user)).await?;
 
     let (txn, _) = db.begin(now).await?;
-    // The account comes before its links, in the order in which all lock them.
+    // Every transaction locks the account before its links.
     user::Entity::find_for_update(user.id).one(&txn).await?;
-    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    // Waiting for the locks may have taken long; events of the other transactions come first in the trail.
     let now = &now.anew();
     let spent = one_time_token::Entity::delete_many()
         .filter(Column::Digest.eq(token.digest))
@@ -104,9 +105,9 @@ pub async fn confirm(
         return Err(invalid_link().into());
     }
     let user = set_password(&txn, now, user.id, hash).await?.ok_or_else(invalid_link)?;
-    // The owner, who reads the mail, is not locked out by further guesses.
+    // Further guesses by others must not lock out the owner, who has just proved access to the mailbox.
     known_networks::note(&txn, now, client, user.id).await?;
-    let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::PasswordReset, user.id) };
+    let event = Event::by_owner(client, Action::PasswordReset, user.id);
     audit::record(&txn, now, event).await?;
     outbox::enqueue(&txn, now, mail::Kind::PasswordChanged, &user.email, Some(user.id)).await?;
     sent_forms::note(&txn, now, input.form).await?;
@@ -118,7 +119,7 @@ pub async fn confirm(
     Ok(session.map(|session| (session, user)))
 }
 
-/// Makes the secret of a link that lets this user set a password; the one before it is dead.
+/// Creates the secret of a link that lets this user set a password; the previous link becomes invalid.
 pub async fn make_link(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -141,8 +142,8 @@ pub async fn make_link(
     Ok(secret)
 }
 
-/// Stores a new password of an active user, whose row is locked and whose address the link has proved by the way, and makes everything that
-/// the old one opened worthless: sessions, links and API tokens. None where the user is deactivated or gone.
+/// Stores a new password of an active user, whose row is locked and whose address is proved by the link. Ends sessions,
+/// links and API tokens that the old password gave access to. Returns `None` if the user is deactivated or deleted.
 async fn set_password(txn: &DatabaseTransaction, now: &Now, id: Uuid, hash: String) -> Result<Option<user::Model>> {
     revocation::revoke(txn, &[id], Cause::PasswordReset).await?;
     undo_email_change::confirm_changes_of_staff(txn, now, id).await?;
@@ -160,7 +161,7 @@ async fn set_password(txn: &DatabaseTransaction, now: &Now, id: Uuid, hash: Stri
     Ok(changed.into_iter().next())
 }
 
-/// What [`owner`] tells, as an attempt of the limit of wrong links.
+/// Result of [`owner`], counted as an attempt by the limit of invalid links.
 async fn look_up(
     db: &Db,
     now: &Now,
@@ -176,7 +177,7 @@ async fn look_up(
     Ok(found)
 }
 
-/// The active user whom a good link belongs to.
+/// Active owner of a valid link.
 async fn owner(db: &Db, now: &Now, link: Link<'_>) -> Result<Option<(user::Model, one_time_token::Model)>> {
     let Some(secret) = Secret::<32>::from_text(link.token) else { return Ok(None) };
     let good = Condition::all()
@@ -192,5 +193,5 @@ async fn owner(db: &Db, now: &Now, link: Link<'_>) -> Result<Option<(user::Model
 }
 
 fn invalid_link() -> Refusal {
-    Refusal::new(Code::InvalidToken, "This link is no longer good: ask for a new mail.").of("token")
+    Refusal::new(Code::InvalidToken, "link-invalid").of("token")
 }

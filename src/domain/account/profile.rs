@@ -1,9 +1,9 @@
-//! Changing one's names and other details.
+//! Changing names and other details.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
-use super::{email_change, prove};
+use super::{CurrentPassword, email_change, prove};
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::Also;
@@ -19,24 +19,25 @@ use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Now;
 use crate::tools::identifier;
 
-/// What to change; what is none stays as it is.
+/// The changes; a field that is `None` stays unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Profile {
-    /// Names and the like.
+    /// Names and other details.
     pub details: Details,
-    /// The address to move to; needs the present password.
+    /// The new address; requires the current password.
     pub email: Option<String>,
-    /// The present password.
+    /// The current password.
     pub current_password: Option<String>,
 }
 
-/// Changes the viewer's own details. A new email address is only noted, and a link mailed to it: the account moves
-/// when its owner follows that. Whether the address belongs to somebody else is not told. Only another spelling of the
-/// same address (see [`identifier::same_address`]) holds at once. An input that changes nothing writes nothing.
+/// Changes the viewer's own details. A new email address is stored as pending and receives a link: the account changes
+/// when its owner follows that link. The response does not reveal whether the address belongs to another account. A
+/// different spelling of the same address (see [`identifier::same_address`]) takes effect immediately. An input that
+/// changes nothing writes nothing.
 ///
 /// # Errors
-/// One refusal for each field that is wrong; [`Code::Required`] or [`Code::PasswordIncorrect`] of `currentPassword`;
-/// [`Error::Forbidden`] for an e-mail address by an API token; [`Error::RateLimited`] after too many mails with links or
+/// One refusal for each invalid field; [`Code::Required`] or [`Code::PasswordIncorrect`] of `currentPassword`;
+/// [`Error::Forbidden`] for an email address by an API token; [`Error::RateLimited`] after too many mails with links or
 /// too many usernames or renames.
 pub async fn update(db: &Db, now: &Now, viewer: &Viewer, passwords: &Passwords, input: Profile) -> Result<user::Model> {
     let user = viewer.user();
@@ -55,12 +56,14 @@ pub async fn update(db: &Db, now: &Now, viewer: &Viewer, passwords: &Passwords, 
     let mut proof = None;
     if moves.is_some() {
         let owner = viewer.session_user()?;
-        let password = input.current_password.as_deref().ok_or_else(|| {
-            Refusal::new(Code::Required, "Give your present password to change your address.").of("currentPassword")
-        })?;
-        proof = Some(prove(db, now, owner, passwords, (password, "currentPassword")).await?);
+        let typed = input
+            .current_password
+            .as_deref()
+            .ok_or_else(|| Refusal::new(Code::Required, "current-password-required").of("currentPassword"))?;
+        let current = CurrentPassword { typed, field: "currentPassword" };
+        proof = Some(prove(db, now, owner, passwords, current).await?);
         if let Some(email) = moves.as_ref().filter(|email| !identifier::same_address(email, &user.email)) {
-            rate_limits::take_mail(db, now, viewer.client(), passwords.limits(), (Purpose::NewAddress, email)).await?;
+            rate_limits::take_mail(db, now, viewer.client(), passwords.limits(), Purpose::NewAddress, email).await?;
         }
     }
     let details = details.changes(user);

@@ -1,11 +1,11 @@
-//! Undoing a change of address by the link that is mailed to the old address.
+//! Undoing a change of address by the link mailed to the old address.
 //!
-//! A row of `email_undos` is written in the transaction of the change, whoever made it: the user, staff, or an import. It
-//! ends with its time, its use, the undo of an earlier change, a return to its address, a password that staff set, and the
-//! account. So it survives whatever a thief does who holds the account: another change of address, another password. The row of
-//! a change that staff made also ends when the reader of the new address resets the password, but only where an earlier
-//! change can still be undone: then the address that it returns to is itself in question. The earliest row never ends so,
-//! whoever persuaded staff of the change.
+//! The transaction of every change writes a row of `email_undos`, whether the user, staff, or an import makes the
+//! change. The row ends with its expiry, its use, the undo of an earlier change, a return to its address, a password
+//! set by staff, or the account. So it survives everything that a thief of the account can do: another change of
+//! address, another password. The row of a change by staff also ends when the reader of the new address resets the
+//! password, but only while an earlier change can still be undone: then the address it returns to is itself in
+//! question. The earliest row never ends this way, even if staff were deceived into the change.
 
 use std::time::Duration;
 
@@ -35,25 +35,25 @@ use crate::tools::clock::{Now, Timestamp};
 use crate::tools::identifier;
 use crate::tools::secret::Secret;
 
-/// The time within which the mail must have gone out; from then on the setting counts.
+/// Time within which the mail must have been sent; afterwards, the configured lifetime applies.
 const MAILED_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The maker of a change of address.
+/// Author of a change of address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::domain) enum MadeBy {
     /// The user, who confirmed the new address.
     User,
     /// Staff, or an import.
     Staff {
-        /// True where they set a password with it, to take the account out of wrong hands.
+        /// True if they set a password as well, to recover a stolen account.
         sets_password: bool,
     },
 }
 
-/// Announces a change of address to the old address, with a link that undoes it where the old address was confirmed. The
-/// account's row is locked. Another spelling of the same address is not announced. There is no link where the account is
-/// taken back: it returns to an address whose own undo link is still good, or staff set a password with the change or before
-/// it, and nobody proved since to read the address.
+/// Announces a change of address to the old address, with an undo link if the old address was confirmed. The account's
+/// row is locked. A different spelling of the same address is not announced. The mail has no link if the change
+/// recovers the account. This is so if it returns to an address whose own undo link is still valid. It is also so if
+/// staff set a password with or before the change, and nobody proved access to the mailbox since.
 pub(in crate::domain) async fn announce(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -75,7 +75,7 @@ pub(in crate::domain) async fn announce(
         MadeBy::User => false,
         MadeBy::Staff { sets_password } => sets_password || before.password_by_staff,
     };
-    // An address that nobody proved to read may be a stranger's by a typing error.
+    // An unconfirmed address may belong to a stranger because of a typing error.
     if !before.email_proved || takes_back {
         return Ok(());
     }
@@ -94,7 +94,7 @@ pub(in crate::domain) async fn announce(
     Ok(())
 }
 
-/// Makes the secret of the link in this mail, which lives until `expires_at`. None where there is nothing to undo.
+/// Creates the secret of the link in this mail, valid until `expires_at`. Returns `None` if there is nothing to undo.
 pub(in crate::domain) async fn make_link(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -117,46 +117,44 @@ pub(in crate::domain) async fn is_good(txn: &DatabaseTransaction, now: &Now, sec
     Ok(email_undo::Entity::find().filter(good(now, secret)).one(txn).await?.is_some())
 }
 
-/// Returns the account to the old address and spends the link. Whoever changed the address knew the password, so the
-/// password, all sessions, API tokens, mailed links, the pending address and the undo links of later changes end with it;
-/// the owner sets a new password by a reset. The address that is taken away is told by mail. `form` is the form of a page that
-/// was sent, which may come twice.
+/// Input of an undo.
+#[derive(Clone, Copy, Debug)]
+pub struct Undo<'a> {
+    /// The secret of the link.
+    pub token: &'a str,
+    /// The submitted form of a page; a repeated submission is recognized by it.
+    pub form: Option<&'a SentForm>,
+}
+
+/// Returns the account to the old address and spends the link. The author of the change may have known the password. So
+/// the password, all sessions, API tokens, mailed links, the pending address and the undo links of later changes end.
+/// The owner sets a new password by a reset. The removed address is notified by mail.
 ///
 /// # Errors
-/// [`Code::InvalidToken`] where the link was used, has expired or never existed; [`Code::AlreadyExists`] of `token` where
-/// another account has the address, after which the link is still good; [`Error::RateLimited`] after too many wrong links.
-pub async fn undo(
-    db: &Db,
-    now: &Now,
-    client: &Client,
-    limits: &Limits,
-    (token, form): (&str, Option<&SentForm>),
-) -> Result<user::Model> {
+/// [`Code::InvalidToken`] if the link was used, has expired or never existed; [`Code::AlreadyExists`] of `token` if
+/// another account has the address, after which the link stays valid; [`Error::RateLimited`] after too many invalid
+/// links.
+pub async fn undo(db: &Db, now: &Now, client: &Client, limits: &Limits, input: Undo<'_>) -> Result<user::Model> {
     let attempt = rate_limits::take_link(db, now, client, limits).await?;
-    let undone = carry_out(db, now, client, (token, form)).await?;
+    let undone = carry_out(db, now, client, input).await?;
     rate_limits::give_back(db.writer(), attempt).await?;
     Ok(undone)
 }
 
-async fn carry_out(
-    db: &Db,
-    now: &Now,
-    client: &Client,
-    (token, form): (&str, Option<&SentForm>),
-) -> Result<user::Model> {
-    let secret = Secret::from_text(token).ok_or_else(invalid_link)?;
+async fn carry_out(db: &Db, now: &Now, client: &Client, input: Undo<'_>) -> Result<user::Model> {
+    let secret = Secret::from_text(input.token).ok_or_else(invalid_link)?;
     let (txn, ref now) = db.begin(now).await?;
-    // The account is locked first, as by every change of address.
+    // The account is locked first, as in every change of address.
     let known = email_undo::Entity::find().filter(good(now, &secret)).one(&txn).await?.ok_or_else(invalid_link)?;
     let before = user::Entity::find_for_update(known.user_id).one(&txn).await?.ok_or_else(invalid_link)?;
-    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    // Waiting for the locks may have taken long; events of the other transactions come first in the trail.
     let now = &now.anew();
     let spent = email_undo::Entity::delete_many().filter(good(now, &secret)).exec(&txn).await?;
     if spent.rows_affected == 0 {
         return Err(invalid_link().into());
     }
     revocation::revoke(&txn, &[before.id], Cause::EmailChangeUndone).await?;
-    // The owner, who reads the mail, asks for a reset next: strangers must not use that up.
+    // The owner requests a reset next; strangers must not use up that limit.
     known_networks::note(&txn, now, client, before.id).await?;
     let changed = user::Entity::update_many()
         .col_expr(user::Column::Email, Expr::value(known.email))
@@ -178,27 +176,29 @@ async fn carry_out(
         },
     )?;
 
+    // Again for the address that the account has back.
+    rate_limits::forget_guesses(&txn, &[before.id]).await?;
     end_since(&txn, before.id, known.step).await?;
-    let event = Event { actor: Some(before.id), ..Event::by_anyone(client, Action::EmailChangeUndone, before.id) };
+    let event = Event::by_owner(client, Action::EmailChangeUndone, before.id);
     audit::record(&txn, now, event.changing(&before, &after)).await?;
     if !identifier::same_address(&before.email, &after.email) {
         outbox::enqueue(&txn, now, Kind::EmailChangeUndone, &before.email, Some(before.id)).await?;
     }
-    sent_forms::note(&txn, now, form).await?;
+    sent_forms::note(&txn, now, input.form).await?;
     txn.commit().await?;
     Ok(after)
 }
 
-/// Ends the undo links of this change and of all later ones.
+/// Ends the undo links of this and all later changes.
 async fn end_since(txn: &DatabaseTransaction, user: Uuid, step: i32) -> Result<()> {
     let later = Condition::all().add(Column::UserId.eq(user)).add(Column::Step.gte(step));
     email_undo::Entity::delete_many().filter(later).exec(txn).await?;
     Ok(())
 }
 
-/// Ends the undo links of changes that staff made after another change which can still be undone: staff helped an owner whose
-/// account a thief had moved, and the reader of the present address proved it. The link of the earliest change stays, since it
-/// may be the owner's whom somebody robbed with the help of staff.
+/// Ends the undo links of changes made by staff after another change that can still be undone. Staff helped the owner
+/// of a stolen account, and the reader of the current address proved access to it. The link of the earliest change
+/// stays: it may belong to an owner who was robbed with the help of staff.
 pub(in crate::domain) async fn confirm_changes_of_staff(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -213,7 +213,7 @@ pub(in crate::domain) async fn confirm_changes_of_staff(
     Ok(())
 }
 
-/// Removes the rows of links that have expired.
+/// Removes the rows of expired links.
 pub(in crate::domain) async fn sweep(db: &Db, now: &Now) -> Result<()> {
     let dead = Condition::all().add(Column::ExpiresAt.lte(now.at));
     batch_delete::delete::<email_undo::Entity>(db, email_undo::PrimaryKey::MailId, &dead).await?;
@@ -225,10 +225,9 @@ fn good(now: &Now, secret: &Secret) -> Condition {
 }
 
 fn invalid_link() -> Refusal {
-    Refusal::new(Code::InvalidToken, "This link is no longer valid. Ask support for help.").of("token")
+    Refusal::new(Code::InvalidToken, "undo-link-invalid").of("token")
 }
 
 fn taken() -> Refusal {
-    let message = "Another account uses this email address now. Ask support for help.";
-    Refusal::new(Code::AlreadyExists, message).of("token")
+    Refusal::new(Code::AlreadyExists, "undo-address-taken").of("token")
 }

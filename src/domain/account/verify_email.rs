@@ -1,4 +1,4 @@
-//! Confirming an address with the link that was mailed to it.
+//! Confirming an address by a mailed link.
 
 use std::time::Duration;
 
@@ -21,21 +21,21 @@ use crate::tools::clock::Now;
 use crate::tools::secret::Secret;
 use crate::tools::token::RefreshToken;
 
-/// How old a link may be to sign its holder in as well: mails lie about for long, and get passed on.
+/// Maximum age of a link that also signs in: old mails are forwarded and lie in mailboxes.
 const SIGNS_IN_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// What confirming goes by.
+/// Settings of the confirmation.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// Whether anybody may register.
+    /// Open or closed registration.
     pub registration: Registration,
-    /// The rules for passwords, and how many wrong links may be tried.
+    /// The rules for passwords, and the limit of invalid links.
     pub passwords: &'a Passwords,
-    /// How long sessions live.
+    /// Lifetimes of sessions.
     pub lives: &'a SessionConfig,
 }
 
-/// A link that was followed, and what its follower knows.
+/// A link that was followed, and the secrets of the client that follows it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Link<'a> {
     /// The secret of the link.
@@ -46,16 +46,16 @@ pub struct Link<'a> {
     pub registration_secret: Option<&'a str>,
 }
 
-/// A link to confirm an address with.
+/// Input of the confirmation.
 #[derive(Clone, Copy, Debug)]
 pub struct Confirm<'a> {
     /// The link.
     pub link: Link<'a>,
-    /// The password chosen at registration, or a new one; for the new address of an account, the account's password.
+    /// The password chosen at sign-up, or a new one; for the new address of an account, the account's password.
     pub password: Option<NewPassword<'a>>,
     /// The session that the client is signed in with.
     pub signed_in: SignedIn<'a>,
-    /// The form of a page that was sent; it may come twice.
+    /// The submitted form of a page; a repeated submission is recognized by it.
     pub form: Option<&'a SentForm>,
 }
 
@@ -64,12 +64,12 @@ pub struct Confirm<'a> {
 pub struct SignedIn<'a> {
     /// The refresh token in the browser's cookie.
     pub cookie: Option<RefreshToken>,
-    /// The sender of the request, by an access token or an API token.
+    /// The caller, authenticated by an access token or an API token.
     pub caller: Option<&'a Caller>,
 }
 
 impl SignedIn<'_> {
-    /// Proofs of these sessions. An API token is none.
+    /// Proofs of these sessions. An API token is not a session.
     fn proofs(self) -> impl Iterator<Item = SessionProof> {
         let cookie = self.cookie.map(SessionProof::RefreshToken);
         let session = self.caller.and_then(|caller| caller.session_user().ok()).map(|present| present.session());
@@ -77,49 +77,50 @@ impl SignedIn<'_> {
     }
 }
 
-/// The address that a link confirms.
+/// An address that a link confirms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// The address.
     pub email: String,
-    /// Whether the link makes a new account; otherwise an account moves to the address.
+    /// True if the link creates a new account; false if it changes the address of an account.
     pub is_new: bool,
-    /// Whether the follower has to enter a password.
+    /// True if the client has to enter a password.
     pub needs_password: bool,
 }
 
-/// The user whose address is confirmed now.
+/// A user with a newly confirmed address.
 #[derive(Clone, Debug)]
 pub struct Verified {
     /// The user.
     pub user: user::Model,
-    /// A session of theirs, where the account is new, its link was young, and nobody else is signed in.
+    /// A new session, if the account is new, its link is recent, and no other user is signed in.
     pub session: Option<session::Model>,
-    /// Whether the browser stays signed in to another account.
+    /// True if the browser stays signed in to another account.
     pub is_other_present: bool,
 }
 
 impl Link<'_> {
-    /// Whether the follower is the client that registered.
+    /// Checks that the client that follows the link is the one that registered.
     fn proves(&self, waiting: &registration::Model) -> bool {
         let typed = self.registration_secret.and_then(Secret::from_text);
         self.cookie.into_iter().chain(&typed).any(|secret| waiting.is_of(secret))
     }
 }
 
-/// Looks up what a link confirms; that does not spend it. None where it is no longer valid.
+/// Looks up the address that a link confirms, without spending the link. Returns `None` if it is no longer valid.
 ///
 /// # Errors
-/// [`crate::error::Error::RateLimited`] after too many wrong links.
+/// [`crate::error::Error::RateLimited`] after too many invalid links.
 pub async fn look_up(
     db: &Db,
     now: &Now,
     client: &Client,
     rules: Rules<'_>,
-    (link, signed_in): (Link<'_>, SignedIn<'_>),
+    link: Link<'_>,
+    signed_in: SignedIn<'_>,
 ) -> Result<Option<Waiting>> {
     let attempt = rate_limits::take_link(db, now, client, rules.passwords.limits()).await?;
-    let waiting = waiting(db, now, rules, (link, signed_in)).await?;
+    let waiting = waiting(db, now, rules, link, signed_in).await?;
     if waiting.is_some() {
         rate_limits::give_back(db.writer(), attempt).await?;
     }
@@ -130,7 +131,8 @@ async fn waiting(
     db: &Db,
     now: &Now,
     rules: Rules<'_>,
-    (link, signed_in): (Link<'_>, SignedIn<'_>),
+    link: Link<'_>,
+    signed_in: SignedIn<'_>,
 ) -> Result<Option<Waiting>> {
     let Some(secret) = Secret::from_text(link.token) else { return Ok(None) };
     if let Some(waiting) = registered(db, now, rules, &secret).await? {
@@ -138,26 +140,27 @@ async fn waiting(
         return Ok(Some(Waiting { email: waiting.email, is_new: true, needs_password }));
     }
     let Some(EmailChange { user, to }) = email_change::find(db.reader(), now, &secret).await? else { return Ok(None) };
-    let needs_password = held(db, now, rules, (signed_in, &user)).await?.is_none();
+    let needs_password = held(db, now, rules.lives, signed_in, &user).await?.is_none();
     Ok(Some(Waiting { email: to, is_new: false, needs_password }))
 }
 
-/// The proof of a live session of this user, if the client has one.
+/// The proof of a valid session of this user, if the client has one.
 async fn held(
     db: &Db,
     now: &Now,
-    rules: Rules<'_>,
-    (signed_in, user): (SignedIn<'_>, &user::Model),
+    lives: &SessionConfig,
+    signed_in: SignedIn<'_>,
+    user: &user::Model,
 ) -> Result<Option<SessionProof>> {
     for proof in signed_in.proofs() {
-        if sessions::held(now, rules.lives, proof, user.id).one(db.reader()).await?.is_some() {
+        if sessions::held(now, lives, proof, user.id).one(db.reader()).await?.is_some() {
             return Ok(Some(proof));
         }
     }
     Ok(None)
 }
 
-/// The registration that waits for this link, as long as registration is open.
+/// The registration of this link, while registration is open.
 async fn registered(db: &Db, now: &Now, rules: Rules<'_>, secret: &Secret) -> Result<Option<registration::Model>> {
     if rules.registration != Registration::Open {
         return Ok(None);
@@ -167,19 +170,19 @@ async fn registered(db: &Db, now: &Now, rules: Rules<'_>, secret: &Secret) -> Re
 
 /// Confirms an address, and spends the link.
 ///
-/// The follower of a link to a new account never gets a password that somebody else typed: the client that registered
-/// confirms with the link alone; everybody else enters the password chosen at registration, or a new one. With a new one
-/// the account keeps nothing of the registration but the address, since a stranger may have typed it.
+/// A new account never gets a password typed by somebody else. The client that registered confirms with the link alone;
+/// other clients enter the password chosen at sign-up, or a new one. With a new password, the account keeps only
+/// the address of the registration, because a stranger may have typed the rest.
 ///
-/// Nor does the follower get into an account that somebody else asked to move to their address: it moves only for a client
-/// with a session of that account, or with its password.
+/// A link never gives access to another account that requested a move to the reader's address: the address changes only
+/// for a client with a session of that account, or with its password.
 ///
 /// # Errors
-/// [`Code::InvalidToken`] where the link was used, ran out, was overtaken by a newer one or never existed, and where the
-/// address was given to somebody else meanwhile. A link to a new account is no longer good once registration is closed.
-/// [`Code::PasswordRequired`], the refusal of a weak password, [`Code::PasswordIncorrect`] and [`Code::PasswordExpired`] of the
-/// account that moves, after which the link is still good.
-/// [`crate::error::Error::RateLimited`] after too many wrong links and refused passwords.
+/// [`Code::InvalidToken`] if the link was used, has expired, was replaced by a newer one or never existed, or if
+/// another account took the address meanwhile. A link to a new account is invalid once registration is closed.
+/// [`Code::PasswordRequired`], the refusal of a weak password, [`Code::PasswordIncorrect`] and
+/// [`Code::PasswordExpired`] of the account that changes its address; the link stays valid after these.
+/// [`crate::error::Error::RateLimited`] after too many invalid links and refused passwords.
 pub async fn verify_email(
     db: &Db,
     now: &Now,
@@ -189,7 +192,7 @@ pub async fn verify_email(
 ) -> Result<Verified> {
     let attempt = rate_limits::take_link(db, now, client, rules.passwords.limits()).await?;
     let secret = Secret::from_text(input.link.token).ok_or_else(invalid_link)?;
-    // A secret belongs to one kind of link; the kinds are tried one after the other.
+    // A secret belongs to one kind of link; the kinds are tried in turn.
     let verified = match registered(db, now, rules, &secret).await? {
         Some(waiting) => {
             let is_known = input.link.proves(&waiting);
@@ -201,26 +204,26 @@ pub async fn verify_email(
                     return Err(password_required(&waiting).into());
                 }
             };
-            new_account(db, now, client, (rules.lives, &input), (&secret, account)).await?
+            new_account(db, now, client, rules.lives, &input, &secret, account).await?
         }
         None => {
             let waiting = email_change::find(db.reader(), now, &secret).await?.ok_or_else(invalid_link)?;
-            let proof = match prove(db, now, client, rules, (&waiting, input)).await {
+            let proof = match prove(db, now, client, rules, &waiting, input).await {
                 Err(Error::Refused(refusals)) if refusals.iter().any(is_password_required) => {
                     rate_limits::give_back(db.writer(), attempt).await?;
                     return Err(Error::Refused(refusals));
                 }
                 proof => proof?,
             };
-            moved(db, now, client, rules, (&secret, proof, input.form)).await?
+            moved(db, now, client, rules.lives, &secret, proof, input.form).await?
         }
     };
     rate_limits::give_back(db.writer(), attempt).await?;
     Ok(verified)
 }
 
-/// What the registration becomes with the password that is entered by the client that registered, where it is known to be
-/// that one, or by somebody else. Refused passwords count as attempts at the link, since each costs a hash.
+/// The account that results from a registration with the entered password. `is_known` is true for the client that
+/// registered. Refused passwords count as attempts at the link, because each costs a hash.
 async fn account(
     passwords: &Passwords,
     waiting: &registration::Model,
@@ -243,11 +246,13 @@ async fn new_account(
     db: &Db,
     now: &Now,
     client: &Client,
-    (lives, input): (&SessionConfig, &Confirm<'_>),
-    link: (&Secret, Account),
+    lives: &SessionConfig,
+    input: &Confirm<'_>,
+    secret: &Secret,
+    account: Account,
 ) -> Result<Verified> {
     let (txn, ref now) = db.begin(now).await?;
-    let completed = pending::complete(&txn, now, client, link).await?;
+    let completed = pending::complete(&txn, now, client, secret, account).await?;
     let (user, made_at) = completed.ok_or_else(invalid_link)?;
     sent_forms::note(&txn, now, input.form).await?;
     let is_other_present = match input.signed_in.cookie {
@@ -262,29 +267,30 @@ async fn new_account(
     Ok(Verified { user, session, is_other_present })
 }
 
-/// The proof that the client is the owner of an account.
+/// Proof that the client owns an account.
 #[derive(Clone, Debug)]
 enum Proof {
-    /// A session of it.
+    /// A session of the account.
     Session(SessionProof),
-    /// Its password.
+    /// The password of the account.
     Password,
 }
 
-/// Asks the client to prove that the account is theirs: who asked for the move may be a stranger to the reader of the new
+/// Requires proof that the account belongs to the client: a stranger may have requested the change to this reader's
 /// address.
 async fn prove(
     db: &Db,
     now: &Now,
     client: &Client,
     rules: Rules<'_>,
-    (waiting, input): (&EmailChange, Confirm<'_>),
+    waiting: &EmailChange,
+    input: Confirm<'_>,
 ) -> Result<Proof> {
-    if let Some(proof) = held(db, now, rules, (input.signed_in, &waiting.user)).await? {
+    if let Some(proof) = held(db, now, rules.lives, input.signed_in, &waiting.user).await? {
         return Ok(Proof::Session(proof));
     }
     match input.password {
-        Some(typed) => by_password(db, now, client, rules, (waiting, typed)).await,
+        Some(typed) => by_password(db, now, client, rules.passwords, &waiting.user, typed).await,
         None => Err(account_password_required(&waiting.to).into()),
     }
 }
@@ -293,13 +299,12 @@ async fn by_password(
     db: &Db,
     now: &Now,
     client: &Client,
-    rules: Rules<'_>,
-    (waiting, typed): (&EmailChange, NewPassword<'_>),
+    passwords: &Passwords,
+    user: &user::Model,
+    typed: NewPassword<'_>,
 ) -> Result<Proof> {
-    let Rules { passwords, .. } = rules;
-    let user = &waiting.user;
-    let account = (Attempted::Own(user.id), Some(user));
-    let (verdict, attempt) = passwords.verify(db, now, client, account, typed.password).await?;
+    let account = Attempted::Own(user.id);
+    let (verdict, attempt) = passwords.verify(db, now, client, account, Some(user), typed.password).await?;
     if !verdict.matches {
         return Err(wrong_password().into());
     }
@@ -314,33 +319,35 @@ async fn moved(
     db: &Db,
     now: &Now,
     client: &Client,
-    rules: Rules<'_>,
-    (secret, proof, form): (&Secret, Proof, Option<&SentForm>),
+    lives: &SessionConfig,
+    secret: &Secret,
+    proof: Proof,
+    form: Option<&SentForm>,
 ) -> Result<Verified> {
     let (txn, ref now) = db.begin(now).await?;
     let found = email_change::lock(&txn, now, secret).await?.ok_or_else(invalid_link)?;
-    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    // Waiting for the locks may have taken long; events of the other transactions come first in the trail.
     let now = &now.anew();
     let user = &found.user;
     let is_proved = match &proof {
         Proof::Session(proof) => {
-            let held = sessions::held(now, rules.lives, *proof, user.id).lock(LockType::KeyShare);
+            let held = sessions::held(now, lives, *proof, user.id).lock(LockType::KeyShare);
             held.one(&txn).await?.is_some()
         }
-        // Another password would have ended the link.
+        // A new password would have ended the link.
         Proof::Password => true,
     };
     if !is_proved {
         return Err(account_password_required(&found.to).into());
     }
-    let user = email_change::confirm(&txn, now, client, (secret, found)).await?.ok_or_else(invalid_link)?;
+    let user = email_change::confirm(&txn, now, client, secret, found).await?.ok_or_else(invalid_link)?;
     sent_forms::note(&txn, now, form).await?;
     txn.commit().await?;
     Ok(Verified { user, session: None, is_other_present: false })
 }
 
 fn invalid_link() -> Refusal {
-    Refusal::new(Code::InvalidToken, "This link is no longer good: ask for a new mail.").of("token")
+    Refusal::new(Code::InvalidToken, "link-invalid").of("token")
 }
 
 fn is_password_required(refusal: &Refusal) -> bool {
@@ -348,17 +355,14 @@ fn is_password_required(refusal: &Refusal) -> bool {
 }
 
 fn account_password_required(email: &str) -> Refusal {
-    let message = format!("Sign in to the account that moves to {email}, or enter its password.");
-    Refusal::new(Code::PasswordRequired, message).of("password")
+    Refusal::new(Code::PasswordRequired, "account-password-required").with("email", email).of("password")
 }
 
 fn wrong_password() -> Refusal {
-    let message = "This is not the password of the account that asked for this address.";
-    Refusal::new(Code::PasswordIncorrect, message).of("password")
+    Refusal::new(Code::PasswordIncorrect, "account-password-incorrect").of("password")
 }
 
 fn password_required(waiting: &registration::Model) -> Refusal {
-    let message =
-        format!("Enter a password to confirm {}: the one chosen at registration, or a new one.", waiting.email);
-    Refusal::new(Code::PasswordRequired, message).of("password")
+    let email = waiting.email.as_str();
+    Refusal::new(Code::PasswordRequired, "registration-password-required").with("email", email).of("password")
 }

@@ -1,14 +1,14 @@
-//! Looking through the trail, the newest events first. Ids are in the order of time, so that one index serves both.
+//! Reading the trail, newest events first. Ids are in the order of time, so that one index serves both.
 //!
-//! Superusers show to superusers only, and so does every trace of them. For other staff, `visible` leaves out the events that
-//! are about a superuser, and `mask` replaces a superuser by nobody in the others; a failed sign-in to one has the reason of an
-//! unknown account:
+//! Superusers are visible to superusers only, and so are their traces. For other staff, `visible` omits the events
+//! about superusers, and `mask` removes superusers from the others. A failed sign-in to a superuser gets the reason of
+//! an unknown account:
 //!
 //! | actor | target | other staff see |
 //! |---|---|---|
 //! | a superuser | a superuser, or nobody | nothing |
 //! | a superuser | another user | the event without actor, address and program, as if done on the command line |
-//! | nobody | a superuser | the event without target if strangers cause it by a name (LOGIN_FAILED, LIMIT_REACHED, RESET_REQUESTED, REGISTERED), or its absence would tell that the name exists; otherwise nothing |
+//! | nobody | a superuser | the event without target if strangers cause it by a name (LOGIN_FAILED, LIMIT_REACHED, RESET_REQUESTED, REGISTERED), because its absence would reveal that the name exists; otherwise nothing |
 //! | another user | a superuser | nothing |
 
 use std::collections::HashSet;
@@ -29,42 +29,42 @@ use crate::entity::user;
 use crate::error::{Error, Result};
 use crate::tools::clock::Timestamp;
 
-/// How many events of an action are few.
+/// Maximum number of events that are filtered one by one.
 const FEW: u64 = 500;
 
-/// Which events are wanted; what is none does not matter.
+/// Selection of events.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// The id of the user who did it or to whom it was done.
+    /// Id of the user as actor or target.
     pub user: Option<String>,
-    /// What happened.
+    /// Kind of event.
     pub action: Option<Action>,
-    /// It happened after this time.
+    /// Events after this time.
     pub after: Option<Timestamp>,
-    /// It happened before this time.
+    /// Events before this time.
     pub before: Option<Timestamp>,
 }
 
 impl Filter {
     fn user(&self) -> Result<Option<Uuid>> {
         let id = self.user.as_deref().map(Uuid::parse_str).transpose();
-        id.map_err(|_| Error::BadInput("`userId` is no id of a user.".to_owned()))
+        id.map_err(|_| Error::BadInput("`userId` is not a valid user id.".to_owned()))
     }
 
-    /// The events of the time.
+    /// Condition for the time.
     fn span(&self) -> Condition {
         Condition::all()
             .add_option(self.after.map(|time| Column::Id.gte(time.plus(Duration::from_millis(1)).first_id())))
             .add_option(self.before.map(|time| Column::Id.lt(time.first_id())))
     }
 
-    /// The events, whoever is in them.
+    /// Condition for time and action.
     fn condition(&self) -> Condition {
         self.span().add_option(self.action.map(|action| Column::Action.eq(action)))
     }
 
-    /// The ids of all events with this action, where a user is looked for as well and they are so few that it is best to
-    /// look at all of them.
+    /// Ids of all events with this action, if a user is also selected and the events are few enough to be filtered one
+    /// by one.
     async fn few(&self, db: &Db) -> Result<Option<Vec<Uuid>>> {
         if self.action.is_none() || self.user.is_none() {
             return Ok(None);
@@ -80,7 +80,7 @@ fn newest_first() -> OrderBy<audit_event::Model> {
     OrderBy(vec![OrderTerm { tag: 0, descends: true, sql, key: Key::Id(|event| event.id) }])
 }
 
-/// These events, before anything else is asked of them: the limit keeps the database from beginning elsewhere.
+/// Exactly these events: the limit keeps the database from choosing another index first.
 fn these(ids: Vec<Uuid>) -> Select<audit_event::Entity> {
     let mut rows = Query::select().column(Asterisk).from(audit_event::Entity).and_where(Column::Id.is_in(ids)).take();
     let mut events = audit_event::Entity::find();
@@ -92,12 +92,12 @@ fn in_it(user: Uuid) -> Condition {
     Condition::any().add(Column::ActorId.eq(user)).add(Column::TargetId.eq(user))
 }
 
-/// The ids of the superusers, of whom there are few.
+/// Ids of the superusers, who are few.
 fn superusers() -> SelectStatement {
     Query::select().column((user::Entity, user::Column::Id)).from(user::Entity).and_where(user::superusers()).take()
 }
 
-/// The events that staff see who are not superusers; true or false of every row, never null.
+/// Events that staff other than superusers see; true or false for every row, never null.
 fn visible() -> Condition {
     let by_a_stranger = Condition::all().add(Column::ActorId.is_null()).add(Column::Action.is_in([
         Action::LoginFailed,
@@ -114,12 +114,12 @@ fn visible() -> Condition {
     Condition::any().add(by_a_stranger).add(Condition::all().add(to_another).add(to_somebody))
 }
 
-/// The events with this user in them that such staff see; those of a superuser are the same as of a user who does not exist.
+/// Events of this user that such staff see; the same for a superuser as for a user who does not exist.
 fn visible_of(user: Uuid) -> Condition {
     Condition::all().add(visible()).add(Expr::value(user).not_in_subquery(superusers()))
 }
 
-/// Replaces superusers by nobody in events that such staff see.
+/// Removes superusers from events that such staff see.
 async fn mask(db: &Db, page: &mut Page<audit_event::Model>) -> Result<()> {
     let named: HashSet<Uuid> =
         page.rows.iter().flat_map(|(event, _)| [event.actor_id, event.target_id]).flatten().collect();
@@ -147,12 +147,12 @@ async fn mask(db: &Db, page: &mut Page<audit_event::Model>) -> Result<()> {
 /// A page of the events that these staff may see.
 ///
 /// # Errors
-/// [`Error::BadInput`] where the window or the filter makes no sense.
-pub async fn page(db: &Db, staff: Staff<'_>, filter: &Filter, window: &PageArgs) -> Result<Page<audit_event::Model>> {
-    page_of(db, staff.user().is_superuser, filter, window).await
+/// [`Error::BadInput`] if the page arguments or the filter are invalid.
+pub async fn page(db: &Db, staff: Staff<'_>, filter: &Filter, page: &PageArgs) -> Result<Page<audit_event::Model>> {
+    page_of(db, staff.user().is_superuser, filter, page).await
 }
 
-/// A page of the events that a superuser sees, or other staff.
+/// A page of the events that superusers see, or other staff.
 ///
 /// # Errors
 /// As for [`page`].
@@ -160,20 +160,20 @@ pub(in crate::domain) async fn page_of(
     db: &Db,
     sees_all: bool,
     filter: &Filter,
-    window: &PageArgs,
+    page: &PageArgs,
 ) -> Result<Page<audit_event::Model>> {
-    let span = PageQuery::new(window, newest_first())?;
+    let span = PageQuery::new(page, newest_first())?;
     let seen = || if sees_all { Condition::all() } else { visible() };
     let seen_of = |user| if sees_all { Condition::all() } else { visible_of(user) };
     let events = match (filter.user()?, filter.few(db).await?) {
         (None, _) => audit_event::Entity::find().filter(filter.condition()).filter(seen()),
         (Some(_), Some(few)) if few.is_empty() => return Ok(span.page(Vec::new())),
-        // Whoever did much may have done this never: a walk along what they did would not end soon.
+        // Users with many events may have none of this action: a scan of their events would take too long.
         (Some(user), Some(few)) => these(few).filter(in_it(user)).filter(seen_of(user)),
         (Some(user), None) => {
-            // What somebody did and what was done to them are two walks; each goes as far as the page may need, along the
-            // index of the user, which has the action in it. Asked for as it is, the action would lead SQLite to its own
-            // index, and so through the events of everybody.
+            // Events by a user and events about a user are two index scans. Each reads as many rows as the page may
+            // need, along the user's index, which includes the action. A plain comparison of the action would make
+            // SQLite use the action's index instead, and so scan the events of all users.
             let action = || Expr::expr(Func::coalesce([Expr::col(Column::Action), Expr::value("")]));
             let is_wanted =
                 filter.span().add_option(filter.action.map(|wanted| action().eq(wanted))).add(seen_of(user));
@@ -198,7 +198,7 @@ pub(in crate::domain) async fn page_of(
 /// Number of events that these staff may see.
 ///
 /// # Errors
-/// [`Error::BadInput`] where the filter makes no sense.
+/// [`Error::BadInput`] if the filter is invalid.
 pub async fn count(db: &Db, staff: Staff<'_>, filter: &Filter) -> Result<u64> {
     let events = || audit_event::Entity::find().filter(filter.condition());
     match (staff.user().is_superuser, filter.user()?) {
@@ -208,8 +208,8 @@ pub async fn count(db: &Db, staff: Staff<'_>, filter: &Filter) -> Result<u64> {
     }
 }
 
-/// Number of events that other staff than superusers see. All are counted by an index alone; the events of superusers, which
-/// are looked up by their own indexes, are taken off.
+/// Number of events that staff other than superusers see. All events are counted by one index; the events of superusers
+/// are found by their own indexes and subtracted.
 async fn count_visible(db: &Db, filter: &Filter) -> Result<u64> {
     let count = || Query::select().expr(Func::count(Expr::col(Asterisk))).from(audit_event::Entity).take();
     let all = count().cond_where(filter.condition()).take();

@@ -1,7 +1,7 @@
-//! The trail of who did what to whom. Events are written in the transaction of what they tell of.
+//! The audit trail. Events are written in the transaction of the change that they record.
 
 mod changes;
-// Looking through the trail.
+// Reading the trail.
 pub mod list;
 
 use sea_orm::sea_query::Expr;
@@ -19,13 +19,13 @@ use crate::tools::clock::Now;
 /// An event to record.
 #[derive(Clone, Debug)]
 pub struct Event<'a> {
-    /// What happened.
+    /// Kind of event.
     pub action: Action,
-    /// Who did it; none where nobody was signed in.
+    /// The actor; `None` if nobody was signed in.
     pub actor: Option<Uuid>,
-    /// To whom it was done; none where that is nobody that is known.
+    /// The user concerned; `None` if unknown.
     pub target: Option<Uuid>,
-    /// Where the request came from.
+    /// Origin of the request.
     pub client: &'a Client,
     /// Reason for a failed sign-in, or the exhausted limit.
     pub reason: Option<Reason>,
@@ -34,17 +34,22 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// What somebody did who is not signed in, or was not until then.
+    /// An action without a signed-in user.
     pub fn by_anyone(client: &'a Client, action: Action, target: impl Into<Option<Uuid>>) -> Self {
         Self { action, actor: None, target: target.into(), client, reason: None, changes: Changes::default() }
     }
 
-    /// What a signed-in user did, in the transaction in which they had the right to.
+    /// An action of a user on their own account, authorized in the same operation by a password, a token or a link.
+    pub fn by_owner(client: &'a Client, action: Action, owner: Uuid) -> Self {
+        Self { actor: Some(owner), ..Self::by_anyone(client, action, owner) }
+    }
+
+    /// An action of a signed-in user, in the transaction that checked their rights.
     pub fn by(actor: &'a Authorized, action: Action, target: impl Into<Option<Uuid>>) -> Self {
         Self { actor: Some(actor.user().id), ..Self::by_anyone(actor.client(), action, target) }
     }
 
-    /// Adds the fields that its action changed. Values are recorded of rights and flags only.
+    /// Adds the fields that its action changed. Only rights and flags are recorded with values.
     #[must_use]
     pub fn changing(self, before: &user::Model, after: &user::Model) -> Self {
         Self { changes: changes::between(self.action, before, after), ..self }
@@ -62,13 +67,13 @@ pub async fn record(db: &impl ConnectionTrait, now: &Now, event: Event<'_>) -> R
     record_as(db, now, now.id(), event).await
 }
 
-/// Records an event under the id of the mail that will tell more about it.
+/// Records an event under the id of a mail, which determines its target later.
 pub async fn record_as(db: &impl ConnectionTrait, now: &Now, id: Uuid, event: Event<'_>) -> Result<()> {
     audit_event::Entity::insert(row(now, id, event)).exec_without_returning(db).await?;
     Ok(())
 }
 
-/// Records events, each under a new id; there may be some thousands.
+/// Records events, each under a new id; there may be thousands.
 pub async fn record_all(db: &impl ConnectionTrait, now: &Now, events: Vec<Event<'_>>) -> Result<()> {
     if !events.is_empty() {
         let rows = events.into_iter().map(|event| row(now, now.id(), event));
@@ -91,7 +96,7 @@ fn row(now: &Now, id: Uuid, event: Event<'_>) -> audit_event::ActiveModel {
     }
 }
 
-/// Notes whom an event concerned that was recorded before this was known.
+/// Sets the target of an event that was recorded before it was known.
 pub async fn name_target(db: &impl ConnectionTrait, event: Uuid, target: Uuid) -> Result<()> {
     audit_event::Entity::update_many()
         .col_expr(audit_event::Column::TargetId, Expr::value(target))

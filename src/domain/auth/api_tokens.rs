@@ -1,5 +1,5 @@
-//! The tokens that users make for scripts. A token acts as its owner within its scopes, and can neither make, renew nor
-//! delete tokens; who may is decided in `domain/auth/identity.rs`.
+//! Personal API tokens for scripts. A token acts as its owner within its scopes, and cannot create, rotate or delete
+//! tokens; `domain/auth/identity.rs` defines the rights.
 
 use std::time::Duration;
 
@@ -23,50 +23,49 @@ use crate::entity::user;
 use crate::error::{Code, Error, Reason, Refusal, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::{Now, Timestamp};
-use crate::tools::mail::span;
 use crate::tools::text;
 
-/// How many tokens a user may have, those that have run out included.
+/// Maximum number of tokens per user, expired ones included.
 pub const TOKENS_PER_USER: u64 = 50;
 
-/// The longest name of a token, in characters.
+/// Maximum length of a token's name, in characters.
 const MAX_NAME: usize = 100;
 
-/// How exactly the last use is kept: a write for each request would be too many.
+/// Precision of the last use: one write per request would be too many.
 const LAST_USE: Duration = Duration::from_secs(60);
 
-/// A token to make.
+/// Input for a new token.
 #[derive(Clone, Debug)]
 pub struct Create {
-    /// What its owner calls it.
+    /// Name given by the owner.
     pub name: String,
-    /// What it may be used for.
+    /// The scopes.
     pub scopes: Vec<Scope>,
-    /// When it ends; without it, as late as the rules let it.
+    /// Time of expiry; by default the latest allowed time.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What holds for every token.
+/// Settings of all tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// The longest life of a token.
+    /// Maximum lifetime of a token.
     pub longest_life: Duration,
-    /// How many a user may create or rotate in a time.
+    /// Limits on the creation and rotation of tokens.
     pub limits: &'a Limits,
 }
 
-/// The viewer's tokens, the newest first.
+/// The viewer's tokens, newest first.
 pub async fn list(db: &Db, viewer: &Viewer) -> Result<Vec<api_token::Model>> {
     let own = api_token::Entity::find().filter(Column::UserId.eq(viewer.user().id));
     Ok(own.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db.reader()).await?)
 }
 
-/// Creates a token, and tells its owner by mail. The secret comes back with it, and is kept nowhere.
+/// Creates a token and notifies its owner by mail. The secret is returned and not stored.
 ///
 /// # Errors
-/// What [`text::required_line`] says of `name`; [`Code::Required`] of `scopes`; [`Code::Invalid`] of `expiresAt` where
-/// that has passed or lies beyond the longest life, and of nothing where the user has [`TOKENS_PER_USER`] already;
-/// [`Error::RateLimited`] where the user has created or rotated too many.
+/// Errors of [`text::required_line`] for `name`; [`Code::Required`] of `scopes`; [`Code::Invalid`] of `expiresAt` if it
+/// has passed or exceeds the maximum lifetime, and of no field if the user has [`TOKENS_PER_USER`] already;
+/// [`Error::RateLimited`] if the user has created or rotated too many.
 pub async fn create(
     db: &Db,
     now: &Now,
@@ -79,31 +78,27 @@ pub async fn create(
     let name = name.map_err(|refusal| refusals.push(refusal)).unwrap_or_default();
     let scopes = Scopes::new(input.scopes);
     if scopes.is_empty() {
-        refusals.push(Refusal::new(Code::Required, "Name one scope at least.").of("scopes"));
+        refusals.push(Refusal::new(Code::Required, "api-token-scope-required").of("scopes"));
     }
     let latest = now.at.plus(rules.longest_life);
     let expires_at = input.expires_at.unwrap_or(latest);
     if expires_at <= now.at {
-        refusals.push(Refusal::new(Code::Invalid, "The end must lie in the future.").of("expiresAt"));
+        refusals.push(Refusal::new(Code::Invalid, "api-token-expiry-past").of("expiresAt"));
     }
     if expires_at > latest {
-        let message = format!(
-            "An API token is valid for {} at most. Choose an end no later than {latest}, or leave it out.",
-            span(rules.longest_life)
-        );
-        refusals.push(Refusal::new(Code::Invalid, message).of("expiresAt"));
+        let refusal = Refusal::new(Code::Invalid, "api-token-expiry-late").with("latest", latest.to_string());
+        refusals.push(refusal.of("expiresAt"));
     }
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
 
-    // With the owner's row locked, nobody else adds to what is counted.
+    // The lock on the owner's row keeps the count exact.
     let authorized = owner.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
     let present = api_token::Entity::find().filter(Column::UserId.eq(owner.user().id)).count(txn).await?;
     if present >= TOKENS_PER_USER {
-        let message = format!("You have {TOKENS_PER_USER} API tokens, which is the most: delete one first.");
-        return Err(Refusal::new(Code::Invalid, message).into());
+        return Err(Refusal::new(Code::Invalid, "api-token-limit").with("max", TOKENS_PER_USER).into());
     }
     rate_limits::take_api_token(txn, now, &authorized, rules.limits).await?;
     let secret = ApiToken::new(now.secret());
@@ -125,11 +120,12 @@ pub async fn create(
     Ok((token, secret))
 }
 
-/// Gives a token another secret, and tells its owner by mail; the present secret is dead at once. Name, scopes and end stay.
+/// Replaces the secret of a token and notifies its owner by mail. The old secret is revoked immediately. Name, scopes
+/// and expiry stay.
 ///
 /// # Errors
-/// [`Code::NotFound`] where the user has no such token; [`Code::Invalid`] where it has run out; [`Error::RateLimited`] where
-/// the user has created or rotated too many.
+/// [`Code::NotFound`] if the user has no such token; [`Code::Invalid`] if it has expired; [`Error::RateLimited`] if the
+/// user has created or rotated too many.
 pub async fn rotate(
     db: &Db,
     now: &Now,
@@ -149,8 +145,8 @@ pub async fn rotate(
         .exec_with_returning(txn)
         .await?;
     let Some(token) = rotated.into_iter().next() else {
-        let has_run_out = api_token::Entity::find().filter(own).one(txn).await?.is_some();
-        return Err(if has_run_out { run_out() } else { not_found() }.into());
+        let is_expired = api_token::Entity::find().filter(own).one(txn).await?.is_some();
+        return Err(if is_expired { expired() } else { not_found() }.into());
     };
     rate_limits::take_api_token(txn, now, &authorized, limits).await?;
     audit::record(txn, now, Event::by(&authorized, Action::ApiTokenRotated, token.user_id)).await?;
@@ -159,10 +155,10 @@ pub async fn rotate(
     Ok((token, secret))
 }
 
-/// Deletes a token; it is dead at once.
+/// Deletes a token, which is revoked immediately.
 ///
 /// # Errors
-/// [`Code::NotFound`] where the user has no such token.
+/// [`Code::NotFound`] if the user has no such token.
 pub async fn delete(db: &Db, now: &Now, owner: SessionUser<'_>, id: &str) -> Result<api_token::Model> {
     let own = own(&owner, id)?;
     let authorized = owner.begin_ending(db, now, Also::Nobody).await?;
@@ -174,11 +170,11 @@ pub async fn delete(db: &Db, now: &Now, owner: SessionUser<'_>, id: &str) -> Res
     Ok(token)
 }
 
-/// The token that a request came with, and its owner. A deleted one cannot be told from one that never was.
+/// The API token of a request, and its owner. Deleted and unknown tokens are indistinguishable.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] with the reason.
-pub(in crate::domain) async fn recognise(db: &Db, now: &Now, text: &str) -> Result<(api_token::Model, user::Model)> {
+pub(in crate::domain) async fn authenticate(db: &Db, now: &Now, text: &str) -> Result<(api_token::Model, user::Model)> {
     let invalid = || Error::Unauthenticated(Reason::Invalid);
     let digest = crate::tools::api_token::digest_of(text).ok_or_else(invalid)?;
     let found = api_token::Entity::find().filter(Column::Digest.eq(digest));
@@ -195,7 +191,7 @@ pub(in crate::domain) async fn recognise(db: &Db, now: &Now, text: &str) -> Resu
     Ok((token, user))
 }
 
-/// Notes the present use, unless another request just did. A request does not fail because this did.
+/// Records the use, unless another request has just done so. A failure does not fail the request.
 async fn note_use(db: &Db, now: &Now, id: Uuid) {
     let due = Condition::any().add(Column::LastUsedAt.is_null()).add(Column::LastUsedAt.lte(now.at.minus(LAST_USE)));
     let noted = api_token::Entity::update_many()
@@ -204,7 +200,7 @@ async fn note_use(db: &Db, now: &Now, id: Uuid) {
         .filter(due)
         .exec(db.writer());
     if let Err(error) = noted.await {
-        tracing::warn!(%error, "the last use of an API token could not be noted");
+        tracing::warn!(%error, "recording the use of an API token failed");
     }
 }
 
@@ -215,9 +211,9 @@ fn own(owner: &SessionUser<'_>, id: &str) -> Result<Condition, Refusal> {
 }
 
 fn not_found() -> Refusal {
-    Refusal::new(Code::NotFound, "You have no such API token.").of("id")
+    Refusal::new(Code::NotFound, "api-token-unknown").of("id")
 }
 
-fn run_out() -> Refusal {
-    Refusal::new(Code::Invalid, "This API token has run out: create a new one.").of("id")
+fn expired() -> Refusal {
+    Refusal::new(Code::Invalid, "api-token-expired").of("id")
 }

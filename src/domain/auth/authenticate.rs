@@ -16,23 +16,24 @@ use crate::tools::api_token::ApiToken;
 use crate::tools::clock::Now;
 use crate::tools::token::{Claims, KeyRing, SharedRing};
 
-/// How long a request waits until it is noted that its token came back.
+/// Timeout for recording that a token was used.
 const NOTING: Duration = Duration::from_secs(3);
 
-/// Finds out who sent an access token or an API token. The database is asked each time, so that an ended session, a
-/// deleted token or a deactivated account is out at once, and that rights are today's and not the token's.
+/// Authenticates an access token or an API token. Each call reads the database, so ended sessions, deleted tokens and
+/// deactivated accounts are rejected immediately, and current rights apply instead of those in the token.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] with the reason.
 pub async fn authenticate(
     db: &Db,
     now: &Now,
-    (ring, limits): (&SharedRing, &Limits),
+    ring: &SharedRing,
+    limits: &Limits,
     client: &Client,
     token: &str,
 ) -> Result<Caller> {
     let (user, credential, claims) = if ApiToken::is_meant_by(token) {
-        let (token, user) = api_tokens::recognise(db, now, token).await?;
+        let (token, user) = api_tokens::authenticate(db, now, token).await?;
         (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None)
     } else {
         let (claims, user) = by_access_token(db, now, &ring.present(), token).await?;
@@ -44,11 +45,10 @@ pub async fn authenticate(
     Ok(Caller(Viewer { user, credential, claims, client: client.clone(), limits: limits.clone(), ring: ring.clone() }))
 }
 
-/// Re-reads the session or API token, account and rights of a caller who stays connected. The access token keeps the end
-/// that it was issued with.
+/// Re-reads the session or API token, account and rights of a connected caller. The expiry of the access token stays.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] where the access token has expired, the session or API token has ended or the account is not
+/// [`Error::Unauthenticated`] if the access token has expired, the session or API token has ended or the account is not
 /// active.
 pub async fn renew(db: &Db, now: &Now, caller: &Caller) -> Result<Caller> {
     if caller.accepted_until().is_some_and(|end| end <= now.at) {
@@ -57,11 +57,11 @@ pub async fn renew(db: &Db, now: &Now, caller: &Caller) -> Result<Caller> {
     still_alive(db, now, caller).await
 }
 
-/// Re-reads the session or API token, account and rights of a caller whose request is under way, however long that takes.
+/// Re-reads the session or API token, account and rights of a caller during a request, however long it takes.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] where the session or API token has ended, the key that signed the access token was revoked, or
-/// the account is not active.
+/// [`Error::Unauthenticated`] if the session or API token has ended, the key that signed the access token was revoked,
+/// or the account is not active.
 pub(in crate::domain) async fn still_alive(db: &Db, now: &Now, caller: &Caller) -> Result<Caller> {
     if !caller.0.is_signed() {
         return Err(Error::Unauthenticated(Reason::Invalid));
@@ -98,7 +98,8 @@ async fn by_access_token(db: &Db, now: &Now, ring: &KeyRing, token: &str) -> Res
         return Err(Error::Unauthenticated(Reason::Revoked));
     }
     if session.used < claims.generation && user.is_active {
-        // Where nothing can be written, refreshing cannot either, so that reading may go on; the next request notes it.
+        // Without a writable database, refreshing fails as well, so reads may continue; the next request records the
+        // use.
         match timeout(NOTING, sessions::mark_used(db, session.id, claims.generation)).await {
             Err(_) | Ok(Ok(()) | Err(Error::Unavailable(_))) => {}
             Ok(Err(error)) => return Err(error),

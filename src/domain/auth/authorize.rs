@@ -1,4 +1,4 @@
-//! Transactions in which a signed-in user acts: credential and rights are read again and locked.
+//! Transactions of a signed-in user: credential and rights are re-read and locked.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -18,21 +18,21 @@ use crate::error::{Error, Reason, Result};
 use crate::tools::clock::Now;
 
 impl Viewer {
-    /// Opens a transaction in which this user acts: their account and `also` are locked in the order of ids, so that two who
-    /// act on each other do not wait for each other for ever, and the credential after them.
+    /// Opens a transaction of this user. It locks their account and `also` in the order of ids, which prevents
+    /// deadlocks, and then the credential.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] where the session or the API token has ended since the request began, or the account
-    /// was deactivated or deleted; [`Error::RateLimited`] after too many changes by this user.
+    /// [`Error::Unauthenticated`] if the session or the API token has ended since the request began, or the account was
+    /// deactivated or deleted; [`Error::RateLimited`] after too many changes by this user.
     pub(in crate::domain) async fn begin(&self, db: &Db, now: &Now, also: Also<'_>) -> Result<Authorized> {
         self.begin_within(db, now, also, Budget::Changes).await
     }
 
-    /// The same for what only ends something: a session, an API token, an account, or rights. It goes on where the holder of
-    /// another credential has used up the changes of this user.
+    /// Begins an operation that only ends a session, an API token, an account, or rights. It succeeds even if the
+    /// holder of another credential has used up this user's changes.
     ///
     /// # Errors
-    /// The same.
+    /// As for [`Viewer::begin`].
     pub(in crate::domain) async fn begin_ending(&self, db: &Db, now: &Now, also: Also<'_>) -> Result<Authorized> {
         self.begin_within(db, now, also, Budget::Endings).await
     }
@@ -41,7 +41,7 @@ impl Viewer {
         let revoked = || Error::Unauthenticated(Reason::Revoked);
         let (txn, _) = db.begin(now).await?;
         let locked = also.lock(&txn, self.user.id).await?;
-        // Whoever was waited for may have taken long, and what they did comes first in the trail.
+        // Waiting for the locks may have taken long; events of the other transactions come first in the trail.
         let now = now.anew();
         let user = locked.get(&self.user.id).cloned().ok_or_else(revoked)?;
         if !user.is_active {
@@ -56,8 +56,8 @@ impl Viewer {
         match budget {
             Budget::Changes => rate_limits::take_write(&txn, &now, self.user.id, &self.limits).await?,
             Budget::Endings => {
-                let whose = (self.user.id, self.credential.id());
-                rate_limits::take_ending(&txn, &now, whose, &self.limits).await?;
+                let credential = self.credential.id();
+                rate_limits::take_ending(&txn, &now, self.user.id, credential, &self.limits).await?;
             }
         }
         let viewer = Self { user, ..self.clone() };
@@ -66,20 +66,20 @@ impl Viewer {
 }
 
 impl Staff<'_> {
-    /// The same as [`Viewer::begin`], for somebody who is still staff.
+    /// [`Viewer::begin`] for a user who is still staff.
     ///
     /// # Errors
-    /// Those, and [`Error::Forbidden`] where the rights of staff are gone since the request began.
+    /// As for [`Viewer::begin`], and [`Error::Forbidden`] if the user has lost staff rights since the request began.
     pub(in crate::domain) async fn begin(&self, db: &Db, now: &Now, also: Also<'_>) -> Result<Authorized> {
         let authorized = self.0.begin(db, now, also).await?;
         authorized.staff()?;
         Ok(authorized)
     }
 
-    /// The same as [`Viewer::begin_ending`], for somebody who is still staff.
+    /// [`Viewer::begin_ending`] for a user who is still staff.
     ///
     /// # Errors
-    /// Those, and [`Error::Forbidden`] where the rights of staff are gone since the request began.
+    /// As for [`Viewer::begin`], and [`Error::Forbidden`] if the user has lost staff rights since the request began.
     pub(in crate::domain) async fn begin_ending(&self, db: &Db, now: &Now, also: Also<'_>) -> Result<Authorized> {
         let authorized = self.0.begin_ending(db, now, also).await?;
         authorized.staff()?;
@@ -87,7 +87,7 @@ impl Staff<'_> {
     }
 }
 
-/// The budget that a transaction takes a change of.
+/// Budget from which a transaction takes a change.
 #[derive(Clone, Copy, Debug)]
 enum Budget {
     Changes,
@@ -95,10 +95,9 @@ enum Budget {
 }
 
 impl Credential {
-    /// Keeps the session or the API token from being ended or renewed until the transaction is over; false where it was
-    /// before.
+    /// Locks the session or the API token until the transaction ends; returns false if it has already ended.
     async fn hold(&self, txn: &DatabaseTransaction, now: &Now) -> Result<bool> {
-        // A session that is only refreshed meanwhile need not wait: its key stays.
+        // A concurrent refresh need not wait: the session's key stays.
         Ok(match self {
             Self::Session(id) => {
                 let alive = session::Entity::find_by_id(*id).filter(session::Column::ExpiresAt.gt(now.at));
@@ -112,14 +111,14 @@ impl Credential {
     }
 }
 
-/// The accounts that a transaction locks besides the actor's.
+/// The accounts that a transaction locks besides the caller's.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::domain) enum Also<'a> {
-    /// Nobody's.
+    /// None.
     Nobody,
-    /// Those with these ids, as far as there are any.
+    /// Existing accounts with these ids.
     Users(&'a [Uuid]),
-    /// Those of all active superusers: for who may leave.
+    /// All active superusers, for a check of the last one.
     Superusers,
 }
 
@@ -139,8 +138,8 @@ impl Also<'_> {
     }
 }
 
-/// A transaction in which a signed-in user acts: credential and rights were read again, and stay as they are until it ends.
-/// Dropped without a commit, it leaves nothing behind.
+/// A transaction of a signed-in user: credential and rights were re-read, and stay locked until it ends. It rolls back
+/// unless committed.
 #[derive(Debug)]
 pub struct Authorized {
     txn: DatabaseTransaction,
@@ -150,23 +149,23 @@ pub struct Authorized {
 }
 
 impl Authorized {
-    /// The transaction, and the moment that counts for all it writes.
+    /// The transaction, and the time of everything it writes.
     pub(in crate::domain) fn parts(&self) -> (&DatabaseTransaction, &Now) {
         (&self.txn, &self.now)
     }
 
-    /// A locked account; none where there is none of this id, or it was not asked for.
+    /// A locked account; `None` if it does not exist or was not requested.
     pub(in crate::domain) fn locked(&self, id: Uuid) -> Option<&user::Model> {
         self.locked.get(&id)
     }
 
-    /// Makes what was written hold.
+    /// Commits the transaction.
     pub(in crate::domain) async fn commit(self) -> Result<()> {
         Ok(self.txn.commit().await?)
     }
 }
 
-/// The user as they are in the transaction, and where the request comes from.
+/// The user as read in the transaction, and the origin of the request.
 impl Deref for Authorized {
     type Target = Viewer;
 

@@ -1,35 +1,36 @@
-//! Who is asking, and what they may do.
+//! The caller of an operation, and the proofs of their rights.
 //!
-//! A right is a value: an operation takes the proof of the right that it needs, and no proof can be had but by the steps
-//! below. So no operation can forget to ask.
+//! A right is a value: an operation takes the proof of the right that it needs, and the steps below are the only way to
+//! a proof. So no operation can omit the check.
 //!
 //! ```text
-//! authenticate ── Caller ─┬─ viewer(Read | Write) ── &Viewer ─┬─ staff() ──── Staff ───┐
-//!                         │                                   └─ present() ── Present ─┤
-//!                         ├─ manager() ─── Manager ── Staff ───────────────────────────┼─ begin() ── Authorized
-//!                         └─ exporter() ── Exporter ── staff() ── Staff ───────────────┘
+//! authenticate ── Caller ─┬─ viewer(scope) ── &Viewer ─┬─ staff() ────────── Staff ───────┐
+//!                         │                            ├─ session_user() ── SessionUser ──┤
+//!                         │                            └─ manager() ─────── Manager ──────┼─ begin() ── Authorized
+//!                         └─ exporter() ── Exporter ── staff() ── Staff ────────────────────┘
 //! ```
 //!
-//! These are rights at the start of the request, which is enough to read. A request may be under way for a minute, and its
-//! session be ended meanwhile: whatever writes takes [`Authorized`], a transaction in which credential and rights were read
-//! again and are locked. Only it can record what a user did ([`crate::domain::audit::Event::by`]).
+//! These are rights at the start of the request, which is enough to read. A request may take a minute, and its session
+//! may end meanwhile. So every write takes [`Authorized`](super::authorize::Authorized), a transaction in which
+//! credential and rights were re-read and are locked. Only it can record the actions of a user
+//! ([`crate::domain::audit::Event::by`]).
 //!
-//! Which one an operation takes:
+//! The proof that an operation takes:
 //!
-//! | it … | proof | session | API token |
+//! | The operation … | proof | session | API token |
 //! |---|---|---|---|
-//! | reads, or changes the own data | [`Viewer`] | yes | with READ for queries, with WRITE for mutations |
+//! | reads, or changes the caller's own data | [`Viewer`] | yes | with READ for queries, with WRITE for mutations |
 //! | reads about users | [`Staff`] | of staff | with READ, of staff |
 //! | administers users | [`Manager`] | of staff | with MANAGE_USERS, of staff, as far as `guard_rails::reach` goes |
-//! | gives out a whole list | [`Exporter`] | yes | with EXPORT |
+//! | exports a whole list | [`Exporter`] | yes | with EXPORT |
 //! | concerns a credential, a session or a token, or ends an account | [`SessionUser`] | yes | never |
 //!
-//! [`SessionUser`] is for whatever would let the holder of a leaked token stay, or shut the owner out: passwords and e-mail
-//! addresses (one's own and, by staff, others'), sessions, API tokens, leaving. Where only a part of the input is of that
-//! kind, the operation takes a [`Viewer`] or [`Manager`] and asks for [`Viewer::present`] once that part is given; an import
-//! of users, which may be full of such parts, always asks. An API token never changes role, permission, staff rights or
-//! credentials, nor any account of staff or of its owner. What
-//! anyone may call (signing in, registering, resetting) takes a [`Client`] and minds no credential.
+//! [`SessionUser`] is for everything that would let the holder of a leaked token stay, or lock the owner out: passwords
+//! and email addresses (of the caller and, by staff, of others), sessions, API tokens, deactivation and deletion. If
+//! only a part of the input is of that kind, the operation takes a [`Viewer`] or [`Manager`] and calls
+//! [`Viewer::session_user`] once that part is given; an import of users always does. An API token never changes role,
+//! permission, staff rights or credentials, nor any account of staff or of its owner. Public operations (signing in,
+//! registering, resetting) take a [`Client`] and ignore credentials.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -43,26 +44,33 @@ use crate::error::{Error, Result};
 use crate::tools::clock::Timestamp;
 use crate::tools::token::{Claims, SharedRing};
 
-/// Where a request comes from, as far as it can be known; kept with sessions and audit events.
+/// Origin of a request, as far as it is known; stored with sessions and audit events.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
-    /// The address, behind trusted proxies the one that they report.
+    /// The IP address; behind trusted proxies, the one that they report.
     pub ip: Option<String>,
-    /// The program, as it names itself.
+    /// The `User-Agent`.
     pub user_agent: Option<String>,
 }
 
-/// Whoever sent a request. What they may do depends on what they want, so that comes first: see [`Caller::viewer`].
+impl Client {
+    /// The client in audit events of commands.
+    pub fn command_line() -> Self {
+        Self { ip: None, user_agent: Some("command line".to_owned()) }
+    }
+}
+
+/// The authenticated sender of a request. Rights depend on the operation: see [`Caller::viewer`].
 #[derive(Clone, Debug)]
 pub struct Caller(pub(super) Viewer);
 
 impl Caller {
-    /// Whose credential it is.
+    /// The id of the user.
     pub fn user_id(&self) -> Uuid {
         self.0.user.id
     }
 
-    /// Whose credential it is, as the database knew them.
+    /// The user as read from the database.
     pub(in crate::domain) fn user(&self) -> &user::Model {
         &self.0.user
     }
@@ -76,12 +84,12 @@ impl Caller {
         (kind, self.0.credential.id())
     }
 
-    /// What the caller is signed in with.
+    /// The credential of the request.
     pub(in crate::domain) fn credential(&self) -> &Credential {
         &self.0.credential
     }
 
-    /// The moment from which the caller's access token is refused; `None` for API tokens, whose end is in the database.
+    /// Time at which the caller's access token expires; `None` for API tokens, whose expiry is in the database.
     pub fn accepted_until(&self) -> Option<Timestamp> {
         self.0.claims.as_ref().map(|claims| claims.accepted_until())
     }
@@ -91,7 +99,7 @@ impl Caller {
         self.0.claims.as_ref()
     }
 
-    /// True where both were authenticated by the same session, or by the same API token.
+    /// True if both were authenticated by the same session, or by the same API token.
     pub fn has_credential_of(&self, other: &Self) -> bool {
         match (&self.0.credential, &other.0.credential) {
             (Credential::Session(one), Credential::Session(other))
@@ -100,16 +108,16 @@ impl Caller {
         }
     }
 
-    /// The proof that the caller may do this kind of thing as themself: with a session, everything; with an API token,
-    /// what its scopes say.
+    /// Proof that the caller may do this kind of operation as themself: everything with a session, and the scopes of
+    /// the token with an API token.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] where the scope is missing.
+    /// [`Error::Forbidden`] if the scope is missing.
     pub fn viewer(&self, scope: Scope) -> Result<&Viewer> {
         self.0.within(scope)
     }
 
-    /// The proof that the caller may administer users.
+    /// Proof that the caller may administer users.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for users who are not staff, and for API tokens without the scope MANAGE_USERS.
@@ -117,7 +125,7 @@ impl Caller {
         self.0.manager()
     }
 
-    /// The proof that the caller may be given whole lists.
+    /// Proof that the caller may export whole lists.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for API tokens without the scope EXPORT.
@@ -125,7 +133,7 @@ impl Caller {
         self.viewer(Scope::Export).map(Exporter)
     }
 
-    /// The proof that the caller is here by a session.
+    /// Proof that the caller uses a session.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for API tokens.
@@ -134,7 +142,7 @@ impl Caller {
     }
 }
 
-/// The signed-in user of a request, as the database knows them at its start, whose credential fits the request.
+/// The signed-in user of a request, as read from the database at its start, with a credential that permits the request.
 #[derive(Clone, Debug)]
 pub struct Viewer {
     pub(super) user: user::Model,
@@ -145,7 +153,7 @@ pub struct Viewer {
     pub(super) ring: SharedRing,
 }
 
-/// What a request was signed in with.
+/// The credential of a request.
 #[derive(Clone, Debug)]
 pub(in crate::domain) enum Credential {
     /// This session.
@@ -160,30 +168,30 @@ impl Viewer {
         &self.user
     }
 
-    /// The session that the request belongs to; none where it came with an API token.
+    /// The session of the request; `None` with an API token.
     pub fn session(&self) -> Option<Uuid> {
         self.session_user().ok().map(|present| present.session())
     }
 
-    /// Where the request comes from.
+    /// The origin of the request.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// True while the key that signed the access token of the request is in use; API tokens are not signed.
+    /// True while the signing key of the request's access token is valid; always true for API tokens.
     pub(super) fn is_signed(&self) -> bool {
         self.claims.as_ref().is_none_or(|claims| self.ring.present().knows(&claims.kid))
     }
 
-    /// The proof that the user is staff: by flag, by the role of an administrator, or as a superuser.
+    /// Proof that the user is staff: by flag, by the administrator role, or as a superuser.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for everybody else.
+    /// [`Error::Forbidden`] for all other users.
     pub fn staff(&self) -> Result<Staff<'_>> {
         if self.user.is_staff_member() { Ok(Staff(self)) } else { Err(Error::Forbidden) }
     }
 
-    /// The same viewer, where the credential has this scope; a session has all.
+    /// The same viewer, if the credential has this scope; a session has all.
     fn within(&self, scope: Scope) -> Result<&Self> {
         match &self.credential {
             Credential::ApiToken { scopes, .. } if !scopes.contains(scope) => Err(Error::Forbidden),
@@ -191,7 +199,7 @@ impl Viewer {
         }
     }
 
-    /// The proof that the user is staff and may administer users with this credential.
+    /// Proof that the user is staff and may administer users with this credential.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for users who are not staff, and for API tokens without the scope MANAGE_USERS.
@@ -199,7 +207,7 @@ impl Viewer {
         self.within(Scope::ManageUsers)?.staff().map(Manager)
     }
 
-    /// The proof that the user is here by a session, and not a script with a token of theirs.
+    /// Proof that the user has a session instead of an API token.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for API tokens, whatever their scopes.
@@ -220,7 +228,7 @@ impl Credential {
     }
 }
 
-/// The proof that the signed-in user is staff.
+/// Proof that the signed-in user is staff.
 #[derive(Clone, Copy, Debug)]
 pub struct Staff<'a>(pub(super) &'a Viewer);
 
@@ -232,8 +240,8 @@ impl Deref for Staff<'_> {
     }
 }
 
-/// The proof that the signed-in user is staff and may administer users: by a session, or by an API token with the scope
-/// MANAGE_USERS. `guard_rails::reach` says how far the token goes.
+/// Proof that the signed-in user is staff and may administer users: by a session, or by an API token with the scope
+/// MANAGE_USERS. `guard_rails::reach` defines the reach of the token.
 #[derive(Clone, Copy, Debug)]
 pub struct Manager<'a>(Staff<'a>);
 
@@ -245,12 +253,12 @@ impl<'a> Deref for Manager<'a> {
     }
 }
 
-/// The proof that the signed-in user may be given whole lists.
+/// Proof that the signed-in user may export whole lists.
 #[derive(Clone, Copy, Debug)]
 pub struct Exporter<'a>(&'a Viewer);
 
 impl Exporter<'_> {
-    /// The caller, for what goes on after the request was granted.
+    /// The caller, for work that continues after the grant.
     pub(in crate::domain) fn caller(&self) -> Caller {
         Caller(self.0.clone())
     }
@@ -264,7 +272,7 @@ impl Deref for Exporter<'_> {
     }
 }
 
-/// The proof that the signed-in user is here by a session: what concerns credentials, sessions and tokens asks for it.
+/// Proof that the signed-in user has a session, required by operations on credentials, sessions and tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionUser<'a> {
     viewer: &'a Viewer,
@@ -272,14 +280,14 @@ pub struct SessionUser<'a> {
 }
 
 impl SessionUser<'_> {
-    /// The session that the request belongs to.
+    /// The session of the request.
     pub fn session(&self) -> Uuid {
         self.session
     }
 }
 
 impl<'a> SessionUser<'a> {
-    /// The user, for as long as the request is known.
+    /// The user, for the lifetime of the request.
     pub(in crate::domain) fn into_viewer(self) -> &'a Viewer {
         self.viewer
     }

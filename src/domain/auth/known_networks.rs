@@ -1,8 +1,8 @@
-//! The networks from which each user signed in lately.
+//! Networks of each user's recent sign-ins.
 //!
-//! Strangers can use up every budget that they share with the owner of an account. A network from which the account signed in
-//! within [`KNOWN_FOR`] counts as the owner's: it keeps signing in and asking for resets. The rows stand apart from the audit
-//! trail, which forgets clients by a setting of its own.
+//! Strangers can use up every limit that they share with the owner of an account. A network from which the account
+//! signed in within [`KNOWN_FOR`] counts as the owner's, and may always sign in and request resets. The rows are
+//! separate from the audit trail, which deletes client data by a setting of its own.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::tools::secret;
 /// Time for which a network is known after the last sign-in from there.
 pub const KNOWN_FOR: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// Notes the client's network as one of this user's, in the transaction that signs the user in.
+/// Records the client's network as one of this user's, in the transaction that signs the user in.
 pub async fn note(txn: &impl ConnectionTrait, now: &Now, client: &Client, user: Uuid) -> Result<()> {
     if client.ip.is_none() {
         return Ok(());
@@ -43,14 +43,14 @@ pub async fn note(txn: &impl ConnectionTrait, now: &Now, client: &Client, user: 
     Ok(())
 }
 
-/// Whether this user signed in from this network lately; without a user, the same lookup finds nothing.
+/// Checks that this user signed in from this network recently; without a user, the same lookup runs and finds nothing.
 pub async fn is_known(db: &impl ConnectionTrait, now: &Now, user: Option<Uuid>, network: &str) -> Result<bool> {
     let theirs = Column::UserId.eq(user.unwrap_or_default());
     Ok(known_network::Entity::find().filter(recent(now, network).add(theirs)).count(db).await? > 0)
 }
 
-/// Checks whether the account with this address signed in from this network lately. A look-alike leads to no account. One
-/// statement answers, whether or not there is such an account.
+/// Checks that the account with this address signed in from this network recently. A look-alike address finds no
+/// account. The same single statement runs whether or not the account exists.
 pub async fn leads_to(db: &Db, now: &Now, network: &str, email: &str) -> Result<bool> {
     let theirs = Query::select()
         .expr(Expr::val(1))

@@ -1,9 +1,9 @@
-//! Who stays connected, and for how long they may: as long as the access token or API token holds that they came with, or
-//! a newer access token of the same session; as long as the session lives, the account is active, and no right is gone
-//! that they had meanwhile.
+//! Live connections, and their lifetime. A connection lasts while its access token or API token is valid, or a newer
+//! access token of the same session. It ends with the session, the active account, or any right that the caller had
+//! meanwhile.
 //!
-//! All of them are looked up together, twice a second, in the database and not by messages between instances, so that
-//! nobody stays because a message was lost.
+//! One database query checks all of them twice a second. Instances exchange no messages, so a lost message cannot keep
+//! a connection open.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,10 +19,10 @@ use crate::error::Result;
 use crate::tools::clock::Now;
 use crate::tools::token::{Claims, KeyRing};
 
-/// How many are looked up by one statement.
+/// Number of connections checked by one statement.
 const BATCH: usize = 500;
 
-/// Everybody who stays connected to this process.
+/// All live connections of this process.
 #[derive(Debug, Default)]
 pub struct LiveConnections(Arc<Mutex<Connections>>);
 
@@ -32,15 +32,15 @@ struct Connections {
     by_number: HashMap<u64, UserConnections>,
 }
 
-/// Somebody who is connected.
+/// The connections of one user.
 #[derive(Debug)]
 struct UserConnections {
     held: Held,
-    /// Ends the stay: when it is used, or dropped.
+    /// Ends the connection, when it is used or dropped.
     end: oneshot::Sender<Ended>,
 }
 
-/// Why a stay is over.
+/// Reason for the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The access token expired, and the client sent no newer one.
@@ -49,16 +49,16 @@ pub enum Ended {
     Revoked,
 }
 
-/// What a stay depends on.
+/// Conditions of a connection.
 #[derive(Clone, Debug)]
 struct Held {
     credential: Credential,
     rights: Rights,
-    /// What the access token says; none where an API token was used.
+    /// The claims of the access token; `None` with an API token.
     claims: Option<Arc<Claims>>,
 }
 
-/// What somebody may do.
+/// Rights of a user.
 #[derive(Clone, Copy, Debug)]
 struct Rights {
     is_staff: bool,
@@ -83,7 +83,7 @@ impl Rights {
     }
 }
 
-/// A stay; it is over where this is dropped.
+/// A live connection; it ends when this is dropped.
 #[derive(Debug)]
 pub struct ConnectionGuard {
     number: u64,
@@ -92,8 +92,8 @@ pub struct ConnectionGuard {
 }
 
 impl ConnectionGuard {
-    /// Lets the stay depend on what the caller may do by now, as well as on what they could do before: either may have
-    /// been made use of. The stay ends when the caller's access token does.
+    /// Makes the connection depend on the caller's current rights as well as on the earlier ones: either may have been
+    /// used. The connection ends when the caller's access token expires.
     pub fn extend(&self, caller: &Caller) {
         if let Some(post) = lock(&self.posts).by_number.get_mut(&self.number) {
             post.held.rights = post.held.rights.and(Rights::of_user(caller.user()));
@@ -101,7 +101,7 @@ impl ConnectionGuard {
         }
     }
 
-    /// Waits until the caller may stay no longer; must not be waited for again after that.
+    /// Waits for the end of the connection; must not be called again after that.
     pub async fn ended(&mut self) -> Ended {
         (&mut self.end).await.unwrap_or(Ended::Revoked)
     }
@@ -114,7 +114,7 @@ impl Drop for ConnectionGuard {
 }
 
 impl LiveConnections {
-    /// Lets the caller stay for now.
+    /// Registers a connection of the caller.
     pub fn begin(&self, caller: &Caller) -> ConnectionGuard {
         let rights = Rights::of_user(caller.user());
         let held = Held { credential: caller.credential().clone(), rights, claims: caller.claims().cloned() };
@@ -126,14 +126,14 @@ impl LiveConnections {
         ConnectionGuard { number, posts: Arc::clone(&self.0), end: receiver }
     }
 
-    /// How many stay at present.
+    /// Number of live connections.
     pub fn count(&self) -> usize {
         lock(&self.0).by_number.len()
     }
 
-    /// Ends the stay of those who may stay no longer.
+    /// Ends the connections that are no longer permitted.
     pub async fn check(&self, db: &Db, now: &Now, ring: &KeyRing) -> Result<()> {
-        // Before the database is asked, so that it does not matter whether it answers.
+        // Before the database query, so that it works without the database.
         self.end_expired(now);
         self.end_unsigned(ring);
         let held: Vec<(u64, Held)> =
@@ -167,20 +167,20 @@ impl LiveConnections {
         Ok(())
     }
 
-    /// Ends the stay of those whose access token was signed by a key that was revoked since.
+    /// Ends the connections whose access token was signed by a key revoked since.
     fn end_unsigned(&self, ring: &KeyRing) {
         lock(&self.0)
             .by_number
             .retain(|_, post| post.held.claims.as_ref().is_none_or(|claims| ring.knows(&claims.kid)));
     }
 
-    /// Ends the stay of those whose access token expired.
+    /// Ends the connections whose access token has expired.
     fn end_expired(&self, now: &Now) {
         let is_over = |post: &mut UserConnections| {
             post.held.claims.as_ref().is_some_and(|claims| claims.accepted_until() <= now.at)
         };
         for (_, post) in lock(&self.0).by_number.extract_if(|_, post| is_over(post)) {
-            // Whoever left in the meantime need not be told.
+            // The client may have disconnected meanwhile.
             let _ = post.end.send(Ended::Expired);
         }
     }
@@ -190,7 +190,7 @@ fn lock(posts: &Mutex<Connections>) -> MutexGuard<'_, Connections> {
     posts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Those of these sessions that are alive, with the rights of their users.
+/// The valid ones of these sessions, with the rights of their users.
 async fn live_sessions(db: &Db, now: &Now, ids: HashSet<Uuid>) -> Result<HashMap<Uuid, Rights>> {
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let mut live = HashMap::new();
@@ -211,7 +211,7 @@ async fn live_sessions(db: &Db, now: &Now, ids: HashSet<Uuid>) -> Result<HashMap
     Ok(live)
 }
 
-/// Those of these API tokens that are alive, with the digests of their secrets and the rights of their owners.
+/// The valid ones of these API tokens, with the digests of their secrets and the rights of their owners.
 async fn live_tokens(db: &Db, now: &Now, ids: HashSet<Uuid>) -> Result<HashMap<Uuid, (Vec<u8>, Rights)>> {
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let mut live = HashMap::new();

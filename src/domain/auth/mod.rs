@@ -2,27 +2,27 @@
 
 // Authentication of access tokens and API tokens.
 pub mod authenticate;
-// Transactions in which a signed-in user acts.
+// Transactions of a signed-in user.
 pub mod authorize;
 // The caller, and the proofs of their rights.
 pub mod identity;
 // Signing in with a password.
 pub mod sign_in;
-// Being signed in: opening, refreshing and ending sessions.
+// Opening, refreshing and ending sessions.
 pub mod sessions;
-// The tokens that clients are given.
+// Issuing access and refresh tokens.
 pub mod token_issuer;
 // The keys that sign access tokens.
 pub mod signing_keys;
-// The tokens that users make for scripts.
+// Personal API tokens for scripts.
 pub mod api_tokens;
-// From a typed password to a stored hash.
+// Checking, hashing and verifying passwords.
 pub mod passwords;
-// Who stays connected, and for how long they may.
+// Live connections and their lifetime.
 pub mod live_connections;
-// Everything that ends what an account was used by.
+// Revocation of sessions, links and tokens.
 pub mod revocation;
-// The networks from which users signed in lately.
+// Networks of recent sign-ins.
 pub mod known_networks;
 // Log lines about refused rights.
 pub mod refused_rights;

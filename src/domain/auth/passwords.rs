@@ -1,4 +1,4 @@
-//! From a typed password to a stored hash.
+//! Checking, hashing and verifying passwords.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::tools::metrics::Registry;
 use crate::tools::password::{Hasher, Load, Password, Verdict};
 use crate::tools::password_policy::PasswordPolicy;
 
-/// The rules for new passwords, and the hashing of all. There is no other way from a typed password to a stored one.
+/// The rules for new passwords, and the hashing of all passwords. Every stored password passes through here.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     hasher: Hasher,
@@ -23,27 +23,27 @@ pub struct Passwords {
     is_reachable: bool,
 }
 
-/// Lifetime of a temporary password where others can reach the service.
+/// Lifetime of a temporary password if other machines can reach the service.
 pub const TEMPORARY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A password that somebody wants to have.
+/// A new password.
 #[derive(Clone, Copy, Debug)]
 pub struct NewPassword<'a> {
     /// The password.
     pub password: &'a str,
-    /// The same, typed a second time.
+    /// The repeated password.
     pub confirm: Option<&'a str>,
-    /// The input fields of both, as the schema names them.
+    /// The input fields of both, as named in the schema.
     pub fields: (&'static str, &'static str),
 }
 
 impl Passwords {
-    /// The rules of this site, whose name and host are too easy to guess.
+    /// The rules of this site, whose name and host are not allowed in passwords.
     pub fn new(hasher: Hasher, policy: PasswordPolicy, site: Vec<String>, limits: Limits) -> Self {
         Self { hasher, policy, site, limits, is_reachable: false }
     }
 
-    /// The same, where others than this machine's users can reach the service or cannot.
+    /// The same, for a service that other machines can or cannot reach.
     #[must_use]
     pub fn where_reachable(self, is_reachable: bool) -> Self {
         Self { is_reachable, ..self }
@@ -54,17 +54,15 @@ impl Passwords {
         self.is_reachable && has_expired(user, now)
     }
 
-    /// Refuses a new password that is the temporary one which it should replace.
+    /// Refuses a new password that equals the temporary one it should replace.
     ///
     /// # Errors
-    /// [`Code::Invalid`] of this field; [`Error::Unavailable`] where too many passwords are being hashed.
+    /// [`Code::Invalid`] of this field; [`Error::Unavailable`] if too many passwords are being hashed.
     pub async fn refuse_temporary(&self, user: &user::Model, new: NewPassword<'_>) -> Result<()> {
         let stored = user.password_hash.as_deref().filter(|_| user.temporary_password_at.is_some());
         let Some(stored) = stored else { return Ok(()) };
         match self.hasher.verify(&Password::new(new.password), Some(stored)).await?.matches {
-            true => Err(Refusal::new(Code::Invalid, "Choose another password than the temporary one.")
-                .of(new.fields.0)
-                .into()),
+            true => Err(Refusal::new(Code::Invalid, "password-temporary").of(new.fields.0).into()),
             false => Ok(()),
         }
     }
@@ -74,51 +72,51 @@ impl Passwords {
         &self.policy
     }
 
-    /// How often passwords and links may be tried.
+    /// Limits on attempts with passwords and links.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// How many passwords are being hashed, and wait for that.
+    /// Number of running and waiting hashes.
     pub fn load(&self) -> Load {
         self.hasher.load()
     }
 
-    /// Puts what is counted among what is told to those who watch.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         self.hasher.register(registry);
     }
 
-    /// The hash to store of a new password, in PHC form. `about` are the user's own names and addresses, which it must
-    /// not be made of.
+    /// The hash of a new password for storage, in PHC form. `about` holds the user's own names and addresses, which are
+    /// not allowed in it.
     ///
     /// # Errors
-    /// The refusal that tells which rule it breaks; [`Error::Unavailable`] where too many passwords are being hashed.
+    /// The refusal with the broken rule; [`Error::Unavailable`] if too many passwords are being hashed.
     pub async fn accept(&self, new: NewPassword<'_>, about: &[&str]) -> Result<String> {
         self.check_form(new).map_err(Error::from)?;
         self.judge(new, about).await?;
         self.hash(new.password).await
     }
 
-    /// The checks of a new password that cost nothing: both entries are the same, and neither too short nor too long.
+    /// The cheap checks of a new password: both entries are equal, and neither too short nor too long.
     ///
     /// # Errors
-    /// The refusal that tells which rule it breaks.
+    /// The refusal with the broken rule.
     pub fn check_form(&self, new: NewPassword<'_>) -> Result<(), Refusal> {
         let (field, confirm_field) = new.fields;
         let password = Password::new(new.password);
         if new.confirm.is_some_and(|confirm| Password::new(confirm) != password) {
-            let refusal = Refusal::new(Code::PasswordMismatch, "The two passwords differ: type the same twice.");
+            let refusal = Refusal::new(Code::PasswordMismatch, "password-mismatch");
             return Err(refusal.of(confirm_field));
         }
         self.policy.check_length(&password).map_err(|refusal| refusal.of(field))
     }
 
-    /// All rules for new passwords, with an estimate of the strength. That takes milliseconds of computing, so it is done
-    /// on a blocking thread, and callers take a limit and call [`Self::check_form`] first.
+    /// All rules for new passwords, with an estimate of the strength. The estimate takes milliseconds of CPU time and
+    /// runs on a blocking thread. Callers take a limit and call [`Self::check_form`] first.
     ///
     /// # Errors
-    /// The refusal that tells which rule it breaks; [`Error::Unavailable`] where too many passwords are being hashed.
+    /// The refusal with the broken rule; [`Error::Unavailable`] if too many passwords are being hashed.
     pub async fn judge(&self, new: NewPassword<'_>, about: &[&str]) -> Result<()> {
         let words: Vec<String> = self.site.iter().cloned().chain(about.iter().map(ToString::to_string)).collect();
         let (policy, password) = (self.policy, Password::new(new.password));
@@ -129,34 +127,36 @@ impl Passwords {
         judged.await?.map_err(|refusal| refusal.of(new.fields.0).into())
     }
 
-    /// The hash to store of a password that was judged before, in PHC form.
+    /// The hash of a judged password for storage, in PHC form.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where too many passwords are being hashed.
+    /// [`Error::Unavailable`] if too many passwords are being hashed.
     pub async fn hash(&self, password: &str) -> Result<String> {
         self.hasher.hash(&Password::new(password)).await
     }
 
-    /// Whether a typed password has this hash, for secrets that have limits of their own.
+    /// Checks a typed password against this hash, for secrets with their own limits.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where too many passwords are being hashed.
+    /// [`Error::Unavailable`] if too many passwords are being hashed.
     pub async fn matches(&self, typed: &str, hash: &str) -> Result<bool> {
         Ok(self.hasher.verify(&Password::new(typed), Some(hash)).await?.matches)
     }
 
-    /// Whether a typed password is the user's; without a user, or without a stored password, the same work is done
-    /// for nothing, so that time tells nobody which accounts exist. It is an attempt of the limits, to be given back where
-    /// the password was right.
+    /// Checks a typed password against the user's. Without a user or a stored password, the same work is done, so
+    /// timing does not reveal which accounts exist. It counts as an attempt, which the caller gives back after a
+    /// correct password.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] after too many wrong ones; [`Error::Unavailable`] where too many passwords are being hashed.
+    /// [`Error::RateLimited`] after too many wrong passwords; [`Error::Unavailable`] if too many passwords are being
+    /// hashed.
     pub async fn verify(
         &self,
         db: &Db,
         now: &Now,
         client: &Client,
-        (account, user): (Account<'_>, Option<&user::Model>),
+        account: Account<'_>,
+        user: Option<&user::Model>,
         typed: &str,
     ) -> Result<(Verdict, Attempt)> {
         let attempt = rate_limits::take_attempt(db, now, client, &self.limits, account).await?;
@@ -164,23 +164,23 @@ impl Passwords {
         Ok((self.hasher.verify(&Password::new(typed), stored).await?, attempt))
     }
 
-    /// The hash to store of a password that was right, where the stored one was made with other parameters.
+    /// A new hash of a correct password, for a stored hash with other parameters.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where too many passwords are being hashed.
+    /// [`Error::Unavailable`] if too many passwords are being hashed.
     pub async fn rehash(&self, typed: &str) -> Result<String> {
         self.hasher.hash(&Password::new(typed)).await
     }
 }
 
-/// Checks for a temporary password that is too old for a service that others can reach.
+/// Checks for a temporary password that is too old for a service that other machines can reach.
 pub fn has_expired(user: &user::Model, now: &Now) -> bool {
-    // A clock that was set back must not prolong it.
+    // A clock that was set back must not extend the lifetime.
     let is_over = |since: Timestamp| now.at >= since.plus(TEMPORARY) || now.at.plus(SKEW) < since;
     user.temporary_password_at.is_some_and(is_over)
 }
 
-/// What a user's password must not be made of.
+/// The user's data that is not allowed in their password.
 pub fn about(user: &user::Model) -> [&str; 4] {
     [&user.username, &user.email, &user.first_name, &user.last_name]
 }
@@ -209,7 +209,7 @@ mod tests {
         let passwords = passwords();
         let slow = "0@1l3$5!7+".repeat(MAX_LENGTH).chars().take(MAX_LENGTH).collect::<String>();
         let mut judged = pin!(passwords.accept(new(&slow), &[]));
-        // The first poll ends where the work begins elsewhere: this thread goes on at once.
+        // The first poll ends when the work moves to another thread: this thread continues immediately.
         assert!(matches!(judged.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
         assert_eq!(passwords.load().running, 1);
         let _ = judged.await;

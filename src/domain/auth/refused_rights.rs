@@ -1,4 +1,4 @@
-//! Log lines about refused rights: who asked for what without having the right.
+//! Log lines about denied permissions: the caller and the refused operation.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,16 +9,17 @@ use uuid::Uuid;
 use crate::domain::auth::identity::Caller;
 use crate::tools::clock::{Now, Timestamp};
 
-/// Number of lines about one user in each [`WINDOW`]. More refusals are counted, and the next line tells their number.
+/// Maximum number of lines about one user in each [`WINDOW`]. Further refusals are counted, and the next line reports
+/// their number.
 pub const LINES: u32 = 20;
 
-/// Time for which the lines about a user are counted together.
+/// Period in which the lines about a user are counted.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
-/// Number of users whose lines are counted apart; further users share one count.
+/// Number of users with separate counts; further users share one count.
 const USERS: usize = 10_000;
 
-/// Counts of the lines that were written lately.
+/// Counts of recent lines.
 #[derive(Debug, Default)]
 pub struct RefusedRights(Mutex<HashMap<Option<Uuid>, Lines>>);
 
@@ -30,21 +31,21 @@ struct Lines {
 }
 
 impl RefusedRights {
-    /// Writes a line, unless there are many about this user already: the caller wanted `what`, the name of a field or route,
-    /// and was answered with `code`.
-    pub fn note(&self, now: &Now, caller: Option<&Caller>, what: &str, code: &str) {
-        let Some(unlogged) = self.count(now.at, caller.map(Caller::user_id)) else { return };
+    /// Logs a refusal, unless there are many about this user already: the caller requested `operation`, the name of a
+    /// field or route, and got `code`.
+    pub fn note(&self, now: &Now, caller: Option<&Caller>, operation: &str, code: &str) {
+        let Some(suppressed) = self.count(now.at, caller.map(Caller::user_id)) else { return };
         match caller {
             Some(caller) => {
                 let (credential, id) = caller.credential_id();
                 let user = caller.user_id();
-                tracing::warn!(%user, credential, credential_id = %id, what, code, unlogged, "right refused");
+                tracing::warn!(%user, credential, credential_id = %id, operation, code, suppressed, "permission denied");
             }
-            None => tracing::warn!(what, code, unlogged, "right refused to a client that is not signed in"),
+            None => tracing::warn!(operation, code, suppressed, "permission denied; not signed in"),
         }
     }
 
-    /// Counts a refusal; returns the number of refusals without a line in the window before if this one gets a line.
+    /// Counts a refusal. Returns the number of suppressed refusals in the previous window if this one is logged.
     fn count(&self, now: Timestamp, user: Option<Uuid>) -> Option<u32> {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = |lines: &Lines| lines.since <= now.minus(WINDOW) || lines.since > now;
@@ -53,13 +54,13 @@ impl RefusedRights {
         }
         let user = user.filter(|user| users.len() < USERS || users.contains_key(&Some(*user)));
         let lines = users.entry(user).or_insert(Lines { since: now, refused: 0 });
-        let mut unlogged = 0;
+        let mut suppressed = 0;
         if is_over(lines) {
-            unlogged = lines.refused.saturating_sub(LINES);
+            suppressed = lines.refused.saturating_sub(LINES);
             *lines = Lines { since: now, refused: 0 };
         }
         lines.refused = lines.refused.saturating_add(1);
-        (lines.refused <= LINES).then_some(unlogged)
+        (lines.refused <= LINES).then_some(suppressed)
     }
 }
 

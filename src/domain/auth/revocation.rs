@@ -1,9 +1,9 @@
-//! The one place that ends what an account was used by: sessions, mailed links, API tokens, an address that waits to be
-//! confirmed, mails that carry a link, and registrations of the same address. [`Cause::ends`] is the table of which event
-//! ends which; `docs/security.md` shows it, and a test holds the page to it.
+//! Revocation of everything that gives access to an account: sessions, mailed links, API tokens, a pending address,
+//! mails with a link, and registrations of the same address. [`Cause::ends`] maps each event to the things it ends;
+//! `docs/security.md` shows the table, and a test compares the two.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
 use crate::domain::{outbox, rate_limits};
@@ -13,21 +13,21 @@ use crate::error::Result;
 use crate::tools::clock::Timestamp;
 use crate::tools::identifier;
 
-/// The mails that carry a link into an account.
+/// Mails that carry a link into an account.
 const WITH_LINK: [Kind; 3] = [Kind::ResetPassword, Kind::Welcome, Kind::ConfirmNewEmail];
 
-/// An event that ends some of what an account was used by.
+/// An event that revokes access to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The owner set a new password by a mailed link.
     PasswordReset,
-    /// The owner replaced their password, knowing the old one, in this session.
+    /// The owner changed their password in this session, with the old password.
     PasswordChanged(Uuid),
     /// Staff set a password.
     PasswordSet,
     /// The account was deactivated.
     Deactivated,
-    /// The account moved to another address.
+    /// The address of the account changed.
     EmailChanged,
     /// The owner of the old address undid a change of address.
     EmailChangeUndone,
@@ -55,15 +55,14 @@ pub enum Sessions {
 pub struct Ends {
     /// Sessions.
     pub sessions: Sessions,
-    /// Mailed links, the mails that wait to carry one, an address that waits to be confirmed, and a registration of the
-    /// account's address.
+    /// Mailed links, queued mails with a link, a pending address, and a registration of the account's address.
     pub links: bool,
-    /// API tokens, and the networks that count as the owner's.
+    /// API tokens, and the networks known as the owner's.
     pub api_tokens: bool,
 }
 
 impl Cause {
-    /// Everything that this ends.
+    /// Everything that this cause ends.
     pub fn ends(self) -> Ends {
         let (sessions, links, api_tokens) = match self {
             Self::PasswordReset | Self::PasswordSet | Self::Deactivated | Self::EmailChangeUndone | Self::Deleted => {
@@ -78,8 +77,8 @@ impl Cause {
     }
 }
 
-/// Ends what the cause ends, of these users, whose rows are locked. To be called before the statement that makes the change,
-/// so that the row which that returns is the final one.
+/// Revokes the access of these users, whose rows are locked, according to the cause. Must be called before the
+/// statement that makes the change, so that the row returned by that statement is final.
 pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid], cause: Cause) -> Result<()> {
     let Ends { sessions, links, api_tokens } = cause.ends();
     let theirs = session::Column::UserId.is_in(users.iter().copied());
@@ -98,7 +97,7 @@ pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid],
         end_links(txn, users, cause).await?;
     }
     if cause == Cause::PasswordSet {
-        // Where a change of address could still be undone, the present address may be a thief's.
+        // While a change of address can still be undone, the current address may belong to a thief.
         let in_question = Query::select()
             .column(email_undo::Column::UserId)
             .from(email_undo::Entity)
@@ -123,8 +122,8 @@ pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid],
         let theirs = api_token::Column::UserId.is_in(users.iter().copied());
         api_token::Entity::delete_many().filter(theirs).exec(txn).await?;
     }
-    if matches!(cause, Cause::PasswordSet | Cause::Deactivated | Cause::EmailChangeUndone) {
-        // The owner has no known network now, and must not be kept out by the guesses that strangers made before.
+    if matches!(cause, Cause::PasswordSet | Cause::EmailChangeUndone) {
+        // The owner has no known network now; earlier guesses by strangers must not lock them out.
         rate_limits::forget_guesses(txn, users).await?;
     }
     Ok(())
@@ -139,27 +138,37 @@ async fn end_links(txn: &DatabaseTransaction, users: &[Uuid], cause: Cause) -> R
         .filter(user::Column::PendingEmail.is_not_null())
         .exec(txn)
         .await?;
-    // A welcome that never went out is due once the account is activated.
+    // An unsent welcome mail is due once the account is activated.
     let is_kept = |kind: &Kind| cause == Cause::Deactivated && *kind == Kind::Welcome;
     let kinds: Vec<Kind> = WITH_LINK.into_iter().filter(|kind| !is_kept(kind)).collect();
     cancel_mails(txn, users, &kinds).await?;
     let emails = user::Entity::find().filter(user::Column::Id.is_in(ids())).select_only().column(user::Column::Email);
     let emails: Vec<String> = emails.into_tuple().all(txn).await?;
+    // A request that was not looked up yet has no user. It is deleted like one to an unknown address: its row would show
+    // that the address has an account.
+    let resets = outbox::without_user(txn, &emails, Condition::all().add(mail::Column::Kind.eq(Kind::ResetPassword)));
+    for ids in resets.await?.chunks(1000) {
+        mail::Entity::delete_many().filter(mail::Column::Id.is_in(ids.iter().copied())).exec(txn).await?;
+    }
     let addresses = emails.iter().map(|email| identifier::canonical_address(email));
     registration::Entity::delete_many().filter(registration::Column::EmailKey.is_in(addresses)).exec(txn).await?;
     Ok(())
 }
 
-/// Cancels the mails of these kinds to these users that were not sent yet; a worker that has one in hand gives it up.
+/// Cancels the unsent mails of these kinds to these users; a worker that is sending one gives it up.
 pub(in crate::domain) async fn cancel_mails(txn: &DatabaseTransaction, users: &[Uuid], kinds: &[Kind]) -> Result<()> {
+    let theirs = Condition::all().add(mail::Column::UserId.is_in(users.iter().copied()));
+    cancel(txn, theirs.add(mail::Column::Kind.is_in(kinds.iter().copied()))).await
+}
+
+async fn cancel(txn: &DatabaseTransaction, which: Condition) -> Result<()> {
     let none = || Expr::value(Option::<Timestamp>::None);
     mail::Entity::update_many()
         .col_expr(mail::Column::Status, Expr::value(Status::Cancelled))
         .col_expr(mail::Column::NextAttemptAt, none())
         .col_expr(mail::Column::LeasedUntil, none())
         .col_expr(mail::Column::SealedToken, Expr::value(Option::<Vec<u8>>::None))
-        .filter(mail::Column::UserId.is_in(users.iter().copied()))
-        .filter(mail::Column::Kind.is_in(kinds.iter().copied()))
+        .filter(which)
         .filter(mail::Column::Status.is_in([Status::Queued, Status::Held, Status::Failed]))
         .exec(txn)
         .await?;
@@ -174,7 +183,7 @@ mod tests {
     fn the_manual_shows_the_table() {
         let manual = include_str!("../../../docs/security.md");
         let causes = [
-            ("a reset by a mailed link", Cause::PasswordReset),
+            ("a reset by an emailed link", Cause::PasswordReset),
             ("`changePassword`", Cause::PasswordChanged(Uuid::nil())),
             ("a password that staff set", Cause::PasswordSet),
             ("deactivation", Cause::Deactivated),

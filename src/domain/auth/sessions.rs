@@ -1,4 +1,4 @@
-//! Being signed in: opening, refreshing and ending sessions. An ended session has no row.
+//! Opening, refreshing and ending sessions. An ended session has no row.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -27,20 +27,20 @@ use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Now, SKEW, Timestamp};
 use crate::tools::token::RefreshToken;
 
-/// How many sessions a user may have; one more ends the one that was used longest ago.
+/// Maximum number of sessions per user; a further one ends the least recently used.
 pub const SESSIONS_PER_USER: u64 = 50;
 
-/// Time within which one mail tells of all refresh tokens that were used twice.
-const TOLD_WITHIN: Duration = Duration::from_secs(60 * 60);
+/// Period in which one mail reports all reused refresh tokens.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 static BY_ID: LazyLock<PrimaryKeyQuery<session::Entity, user::Entity>> = LazyLock::new(PrimaryKeyQuery::new);
 
-/// A session that has not ended, and whose it is.
+/// A session that has not ended, and its user.
 pub(in crate::domain) async fn find(db: &Db, id: Uuid) -> Result<Found<session::Entity, user::Entity>> {
     db.find(&BY_ID, id).await
 }
 
-/// Opens a session for a user who has proved who they are. The client's network is then known as one of theirs.
+/// Opens a session for an authenticated user. The client's network is then known as one of theirs.
 pub async fn open(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -76,7 +76,7 @@ pub async fn open(
     Ok(session)
 }
 
-/// Whether this session has not ended.
+/// Checks that this session has not ended.
 pub(in crate::domain) async fn is_alive(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -87,14 +87,14 @@ pub(in crate::domain) async fn is_alive(
     Ok(session.is_some())
 }
 
-/// Exchanges a refresh token for the next generation of its session; the token is then dead.
+/// Exchanges a refresh token for the next generation of its session; the token is then spent.
 ///
-/// Given once more it yields the same successor as before, as long as that was not used in any part, or within the
-/// grace: so that a lost answer or two tabs at once do not sign anybody out. Anything else that was rotated away is
-/// taken for stolen and ends the session. One statement decides, whoever else is refreshing at that moment.
+/// Within the grace period, or until its successor is used, the same token yields the same successor again: a lost
+/// response or two concurrent tabs sign nobody out. Any other spent token counts as stolen and ends the session. One
+/// statement decides, so concurrent refreshes are safe.
 ///
 /// # Errors
-/// [`Code::InvalidToken`] where the session has ended, is too old, or ends by this.
+/// [`Code::InvalidToken`] if the session has ended, has expired, or is ended by this reuse.
 pub async fn refresh(
     db: &Db,
     now: &Now,
@@ -130,9 +130,8 @@ pub async fn refresh(
     Ok((session, user))
 }
 
-/// The one rule for presented refresh tokens: the session is alive, and the token is its current generation or a
-/// predecessor that may be repeated. [`refresh`], [`logout`] and [`replace`] use it, so a token that no longer refreshes has
-/// no other power either.
+/// The rule for refresh tokens: the session is valid, and the token is its current generation or a predecessor that may
+/// be repeated. [`refresh`], [`logout`] and [`replace`] use it, so a token that no longer refreshes has no other use.
 fn accepts(now: &Now, lives: &SessionConfig, token: RefreshToken) -> Condition {
     let is_current = Column::Counter.eq(token.counter);
     let is_repeatable = may_be_repeated(now.at, lives, token.counter.saturating_add(1));
@@ -149,17 +148,17 @@ fn accepts(now: &Now, lives: &SessionConfig, token: RefreshToken) -> Condition {
         ))
 }
 
-/// The predecessor of this generation may be given once more: nothing of the generation came back yet, or it is so
-/// young that two tabs may have asked at once.
+/// True if the predecessor of this generation may be repeated: nothing of the generation was used yet, or it is so
+/// recent that two tabs may have refreshed concurrently.
 fn may_be_repeated(now: Timestamp, lives: &SessionConfig, generation: i32) -> Condition {
     let unused = Column::Used.lt(generation);
-    // A clock that was set back must not keep a generation young for as long as it was set back by.
+    // A clock that was set back must not keep a generation recent for that long.
     let young = Column::RotatedAt.gte(now.minus(lives.refresh_grace)).and(Column::RotatedAt.lte(now.plus(SKEW)));
     Condition::all().add(Column::Counter.eq(generation)).add(Condition::any().add(unused).add(young))
 }
 
-/// Locks this account and that of a session: accounts come before their sessions, and in the order of their ids, as all lock
-/// them.
+/// Locks this account and the owner of a session. Every transaction locks accounts before sessions, in the order of
+/// their ids.
 pub(in crate::domain) async fn lock_owners(
     txn: &DatabaseTransaction,
     user: Option<Uuid>,
@@ -175,9 +174,9 @@ pub(in crate::domain) async fn lock_owners(
     Ok(())
 }
 
-/// Ends the session whose token was given again although its successor is in use: one of the two holders is a thief. The
-/// owner, whose row is locked, is told by mail, once within [`TOLD_WITHIN`]: whoever holds the password can make any number
-/// of sessions. Returns whether the token was reused.
+/// Ends the session of a token that was reused after its successor was used: one of the two holders is a thief. The
+/// owner, whose row is locked, gets one mail within [`NOTICE_INTERVAL`], because a holder of the password can create
+/// any number of sessions. Returns true if the token was reused.
 async fn end_if_reused(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -193,14 +192,15 @@ async fn end_if_reused(
         .await?;
     let Some(session) = ended.into_iter().next() else { return Ok(false) };
     audit::record(txn, now, Event::by_anyone(client, Action::RefreshReused, session.user_id)).await?;
-    let told = outbox::has_enqueued(txn, Kind::RefreshReused, session.user_id, now.at.minus(TOLD_WITHIN)).await?;
-    if !told && let Some(user) = user::Entity::find_by_id(session.user_id).one(txn).await? {
+    let is_notified =
+        outbox::has_enqueued(txn, Kind::RefreshReused, session.user_id, now.at.minus(NOTICE_INTERVAL)).await?;
+    if !is_notified && let Some(user) = user::Entity::find_by_id(session.user_id).one(txn).await? {
         outbox::enqueue(txn, now, Kind::RefreshReused, &user.email, Some(user.id)).await?;
     }
     Ok(true)
 }
 
-/// Notes that a token of this generation came back, so that its predecessor is not given a successor again.
+/// Records the use of a token of this generation, so that its predecessor is no longer repeated.
 pub async fn mark_used(db: &Db, id: Uuid, generation: i32) -> Result<()> {
     session::Entity::update_many()
         .col_expr(Column::Used, Expr::value(generation))
@@ -216,20 +216,20 @@ pub async fn mark_used(db: &Db, id: Uuid, generation: i32) -> Result<()> {
 pub struct Logout {
     /// The proof of the session to end.
     pub by: SessionProof,
-    /// End all other sessions of the user as well.
+    /// True to end all other sessions of the user as well.
     pub everywhere: bool,
 }
 
-/// The proof that a client holds a session.
+/// Proof that a client has a session.
 #[derive(Clone, Copy, Debug)]
 pub enum SessionProof {
-    /// A refresh token, held to the same rule as in [`refresh`].
+    /// A refresh token, by the same rule as in [`refresh`].
     RefreshToken(RefreshToken),
     /// The session that the request was authenticated with.
     Session(Uuid),
 }
 
-/// The session of this user that the proof is of, where it is alive.
+/// The session of this user that the proof belongs to, if it is valid.
 pub(in crate::domain) fn held(
     now: &Now,
     lives: &SessionConfig,
@@ -246,8 +246,8 @@ pub(in crate::domain) fn held(
 /// Ends a session, or all sessions of its user. A session that has already ended is not an error.
 ///
 /// # Errors
-/// [`Code::InvalidToken`] for a refresh token that [`refresh`] would refuse while its session is alive. A reused one ends
-/// its own session, as there, and no other.
+/// [`Code::InvalidToken`] for a refresh token that [`refresh`] would refuse while its session is valid. A reused token
+/// ends only its own session, as in [`refresh`].
 pub async fn logout(db: &Db, now: &Now, client: &Client, lives: &SessionConfig, input: Logout) -> Result<()> {
     let (txn, _) = db.begin(now).await?;
     let id = match input.by {
@@ -255,7 +255,7 @@ pub async fn logout(db: &Db, now: &Now, client: &Client, lives: &SessionConfig, 
         SessionProof::Session(id) => id,
     };
     lock_owners(&txn, None, Some(id)).await?;
-    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    // Waiting for the locks may have taken long; events of the other transactions come first in the trail.
     let now = &now.anew();
     let may_end = match input.by {
         SessionProof::RefreshToken(token) => accepts(now, lives, token),
@@ -266,7 +266,7 @@ pub async fn logout(db: &Db, now: &Now, client: &Client, lives: &SessionConfig, 
         if input.everywhere {
             revocation::revoke(&txn, &[session.user_id], Cause::LoggedOutEverywhere).await?;
         }
-        let event = Event { actor: Some(session.user_id), ..Event::by_anyone(client, Action::Logout, session.user_id) };
+        let event = Event::by_owner(client, Action::Logout, session.user_id);
         audit::record(&txn, now, event).await?;
         txn.commit().await?;
         return Ok(());
@@ -281,7 +281,7 @@ pub async fn logout(db: &Db, now: &Now, client: &Client, lives: &SessionConfig, 
     if refused { Err(invalid_token()) } else { Ok(()) }
 }
 
-/// Ends the session of a refresh token that came along with a sign-in, by the rule of [`refresh`] and [`logout`].
+/// Ends the session of a refresh token sent with a sign-in, by the rule of [`refresh`] and [`logout`].
 pub(in crate::domain) async fn replace(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -296,17 +296,17 @@ pub(in crate::domain) async fn replace(
     Ok(())
 }
 
-/// The sessions of a user that are alive, the one used last first.
+/// The valid sessions of a user, most recently used first.
 pub async fn list(db: &Db, now: &Now, owner: SessionUser<'_>, lives: &SessionConfig) -> Result<Vec<session::Model>> {
     alive_of(db, now, owner.user().id, lives).await
 }
 
-/// What sessions have in common that are alive.
+/// Condition of valid sessions.
 pub(in crate::domain) fn are_alive(now: &Now, lives: &SessionConfig) -> Condition {
     Condition::all().add(Column::ExpiresAt.gt(now.at)).add(Column::LastUsedAt.gt(now.at.minus(lives.refresh_ttl)))
 }
 
-/// The sessions of this user that are alive, the one used last first.
+/// The valid sessions of this user, most recently used first.
 pub(in crate::domain) async fn alive_of(
     db: &Db,
     now: &Now,
@@ -321,9 +321,9 @@ pub(in crate::domain) async fn alive_of(
 /// Ends one of the owner's sessions, and returns it as it was.
 ///
 /// # Errors
-/// [`Code::NotFound`] where the owner has no such session.
+/// [`Code::NotFound`] if the owner has no such session.
 pub async fn revoke(db: &Db, now: &Now, owner: SessionUser<'_>, id: &str) -> Result<session::Model> {
-    let not_found = || Refusal::new(Code::NotFound, "You have no such session.").of("id");
+    let not_found = || Refusal::new(Code::NotFound, "session-unknown").of("id");
     let id = Uuid::parse_str(id).map_err(|_| not_found())?;
     let own = Condition::all().add(Column::Id.eq(id)).add(Column::UserId.eq(owner.user().id));
     let authorized = owner.begin_ending(db, now, Also::Nobody).await?;
@@ -335,16 +335,16 @@ pub async fn revoke(db: &Db, now: &Now, owner: SessionUser<'_>, id: &str) -> Res
     Ok(session)
 }
 
-/// Removes the rows of sessions that have run out; they were dead before.
+/// Removes the rows of expired sessions.
 pub async fn sweep(db: &Db, now: &Now, lives: &SessionConfig) -> Result<u64> {
     let unused = Condition::all().add(Column::LastUsedAt.lte(now.at.minus(lives.refresh_ttl)));
-    // Each is looked up in its own index.
+    // Each condition uses its own index.
     let expired = Condition::all().add(Column::ExpiresAt.lte(now.at));
     let unused = batch_delete::delete::<session::Entity>(db, session::PrimaryKey::Id, &unused).await?;
     Ok(unused + batch_delete::delete::<session::Entity>(db, session::PrimaryKey::Id, &expired).await?)
 }
 
-/// What a refresh token gets that is not, or no longer, good for anything.
+/// The error for an invalid or spent refresh token.
 pub fn invalid_token() -> Error {
-    Refusal::new(Code::InvalidToken, "The session has ended: sign in again.").into()
+    Refusal::new(Code::InvalidToken, "session-invalid").into()
 }

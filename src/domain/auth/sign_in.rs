@@ -10,61 +10,76 @@ use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
 use crate::domain::auth::passwords::{self, NewPassword, Passwords};
 use crate::domain::auth::sessions;
-use crate::domain::rate_limits::{self, Account};
+use crate::domain::rate_limits::{self, Account, Attempt};
 use crate::domain::sent_forms::{self, SentForm};
 use crate::domain::users::lookup;
 use crate::entity::audit_event::{Action, Reason};
 use crate::entity::user::Column;
 use crate::entity::{session, user};
-use crate::error::{Code, Refusal, Result};
+use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Now;
 use crate::tools::identifier;
 use crate::tools::token::RefreshToken;
 
-/// No address and no username is longer than this, in bytes; whatever is, is not worth folding.
+/// Maximum length of an identifier, in bytes; longer ones are not folded, because no address or username is longer.
 const MAX_IDENTIFIER: usize = 1000;
 
-/// Somebody who wants to sign in.
+/// Dependencies of operations that open a session.
+#[derive(Clone, Copy, Debug)]
+pub struct SignInRules<'a> {
+    /// The rules for passwords, and the limits of attempts.
+    pub passwords: &'a Passwords,
+    /// Lifetimes of sessions.
+    pub lives: &'a SessionConfig,
+}
+
+/// Input of a sign-in.
 #[derive(Clone, Copy, Debug)]
 pub struct SignIn<'a> {
-    /// An e-mail address or a username, in any case.
+    /// An email address or a username, in any case.
     pub identifier: &'a str,
     /// The password.
     pub password: &'a str,
-    /// The refresh token that came along in a cookie; the new session takes the place of its session.
+    /// The refresh token of the request's cookie; the new session replaces its session.
     pub replaces: Option<RefreshToken>,
     /// A password to set in the same transaction.
     pub replacement: Option<Replacement<'a>>,
 }
 
-/// A password that replaces the one its owner signs in with.
+/// A password that replaces the one used to sign in.
 #[derive(Clone, Copy, Debug)]
 pub struct Replacement<'a> {
-    /// The next password.
+    /// The new password.
     pub new: NewPassword<'a>,
-    /// The form that was sent; it may come twice.
+    /// The submitted form; a repeated submission is recognized by it.
     pub form: &'a SentForm,
 }
 
-/// Opens a session for whoever knows the password of the account.
+/// Opens a session for a client with the password of the account.
 ///
 /// # Errors
 /// [`Code::InvalidCredentials`], the same whether the account or the password is wrong; with the right password
-/// [`Code::AccountInactive`], [`Code::EmailNotVerified`] or [`Code::PasswordExpired`], or the refusal of the replacement;
-/// [`crate::error::Error::RateLimited`] after too many wrong passwords. A refusal leaves the session in `replaces` alone.
+/// [`Code::AccountInactive`], [`Code::EmailNotVerified`] or [`Code::PasswordExpired`], or the refusal of the
+/// replacement; [`crate::error::Error::RateLimited`] after too many wrong passwords. A refusal leaves the session in
+/// `replaces` alone.
 pub async fn sign_in(
     db: &Db,
     now: &Now,
     client: &Client,
-    (passwords, lives): (&Passwords, &SessionConfig),
+    rules: SignInRules<'_>,
     input: SignIn<'_>,
 ) -> Result<(session::Model, user::Model)> {
+    let SignInRules { passwords, lives } = rules;
+    if let Some(Replacement { new, .. }) = input.replacement {
+        // Before the password is compared, so that the answer says nothing about it.
+        passwords.check_form(new)?;
+    }
     let typed = if input.identifier.len() <= MAX_IDENTIFIER { input.identifier } else { "" };
     let found = lookup::by_identifier(db.reader(), typed).await?;
-    // Attempts count by the key, so that another spelling of the name has no attempts of its own.
+    // Attempts count by the key, so another spelling of the name has no attempts of its own.
     let key = identifier::fold(typed);
     let account = Account::Named(&key, found.as_ref().map(|user| user.id));
-    let (verdict, attempt) = passwords.verify(db, now, client, (account, found.as_ref()), input.password).await?;
+    let (verdict, attempt) = passwords.verify(db, now, client, account, found.as_ref(), input.password).await?;
     let user = match found {
         Some(user) if verdict.matches => user,
         other => {
@@ -74,58 +89,66 @@ pub async fn sign_in(
                 Some(user) if user.password_hash.is_none() => Reason::NoPassword,
                 Some(_) => Reason::WrongPassword,
             };
-            return refuse(db, now, client, (other.as_ref(), reason), invalid_credentials()).await;
+            return refuse(db, now, client, other.as_ref(), None, reason, invalid_credentials()).await;
         }
     };
     if !user.is_active {
-        let refusal =
-            Refusal::new(Code::AccountInactive, "This account is deactivated: ask the people who run this site.");
-        return refuse(db, now, client, (Some(&user), Reason::AccountInactive), refusal).await;
+        let refusal = Refusal::new(Code::AccountInactive, "account-inactive");
+        return refuse(db, now, client, Some(&user), Some(attempt), Reason::AccountInactive, refusal).await;
     }
     if !user.is_verified {
-        let refusal =
-            Refusal::new(Code::EmailNotVerified, "Confirm your e-mail address first: follow the link that was mailed.");
-        return refuse(db, now, client, (Some(&user), Reason::EmailNotVerified), refusal).await;
+        let refusal = Refusal::new(Code::EmailNotVerified, "email-unverified");
+        return refuse(db, now, client, Some(&user), Some(attempt), Reason::EmailNotVerified, refusal).await;
     }
     if passwords.has_expired(&user, now) {
-        return refuse(db, now, client, (Some(&user), Reason::PasswordExpired), password_expired()).await;
+        return refuse(db, now, client, Some(&user), Some(attempt), Reason::PasswordExpired, password_expired()).await;
     }
-    let new_hash = match input.replacement {
-        Some(Replacement { new, .. }) => {
-            passwords.refuse_temporary(&user, new).await?;
-            Some(passwords.accept(new, &passwords::about(&user)).await?)
+    let new_hash = match accept_replacement(passwords, &user, input.replacement).await {
+        Ok(hash) => hash,
+        Err(Error::Refused(refusals)) => {
+            record_failure(db, now, client, Some(&user), Some(attempt), Reason::NewPasswordRefused).await?;
+            return Err(Error::Refused(refusals));
         }
-        None => None,
+        Err(error) => return Err(error),
     };
     let is_outdated = verdict.outdated && new_hash.is_none();
     let fresh_hash = if is_outdated { Some(passwords.rehash(input.password).await?) } else { None };
 
     let (txn, _) = db.begin(now).await?;
     sessions::lock_owners(&txn, Some(user.id), input.replaces.map(|token| token.session)).await?;
-    // Whoever was waited for may have taken long, and what they did comes first in the trail.
+    // Waiting for the locks may have taken long; events of the other transactions come first in the trail.
     let now = &now.anew();
     let mut update = user::Entity::update_many().col_expr(Column::LastLogin, Expr::value(now.at));
     if fresh_hash.is_some() {
         update = update.col_expr(Column::PasswordHash, Expr::value(fresh_hash));
     }
-    // Whoever was deactivated, or given another password, since the row was read does not get in.
+    // A user deactivated, or given another password, since the row was read must not get in.
     let unchanged = update
         .filter(Column::Id.eq(user.id))
         .filter(Column::IsActive.eq(true))
         .filter(Column::PasswordHash.eq(user.password_hash.clone()));
     let Some(user) = unchanged.exec_with_returning(&txn).await?.into_iter().next() else {
-        return Err(invalid_credentials().into());
+        txn.rollback().await?;
+        return refuse(db, now, client, Some(&user), Some(attempt), Reason::ChangedMeanwhile, invalid_credentials())
+            .await;
     };
+    if new_hash.is_some()
+        && let Err(limited) = rate_limits::take_own_password(&txn, now, user.id, client, passwords.limits()).await
+    {
+        txn.rollback().await?;
+        record_failure(db, now, client, Some(&user), Some(attempt), Reason::LimitWrites).await?;
+        return Err(limited);
+    }
     if let Some(replaced) = input.replaces {
         sessions::replace(&txn, now, client, lives, replaced).await?;
     }
     rate_limits::give_back(&txn, attempt).await?;
     let session = sessions::open(&txn, now, client, lives, user.id).await?;
-    let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::Login, user.id) };
+    let event = Event::by_owner(client, Action::Login, user.id);
     audit::record(&txn, now, event).await?;
     if let (Some(hash), Some(replacement)) = (new_hash, input.replacement) {
-        let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::PasswordChanged, user.id) };
-        change_password::store(&txn, now, (&user, session.id), hash, event).await?;
+        let event = Event::by_owner(client, Action::PasswordChanged, user.id);
+        change_password::store(&txn, now, &user, session.id, hash, event).await?;
         sent_forms::note(&txn, now, Some(replacement.form)).await?;
     }
     txn.commit().await?;
@@ -136,20 +159,49 @@ async fn refuse<T>(
     db: &Db,
     now: &Now,
     client: &Client,
-    (user, reason): (Option<&user::Model>, Reason),
+    user: Option<&user::Model>,
+    right: Option<Attempt>,
+    reason: Reason,
     refusal: Refusal,
 ) -> Result<T> {
-    let event = Event::by_anyone(client, Action::LoginFailed, user.map(|user| user.id));
-    audit::record(db.writer(), now, event.because(reason)).await?;
+    record_failure(db, now, client, user, right, reason).await?;
     Err(refusal.into())
 }
 
+/// Records a failed sign-in at the current time, which may be long after the start of the request. The attempt of a right
+/// password is given back.
+async fn record_failure(
+    db: &Db,
+    now: &Now,
+    client: &Client,
+    user: Option<&user::Model>,
+    right: Option<Attempt>,
+    reason: Reason,
+) -> Result<()> {
+    let (txn, now) = db.begin(now).await?;
+    if let Some(attempt) = right {
+        rate_limits::give_back(&txn, attempt).await?;
+    }
+    let event = Event::by_anyone(client, Action::LoginFailed, user.map(|user| user.id));
+    audit::record(&txn, &now, event.because(reason)).await?;
+    Ok(txn.commit().await?)
+}
+
+/// The hash of the replacement password, if there is one.
+async fn accept_replacement(
+    passwords: &Passwords,
+    user: &user::Model,
+    replacement: Option<Replacement<'_>>,
+) -> Result<Option<String>> {
+    let Some(Replacement { new, .. }) = replacement else { return Ok(None) };
+    passwords.refuse_temporary(user, new).await?;
+    Ok(Some(passwords.accept(new, &passwords::about(user)).await?))
+}
+
 pub(in crate::domain) fn password_expired() -> Refusal {
-    let message = "This temporary password has expired. Ask the operator for a link to set a new one \
-                   (`vestibule users reset`), or request one by email.";
-    Refusal::new(Code::PasswordExpired, message)
+    Refusal::new(Code::PasswordExpired, "password-expired")
 }
 
 fn invalid_credentials() -> Refusal {
-    Refusal::new(Code::InvalidCredentials, "There is no account with this name and password.")
+    Refusal::new(Code::InvalidCredentials, "credentials-wrong")
 }

@@ -1,8 +1,8 @@
-//! The keys that sign access tokens: sealed in the database, published before they sign, and verifying until the last token
-//! that they signed has expired.
+//! The keys that sign access tokens: encrypted in the database, published before they sign, and valid until the last
+//! token they signed has expired.
 //!
-//! One key has no end: the youngest. It signs once its time has come; until then the one before it goes on. See
-//! [`crate::domain::operator::keys`] for what rotates and revokes them.
+//! Only the newest key has no expiry. It signs from its start time; until then its predecessor signs.
+//! [`crate::domain::operator::keys`] rotates and revokes keys.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use crate::tools::clock::{Now, SKEW, Timestamp};
 use crate::tools::secret::MasterKeys;
 use crate::tools::token::{KeyPair, KeyRing};
 
-/// The pause between two times that an instance loads the keys: what was rotated or revoked is known everywhere after this.
+/// Interval at which an instance reloads the keys: every instance knows a rotation or revocation after this time.
 pub const RELOAD: Duration = Duration::from_secs(10);
 
 /// Lifetime of `/.well-known/jwks.json` in caches.
 pub const CACHE: Duration = Duration::from_secs(5 * 60);
 
-/// Time for which a new key is published before it signs: an instance may serve the old set until it reloads, others may cache
-/// that, and clocks may differ.
+/// Time between the publication of a new key and its first signature: an instance may serve the old set until it
+/// reloads, others may cache that set, and clocks may differ.
 pub const NOTICE: Duration = RELOAD.saturating_add(CACHE).saturating_add(SKEW);
 
 /// The time at which a new key begins to sign.
@@ -33,11 +33,11 @@ pub const NOTICE: Duration = RELOAD.saturating_add(CACHE).saturating_add(SKEW);
 pub enum Start {
     /// After [`NOTICE`], so that all verifiers know it by then.
     Announced,
-    /// At once, because the present key must sign no longer.
+    /// Immediately, because the current key must no longer sign.
     AtOnce,
 }
 
-/// Makes the first key where there is none. The transaction must be one that only one instance runs at a time.
+/// Creates the first key if there is none. Only one instance at a time may run the transaction.
 pub async fn ensure(txn: &DatabaseTransaction, now: &Now, master_keys: &MasterKeys) -> Result<()> {
     if !are_there(txn).await? {
         add(txn, now, master_keys, Start::AtOnce).await?;
@@ -45,42 +45,42 @@ pub async fn ensure(txn: &DatabaseTransaction, now: &Now, master_keys: &MasterKe
     Ok(())
 }
 
-/// True where a key was ever made and kept.
+/// True if a key exists.
 pub async fn are_there(db: &impl ConnectionTrait) -> Result<bool> {
     Ok(signing_key::Entity::find().one(db).await?.is_some())
 }
 
-/// The ring of the keys that hold now.
+/// The ring of the valid keys.
 ///
 /// # Errors
-/// [`Error::Internal`] where the database has no key, or they were sealed with another secret than the service's.
+/// [`Error::Internal`] if the database has no key, or its keys were encrypted with another secret.
 pub async fn load(db: &impl ConnectionTrait, now: &Now, master_keys: &MasterKeys, issuer: &str) -> Result<KeyRing> {
     let keys = valid(db, now).await?;
     let signer = signing(&keys, now.at).ok_or_else(|| Error::internal("the database has no signing key"))?;
     let private = master_keys.unseal(&signer.kid, &signer.sealed_private_key).ok_or_else(|| {
-        Error::internal("VESTIBULE_SECRET_KEY is not the one that this database's signing keys were sealed with")
+        Error::internal("VESTIBULE_SECRET_KEY is not the key that encrypted the signing keys of this database")
     })?;
     let pair = KeyPair { kid: signer.kid.clone(), public: signer.public_key.clone(), private };
     Ok(KeyRing::new(issuer, &pair, keys.into_iter().map(|key| (key.kid, key.public_key))))
 }
 
-/// The key that signs at this time. While a younger one is only published, that is the one before it.
+/// The signing key at this time. While the newest key is only published, its predecessor signs.
 pub fn signing(keys: &[signing_key::Model], at: Timestamp) -> Option<&signing_key::Model> {
     let order = |key: &&signing_key::Model| {
-        // Ends are in the order of succession, whatever was done to the clock meanwhile; the youngest has none.
+        // Expiries follow the order of succession, even if the clock was set; the newest key has none.
         let end = key.expires_at.map_or(i64::MAX, Timestamp::millis);
         (key.signs_from <= at, end, key.signs_from, key.created_at, key.kid.clone())
     };
     keys.iter().filter(|key| key.expires_at.is_none_or(|end| end > at)).max_by_key(order)
 }
 
-/// All keys, the youngest first.
+/// All keys, newest first.
 pub async fn list(db: &Db) -> Result<Vec<signing_key::Model>> {
     let keys = signing_key::Entity::find().order_by_desc(Column::CreatedAt).order_by_desc(Column::Kid);
     Ok(keys.all(db.reader()).await?)
 }
 
-/// The keys that have not expired, the youngest first.
+/// The keys that have not expired, newest first.
 pub(in crate::domain) async fn valid(db: &impl ConnectionTrait, now: &Now) -> Result<Vec<signing_key::Model>> {
     let valid = sea_orm::Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now.at));
     let keys = signing_key::Entity::find().filter(valid).order_by_desc(Column::CreatedAt).order_by_desc(Column::Kid);
@@ -95,7 +95,7 @@ pub(in crate::domain) async fn add(
     start: Start,
 ) -> Result<(String, Timestamp)> {
     let pair = KeyPair::generate(now.id().simple().to_string());
-    // A clock that is set back later must not silence a key that had to sign at once.
+    // A clock that is set back later must not silence a key that had to sign immediately.
     let signs_from = match start {
         Start::Announced => now.at.plus(NOTICE),
         Start::AtOnce => Timestamp::from_millis(0),

@@ -1,4 +1,4 @@
-//! The tokens that clients are given.
+//! Issuing access and refresh tokens.
 
 use std::sync::Arc;
 
@@ -17,25 +17,25 @@ pub struct Tokens {
     pub access: String,
     /// For the next refresh.
     pub refresh: String,
-    /// When the access token runs out.
+    /// Expiry of the access token.
     pub access_expires_at: Timestamp,
-    /// When the refresh token runs out if it is not used.
+    /// Expiry of the refresh token if it is not used.
     pub refresh_expires_at: Timestamp,
 }
 
-/// What tokens are made with.
+/// The keys and lifetimes of new tokens.
 #[derive(Clone, Debug)]
 pub struct TokenIssuer {
     /// The keys for access tokens.
     pub ring: Arc<KeyRing>,
     /// The key for refresh tokens.
     pub master_keys: Arc<MasterKeys>,
-    /// How long each lives.
+    /// Lifetimes of the tokens.
     pub lives: SessionConfig,
 }
 
 impl TokenIssuer {
-    /// The tokens of the session's present generation; the refresh token is the same each time.
+    /// The tokens of the session's current generation; the refresh token is the same each time.
     pub fn tokens(&self, now: &Now, session: &session::Model, user: &user::Model) -> Tokens {
         let access_expires_at = now.at.plus(self.lives.access_ttl).min(session.expires_at);
         let claims = Claims {
@@ -63,7 +63,7 @@ impl TokenIssuer {
         }
     }
 
-    /// The session and generation that a refresh token stands for; none where it is not ours.
+    /// The session and generation of a refresh token; `None` if the service did not issue it.
     pub fn read_refresh(&self, text: &str) -> Option<RefreshToken> {
         RefreshToken::from_text(text, &self.master_keys)
     }

@@ -1,16 +1,15 @@
-//! Pictures of users.
+//! Avatars of users.
 //!
-//! The files come first and the user's row second, so that a row never names a file that is not there; the files that
-//! it no longer names go last. Each upload has names of its own that are never given again, so that letting go of one
-//! picture cannot take another away.
+//! Files are written before the user's row, so that a row never names a missing file. Replaced files are deleted last.
+//! Each upload has unique names that are never reused, so that deleting one avatar cannot delete another.
 //!
-//! Files that are not, or no longer, some user's are noted as leftovers: those of an upload before they are written,
-//! those of a picture that goes in the transaction that lets it go. So neither a crash nor a store that fails leaves a
-//! file behind for ever.
+//! Files without a user are recorded as pending deletions: new files before they are written, and replaced files in the
+//! transaction that replaces them. So neither a crash nor a failing store leaves files behind.
 
-// What their files are called.
+// Names of the files.
 pub mod name;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, OnConflict};
@@ -27,27 +26,29 @@ use crate::entity::audit_event::Action;
 use crate::entity::pending_deletion;
 use crate::entity::user::{self, Column};
 use crate::error::{Error, Reason, Result};
+use crate::texts::Text;
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::image::{AvatarEncoder, AvatarSizes};
 use crate::tools::media::MediaStore;
 use name::FileName;
 
-/// When the files of an upload count as left behind; far longer than a request may take.
+/// Time after which files of an unfinished upload are deleted; far longer than a request can take.
 const UPLOAD: Duration = Duration::from_secs(60 * 60);
 
-/// How many leftovers are looked at in a round.
+/// Number of pending deletions processed in a round.
 const BATCH: u64 = 100;
 
-/// Makes the file the signed-in user's avatar, in place of the one that was there.
+/// Sets or replaces the signed-in user's avatar.
 ///
 /// # Errors
-/// [`crate::error::Code::FileTooLarge`] and [`crate::error::Code::FileUnsupported`] of the field `file`; [`Error::Unavailable`] where the store
-/// does not answer.
+/// [`crate::error::Code::FileTooLarge`] and [`crate::error::Code::FileUnsupported`] of the field `file`;
+/// [`Error::Unavailable`] if the store does not respond.
 pub async fn upload(
     db: &Db,
     now: &Now,
     viewer: &Viewer,
-    (avatar_encoder, store): (&AvatarEncoder, &MediaStore),
+    avatar_encoder: &AvatarEncoder,
+    store: &MediaStore,
     file: impl AsRef<[u8]> + Send + 'static,
 ) -> Result<user::Model> {
     let squares = avatar_encoder.squares(file).await.map_err(of_file)?;
@@ -64,16 +65,16 @@ pub async fn upload(
             return Err(error);
         }
     };
-    // Whether a commit that fails was carried out is not known, so that the files stay until they count as left behind.
+    // A failed commit may have taken effect, so the files stay until their pending deletion is due.
     replaced.commit(db, store).await
 }
 
-/// Takes the signed-in user's avatar away; that there is none is no failure.
+/// Removes the signed-in user's avatar; does nothing without one.
 pub async fn remove(db: &Db, now: &Now, viewer: &Viewer, store: &MediaStore) -> Result<user::Model> {
     replace(db, now, viewer, None).await?.commit(db, store).await
 }
 
-/// Notes, in the transaction of what lets it go, that the files of this picture are to be deleted.
+/// Records that the files of this avatar must be deleted, in the transaction that stops using them.
 pub async fn leave_behind(txn: &impl ConnectionTrait, now: &Now, avatar: Option<&str>) -> Result<()> {
     match avatar {
         Some(name) => note(txn, name, now.at).await,
@@ -81,19 +82,19 @@ pub async fn leave_behind(txn: &impl ConnectionTrait, now: &Now, avatar: Option<
     }
 }
 
-/// Deletes the files of what a row of `users` had in `avatar`, once that row is gone or names them no longer. The
-/// caller has done what was asked, so that what fails is left to [`sweep`].
+/// Deletes the files of an avatar that no row of `users` names any longer. Failures are only logged and left to
+/// [`sweep`], because the request itself has succeeded.
 pub async fn delete(db: &Db, store: &MediaStore, avatar: Option<&str>) {
     let Some(name) = avatar else { return };
     if let Err(error) = try_delete(db, store, name).await {
-        tracing::warn!(?error, name, "the files of an avatar that is gone are deleted later");
+        tracing::warn!(?error, name, "deleting avatar files failed; will retry");
     }
 }
 
-/// Deletes files that were left behind: by a crash, or because the store failed.
+/// Deletes files left behind by a crash or a failing store.
 ///
 /// # Errors
-/// [`Error::Unavailable`] where the store does not answer; the rest is for the next round.
+/// [`Error::Unavailable`] if the store does not respond. The remaining files are deleted in the next round.
 pub async fn sweep(db: &Db, now: &Now, store: &MediaStore) -> Result<()> {
     let due = pending_deletion::Entity::find().filter(pending_deletion::Column::DueAt.lte(now.at));
     let due = due.order_by_asc(pending_deletion::Column::DueAt).limit(BATCH).all(db.reader()).await?;
@@ -107,7 +108,7 @@ async fn try_delete(db: &Db, store: &MediaStore, name: &str) -> Result<()> {
     if let Ok(largest) = name.parse::<FileName>() {
         let mut deleted = Ok(());
         for file in largest.all() {
-            // One that cannot be deleted keeps none of the others.
+            // A failure does not prevent deletion of the other files.
             deleted = deleted.and(store.delete(&file.path()).await);
         }
         deleted?;
@@ -124,7 +125,7 @@ async fn note(db: &impl ConnectionTrait, name: &str, due_at: Timestamp) -> Resul
     Ok(())
 }
 
-/// What the largest of the files will be called.
+/// Name of the largest of the files.
 fn name(now: &Now, squares: &AvatarSizes) -> FileName {
     let AvatarSizes { encoding, files } = squares;
     let mut content = ring::digest::Context::new(&ring::digest::SHA256);
@@ -146,7 +147,7 @@ async fn keep(store: &MediaStore, largest: &FileName, squares: AvatarSizes) -> R
     Ok(())
 }
 
-/// A row that was changed in a transaction that is still open.
+/// A changed row in an open transaction.
 struct Replaced {
     authorized: Authorized,
     user: user::Model,
@@ -154,7 +155,7 @@ struct Replaced {
 }
 
 impl Replaced {
-    /// Makes the change hold, and then lets the old files go.
+    /// Commits the change, and then deletes the old files.
     async fn commit(self, db: &Db, store: &MediaStore) -> Result<user::Model> {
         self.authorized.commit().await?;
         delete(db, store, self.before.as_deref()).await;
@@ -195,11 +196,13 @@ fn of_file(error: Error) -> Error {
     }
 }
 
-/// The refusal of a size that nobody shows avatars in.
+/// Validates a size in pixels.
 ///
 /// # Errors
-/// [`Error::BadInput`] unless it is one of 1 to 1024.
+/// [`Error::BadInput`] if it is not between 1 and 1024.
 pub fn size(size: i32) -> Result<u32> {
-    let size = u32::try_from(size).ok().filter(|size| (1..=1024).contains(size));
-    size.ok_or_else(|| Error::BadInput("`size` must be between 1 and 1024.".to_owned()))
+    const SIZES: RangeInclusive<u32> = 1..=1024;
+    let size = u32::try_from(size).ok().filter(|size| SIZES.contains(size));
+    let text = || Text::new("avatar-size-out-of-range").with("min", u64::from(*SIZES.start()));
+    size.ok_or_else(|| Error::BadInput(text().with("max", u64::from(*SIZES.end())).english()))
 }

@@ -1,12 +1,12 @@
-//! What the files of an avatar are called: `DIGEST-SIDE.jpg` or `.webp`. What is stored with the user is the name of the
-//! largest; the others follow from it.
+//! Names of the files of an avatar: `DIGEST-SIDE.jpg` or `.webp`. The user's row has the name of the largest; the
+//! others are derived from it.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::tools::image::Encoding;
 
-/// The sides of the smaller squares that are made of every picture that is larger, in pixels, the smallest first.
+/// The sides of the smaller sizes of an avatar, in pixels, smallest first.
 const SMALLER: [u32; 3] = [64, 128, 256];
 
 /// The name of one file.
@@ -23,7 +23,7 @@ impl FileName {
         Self { digest, side, encoding }
     }
 
-    /// The digest in it: the same for all files of an avatar, and for none of another.
+    /// Its digest: the same for all files of an avatar, and unique to the avatar.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -36,20 +36,19 @@ impl FileName {
         }
     }
 
-    /// The smallest of the avatar's files, of which this is the largest, that has this side at least; itself where none
-    /// has.
+    /// The smallest file of the avatar with at least this side; the largest one, which is this, if all are smaller.
     #[must_use]
     pub fn at_least(&self, side: u32) -> Self {
         let smaller = SMALLER.into_iter().find(|smaller| *smaller >= side && *smaller < self.side);
         self.sized(smaller.unwrap_or(self.side))
     }
 
-    /// All the avatar's files, of which this is the largest.
+    /// All files of the avatar, of which this is the largest.
     pub fn all(&self) -> impl Iterator<Item = Self> {
         SMALLER.into_iter().filter(|side| *side < self.side).chain([self.side]).map(|side| self.sized(side))
     }
 
-    /// Where the file lies in the media store, and beneath `/media` on the service.
+    /// Path of the file in the media store, and below `/media` on the service.
     pub fn path(&self) -> String {
         format!("avatars/{self}")
     }
@@ -69,7 +68,7 @@ impl fmt::Display for FileName {
     }
 }
 
-/// Nothing but what [`FileName`] writes is read, so that no name leads anywhere else.
+/// Accepts only what [`FileName`] prints, so that no name leads to other files.
 impl FromStr for FileName {
     type Err = ();
 

@@ -13,13 +13,14 @@ use crate::entity::user;
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Now;
 
-/// A page of API tokens with their owners, the newest first: of one user, or of all. One row more than `first` is returned
-/// where there are more.
+/// A page of API tokens with their owners, newest first: of one user, or of all. Returns one row more than `first` if
+/// there are more.
 pub async fn list(
     db: &Db,
     _operator: &Operator,
     owner: Option<Uuid>,
-    (first, offset): (u32, u32),
+    first: u32,
+    offset: u32,
 ) -> Result<Vec<(api_token::Model, Option<user::Model>)>> {
     let wanted = Condition::all().add_option(owner.map(|owner| Column::UserId.eq(owner)));
     let tokens = api_token::Entity::find().filter(wanted).order_by_desc(Column::Id);
@@ -27,24 +28,24 @@ pub async fn list(
     Ok(page.find_also_related(user::Entity).all(db.reader()).await?)
 }
 
-/// Which API tokens to revoke.
+/// Selection of API tokens to revoke.
 #[derive(Clone, Debug)]
 pub enum Which {
-    /// The one with this id.
+    /// The token with this id.
     One(String),
-    /// All of this user.
+    /// All tokens of this user.
     Of(Uuid),
-    /// All of all users.
+    /// All tokens of all users.
     All,
 }
 
-/// Deletes API tokens, with an event for each, and returns how many there were. Each is dead at once. A thousand are deleted in
-/// one transaction, so that others can write meanwhile.
+/// Deletes API tokens, with an event for each, and returns their number. They stop working immediately. Each
+/// transaction deletes at most a thousand, so that others can write in between.
 ///
 /// # Errors
-/// [`Code::NotFound`] where there is no token of this id.
+/// [`Code::NotFound`] if no token has this id.
 pub async fn revoke(db: &Db, now: &Now, operator: &Operator, which: Which) -> Result<u64> {
-    let missing = || Refusal::new(Code::NotFound, "There is no such API token.");
+    let missing = || Refusal::new(Code::NotFound, "operator-api-token-missing");
     let (wanted, must_be) = match which {
         Which::One(id) => (Column::Id.eq(Uuid::parse_str(&id).map_err(|_| missing())?).into(), true),
         Which::Of(user) => (Column::UserId.eq(user).into(), false),
@@ -55,7 +56,7 @@ pub async fn revoke(db: &Db, now: &Now, operator: &Operator, which: Which) -> Re
         let step = batch_delete::step::<api_token::Entity>(api_token::PrimaryKey::Id, &wanted);
         let (txn, _) = db.begin(now).await?;
         let deleted = api_token::Entity::delete_many().filter(step).exec_with_returning(&txn).await?;
-        // What held the tokens comes first in the trail.
+        // Earlier changes of these tokens come first in the trail.
         let now = &now.anew();
         let events = deleted.iter().map(|token| operator.did(Action::ApiTokenDeleted, token.user_id));
         audit::record_all(&txn, now, events.collect()).await?;

@@ -12,20 +12,15 @@ use crate::domain::paging::{Page, PageArgs};
 use crate::entity::{audit_event, user};
 use crate::error::Result;
 
-/// A page of the trail, the newest events first, superusers among them.
+/// A page of the trail, newest events first, including those of superusers.
 ///
 /// # Errors
-/// [`crate::error::Error::BadInput`] where the window makes no sense.
-pub async fn page(
-    db: &Db,
-    _operator: &Operator,
-    filter: &Filter,
-    window: &PageArgs,
-) -> Result<Page<audit_event::Model>> {
-    list::page_of(db, true, filter, window).await
+/// [`crate::error::Error::BadInput`] if the page arguments are invalid.
+pub async fn page(db: &Db, _operator: &Operator, filter: &Filter, page: &PageArgs) -> Result<Page<audit_event::Model>> {
+    list::page_of(db, true, filter, page).await
 }
 
-/// Email addresses of the users in these events, by id; deleted users have none.
+/// Email addresses of the users in these events, by id. Deleted users have none.
 pub async fn addresses(db: &Db, _operator: &Operator, events: &[audit_event::Model]) -> Result<HashMap<Uuid, String>> {
     let named = events.iter().flat_map(|event| [event.actor_id, event.target_id]).flatten();
     let users = user::Entity::find().filter(user::Column::Id.is_in(named)).select_only();

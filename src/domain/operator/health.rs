@@ -1,4 +1,4 @@
-//! What the rows tell about how the service is.
+//! The state of the service according to its database.
 
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -15,28 +15,28 @@ use crate::entity::{audit_event, signing_key, user};
 use crate::error::Result;
 use crate::tools::clock::Timestamp;
 
-/// What the rows tell about how the service is.
+/// The state of the service according to its database.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// How many superusers can sign in.
+    /// Number of superusers who can sign in.
     pub superusers: u64,
-    /// The mails that have not gone out.
+    /// Mails that are not delivered yet.
     pub mails: Backlog,
-    /// When the youngest event was recorded.
+    /// Time of the newest audit event.
     pub youngest: Option<Timestamp>,
-    /// The signing keys, the youngest first.
+    /// The signing keys, newest first.
     pub keys: Vec<signing_key::Model>,
-    /// The id of the installation; none before the first start.
+    /// Id of the installation; `None` before the first start.
     pub instance: Option<Uuid>,
     /// Number of active accounts that still have a generated password.
     pub temporary_passwords: u64,
-    /// The addresses of accounts that are not found by them, because another account has the same; the first 20.
+    /// Addresses of accounts that cannot be found by them, because another account has the same address; at most 20.
     pub double_addresses: Vec<String>,
-    /// The name of a picture that must be in the media store; none where no user has one.
+    /// Name of a picture that must be in the media store; `None` if no user has one.
     pub avatar: Option<String>,
 }
 
-/// Looks at the rows; changes none.
+/// Reads the state; changes nothing.
 pub async fn examine(db: &Db, _operator: &Operator) -> Result<Health> {
     let superusers = user::Entity::find().filter(user::superusers()).filter(user::Column::IsActive.eq(true));
     let temporary = user::Entity::find()

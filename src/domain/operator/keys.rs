@@ -1,4 +1,4 @@
-//! Rotating and revoking the keys that sign access tokens, and sealing everything anew under another secret.
+//! Rotating and revoking the keys that sign access tokens, and resealing stored secrets under another secret key.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
@@ -17,25 +17,26 @@ use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::secret::{InstanceName, MasterKeys, MasterSecrets};
 
-/// Number of mails read in one step.
+/// Number of mails per step.
 const STEP: u64 = 500;
 
-/// A key that was rotated in.
+/// Result of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// Its id.
+    /// Id of the new key.
     pub kid: String,
     /// The time from which it signs.
     pub signs_from: Timestamp,
 }
 
-/// Adds a key. The keys before it expire once the last token that they signed has. Where a key is published already and
-/// does not sign yet, an announced rotation adds none and returns that one, so that two at once make one key.
+/// Adds a key. Earlier keys expire after the last token that they signed. If a published key does not sign yet, an
+/// announced rotation returns that key instead, so that two concurrent rotations add one key.
 pub async fn rotate(
     db: &Db,
     now: &Now,
     operator: &Operator,
-    (master_keys, lives): (&MasterKeys, &SessionConfig),
+    master_keys: &MasterKeys,
+    lives: &SessionConfig,
     start: Start,
 ) -> Result<Rotation> {
     let txn = db.begin_alone().await?;
@@ -46,7 +47,7 @@ pub async fn rotate(
         return Ok(Rotation { kid: key.kid.clone(), signs_from: key.signs_from });
     }
     let (kid, signs_from) = signing_keys::add(&txn, now, master_keys, start).await?;
-    // No key may outlive its successor's beginning by more, even where the clock was set back since its own end was noted.
+    // No key may stay valid for longer after its successor starts to sign, even if the clock was set back since.
     let end = signs_from.plus(lives.access_ttl).plus(NOTICE);
     let longer = Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(end));
     signing_key::Entity::update_many()
@@ -61,11 +62,11 @@ pub async fn rotate(
     Ok(Rotation { kid, signs_from })
 }
 
-/// Removes a key: no token that it signed is valid any more. Where it was the one that signs, the published successor or
-/// else a new key signs at once. Returns the key that signs now.
+/// Removes a key: tokens that it signed become invalid. If it was the signing key, the published successor or a new key
+/// signs from now on. Returns the id of the signing key.
 ///
 /// # Errors
-/// [`Code::NotFound`].
+/// [`Code::NotFound`] if no key has this id.
 pub async fn revoke(db: &Db, now: &Now, operator: &Operator, master_keys: &MasterKeys, kid: &str) -> Result<String> {
     let txn = db.begin_alone().await?;
     let now = &now.anew();
@@ -73,18 +74,17 @@ pub async fn revoke(db: &Db, now: &Now, operator: &Operator, master_keys: &Maste
     let was_signing = signing_keys::signing(&valid, now.at).is_some_and(|key| key.kid == kid);
     let deleted = signing_key::Entity::delete_by_id(kid).exec(&txn).await?;
     if deleted.rows_affected == 0 {
-        let message = format!("There is no key {kid}. `vestibule keys list` lists them.");
-        return Err(Refusal::new(Code::NotFound, message).into());
+        return Err(Refusal::new(Code::NotFound, "operator-key-missing").with("kid", kid).into());
     }
     valid.retain(|key| key.kid != kid);
     let youngest = valid.iter().find(|key| key.expires_at.is_none());
     let signs = match (was_signing, youngest, signing_keys::signing(&valid, now.at)) {
-        (true, Some(next), _) => set(&txn, &next.kid, (Column::SignsFrom, Expr::value(0_i64))).await?,
-        // Keys that are about to expire do not come back because their successor was taken away.
+        (true, Some(next), _) => set(&txn, &next.kid, Column::SignsFrom, Expr::value(0_i64)).await?,
+        // Keys that are about to expire do not return because their successor was removed.
         (true, None, _) | (false, None, None) => signing_keys::add(&txn, now, master_keys, Start::AtOnce).await?.0,
-        // The rotation under way is called off.
+        // Cancels the rotation in progress.
         (false, None, Some(present)) => {
-            set(&txn, &present.kid, (Column::ExpiresAt, Expr::value(Option::<Timestamp>::None))).await?
+            set(&txn, &present.kid, Column::ExpiresAt, Expr::value(Option::<Timestamp>::None)).await?
         }
         (false, Some(_), present) => present.map(|key| key.kid.clone()).unwrap_or_default(),
     };
@@ -93,26 +93,26 @@ pub async fn revoke(db: &Db, now: &Now, operator: &Operator, master_keys: &Maste
     Ok(signs)
 }
 
-async fn set(txn: &sea_orm::DatabaseTransaction, kid: &str, (column, value): (Column, Expr)) -> Result<String> {
+async fn set(txn: &sea_orm::DatabaseTransaction, kid: &str, column: Column, value: Expr) -> Result<String> {
     let one = signing_key::Entity::update_many().col_expr(column, value).filter(Column::Kid.eq(kid));
     one.exec(txn).await?;
     Ok(kid.to_owned())
 }
 
-/// Numbers of rows that a lost secret made worthless.
+/// Numbers of rows that a lost secret made useless.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reset {
-    /// Signing keys, which are deleted.
+    /// Signing keys; they are deleted.
     pub signing_keys: u64,
-    /// Sessions, which end, for nobody can refresh them.
+    /// Sessions; they end, because they cannot be refreshed.
     pub sessions: u64,
 }
 
-/// Deletes what only the lost secret opens: signing keys, and the secrets of links in mails that wait, which get new ones
-/// when they are sent. All sessions end. The next start makes a key under the present secret.
+/// Deletes everything that only the lost secret can unseal: signing keys, and the secrets of links in waiting mails,
+/// which get new ones when they are sent. All sessions end. The next start creates a key under the current secret.
 ///
 /// # Errors
-/// [`Error::BadInput`] where the present secret opens the signing key, so that nothing is lost.
+/// [`Error::BadInput`] if the current secret unseals a signing key, so that nothing is lost.
 pub async fn reset(db: &Db, now: &Now, operator: &Operator, secrets: Option<&MasterSecrets>) -> Result<Reset> {
     let keys = signing_keys::list(db).await?;
     let instance = instance::find(db.reader()).await?.unwrap_or_default();
@@ -120,8 +120,7 @@ pub async fn reset(db: &Db, now: &Now, operator: &Operator, secrets: Option<&Mas
     if let Some(master_keys) = master_keys
         && keys.iter().any(|key| master_keys.unseal(&key.kid, &key.sealed_private_key).is_some())
     {
-        let message =
-            "the secret key opens the signing keys: it is not lost. `vestibule keys rotate --now` replaces a key";
+        let message = "the secret key is not lost: it unseals the signing keys. To replace a key, run `vestibule keys rotate --now`";
         return Err(Error::BadInput(message.to_owned()));
     }
     let txn = db.begin_alone().await?;
@@ -137,19 +136,19 @@ pub async fn reset(db: &Db, now: &Now, operator: &Operator, secrets: Option<&Mas
     Ok(Reset { signing_keys, sessions })
 }
 
-/// Numbers of rows that were sealed anew.
+/// Numbers of resealed rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resealed {
     /// Signing keys.
     pub signing_keys: u64,
-    /// Secrets of the links in mails that wait.
+    /// Secrets of links in waiting mails.
     pub mails: u64,
-    /// Rows that neither secret opens.
+    /// Rows that neither secret unseals.
     pub unreadable: u64,
 }
 
-/// Seals everything under the present secret that was sealed under the previous one, or by an older version. Each row is
-/// changed by a statement of its own, so that the service goes on meanwhile, and running it again goes on where it ended.
+/// Seals everything under the current secret that was sealed under the previous one or by an older version. Each row is
+/// updated by its own statement, so that the service keeps running. Repeating an interrupted run continues it.
 pub async fn reseal(db: &Db, now: &Now, operator: &Operator, master_keys: &MasterKeys) -> Result<Resealed> {
     let mut done = Resealed::default();
     for key in signing_keys::list(db).await? {
@@ -184,7 +183,7 @@ pub async fn reseal(db: &Db, now: &Now, operator: &Operator, master_keys: &Maste
     Ok(done)
 }
 
-/// The same, sealed anew; none where that is not needed, or not possible.
+/// The same data, resealed; `None` if that is not needed or not possible.
 fn renewed(master_keys: &MasterKeys, context: &str, sealed: &[u8], done: &mut Resealed) -> Option<Vec<u8>> {
     if master_keys.is_sealed_anew(context, sealed) {
         return None;

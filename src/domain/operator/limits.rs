@@ -17,19 +17,19 @@ use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::network::Networks;
 
-/// Number of the last failed sign-ins whose networks are considered.
+/// Number of recent failed sign-ins whose networks are included.
 const FAILURES: u64 = 200;
 
 /// A user or a client with limits.
 #[derive(Clone, Debug)]
 pub enum LimitOwner {
-    /// All limits of this account, and of the clients of its last failed sign-ins.
+    /// All limits of this account, and of the clients of its recent failed sign-ins.
     User(Box<user::Model>),
     /// The limits of the client at this address, for any account.
     Client(IpAddr),
 }
 
-/// A limit of which something is used.
+/// A limit that is partly or fully used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// The limit.
@@ -40,7 +40,7 @@ pub struct Usage {
     pub count: u32,
     /// Period of `count`.
     pub per: Duration,
-    /// Time from which one more is allowed; `None` where it is allowed now.
+    /// Time from which one more is allowed; `None` if it is allowed now.
     pub exhausted_until: Option<Timestamp>,
 }
 
@@ -60,8 +60,8 @@ impl Usage {
     }
 }
 
-/// The limits of which something is used, the exhausted ones first. Limits of an account by network are found for the
-/// networks of its last failed sign-ins.
+/// Used limits, exhausted ones first. An account's limits by network are found for the networks of its recent failed
+/// sign-ins.
 pub async fn list(db: &Db, now: &Now, _operator: &Operator, limits: &Limits, whose: &LimitOwner) -> Result<Vec<Usage>> {
     let shares = shares(db, limits, whose).await?;
     let rows = limit::Entity::find().filter(Column::Key.is_in(shares.iter().map(|share| share.key.as_str())));
@@ -73,8 +73,7 @@ pub async fn list(db: &Db, now: &Now, _operator: &Operator, limits: &Limits, who
     Ok(used)
 }
 
-/// Gives everything back of all these limits, with one audit event. Returns the number of limits of which something was
-/// used.
+/// Lifts these limits, with one audit event. Returns the number of limits that were used.
 pub async fn lift(db: &Db, now: &Now, operator: &Operator, limits: &Limits, whose: &LimitOwner) -> Result<u64> {
     let shares = shares(db, limits, whose).await?;
     let target = match whose {

@@ -1,27 +1,27 @@
-//! What whoever runs the command line may do: for the night when nobody can sign in. Who can run it has the machine and the
-//! database, and so is asked for no other right; the guard rails hold all the same, and the trail says what was done.
+//! Emergency administration on the command line, for when nobody can sign in. Access to the machine and the database is
+//! the only right required. The guard rails still apply, and the audit trail records each change.
 
 // Listing and revoking API tokens.
 pub mod api_tokens;
 // Reading the audit trail.
 pub mod audit;
-// What the rows tell about how the service is.
+// The state of the service according to its database.
 pub mod health;
-// Rotating and revoking signing keys, and sealing everything anew.
+// Rotating and revoking signing keys, and resealing stored secrets.
 pub mod keys;
 // Showing and lifting limits.
 pub mod limits;
-// Looking through the outbox, and sending what was given up once more.
+// Reading the outbox, and retrying failed mails.
 pub mod mails;
 // Reasons that keep a user from signing in.
 pub mod sign_in_problems;
-// Where somebody is signed in, and ending that.
+// Listing and ending sessions.
 pub mod sessions;
-// Finding, disabling and enabling users, and mailing them a link.
+// Finding, disabling and enabling users, and sending them links.
 pub mod users;
-// How many there are of what is kept.
+// Numbers of stored rows.
 pub mod statistics;
-// The whole service from one database to another.
+// Copying the service from one database to another.
 pub mod copy;
 
 use crate::domain::audit::Event;
@@ -29,18 +29,19 @@ use crate::domain::auth::identity::Client;
 use crate::entity::audit_event::Action;
 use uuid::Uuid;
 
-/// Whoever runs the command line.
+/// The person who runs the command line.
 #[derive(Clone, Debug)]
 pub struct Operator(Client);
 
 impl Operator {
-    /// The one who does. Nothing that answers a request may make one.
+    /// The operator. Code that handles requests must not create one.
     #[expect(clippy::new_without_default, reason = "a right should not come by default")]
     pub fn new() -> Self {
-        Self(Client { ip: None, user_agent: Some("command line".to_owned()) })
+        Self(Client::command_line())
     }
 
-    /// The event of what was done, to somebody or to the service: by no user, and told apart from other events without one.
+    /// The audit event of an action on a user or on the service. It has no actor; the client tells it apart from other
+    /// events without one.
     fn did(&self, action: Action, target: impl Into<Option<Uuid>>) -> Event<'_> {
         Event::by_anyone(&self.0, action, target)
     }

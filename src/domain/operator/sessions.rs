@@ -1,4 +1,4 @@
-//! Where somebody is signed in, and ending that.
+//! Listing and ending sessions.
 
 use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::entity::session::{self, Column};
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Now;
 
-/// The sessions of a user that are alive, the one used last first.
+/// Live sessions of a user, the most recently used first.
 pub async fn list(
     db: &Db,
     now: &Now,
@@ -25,21 +25,21 @@ pub async fn list(
     sessions::alive_of(db, now, user, lives).await
 }
 
-/// Which sessions to end.
+/// Selection of sessions to end.
 #[derive(Clone, Debug)]
 pub enum Which {
-    /// The one with this id.
+    /// The session with this id.
     One(String),
-    /// All of this user.
+    /// All sessions of this user.
     Of(Uuid),
 }
 
-/// Ends sessions, with an event for each, and returns how many there were.
+/// Ends sessions, with an event for each, and returns their number.
 ///
 /// # Errors
-/// [`Code::NotFound`] where there is no session of this id.
+/// [`Code::NotFound`] if no session has this id.
 pub async fn end(db: &Db, now: &Now, operator: &Operator, which: Which) -> Result<usize> {
-    let missing = || Refusal::new(Code::NotFound, "There is no such session: it has ended, or never was.");
+    let missing = || Refusal::new(Code::NotFound, "operator-session-missing");
     let (meant, must_be) = match which {
         Which::One(id) => (Column::Id.eq(Uuid::parse_str(&id).map_err(|_| missing())?), true),
         Which::Of(user) => (Column::UserId.eq(user), false),
@@ -49,7 +49,7 @@ pub async fn end(db: &Db, now: &Now, operator: &Operator, which: Which) -> Resul
     if must_be && ended.is_empty() {
         return Err(missing().into());
     }
-    // What held the sessions comes first in the trail.
+    // Earlier changes of these sessions come first in the trail.
     let now = &now.anew();
     let events = ended.iter().map(|session| operator.did(Action::SessionRevoked, session.user_id));
     audit::record_all(&txn, now, events.collect()).await?;
@@ -57,8 +57,8 @@ pub async fn end(db: &Db, now: &Now, operator: &Operator, which: Which) -> Resul
     Ok(ended.len())
 }
 
-/// Ends the sessions of everybody, with one event for all of them, and returns how many there were. A thousand end in one
-/// statement, so that others can write meanwhile; the event is recorded with the first.
+/// Ends the sessions of all users, with one event, and returns their number. Each statement ends at most a thousand, so
+/// that others can write in between. The event is recorded with the first.
 pub async fn end_everybodys(db: &Db, now: &Now, operator: &Operator) -> Result<u64> {
     let step = || {
         let some = batch_delete::step::<session::Entity>(session::PrimaryKey::Id, &Condition::all());

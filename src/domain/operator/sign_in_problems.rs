@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::tools::clock::Now;
 use crate::tools::identifier;
 
-/// Number of failed sign-ins and of mails that are reported.
+/// Number of reported failed sign-ins, and of reported mails.
 const RECENT: u64 = 5;
 
 /// A reason for failing sign-ins.
@@ -35,21 +35,22 @@ pub enum Problem {
 /// The state of a user's sign-ins.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The reasons; empty where the right password signs the user in.
+    /// The reasons; empty if the right password signs the user in.
     pub problems: Vec<Problem>,
-    /// The last failed sign-ins and exhausted limits, the newest first.
+    /// Recent failed sign-ins and exhausted limits, newest first.
     pub failures: Vec<audit_event::Model>,
-    /// The last mails to the user that were not delivered, the newest first.
+    /// Recent mails to the user that were not delivered, newest first.
     pub undelivered: Vec<mail::Model>,
 }
 
-/// Finds the reasons that keep a user from signing in, and the last failures. A temporary password expires only where others
+/// Finds the reasons that keep a user from signing in, and recent failures. A temporary password expires only if others
 /// can reach the service.
 pub async fn report(
     db: &Db,
     now: &Now,
     operator: &Operator,
-    (limits, is_reachable): (&Limits, bool),
+    limits: &Limits,
+    is_reachable: bool,
     user: &user::Model,
 ) -> Result<Report> {
     let states = [
@@ -79,7 +80,7 @@ pub async fn report(
     })
 }
 
-/// The registration that waits at this address, where nobody has an account there yet.
+/// The pending registration for this address, if no account has it yet.
 pub async fn waiting_registration(
     db: &Db,
     now: &Now,

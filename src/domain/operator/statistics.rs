@@ -1,4 +1,4 @@
-//! How many there are of what is kept, for those who watch the service.
+//! Numbers of stored rows, for monitoring.
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 
@@ -11,24 +11,24 @@ use crate::entity::{registration, session, user};
 use crate::error::Result;
 use crate::tools::clock::Now;
 
-/// How many there are.
+/// Numbers of stored rows.
 #[derive(Clone, Debug)]
 pub struct Statistics {
-    /// Users who may sign in.
+    /// Active users.
     pub active: u64,
-    /// Users who are deactivated.
+    /// Deactivated users.
     pub inactive: u64,
-    /// Users who were seen lately.
+    /// Users who were seen recently.
     pub online: u64,
-    /// Sessions that are alive.
+    /// Live sessions.
     pub sessions: u64,
-    /// Registrations that wait for their link.
+    /// Pending registrations.
     pub registrations: u64,
-    /// Mails that have not gone out.
+    /// Mails that are not delivered yet.
     pub mails: Backlog,
 }
 
-/// Counts them; what a million users need for that is some tenths of a second, so that whoever asks should remember it.
+/// Counts the rows. With a million users this takes some tenths of a second, so that callers should cache the result.
 pub async fn count(db: &Db, now: &Now, presence: &Presence, lives: &SessionConfig) -> Result<Statistics> {
     let users = |active: bool| user::Entity::find().filter(user::Column::IsActive.eq(active)).count(db.reader());
     Ok(Statistics {

@@ -1,4 +1,4 @@
-//! Finding, disabling and enabling users, and mailing them a link.
+//! Finding, disabling and enabling users, and sending them links.
 
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait as _, EntityTrait as _,
@@ -11,10 +11,10 @@ use crate::database::Db;
 use crate::domain::audit;
 use crate::domain::outbox;
 use crate::domain::paging::Page;
+use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::guard_rails;
 use crate::domain::users::list::{self, List};
 use crate::domain::users::lookup;
-use crate::domain::users::update::Changes;
 use crate::entity::api_token;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
@@ -22,39 +22,41 @@ use crate::entity::user::{self, Permission, Role};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Now;
 
-/// The user with this id, username or e-mail address.
+/// The user with this id, username or email address.
 ///
 /// # Errors
-/// [`Code::NotFound`].
+/// [`Code::NotFound`] if there is no such user.
 pub async fn find(db: &Db, _operator: &Operator, who: &str) -> Result<user::Model> {
     let found = match Uuid::parse_str(who) {
         Ok(id) => user::Entity::find_by_id(id).one(db.reader()).await?,
         Err(_) => lookup::by_identifier(db.reader(), who).await?,
     };
-    let missing = || Refusal::new(Code::NotFound, format!("There is no user {who}: give an id, a name or an address."));
+    // An address of a database that was given by mistake may contain a password.
+    let shown = who.split_once("://").map_or_else(|| who.to_owned(), |(scheme, _)| format!("{scheme}://…"));
+    let missing = || Refusal::new(Code::NotFound, "operator-user-missing").with("user", shown);
     Ok(found.ok_or_else(missing)?)
 }
 
-/// A page of users, superusers among them, and how many there are in all.
+/// A page of users, including superusers, and the total number of users.
 ///
 /// # Errors
-/// [`Error::BadInput`] where the search or the window makes no sense.
+/// [`Error::BadInput`] if the search or the page arguments are invalid.
 pub async fn page(db: &Db, now: &Now, _operator: &Operator, list: &List) -> Result<(Page<user::Model>, u64)> {
     let page = list::page_of(db, now, true, list).await?;
     Ok((page, list::count_of(db, now, true, list).await?))
 }
 
-/// How many API tokens of this user are alive.
+/// Number of live API tokens of this user.
 pub async fn api_tokens(db: &Db, now: &Now, _operator: &Operator, user: Uuid) -> Result<u64> {
     let alive = api_token::Entity::find().filter(api_token::Column::UserId.eq(user));
     Ok(alive.filter(api_token::alive_at(now.at)).count(db.reader()).await?)
 }
 
-/// Deactivates an account, a superuser's too, or activates it. Who is deactivated is out at once, on every device. Returns
-/// whether it was not so already.
+/// Deactivates or activates an account, also of a superuser. Deactivation signs the user out everywhere immediately.
+/// Returns false if nothing changed.
 ///
 /// # Errors
-/// [`Code::LastSuperuser`] where nobody with every right would remain; [`Code::NotFound`].
+/// [`Code::LastSuperuser`] if no active superuser would remain; [`Code::NotFound`].
 pub async fn set_active(db: &Db, now: &Now, operator: &Operator, id: Uuid, to: bool) -> Result<bool> {
     let (txn, _) = db.begin(now).await?;
     if !to {
@@ -65,26 +67,27 @@ pub async fn set_active(db: &Db, now: &Now, operator: &Operator, id: Uuid, to: b
     }
     let target = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
     let now = &now.anew();
-    let changes = Changes { is_active: (target.is_active != to).then_some(to), ..Changes::default() };
-    let changed = changes.write(&txn, now, &target).await?;
-    for action in changes.actions() {
+    let after = user::Model { is_active: to, ..target.clone() };
+    let change = AccountChange::new(ChangedBy::Staff, &target, after);
+    let changed = change.write(&txn, now).await?;
+    for action in change.actions() {
         audit::record(&txn, now, operator.did(action, id).changing(&target, &changed)).await?;
     }
     txn.commit().await?;
     Ok(target.is_active != to)
 }
 
-/// Makes an existing user a superuser, with every right. State, password, sessions and API tokens stay.
+/// Makes an existing user a superuser, with all rights. State, password, sessions and API tokens do not change.
 ///
 /// # Errors
-/// [`Code::NotFound`] where nobody has this address; [`Code::Invalid`] where the user is a superuser already.
+/// [`Code::NotFound`] if nobody has this address; [`Code::Invalid`] if the user is already a superuser.
 pub async fn promote(db: &Db, now: &Now, operator: &Operator, email: &str) -> Result<user::Model> {
     let id = find(db, operator, email).await?.id;
     let (txn, _) = db.begin(now).await?;
     let before = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
     let now = &now.anew();
     if before.is_superuser {
-        return Err(Refusal::new(Code::Invalid, format!("{email} is a superuser already.")).into());
+        return Err(Refusal::new(Code::Invalid, "operator-already-superuser").with("email", email).into());
     }
     let promoted = user::ActiveModel {
         id: Unchanged(id),
@@ -105,16 +108,16 @@ pub async fn promote(db: &Db, now: &Now, operator: &Operator, email: &str) -> Re
     Ok(after)
 }
 
-/// Puts a mail in line with a link that replaces the user's password, whatever the limits on such mails.
+/// Queues a mail with a link that resets the user's password, regardless of rate limits.
 ///
 /// # Errors
-/// [`Code::AccountInactive`] where the account is deactivated, whose links are dead; [`Code::NotFound`].
+/// [`Code::AccountInactive`] if the account is deactivated, because its links are invalid; [`Code::NotFound`].
 pub async fn send_reset(db: &Db, now: &Now, operator: &Operator, id: Uuid) -> Result<()> {
     let (txn, _) = db.begin(now).await?;
     let user = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
     let now = &now.anew();
     if !user.is_active {
-        return Err(Refusal::new(Code::AccountInactive, "The account is disabled: enable it first.").into());
+        return Err(Refusal::new(Code::AccountInactive, "operator-account-deactivated").into());
     }
     let mail = outbox::enqueue(&txn, now, Kind::ResetPassword, &user.email, Some(id)).await?;
     audit::record_as(&txn, now, mail, operator.did(Action::ResetRequested, id)).await?;
@@ -123,11 +126,10 @@ pub async fn send_reset(db: &Db, now: &Now, operator: &Operator, id: Uuid) -> Re
 }
 
 fn last_superuser() -> Refusal {
-    let message = "This is the last superuser: make another one first, with `vestibule create-superuser`.";
-    Refusal::new(Code::LastSuperuser, message)
+    Refusal::new(Code::LastSuperuser, "operator-last-superuser")
 }
 
-/// The account was deleted since it was looked up.
+/// Refusal for an account that was deleted since it was looked up.
 fn gone() -> Refusal {
-    Refusal::new(Code::NotFound, "There is no such user any more.")
+    Refusal::new(Code::NotFound, "operator-user-gone")
 }

@@ -1,4 +1,4 @@
-//! What stands in line and what was given up, for those who watch the service and for its doctor.
+//! Waiting and failed mails, for monitoring and `vestibule doctor`.
 
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -10,28 +10,28 @@ use crate::entity::mail::{self, Column, Status};
 use crate::error::Result;
 use crate::tools::clock::Timestamp;
 
-/// Mails that have not gone out.
+/// Undelivered mails.
 #[derive(Clone, Debug)]
 pub struct Backlog {
-    /// How many wait.
+    /// Number of waiting mails.
     pub waiting: u64,
-    /// When the one was due that has waited longest.
+    /// Due time of the mail that has waited longest.
     pub due_since: Option<Timestamp>,
-    /// What the last failed attempt at it said.
+    /// Error of its last attempt.
     pub last_error: Option<String>,
-    /// How many were given up and are still kept.
+    /// Number of failed mails that are still stored.
     pub given_up: u64,
-    /// The number that operators hold back.
+    /// Number of mails held by operators.
     pub held: u64,
 }
 
-/// Counts them.
+/// Counts the undelivered mails.
 pub async fn backlog(db: &Db) -> Result<Backlog> {
     let mails = |status| mail::Entity::find().filter(Column::Status.eq(status));
-    // Those without a time wait for their account to be activated, and nobody waits for them.
+    // Mails without a time wait for their account to be activated and are not overdue.
     let waiting = || mails(Status::Queued).filter(Column::NextAttemptAt.is_not_null());
     let mut due: Option<mail::Model> = None;
-    // Each is the first of its part of the index.
+    // Each query reads the first entry of its part of the index.
     for urgency in URGENCIES {
         let first = waiting().filter(Column::Urgency.eq(urgency)).order_by_asc(Column::NextAttemptAt);
         let first = first.limit(1).all(db.reader()).await?.into_iter().next();

@@ -8,14 +8,14 @@ use crate::entity::mail::{self, Column, Kind, Status};
 use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 
-/// Holds the mails of this kind that wait, until they are released. Mails that come later, and those that are being sent at
-/// this moment, are not held. Returns how many are.
+/// Holds the waiting mails of this kind until they are released. Later mails, and mails that are being sent at this
+/// moment, are not held. Returns the number of held mails.
 pub async fn hold(db: &Db, now: &Now, kind: Kind) -> Result<u64> {
     let held = mail::Entity::update_many().col_expr(Column::Status, Expr::value(Status::Held));
     Ok(held.filter(waiting(now, kind)).exec(db.writer()).await?.rows_affected)
 }
 
-/// Puts the mails of this kind that were held in line again. Returns how many.
+/// Queues the held mails of this kind again. Returns their number.
 pub async fn release(db: &Db, now: &Now, kind: Kind) -> Result<u64> {
     let released = mail::Entity::update_many()
         .col_expr(Column::Status, Expr::value(Status::Queued))
@@ -25,7 +25,7 @@ pub async fn release(db: &Db, now: &Now, kind: Kind) -> Result<u64> {
     Ok(released.exec(db.writer()).await?.rows_affected)
 }
 
-/// Cancels the mails of this kind that wait or are held; they are not sent any more. Returns how many.
+/// Cancels the waiting and held mails of this kind; they are no longer sent. Returns their number.
 pub async fn cancel(db: &Db, now: &Now, kind: Kind) -> Result<u64> {
     let cancelled = mail::Entity::update_many()
         .col_expr(Column::Status, Expr::value(Status::Cancelled))
@@ -35,7 +35,7 @@ pub async fn cancel(db: &Db, now: &Now, kind: Kind) -> Result<u64> {
     Ok(cancelled.exec(db.writer()).await?.rows_affected)
 }
 
-/// The mails of this kind that wait and that no worker has in hand.
+/// Waiting mails of this kind that no worker has leased.
 fn waiting(now: &Now, kind: Kind) -> Condition {
     let free = Condition::any().add(Column::LeasedUntil.is_null()).add(Column::LeasedUntil.lte(now.at));
     of(kind, Status::Queued).add(free)

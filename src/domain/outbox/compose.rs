@@ -1,9 +1,9 @@
-//! What a mail says and to whom, found out when it is sent.
+//! Content and recipient of a mail, determined when it is sent.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 
 use crate::config::LinkConfig;
 use crate::database::Db;
@@ -27,8 +27,8 @@ pub(super) struct Composed {
     pub(super) link: Option<Issued>,
 }
 
-/// The mail's text, with a link where it has one; none where there is nobody to send it to or nobody expects it any more,
-/// and its row is gone or waits for its account to be activated.
+/// The composed mail, with a link if its kind has one. `None` if it has no recipient or is no longer expected; its row
+/// is then deleted, or waits for its account to be activated.
 pub(super) async fn message(
     db: &Db,
     now: &Now,
@@ -39,16 +39,16 @@ pub(super) async fn message(
     let (txn, ref now) = db.begin(now).await?;
     let issued = OnceLock::new();
     let draft = Draft { txn: &txn, now, master_keys, mailer, mail, issued: &issued };
-    let told = match mail.kind {
+    let composed = match mail.kind {
         _ if is_stale(mail, now) => {
-            tracing::warn!(mail = %mail.id, kind = ?mail.kind, "a mail waited too long for its link to be expected");
+            tracing::warn!(mail = %mail.id, kind = ?mail.kind, "dropping stale mail");
             None
         }
         Kind::VerifyEmail => registration::answer(draft).await?,
         Kind::AlreadyRegistered => registration::repeat_already_registered(draft).await?,
         Kind::ConfirmNewEmail => email_change::confirm_new(draft).await?,
-        Kind::EmailChanged => email_change::tell_old(draft).await?,
-        Kind::EmailChangeUndone => email_change::tell_undone(draft).await?,
+        Kind::EmailChanged => email_change::notify_old_address(draft).await?,
+        Kind::EmailChangeUndone => email_change::notify_undone(draft).await?,
         Kind::ResetPassword
         | Kind::Welcome
         | Kind::PasswordChanged
@@ -56,7 +56,7 @@ pub(super) async fn message(
         | Kind::ApiTokenCreated
         | Kind::ApiTokenRotated => to_user(draft).await?,
     };
-    if told.is_none() {
+    if composed.is_none() {
         hold_welcome(draft).await?;
         let dropped = mail::Entity::delete_by_id(mail.id)
             .filter(mail::Column::Status.eq(Status::Queued))
@@ -64,7 +64,7 @@ pub(super) async fn message(
         dropped.exec(&txn).await?;
     }
     txn.commit().await?;
-    Ok(told.map(|(recipient, content)| Composed {
+    Ok(composed.map(|(recipient, content)| Composed {
         message: render(&mailer.site, &recipient, &content, mail.id),
         link: issued.into_inner(),
     }))
@@ -84,12 +84,11 @@ async fn to_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
     let Some(user) = addressee(draft).await? else { return Ok(None) };
     let LinkConfig { reset_ttl, invite_ttl, .. } = draft.mailer.links;
     let content = match draft.mail.kind {
-        Kind::ResetPassword => match link(draft, &user, (Purpose::Reset, reset_ttl)).await? {
+        Kind::ResetPassword => match link(draft, &user, Purpose::Reset, reset_ttl).await? {
             Some(link) => Content::ResetPassword(link),
             None => return Ok(None),
         },
-        Kind::Welcome if user.password_hash.is_none() => match link(draft, &user, (Purpose::Invite, invite_ttl)).await?
-        {
+        Kind::Welcome if user.password_hash.is_none() => match link(draft, &user, Purpose::Invite, invite_ttl).await? {
             Some(link) => Content::Welcome(Some(link)),
             None => return Ok(None),
         },
@@ -105,21 +104,25 @@ async fn to_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
         | Kind::EmailChangeUndone => return Ok(None),
     };
     let to = reader(&user);
-    // A notice tells of what may be a theft: it goes to the address of that time, wherever the account is moved until it is
-    // sent. A link goes to the present address alone.
+    // A notice may announce a theft: it goes to the address of that time, even if the account has moved since. A link
+    // goes to the current address only.
     let is_notice = !matches!(draft.mail.kind, Kind::ResetPassword | Kind::Welcome);
     let to = if is_notice { Recipient { address: draft.mail.recipient.clone(), ..to } } else { to };
     Ok(Some((to, content)))
 }
 
-/// The user whom the mail is for, who must be active to be sent a link. A deactivated account has the other mails too: what
-/// they tell of may be the doing of whoever deactivated it. Who asked for a reset is looked up here, and the mail then goes to
-/// the address that is stored, never to the one that was typed.
+/// Recipient of the mail; inactive users get no links. A deactivated account still gets notices, because a
+/// thief may have deactivated it. The account of a reset request is looked up here, and the mail goes to its stored
+/// address, never to the typed one.
 async fn addressee(draft: Draft<'_>) -> Result<Option<user::Model>> {
     let known = draft.mail.user_id;
     let found = match known {
         Some(id) => user::Entity::find_by_id(id).one(draft.txn).await?,
-        None => lookup::by_identifier(draft.txn, &draft.mail.recipient).await?,
+        // The account is locked before the mail, as in transactions that end the links of an account.
+        None => match lookup::by_identifier(draft.txn, &draft.mail.recipient).await? {
+            Some(user) => user::Entity::find_by_id(user.id).lock_exclusive().one(draft.txn).await?,
+            None => None,
+        },
     };
     let has_link = matches!(draft.mail.kind, Kind::ResetPassword | Kind::Welcome);
     let Some(user) = found.filter(|user| user.is_active || !has_link) else { return Ok(None) };
@@ -129,7 +132,7 @@ async fn addressee(draft: Draft<'_>) -> Result<Option<user::Model>> {
     Ok(Some(user))
 }
 
-/// The API token that the mail tells of; only the time is known of one that was deleted meanwhile.
+/// The API token of the notice; only the time is known if it was deleted meanwhile.
 async fn token_notice(draft: Draft<'_>) -> Result<TokenNotice> {
     let token = match draft.mail.api_token_id {
         Some(id) => api_token::Entity::find_by_id(id).one(draft.txn).await?,
@@ -140,9 +143,9 @@ async fn token_notice(draft: Draft<'_>) -> Result<TokenNotice> {
     Ok(TokenNotice { at: draft.mail.created_at, token })
 }
 
-/// The link to set a password: made at the first attempt, the same at each further one.
-async fn link(draft: Draft<'_>, user: &user::Model, (purpose, life): (Purpose, Duration)) -> Result<Option<Link>> {
-    let Some(secret) = draft.user_secret(user, (purpose, life)).await? else { return Ok(None) };
+/// The link to set a password: created at the first attempt, the same at each retry.
+async fn link(draft: Draft<'_>, user: &user::Model, purpose: Purpose, life: Duration) -> Result<Option<Link>> {
+    let Some(secret) = draft.user_secret(user, purpose, life).await? else { return Ok(None) };
     let frontend = draft.mailer.frontend.as_str();
     let url = format!("{frontend}/account/reset?uid={}&token={}", user.id, secret.to_text());
     Ok(Some(Link { url, valid_for: life }))

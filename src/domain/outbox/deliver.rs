@@ -1,4 +1,4 @@
-//! Sending what is due: under a lease, tried again, never lost.
+//! Delivery of due mails, under a lease and with retries.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use crate::tools::clock::{Now, Timestamp};
 use crate::tools::mail::SendError;
 use crate::tools::secret::MasterKeys;
 
-/// How often sending is tried before a mail is given up.
+/// Maximum number of attempts per mail.
 const ATTEMPTS: i32 = 20;
 
-/// The wait after the first failed attempt; it doubles with each, up to [`LONGEST_WAIT`].
+/// Wait after the first failed attempt. It doubles with each attempt, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 
-/// The longest wait between two attempts.
+/// Longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
-/// For how long one worker alone may send a mail; longer than any transport tries.
+/// Duration of a worker's lease on a mail; longer than the timeout of any transport.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Takes mails that are due, as many as these at most, for a time, so that no other worker sends them too.
+/// Leases at most this many due mails, so that no other worker sends them.
 pub async fn take(db: &Db, now: &Now, most: usize) -> Result<Vec<mail::Model>> {
     let free = Condition::any().add(Column::LeasedUntil.is_null()).add(Column::LeasedUntil.lte(now.at));
     let due = Query::select()
@@ -51,12 +51,12 @@ pub async fn take(db: &Db, now: &Now, most: usize) -> Result<Vec<mail::Model>> {
     Ok(leased)
 }
 
-/// Sends a mail that was taken. One that cannot be sent waits for its next attempt; one whose account is gone is dropped.
+/// Sends a leased mail. If that fails, it waits for its next attempt; if its account is gone, it is dropped.
 pub async fn deliver(db: &Db, now: &Now, master_keys: &MasterKeys, mailer: &Mailer, mail: mail::Model) {
     let id = mail.id;
     let span = tracing::debug_span!("mail", otel.kind = "consumer", mail.kind = ?mail.kind);
     if let Err(error) = attempt(db, now, master_keys, mailer, mail).instrument(span).await {
-        tracing::error!(mail = %id, ?error, "a mail could not be delivered; it is tried again when its lease ends");
+        tracing::error!(mail = %id, ?error, "processing mail failed; will retry after its lease expires");
     }
 }
 
@@ -71,15 +71,16 @@ async fn attempt(db: &Db, now: &Now, master_keys: &MasterKeys, mailer: &Mailer, 
         Err(error) if is_last(&mail, error) => "given_up",
         Err(_) => "put_off",
     });
-    settle(db, now, (&mail, link), sent).await
+    settle(db, now, &mail, link, sent).await
 }
 
-/// Notes how an attempt ended, unless another worker has taken the mail over since. After the last one, the life of the
-/// mail's link begins.
+/// Records the result of an attempt, unless another worker has leased the mail since. After the last attempt, the
+/// validity of the mail's link begins.
 async fn settle(
     db: &Db,
     now: &Now,
-    (mail, link): (&mail::Model, Option<Issued>),
+    mail: &mail::Model,
+    link: Option<Issued>,
     sent: Result<(), SendError>,
 ) -> Result<()> {
     let is_over = sent.as_ref().err().is_none_or(|error| is_last(mail, error));
@@ -93,7 +94,7 @@ async fn settle(
             .col_expr(Column::NextAttemptAt, Expr::value(none))
             .col_expr(Column::SealedToken, no_token),
         Err(error) => {
-            tracing::warn!(mail = %mail.id, attempt = mail.attempts, error = error.summary, "a mail was not taken");
+            tracing::warn!(mail = %mail.id, attempt = mail.attempts, error = error.summary, "delivery attempt failed");
             let is_last = is_last(mail, &error);
             let update = update.col_expr(Column::LastError, Expr::value(error.summary));
             if is_last {
@@ -102,7 +103,7 @@ async fn settle(
                     .col_expr(Column::NextAttemptAt, Expr::value(none))
                     .col_expr(Column::SealedToken, no_token)
             } else {
-                update.col_expr(Column::NextAttemptAt, Expr::value(now.at.plus(wait(mail))))
+                update.col_expr(Column::NextAttemptAt, Expr::value(now.at.plus(retry_delay(mail))))
             }
         }
     };
@@ -119,14 +120,14 @@ async fn settle(
     Ok(())
 }
 
-/// Whether a mail is given up after this error.
+/// True if the mail is given up after this error.
 fn is_last(mail: &mail::Model, error: &SendError) -> bool {
     error.permanent || mail.attempts >= ATTEMPTS
 }
 
-/// The wait before the next attempt, up to a quarter longer by the mail's id, so that mails that failed together do
-/// not all come back together.
-fn wait(mail: &mail::Model) -> Duration {
+/// Wait before the next attempt. The mail's id adds up to a quarter, so that mails that failed together are not retried
+/// together.
+fn retry_delay(mail: &mail::Model) -> Duration {
     let doublings = mail.attempts.clamp(1, 20).unsigned_abs() - 1;
     let wait = Duration::min(FIRST_WAIT * 2_u32.pow(doublings), LONGEST_WAIT);
     wait + wait / 4 * u32::from(mail.id.as_bytes()[15]) / 255

@@ -1,4 +1,4 @@
-//! A mail while it is being written: its row, the transaction that holds it, and the secret of its link.
+//! A mail that is being composed: its row, the transaction, and the secret of its link.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::tools::identifier;
 use crate::tools::mail::{Link, Recipient};
 use crate::tools::secret::{MasterKeys, Secret};
 
-/// A mail while it is being written.
+/// A mail that is being composed.
 #[derive(Clone, Copy)]
 pub(super) struct Draft<'a> {
     pub(super) txn: &'a DatabaseTransaction,
@@ -28,39 +28,41 @@ pub(super) struct Draft<'a> {
     pub(super) master_keys: &'a MasterKeys,
     pub(super) mailer: &'a Mailer,
     pub(super) mail: &'a mail::Model,
-    /// The link in the mail, once there is one.
+    /// The link in the mail, once it exists.
     pub(super) issued: &'a OnceLock<Issued>,
 }
 
 impl Draft<'_> {
-    /// The secret of the link, where an earlier attempt made one.
+    /// The secret of the link, if an earlier attempt created one.
     pub(super) fn kept_secret(&self) -> Result<Option<Secret>> {
         let Some(sealed) = &self.mail.sealed_token else { return Ok(None) };
         let bytes = self.master_keys.unseal(&self.context(), sealed).and_then(|bytes| bytes.try_into().ok());
-        let secret = bytes.map(Secret::new).ok_or_else(|| Error::internal("a mail's secret cannot be unsealed"))?;
+        let secret =
+            bytes.map(Secret::new).ok_or_else(|| Error::internal("the secret of a mail cannot be unsealed"))?;
         Ok(Some(secret))
     }
 
-    /// Keeps the secret for further attempts.
+    /// Stores the sealed secret for retries.
     pub(super) async fn keep_secret(&self, secret: &Secret) -> Result<()> {
         let sealed = self.master_keys.seal(&self.context(), &secret.reveal());
         self.note([(Column::SealedToken, Expr::value(sealed))]).await
     }
 
-    /// Notes the link that is in the mail.
+    /// Records the link that is in the mail.
     pub(super) fn note_link(&self, table: LinkTable, secret: &Secret, life: Duration) {
-        // A mail has one link, so that none was noted before.
+        // A mail has at most one link, so that none was recorded before.
         let _ = self.issued.set(Issued { table, digest: secret.digest(), life });
     }
 
-    /// The secret of a link of this user's: made at the first attempt, the same at each further one. None where the mail was
-    /// cancelled since it was taken up, or a later mail has the link that counts.
+    /// The secret of a link of this user: created at the first attempt, the same at each retry. `None` if the mail was
+    /// cancelled meanwhile, or a later mail has the valid link.
     pub(super) async fn user_secret(
         &self,
         user: &user::Model,
-        (purpose, life): (Purpose, Duration),
+        purpose: Purpose,
+        life: Duration,
     ) -> Result<Option<Secret>> {
-        // With the account locked, nobody ends its links meanwhile.
+        // While the account is locked, its links cannot be revoked.
         user::Entity::find_for_update(user.id).one(self.txn).await?;
         if !self.is_due().await? {
             return Ok(None);
@@ -79,7 +81,7 @@ impl Draft<'_> {
         Ok(Some(secret))
     }
 
-    /// The link of this purpose that the user has.
+    /// The user's valid link for this purpose.
     async fn live_link(&self, user: &user::Model, purpose: Purpose) -> Result<Option<one_time_token::Model>> {
         let theirs = one_time_token::Entity::find()
             .filter(one_time_token::Column::UserId.eq(user.id))
@@ -89,15 +91,14 @@ impl Draft<'_> {
     }
 
     async fn is_due(&self) -> Result<bool> {
-        // A mail that is kept until its account is activated has no time.
+        // A mail that waits for its account to be activated has no time.
         let queued = mail::Entity::find_by_id(self.mail.id)
             .filter(Column::Status.eq(Status::Queued))
             .filter(Column::NextAttemptAt.is_not_null());
         Ok(queued.one(self.txn).await?.is_some())
     }
 
-    /// The secret of the link that undoes the change which this mail announces; none where there is nothing to undo (any
-    /// more).
+    /// The secret of the link that undoes the announced change; `None` if the change can no longer be undone.
     pub(super) async fn undo_secret(&self, life: Duration) -> Result<Option<Secret>> {
         let secret = match self.kept_secret()? {
             Some(secret) => undo_email_change::is_good(self.txn, self.now, &secret).await?.then_some(secret),
@@ -116,13 +117,13 @@ impl Draft<'_> {
         Ok(secret)
     }
 
-    /// Notes in the mail's row, and in the audit event of the same id, whom the mail turned out to be for.
+    /// Records the recipient, once known, in the mail's row and in the audit event of the same id.
     pub(super) async fn found_user(&self, user: &user::Model) -> Result<()> {
         self.note([(Column::UserId, Expr::value(user.id))].into_iter().chain(addressed_to(&user.email))).await?;
         audit::name_target(self.txn, self.mail.id, user.id).await
     }
 
-    /// Changes the mail's row.
+    /// Updates the mail's row.
     pub(super) async fn note(&self, changes: impl IntoIterator<Item = (Column, Expr)>) -> Result<()> {
         let mut update = mail::Entity::update_many();
         for (column, value) in changes {
@@ -132,7 +133,7 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// The link that confirms the address which this mail goes to.
+    /// The link that confirms the mail's address.
     pub(super) fn verify_link(&self, secret: &Secret, life: Duration) -> Link {
         let url = format!("{}/account/verify?token={}", self.mailer.frontend.as_str(), secret.to_text());
         Link { url, valid_for: life }
@@ -149,13 +150,13 @@ impl Draft<'_> {
     }
 }
 
-/// The columns of a mail that hold its address.
+/// The address columns of a mail.
 pub(super) fn addressed_to(address: &str) -> [(Column, Expr); 2] {
     let key = Expr::value(identifier::fold(address));
     [(Column::Recipient, Expr::value(address.to_owned())), (Column::RecipientKey, key)]
 }
 
-/// A user as the reader of a mail, at the address that is stored.
+/// A user as recipient, at the stored address.
 pub(super) fn reader(user: &user::Model) -> Recipient {
     Recipient { address: user.email.clone(), name: user.name() }
 }

@@ -1,5 +1,5 @@
-//! The mails of an account that moves to another address: the link to the new one, the announcement to the old one with its
-//! undo link, and the announcement of an undo.
+//! Mails about a change of address: the link to the new address, the notice to the old address with its undo link, and
+//! the notice of an undo.
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
@@ -10,21 +10,21 @@ use crate::error::Result;
 use crate::tools::identifier;
 use crate::tools::mail::{Content, Recipient};
 
-/// The link to the new address; none where the user has given that up meanwhile, for a link that went there must not
-/// prove another.
+/// The link to the new address. `None` if the user has given up that address meanwhile: a link that went there must not
+/// confirm another.
 pub(super) async fn confirm_new(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
     let Some(user) = owner(draft).await? else { return Ok(None) };
     if user.pending_email.as_ref() != Some(&draft.mail.recipient) {
         return Ok(None);
     }
     let life = draft.mailer.links.verify_ttl;
-    let Some(secret) = draft.user_secret(&user, (Purpose::EmailMove, life)).await? else { return Ok(None) };
+    let Some(secret) = draft.user_secret(&user, Purpose::EmailChange, life).await? else { return Ok(None) };
     Ok(Some((at_that_address(draft, &user), Content::ConfirmNewEmail(draft.verify_link(&secret, life)))))
 }
 
-/// The announcement to the old address, with the link that undoes the change. A deactivated account has it too: whoever
-/// took the account may have deactivated it. None where the account has that address again.
-pub(super) async fn tell_old(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
+/// The notice to the old address, with the undo link. A deactivated account gets it too, because a thief may have
+/// deactivated it. `None` if the account has that address again.
+pub(super) async fn notify_old_address(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
     let Some(user) = anyone(draft).await? else { return Ok(None) };
     if identifier::same_address(&user.email, &draft.mail.recipient) {
         return Ok(None);
@@ -35,13 +35,13 @@ pub(super) async fn tell_old(draft: Draft<'_>) -> Result<Option<(Recipient, Cont
     Ok(Some((recipient, Content::EmailChanged { new_address: user.email, undo })))
 }
 
-/// The announcement of an undo to the address that was taken away.
-pub(super) async fn tell_undone(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
+/// The notice of an undo, to the address that the account lost.
+pub(super) async fn notify_undone(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
     let Some(user) = anyone(draft).await? else { return Ok(None) };
     Ok(Some((at_that_address(draft, &user), Content::EmailChangeUndone)))
 }
 
-/// The user whom the mail is about, deactivated or not.
+/// The user of the mail, active or not.
 async fn anyone(draft: Draft<'_>) -> Result<Option<user::Model>> {
     let Some(id) = draft.mail.user_id else { return Ok(None) };
     Ok(user::Entity::find_by_id(id).one(draft.txn).await?)
@@ -52,7 +52,7 @@ async fn owner(draft: Draft<'_>) -> Result<Option<user::Model>> {
     Ok(user::Entity::find_by_id(id).filter(Column::IsActive.eq(true)).one(draft.txn).await?)
 }
 
-/// The user at the address that the mail goes to, which is not, or no longer, the account's.
+/// The user at the mail's address, which is not the account's current one.
 fn at_that_address(draft: Draft<'_>, user: &user::Model) -> Recipient {
     Recipient { address: draft.mail.recipient.clone(), name: user.name() }
 }

@@ -1,5 +1,5 @@
-//! Welcome mails of deactivated accounts: they wait until somebody activates the account, because their link would be dead
-//! before. Such a mail is in line without a time.
+//! Welcome mails of deactivated accounts: they wait until the account is activated, because their link would be invalid
+//! before. Such a mail is queued without a time.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, UpdateMany};
@@ -9,7 +9,7 @@ use crate::entity::mail::{self, Column, Kind, Status};
 use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 
-/// Keeps the welcome mails to these users in line until they are activated; a worker that has one in hand gives it up.
+/// Delays the welcome mails to these users until they are activated. A worker that has leased one loses its lease.
 pub async fn hold(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
     let none = || Expr::value(Option::<Timestamp>::None);
     welcomes(users)
@@ -22,7 +22,7 @@ pub async fn hold(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
     Ok(())
 }
 
-/// Lets the welcome mails go that were kept for these users, who are active now.
+/// Schedules the delayed welcome mails of these users, who are active now.
 pub async fn release(txn: &DatabaseTransaction, now: &Now, users: &[Uuid]) -> Result<()> {
     if !users.is_empty() {
         let held = welcomes(users).filter(Column::NextAttemptAt.is_null());

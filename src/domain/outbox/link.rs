@@ -1,7 +1,7 @@
-//! The links in mails: their life begins when the mail is handed over, however long it waited for that.
+//! The links in mails: their validity begins when the mail is delivered, however long it waited.
 //!
-//! The secret of a link is made at the first attempt. While its mail waits, the link holds for [`WAITS_FOR`]; once the mail
-//! was sent or given up, it holds for as long as its text says.
+//! The secret of a link is created at the first attempt. While its mail waits, the link is valid for [`WAITS_FOR`];
+//! once the mail was sent or given up, it is valid for the time in its text.
 
 use std::time::Duration;
 
@@ -13,22 +13,21 @@ use crate::entity::{email_undo, one_time_token, registration};
 use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 
-/// Time for which a mail with a link that somebody asked for may wait: after that it is dropped, for nobody expects it any
-/// more.
+/// Maximum wait of a mail with a requested link. After that it is dropped, because nobody expects it any more.
 pub const WAITS_FOR: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 
-/// A link that is in a mail.
+/// A link in a mail.
 #[derive(Clone, Debug)]
 pub(super) struct Issued {
-    /// The table that it is in.
+    /// Table of the link.
     pub(super) table: LinkTable,
-    /// The digest of its secret.
+    /// Digest of its secret.
     pub(super) digest: Vec<u8>,
-    /// Its life.
+    /// Its validity.
     pub(super) life: Duration,
 }
 
-/// The table that holds a link.
+/// Table that stores a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkTable {
     OneTimeTokens,
@@ -37,7 +36,7 @@ pub(super) enum LinkTable {
 }
 
 impl Issued {
-    /// Lets the life of the link begin. Nothing happens where the link ended meanwhile.
+    /// Starts the validity of the link. Does nothing if the link was revoked meanwhile.
     pub(super) async fn begin(&self, txn: &DatabaseTransaction, now: &Now) -> Result<()> {
         let (digest, ends) = (self.digest.clone(), Expr::value(now.at.plus(self.life)));
         match self.table {
@@ -62,12 +61,12 @@ impl Issued {
     }
 }
 
-/// The end of a link whose mail waits.
+/// Expiry of a link whose mail waits.
 pub(super) fn end_while_waiting(now: &Now, life: Duration) -> Timestamp {
     now.at.plus(life.max(WAITS_FOR))
 }
 
-/// Checks for a mail that waited so long that nobody expects its link any more.
+/// True if a mail has waited so long that its link is no longer expected.
 pub(super) fn is_stale(mail: &mail::Model, now: &Now) -> bool {
     let is_asked_for = matches!(mail.kind, Kind::ResetPassword | Kind::VerifyEmail | Kind::ConfirmNewEmail);
     is_asked_for && now.at > mail.queued_at.plus(WAITS_FOR)

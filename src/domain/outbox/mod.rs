@@ -1,7 +1,7 @@
-//! Mails: put in line with the change that they tell of, delivered by a worker.
+//! The outbox: mails are queued with the change that they announce, and delivered by a worker.
 //!
-//! A row says which mail goes to whom. Its text is made when it is sent and never stored; the secret of a link is kept
-//! sealed from the first attempt to the last, so that a second copy of a mail has the same link.
+//! A row contains the kind and recipient of a mail. The text is rendered at delivery and never stored. The secret of a
+//! link is stored sealed from the first attempt to the last, so that a second copy of a mail has the same link.
 
 mod backlog;
 // Holding, releasing and cancelling all mails of one kind.
@@ -9,13 +9,13 @@ pub mod by_kind;
 mod compose;
 mod deliver;
 mod draft;
-// Looking through the outbox, and sending what was given up once more.
+// Reading the outbox, and retrying failed mails.
 pub mod list;
 mod order;
 mod registration;
 mod email_change;
 mod link;
-// Removing mails with their account.
+// Removing the mails of a deleted account.
 mod remove;
 // Mails that wait for their account to be activated.
 mod held_welcome;
@@ -37,27 +37,28 @@ pub use self::deliver::{deliver, take};
 pub use self::held_welcome::{hold, release};
 pub use self::link::WAITS_FOR;
 pub use self::remove::forget;
+pub(in crate::domain) use self::remove::without_user;
 
-/// What delivering needs to know.
+/// Dependencies of delivery.
 #[derive(Debug)]
 pub struct Mailer {
-    /// The way mails go.
+    /// Transport of the mails.
     pub transport: Transport,
-    /// Their sender.
+    /// Sender of the mails.
     pub from: Sender,
-    /// Whose mails they are.
+    /// The site that sends the mails.
     pub site: Site,
-    /// Where their links lead; taken from the configuration alone.
+    /// Base URL of their links; taken from the configuration only.
     pub frontend: BaseUrl,
-    /// How long their links hold.
+    /// Validity of their links.
     pub links: LinkConfig,
-    /// Whether links to new accounts are still sent.
+    /// Registration mode: links to new accounts are not sent if it is closed.
     pub registration: Registration,
-    /// What became of the mails.
+    /// Outcomes of delivery attempts.
     pub delivery_metrics: DeliveryMetrics,
 }
 
-/// How often mails were tried, by what became of it, since the process was started.
+/// Number of delivery attempts since the start of the process, by outcome.
 #[derive(Clone, Debug)]
 pub struct DeliveryMetrics(Family<DeliveryLabels, Counter>);
 
@@ -66,7 +67,7 @@ struct DeliveryLabels {
     outcome: Label,
 }
 
-/// What can become of an attempt.
+/// Possible outcomes of an attempt.
 const OUTCOMES: [Label; 4] = ["sent", "put_off", "given_up", "dropped"];
 
 impl Default for DeliveryMetrics {
@@ -76,10 +77,9 @@ impl Default for DeliveryMetrics {
 }
 
 impl DeliveryMetrics {
-    /// Puts what is counted among what is told to those who watch.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        let help =
-            "Attempts to send mails: sent, put off (to be tried again), given up, or dropped (nobody to write to)";
+        let help = "Delivery attempts of mails: sent, put_off (will retry), given_up, or dropped (no recipient)";
         registry.register("mail_attempts", help, self.0.clone());
     }
 
@@ -88,7 +88,7 @@ impl DeliveryMetrics {
     }
 }
 
-/// Puts a mail in line, in the transaction of what it tells of. Returns its id.
+/// Queues a mail in the transaction of the change that it announces. Returns its id.
 pub async fn enqueue(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -99,7 +99,7 @@ pub async fn enqueue(
     insert(txn, row(now, kind, recipient, user)).await
 }
 
-/// Checks whether a mail of this kind to this user was put in line after this time.
+/// True if a mail of this kind to this user was queued after this time.
 pub async fn has_enqueued(txn: &DatabaseTransaction, kind: Kind, user: Uuid, since: Timestamp) -> Result<bool> {
     let earlier = Condition::all()
         .add(mail::Column::UserId.eq(user))
@@ -108,7 +108,7 @@ pub async fn has_enqueued(txn: &DatabaseTransaction, kind: Kind, user: Uuid, sin
     Ok(mail::Entity::find().filter(earlier).one(txn).await?.is_some())
 }
 
-/// Puts mails of one kind in line, one for each address and user; there may be some thousands.
+/// Queues mails of one kind, one for each address and user; there may be thousands.
 pub async fn enqueue_all(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -125,14 +125,14 @@ pub async fn enqueue_all(
     Ok(())
 }
 
-/// Puts the first mail of a registration in line, under whose id the registration is to be stored.
+/// Queues the first mail of a registration. The registration is stored under the returned id.
 pub async fn enqueue_for_registration(txn: &DatabaseTransaction, now: &Now, recipient: &str) -> Result<Uuid> {
     let mut row = row(now, Kind::VerifyEmail, recipient, None);
     row.registration_id = Set(row.id.clone().take());
     insert(txn, row).await
 }
 
-/// Puts a mail in line that tells the owner of an API token what was done with it.
+/// Queues a notice about an API token to its owner.
 pub async fn enqueue_for_token(
     txn: &DatabaseTransaction,
     now: &Now,

@@ -1,17 +1,17 @@
-//! The order of the outbox: mails that people wait for go before those that can wait, however many these are.
+//! The order of delivery: urgent mails go before others, however many of these are queued.
 
 use crate::entity::mail::Kind;
 
-/// All values of a mail's urgency, the most urgent first.
+/// All values of a mail's urgency, most urgent first.
 pub(super) const URGENCIES: [i32; 3] = [0, 1, BULK];
 
-/// The urgency of mails that are put in line many at once.
+/// Urgency of mails that are queued in bulk.
 pub(super) const BULK: i32 = 2;
 
-/// The urgency of a single mail.
+/// Urgency of a single mail.
 pub(super) fn urgency(kind: Kind) -> i32 {
     match kind {
-        // Somebody looks into the mailbox meanwhile. Both answers to a registration take the same time.
+        // The reader is waiting for the mail. Both replies to a registration take the same time.
         Kind::ResetPassword | Kind::VerifyEmail | Kind::AlreadyRegistered | Kind::ConfirmNewEmail => 0,
         Kind::PasswordChanged
         | Kind::Welcome

@@ -1,5 +1,5 @@
-//! The answer to a registration: a link for whoever reads the address's mail or, where the address has an account, word
-//! to its owner. Which of the two, only this mail tells.
+//! The reply to a registration: a confirmation link or, if the address has an account, a notice to its owner. Only this
+//! mail shows the difference.
 
 use sea_orm::EntityTrait as _;
 use sea_orm::sea_query::Expr;
@@ -14,7 +14,8 @@ use crate::error::Result;
 use crate::tools::identifier;
 use crate::tools::mail::{Content, Recipient};
 
-/// The mail that answers a registration or a request for another link; none where nothing is waiting there (any more).
+/// The mail that replies to a registration or to a request for another link; `None` if there is no pending
+/// registration.
 pub(super) async fn answer(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
     if draft.mailer.registration == Registration::Closed {
         return Ok(None);
@@ -25,7 +26,7 @@ pub(super) async fn answer(draft: Draft<'_>) -> Result<Option<(Recipient, Conten
         Some(owner) if identifier::same_address(&owner.email, &waiting.email) => {
             already_registered(draft, &waiting, &owner).await
         }
-        // The address only looks like the one of an account, whose owner has nothing to do with it.
+        // The address only resembles that of an account; the account's owner is not involved.
         Some(_) => {
             pending::remove(draft.txn, waiting.id).await?;
             Ok(None)
@@ -34,15 +35,15 @@ pub(super) async fn answer(draft: Draft<'_>) -> Result<Option<(Recipient, Conten
     }
 }
 
-/// The mail to the owner of an account with whose address somebody tried to register, at a further attempt.
+/// The notice to the owner of an account whose address somebody tried to register again.
 pub(super) async fn repeat_already_registered(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
     let Some(id) = draft.mail.user_id else { return Ok(None) };
     let owner = user::Entity::find_by_id(id).one(draft.txn).await?;
     Ok(owner.map(|owner| (reader(&owner), Content::AlreadyRegistered)))
 }
 
-/// The registration that the mail is for: its own, as long as that was not replaced, or the one of the address from
-/// which another link was asked for.
+/// The registration of the mail: its own unless that was replaced, or the pending one of the address for which another
+/// link was requested.
 async fn waiting(draft: Draft<'_>) -> Result<Option<registration::Model>> {
     match draft.mail.registration_id {
         Some(id) => pending::find(draft.txn, draft.now, id).await,
@@ -53,7 +54,7 @@ async fn waiting(draft: Draft<'_>) -> Result<Option<registration::Model>> {
     }
 }
 
-/// Drops the registration and tells the owner of the account, whom a deactivated account belongs to as well.
+/// Removes the registration and notifies the owner of the account, also if it is deactivated.
 async fn already_registered(
     draft: Draft<'_>,
     waiting: &registration::Model,
@@ -68,7 +69,7 @@ async fn already_registered(
     Ok(Some((reader(owner), Content::AlreadyRegistered)))
 }
 
-/// The link, made at the first attempt and the same at each further one; one that was overtaken meanwhile is not sent.
+/// The link, created at the first attempt and the same at each retry. `None` if a newer link replaced it meanwhile.
 async fn verify_email(draft: Draft<'_>, waiting: &registration::Model) -> Result<Option<(Recipient, Content)>> {
     let life = draft.mailer.links.verify_ttl;
     let secret = match draft.kept_secret()? {
@@ -86,7 +87,7 @@ async fn verify_email(draft: Draft<'_>, waiting: &registration::Model) -> Result
         }
     };
     draft.note_link(LinkTable::Registrations, &secret, life);
-    // The name is left out: anybody may have typed it.
+    // The name is omitted, because a stranger may have typed it.
     let recipient = Recipient { address: waiting.email.clone(), name: String::new() };
     Ok(Some((recipient, Content::VerifyEmail(draft.verify_link(&secret, life)))))
 }

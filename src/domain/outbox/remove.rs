@@ -1,20 +1,21 @@
-//! Removing the mails of an account that is deleted: those that name the user, and those that only name an address, such as
-//! requests for a reset that were not looked up yet, and the link that confirmed a registration.
+//! Removing the mails of a deleted account: those that refer to the user, and those that only contain the address, such
+//! as reset requests without a looked-up user, and the link that confirmed the registration.
 
 use std::collections::BTreeSet;
 
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use uuid::Uuid;
 
 use crate::entity::mail::{self, Column, Kind, Status};
 use crate::entity::user;
 use crate::error::Result;
 use crate::tools::identifier;
 
-/// Removes the mails to a user, at the present and at former addresses.
+/// Removes the mails to a user, at current and former addresses.
 ///
-/// An address that the user merely asked to move to may be somebody else's: of it, only the user's own mails go. A former
-/// address may have another owner by now, so that mails which still wait for delivery there stay.
+/// An address that the user only asked to move to may belong to somebody else: only the user's own mails to it are
+/// removed. A former address may have another owner by now, so that mails that wait for delivery there stay.
 pub async fn forget(txn: &DatabaseTransaction, user: &user::Model) -> Result<()> {
     let own = Column::UserId.eq(user.id);
     let former: Vec<String> = mail::Entity::find()
@@ -35,22 +36,31 @@ pub async fn forget(txn: &DatabaseTransaction, user: &user::Model) -> Result<()>
     Ok(())
 }
 
-/// Removes mails that name no user and go to one of these addresses.
+/// Removes mails without a user to any of these addresses.
 async fn forget_addresses(txn: &DatabaseTransaction, addresses: &[String], which: Condition) -> Result<()> {
+    let ids = without_user(txn, addresses, which).await?;
+    // Limited by the number of parameters per statement.
+    for ids in ids.chunks(1000) {
+        mail::Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied())).exec(txn).await?;
+    }
+    Ok(())
+}
+
+/// Ids of the mails without a user to any of these addresses.
+pub(in crate::domain) async fn without_user(
+    txn: &DatabaseTransaction,
+    addresses: &[String],
+    which: Condition,
+) -> Result<Vec<Uuid>> {
     let keys: BTreeSet<String> = addresses.iter().map(|address| identifier::fold(address)).collect();
     let similar = mail::Entity::find()
         .filter(Column::UserId.is_null().and(Column::RecipientKey.is_in(keys)))
         .filter(which)
         .select_only()
         .columns([Column::Id, Column::Recipient]);
-    let similar: Vec<(uuid::Uuid, String)> = similar.into_tuple().all(txn).await?;
+    let similar: Vec<(Uuid, String)> = similar.into_tuple().all(txn).await?;
     let same = similar.into_iter().filter(|(_, recipient)| addresses.iter().any(|address| is_same(address, recipient)));
-    let ids: Vec<_> = same.map(|(id, _)| id).collect();
-    // As many as a statement has room for.
-    for ids in ids.chunks(1000) {
-        mail::Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied())).exec(txn).await?;
-    }
-    Ok(())
+    Ok(same.map(|(id, _)| id).collect())
 }
 
 /// The addresses that no account has.
@@ -61,7 +71,7 @@ async fn without_owner(txn: &DatabaseTransaction, addresses: Vec<String>) -> Res
     Ok(addresses.into_iter().filter(|address| !owned.contains(&identifier::fold(address))).collect())
 }
 
-/// Whether two addresses are spellings of the same one. Those that merely look alike belong to others.
+/// True if both are spellings of the same address. Addresses that only look alike belong to others.
 fn is_same(one: &str, other: &str) -> bool {
     identifier::same_address(one, other)
 }

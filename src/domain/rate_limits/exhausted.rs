@@ -1,6 +1,6 @@
-//! Audit events about exhausted limits. A refused request only notes its limit here, since its transaction is rolled back;
-//! the worker records the event. Each limit of each account or client leaves one event per period, however many requests
-//! are refused.
+//! Audit events about exhausted limits. A refused request only notes its limit here, since its transaction is rolled
+//! back; the worker records the event. Each limit of each account or client leaves one event per period, however many
+//! requests are refused.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +17,7 @@ use crate::entity::limit::{self, Column};
 use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 
-/// Maximum number of notes that wait for the worker. More are dropped.
+/// Maximum number of notes that wait for the worker. Further ones are dropped.
 const MAX_WAITING: usize = 1000;
 
 /// Requester and account of a limit.
@@ -70,7 +70,7 @@ pub(in crate::domain) struct Exhausted {
     pub(in crate::domain) reason: Reason,
     /// Key of its row.
     pub(in crate::domain) key: String,
-    /// An event since this time is enough.
+    /// Start of the period: an event since then suffices.
     pub(in crate::domain) since: Timestamp,
     pub(in crate::domain) concerned: Arc<LimitSubject>,
 }
@@ -90,7 +90,7 @@ impl Waiting {
     /// Records the events of all limits that were exhausted since the last call.
     ///
     /// # Errors
-    /// Those of the database; what was not recorded then is lost.
+    /// Database errors; events not recorded by then are lost.
     pub(in crate::domain) async fn report(&self, db: &Db, now: &Now) -> Result<()> {
         let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         for exhausted in waiting {

@@ -1,8 +1,9 @@
-//! Limits on what can be asked for: rows in the database, so that they hold across restarts and instances, and counted
-//! for each execution of a field, so that aliases and batches do not get around them.
+//! Rate limits. They are rows in the database, so that they persist across restarts and instances. They are counted per
+//! execution of a field, so that aliases and batches cannot bypass them.
 //!
-//! A limit of three an hour lets three through at once and then one each twenty minutes. That needs one number a row,
-//! the time when everything is given back (the generic cell rate algorithm, ITU-T I.371), and one statement to decide.
+//! A limit of three an hour allows three requests at first and then one each twenty minutes. It needs one number per
+//! row, the time when everything is given back (the generic cell rate algorithm, ITU-T I.371), and one statement to
+//! decide.
 
 // Audit events about exhausted limits.
 mod exhausted;
@@ -33,10 +34,10 @@ use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Label, Registry, co
 use crate::tools::network::{Networks, SITE_FACTOR};
 use crate::tools::secret;
 
-/// What is limited, each by the setting of its name: `VESTIBULE_LIMIT_SIGN_IN` and so on.
+/// Kinds of limits, each with a setting: `VESTIBULE_LIMIT_SIGN_IN` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LimitKind {
-    /// Mails that strangers can have sent to an address, for each [`Purpose`].
+    /// Mails to an address caused by strangers, for each [`Purpose`].
     MailToAddress,
     /// Requests from one client that send mails.
     MailFromClient,
@@ -48,13 +49,13 @@ pub enum LimitKind {
     SignInToAccount,
     /// Wrong links from one client.
     Link,
-    /// Registrations that one client tries, and usernames that one user tries.
+    /// Registration attempts of one client, and username attempts of one user.
     Register,
-    /// Whole lists given out to one user, or taken in from them.
+    /// Exports and imports of one user.
     Bulk,
-    /// Welcome mails that one user causes, account by account.
+    /// Welcome mails caused by one user, account by account.
     Welcome,
-    /// API tokens that one user creates or rotates, each of which mails them.
+    /// API tokens created or rotated by one user, each of which sends a mail.
     ApiToken,
     /// Changes by one user.
     Writes,
@@ -75,7 +76,7 @@ impl LimitKind {
         Self::Writes,
     ];
 
-    /// The setting, without what all of them begin with.
+    /// Name of the setting, without its prefix.
     pub fn name(self) -> &'static str {
         match self {
             Self::MailToAddress => "mail_address",
@@ -110,7 +111,7 @@ impl LimitKind {
     }
 }
 
-/// How often what may be asked for, and how often more was.
+/// The configured limits, and counters of exhausted ones.
 #[derive(Clone, Debug)]
 pub struct Limits {
     config: LimitConfig,
@@ -120,39 +121,39 @@ pub struct Limits {
     concerned: Option<Arc<LimitSubject>>,
 }
 
-/// Which limit was reached.
+/// Labels of an exhausted limit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reached {
     limit: Label,
 }
 
 impl Limits {
-    /// By these settings.
+    /// Limits with these settings.
     pub fn new(config: LimitConfig) -> Self {
         let reached = counters(LimitKind::ALL.map(|what| Reached { limit: what.name() }));
         Self { config, reached, waiting: Waiting::default(), concerned: None }
     }
 
-    /// The same limits, for a request whose exhausted limits leave an audit event.
+    /// The same limits, for a request whose exhausted limits are recorded in the audit trail.
     fn concerning(&self, concerned: Arc<LimitSubject>) -> Self {
         Self { concerned: Some(concerned), ..self.clone() }
     }
 
-    /// Records the audit events of limits that were exhausted since the last call; for the worker.
+    /// Records the audit events of limits that were exhausted since the last call; called by the worker.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Database errors.
     pub async fn report(&self, db: &Db, now: &Now) -> Result<()> {
         self.waiting.report(db, now).await
     }
 
-    /// Puts what is counted among what is told to those who watch.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "How often a limit was reached, by its setting without the beginning VESTIBULE_LIMIT_";
+        let help = "Number of times a limit was exhausted, by its setting without the prefix VESTIBULE_LIMIT_";
         registry.register("limits_reached", help, self.reached.clone());
     }
 
-    /// Whether there are any limits.
+    /// True if limits are enabled.
     fn hold(&self) -> bool {
         self.config.limits
     }
@@ -175,25 +176,25 @@ impl Limits {
     }
 }
 
-/// Purposes of mails that others can cause. Each has a budget of its own for every address, so that mails of one kind never
-/// keep mails of another from their reader.
+/// Purposes of mails that others can cause. Each has its own budget per address, so that mails of one kind cannot
+/// suppress mails of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Link that replaces a forgotten password.
+    /// Link that resets a forgotten password.
     Reset,
-    /// Link that completes a registration, sent first or once more.
+    /// Link that completes a registration, first or sent again.
     Registration,
     /// Link that confirms the new address of an account.
     NewAddress,
-    /// Another attempt at a mail, by staff.
+    /// Retry of a mail by staff.
     Retry,
 }
 
-/// Takes one request for a mail to this address: of the client's limit and of the limit of this purpose at the address.
+/// Takes one request for a mail to this address, from the client's limit and from the address's limit for this purpose.
 ///
-/// Nobody else can use up a reset of an account's owner: the networks from which the account signed in lately have a budget
-/// of their own at its address. All others are answered by the shared budgets alone, with the same statements for an address
-/// with and without an account.
+/// Nobody else can use up the resets of an account's owner: networks from which the account signed in recently have
+/// their own budget at its address. Everybody else uses the shared budgets, with the same statements for addresses with
+/// and without an account.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait, the same with and without an account at the address.
@@ -202,7 +203,8 @@ pub async fn take_mail(
     now: &Now,
     client: &Client,
     limits: &Limits,
-    (purpose, email): (Purpose, &str),
+    purpose: Purpose,
+    email: &str,
 ) -> Result<()> {
     if !limits.hold() {
         return Ok(());
@@ -214,7 +216,7 @@ pub async fn take_mail(
         if let Some(site) = limits.site_share(LimitKind::MailFromClient, &networks, str::to_owned) {
             limits.take(db.writer(), now, &site).await?;
         }
-        take_address(db.writer(), now, limits, (purpose, email)).await
+        take_address(db.writer(), now, limits, purpose, email).await
     };
     let refused = match shared.await {
         Err(Error::RateLimited(wait)) if purpose == Purpose::Reset => Error::RateLimited(wait),
@@ -226,7 +228,7 @@ pub async fn take_mail(
     limits.take(db.writer(), now, &limits.reset_reserve(email, &networks)).await
 }
 
-/// Takes one mail of this purpose of the address's limit, for a requester who is known.
+/// Takes one mail of this purpose from the address's limit, for a known requester.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
@@ -234,7 +236,8 @@ pub async fn take_address(
     db: &impl ConnectionTrait,
     now: &Now,
     limits: &Limits,
-    (purpose, email): (Purpose, &str),
+    purpose: Purpose,
+    email: &str,
 ) -> Result<()> {
     if !limits.hold() {
         return Ok(());
@@ -242,7 +245,7 @@ pub async fn take_address(
     limits.take(db, now, &limits.mails_to(email, purpose)).await
 }
 
-/// Takes one welcome mail to this address that the viewer causes: of the viewer's limit, and of what the address may receive.
+/// Takes one welcome mail caused by the viewer, from the viewer's limit and from the address's limit.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
@@ -262,8 +265,8 @@ pub async fn take_welcome(
     limits.take(db, now, &limits.welcome_to(email)).await
 }
 
-/// Takes one welcome mail to each of these addresses, of what the address may receive. Returns those that may receive none at
-/// present, as they were given. All callers name them in the order of the addresses. An import may name some hundreds at a time.
+/// Takes one welcome mail for each of these addresses, from the addresses' limits. Returns the addresses whose limit is
+/// exhausted, as given. All callers pass them in the order of the addresses. An import may pass hundreds at a time.
 pub async fn take_welcomes<'a>(
     db: &impl ConnectionTrait,
     now: &Now,
@@ -275,7 +278,7 @@ pub async fn take_welcomes<'a>(
     }
     let emails: Vec<(&str, Share)> = emails.into_iter().map(|email| (email, limits.welcome_to(email))).collect();
     let Some((_, any)) = emails.first() else { return Ok(Vec::new()) };
-    // No row may be met twice by one statement. They stay in the caller's order, so that two imports do not wait for each other.
+    // A statement may contain each row only once. The caller's order is kept, so that two imports do not deadlock.
     let mut met = HashSet::new();
     let rows: Vec<_> =
         emails.iter().filter(|(_, share)| met.insert(&share.key)).map(|(_, share)| share.row(now)).collect();
@@ -289,7 +292,7 @@ pub async fn take_welcomes<'a>(
     Ok(refused)
 }
 
-/// Takes one API token that the viewer creates or rotates.
+/// Takes one creation or rotation of an API token by the viewer.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
@@ -302,7 +305,7 @@ pub async fn take_api_token(db: &impl ConnectionTrait, now: &Now, viewer: &Viewe
     limits.take(db, now, &limits.share(LimitKind::ApiToken, &user)).await
 }
 
-/// Takes one attempt at a mailed link, before it is looked up. It counts as a wrong one until it is given back.
+/// Takes one attempt at a mailed link before it is looked up. It counts as a wrong one until it is given back.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
@@ -313,8 +316,8 @@ pub async fn take_link(db: &Db, now: &Now, client: &Client, limits: &Limits) -> 
     Ok(Attempt { taken: limits.take_by_client(db, now, LimitKind::Link, client).await?, is_void: false })
 }
 
-/// Takes one attempt to register, whatever comes of it: before anything is looked up for it, since a refusal shows that a
-/// username is taken, and before its password is judged, which costs time.
+/// Takes one attempt to register, whatever its result: before anything is looked up, since a refusal reveals that a
+/// username is taken, and before the password is checked, which is expensive.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
@@ -326,7 +329,7 @@ pub async fn take_registration(db: &Db, now: &Now, client: &Client, limits: &Lim
     Ok(())
 }
 
-/// Takes one attempt of a signed-in user at another username, which shows whether that is taken.
+/// Takes one attempt of a signed-in user to change the username, since the result reveals whether it is taken.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
@@ -351,7 +354,8 @@ pub async fn take_bulk(db: &Db, now: &Now, viewer: &Viewer, limits: &Limits) -> 
     limits.take(db.writer(), now, &limits.share(LimitKind::Bulk, &user)).await
 }
 
-/// Takes one change by this user, in the transaction of the change: a change that is refused or changes nothing costs nothing.
+/// Takes one change by this user, in the transaction of the change: refused changes and changes without effect cost
+/// nothing.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
@@ -365,15 +369,16 @@ pub async fn take_write(db: &impl ConnectionTrait, now: &Now, user: Uuid, limits
 
 /// Takes one change by this user that only ends something: a session, an API token, an account, or rights.
 ///
-/// Whoever holds a stolen session or a leaked API token uses up the changes of its owner, but not the owner's means to end it:
-/// each credential has a budget of its own for such changes, of the same size, once that of the user is used up.
+/// A thief with a stolen session or a leaked API token can use up the owner's changes, but not the owner's means to end
+/// the theft. Once the user's budget is used up, each credential has its own budget of the same size for such changes.
 ///
 /// # Errors
 /// [`Error::RateLimited`] with the time to wait.
 pub(in crate::domain) async fn take_ending(
     db: &impl ConnectionTrait,
     now: &Now,
-    (user, credential): (Uuid, Uuid),
+    user: Uuid,
+    credential: Uuid,
     limits: &Limits,
 ) -> Result<()> {
     match take_write(db, now, user, limits).await {
@@ -385,35 +390,58 @@ pub(in crate::domain) async fn take_ending(
     }
 }
 
-/// Whose password is attempted.
+/// Takes one change of the own password by a user who proves the current one instead of a session. If the changes of the user
+/// are used up, each client network has a budget of its own, so that a leaked credential does not block the owner.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub(in crate::domain) async fn take_own_password(
+    db: &impl ConnectionTrait,
+    now: &Now,
+    user: Uuid,
+    client: &Client,
+    limits: &Limits,
+) -> Result<()> {
+    match take_write(db, now, user, limits).await {
+        Err(Error::RateLimited(_)) => {
+            let networks = Networks::of_text(client.ip.as_deref());
+            let network = networks.each().map(|(network, _)| network).next().unwrap_or_default();
+            let reserve = limits.share(LimitKind::Writes, &format!("own password\0{user}\0{network}"));
+            limits.take(db, now, &reserve).await
+        }
+        taken => taken,
+    }
+}
+
+/// The account whose password is attempted.
 #[derive(Clone, Copy, Debug)]
 pub enum Account<'a> {
-    /// Of whoever has this folded name or address, if anybody has it.
+    /// The account with this folded name or address, if there is one.
     Named(&'a str, Option<Uuid>),
-    /// Of a user who is signed in.
+    /// The account of a signed-in user.
     Own(Uuid),
 }
 
-/// An attempt at a password or a link that was let through. It counts as a wrong one until it is given back.
+/// An admitted attempt at a password or a link. It counts as a wrong one until it is given back.
 #[derive(Debug, Default)]
 pub struct Attempt {
     taken: Vec<Share>,
-    /// Whether it was let through for appearance only: the password must not be looked at.
+    /// True if it was admitted for appearance only: the password must not be compared.
     pub is_void: bool,
 }
 
-/// Takes one attempt at the password of an account, before it is looked at, so that of many at once no more are than the
-/// limits say. An account that there is none of is limited in the same way, by its name.
+/// Takes one attempt at the password of an account before it is compared, so that concurrent attempts cannot exceed the
+/// limits. Unknown accounts are limited in the same way, by name.
 ///
-/// An account has two names, its username, which everybody knows, and its address. What was used up by one of them holds
-/// for the other as well, but to say so would tell whose address it is: such an attempt is void, and to be answered like
-/// a wrong password.
+/// An account has two names: its username, which is public, and its address. An exhausted limit of one also applies to
+/// the other, but reporting it would reveal the address's owner. Such an attempt is void, and callers answer it like a
+/// wrong password.
 ///
-/// Nobody can lock an account's owner out by guessing: the budgets that a client shares with strangers do not count for
+/// Nobody can lock an account's owner out by guessing: budgets that a client shares with strangers do not apply to
 /// networks from which the account signed in during the last ninety days.
 ///
 /// # Errors
-/// [`Error::RateLimited`] with the time to wait, for a name at the same count whether or not anybody has it.
+/// [`Error::RateLimited`] with the time to wait; at the same count for existing and unknown names.
 pub async fn take_attempt(
     db: &Db,
     now: &Now,
@@ -437,9 +465,9 @@ pub async fn take_attempt(
     if let Some(name) = name {
         taking.take(&txn, &format!("name\0{name}"), &mut attempt).await?;
     }
-    // Without a user, the same work is done for a row that nobody asks for.
+    // Without a user, the same work is done for an unused row.
     let owner = user.map_or_else(|| format!("nobody\0{}", name.unwrap_or_default()), |user| user.to_string());
-    // An event about what another name used up would show staff that both names are one superuser's.
+    // An event about a limit exhausted under another name would show staff that both names belong to one superuser.
     let taking = Taking { limits: if name.is_some() { limits } else { &reported }, ..taking };
     match taking.take(&txn, &owner, &mut attempt).await {
         Err(Error::RateLimited(_)) if name.is_some() => attempt.is_void = true,
@@ -449,7 +477,7 @@ pub async fn take_attempt(
     Ok(attempt)
 }
 
-/// The client whose attempts at an account are taken.
+/// The client and account of an attempt.
 struct Taking<'a> {
     now: &'a Now,
     limits: &'a Limits,
@@ -458,13 +486,13 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// Takes an attempt at the account with this key: of the client's limit, and of everybody's.
+    /// Takes an attempt at the account with this key, from the client's limit and from the shared limit.
     async fn take(&self, txn: &DatabaseTransaction, key: &str, attempt: &mut Attempt) -> Result<()> {
         self.take_own(txn, LimitKind::SignIn, |network| format!("{key}\0{network}"), attempt).await?;
         self.take_shared(txn, self.limits.share(LimitKind::SignInToAccount, key), attempt).await
     }
 
-    /// Takes an attempt of a limit of the client: of its subnet, and of its site, which strangers may share.
+    /// Takes an attempt from a limit of the client: of its subnet, and of its site, which strangers may share.
     async fn take_own(
         &self,
         txn: &DatabaseTransaction,
@@ -481,7 +509,7 @@ impl Taking<'_> {
         }
     }
 
-    /// Takes an attempt of a limit that strangers can use up, and so does not hold for a known network.
+    /// Takes an attempt from a limit that strangers can use up, and that does not apply to known networks.
     async fn take_shared(&self, txn: &DatabaseTransaction, share: Share, attempt: &mut Attempt) -> Result<()> {
         match self.limits.take(txn, self.now, &share).await {
             Ok(()) => attempt.taken.push(share),
@@ -496,9 +524,9 @@ impl Taking<'_> {
     }
 }
 
-/// Gives an attempt back whose password or link was right.
+/// Gives back an attempt with the right password or link.
 pub async fn give_back(db: &impl ConnectionTrait, attempt: Attempt) -> Result<()> {
-    // In the order in which they are taken, so that nobody waits for each other.
+    // In the order in which they are taken, to avoid deadlocks.
     for share in attempt.taken {
         let step = i64::try_from(share.step().as_millis()).unwrap_or(i64::MAX);
         limit::Entity::update_many()
@@ -510,13 +538,13 @@ pub async fn give_back(db: &impl ConnectionTrait, attempt: Attempt) -> Result<()
     Ok(())
 }
 
-/// Gives back the wrong passwords that were tried for these accounts from everywhere. Their rows are locked.
+/// Gives back all wrong passwords for these accounts from everywhere. Their rows are locked.
 pub(in crate::domain) async fn forget_guesses(txn: &DatabaseTransaction, users: &[Uuid]) -> Result<()> {
     let accounts = user::Entity::find().filter(user::Column::Id.is_in(users.iter().copied())).select_only();
     let accounts = accounts.columns([user::Column::UsernameKey, user::Column::EmailKey]);
     let names: Vec<(String, String)> = accounts.into_tuple().all(txn).await?;
     let names = names.into_iter().flat_map(|(username, email)| [username, email]);
-    // By name first and by account second, in the order in which an attempt takes them, so that nobody waits for each other.
+    // First by name and then by account, in the order in which an attempt takes them, to avoid deadlocks.
     for keys in [
         names.map(|name| key(LimitKind::SignInToAccount, &format!("name\0{name}"))).collect::<Vec<_>>(),
         users.iter().map(|user| key(LimitKind::SignInToAccount, &user.to_string())).collect(),
@@ -530,7 +558,7 @@ fn key(what: LimitKind, who: &str) -> String {
     secret::digest_text(&format!("{what:?}\0{who}"))
 }
 
-/// One of somebody's limit.
+/// A limit of one client or account.
 #[derive(Debug)]
 pub(super) struct Share {
     pub(super) what: LimitKind,
@@ -540,26 +568,26 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// After how long one is given back.
+    /// Time until one is given back.
     pub(super) fn step(&self) -> Duration {
         self.limit.per / self.limit.count
     }
 
-    /// The row of the first one taken.
+    /// The row after the first one taken.
     fn row(&self, now: &Now) -> limit::ActiveModel {
         let full_until = now.at.plus(self.step());
         limit::ActiveModel { key: Set(self.key.clone()), full_until: Set(full_until), reported_at: Set(None) }
     }
 
-    /// Until when the row may be full, for one more to be taken.
+    /// Latest value of the row that leaves room for one more.
     pub(super) fn room(&self, now: &Now) -> Timestamp {
         now.at.plus(self.limit.per).minus(self.step())
     }
 
-    /// Takes one more where there is a row already, as long as there is room.
+    /// Takes one more from an existing row, if there is room.
     fn one_more(&self, now: &Now) -> OnConflict {
-        // Further ahead than this no limit can be: the clock was set back since, and the limit begins anew, instead of
-        // refusing everybody for as long as it was set back by.
+        // No limit can be further ahead than this, unless the clock was set back since. The limit then starts again
+        // instead of refusing everybody for that time.
         let furthest = now.at.plus(self.limit.per).plus(SKEW);
         let holds = Column::FullUntil.gt(now.at).and(Column::FullUntil.lte(furthest));
         let from = CaseStatement::new().case(holds, Expr::col((limit::Entity, Column::FullUntil)));
@@ -572,7 +600,8 @@ impl Share {
 }
 
 impl Limits {
-    /// All limits of an account: those of requests from anywhere, those of requests from these networks, and the networks' own.
+    /// All limits of an account: those for requests from anywhere, those for requests from these networks, and the
+    /// networks' own.
     pub(super) fn of_account(&self, user: &user::Model, networks: &[Networks]) -> Vec<Share> {
         let id = user.id.to_string();
         let names = [format!("name\0{}", user.username_key), format!("name\0{}", user.email_key), id.clone()];
@@ -608,37 +637,37 @@ impl Limits {
         Share { what, key: key(what, who), limit: self.of(what) }
     }
 
-    /// The welcome mails to this address. They have a count of their own, so that they use up no reset.
+    /// Welcome mails to this address. They have their own count, so that they use up no resets.
     fn welcome_to(&self, email: &str) -> Share {
         self.share(LimitKind::MailToAddress, &format!("welcome\0{}", identifier::canonical_address(email)))
     }
 
-    /// The mails of this purpose to this address. Only equal addresses share a count: a look-alike is another mailbox, whose
-    /// mails must not keep those of this one from its reader.
+    /// Mails of this purpose to this address. Only equal addresses share a count: a look-alike is another mailbox, and
+    /// its mails must not suppress those to this one.
     fn mails_to(&self, email: &str, purpose: Purpose) -> Share {
         self.share(LimitKind::MailToAddress, &format!("{purpose:?}\0{}", identifier::canonical_address(email)))
     }
 
-    /// The resets of this address that strangers cannot use up, for a known network of its account.
+    /// Resets of this address that strangers cannot use up, for a known network of its account.
     fn reset_reserve(&self, email: &str, networks: &Networks) -> Share {
         let to = identifier::canonical_address(email);
         self.share(LimitKind::MailToAddress, &format!("{:?}\0{to}\0{}", Purpose::Reset, networks.subnet))
     }
 
-    /// Counts, for those who watch, that a limit was reached.
+    /// Counts an exhausted limit.
     fn note(&self, what: LimitKind) {
-        tracing::warn!(?what, "a limit was reached");
+        tracing::warn!(limit = ?what, "rate limit exhausted");
         self.reached.get_or_create(&Reached { limit: what.name() }).inc();
     }
 
-    /// The share of the client's site, with its larger budget; none with IPv4.
+    /// The share of the client's site, with its larger budget; `None` with IPv4.
     fn site_share(&self, what: LimitKind, networks: &Networks, who: impl Fn(&str) -> String) -> Option<Share> {
         let mut share = self.share(what, &who(networks.site.as_deref()?));
         share.limit.count = share.limit.count.saturating_mul(SITE_FACTOR);
         Some(share)
     }
 
-    /// Takes one of a limit of the client: of its subnet, and of its site.
+    /// Takes one from a limit of the client: of its subnet, and of its site.
     async fn take_by_client(&self, db: &Db, now: &Now, what: LimitKind, client: &Client) -> Result<Vec<Share>> {
         let limits = self.concerning(LimitSubject::stranger(client, None));
         let networks = networks(client);
@@ -650,7 +679,7 @@ impl Limits {
         Ok(shares)
     }
 
-    /// Takes one of a limit.
+    /// Takes one from a limit.
     async fn take(&self, db: &impl ConnectionTrait, now: &Now, share: &Share) -> Result<()> {
         let insert = limit::Entity::insert(share.row(now)).on_conflict(share.one_more(now));
         let taken = insert.exec_without_returning(db).await?;
@@ -669,14 +698,14 @@ impl Limits {
     }
 }
 
-/// Removes the rows of limits of which nothing is taken any more.
+/// Removes the rows of limits that are fully given back.
 pub async fn sweep(db: &Db, now: &Now) -> Result<()> {
     let unused = Condition::all().add(Column::FullUntil.lte(now.at));
     batch_delete::delete::<limit::Entity>(db, limit::PrimaryKey::Key, &unused).await?;
     Ok(())
 }
 
-/// The networks that a client is counted by.
+/// The networks under which a client is counted.
 pub fn networks(client: &Client) -> Networks {
     Networks::of_text(client.ip.as_deref())
 }

@@ -1,11 +1,11 @@
-//! Making an account for oneself: a registration waits under its own roof until its address is confirmed, and only then
-//! is there a user.
+//! Registration: a pending registration is stored separately until its address is confirmed, and only then becomes a
+//! user.
 
-// Registrations that wait for their address to be confirmed.
+// Registrations that wait for confirmation of their address.
 pub mod pending;
-// Asking for an account.
+// Creating a registration.
 pub mod register;
-// Asking for another mail with a link.
+// Requesting another mail with a link.
 pub mod resend;
 
 pub use self::pending::sweep;
@@ -13,7 +13,7 @@ pub use self::pending::sweep;
 use crate::config::Registration;
 use crate::error::{Error, Result};
 
-/// Refuses where people may not make accounts for themselves.
+/// Refuses if registration is closed.
 fn require_open(registration: Registration) -> Result<()> {
     match registration {
         Registration::Open => Ok(()),

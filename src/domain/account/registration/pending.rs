@@ -1,4 +1,4 @@
-//! Registrations that wait for their address to be confirmed.
+//! Registrations that wait for confirmation of their address.
 
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
@@ -21,7 +21,7 @@ use crate::tools::clock::{Now, Timestamp};
 use crate::tools::identifier;
 use crate::tools::secret::Secret;
 
-/// Stores a registration in place of the one that this address had, whose link is dead by that.
+/// Stores a registration. It replaces the earlier one of this address, whose link becomes invalid.
 pub(super) async fn store(txn: &DatabaseTransaction, row: registration::ActiveModel) -> Result<()> {
     let replace = OnConflict::column(Column::EmailKey)
         .update_columns([
@@ -43,7 +43,7 @@ pub(super) async fn store(txn: &DatabaseTransaction, row: registration::ActiveMo
     Ok(())
 }
 
-/// The registration of this id; none where it ran out, was replaced, or has become a user.
+/// The registration with this id; `None` if it has expired, was replaced, or has become a user.
 pub async fn find(db: &impl ConnectionTrait, now: &Now, id: Uuid) -> Result<Option<registration::Model>> {
     Ok(registration::Entity::find_by_id(id).filter(Column::ExpiresAt.gt(now.at)).one(db).await?)
 }
@@ -58,7 +58,7 @@ pub async fn find_by_address(
     Ok(of_address.filter(Column::ExpiresAt.gt(now.at)).one(db).await?)
 }
 
-/// The registration whose link has this secret; none where the link is no longer valid.
+/// The registration whose link has this secret; `None` if the link is no longer valid.
 pub async fn find_by_link(
     db: &impl ConnectionTrait,
     now: &Now,
@@ -68,8 +68,8 @@ pub async fn find_by_link(
     Ok(of_link.filter(Column::ExpiresAt.gt(now.at)).one(db).await?)
 }
 
-/// Makes the secret of a link that completes this registration, which then lives as long as the link; the link before
-/// it is dead. None where the registration is gone or was replaced.
+/// Creates the secret of a link that completes this registration. The registration then expires with the link, and the
+/// previous link becomes invalid. Returns `None` if the registration is gone or was replaced.
 pub async fn make_link(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -87,30 +87,31 @@ pub async fn make_link(
     Ok((made.rows_affected > 0).then_some(secret))
 }
 
-/// Removes a registration; false where somebody else did.
+/// Removes a registration; returns false if it was already removed.
 pub async fn remove(txn: &DatabaseTransaction, id: Uuid) -> Result<bool> {
     Ok(registration::Entity::delete_by_id(id).exec(txn).await?.rows_affected > 0)
 }
 
-/// What becomes of a registration when its link is followed.
+/// Account that results when the link of a registration is followed.
 #[derive(Clone, Debug)]
 pub enum Account {
     /// The account as registered.
     AsRegistered,
-    /// The account as registered, but with the new password of this hash.
+    /// The account as registered, but with a new password with this hash.
     WithPassword(String),
-    /// An account with the address and the new password of this hash only: nobody knows who typed the rest.
+    /// An account with only the address and a new password with this hash: the other fields may come from a stranger.
     AddressOnly(String),
 }
 
-/// Makes the user of the registration whose link has this secret, and spends the link: whoever deletes the row wins.
-/// None where no live registration has it, or its address was given to somebody else meanwhile. With the user comes the
-/// time when the link was made.
+/// Creates the user of the registration whose link has this secret, and spends the link. Of concurrent attempts, the
+/// one that deletes the row wins. Returns the user and the time at which the link was created. Returns `None` if no
+/// valid registration has this secret, or if another account took its address meanwhile.
 pub async fn complete(
     txn: &DatabaseTransaction,
     now: &Now,
     client: &Client,
-    (secret, account): (&Secret, Account),
+    secret: &Secret,
+    account: Account,
 ) -> Result<Option<(user::Model, Timestamp)>> {
     let spent = registration::Entity::delete_many()
         .filter(Column::Digest.eq(secret.digest()))
@@ -135,15 +136,13 @@ pub async fn complete(
     let wanted = registration.username.clone();
     let row = new_user(now, registration);
     let user =
-        match users::create::insert_with_free_username(txn, now, (row, wanted.as_deref()), ReservationHolder::Reader)
-            .await
-        {
+        match users::username_allocator::insert(txn, now, (row, wanted.as_deref()), ReservationHolder::Reader).await {
             Ok(user) => user,
             Err(Error::Refused(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
     audit::name_target(txn, event, user.id).await?;
-    let event = Event { actor: Some(user.id), ..Event::by_anyone(client, Action::EmailVerified, user.id) };
+    let event = Event::by_owner(client, Action::EmailVerified, user.id);
     audit::record(txn, now, event).await?;
     Ok(Some((user, made_at)))
 }
@@ -159,7 +158,7 @@ fn new_user(now: &Now, registration: registration::Model) -> user::ActiveModel {
     }
 }
 
-/// Removes the rows of registrations that have run out; they were dead before.
+/// Removes the rows of expired registrations.
 pub async fn sweep(db: &Db, now: &Now) -> Result<u64> {
     let dead = Condition::all().add(Column::ExpiresAt.lte(now.at));
     batch_delete::delete::<registration::Entity>(db, registration::PrimaryKey::Id, &dead).await

@@ -1,4 +1,4 @@
-//! Asking for an account.
+//! Creating a registration.
 
 use std::time::Duration;
 
@@ -21,25 +21,25 @@ use crate::tools::clock::Now;
 use crate::tools::secret::Secret;
 use crate::tools::{identifier, text};
 
-/// What registering goes by.
+/// Settings of registration.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// Whether anybody may register.
+    /// Open or closed registration.
     pub registration: Registration,
     /// The rules for passwords.
     pub passwords: &'a Passwords,
-    /// How long a registration waits for its address to be confirmed.
+    /// Lifetime of a registration until its address is confirmed.
     pub verify_ttl: Duration,
-    /// How many mails may be asked for.
+    /// Limits on requested mails.
     pub limits: &'a Limits,
 }
 
-/// An account that somebody wants to have.
+/// The data of a registration.
 #[derive(Clone, Copy, Debug)]
 pub struct Register<'a> {
     /// The address.
     pub email: &'a str,
-    /// The username; a neutral one is generated where none is given.
+    /// The username; a neutral one is generated if it is missing.
     pub username: Option<&'a str>,
     /// The password.
     pub password: NewPassword<'a>,
@@ -51,18 +51,18 @@ pub struct Register<'a> {
     pub phone: &'a str,
 }
 
-/// Keeps a registration until the link that is mailed to the address makes a user of it. An earlier one of the same
-/// address is replaced, its password and its link with it. Returns the secret of the client that registered: only with it,
-/// or with the password, the link makes an account with what was registered. So registering the address of somebody else
-/// gains nothing, whichever mail its owner follows.
+/// Stores a registration until the link mailed to the address turns it into a user. It replaces an earlier registration
+/// of the same address, with its password and link. Returns the secret of the registering client. The link creates an
+/// account with the registered data only together with this secret or the password, so registering somebody else's
+/// address gains nothing, whichever mail its owner follows.
 ///
-/// Whether the address has an account, or a registration that waits, is not looked up here: the same work is done and the
-/// same rows are written in each case, and the worker that delivers the mail finds out. So neither the answer nor its
-/// time tells. A username that is taken is told, as usernames are public.
+/// Accounts and pending registrations of the address are not looked up here. Every case does the same work and writes
+/// the same rows, and the mail worker does the lookup. So neither the response nor its timing reveals whether the
+/// address is registered. A taken username is reported, because usernames are public.
 ///
 /// # Errors
-/// [`Error::Forbidden`] where registration is closed; one refusal for each field that is wrong: required, invalid, too
-/// long, or taken; and the password's; [`Error::RateLimited`].
+/// [`Error::Forbidden`] if registration is closed; one refusal for each invalid field: required, invalid, too long, or
+/// taken; the refusal of the password; [`Error::RateLimited`].
 pub async fn register(db: &Db, now: &Now, client: &Client, rules: Rules<'_>, input: Register<'_>) -> Result<Secret> {
     require_open(rules.registration)?;
     let mut row = check(db, now, client, rules, input).await?;
@@ -73,7 +73,7 @@ pub async fn register(db: &Db, now: &Now, client: &Client, rules: Rules<'_>, inp
     row.id = Set(id);
     row.secret_digest = Set(Some(secret.digest()));
     row.created_at = Set(now.at);
-    // Until its mail is handed over, with which the life of the link begins.
+    // Until the mail is sent; the lifetime of the link begins then.
     row.expires_at = Set(now.at.plus(rules.verify_ttl.max(outbox::WAITS_FOR)));
     pending::store(&txn, row).await?;
     audit::record_as(&txn, now, id, Event::by_anyone(client, Action::Registered, None)).await?;
@@ -81,7 +81,7 @@ pub async fn register(db: &Db, now: &Now, client: &Client, rules: Rules<'_>, inp
     Ok(secret)
 }
 
-/// The row of the registration, its password hashed, but without its id and times.
+/// The row of the registration with the hashed password, without its id and times.
 async fn check(
     db: &Db,
     now: &Now,
@@ -114,7 +114,7 @@ async fn check(
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
-    rate_limits::take_mail(db, now, client, rules.limits, (Purpose::Registration, &email)).await?;
+    rate_limits::take_mail(db, now, client, rules.limits, Purpose::Registration, &email).await?;
     let password_hash = rules.passwords.hash(input.password.password).await?;
     Ok(registration::ActiveModel {
         email_key: Set(identifier::canonical_address(&email)),
@@ -130,13 +130,12 @@ async fn check(
     })
 }
 
-/// Tells at once what would be known at the end only. Nothing rests on it: whoever is faster gets the name, and the
-/// other one a number behind it.
+/// Reports a taken username early. Nothing depends on this check: of two concurrent registrations, the first gets the
+/// name, and the other one gets a number appended.
 async fn taken(db: &Db, now: &Now, username: &str) -> Result<Option<Refusal>> {
     let key = identifier::fold(username);
     let owner = user::Entity::find().filter(user::Column::UsernameKey.eq(&key)).one(db.reader()).await?;
     let former = reserved::usernames(db.reader(), now, [key.as_str()]).await?;
-    let message = "There is an account with this username already: choose another.";
-    let owned = owner.map(|_| Refusal::new(Code::AlreadyExists, message).of("username"));
+    let owned = owner.map(|_| Refusal::new(Code::AlreadyExists, "username-taken").of("username"));
     Ok(owned.or_else(|| (!former.is_empty()).then(reserved::username_taken)))
 }

@@ -1,4 +1,4 @@
-//! Asking for another mail with a link.
+//! Requesting another mail with a link.
 
 use crate::config::Registration;
 use crate::database::Db;
@@ -11,25 +11,26 @@ use crate::error::{Error, Result};
 use crate::tools::clock::Now;
 use crate::tools::identifier;
 
-/// Asks for another mail with a link that completes the registration of this address; when it is delivered, the link
-/// before it is dead.
+/// Requests another mail with a link that completes the registration of this address. The previous link becomes invalid
+/// when the new mail is delivered.
 ///
-/// Whether a registration waits there is not looked up here, as in [`super::register::register`]: the request writes the
-/// same row in each case, and the worker drops what nobody waits for.
+/// As in [`super::register::register`], the registration is not looked up here. The request writes the same row in each
+/// case, and the worker drops mails without a registration.
 ///
 /// # Errors
-/// [`Error::Forbidden`] where registration is closed; [`crate::error::Code::Required`] or
-/// [`crate::error::Code::Invalid`] where it is no address; [`Error::RateLimited`].
+/// [`Error::Forbidden`] if registration is closed; [`crate::error::Code::Required`] or [`crate::error::Code::Invalid`]
+/// if the text is not an address; [`Error::RateLimited`].
 pub async fn resend(
     db: &Db,
     now: &Now,
     client: &Client,
-    (registration, limits): (Registration, &Limits),
+    registration: Registration,
+    limits: &Limits,
     email: &str,
 ) -> Result<()> {
     require_open(registration)?;
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
-    rate_limits::take_mail(db, now, client, limits, (Purpose::Registration, &email)).await?;
+    rate_limits::take_mail(db, now, client, limits, Purpose::Registration, &email).await?;
     let (txn, ref now) = db.begin(now).await?;
     outbox::enqueue(&txn, now, Kind::VerifyEmail, &email, None).await?;
     txn.commit().await?;

@@ -3,16 +3,16 @@ use sea_orm::{EntityTrait, Iterable as _, ModelTrait, Value};
 
 use crate::error::{Error, Result};
 
-/// How many rows there are, and a digest of them that does not depend on their order: databases sort texts differently.
+/// Number of rows, and a digest that does not depend on their order: databases sort text differently.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TableChecksum {
     pub(super) rows: u64,
-    /// The sum of the rows' SHA-256 digests, in four parts.
+    /// Sum of the rows' SHA-256 digests, in four parts.
     sum: [u64; 4],
 }
 
 impl TableChecksum {
-    /// Counts a row. What is stored in each column counts, with its type and whether it is null.
+    /// Adds a row: the value of each column, with its type and whether it is null.
     pub(super) fn add<M: ModelTrait>(&mut self, row: &M) -> Result<()> {
         let mut context = Context::new(&SHA256);
         for column in <M::Entity as EntityTrait>::Column::iter() {
@@ -27,7 +27,7 @@ impl TableChecksum {
         Ok(())
     }
 
-    /// The digest, or its beginning, for people to compare.
+    /// Start of the digest, for people to compare.
     pub(super) fn to_text(self) -> String {
         self.sum.iter().take(2).map(|part| format!("{part:016x}")).collect()
     }
@@ -41,7 +41,7 @@ fn feed(context: &mut Context, value: &Value) -> Result<()> {
         Value::String(value) => (b't', value.as_ref().map(|value| value.as_bytes().to_vec())),
         Value::Bytes(value) => (b'x', value.clone()),
         Value::Uuid(value) => (b'u', value.map(|value| value.as_bytes().to_vec())),
-        other => return Err(Error::internal(format!("a value of a kind that is not copied yet: {other:?}"))),
+        other => return Err(Error::internal(format!("unsupported kind of value: {other:?}"))),
     };
     context.update(&[tag, u8::from(bytes.is_some())]);
     let bytes = bytes.unwrap_or_default();

@@ -1,11 +1,11 @@
-//! The whole service from one database to another, of either kind: all rows of all tables as they were at one moment, in one
-//! transaction of the target, which commits only once everything was read back from it and is the same. So whatever
-//! interrupts a copy, the target holds all of it or nothing.
+//! Copies all tables from one database to another, of either kind, as they were at one moment. The target is written in
+//! one transaction. It commits only after everything was read back and compared, so that an interrupted copy leaves the
+//! target unchanged.
 //!
-//! The target's schema is made by its own migrations, and with it what databases keep for themselves: generated columns and
-//! the indexes of searching fill themselves as rows come.
+//! The target's schema is created by its own migrations. Generated columns and search indexes are filled by the
+//! database as rows are inserted.
 
-// Whether two tables hold the same.
+// Comparison of two tables.
 mod checksum;
 
 use sea_orm::{
@@ -22,46 +22,46 @@ use crate::entity::{
 };
 use crate::error::{Error, Result};
 
-/// How many rows are in memory at a time. A user has 27 columns, and SQLite takes 32,766 values in a statement.
+/// Rows in memory at a time. A user has 27 columns, and SQLite accepts 32,766 values per statement.
 const BATCH: u64 = 500;
 
-/// What has happened so far.
+/// Progress of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// So many of so many rows were written, or read back.
+    /// Rows were written, or read back.
     Rows {
-        /// Of which table.
+        /// Name of the table.
         table: &'static str,
-        /// How many were dealt with; each row is once when it is written, and once when it is read back.
+        /// Number of processed rows; each row counts once when it is written and once when it is read back.
         done: u64,
-        /// Of how many.
+        /// Total of `done`.
         of: u64,
     },
-    /// A table was written, and is the same on both sides.
+    /// A table was written and compared.
     Table(Copied),
 }
 
-/// A table that is the same on both sides.
+/// A copied table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
     /// Its name.
     pub table: &'static str,
-    /// How many rows it has.
+    /// Number of rows.
     pub rows: u64,
-    /// A digest of all that is in them; it does not depend on their order, nor on the kind of the database.
+    /// Digest of its content, independent of the order of rows and the kind of database.
     pub digest: String,
 }
 
-/// A table, as it is copied.
+/// A table to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// The columns that are copied.
+    /// Copied columns.
     pub columns: Vec<String>,
 }
 
-/// Calls a generic function for each table, in an order in which no row names one that is not there yet.
+/// Calls a generic function for each table, in an order in which rows refer only to rows of earlier tables.
 macro_rules! each_table {
     ($entity:ident => $call:expr) => {
         each_table!($entity => $call;
@@ -73,34 +73,34 @@ macro_rules! each_table {
     };
 }
 
-/// The tables that are copied: all but the list of migrations, what a database keeps for itself, and turns at work, which
-/// instances on the source hold.
+/// Tables that are copied: all except the list of migrations, internal tables of the database, and leases, which belong
+/// to instances on the source.
 pub fn tables() -> Vec<Table> {
     each_table!(Entity => table::<Entity>()).into()
 }
 
-/// Copies everything from one database to another, which must be empty; its schema is made on the way.
+/// Copies everything from one database to another, which must be empty. Creates the target's schema.
 ///
 /// # Errors
-/// [`Error::BadInput`] where the source lacks migrations or the target holds rows already; [`Error::Internal`] where what was
-/// read back is not what was written, or where either database was changed by a newer version. The target is then as before.
+/// [`Error::BadInput`] if the source lacks migrations or the target contains rows; [`Error::Internal`] if the rows read
+/// back differ from those written, or a newer version has changed either database. The target is unchanged.
 pub async fn copy(source: &Db, target: &Db, watch: &(dyn Fn(Progress) + Sync)) -> Result<Vec<Copied>> {
     if !source.is_migrated().await? {
-        return Err(Error::BadInput("the source is not up to date: run `vestibule migrate` on it first".to_owned()));
+        return Err(Error::BadInput("the source is not up to date. Run `vestibule migrate` on it first".to_owned()));
     }
     let from = source.snapshot().await?;
-    // Nobody else migrates or starts to serve on the target meanwhile.
+    // No other instance migrates the target or starts to serve on it meanwhile.
     let to = target.begin_alone().await?;
     Db::migrate(&to).await?;
     for (table, rows) in each_table!(Entity => (Entity.table_name(), count::<Entity>(&to).await?)) {
         if rows > 0 {
-            let message = format!("there are rows in {table} of the target already: give a database that is empty");
+            let message = format!("the target is not empty: {table} contains rows. Choose an empty database");
             return Err(Error::BadInput(message));
         }
     }
     let copied = each_table!(Entity => copy_table::<Entity>(&from, &to, watch).await?);
     if target.backend() == sea_orm::DatabaseBackend::Postgres {
-        // Else the first requests would be planned as for an empty database.
+        // Without statistics, the first requests would be planned as for an empty database.
         let tables: Vec<&str> = copied.iter().map(|copied| copied.table).collect();
         to.execute_unprepared(&format!("ANALYZE {}", tables.join(", "))).await?;
     }
@@ -108,7 +108,7 @@ pub async fn copy(source: &Db, target: &Db, watch: &(dyn Fn(Progress) + Sync)) -
     Ok(copied.into())
 }
 
-/// Copies a table, and compares it.
+/// Copies a table and compares it.
 async fn copy_table<E: EntityTrait>(
     from: &DatabaseTransaction,
     to: &DatabaseTransaction,
@@ -141,7 +141,7 @@ where
     }
     if found != written {
         let message = format!(
-            "{table} came to differ: written were {} rows ({}), read back {} ({}); nothing was kept",
+            "{table} differs after copying: {} rows written ({}), {} read back ({}); nothing was kept",
             written.rows,
             written.to_text(),
             found.rows,
@@ -154,7 +154,7 @@ where
     Ok(copied)
 }
 
-/// The next rows by their key, after this one.
+/// Next batch of rows by primary key, after this key.
 async fn batch<E: EntityTrait>(db: &impl ConnectionTrait, after: Option<Value>) -> Result<Vec<E::Model>> {
     let rows = E::find().order_by_asc(key::<E>()).limit(BATCH);
     let rows = match after {
