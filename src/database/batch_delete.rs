@@ -1,5 +1,5 @@
-//! Removing many rows without keeping anybody from writing: in steps, each a statement of its own. What is left after a
-//! round is for the next one.
+//! Deleting many rows without blocking other writers: in steps, each a separate statement. The rest of a round is left
+//! to the next one.
 
 use sea_orm::sea_query::Query;
 use sea_orm::{
@@ -10,19 +10,19 @@ use sea_orm::{
 use crate::database::Db;
 use crate::error::Result;
 
-/// How many rows a step changes: some hundredths of a second, which others wait who want to write to SQLite.
+/// Rows per step; takes some hundredths of a second, for which other writers to SQLite wait.
 pub(crate) const STEP: u64 = 1000;
 
-/// How many steps a round takes of one kind.
+/// Maximum number of steps per round for one kind of rows.
 const STEPS: usize = 100;
 
-/// Deletes rows, looked up by their primary key `key`, and says how many.
+/// Deletes rows by their primary key `key`. Returns their number.
 pub(crate) async fn delete<E: EntityTrait>(db: &Db, key: E::PrimaryKey, dead: &Condition) -> Result<u64> {
     in_steps(db, E::delete_many().filter(step::<E>(key, dead)).as_query()).await
 }
 
-/// Executes a statement that changes one [`step`], until there is no more to change or the round is over. Returns how many
-/// rows were changed.
+/// Repeats a statement that changes one [`step`] until no rows are left or the round is over. Returns the number of
+/// changed rows.
 pub(crate) async fn in_steps(db: &Db, statement: &impl StatementBuilder) -> Result<u64> {
     let mut changed = 0;
     for _ in 0..STEPS {
@@ -35,8 +35,8 @@ pub(crate) async fn in_steps(db: &Db, statement: &impl StatementBuilder) -> Resu
     Ok(changed)
 }
 
-/// As many of these rows as a step changes. Each is asked once more when it is its turn, as another transaction may have
-/// changed it meanwhile.
+/// One step of these rows. The condition is checked again for each row, because another transaction may have changed
+/// it.
 pub(crate) fn step<E: EntityTrait>(key: E::PrimaryKey, wanted: &Condition) -> Condition {
     let key = key.into_column();
     let some = Query::select().column(key).from(E::default()).cond_where(wanted.clone()).limit(STEP).take();

@@ -1,5 +1,5 @@
-//! Single statements that change something. Each commit on SQLite waits for the disk, so that statements which come while
-//! others wait for it are committed together.
+//! Group commit of single statements. Each commit on SQLite waits for the disk, so that statements that arrive
+//! meanwhile are committed together.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use tracing::Instrument as _;
 use super::pool::Pool;
 use crate::error::is_transient;
 
-/// How many statements are committed together at most.
+/// Maximum number of statements per commit.
 const MANY: usize = 64;
 
-/// Runs single statements that change something; what it returned is committed.
+/// Runs single statements that change data. A returned result is committed.
 #[derive(Clone, Debug)]
 pub struct Writer {
     pool: Pool,
-    /// Where statements wait on SQLite, which has one connection for all; on PostgreSQL each has its own.
+    /// Queue of statements on SQLite, which has one connection for all; on PostgreSQL each statement has its own.
     line: Option<mpsc::UnboundedSender<Job>>,
 }
 
 impl Writer {
-    /// On the connections of this pool.
+    /// A writer on this pool.
     pub(super) fn new(pool: Pool) -> Self {
         let line = (pool.get_database_backend() == DatabaseBackend::Sqlite).then(|| {
             let (line, waiting) = mpsc::unbounded_channel();
@@ -36,7 +36,7 @@ impl Writer {
         Self { pool, line }
     }
 
-    /// The same, with this called at each statement.
+    /// The same writer, with a callback for each statement.
     pub(super) fn watched(&self, call: Arc<dyn Fn(&Statement) + Send + Sync>) -> Self {
         Self::new(self.pool.watched(call))
     }
@@ -50,7 +50,7 @@ impl Writer {
         begin(&self.pool).await
     }
 
-    /// Waits for what is under way and closes the connections.
+    /// Finishes running statements and closes the connections.
     pub(super) async fn close(self) -> Result<(), DbErr> {
         self.pool.close().await
     }
@@ -85,7 +85,7 @@ impl ConnectionTrait for Writer {
     }
 }
 
-/// Stands in line with a statement until it is committed.
+/// Queues a statement and waits until it is committed.
 async fn wait<T>(
     line: &mpsc::UnboundedSender<Job>,
     statement: Statement,
@@ -97,12 +97,12 @@ async fn wait<T>(
     answered.instrument(tracing::debug_span!("write")).await.map_err(|_| closed())?
 }
 
-/// A statement in line.
+/// A queued statement.
 #[derive(Debug)]
 enum Job {
-    /// Of which it is asked how many rows it changed.
+    /// Returns the number of changed rows.
     Count(Waiting<ExecResult>),
-    /// Which returns rows.
+    /// Returns rows.
     Rows(Waiting<Vec<QueryResult>>),
 }
 
@@ -114,7 +114,7 @@ struct Waiting<T> {
 }
 
 impl Job {
-    /// Whether somebody still waits for it.
+    /// True if the caller still waits for the result.
     fn is_wanted(&self) -> bool {
         match self {
             Self::Count(Waiting { answer, .. }) => !answer.is_closed(),
@@ -122,7 +122,7 @@ impl Job {
         }
     }
 
-    /// Runs it, and returns its error if it has one.
+    /// Runs the statement and returns its error, if any.
     async fn run(&mut self, db: &impl ConnectionTrait) -> Option<DbErr> {
         match self {
             Self::Count(Waiting { statement, outcome, .. }) => {
@@ -144,7 +144,7 @@ impl Job {
     }
 
     fn finish(self) {
-        // Whoever asked may be gone.
+        // The caller may have stopped waiting.
         match self {
             Self::Count(Waiting { outcome, answer, .. }) => drop(answer.send(outcome)),
             Self::Rows(Waiting { outcome, answer, .. }) => drop(answer.send(outcome)),
@@ -152,11 +152,11 @@ impl Job {
     }
 }
 
-/// Writes what stands in line until nobody can come any more.
+/// Writes queued statements until the queue is closed.
 async fn write(pool: Pool, mut line: mpsc::UnboundedReceiver<Job>) {
     let mut jobs = Vec::new();
     while line.recv_many(&mut jobs, MANY).await > 0 {
-        // Whoever is about to come need not wait for a commit of this one alone.
+        // Lets tasks that are about to write join this commit.
         tokio::task::yield_now().await;
         while jobs.len() < MANY
             && let Ok(job) = line.try_recv()
@@ -165,7 +165,7 @@ async fn write(pool: Pool, mut line: mpsc::UnboundedReceiver<Job>) {
         }
         jobs.retain(Job::is_wanted);
         if let Some(error) = run(&pool, &mut jobs).await {
-            // Whoever came meanwhile would wait as long again.
+            // Takes statements that arrived meanwhile, which would otherwise wait for another commit.
             while let Ok(mut job) = line.try_recv() {
                 job.fail(&error);
                 jobs.push(job);
@@ -175,7 +175,7 @@ async fn write(pool: Pool, mut line: mpsc::UnboundedReceiver<Job>) {
     }
 }
 
-/// Runs these, and returns the error that kept the database from going on.
+/// Runs these statements. Returns an error that prevents the database from continuing.
 async fn run(pool: &Pool, jobs: &mut [Job]) -> Option<DbErr> {
     if jobs.len() > 1 {
         match run_together(pool, jobs).await {
@@ -186,7 +186,7 @@ async fn run(pool: &Pool, jobs: &mut [Job]) -> Option<DbErr> {
                 }
                 return Some(error);
             }
-            // One of them is at fault, and the others shall not pay for it.
+            // A failing statement must not fail the others.
             Err(_) => {}
         }
     }
@@ -203,7 +203,8 @@ async fn run(pool: &Pool, jobs: &mut [Job]) -> Option<DbErr> {
     None
 }
 
-/// Commits all, or none. A statement that violates a constraint changes nothing, which is its own affair.
+/// Commits all statements or none. A statement that violates a constraint changes nothing and does not affect the
+/// others.
 async fn run_together(pool: &Pool, jobs: &mut [Job]) -> Result<(), DbErr> {
     let txn = begin(pool).await?;
     for job in jobs {

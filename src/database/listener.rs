@@ -1,4 +1,4 @@
-//! Hearing other instances.
+//! Notifications from other instances.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use tokio::time::timeout;
 
 use crate::error::{Error, Result};
 
-/// After so long without a word, it is asked whether the server is still there.
+/// Idle time after which the connection is checked.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// Timeout of the answer.
+/// Timeout of the check.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What instances tell each other about, by the name that PostgreSQL knows it by.
+/// Topics of notifications, by their PostgreSQL channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Channel(pub &'static str);
 
-/// What other instances say.
+/// Notifications from other instances.
 #[derive(Debug)]
 pub struct Listener(pub(super) PgListener);
 
 impl Listener {
-    /// The next thing that is said, by this instance perhaps; none where something may have been missed because the
-    /// connection was lost meanwhile.
+    /// The next notification, possibly from this instance. `None` if notifications may have been lost because the
+    /// connection was interrupted.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the server is gone, or hangs, which shows within twenty seconds.
+    /// [`Error::Unavailable`] if the server is gone or hangs, detected within twenty seconds.
     pub async fn next(&mut self) -> Result<Option<String>> {
         loop {
             if let Ok(said) = timeout(SILENCE, self.0.try_recv()).await {
@@ -37,13 +37,13 @@ impl Listener {
             match timeout(ANSWER_TIMEOUT, self.0.execute("SELECT 1")).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(gone(&error)),
-                Err(_) => return Err(gone(&"the server does not answer")),
+                Err(_) => return Err(gone(&"the server does not respond")),
             }
         }
     }
 }
 
 pub(super) fn gone(error: &dyn std::fmt::Display) -> Error {
-    tracing::debug!(%error, "listening to other instances ended");
+    tracing::debug!(%error, "notification connection lost");
     Error::Unavailable(Duration::from_secs(1))
 }

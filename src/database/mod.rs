@@ -1,24 +1,24 @@
-//! The connections: one way in for readers, one for writers.
+//! Database connections: one way for reads, one for writes.
 
-// What an error means to the people who run the database.
+// Messages for database errors.
 mod explain;
-// Hearing other instances.
+// Notifications from other instances.
 mod listener;
-// Connections that are replaced when their server is gone.
+// Connection pools that are replaced if their server is gone.
 mod pool;
 // Connections to a PostgreSQL server.
 mod postgres;
-// Removing many rows without keeping anybody from writing.
+// Deleting many rows without blocking other writers.
 pub(crate) mod batch_delete;
-// Rows by their key, read at once.
+// Fast reads of single rows by key.
 mod point_reads;
-// Single statements that change something.
+// Group commit of single statements.
 mod group_commit;
-// What a database tells about itself.
+// Version, size and clock of the database.
 mod server_info;
-// What keeps a database from being used.
+// Requirements for a usable database.
 mod requirements;
-// Traces of deleted rows.
+// Removing traces of deleted rows.
 mod secure_delete;
 
 use std::path::Path;
@@ -53,46 +53,57 @@ use crate::tools::certificates::Trust;
 use crate::tools::clock::Now;
 use crate::tools::metrics::{self, Histogram, Label, Registry, Unit};
 
-/// How long a request waits for its turn to write on SQLite, or for another process that writes to the file; and how long a
-/// statement may take on PostgreSQL.
+/// Timeout of a write on SQLite, for its turn or for another process that writes to the file; and of a statement on
+/// PostgreSQL.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an instance that starts waits for another one that migrates.
+/// Time limit for an instance at start, while another one migrates.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Time limit on closing connections, whatever they are at.
+/// Time limit for closing connections, even if they are in use.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The name by which a PostgreSQL server knows the service.
+/// Application name shown to PostgreSQL servers.
 const APPLICATION: &str = "vestibule";
 
-/// Message about a database whose transactions cannot write.
+/// Message about a database that only allows read-only transactions.
 const READ_ONLY: &str = "the database is read-only. See default_transaction_read_only of the server, database and role";
 
-/// Message about a server that cannot be written to.
+/// Message about an SQLite file without write permission.
+const READ_ONLY_FILE: &str =
+    "the file is read-only. Check the permissions of the file and its folder, and how its disk is mounted";
+
+/// Message about a standby server.
 const STANDBY: &str = "the database server is a standby, which cannot be written to";
 
-/// An open database. On SQLite, writers share one connection and so wait in line instead of fighting for the file's
-/// lock, while readers have several and wait for nobody. On PostgreSQL each has a pool, so that commits that wait for a
-/// standby keep nobody from reading.
+/// An open database. On SQLite, writers share one connection and queue for it instead of competing for the file's lock;
+/// readers have several connections and wait for nobody. On PostgreSQL each has a pool, so that commits that wait for a
+/// standby do not block readers.
 #[derive(Clone, Debug)]
 pub struct Db {
     reader: Pool,
     writer: Writer,
     inline: Option<Arc<PointReads>>,
-    /// On SQLite, whether the write-ahead log still holds what was deleted and is to be gone.
+    /// True on SQLite if the write-ahead log still contains deleted data that must be removed.
     is_unscrubbed: Arc<AtomicBool>,
     waits: Histogram,
+}
+
+/// Reason why an SQLite file cannot be written to, according to the permissions of the file and its folder.
+pub fn file_obstacle(path: &Path) -> Option<&'static str> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_writable = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+    (!is_writable(path) || !is_writable(folder)).then_some(READ_ONLY_FILE)
 }
 
 /// Options of connections to a server.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Connections for statements that only read.
+    /// Connections for reads.
     pub readers: u32,
-    /// Connections for statements and transactions that write.
+    /// Connections for writes.
     pub writers: u32,
-    /// Authorities that vouch for the server.
+    /// Trusted authorities for the server's certificate.
     pub trust: Trust,
 }
 
@@ -103,10 +114,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// By the settings.
+    /// The options according to the settings.
     ///
     /// # Errors
-    /// A sentence that names the setting and the file of certificates.
+    /// A message that names the setting and the file of certificates.
     pub fn of(config: &Config) -> Result<Self, String> {
         let connections = config.database;
         let trust = Trust::read(config.ca_file.as_ref()).map_err(|problem| format!("VESTIBULE_CA_FILE: {problem}"))?;
@@ -115,11 +126,14 @@ impl Options {
 }
 
 impl Db {
-    /// Opens the database, making the SQLite file where there is none.
+    /// Opens the database. Creates a missing SQLite file.
     ///
     /// # Errors
-    /// A sentence for the operator, without the address.
+    /// A message for the operator, without the address.
     pub async fn connect(url: &DatabaseUrl, options: &Options) -> Result<Self, String> {
+        if let Some(obstacle) = url.sqlite_path().filter(|file| file.exists()).and_then(file_obstacle) {
+            return Err(obstacle.to_owned());
+        }
         match Server::new(url, options.readers, Purpose::Serve, &options.trust) {
             Some(server) => Self::connect_server(server, options.writers).await,
             None => Self::connect_file(url.sqlite_path().unwrap_or(Path::new(""))).await,
@@ -136,24 +150,25 @@ impl Db {
     async fn connect_file(path: &Path) -> Result<Self, DbErr> {
         make_private(path);
         let mut writer = file_options(1);
-        // A file does not hang up: to ask before each statement would cost as much as the statement itself.
+        // A file does not disconnect, and a check would cost as much as a statement.
         writer.test_before_acquire(false);
         let named = path.to_owned();
         writer.map_sqlx_sqlite_opts(move |file| {
             let file = file.filename(&named).create_if_missing(true).foreign_keys(true).busy_timeout(TIMEOUT);
-            // A commit that was acknowledged must outlive a power cut: in WAL mode only FULL syncs each one.
+            // An acknowledged commit must survive a power failure: in WAL mode, only FULL syncs each commit.
             let file = file.pragma("journal_mode", "WAL").pragma("synchronous", "FULL");
-            // What is deleted is overwritten, so that no free page holds an address any more.
+            // Deleted data is overwritten, so that free pages contain no addresses.
             let file = file.pragma("secure_delete", "ON");
-            // In KiB. An import touches all indexes in one transaction: with less, it writes the same pages many times.
+            // In KiB. An import touches all indexes in one transaction; a smaller cache would write the same pages
+            // repeatedly.
             file.pragma("cache_size", "-32768")
         });
-        // SQLite itself rolls back where the disk is full, and the driver's own ROLLBACK fails then: it would take every later
-        // transaction for a part of the one that is gone, and never commit it. Such a connection is not used again.
+        // SQLite rolls back by itself if the disk is full, and then the driver's ROLLBACK fails. The driver would treat
+        // later transactions as part of the failed one and never commit them. Such a connection is discarded.
         writer.map_sqlx_sqlite_pool_opts(|pool| {
             pool.after_release(|connection, _| {
                 Box::pin(async move {
-                    // A rollback may still wait in line.
+                    // A rollback may still be queued.
                     connection.ping().await?;
                     Ok(!connection.is_in_transaction())
                 })
@@ -172,7 +187,7 @@ impl Db {
         Self { reader, writer, inline, is_unscrubbed: Arc::default(), waits: metrics::times() }
     }
 
-    /// Finds out why a database cannot be used at present; none where it can.
+    /// Finds out why a database cannot be used; `None` if it can.
     pub async fn diagnose(url: &DatabaseUrl, options: &Options) -> Option<String> {
         let db = match Self::connect(url, options).await {
             Ok(db) => db,
@@ -189,27 +204,27 @@ impl Db {
                     Ok(setting) => (setting.as_deref() == Some("on")).then(|| READ_ONLY.to_owned()),
                 }
             }
-            // A file that may only be read shows by a write alone, which is rolled back.
+            // Only a write reveals a read-only file; it is rolled back.
             Ok(txn) => {
                 let written = txn.execute_unprepared("CREATE TABLE a_table_to_try_writing (x INTEGER)").await;
                 written.err().map(|error| explain(&error))
             }
         };
-        // What could not be used may not close either.
+        // An unusable database may not close either.
         let _ = db.close().await;
         problem
     }
 
-    /// Opens a database only to read it: nothing is made, migrated or changed, and a file must be there.
+    /// Opens a database for reading only: it is not created, migrated or changed.
     ///
     /// # Errors
-    /// A sentence for the operator, without the address.
-    pub async fn look(url: &DatabaseUrl, trust: &Trust) -> Result<Self, String> {
-        let pool = open_pool_to_read(url, 2, Purpose::Look, trust).await?;
+    /// A message for the operator, without the address.
+    pub async fn open_read_only(url: &DatabaseUrl, trust: &Trust) -> Result<Self, String> {
+        let pool = open_pool_to_read(url, 2, Purpose::ReadOnly, trust).await?;
         Ok(Self::of(pool.clone(), Writer::new(pool), None))
     }
 
-    /// Calls this at each statement: for metrics, and for tests that count.
+    /// Sets a callback for each statement: for metrics, and for tests that count statements.
     pub fn on_statement(&mut self, call: impl Fn(&Statement) + Clone + Send + Sync + 'static) {
         let (other, third) = (call.clone(), call.clone());
         self.inline = self.inline.as_ref().map(|inline| Arc::new(inline.watched(Arc::new(third))));
@@ -217,17 +232,17 @@ impl Db {
         self.writer = self.writer.watched(Arc::new(other));
     }
 
-    /// Which of the two databases it is, for the few statements that differ.
+    /// The kind of database, for the few statements that differ.
     pub fn backend(&self) -> DatabaseBackend {
         self.reader.get_database_backend()
     }
 
-    /// What it is called: `sqlite` or `postgres`.
+    /// Name of the kind: `sqlite` or `postgres`.
     pub fn name(&self) -> Label {
         if self.backend() == DatabaseBackend::Sqlite { "sqlite" } else { "postgres" }
     }
 
-    /// The row with this key, and the one that it belongs to: for what every request asks for.
+    /// Reads the row with this key and its related row: for lookups of every request.
     pub async fn find<E, R>(&self, query: &PrimaryKeyQuery<E, R>, key: Uuid) -> Result<Found<E, R>>
     where
         E: EntityTrait + Related<R>,
@@ -244,19 +259,19 @@ impl Db {
         Ok(E::find_by_id(key).find_also_related(R::default()).one(&self.reader).await?)
     }
 
-    /// For statements that change nothing. Where every request asks for what a key allows one row of, ask for all of them:
-    /// the LIMIT of `one` is a parameter, for which SQLite plans the statement anew each time.
+    /// Connection for statements that only read. Lookups of every request by a unique key should use `all`: the LIMIT
+    /// of `one` is a parameter, and SQLite plans such a statement anew each time.
     pub fn reader(&self) -> &Pool {
         &self.reader
     }
 
-    /// For a single statement that changes something.
+    /// Connection for a single statement that changes data.
     pub fn writer(&self) -> &Writer {
         &self.writer
     }
 
-    /// Begins a transaction that may write; dropped without a commit, it leaves nothing behind. With it comes the moment
-    /// when it began, which counts for all that it writes: the request may have waited since it came.
+    /// Begins a write transaction; without a commit, it is rolled back. Also returns the time at which it began, which
+    /// applies to all its writes, because the request may have waited.
     pub async fn begin(&self, now: &Now) -> Result<(DatabaseTransaction, Now)> {
         Ok((self.begin_writing().await?, now.anew()))
     }
@@ -268,46 +283,49 @@ impl Db {
         Ok(begun?)
     }
 
-    /// Puts what is timed among what is told to those who watch.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        let help =
-            "How long transactions that may write waited to begin: for a connection, and on SQLite for their turn";
+        let help = "Wait of write transactions for a connection, and on SQLite for their turn";
         registry.register_with_unit("database_begin_wait", help, Unit::Seconds, self.waits.clone());
     }
 
-    /// Its connections at present, for reading and for writing.
+    /// Current state of the pools, for reading and for writing.
     pub fn pools(&self) -> Vec<PoolState> {
         vec![self.reader.state("read"), self.writer.pool().state("write")]
     }
 
-    /// Looks whether the server that is connected can be written to. Where it cannot, new connections are opened, which may
-    /// lead to another server.
+    /// Reason why writes are currently impossible: a standby, a read-only database, or a read-only file. Connections to
+    /// such a server are replaced, which may lead to another server.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where it does not answer.
-    pub async fn is_writable(&self) -> Result<bool> {
-        if self.backend() == DatabaseBackend::Sqlite {
-            return Ok(true);
+    /// [`Error::Unavailable`] if the database does not respond.
+    pub async fn write_obstacle(&self) -> Result<Option<&'static str>> {
+        if let Some(inline) = &self.inline {
+            return Ok(file_obstacle(inline.path()));
         }
-        let mut is_writable = true;
+        let mut obstacle = None;
         for pool in [&self.reader, self.writer.pool()] {
-            let sql = "SELECT pg_is_in_recovery()";
+            let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN 1 \
+                       WHEN current_setting('transaction_read_only')::boolean THEN 2 ELSE 0 END";
             let row = pool.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, sql)).await?;
-            if row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or(false) {
-                pool.lose(STANDBY);
-                is_writable = false;
-            }
+            let found = match row.map(|row| row.try_get_by_index::<i32>(0)).transpose()? {
+                Some(1) => STANDBY,
+                Some(2) => READ_ONLY,
+                _ => continue,
+            };
+            pool.lose(found);
+            obstacle = Some(found);
         }
-        Ok(is_writable)
+        Ok(obstacle)
     }
 
-    /// Begins a transaction that no other instance can run at the same time: for what is done once, at the start.
+    /// Begins a transaction that excludes those of other instances: for one-time work at the start.
     pub async fn begin_alone(&self) -> Result<DatabaseTransaction> {
         let started = Instant::now();
         loop {
             let attempt = Instant::now();
             match self.begin_alone_soon().await {
-                // It waited for all of its time, behind an instance that is still at it, and does not merely fail.
+                // Retries only after a full timeout, caused by another instance at work; other errors are returned.
                 Err(Error::Unavailable(_)) if attempt.elapsed() >= TIMEOUT && started.elapsed() < START_TIMEOUT => {}
                 begun => return begun,
             }
@@ -317,14 +335,13 @@ impl Db {
     async fn begin_alone_soon(&self) -> Result<DatabaseTransaction> {
         let txn = self.begin_writing().await?;
         if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
-            // Any fixed number will do; this one spells "vestib".
+            // An arbitrary number; this one spells "vestib".
             txn.execute_unprepared("SELECT pg_advisory_xact_lock(130176417687906)").await?;
         }
         Ok(txn)
     }
 
-    /// Begins a transaction that reads the database as it is at its first statement, whatever others write meanwhile, and for
-    /// as long as it takes.
+    /// Begins a transaction that reads a consistent snapshot, regardless of concurrent writes and without a timeout.
     pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
         if self.backend() != DatabaseBackend::Postgres {
             return Ok(self.reader.begin(TransactionOptions::default()).await?);
@@ -339,8 +356,7 @@ impl Db {
         Ok(txn)
     }
 
-    /// Writes an SQLite database as it is at this moment into a file that is empty or not there yet. Others may write to the
-    /// database meanwhile.
+    /// Writes a snapshot of an SQLite database into an empty or new file. Concurrent writes are possible.
     pub async fn write_into(&self, file: &Path) -> Result<()> {
         let file = file.to_str().ok_or_else(|| Error::BadInput("the path of the file must be UTF-8".to_owned()))?;
         let statement = Statement::from_sql_and_values(DatabaseBackend::Sqlite, "VACUUM INTO $1", [file.into()]);
@@ -348,7 +364,7 @@ impl Db {
         Ok(())
     }
 
-    /// What SQLite finds wrong with its own file; none where nothing is.
+    /// Result of SQLite's integrity check; `None` if the file is intact.
     pub async fn damage(&self) -> Result<Option<String>> {
         let check = Statement::from_string(DatabaseBackend::Sqlite, "PRAGMA integrity_check");
         let found = self.reader.query_all_raw(check).await?;
@@ -357,7 +373,7 @@ impl Db {
         Ok((found != "ok").then_some(found))
     }
 
-    /// Tells the other instances on this database; there are none on SQLite.
+    /// Notifies the other instances on this database; does nothing on SQLite.
     pub async fn notify(&self, channel: Channel, text: &str) -> Result<()> {
         if self.writer.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
             let values = [channel.0.into(), text.into()];
@@ -368,27 +384,27 @@ impl Db {
         Ok(())
     }
 
-    /// Listens to the other instances, on a connection of its own; none on SQLite.
+    /// Listens for other instances, on a separate connection; `None` on SQLite.
     pub async fn listen(&self, channel: Channel) -> Result<Option<Listener>> {
         let Some(server) = self.writer.pool().server() else { return Ok(None) };
         server.listen(channel).await.map(Some).map_err(|error| listener::gone(&error))
     }
 
-    /// Brings the schema up to date, all steps or none. A database that a newer version has changed is refused.
+    /// Applies pending migrations, all or none. Refuses a database that a newer version has changed.
     pub async fn migrate(txn: &DatabaseTransaction) -> Result<()> {
         if txn.get_database_backend() == sea_orm::DatabaseBackend::Postgres {
-            // A step over a large table may take longer than any request may.
+            // A migration of a large table may exceed the timeout of requests.
             txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         }
         Migrator::up(txn, None).await.map_err(of_migrations)
     }
 
-    /// Whether every migration of this version has run.
+    /// True if every migration of this version has run.
     pub async fn is_migrated(&self) -> Result<bool> {
         Ok(self.pending_migrations().await? == 0)
     }
 
-    /// True where no migration has ever run.
+    /// True if no migration has ever run.
     ///
     /// # Errors
     /// As for [`Db::pending_migrations`].
@@ -396,7 +412,7 @@ impl Db {
         Ok(self.pending_migrations().await? == Migrator::migrations().len())
     }
 
-    /// Whether the service is connected to this PostgreSQL database now; false on SQLite, see [`is_open_elsewhere`].
+    /// True if the service is connected to this PostgreSQL database; false on SQLite, see [`is_open_elsewhere`].
     pub async fn is_served(&self) -> Result<bool> {
         if self.backend() == DatabaseBackend::Sqlite {
             return Ok(false);
@@ -405,15 +421,15 @@ impl Db {
         Ok(self.number(&format!("{here} = '{APPLICATION}'")).await? > 0)
     }
 
-    /// How many migrations of this version have not run yet.
+    /// Number of pending migrations.
     ///
     /// # Errors
-    /// [`Error::Internal`] where a newer version has changed the database.
+    /// [`Error::Internal`] if a newer version has changed the database.
     pub async fn pending_migrations(&self) -> Result<usize> {
         Ok(Migrator::get_pending_migrations_read_only(&self.reader).await.map_err(of_migrations)?.len())
     }
 
-    /// Waits for what is under way, for a time, and closes all connections.
+    /// Waits for running statements up to a time limit, and closes all connections.
     pub async fn close(self) -> Result<()> {
         let close = async {
             self.reader.close().await?;
@@ -426,22 +442,22 @@ impl Db {
     }
 }
 
-/// The connections of a pool.
+/// State of a connection pool.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolState {
-    /// What they are for: `read` or `write`.
+    /// Purpose of the pool: `read` or `write`.
     pub name: Label,
-    /// How many are open.
+    /// Number of open connections.
     pub open: u32,
-    /// How many of these are not in use.
+    /// Number of idle connections.
     pub idle: usize,
-    /// How many there may be.
+    /// Maximum number of connections.
     pub most: u32,
 }
 
-/// The way to a PostgreSQL server on another machine, where somebody on the way could read or take over connections; none where
-/// TLS and a verified name protect them, or they stay on this machine. The library's own view counts, which knows the
-/// variables of PostgreSQL's tools as well.
+/// Description of an unprotected path to a PostgreSQL server on another machine, where connections can be read or
+/// hijacked. `None` if TLS with a verified name protects them, or the server is on this machine. Uses the driver's
+/// parsed options, which include the variables of PostgreSQL's tools.
 pub fn exposed_way(url: &DatabaseUrl) -> Option<String> {
     let options = postgres::connect_options(url)?;
     let host = options.get_host();
@@ -454,24 +470,24 @@ pub fn exposed_way(url: &DatabaseUrl) -> Option<String> {
         PgSslMode::Require => "require",
         PgSslMode::VerifyCa => "verify-ca",
     };
-    let found = format!("connections to PostgreSQL on {host} can be read or taken over on the way (sslmode={mode})");
+    let found = format!("connections to PostgreSQL on {host} can be read or hijacked on the network (sslmode={mode})");
     (!is_here).then_some(found)
 }
 
-/// Whether a connection to this SQLite file is open, of the service or of another program.
+/// True if the service or another program has this SQLite file open.
 pub fn is_open_elsewhere(file: &Path) -> bool {
     PointReads::is_in_use(file)
 }
 
-/// Opens a database of another system, of which nothing is to be changed: reading is all that the connection can do.
+/// Opens the database of another system, for reading only.
 ///
 /// # Errors
-/// A sentence for the operator, without the address.
+/// A message for the operator, without the address.
 pub async fn open_to_read(url: &DatabaseUrl, trust: &Trust) -> Result<Pool, String> {
     open_pool_to_read(url, 1, Purpose::Import, trust).await
 }
 
-/// Connections that can change nothing; a file must be there.
+/// Read-only connections; a file must exist.
 async fn open_pool_to_read(url: &DatabaseUrl, most: u32, purpose: Purpose, trust: &Trust) -> Result<Pool, String> {
     let opened = match Server::new(url, most, purpose, trust) {
         Some(server) => match server.try_once().await {
@@ -490,8 +506,8 @@ async fn open_pool_to_read(url: &DatabaseUrl, most: u32, purpose: Purpose, trust
     opened.map_err(|error| explain(&error))
 }
 
-/// Makes the file where there is none, for its owner alone: SQLite would let everybody read it, and gives the files beside it
-/// the same rights. What goes wrong shows when it is opened.
+/// Creates a missing file with permissions for its owner only: SQLite would let everybody read it, and uses the same
+/// permissions for the files beside it. Errors surface when the file is opened.
 fn make_private(file: &Path) {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -500,15 +516,17 @@ fn make_private(file: &Path) {
     let _ = options.open(file);
 }
 
-/// What it means that the migrations and the database do not fit together.
+/// Error for migrations that do not match the database.
 fn of_migrations(error: DbErr) -> Error {
     match error {
-        DbErr::Custom(_) => Error::internal("the database was changed by a newer version of Vestibule: run that one"),
+        DbErr::Custom(_) => {
+            Error::internal("the database was changed by a newer version of Vestibule. Run that version")
+        }
         error => error.into(),
     }
 }
 
-/// For so many connections to a file, whose name is set apart: the library would decode it.
+/// Options for this many connections to a file. Its name is set separately, because the library would decode it.
 fn file_options(connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new("sqlite://vestibule.db");
     options.max_connections(connections).acquire_timeout(TIMEOUT).sqlx_logging(false).record_stmt_in_spans(false);

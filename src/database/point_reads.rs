@@ -1,7 +1,7 @@
-//! Rows of an SQLite file by their key, read on the thread that asks.
+//! Reads of single rows of an SQLite file by key, on the calling thread.
 //!
-//! The pool has a thread for each connection, and to hand a statement over and the row back takes longer than to read it.
-//! What every request asks for is read here instead; all else, which may take its time, goes to the pool.
+//! The pool has a thread for each connection, and passing a statement and its row between threads takes longer than the
+//! read. Lookups of every request are done here instead; all other statements use the pool.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use sea_orm::prelude::*;
 use sea_orm::sea_query::{ColumnType, Value};
 use sea_orm::{DatabaseBackend, Iterable as _, QueryTrait as _, Related, Statement, TryIntoModel};
 
-/// How long a thread may wait for the file here; what takes longer is left to the pool, which waits elsewhere.
+/// Time limit for a lock of the file; slower reads are left to the pool, which waits on other threads.
 const TIMEOUT: Duration = Duration::from_millis(5);
 
-/// A query for an entity by its key, and for the one that it belongs to, written down once.
+/// A prepared query for an entity by its key, with a related entity.
 #[derive(Debug)]
 pub struct PrimaryKeyQuery<E: EntityTrait, R: EntityTrait> {
     sql: String,
@@ -29,12 +29,12 @@ impl<E: EntityTrait + Related<R>, R: EntityTrait> PrimaryKeyQuery<E, R>
 where
     <E::PrimaryKey as PrimaryKeyTrait>::ValueType: From<Uuid>,
 {
-    /// The query as SeaORM writes it.
+    /// The query as written by SeaORM.
     ///
     /// # Panics
-    /// Where a column is of a type that is not read here. That depends on the entities alone, so that the first test of a
-    /// query shows it.
-    #[expect(clippy::new_without_default, reason = "there is no query that goes without saying")]
+    /// If a column has an unsupported type. This depends only on the entities, so that the first test of a query
+    /// reveals it.
+    #[expect(clippy::new_without_default, reason = "a query has no default")]
     pub fn new() -> Self {
         let query = E::find_by_id(Uuid::nil()).find_also_related(R::default());
         Self {
@@ -45,13 +45,13 @@ where
     }
 }
 
-/// A row and the one that it belongs to; none where there is no row.
+/// A row and its related row; `None` if there is no row.
 pub type Found<E, R> = Option<(<E as EntityTrait>::Model, Option<<R as EntityTrait>::Model>)>;
 
 /// Callback for each statement.
 type Watcher = Arc<dyn Fn(&Statement) + Send + Sync>;
 
-/// Connections to the file that are not in use now. There are as many as threads have asked at the same time.
+/// Idle connections to the file. There are as many as concurrent callers so far.
 pub(super) struct PointReads {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
@@ -63,12 +63,12 @@ impl PointReads {
         Self { path: path.to_owned(), idle: Mutex::default(), watcher: None }
     }
 
-    /// The file.
+    /// Path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether another connection to the file is open: then it cannot be had alone.
+    /// True if another connection to the file is open, so that it cannot be locked exclusively.
     pub(super) fn is_in_use(path: &Path) -> bool {
         let alone = || {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -81,13 +81,13 @@ impl PointReads {
         matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
     }
 
-    /// The same, with this called at each statement.
+    /// The same reads, with a callback for each statement.
     pub(super) fn watched(&self, watcher: Watcher) -> Self {
         Self { watcher: Some(watcher), ..Self::new(&self.path) }
     }
 
-    /// The row with this key, and the one that it belongs to. Where it fails, the pool is to be asked, which knows how to
-    /// wait and how to tell what is wrong.
+    /// Reads the row with this key and its related row. On errors, the caller uses the pool, which waits and reports
+    /// errors properly.
     pub(super) fn find<E: EntityTrait, R: EntityTrait>(
         &self,
         query: &PrimaryKeyQuery<E, R>,
@@ -120,7 +120,7 @@ impl PointReads {
 
 impl fmt::Debug for PointReads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Inline({})", self.path.display())
+        write!(f, "PointReads({})", self.path.display())
     }
 }
 
@@ -131,7 +131,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The model whose columns begin there; none where they are all null, as those of a row that is not there.
+/// The model whose columns start at this index; `None` if all are null, as for a missing row.
 fn model<E: EntityTrait>(
     row: &Row<'_>,
     first: usize,
@@ -156,7 +156,7 @@ where
     if is_there { active.try_into_model().map(Some).map_err(unfit) } else { Ok(None) }
 }
 
-/// What a column holds.
+/// Value of a column.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Bool,

@@ -1,5 +1,5 @@
-//! A pool of connections that is replaced once its server is known to be gone: one that hangs, or that may not be written to
-//! any more. Connections that hang keep their places in a pool for as long as they hang, whatever else answers meanwhile.
+//! A connection pool that is replaced if its server is gone: if it hangs, or has become read-only. Hanging connections
+//! would otherwise occupy the pool for as long as they hang.
 
 use std::fmt;
 use std::mem;
@@ -20,23 +20,23 @@ use super::postgres::Server;
 use crate::error::{departed, departures};
 use crate::tools::metrics::Label;
 
-/// Longest time for a statement with the wait for a connection: PostgreSQL itself ends a statement after five seconds, and
-/// waiting for a connection ends after three.
+/// Time limit for a statement, including the wait for a connection: PostgreSQL ends a statement after five seconds, and
+/// the wait for a connection ends after three.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(9);
 
-/// Least time between two replacements, so that a server that is in trouble is not flooded with connections.
+/// Minimum time between two replacements, so that a failing server is not flooded with connections.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// Time limit on the statements of a replaced pool.
+/// Time limit for the statements of a replaced pool.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Callback for each statement.
 type Watcher = Arc<dyn Fn(&Statement) + Send + Sync>;
 
-/// What runs on a pool. Boxed, for the compiler would otherwise look through all of it in each resolver.
+/// Work that runs on a pool. Boxed, because the compiler would otherwise inspect all of it in each resolver.
 type Running<'a, T> = Pin<Box<dyn Future<Output = Result<T, DbErr>> + Send + 'a>>;
 
-/// A pool of connections. Its clones are the same pool.
+/// A connection pool. Clones share it.
 #[derive(Clone)]
 pub struct Pool {
     shared: Arc<Shared>,
@@ -44,7 +44,7 @@ pub struct Pool {
 }
 
 struct Shared {
-    /// None on SQLite, whose connections are never replaced.
+    /// The server; `None` on SQLite, whose connections are never replaced.
     server: Option<Server>,
     current: RwLock<Generation>,
 }
@@ -56,7 +56,7 @@ struct Generation {
     health: Health,
 }
 
-/// Whether the server of a pool's connections is still the one to use.
+/// Health of the server of a pool.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     is_lost: Arc<AtomicBool>,
@@ -69,7 +69,7 @@ impl Health {
         Self { is_lost: Arc::default(), departures: departures(), since: Instant::now() }
     }
 
-    /// Notes that the server does not answer, or is the wrong one.
+    /// Marks the server as unresponsive or unsuitable.
     pub(super) fn lose(&self, reason: &'static str) {
         if !self.is_lost.swap(true, Ordering::Relaxed) {
             tracing::warn!(reason, "replacing database connections");
@@ -83,12 +83,12 @@ impl Health {
 }
 
 impl Pool {
-    /// Connections to a file.
+    /// A pool of connections to a file.
     pub(super) fn of_file(pool: DatabaseConnection) -> Self {
         Self::new(None, Generation { pool, health: Health::new() })
     }
 
-    /// Connections to a server, none of which is opened yet.
+    /// A pool of connections to a server; none is opened yet.
     pub(super) async fn of_server(server: Server) -> Result<Self, DbErr> {
         let health = Health::new();
         let pool = server.open(&health).await?;
@@ -99,22 +99,22 @@ impl Pool {
         Self { shared: Arc::new(Shared { server, current: RwLock::new(generation) }), watcher: None }
     }
 
-    /// The same pool, with this called at each statement.
+    /// The same pool, with a callback for each statement.
     pub(super) fn watched(&self, watcher: Watcher) -> Self {
         Self { shared: Arc::clone(&self.shared), watcher: Some(watcher) }
     }
 
-    /// The server; none on SQLite.
+    /// The server; `None` on SQLite.
     pub(super) fn server(&self) -> Option<&Server> {
         self.shared.server.as_ref()
     }
 
-    /// Notes that the server is not the one to use, so that the next statement goes to new connections.
+    /// Marks the server as unsuitable, so that the next statement uses new connections.
     pub(super) fn lose(&self, reason: &'static str) {
         self.read().health.lose(reason);
     }
 
-    /// Its connections at present.
+    /// Current state of the pool.
     pub(super) fn state(&self, name: Label) -> PoolState {
         let pool = self.read().pool;
         let (open, idle, most) = if self.get_database_backend() == DatabaseBackend::Sqlite {
@@ -127,7 +127,7 @@ impl Pool {
         PoolState { name, open, idle, most }
     }
 
-    /// Begins a transaction, on SQLite one that writes where `options` say so.
+    /// Begins a transaction; on SQLite a write transaction if `options` say so.
     pub(super) fn begin(&self, options: TransactionOptions) -> Running<'_, DatabaseTransaction> {
         let begin = move |pool: DatabaseConnection| {
             Box::pin(async move { pool.begin_with_options(options).await }) as Running<'_, _>
@@ -135,7 +135,7 @@ impl Pool {
         Box::pin(self.limited(begin))
     }
 
-    /// Closes the connections, once what is under way has ended.
+    /// Closes the connections after running statements.
     pub(super) async fn close(self) -> Result<(), DbErr> {
         self.read().pool.close().await
     }
@@ -144,14 +144,14 @@ impl Pool {
         self.shared.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The connections to use now; new ones where those of before are of no use any more.
+    /// The connections to use, replaced if the previous ones are lost.
     async fn current(&self) -> Generation {
         let mut current = self.read();
         if let Some(server) = self.server().filter(|_| current.health.is_lost()) {
             let health = Health::new();
             match Box::pin(server.open(&health)).await {
                 Ok(pool) => current = self.replace(Generation { pool, health }),
-                Err(error) => tracing::error!(%error, "database connections cannot be replaced"),
+                Err(error) => tracing::error!(%error, "replacing database connections failed"),
             }
         }
         if let Some(watcher) = self.watcher.clone() {
@@ -160,18 +160,18 @@ impl Pool {
         current
     }
 
-    /// Puts new connections in place of lost ones, unless somebody else did.
+    /// Replaces lost connections, unless another task has done so.
     fn replace(&self, new: Generation) -> Generation {
         let mut current = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.health.is_lost() {
             let old = mem::replace(&mut *current, new);
-            // What waits for a connection of the old ones asks again; what has one may finish.
+            // Tasks that wait for an old connection ask again; running statements may finish.
             tokio::spawn(async move { timeout(FAREWELL_TIMEOUT, old.pool.close()).await });
         }
         current.clone()
     }
 
-    /// Runs something on the pool, on PostgreSQL for a time only. Whatever takes longer than the server itself allows waits
+    /// Runs work on the pool, on PostgreSQL with a time limit: a statement that exceeds the server's own limit waits
     /// for a server that is gone.
     async fn limited<'a, T>(&self, run: impl Fn(DatabaseConnection) -> Running<'a, T>) -> Result<T, DbErr> {
         let Generation { pool, health } = self.current().await;
@@ -180,13 +180,13 @@ impl Pool {
         }
         let limited = async |pool, health: &Health| {
             timeout(STATEMENT_TIMEOUT, run(pool)).await.unwrap_or_else(|_| {
-                health.lose("a statement was not answered");
+                health.lose("statement timed out");
                 Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
             })
         };
         let mut outcome = limited(pool, &health).await;
         if matches!(outcome, Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))) {
-            // It was replaced meanwhile, and nothing was sent.
+            // The pool was replaced meanwhile, and nothing was sent.
             let Generation { pool, health } = self.current().await;
             outcome = limited(pool, &health).await;
         }

@@ -1,4 +1,4 @@
-//! Connections to a PostgreSQL server: how they are opened, and what is asked of one before it is used.
+//! Connections to a PostgreSQL server: opening them, and checking them before use.
 
 use std::io;
 use std::sync::Arc;
@@ -14,44 +14,44 @@ use super::{Channel, Listener, TIMEOUT};
 use crate::config::DatabaseUrl;
 use crate::tools::certificates::Trust;
 
-/// Longest wait for a connection, as long as the server starts again or does not answer.
+/// Timeout for a connection while the server restarts or does not respond.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// For how long a connection of which nothing was heard is taken to be there still.
+/// Idle time after which a connection is checked.
 const TRUST: Duration = Duration::from_secs(1);
 
-/// Longest wait for the answer of a connection that was idle.
+/// Timeout of the check of an idle connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Longest wait for what a connection that is given back was still at: the server ends a statement after [`TIMEOUT`].
+/// Timeout for running work of a released connection: the server ends a statement after [`TIMEOUT`].
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// Between two attempts to reach a server that starts.
+/// Wait between two attempts to reach a starting server.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Purpose of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Everything; only a primary server will do.
+    /// Reads and writes; requires a primary server.
     Serve,
-    /// Reading only, on any server.
-    Look,
-    /// Reading another system's database, whose statements may take their time.
+    /// Reads only, on any server.
+    ReadOnly,
+    /// Reads of another system's database, without a statement timeout.
     Import,
 }
 
-/// A server as it is addressed, and how connections to it are opened.
+/// A server with its connection options.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
     url: DatabaseUrl,
     connections: u32,
     purpose: Purpose,
-    /// Certificates in PEM, where the address names no file of them and certificates are verified.
+    /// PEM certificates, if certificates are verified and the address names no file of them.
     roots: Option<Arc<Vec<u8>>>,
 }
 
 impl Server {
-    /// The server at this address; none for a file.
+    /// The server at this address; `None` for a file.
     pub(super) fn new(url: &DatabaseUrl, connections: u32, purpose: Purpose, trust: &Trust) -> Option<Self> {
         let options = connect_options(url)?;
         let verifies = matches!(options.get_ssl_mode(), PgSslMode::VerifyCa | PgSslMode::VerifyFull);
@@ -59,17 +59,16 @@ impl Server {
         Some(Self { url: url.clone(), connections, purpose, roots })
     }
 
-    /// The same server with so many connections.
+    /// The same server with this number of connections.
     pub(super) fn with(&self, connections: u32) -> Self {
         Self { connections, ..self.clone() }
     }
 
-    /// A pool of connections, none of which is opened yet. What is found out about the server is noted in `health`.
+    /// A connection pool; no connection is opened yet. Problems of the server are noted in `health`.
     pub(super) async fn open(&self, health: &Health) -> Result<DatabaseConnection, DbErr> {
         let mut options = ConnectOptions::new(self.url.reveal_postgres().unwrap_or_default());
         options.max_connections(self.connections).acquire_timeout(CONNECT_TIMEOUT).connect_lazy(true);
-        // To ask whether a connection is still there takes as long as most statements: it is asked only where nothing
-        // was heard of it for a while.
+        // A check takes as long as most statements, so that only idle connections are checked.
         options.sqlx_logging(false).record_stmt_in_spans(false).test_before_acquire(false);
         let roots = self.roots.clone();
         let (health, purpose) = (health.clone(), self.purpose);
@@ -89,8 +88,9 @@ impl Server {
                 let health = opened.clone();
                 Box::pin(async move {
                     let prepared = prepare(connection, purpose).await;
-                    if matches!(prepared, Err(SqlxError::Configuration(_))) {
-                        health.lose(super::STANDBY);
+                    if let Err(SqlxError::Configuration(reason)) = &prepared {
+                        let is_standby = reason.to_string() == super::STANDBY;
+                        health.lose(if is_standby { super::STANDBY } else { super::READ_ONLY });
                     }
                     prepared
                 })
@@ -99,7 +99,7 @@ impl Server {
         Database::connect(options).await
     }
 
-    /// Connects once, and so learns what a pool would not tell: that only knows that its time is over.
+    /// Connects once to get the actual error: a pool would only report a timeout.
     pub(super) async fn try_once(&self) -> Result<(), DbErr> {
         let started = Instant::now();
         loop {
@@ -125,7 +125,7 @@ impl Server {
         Ok(connection)
     }
 
-    /// Listens on a connection of its own.
+    /// Listens on a separate connection.
     pub(super) async fn listen(&self, channel: Channel) -> Result<Listener, SqlxError> {
         let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let pool = own.acquire_timeout(CONNECT_TIMEOUT).connect_lazy_with(self.connect_options()?);
@@ -143,12 +143,12 @@ impl Server {
     }
 }
 
-/// The address as the library understands it, with the variables of PostgreSQL's own tools; none for a file.
+/// The address as parsed by the library, with the variables of PostgreSQL's tools; `None` for a file.
 pub(super) fn connect_options(url: &DatabaseUrl) -> Option<PgConnectOptions> {
     url.reveal_postgres()?.parse().ok()
 }
 
-/// The parameters of a start are those that every pooler lets through.
+/// Startup parameters are limited to those that every pooler accepts.
 fn adapt(options: PgConnectOptions, purpose: Purpose, roots: Option<&Vec<u8>>) -> PgConnectOptions {
     let name = if purpose == Purpose::Serve { super::APPLICATION } else { "vestibule-command" };
     let options = options.application_name(name).extra_float_digits(None);
@@ -158,47 +158,54 @@ fn adapt(options: PgConnectOptions, purpose: Purpose, roots: Option<&Vec<u8>>) -
     }
 }
 
-/// Sets what holds for the whole connection, and refuses a server that cannot be written to where that is needed. It is set
-/// afterwards because a pooler may drop the parameters of a start without a word.
+/// Sets parameters of the connection, and refuses a read-only server if writes are required. They are set after
+/// startup, because a pooler may silently drop startup parameters.
 async fn prepare(connection: &mut PgConnection, purpose: Purpose) -> Result<(), SqlxError> {
     let sql = match purpose {
-        Purpose::Serve => "SET statement_timeout = 5000; SELECT pg_is_in_recovery()",
-        Purpose::Look => {
+        Purpose::Serve => {
+            "SET statement_timeout = 5000; SELECT pg_is_in_recovery(), current_setting('transaction_read_only')::boolean"
+        }
+        Purpose::ReadOnly => {
             "SET statement_timeout = 5000; SET default_transaction_read_only = on; SELECT pg_is_in_recovery()"
         }
         Purpose::Import => "SET default_transaction_read_only = on; SELECT pg_is_in_recovery()",
     };
     let row = connection.fetch_one(raw_sql(sql)).await?;
-    if purpose == Purpose::Serve && row.try_get::<bool, _>(0)? {
-        return Err(SqlxError::Configuration(super::STANDBY.into()));
+    if purpose == Purpose::Serve {
+        if row.try_get::<bool, _>(0)? {
+            return Err(SqlxError::Configuration(super::STANDBY.into()));
+        }
+        if row.try_get::<bool, _>(1)? {
+            return Err(SqlxError::Configuration(super::READ_ONLY.into()));
+        }
     }
     Ok(())
 }
 
-/// Asks an idle connection whether it is still there.
+/// Checks an idle connection.
 async fn answers(connection: &mut PgConnection, health: &Health) -> bool {
     match timeout(PING_TIMEOUT, connection.ping()).await {
         Ok(answered) => answered.is_ok(),
         Err(_) => {
-            health.lose("an idle connection did not answer");
+            health.lose("idle connection did not respond");
             false
         }
     }
 }
 
-/// Waits for the end of what a connection was still at: a statement that nobody waits for any more, or a rollback. The
-/// library would wait for as long as that takes, and the connection keep its place.
+/// Waits for the end of running work on a released connection: an abandoned statement, or a rollback. The library would
+/// wait without a limit while the connection occupies the pool.
 async fn settles(connection: &mut PgConnection, health: &Health) -> bool {
     match timeout(SETTLE_TIMEOUT, connection.flush()).await {
         Ok(settled) => settled.is_ok(),
         Err(_) => {
-            health.lose("a connection did not come to rest");
+            health.lose("connection still busy after its release");
             false
         }
     }
 }
 
-/// True where a server may be about to listen.
+/// True if the server may start to listen soon.
 fn is_starting(error: &SqlxError) -> bool {
     match error {
         SqlxError::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,

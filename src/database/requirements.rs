@@ -1,4 +1,4 @@
-//! What keeps a database from being used although it answers.
+//! Requirements for a usable database.
 
 use std::time::Duration;
 
@@ -11,29 +11,29 @@ use super::{Db, STANDBY};
 use crate::error::Result;
 use crate::tools::secret::Secret;
 
-/// Attempts to find a pooler out: between two of them, others may use its connections.
+/// Attempts to detect a pooler: other clients may use its connections in between.
 const ATTEMPTS: usize = 3;
 
-/// Timeout of a connection of its own.
+/// Timeout of a separate connection.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A reason for which a database cannot be used, and what to do about it.
+/// An unmet requirement and its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfit {
-    /// What is wrong.
+    /// The problem.
     pub found: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }
 
 impl Db {
-    /// What keeps the database from being used: its encoding, a standby, a missing extension, or a pooler that mixes
-    /// connections up. None where all is well, and on SQLite. Reads only.
+    /// The first unmet requirement: encoding, primary server, write access, extension, or a pooler that keeps
+    /// connections apart. `None` if all are met, and on SQLite. Reads only.
     pub async fn unfit(&self) -> Result<Option<Unfit>> {
         if self.backend() == DatabaseBackend::Sqlite {
             return Ok(None);
         }
-        // Behind such a pooler, every other question may fail.
+        // Behind such a pooler, any other query may fail.
         if self.is_pooled_by_transaction().await? {
             let found =
                 "a pooler gives each transaction another connection, and prepared statements get mixed up".to_owned();
@@ -55,10 +55,18 @@ impl Db {
             let remedy = "name the primary in VESTIBULE_DATABASE_URL, or promote this server".to_owned();
             return Ok(Some(Unfit { found: STANDBY.to_owned(), remedy }));
         }
+        // Read-only connections of the service set this parameter themselves, so that the default of new sessions is
+        // queried.
+        let read_only = "SELECT (reset_val = 'on')::text FROM pg_settings WHERE name = 'default_transaction_read_only'";
+        if self.text(read_only).await? == "true" {
+            let remedy =
+                format!("ALTER DATABASE {name} RESET default_transaction_read_only, also for the role and the server");
+            return Ok(Some(Unfit { found: "the database is read-only".to_owned(), remedy }));
+        }
         self.missing_extension(&name).await
     }
 
-    /// True for a standby, which cannot be written to.
+    /// True for a standby, which is read-only.
     pub async fn is_standby(&self) -> Result<bool> {
         if self.backend() == DatabaseBackend::Sqlite {
             return Ok(false);
@@ -66,11 +74,11 @@ impl Db {
         Ok(self.text("SELECT pg_is_in_recovery()::text").await? == "true")
     }
 
-    /// Whether searching can be set up: by an extension that is there, or that may be made.
+    /// True if the search extension exists or can be created.
     async fn missing_extension(&self, database: &str) -> Result<Option<Unfit>> {
         let there = "SELECT count(*) FROM pg_extension WHERE extname = 'pg_trgm'";
         if self.number(there).await? > 0 {
-            return Ok(None);
+            return self.unusable_extension().await;
         }
         let found = "the extension pg_trgm, by which users are searched, is not in the database".to_owned();
         let available = "SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_trgm'";
@@ -87,8 +95,21 @@ impl Db {
         Ok(None)
     }
 
-    /// Whether what is set on a connection is lost to it once another one is in a transaction: a pooler has given its
-    /// server's connection away.
+    /// Checks the right to use the schema of the extension.
+    async fn unusable_extension(&self) -> Result<Option<Unfit>> {
+        let schema = "SELECT coalesce((SELECT n.nspname::text FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace \
+                      WHERE e.extname = 'pg_trgm' AND NOT has_schema_privilege(n.oid, 'USAGE')), '')";
+        let schema = self.text(schema).await?;
+        if schema.is_empty() {
+            return Ok(None);
+        }
+        let role = self.text("SELECT current_user::text").await?;
+        let found = format!("the extension pg_trgm is in the schema {schema}, which the role {role} must not use");
+        Ok(Some(Unfit { found, remedy: format!("as a superuser: GRANT USAGE ON SCHEMA {schema} TO {role}") }))
+    }
+
+    /// True if a parameter set on a connection is lost while another connection is in a transaction: a pooler has
+    /// reassigned its server connection.
     async fn is_pooled_by_transaction(&self) -> Result<bool> {
         let Some(server) = self.writer.pool().server() else { return Ok(false) };
         let attempt = async {
@@ -113,7 +134,7 @@ impl Db {
             one.close().await?;
             Ok::<_, sea_orm::SqlxError>(false)
         };
-        // Where it cannot be found out, it shows soon enough.
+        // If the test fails, other checks will report it.
         Ok(matches!(timeout(2 * CONNECT_TIMEOUT, attempt).await, Ok(Ok(true))))
     }
 

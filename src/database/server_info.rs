@@ -1,4 +1,4 @@
-//! What a database tells about itself.
+//! Version, size and clock of the database.
 
 use std::time::{Duration, Instant};
 
@@ -8,26 +8,26 @@ use super::Db;
 use crate::error::Result;
 use crate::tools::clock::Timestamp;
 
-/// What a database tells about itself.
+/// Facts about a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerInfo {
-    /// Its kind and version.
+    /// Kind and version.
     pub version: String,
-    /// How long a statement takes that does nothing.
+    /// Duration of a statement that does nothing.
     pub latency: Duration,
-    /// On PostgreSQL, how many connections are open, and how many may be.
+    /// On PostgreSQL, the number of open connections and its maximum.
     pub connections: Option<(i64, i64)>,
-    /// How large it is, in bytes.
+    /// Size in bytes.
     pub size: i64,
-    /// On SQLite, whether it writes ahead, as the service makes it do.
+    /// On SQLite, true in write-ahead mode, which the service sets.
     pub is_wal: bool,
 }
 
 impl Db {
-    /// What the database tells about itself; reads only.
+    /// Reads facts about the database.
     pub async fn facts(&self) -> Result<ServerInfo> {
         let mut latency = Duration::MAX;
-        // The first has to open a connection.
+        // The first statement opens a connection.
         for _ in 0..3 {
             let started = Instant::now();
             self.text("SELECT '1'").await?;
@@ -53,7 +53,7 @@ impl Db {
         })
     }
 
-    /// What the database's own clock shows; none on SQLite, which has no other than this machine's.
+    /// Clock of the database server; `None` on SQLite.
     pub async fn clock(&self) -> Result<Option<Timestamp>> {
         if self.backend() == DatabaseBackend::Sqlite {
             return Ok(None);

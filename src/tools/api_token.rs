@@ -1,4 +1,4 @@
-//! The tokens that scripts hold: made to be recognised, by people as well as by programs that look for leaked secrets.
+//! API tokens: recognizable by people and by scanners for leaked secrets.
 //!
 //! The text is `vst_`, 43 characters of secret and 6 of checksum; the expression `vst_[A-Za-z0-9_-]{49}` finds it.
 
@@ -10,77 +10,77 @@ use ring::digest;
 
 use crate::tools::secret::Secret;
 
-/// What each begins with.
+/// Prefix of every token.
 const START: &str = "vst_";
 
-/// How many characters of the text are kept to recognise a token by; 24 of the secret's 256 bits.
+/// Number of characters stored to recognize a token; 24 of the secret's 256 bits.
 const SHOWN: usize = 8;
 
-/// The characters of the checksum: CRC-32, which notices every change of a single character for certain.
+/// Length of the checksum: CRC-32, which detects every change of a single character.
 const CHECKSUM: usize = 6;
 
-/// A token for a script: 256 secret bits.
+/// An API token: 256 secret bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiToken(Secret);
 
 impl ApiToken {
-    /// The token of this secret.
+    /// The token with this secret.
     pub fn new(secret: Secret) -> Self {
         Self(secret)
     }
 
-    /// Whether a text means to be such a token, or one that was taken over, and no access token, whether it is one or not.
+    /// True for texts in the form of an API token, valid or not, of this service or imported; false for access tokens.
     pub fn is_meant_by(text: &str) -> bool {
         text.starts_with(START) || MovedToken::is_meant_by(text)
     }
 
-    /// The text that its owner is shown once.
+    /// The text, shown to its owner once.
     pub fn to_text(&self) -> String {
         let text = format!("{START}{}", self.0.to_text());
         let checksum = checksum(&text);
         text + &checksum
     }
 
-    /// Reads the text back; `None` where a character is wrong, so that a typo costs no query.
+    /// Parses the text form; `None` if a character is wrong, so a typing error costs no query.
     pub fn from_text(text: &str) -> Option<Self> {
         let (text, given) = text.split_at_checked(text.len().checked_sub(CHECKSUM)?)?;
         let secret = Secret::from_text(text.strip_prefix(START)?)?;
         (checksum(text) == given).then_some(Self(secret))
     }
 
-    /// What is stored in place of the token: the SHA-256 of its secret.
+    /// The SHA-256 of its secret, stored instead of the token.
     pub fn digest(&self) -> Vec<u8> {
         self.0.digest()
     }
 
-    /// How its text begins, for its owner to recognise it by.
+    /// Beginning of the text, by which its owner recognizes it.
     pub fn prefix(&self) -> String {
         self.to_text().chars().take(SHOWN).collect()
     }
 }
 
-/// A token that another system made and that was taken over, so that scripts go on: 40 hexadecimal digits, as Django REST
-/// framework makes them. Of these 160 bits, 128 stay secret beside what is shown of it.
+/// A token of another system that was imported so that scripts keep working: 40 hexadecimal digits, as created by
+/// Django REST framework. Of its 160 bits, 128 stay secret besides the displayed beginning.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MovedToken(String);
 
 impl MovedToken {
-    /// Whether a text is one by its form.
+    /// True for texts of this form.
     pub fn is_meant_by(text: &str) -> bool {
         text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     }
 
-    /// Reads its text; `None` where it has another form.
+    /// Parses the text; `None` if it has another form.
     pub fn from_text(text: &str) -> Option<Self> {
         Self::is_meant_by(text).then(|| Self(text.to_owned()))
     }
 
-    /// What is stored in place of the token: the SHA-256 of its text.
+    /// The SHA-256 of its text, stored instead of the token.
     pub fn digest(&self) -> Vec<u8> {
         digest::digest(&digest::SHA256, self.0.as_bytes()).as_ref().to_vec()
     }
 
-    /// How its text begins, for its owner to recognise it by.
+    /// Beginning of the text, by which its owner recognizes it.
     pub fn prefix(&self) -> String {
         self.0.chars().take(SHOWN).collect()
     }
@@ -92,7 +92,7 @@ impl fmt::Debug for MovedToken {
     }
 }
 
-/// What is stored in place of a token of either kind; `None` where a text is none.
+/// The stored digest of a token of either kind; `None` for other texts.
 pub fn digest_of(text: &str) -> Option<Vec<u8>> {
     let moved = MovedToken::from_text(text).map(|token| token.digest());
     moved.or_else(|| ApiToken::from_text(text).map(|token| token.digest()))

@@ -1,70 +1,60 @@
-//! What is worth remembering as long as there is room for it.
+//! A cache with a memory bound.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-/// Values by their keys. What comes again stays, and the rest is forgotten in time.
-#[derive(Debug)]
-pub struct Cache<K, V> {
-    room: usize,
-    ages: Mutex<Ages<K, V>>,
-}
+use quick_cache::Weighter;
+use quick_cache::sync;
 
-/// Where the young take up the room, they become the old, and those who were old are forgotten unless they came again
-/// meanwhile.
-#[derive(Debug)]
-struct Ages<K, V> {
-    taken: usize,
-    young: HashMap<K, Kept<V>>,
-    old: HashMap<K, Kept<V>>,
-}
+/// Values by key, each with a size. Values in use stay; others are evicted once the capacity is reached.
+pub struct Cache<K, V>(sync::Cache<K, Entry<V>, BySize>);
 
-#[derive(Debug)]
-struct Kept<V> {
+struct Entry<V> {
     value: Arc<V>,
-    size: usize,
+    size: u64,
+}
+
+impl<V> Clone for Entry<V> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), size: self.size }
+    }
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl<K, V> Weighter<K, Entry<V>> for BySize {
+    fn weight(&self, _: &K, entry: &Entry<V>) -> u64 {
+        entry.size
+    }
 }
 
 impl<K: Eq + Hash, V> Cache<K, V> {
-    /// Room for so much, by whatever measure sizes are given in. Twice as much may be held for a while.
-    pub fn new(room: usize) -> Self {
-        Self { room, ages: Mutex::new(Ages { taken: 0, young: HashMap::new(), old: HashMap::new() }) }
+    /// A cache with this capacity, in the unit of the sizes, for about this number of values.
+    pub fn new(values: usize, capacity: usize) -> Self {
+        Self(sync::Cache::with_weighter(values, capacity as u64, BySize))
     }
 
-    /// The value of this key, where it is remembered.
+    /// The cached value of this key.
     pub fn get<Q>(&self, key: &Q) -> Option<Arc<V>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let mut ages = self.ages.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = ages.young.get(key) {
-            return Some(Arc::clone(&kept.value));
-        }
-        let (key, kept) = ages.old.remove_entry(key)?;
-        let value = Arc::clone(&kept.value);
-        ages.insert(self.room, key, kept);
-        Some(value)
+        self.0.get(key).map(|entry| entry.value)
     }
 
-    /// Remembers a value of this size.
+    /// Caches a value of this size. One that is larger than a share of the capacity is not kept.
     pub fn insert(&self, key: K, value: Arc<V>, size: usize) {
-        self.ages.lock().unwrap_or_else(PoisonError::into_inner).insert(self.room, key, Kept { value, size });
+        self.0.insert(key, Entry { value, size: size as u64 });
     }
 }
 
-impl<K: Eq + Hash, V> Ages<K, V> {
-    fn insert(&mut self, room: usize, key: K, kept: Kept<V>) {
-        if self.taken.saturating_add(kept.size) > room {
-            self.old = std::mem::take(&mut self.young);
-            self.taken = 0;
-        }
-        self.taken += kept.size;
-        if let Some(before) = self.young.insert(key, kept) {
-            self.taken -= before.size;
-        }
+impl<K, V> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cache(…)")
     }
 }
 
@@ -73,29 +63,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_again_stays_and_the_rest_is_forgotten_in_time() {
-        let remembered = Cache::new(100);
-        remembered.insert("mine".to_owned(), Arc::new(1), 10);
-        remembered.insert("left".to_owned(), Arc::new(2), 10);
-        for number in 0..300 {
-            remembered.insert(number.to_string(), Arc::new(number), 1 + number % 7);
-            assert_eq!(remembered.get("mine"), Some(Arc::new(1)));
-            let ages = remembered.ages.lock().unwrap();
-            let size = |kept: &HashMap<String, Kept<usize>>| kept.values().map(|kept| kept.size).sum::<usize>();
-            assert_eq!(ages.taken, size(&ages.young));
-            assert!(ages.taken <= 100 && size(&ages.old) <= 100);
+    fn values_in_use_stay_and_others_are_evicted() {
+        let cache = Cache::new(100, 1000);
+        cache.insert("mine".to_owned(), Arc::new(1), 10);
+        for number in 0..3000 {
+            cache.insert(number.to_string(), Arc::new(number), 1 + number % 7);
+            assert_eq!(cache.get("mine"), Some(Arc::new(1)));
+            assert!(cache.0.weight() <= 1000);
         }
-        assert_eq!(remembered.get("left"), None);
-        assert_eq!(remembered.get("299"), Some(Arc::new(299)));
+        assert!(cache.0.len() < 1000, "most are evicted");
     }
 
     #[test]
-    fn the_same_key_again_takes_no_more_room() {
-        let remembered = Cache::new(100);
+    fn replacing_a_value_frees_its_room() {
+        let cache = Cache::new(10, 1000);
         for value in 0..1000 {
-            remembered.insert("one", Arc::new(value), 60);
-            assert_eq!(remembered.get("one"), Some(Arc::new(value)));
+            cache.insert("one", Arc::new(value), 10);
+            assert_eq!(cache.get("one"), Some(Arc::new(value)));
         }
-        assert_eq!(remembered.ages.lock().unwrap().taken, 60);
+        assert_eq!((cache.0.len(), cache.0.weight()), (1, 10));
     }
 }

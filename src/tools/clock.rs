@@ -1,7 +1,7 @@
-//! Time and chance, as one value that is handed in.
+//! Time and randomness as one value that callers pass down.
 //!
-//! A [`Clock`] stands in the application; each request, command and turn of the worker takes one [`Now`] from it and
-//! hands that down. Nothing below asks the system for the time or makes an id by other means.
+//! The application has one [`Clock`]; each request, command and cycle of the worker takes one [`Now`] from it and
+//! passes it down. No other code reads the system time or creates ids.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 use crate::tools::secret::Secret;
 
-/// By how much the clocks of instances on one database may differ. What a row says lies further ahead was written before the
-/// clock was set back.
+/// Permitted difference between the clocks of instances on one database. A time in a row that lies further ahead was
+/// written before the clock was set back.
 pub const SKEW: Duration = Duration::from_secs(2 * 60);
 
-/// A point in time: whole milliseconds since 1970-01-01T00:00:00Z, stored as that number in both databases, so that
-/// both order and compare it alike.
+/// A point in time: whole milliseconds since 1970-01-01T00:00:00Z. Both databases store it as that number, and so order
+/// and compare it alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, sea_orm::DeriveValueType)]
 pub struct Timestamp(i64);
 
@@ -45,29 +45,29 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// Reads an RFC 3339 time with any offset; parts of a millisecond are dropped. Only times that can be written again
-    /// are read: an offset must not lead out of the years 1 to 9999 in UTC.
+    /// Parses an RFC 3339 time with any offset; fractions of a millisecond are dropped. The time in UTC must be within
+    /// the years 1 to 9999, so that it can be written again.
     pub fn parse(text: &str) -> Option<Self> {
         let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         let time = i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)?;
         (Self::FIRST..=Self::LAST).contains(&time).then_some(time)
     }
 
-    /// The lowest id that [`Now::id`] makes at this time (RFC 9562, section 5.7): where ids are in the order of time, what
-    /// came before it has lower ones.
+    /// The lowest id of [`Now::id`] at this time (RFC 9562, section 5.7): with ids in time order, earlier ones are
+    /// lower.
     pub fn first_id(self) -> Uuid {
         let mut bytes = [0; 16];
         bytes[..6].copy_from_slice(&self.0.clamp(0, (1 << 48) - 1).to_be_bytes()[2..]);
         Uuid::from_bytes(bytes)
     }
 
-    /// The point that much later, or the last one there is.
+    /// The point that much later, or the last possible one.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
 
-    /// The point that much earlier, or the first one there is.
+    /// The point that much earlier, or the first possible one.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(millis(span)))
@@ -78,8 +78,9 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// RFC 3339 in UTC with milliseconds, such as `2026-11-21T09:30:00.000Z`. A point outside the years 1 to 9999, which only a
-/// row of an older version or a saturated sum can hold, is shown as the nearest point inside them: showing never fails.
+/// RFC 3339 in UTC with milliseconds, such as `2026-11-21T09:30:00.000Z`. A point outside the years 1 to 9999, possible
+/// only in a row of an older version or a saturated sum, is shown as the nearest point inside them. Formatting never
+/// fails.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = (*self).clamp(Self::FIRST, Self::LAST);
@@ -91,7 +92,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Where moments come from: the system's clock, or one that a test sets.
+/// Source of the current time: the system's clock, or one that a test sets.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Clock {
     /// The system's clock.
@@ -102,11 +103,11 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// The present moment.
+    /// The current time.
     pub fn now(&self) -> Now {
         match self {
             Self::System => {
-                #[expect(clippy::disallowed_methods, reason = "the one place where the system is asked")]
+                #[expect(clippy::disallowed_methods, reason = "the only place that reads the system clock")]
                 let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
                 Now { at: Timestamp(since.map_or(0, millis)), clock: *self }
             }
@@ -115,32 +116,31 @@ impl Clock {
     }
 }
 
-/// A clock that stands still until it is set; its copies are the same clock. For tests: each takes eight bytes that are
-/// never given back.
+/// A clock that stands still until it is set; clones share it. For tests: each one leaks eight bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct SetClock(&'static AtomicI64);
 
 impl SetClock {
-    /// A clock that shows `at`.
+    /// Creates a clock that shows `at`.
     pub fn new(at: Timestamp) -> Self {
         Self(Box::leak(Box::new(AtomicI64::new(at.0))))
     }
 
-    /// Moves it on.
+    /// Moves the clock forward.
     pub fn advance(&self, span: Duration) {
         self.0.fetch_add(millis(span), Ordering::SeqCst);
     }
 
-    /// Moves it back, as a corrected system clock may.
+    /// Moves the clock back, as a corrected system clock may.
     pub fn step_back(&self, span: Duration) {
         self.0.fetch_sub(millis(span), Ordering::SeqCst);
     }
 }
 
-/// The last number of an id among those of its millisecond.
+/// Maximum sequence number of an id within its millisecond.
 const MAX_COUNT: u32 = (1 << 26) - 1;
 
-/// The time at which an operation happens, and its source of ids and secrets.
+/// The time of an operation, and its source of ids and secrets.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// The time.
@@ -149,14 +149,14 @@ pub struct Now {
 }
 
 impl Now {
-    /// The present moment of the same clock: for a transaction, which may have waited since the request came.
+    /// The current time of the same clock: for a transaction, which may have waited since the request began.
     #[must_use]
     pub fn anew(&self) -> Self {
         self.clock.now()
     }
 
-    /// A new id: a UUIDv7 of this moment (RFC 9562, section 5.7), never given twice. Ids that this process makes within a
-    /// millisecond are in their order (section 6.2, method 1): 26 bits count from a random beginning, 48 are random.
+    /// A new unique id: a UUIDv7 of this time (RFC 9562, section 5.7). Ids that this process creates within a
+    /// millisecond are in order (section 6.2, method 1): 26 bits count from a random start, 48 are random.
     pub fn id(&self) -> Uuid {
         let mut bytes: [u8; 16] = Secret::<16>::random().reveal();
         bytes[..6].copy_from_slice(&self.at.0.max(0).to_be_bytes()[2..]);
@@ -175,7 +175,7 @@ impl Now {
     }
 }
 
-/// The number of an id among those of its millisecond; the first has the beginning that is given.
+/// The sequence number of an id within its millisecond; the first one is the given start.
 fn next_count(at: Timestamp, beginning: u32) -> u32 {
     static LAST: Mutex<(i64, u32)> = Mutex::new((0, 0));
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,7 +205,7 @@ mod tests {
             (ahead, hours, minutes) in (any::<bool>(), 0..=23_u32, 0..=59_u32),
             edge in 0..4_usize,
         ) {
-            // Half of the cases lie at the edges of what can be written.
+            // Half of the cases lie at the edges of the representable range.
             let year = [0, 1, 9999, year][edge];
             let sign = if ahead { '+' } else { '-' };
             let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:59.9999{sign}{hours:02}:{minutes:02}");

@@ -1,5 +1,5 @@
-//! How `jsonwebtoken` verifies: by Ed25519 of `ring`, which is there for TLS anyway. No other algorithm is known, so that no
-//! token can ask for one; the library's own set would bring RSA, the NIST curves and HMAC along.
+//! Cryptography of `jsonwebtoken`: Ed25519 of `ring`, which TLS needs anyway. No other algorithm is available, so no
+//! token can request one; the library's default set includes RSA, the NIST curves and HMAC.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -10,13 +10,13 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 static PROVIDER: CryptoProvider =
     CryptoProvider { signer_factory, verifier_factory, key_utils: KeyUtils::new_unimplemented() };
 
-/// Has tokens verified so from now on.
+/// Installs it for the process.
 pub(super) fn install() {
-    // Of several calls the first one did it.
+    // Only the first of several calls has an effect.
     let _ = PROVIDER.install_default();
 }
 
-/// What signs keeps its key ready instead: see [`super::token::KeyRing::sign`].
+/// Unused: [`super::token::KeyRing::sign`] keeps its parsed key.
 fn signer_factory(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     Err(ErrorKind::InvalidAlgorithm.into())
 }

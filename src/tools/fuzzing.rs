@@ -1,4 +1,4 @@
-//! The targets that need nothing but the tools.
+//! Fuzzing targets of the tools.
 
 use std::sync::LazyLock;
 
@@ -22,7 +22,7 @@ use crate::tools::token::{Claims, KeyPair, KeyRing, RefreshToken};
 const NOW: Timestamp = Timestamp::from_millis(1_795_253_400_000);
 const ISSUER: &str = "https://accounts.example.com";
 
-/// Only what was issued verifies, and only in time.
+/// Only issued tokens verify, and only before they expire.
 pub(crate) const ACCESS_TOKEN: Target = Target {
     name: "access_token",
     run: |bytes| {
@@ -55,9 +55,9 @@ static ISSUED: LazyLock<Issued> = LazyLock::new(|| {
     Issued { ring, tokens: tokens.into() }
 });
 
-/// Always the same key pair, so that inputs that were found keep their meaning.
+/// A deterministic key pair, so that recorded inputs stay valid.
 fn pair(seed: u8) -> KeyPair {
-    // What a private key of Ed25519 begins with in PKCS #8 (RFC 8410, section 7).
+    // Prefix of a private key of Ed25519 in PKCS #8 (RFC 8410, section 7).
     const HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
     let key = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("any 32 bytes are a key");
     let public = key.public_key().as_ref().to_vec();
@@ -84,7 +84,7 @@ fn claims(generation: i32) -> Claims {
     }
 }
 
-/// Only what was issued is read, and in no other spelling.
+/// Only issued tokens are accepted, and only in their exact spelling.
 pub(crate) const REFRESH_TOKEN: Target = Target {
     name: "refresh_token",
     run: |bytes| {
@@ -106,7 +106,7 @@ fn refresh_tokens() -> [RefreshToken; 3] {
     [0, 1, i32::MAX].map(|counter| RefreshToken { session: Uuid::from_u128(7), counter })
 }
 
-/// A token that is read is printed as it was, and recognised for one.
+/// An accepted token is printed as the same text, and recognized as an API token.
 pub(crate) const API_TOKEN: Target = Target {
     name: "api_token",
     run: |bytes| {
@@ -125,7 +125,7 @@ pub(crate) const API_TOKEN: Target = Target {
     },
 };
 
-/// What is taken for a hash is of a known hasher and can be told from what we store ourselves; reading one computes none.
+/// An accepted hash has a known algorithm and differs from the service's own format. Parsing computes no hash.
 pub(crate) const DJANGO_HASH: Target = Target {
     name: "django_hash",
     run: |bytes| {
@@ -151,8 +151,8 @@ pub(crate) const DJANGO_HASH: Target = Target {
     },
 };
 
-/// Folding twice changes nothing, nor does the form in which accents are written. What is allowed stays allowed, and no
-/// username is an address.
+/// Folding is idempotent and independent of the normalisation form. Accepted values stay accepted, and no username is
+/// an address.
 pub(crate) const IDENTIFIER: Target = Target {
     name: "identifier",
     run: |bytes| {
@@ -181,7 +181,7 @@ pub(crate) const IDENTIFIER: Target = Target {
     },
 };
 
-/// Rows come in their order and within the limits; what is wrong is refused and is no fault of ours.
+/// Rows are in order and within the limits. Invalid files are refused without internal errors.
 pub(crate) const SHEET: Target = Target {
     name: "sheet",
     run: |bytes| {
@@ -208,5 +208,5 @@ pub(crate) const SHEET: Target = Target {
     },
 };
 
-/// What a picture's frame is seen to hold is no less than what its decoder makes of it.
+/// The container of a picture declares at least as many pixels as its decoder finds.
 pub(crate) const PICTURE: Target = Target { name: "picture", run: image::check_frame, seeds: image::samples };

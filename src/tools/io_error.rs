@@ -1,11 +1,11 @@
-//! Errors of the operating system, in words for those who run the service.
+//! Descriptions of operating system errors for operators.
 
 use std::io::{Error, ErrorKind};
 
-/// A short description without the error's own text, which may hold anything: the kind where the standard library has a
-/// word for it, or else the operating system's.
+/// A short description without the error's own text, which may contain anything: the name of its kind, or else the
+/// operating system's message.
 pub fn describe(error: &Error) -> String {
-    // The resolver's failures and rarer system errors have kinds that only say so.
+    // Resolver failures and rare system errors have generic kinds.
     let kind = error.kind().to_string();
     if !matches!(kind.as_str(), "uncategorized error" | "other error") {
         return kind;
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_has_a_word_of_its_own() {
+    fn every_error_has_its_own_description() {
         assert_eq!(describe(&ErrorKind::ConnectionRefused.into()), "connection refused");
         assert_eq!(describe(&Error::from_raw_os_error(24)), "too many open files");
         assert_eq!(describe(&Error::other(Error::from_raw_os_error(111))), "connection refused");

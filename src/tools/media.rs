@@ -1,4 +1,4 @@
-//! Where files are kept that users send: a folder, or a store in somebody's cloud.
+//! The store of users' files: a folder, or an object store in a cloud.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,22 +18,22 @@ use url::Url;
 use crate::error::{Error, Result};
 use crate::tools::secret_file;
 
-/// How long one request to a store in a cloud may take.
+/// Timeout of one request to a cloud store.
 const TIMEOUT: &str = "5 seconds";
 
-/// For how long such a request is tried again.
+/// Time for which such a request is retried.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// When clients should come back where the store does not answer.
+/// Time after which clients should retry when the store does not respond.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Where files are kept. Printed without its parameters, which may hold secrets.
+/// The URL of a media store. Printed without its parameters, which can contain secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub enum MediaUrl {
-    /// `file:PATH`: a folder, which is made where it is missing.
+    /// `file:PATH`: a folder, created if it is missing.
     Folder(PathBuf),
     /// `s3://BUCKET/PATH`, `gs://BUCKET/PATH` or `az://CONTAINER/PATH`, with settings as parameters
-    /// (`?region=eu-central-1&endpoint=https://…`) or in the variables that the provider's own tools read (`AWS_…`,
+    /// (`?region=eu-central-1&endpoint=https://…`) or in the variables of the provider's tools (`AWS_…`,
     /// `GOOGLE_…`, `AZURE_…`).
     Cloud(Url),
 }
@@ -63,7 +63,7 @@ impl fmt::Debug for MediaUrl {
     }
 }
 
-/// The store. Its clones are the same store.
+/// A media store. Clones share the store.
 #[derive(Clone, Debug)]
 pub struct MediaStore {
     store: Arc<dyn ObjectStore>,
@@ -71,13 +71,13 @@ pub struct MediaStore {
 }
 
 impl MediaStore {
-    /// Opens a store; one in a cloud is not asked whether it is there.
+    /// Opens a store. A cloud store is not contacted.
     ///
     /// # Errors
-    /// A sentence for the operator, without secrets.
+    /// A message for the operator, without secrets.
     pub fn open(url: &MediaUrl) -> Result<Self, String> {
-        // The HTTP client would take the process's default, which there is none of otherwise; a second one is refused,
-        // and is the same.
+        // The HTTP client needs a default provider of the process. A second installation is refused, and would be the
+        // same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         match url {
             MediaUrl::Folder(path) => {
@@ -88,39 +88,43 @@ impl MediaStore {
             }
             MediaUrl::Cloud(url) => Ok(Self {
                 store: cloud(url)?,
-                folder: Path::from_url_path(url.path()).map_err(|_| "the path has odd parts".to_owned())?,
+                folder: Path::from_url_path(url.path()).map_err(|_| "the path is invalid".to_owned())?,
             }),
         }
     }
 
-    /// Keeps a file of this name, reads it and lets it go; the text of an error says what the store said.
+    /// Writes, reads and deletes a file of this name.
     ///
     /// # Errors
-    /// What did not work, in a sentence for the operator.
+    /// The failed step with the error of the store, as a message for the operator.
     pub async fn probe(&self, name: &str) -> Result<(), String> {
         let path = self.path(name);
-        let content = b"a file to try the store with; it can be deleted";
+        let content = b"test file of Vestibule; it can be deleted";
         let failed = |what: &'static str| move |error: object_store::Error| format!("{what}: {error}");
-        self.store.put(&path, content.to_vec().into()).await.map_err(failed("a file cannot be written"))?;
+        self.store.put(&path, content.to_vec().into()).await.map_err(failed("cannot write a test file"))?;
         let found = async { self.store.get(&path).await?.bytes().await };
-        let found = found.await.map_err(failed("what was written cannot be read"))?;
-        self.store.delete(&path).await.map_err(failed("what was written cannot be deleted"))?;
-        if found.as_ref() == content { Ok(()) } else { Err("what was read is not what was written".to_owned()) }
+        let found = found.await.map_err(failed("cannot read the test file"))?;
+        self.store.delete(&path).await.map_err(failed("cannot delete the test file"))?;
+        if found.as_ref() == content {
+            Ok(())
+        } else {
+            Err("the test file read differs from the one written".to_owned())
+        }
     }
 
-    /// Keeps a file, whole or not at all.
+    /// Stores a file atomically.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the store does not take it.
+    /// [`Error::Unavailable`] if the store does not accept it.
     pub async fn put(&self, name: &str, file: Vec<u8>) -> Result<()> {
         self.store.put(&self.path(name), file.into()).await.map_err(|error| unavailable(&error))?;
         Ok(())
     }
 
-    /// The file of this name; none where there is none.
+    /// The file of this name; none if it is missing.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the store does not answer.
+    /// [`Error::Unavailable`] if the store does not respond.
     pub async fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let found = match self.store.get(&self.path(name)).await {
             Ok(found) => found,
@@ -134,10 +138,10 @@ impl MediaStore {
         Ok(Some(file.await.map_err(|error| unavailable(&error))?))
     }
 
-    /// Lets a file go; that there is none is no failure.
+    /// Deletes a file; does nothing if it is missing.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the store does not answer.
+    /// [`Error::Unavailable`] if the store does not respond.
     pub async fn delete(&self, name: &str) -> Result<()> {
         match self.store.delete(&self.path(name)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -150,9 +154,9 @@ impl MediaStore {
     }
 }
 
-/// The provider's variables first, then the address and its parameters.
+/// A cloud store, configured by the provider's variables, then by the URL and its parameters.
 fn cloud(url: &Url) -> Result<Arc<dyn ObjectStore>, String> {
-    /// The same for each provider, whose builders have no trait in common.
+    /// The same for each provider: their builders have no common trait.
     macro_rules! build {
         ($builder:ty, $key:ident, $address:expr) => {{
             let mut builder = <$builder>::from_env()
@@ -160,10 +164,10 @@ fn cloud(url: &Url) -> Result<Arc<dyn ObjectStore>, String> {
                 .with_retry(RetryConfig { max_retries: 2, retry_timeout: RETRY, ..RetryConfig::default() })
                 .with_config($key::Client(ClientConfigKey::Timeout), TIMEOUT);
             for (name, value) in url.query_pairs() {
-                let key: $key = name.parse().map_err(|_| format!("there is no parameter {name}"))?;
+                let key: $key = name.parse().map_err(|_| format!("unknown parameter {name}"))?;
                 builder = builder.with_config(key, value);
             }
-            let store = builder.build().map_err(|_| "the store's settings are not complete or contradict each other");
+            let store = builder.build().map_err(|_| "the settings of the store are incomplete or contradictory");
             Arc::new(store?)
         }};
     }
@@ -177,7 +181,7 @@ fn cloud(url: &Url) -> Result<Arc<dyn ObjectStore>, String> {
 }
 
 fn unavailable(error: &object_store::Error) -> Error {
-    tracing::error!(%error, "the media store failed");
+    tracing::error!(%error, "media store failed");
     Error::Unavailable(RETRY_AFTER)
 }
 
@@ -202,7 +206,7 @@ mod tests {
         let open = |text: &str| MediaStore::open(&text.parse().unwrap()).map(|_| ());
         assert_eq!(open("s3://bucket/a?region=eu-central-1&access_key_id=a&secret_access_key=geheim"), Ok(()));
         assert_eq!(open("az://container?account_name=a&access_key=Z2VoZWlt"), Ok(()));
-        assert_eq!(open("s3://bucket?colour=red"), Err("there is no parameter colour".to_owned()));
+        assert_eq!(open("s3://bucket?colour=red"), Err("unknown parameter colour".to_owned()));
     }
 
     #[tokio::test]

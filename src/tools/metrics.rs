@@ -1,7 +1,7 @@
-//! What is counted and timed while the process runs, in the form that Prometheus reads. Each part of the service keeps its own
-//! measures, and registers them once, at the start.
+//! Metrics in Prometheus format. Each part of the service owns its metrics and registers them once at the start.
 //!
-//! Labels take few values, all of them ours: nothing that a client can make up becomes one, for each value is kept for ever.
+//! Labels have few values, all chosen by the service. No client input becomes a label, because each value is kept
+//! forever.
 
 use std::collections::HashSet;
 use std::fmt::Error;
@@ -22,23 +22,23 @@ use crate::tools::system::Process;
 /// The value of a label.
 pub type Label = &'static str;
 
-/// Times by their labels.
+/// Histograms of durations by labels.
 pub type Times<L> = Family<L, Histogram, fn() -> Histogram>;
 
-/// Up to which seconds times are told apart: from what a read takes to where the service gives up.
+/// Upper bounds of the buckets, in seconds: from the duration of a read to the timeout of a request.
 const BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Times, in seconds.
+/// A histogram of durations, in seconds.
 pub fn times() -> Histogram {
     Histogram::new(BUCKETS)
 }
 
-/// Times by their labels, in seconds.
+/// Histograms of durations by labels, in seconds.
 pub fn times_by<L: Clone + std::hash::Hash + Eq>() -> Times<L> {
     Times::new_with_constructor(times)
 }
 
-/// Counters by their labels, all of them known: what never happened is told as such, and not left out.
+/// Counters for all of these labels, so that counts of zero are reported too.
 pub fn counters<L: Clone + std::hash::Hash + Eq>(labels: impl IntoIterator<Item = L>) -> Family<L, Counter> {
     let counters = Family::default();
     for label in labels {
@@ -47,10 +47,10 @@ pub fn counters<L: Clone + std::hash::Hash + Eq>(labels: impl IntoIterator<Item 
     counters
 }
 
-/// All measures in the format `OpenMetrics` 1.0.
+/// All metrics in the format `OpenMetrics` 1.0.
 ///
 /// # Errors
-/// Where a label or a value cannot be written, which is a fault of ours.
+/// If a label or a value cannot be encoded, which is a bug.
 pub fn encode(registries: &[&Registry]) -> Result<String, Error> {
     let mut text = String::new();
     for registry in registries {
@@ -60,8 +60,8 @@ pub fn encode(registries: &[&Registry]) -> Result<String, Error> {
     Ok(text)
 }
 
-/// The same in Prometheus's own text format 0.0.4, in which the comments of a counter name it with its ending, and units and the
-/// end have no comments.
+/// Converts to Prometheus text format 0.0.4, in which the comments of a counter use its full name, and units and the
+/// end marker are omitted.
 pub fn as_text(open_metrics: &str) -> String {
     let counters: HashSet<&str> =
         open_metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
@@ -79,7 +79,7 @@ pub fn as_text(open_metrics: &str) -> String {
     text
 }
 
-/// What the system tells of the process, under the names that all Prometheus clients use.
+/// Metrics of the process, under the standard names of Prometheus clients.
 #[derive(Debug)]
 pub struct ProcessMeasures;
 
@@ -87,17 +87,17 @@ impl Collector for ProcessMeasures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let Some(process) = Process::own() else { return Ok(()) };
         let cpu = ConstCounter::new(process.cpu_seconds);
-        let help = "Processor time of the process";
+        let help = "CPU time used by the process";
         cpu.encode(encoder.encode_descriptor("process_cpu", help, Some(&Unit::Seconds), cpu.metric_type())?)?;
         let mut gauge = |name: &str, help: &str, unit: Option<&Unit>, value: u64| {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
         };
-        gauge("process_resident_memory", "Memory that the process has", Some(&Unit::Bytes), process.resident_bytes)?;
-        gauge("process_open_fds", "Files and connections that are open", None, process.open_files)?;
-        gauge("process_max_fds", "Files and connections that may be open", None, process.most_files)?;
-        gauge("process_threads", "Threads of the process", None, process.threads)?;
-        gauge("process_start_time", "When it was started, since 1970", Some(&Unit::Seconds), process.started_at)
+        gauge("process_resident_memory", "Resident memory of the process", Some(&Unit::Bytes), process.resident_bytes)?;
+        gauge("process_open_fds", "Open files and connections", None, process.open_files)?;
+        gauge("process_max_fds", "Limit of open files and connections", None, process.most_files)?;
+        gauge("process_threads", "Number of threads", None, process.threads)?;
+        gauge("process_start_time", "Start time of the process since 1970", Some(&Unit::Seconds), process.started_at)
     }
 }
 

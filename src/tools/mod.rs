@@ -1,49 +1,49 @@
-//! Leaves that know neither the database nor GraphQL; none imports another's rules.
+//! Building blocks without knowledge of the database or GraphQL; none imports the rules of another.
 
-// The tokens that scripts hold.
+// API tokens of scripts.
 pub mod api_token;
-// Authorities that vouch for servers.
+// Trusted certificate authorities.
 pub mod certificates;
-// Time and chance, as one value that is handed in.
+// Time and randomness as one injected value.
 pub mod clock;
-// The signatures of access tokens.
+// Signatures of access tokens.
 mod ed25519;
-// The targets of fuzzing.
+// Fuzzing targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-// E-mail addresses and usernames, as they are written and as they are compared.
+// Email addresses and usernames, as written and as compared.
 pub mod identifier;
-// Errors of the operating system, in words.
+// Descriptions of operating system errors.
 pub mod io_error;
-// Pictures that people send, made safe to show.
+// Uploaded pictures, re-encoded for safe display.
 pub mod image;
-// Mails: their wording, and the way out of the house.
+// Mails: rendering and delivery.
 pub mod mail;
-// Where files are kept that users send.
+// Storage of uploaded files.
 pub mod media;
-// What is counted and timed, for those who watch the service.
+// Prometheus metrics.
 pub mod metrics;
-// The networks that clients are counted by.
+// Networks under which clients are counted.
 pub mod network;
 // Passwords and their hashes.
 pub mod password;
-// The rules for new passwords.
+// Rules for new passwords.
 pub mod password_policy;
-// Secrets, their digests, and the keys derived from the service's own.
+// Secrets, their digests, and keys derived from the secret key.
 pub mod secret;
-// The service's secret where no setting gives one.
+// The secret key if no setting provides one.
 pub mod secret_file;
-// Tables for spreadsheet programs.
+// Spreadsheet tables.
 pub mod sheet;
-// Text that people type, made fit to be kept.
+// Normalisation of typed text.
 pub mod text;
-// The tokens that clients hold.
+// Access and refresh tokens of clients.
 pub mod token;
-// What need not be found out again.
+// A cache with a memory bound.
 pub mod cache;
-// What comes in, counted and timed.
+// Metrics of requests and operations.
 pub mod request_metrics;
-// What the machine has to offer.
+// Resources of the machine.
 pub mod system;
-// A pace that something keeps.
+// A rate limiter in memory.
 pub mod rate;

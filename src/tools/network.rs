@@ -1,20 +1,21 @@
-//! The networks that clients are counted by.
+//! Client networks for rate limits.
 //!
-//! An IPv4 client is its address. An IPv6 client owns a whole subnet of 64 bits, and often a site of 48 bits (RFC 6177), so it
-//! counts by both: the subnet like an IPv4 address, and the site with [`SITE_FACTOR`] times as much. Addresses that stand for
-//! an IPv4 address count as that address, or a client of a translator would have a budget for each spelling.
+//! An IPv4 client counts by its address. An IPv6 client owns a whole subnet of 64 bits, and often a site of 48 bits
+//! (RFC 6177), so it counts by both: the subnet like an IPv4 address, and the site with [`SITE_FACTOR`] times the
+//! budget. Addresses that embed an IPv4 address count as that address; otherwise a client of a translator would have a
+//! budget for each spelling.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Budget of an IPv6 site (/48), in budgets of a single subnet (/64).
 pub const SITE_FACTOR: u32 = 8;
 
-/// The networks of one client, the smallest first.
+/// The networks of one client, smallest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Networks {
     /// IPv4 address, or IPv6 network of 64 bits.
     pub subnet: String,
-    /// IPv6 network of 48 bits; none with IPv4.
+    /// IPv6 network of 48 bits; `None` with IPv4.
     pub site: Option<String>,
 }
 
@@ -32,7 +33,7 @@ impl Networks {
         Self { subnet: format!("{a:x}:{b:x}:{c:x}:{d:x}::/64"), site: Some(format!("{a:x}:{b:x}:{c:x}::/48")) }
     }
 
-    /// The networks of a client whose address is a text; one network for all clients without a readable address.
+    /// The networks of a client with this address as text; all clients without a readable address share one network.
     pub fn of_text(ip: Option<&str>) -> Self {
         let ip = ip.and_then(|ip| ip.parse().ok());
         ip.map_or_else(|| Self { subnet: "unknown".to_owned(), site: None }, Self::of)
@@ -45,8 +46,8 @@ impl Networks {
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for: IPv4-mapped (RFC 4291, section 2.5.5.2), NAT64 (RFC 6052), 6to4
-/// (RFC 3056), whose /48 belongs to one IPv4 address, and Teredo (RFC 4380), whose /64 belongs to all clients of a server.
+/// The IPv4 address embedded in an IPv6 address: IPv4-mapped (RFC 4291, section 2.5.5.2), NAT64 (RFC 6052), 6to4 (RFC
+/// 3056), whose /48 belongs to one IPv4 address, and Teredo (RFC 4380), whose /64 belongs to all clients of a server.
 fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let [_, b, c, .., g, h] = ip.segments();
     let address = |high: u16, low: u16| {

@@ -1,43 +1,43 @@
-//! What comes in, counted and timed for those who watch the service.
+//! Metrics of requests, connections and GraphQL operations.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Gauge, Label, Registry, Times, Unit, counters, times_by};
 
-/// What came in since the process was started, and what is there now. Clones share their counts.
+/// Metrics since the start of the process, and current connections. Clones share their counts.
 #[derive(Clone, Debug)]
 pub struct RequestMetrics {
     requests: Times<RequestLabels>,
     operations: Family<OutcomeLabels, Counter>,
     times: Times<OperationLabels>,
     refused: Family<RefusedLabels, Counter>,
-    /// Connections that are open, those by WebSocket among them.
+    /// Open connections, including WebSockets.
     pub connections: Gauge,
-    /// Connections by WebSocket that are open.
+    /// Open WebSocket connections.
     pub sockets: Gauge,
-    /// Subscriptions that are listened to.
+    /// Active subscriptions.
     pub subscriptions: Gauge,
 }
 
-/// A request, by where it went and what came of it.
+/// Labels of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
-    /// Its method, `OTHER` where that is none that is served.
+    /// Its method, or `OTHER` for methods that are not served.
     pub method: Label,
-    /// The pattern of the path, as the route table has it; `other` where there is none.
+    /// Pattern of the path in the route table; `other` without a match.
     pub route: Arc<str>,
-    /// The status of the answer.
+    /// Status code of the response.
     pub status: u16,
 }
 
-/// A GraphQL operation, by what it asks for.
+/// Labels of a GraphQL operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OperationLabels {
-    /// `query`, `mutation` or `subscription`; `none` where the document was refused before that was known.
+    /// `query`, `mutation` or `subscription`; `none` if the document was rejected before that was known.
     pub kind: Label,
-    /// The schema's field that it asks for at its root; `several` and `none` where there is not just one. The name that the
-    /// client gave it is not taken: whoever makes up names would fill the memory.
+    /// The root field of the schema; `several` and `none` if there is not exactly one. The client's operation name is
+    /// not used: arbitrary names would exhaust memory.
     pub operation: Arc<str>,
 }
 
@@ -53,7 +53,8 @@ struct RefusedLabels {
     reason: Label,
 }
 
-/// Why a connection is refused: as many are open as may be, of all or of one client's, or as many by WebSocket.
+/// Reasons for refused connections: the limit of all connections or of one client's, or of WebSockets, in total or per
+/// client.
 const REASONS: [Label; 4] = ["all", "client", "sockets", "sockets_client"];
 
 impl Default for RequestMetrics {
@@ -71,59 +72,60 @@ impl Default for RequestMetrics {
 }
 
 impl RequestMetrics {
-    /// Puts what is counted among what is told to those who watch.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "How long HTTP requests took until their answer began";
+        let help = "Duration of HTTP requests until the start of the response";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, self.requests.clone());
-        let help = "How long GraphQL operations took to be executed; of a subscription, until it began";
+        let help = "Duration of GraphQL operations; for a subscription, until its start";
         registry.register_with_unit("graphql_operation_duration", help, Unit::Seconds, self.times.clone());
-        let help = "GraphQL operations by outcome: OK, the code of the first error, or CANCELLED where the client left";
+        let help =
+            "GraphQL operations by outcome: OK, the code of the first error, or CANCELLED if the client disconnected";
         registry.register("graphql_operations", help, self.operations.clone());
-        let help = "Connections that were refused because VESTIBULE_CONNECTIONS (all), VESTIBULE_CONNECTIONS_PER_CLIENT \
-                    (client), VESTIBULE_SOCKETS (sockets) or VESTIBULE_SOCKETS_PER_CLIENT (sockets_client) were open";
+        let help = "Connections refused by the limits VESTIBULE_CONNECTIONS (all), VESTIBULE_CONNECTIONS_PER_CLIENT \
+                    (client), VESTIBULE_SOCKETS (sockets) or VESTIBULE_SOCKETS_PER_CLIENT (sockets_client)";
         registry.register("connections_refused", help, self.refused.clone());
-        registry.register("connections", "Connections that are open", self.connections.clone());
-        registry.register("websockets", "Connections by WebSocket that are open", self.sockets.clone());
-        registry.register("subscriptions", "Subscriptions that are listened to", self.subscriptions.clone());
+        registry.register("connections", "Open connections", self.connections.clone());
+        registry.register("websockets", "Open WebSocket connections", self.sockets.clone());
+        registry.register("subscriptions", "Active subscriptions", self.subscriptions.clone());
     }
 
-    /// Counts a request that came then and is answered now.
+    /// Counts a request that arrived at this time and is answered now.
     pub fn answered(&self, request: &RequestLabels, came: Instant) {
         self.requests.get_or_create(request).observe(came.elapsed().as_secs_f64());
     }
 
-    /// Counts a connection that was refused, for this reason.
+    /// Counts a connection refused for this reason.
     pub fn refused(&self, reason: Label) {
         self.refused.get_or_create(&RefusedLabels { reason }).inc();
     }
 
-    /// Begins to time an operation, which counts as CANCELLED where nobody says how it ended.
-    pub fn begin(&self, operation: OperationLabels) -> UnderWay {
-        UnderWay { traffic: self.clone(), operation, began: Instant::now(), code: None }
+    /// Starts timing an operation. It counts as CANCELLED unless it is ended.
+    pub fn begin(&self, operation: OperationLabels) -> OperationTimer {
+        OperationTimer { metrics: self.clone(), operation, began: Instant::now(), code: None }
     }
 }
 
-/// An operation under way.
+/// A running operation.
 #[derive(Debug)]
-pub struct UnderWay {
-    traffic: RequestMetrics,
+pub struct OperationTimer {
+    metrics: RequestMetrics,
     operation: OperationLabels,
     began: Instant,
     code: Option<Arc<str>>,
 }
 
-impl UnderWay {
-    /// The operation has ended with this code, one of the schema's; none where all went well.
+impl OperationTimer {
+    /// Ends the operation with this error code of the schema; `None` for success.
     pub fn end(mut self, code: Option<&str>) {
         self.code = Some(Arc::from(code.unwrap_or("OK")));
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for OperationTimer {
     fn drop(&mut self) {
         let OperationLabels { kind, operation } = self.operation.clone();
-        self.traffic.times.get_or_create(&self.operation).observe(self.began.elapsed().as_secs_f64());
+        self.metrics.times.get_or_create(&self.operation).observe(self.began.elapsed().as_secs_f64());
         let code = self.code.take().unwrap_or_else(|| Arc::from("CANCELLED"));
-        self.traffic.operations.get_or_create(&OutcomeLabels { kind, operation, code }).inc();
+        self.metrics.operations.get_or_create(&OutcomeLabels { kind, operation, code }).inc();
     }
 }

@@ -1,4 +1,4 @@
-//! Secrets, their digests, and the keys derived from the service's own.
+//! Secrets, their digests, and the keys derived from the service's secret.
 
 use std::fmt;
 
@@ -9,24 +9,24 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::{digest, hkdf, hmac};
 use uuid::Uuid;
 
-/// `N` secret bytes, 32 (256 bits) unless said otherwise. It prints as `[secret]`, so that no log can hold it.
+/// `N` secret bytes, by default 32 (256 bits). It prints as `[secret]`, so that no log can contain it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<const N: usize = 32>([u8; N]);
 
 impl<const N: usize> Secret<N> {
-    /// Bytes from the operating system's generator.
+    /// Random bytes from the operating system.
     pub fn random() -> Self {
         let mut bytes = [0; N];
-        SystemRandom::new().fill(&mut bytes).expect("the operating system has a source of randomness");
+        SystemRandom::new().fill(&mut bytes).expect("the operating system provides randomness");
         Self(bytes)
     }
 
-    /// A secret that was kept elsewhere.
+    /// A secret that was stored elsewhere.
     pub fn new(bytes: [u8; N]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes themselves; what holds them is no longer guarded.
+    /// The bytes themselves, without protection from logs.
     pub fn reveal(&self) -> [u8; N] {
         self.0
     }
@@ -36,13 +36,13 @@ impl<const N: usize> Secret<N> {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Reads [`Self::to_text`] back; `None` where it is anything else.
+    /// Parses [`Self::to_text`]; otherwise `None`.
     pub fn from_text(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         bytes.try_into().ok().map(Self)
     }
 
-    /// What is stored in place of the secret: its SHA-256.
+    /// The SHA-256 that is stored instead of the secret.
     pub fn digest(&self) -> Vec<u8> {
         digest::digest(&digest::SHA256, &self.0).as_ref().to_vec()
     }
@@ -54,12 +54,12 @@ impl<const N: usize> fmt::Debug for Secret<N> {
     }
 }
 
-/// The SHA-256 of a text, in base64url: a name for it that tells nothing.
+/// The SHA-256 of a text, in base64url: an identifier that reveals nothing.
 pub fn digest_text(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
-/// The SHA-256 of several parts, each with its length, so that no two lists of parts spell the same.
+/// The SHA-256 of several parts, each with its length, so that different lists never produce the same input.
 pub fn digest_parts(parts: &[&[u8]]) -> Vec<u8> {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
@@ -69,12 +69,12 @@ pub fn digest_parts(parts: &[&[u8]]) -> Vec<u8> {
     context.finish().as_ref().to_vec()
 }
 
-/// The secrets that the operator gives: the present one, and the one before it while both are in use.
+/// The configured secrets: the current one, and the previous one while both are in use.
 #[derive(Clone)]
 pub struct MasterSecrets {
-    /// The present secret, whatever its length.
+    /// The current secret, of any length.
     pub current: Vec<u8>,
-    /// The secret before. It opens and verifies, and never seals or signs.
+    /// The previous secret. It decrypts and verifies, and never encrypts or signs.
     pub previous: Option<Vec<u8>>,
 }
 
@@ -84,20 +84,20 @@ impl fmt::Debug for MasterSecrets {
     }
 }
 
-/// The installation that keys are derived for.
+/// The installation for which keys are derived.
 #[derive(Clone, Copy, Debug)]
 pub struct InstanceName<'a> {
-    /// The id in its database. A copy of the database has the same.
+    /// The id in its database. A copy of the database has the same id.
     pub id: Uuid,
-    /// The address that clients know it by, which a copy that serves besides cannot share.
+    /// The public address, which another running copy cannot share.
     pub public_url: &'a str,
 }
 
-/// The keys derived from the service's secret (HKDF-SHA-256, RFC 5869), each for one purpose and one installation. Somebody
-/// with the database but without these can neither sign nor forge anything.
+/// The keys derived from the service's secret (HKDF-SHA-256, RFC 5869), each for one purpose and one installation. An
+/// attacker with the database but without these keys can neither sign nor forge anything.
 ///
-/// Sealing names the database, so that a copy opens what it holds. Refresh tokens name the public URL as well, so that a
-/// copy that serves elsewhere with the same secret neither takes nor makes those of the original.
+/// Encryption depends on the database id, so a copy of the database can be decrypted. Refresh tokens also depend on the
+/// public URL. So a copy that serves elsewhere with the same secret neither accepts nor creates tokens of the original.
 pub struct MasterKeys {
     current: Keys,
     previous: Option<Keys>,
@@ -106,7 +106,7 @@ pub struct MasterKeys {
 /// The keys of one secret.
 struct Keys {
     sealing: LessSafeKey,
-    /// The sealing key of version 0.1.0, which named no installation. It only opens.
+    /// The sealing key of version 0.1.0, which did not depend on the installation. It only decrypts.
     unnamed: LessSafeKey,
     refresh: hmac::Key,
 }
@@ -123,7 +123,7 @@ impl Keys {
         };
         let cipher =
             |key: [u8; 32]| LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, &key).expect("32 bytes are a key"));
-        // No purpose has a NUL in it and an id has 16 bytes, so that no two lists spell the same.
+        // No purpose contains a NUL, and an id has 16 bytes, so different lists never produce the same input.
         let id = instance.id.as_bytes().as_slice();
         let refresh = derive(&[b"refresh token\0", id, instance.public_url.as_bytes()]);
         Self {
@@ -143,20 +143,20 @@ impl MasterKeys {
         }
     }
 
-    /// Encrypts for the database (ChaCha20-Poly1305, RFC 8439); `context` says where it belongs and must be the same
-    /// for [`Self::unseal`].
+    /// Encrypts for the database (ChaCha20-Poly1305, RFC 8439). `context` names the place of the data, and must be the
+    /// same for [`Self::unseal`].
     pub fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_LEN] = Secret::<NONCE_LEN>::random().reveal();
         let mut sealed = plain.to_vec();
         self.current
             .sealing
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed)
-            .expect("what is sealed is far shorter than the cipher's limit");
+            .expect("sealed data is far below the limit of the cipher");
         [nonce.as_slice(), &sealed].concat()
     }
 
-    /// Opens what was sealed under the present secret or the previous one; `None` where the secret or the context is
-    /// another, or a bit was changed.
+    /// Decrypts data sealed under the current or the previous secret; `None` if the secret or the context differs, or a
+    /// bit was changed.
     pub fn unseal(&self, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
         let keys = [Some(&self.current), self.previous.as_ref()];
         keys.into_iter()
@@ -165,18 +165,17 @@ impl MasterKeys {
             .find_map(|key| open(key, context, sealed))
     }
 
-    /// Checks for a seal of [`Self::seal`] as it is today, neither under the previous secret nor by an older version.
+    /// True if the data is sealed under the current secret and in the current format.
     pub fn is_sealed_anew(&self, context: &str, sealed: &[u8]) -> bool {
         open(&self.current.sealing, context, sealed).is_some()
     }
 
-    /// The MAC (HMAC-SHA-256) that makes a refresh token ours.
+    /// The MAC (HMAC-SHA-256) of a refresh token.
     pub fn sign_refresh(&self, message: &[u8]) -> Vec<u8> {
         hmac::sign(&self.current.refresh, message).as_ref().to_vec()
     }
 
-    /// Verifies the MAC of a refresh token, under the present secret or the previous one; takes the same time
-    /// whatever differs.
+    /// Verifies the MAC of a refresh token, under the current or the previous secret, in constant time.
     pub fn verify_refresh(&self, message: &[u8], mac: &[u8]) -> bool {
         let keys = [Some(&self.current), self.previous.as_ref()];
         keys.into_iter().flatten().any(|keys| hmac::verify(&keys.refresh, message, mac).is_ok())
@@ -193,7 +192,7 @@ fn open(key: &LessSafeKey, context: &str, sealed: &[u8]) -> Option<Vec<u8>> {
 
 impl fmt::Debug for MasterKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Vault")
+        f.write_str("MasterKeys")
     }
 }
 
@@ -257,7 +256,7 @@ mod tests {
         let texts: std::collections::HashSet<String> = (0..10_000).map(|_| Secret::<32>::random().to_text()).collect();
         assert_eq!(texts.len(), 10_000);
         assert!(texts.iter().all(|text| text.len() == 43));
-        // Each bit is set about every second time.
+        // Each bit is set in about half of the cases.
         for bit in 0..256 {
             let set = texts.iter().filter(|text| {
                 let secret: Secret<32> = Secret::from_text(text).unwrap();

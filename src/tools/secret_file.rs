@@ -1,4 +1,4 @@
-//! The service's secret where no setting gives one: made once, in a file that only its owner may read.
+//! The service's secret if no setting gives one: created once, in a file that only its owner may read.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,11 +6,11 @@ use std::path::Path;
 
 use crate::tools::secret::Secret;
 
-/// Reads the secret in this file, making both where there is none. Instances that start at the same moment get the
-/// same one: the file appears with its whole content or not at all, and only once.
+/// Reads the secret in this file, and creates both if the file is missing. Instances that start concurrently get the
+/// same secret: the file appears once, with its whole content.
 ///
 /// # Errors
-/// What the file system says; a file that is too short to be a secret is refused.
+/// Errors of the file system; a file that is too short for a secret is refused.
 pub fn read_or_create(path: &Path) -> io::Result<Vec<u8>> {
     if !path.exists() {
         create(path)?;
@@ -21,7 +21,7 @@ pub fn read_or_create(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads the secret in this file.
 ///
 /// # Errors
-/// The same, and that there is none.
+/// The same, and an error for a missing file.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let text = fs::read_to_string(path)?;
     let text = text.trim();
@@ -31,10 +31,10 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text.as_bytes().to_vec())
 }
 
-/// The secret that a setting gives, or else the one in this file; none where there is neither.
+/// The secret of the setting, or else of this file; `None` if both are missing.
 ///
 /// # Errors
-/// As for [`read`], where there is a file.
+/// As for [`read`], if the file exists.
 pub fn known(given: Option<&[u8]>, path: &Path) -> io::Result<Option<Vec<u8>>> {
     match given {
         Some(given) => Ok(Some(given.to_vec())),
@@ -43,10 +43,10 @@ pub fn known(given: Option<&[u8]>, path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Makes a folder, and those that it is in, which only their owner may enter; those that are there stay as they are.
+/// Creates a folder and its parents, accessible only to their owner; existing ones stay unchanged.
 ///
 /// # Errors
-/// What the file system says.
+/// Errors of the file system.
 pub fn make_folder(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -67,7 +67,7 @@ fn create(path: &Path) -> io::Result<()> {
     let mut file = options.open(&draft)?;
     writeln!(file, "{}", Secret::<32>::random().to_text())?;
     file.sync_all()?;
-    // A link, unlike a rename, fails where another instance was faster.
+    // A link, unlike a rename, fails if another instance was faster.
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;
     match linked {

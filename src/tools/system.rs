@@ -1,12 +1,12 @@
-//! What the machine has to offer, as far as it tells.
+//! Resources of the machine.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// How much memory could still be had, in bytes: by the system, and by the control group (version 2) that the process is in,
-/// whichever is less. None where neither tells.
+/// Available memory in bytes: of the system, or of the control group (version 2) of the process if that is less. `None`
+/// if neither is known.
 pub fn available_memory() -> Option<u64> {
     let read = |path: &str| fs::read_to_string(path).ok();
     let system = read("/proc/meminfo").and_then(|text| {
@@ -21,42 +21,42 @@ pub fn available_memory() -> Option<u64> {
     [system, group].into_iter().flatten().min()
 }
 
-/// How much room a file's disk has left for this process, in bytes.
+/// Free disk space for this process at a path, in bytes.
 ///
 /// # Errors
-/// What the file system says.
+/// Errors of the file system.
 pub fn free_space(path: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(path)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// The user that the process acts as, by its number.
+/// Effective user id of the process.
 pub fn own_id() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// What the system tells of the process.
+/// Resource usage of the process.
 #[derive(Clone, Copy, Debug)]
 pub struct Process {
-    /// How long it has kept processors busy.
+    /// CPU time in seconds.
     pub cpu_seconds: f64,
-    /// How much memory it has, in bytes.
+    /// Resident memory, in bytes.
     pub resident_bytes: u64,
-    /// How many files and connections it has open.
+    /// Number of open files and connections.
     pub open_files: u64,
-    /// How many it may have open.
+    /// Limit of open files and connections.
     pub most_files: u64,
-    /// How many threads it has.
+    /// Number of threads.
     pub threads: u64,
-    /// When it was started, in seconds since 1970.
+    /// Start time, in seconds since 1970.
     pub started_at: u64,
 }
 
 impl Process {
-    /// This process; none where the system is not Linux, which tells it in files (proc(5)).
+    /// The current process; `None` unless the system is Linux (proc(5)).
     pub fn own() -> Option<Self> {
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
-        // The name of the program, in parentheses, may hold anything; what follows it begins with the third field.
+        // The program's name, in parentheses, may contain anything; the text after it starts with the third field.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         let boot = fs::read_to_string("/proc/stat").ok()?;

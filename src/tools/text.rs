@@ -1,4 +1,4 @@
-//! Text that people type, made fit to be kept.
+//! Cleaning and decoding of typed text.
 
 use std::borrow::Cow;
 
@@ -7,16 +7,16 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::{Code, Refusal};
 
-/// Text on one line, such as a name: NFC (Unicode Standard Annex 15), without blanks around it; may be empty.
+/// Cleans text on one line, such as a name: NFC (Unicode Standard Annex 15), trimmed; may be empty.
 ///
 /// # Errors
-/// [`Code::Invalid`] where it has line breaks or control characters, invisible directions of writing among them;
-/// [`Code::TooLong`] where it has more than `max` characters.
+/// [`Code::Invalid`] for line breaks or control characters, including bidirectional controls; [`Code::TooLong`] for
+/// more than `max` characters.
 pub fn line(field: &'static str, text: &str, max: usize) -> Result<String, Refusal> {
     clean(field, text, max, false)
 }
 
-/// The same for text of several lines; line breaks are kept as line feeds.
+/// Cleans text of several lines; line breaks become line feeds.
 ///
 /// # Errors
 /// As for [`line()`].
@@ -24,32 +24,32 @@ pub fn lines(field: &'static str, text: &str, max: usize) -> Result<String, Refu
     clean(field, &text.replace("\r\n", "\n"), max, true)
 }
 
-/// The same as [`line()`], for what must not be empty.
+/// The same as [`line()`], for text that must not be empty.
 ///
 /// # Errors
-/// [`Code::Required`] where it is; otherwise as for [`line()`].
+/// [`Code::Required`] for empty text; otherwise as for [`line()`].
 pub fn required_line(field: &'static str, text: &str, max: usize) -> Result<String, Refusal> {
     let text = line(field, text, max)?;
     if text.is_empty() {
-        return Err(Refusal::new(Code::Required, "This must not be empty.").of(field));
+        return Err(Refusal::new(Code::Required, "text-required").of(field));
     }
     Ok(text)
 }
 
-/// The text without blanks and invisible characters around it, which come along when text is copied from a web page or a
-/// contact. Marks that turn the text behind them round do not, and stay.
+/// The text without surrounding blanks and invisible characters, which copying from a web page or a contact adds. Marks
+/// that reverse the following text are not copied by accident, and stay.
 pub fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c) && !matches!(c, '\u{202d}' | '\u{202e}'))
 }
 
-/// Whether a character shows as nothing: soft hyphens, zero-width characters, marks of the direction of writing, and byte
-/// order marks.
+/// True for characters that display nothing: soft hyphens, zero-width characters, directional marks, and byte order
+/// marks.
 pub fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// The text in the bytes of a file: UTF-8, with or without a byte order mark, or UTF-16 with one, as Windows programs write
-/// it. None where it is neither.
+/// Decodes the text of a file: UTF-8, with or without a byte order mark, or UTF-16 with one, as written by Windows
+/// programs. Otherwise `None`.
 pub fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();
@@ -64,8 +64,8 @@ pub fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
     std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)).ok().map(Cow::Borrowed)
 }
 
-/// The line, counted from 1, and the escape of the first half of a surrogate pair without its other half in JSON text, such
-/// as `\ud83d`. Programs that cut a text in the middle of an emoji write these, and they stand for no character.
+/// Finds an escape of half a surrogate pair in JSON text, such as `\ud83d`, and returns its line, counted from 1, and
+/// the escape. Programs that cut a text in the middle of an emoji write these, and they represent no character.
 pub fn lone_surrogate(json: &[u8]) -> Option<(usize, String)> {
     let unit = |at: usize| {
         let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -87,26 +87,30 @@ pub fn lone_surrogate(json: &[u8]) -> Option<(usize, String)> {
     None
 }
 
-/// A text as it is compared where people search and order by it: composed, and its case folded.
+/// A text in the form used for search and order: composed and case-folded.
 pub fn fold(text: &str) -> String {
     trim(text).nfkc().default_case_fold().nfkc().collect()
 }
 
 fn clean(field: &'static str, text: &str, max: usize, breaks: bool) -> Result<String, Refusal> {
-    // Marks that only say where a line may break mean nothing in one that does not.
+    // Marks that only permit a line break are meaningless in a single line.
     let is_dropped = |c: &char| *c == '\u{feff}' || !breaks && matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}');
     let text: String = trim(text).nfc().filter(|c| !is_dropped(c)).collect();
     if text.chars().any(|c| is_hidden(c) && !(breaks && matches!(c, '\n' | '\t'))) {
-        return Err(Refusal::new(Code::Invalid, "This must not have control characters.").of(field));
+        let refusal = match breaks {
+            true => Refusal::new(Code::Invalid, "text-control-characters"),
+            false => Refusal::new(Code::Invalid, "text-single-line"),
+        };
+        return Err(refusal.of(field));
     }
     if text.chars().count() > max {
-        return Err(Refusal::new(Code::TooLong, format!("This must have {max} characters at most.")).of(field));
+        return Err(Refusal::new(Code::TooLong, "text-too-long").with("max", max).of(field));
     }
     Ok(text)
 }
 
-/// Control characters, separators of lines and paragraphs, and marks that turn the direction of writing (which could
-/// make one name look like another). Joiners stay: some scripts need them.
+/// Control characters, separators of lines and paragraphs, and bidirectional controls (which could make one name look
+/// like another). Joiners stay: some scripts need them.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')

@@ -1,4 +1,4 @@
-//! The tokens that clients hold: access tokens, which are signed, and refresh tokens, which carry a MAC.
+//! Access tokens, which are signed, and refresh tokens, which carry a MAC.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,23 +19,23 @@ use crate::tools::clock::Timestamp;
 use crate::tools::ed25519;
 use crate::tools::secret::MasterKeys;
 
-/// The media type of access tokens (RFC 9068, section 2.1), which keeps other JWTs from being taken for one.
+/// The media type of access tokens (RFC 9068, section 2.1), which distinguishes them from other JWTs.
 const TYPE: &str = "at+jwt";
 
-/// By how many seconds the clocks of instances may differ.
+/// Permitted difference between the clocks of instances, in seconds.
 const LEEWAY: i64 = 5;
 
-/// How many access tokens are remembered whose signature was found good, so that it need not be checked at each request:
-/// about 20 MiB of them.
+/// Maximum number of cached access tokens with a verified signature, which is then not verified at each request: about
+/// 20 MiB.
 const MANY: usize = 32_768;
 
-/// What an access token says (RFC 9068, section 2.2). Rights in it are for those who verify it elsewhere; the service
-/// itself reads them from the database.
+/// The claims of an access token (RFC 9068, section 2.2). Its rights are for other services that verify it; this
+/// service reads rights from the database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// The service's public address.
     pub iss: String,
-    /// The same: the tokens are for this service, and for whom it tells.
+    /// The same: the tokens are for this service and for services that trust it.
     pub aud: String,
     /// The user.
     pub sub: Uuid,
@@ -45,60 +45,60 @@ pub struct Claims {
     pub jti: Uuid,
     /// The session's generation that the token belongs to.
     pub generation: i32,
-    /// When it was issued, in seconds since 1970.
+    /// Time of issue, in seconds since 1970.
     pub iat: i64,
-    /// When it runs out, in seconds since 1970.
+    /// Time of expiry, in seconds since 1970.
     pub exp: i64,
-    /// From when on it holds, in seconds since 1970; ours hold at once and do not say it.
+    /// Start of validity, in seconds since 1970; missing in this service's tokens, which are valid immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
     /// The user's role.
     pub role: String,
     /// The user's permission.
     pub permission: String,
-    /// Whether the user counts as staff.
+    /// True for users with staff rights.
     pub staff: bool,
-    /// Whether the user is a superuser.
+    /// True for superusers.
     pub superuser: bool,
-    /// The id of the key that signed the token, from its header; empty before it is signed.
+    /// The id of the key that signed the token, from its header; empty before signing.
     #[serde(skip)]
     pub kid: String,
 }
 
 impl Claims {
-    /// The moment from which the token is refused: its `exp` and the leeway for clocks that differ.
+    /// Time from which the token is refused: its `exp` plus the leeway for clocks.
     pub fn accepted_until(&self) -> Timestamp {
         Timestamp::from_millis(self.exp.saturating_add(LEEWAY).saturating_mul(1000))
     }
 }
 
-/// The keys that sign and verify access tokens: Ed25519 (RFC 8037), the youngest signs.
+/// The keys that sign and verify access tokens: Ed25519 (RFC 8037); the newest one signs.
 pub struct KeyRing {
     issuer: String,
     signing: Signer,
     verifying: Vec<Verifier>,
     validation: Validation,
-    /// What tokens say whose signature was found good, by their digests; forgotten with the ring. Whether they still hold is
-    /// asked each time.
+    /// Claims of tokens with a verified signature, by their digests, dropped with the ring. Their times are checked at
+    /// each request.
     verified: Cache<[u8; 32], Claims>,
 }
 
-/// The key ring that is in use, which is replaced as a whole where keys change. Whoever holds on to it sees the next one.
+/// The key ring in use. A change of keys replaces it as a whole, for all clones of this handle.
 #[derive(Clone)]
 pub struct SharedRing(Arc<RwLock<Arc<KeyRing>>>);
 
 impl SharedRing {
-    /// Begins with this ring.
+    /// Creates a handle to this ring.
     pub fn new(ring: KeyRing) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(ring))))
     }
 
-    /// The ring at present.
+    /// The current ring.
     pub fn present(&self) -> Arc<KeyRing> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts another ring in its place.
+    /// Replaces the ring.
     pub fn replace(&self, ring: KeyRing) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
     }
@@ -112,7 +112,7 @@ impl fmt::Debug for SharedRing {
 
 struct Signer {
     kid: String,
-    /// The header of all that it signs, as it stands in tokens.
+    /// The encoded header of all its tokens.
     header: String,
     key: Ed25519KeyPair,
 }
@@ -123,7 +123,7 @@ impl Signer {
         Self {
             kid: pair.kid.clone(),
             header: URL_SAFE_NO_PAD.encode(header.to_string()),
-            key: Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pair.private).expect("a key that was unsealed is valid"),
+            key: Ed25519KeyPair::from_pkcs8_maybe_unchecked(&pair.private).expect("an unsealed key is valid"),
         }
     }
 }
@@ -134,9 +134,9 @@ struct Verifier {
     key: DecodingKey,
 }
 
-/// A key pair as the database keeps it, unsealed.
+/// An unsealed key pair from the database.
 pub struct KeyPair {
-    /// Its id.
+    /// The key id.
     pub kid: String,
     /// The public key, 32 bytes.
     pub public: Vec<u8>,
@@ -145,24 +145,24 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// A new one, from the operating system's randomness.
+    /// Generates a key pair from the operating system's randomness.
     pub fn generate(kid: String) -> Self {
         let document =
-            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("the operating system has randomness");
-        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).expect("a key that was just made is valid");
+            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("the operating system provides randomness");
+        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).expect("a new key is valid");
         Self { kid, public: pair.public_key().as_ref().to_vec(), private: document.as_ref().to_vec() }
     }
 }
 
 impl KeyRing {
-    /// A ring of these keys, of which `signing` signs, for tokens of this issuer.
+    /// A ring of these keys, with `signing` as the signing key, for tokens of this issuer.
     pub fn new(issuer: &str, signing: &KeyPair, verifying: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         ed25519::install();
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // The clock is ours, not the library's, so that tests can set it; `verify` looks at both times.
+        // Times are checked by `verify`, with this service's clock, which tests can set.
         validation.validate_exp = false;
         let verifier = |(kid, public): (String, Vec<u8>)| {
             let key = DecodingKey::from_ed_der(&public);
@@ -173,17 +173,17 @@ impl KeyRing {
             signing: Signer::new(signing),
             verifying: verifying.into_iter().map(verifier).collect(),
             validation,
-            verified: Cache::new(MANY),
+            verified: Cache::new(MANY, MANY),
         }
     }
 
-    /// Who issues the tokens, and for whom: the service's public address.
+    /// Issuer and audience of the tokens: the service's public address.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Signs an access token (RFC 7515, section 7.1). The library would read the key anew each time, which takes longer than
-    /// to sign.
+    /// Signs an access token (RFC 7515, section 7.1). The library would parse the key each time, which takes longer
+    /// than the signature.
     pub fn sign(&self, claims: &Claims) -> String {
         let claims = serde_json::to_vec(claims).expect("claims are texts, numbers and flags");
         let mut token = format!("{}.{}", self.signing.header, URL_SAFE_NO_PAD.encode(claims));
@@ -193,14 +193,14 @@ impl KeyRing {
         token
     }
 
-    /// Whether the ring has the key that the token names; where not, the ring may be out of date.
+    /// True if the ring has the key named by the token; otherwise the ring may be out of date.
     pub fn knows_key_of(&self, token: &str) -> bool {
         let kid = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
         kid.is_none_or(|kid| self.verifier(&kid).is_some())
     }
 
-    /// What the token says, if it is ours and holds now; otherwise [`Reason::Invalid`] or [`Reason::Expired`]. Keys are
-    /// taken from the ring alone, whatever the header offers.
+    /// The claims of a token issued by this service and valid now; otherwise [`Reason::Invalid`] or
+    /// [`Reason::Expired`]. Only keys of the ring are used, whatever the header contains.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, Reason> {
         let key = digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes");
         let claims = match self.verified.get(&key) {
@@ -220,7 +220,7 @@ impl KeyRing {
         Ok(claims)
     }
 
-    /// What the token says, whenever that holds, if it is ours.
+    /// The claims of a token issued by this service, without a check of its times.
     fn check(&self, token: &str) -> Result<Claims, Reason> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Reason::Invalid)?;
         if header.typ.as_deref() != Some(TYPE) {
@@ -244,7 +244,7 @@ impl KeyRing {
         serde_json::json!({ "keys": self.verifying.iter().map(key).collect::<Vec<_>>() })
     }
 
-    /// Whether the ring has the key with this id.
+    /// True if the ring has the key with this id.
     pub fn knows(&self, kid: &str) -> bool {
         self.verifier(kid).is_some()
     }
@@ -260,7 +260,7 @@ impl fmt::Debug for KeyRing {
     }
 }
 
-/// A refresh token: a session and a generation of it, with a MAC that only the service can make.
+/// A refresh token: a session and its generation, with a MAC that only the service can create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
     /// The session.
@@ -269,18 +269,18 @@ pub struct RefreshToken {
     pub counter: i32,
 }
 
-/// The length of session and generation in a refresh token, in bytes.
+/// Length of session and generation in a refresh token, in bytes.
 const REFRESH_MESSAGE: usize = 16 + 4;
 
 impl RefreshToken {
-    /// The text that clients hold: base64url of session, generation and MAC.
+    /// The text form: base64url of session, generation and MAC.
     pub fn to_text(self, master_keys: &MasterKeys) -> String {
         let message = [self.session.as_bytes().as_slice(), &self.counter.to_be_bytes()].concat();
         let mac = master_keys.sign_refresh(&message);
         URL_SAFE_NO_PAD.encode([message, mac].concat())
     }
 
-    /// Reads the text back; `None` where it is not ours to the last bit.
+    /// Parses the text form; `None` if the MAC does not match.
     pub fn from_text(text: &str, master_keys: &MasterKeys) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (message, mac) = bytes.split_first_chunk::<REFRESH_MESSAGE>()?;

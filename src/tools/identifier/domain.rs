@@ -1,11 +1,11 @@
-//! Domains of addresses, as they are shown.
+//! Domains of addresses in their displayed form.
 
 use unicode_security::RestrictionLevel;
 use unicode_security::RestrictionLevelDetection as _;
 use unicode_security::skeleton;
 
-/// The domain in Unicode where labels are in their `xn--` form (RFC 5890, 2.3.2.1). None where there is no such label, or
-/// where the domain would look like another one: one that mixes scripts, or is made of nothing but look-alikes of ASCII.
+/// The domain in Unicode, if it has labels in the `xn--` form (RFC 5890, 2.3.2.1). `None` if it has no such label, or
+/// would look like another domain: with mixed scripts, or only look-alikes of ASCII.
 pub(super) fn in_unicode(domain: &str) -> Option<String> {
     let is_encoded = |label: &str| label.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("xn--"));
     if !domain.is_ascii() || !domain.split('.').any(is_encoded) {
@@ -15,7 +15,7 @@ pub(super) fn in_unicode(domain: &str) -> Option<String> {
     unicode.split('.').all(|label| label.is_ascii() || is_distinct(label)).then_some(unicode)
 }
 
-/// Whether people can tell a label from all others in ASCII.
+/// True if people can distinguish a label from all ASCII ones.
 fn is_distinct(label: &str) -> bool {
     let is_of_few_scripts = label.detect_restriction_level() <= RestrictionLevel::HighlyRestrictive;
     is_of_few_scripts && !skeleton(label).all(|c| c.is_ascii())

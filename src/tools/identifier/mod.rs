@@ -1,27 +1,28 @@
-//! Email addresses and usernames: the ones that are allowed, equality, and likeness.
+//! Email addresses and usernames: validity, equality, and likeness.
 //!
-//! Two relations, for two purposes:
+//! Two relations serve two purposes:
 //!
-//! - **Equality** is identity. [`same_address`] compares the local part without ASCII case, as mail servers do in practice,
-//!   and the domain by IDNA (UTS #46): `Ann@MÜNCHEN.example` and `ann@xn--mnchen-3ya.example` are one mailbox.
-//!   [`same_username`] compares without case (Unicode's compatibility caseless matching). An account is found, changed, or
-//!   signed in to only by an identifier that is equal to its own.
-//! - **Likeness** only refuses. [`fold`] gives two identifiers that people cannot tell apart the same key. Keys are unique,
-//!   so nobody gets an account that looks like another one, and rate limits count by key, so spelling evades none.
+//! - **Equality** is identity. [`same_address`] compares the local part without ASCII case, as mail servers do in
+//!   practice, and the domain by IDNA (UTS #46): `Ann@MÜNCHEN.example` and `ann@xn--mnchen-3ya.example` are one
+//!   mailbox. [`same_username`] compares without case (Unicode's compatibility caseless matching). Only an identifier
+//!   equal to the account's own finds it, changes it, or signs in to it.
+//! - **Likeness** only refuses. [`fold`] gives two identifiers that look alike the same key. Keys are unique, so nobody
+//!   gets an account that looks like another one. Rate limits count by key, so another spelling evades none.
 //!
-//! Equal identifiers always have the same key; identifiers with the same key need not be equal. `fold` joins:
+//! Equal identifiers always have the same key; identifiers with the same key need not be equal. `fold` merges:
 //!
-//! - compatibility forms, such as full-width letters (NFKC, UAX #15), since keyboards differ in which they make;
+//! - compatibility forms, such as full-width letters (NFKC, UAX #15), because keyboards differ in the forms they
+//!   produce;
 //! - upper and lower case, by Unicode's case folding, which unlike lower-casing is the same in every language;
 //! - the two spellings of an internationalized domain, by IDNA;
-//! - look-alikes from other scripts, by the skeletons of UTS #39, such as the Cyrillic `а` and the Latin `a`. A skeleton
-//!   joins ASCII characters too (`m` and `rn`, `1` and `l`), which would make one account of `tom` and `torn`; so it is
-//!   taken of other characters only, and names in plain ASCII have the same key only where they differ in case.
+//! - look-alikes from other scripts, by the skeletons of UTS #39, such as the Cyrillic `а` and the Latin `a`. A
+//!   skeleton merges ASCII characters too (`m` and `rn`, `1` and `l`), which would make `tom` and `torn` one account.
+//!   So only other characters get a skeleton, and plain ASCII names have the same key only if they differ in case.
 //!
-//! The validators return the identifier as its owner spells it, trimmed and composed (NFC), and refuse every character
-//! that does not show or changes how others show, such as zero-width joiners, soft hyphens and bidirectional controls. A
-//! domain that was typed in its `xn--` form, as browsers send it, is returned in Unicode, unless it would then look like
-//! another one. Mail servers are given the `xn--` form: see [`mailbox`].
+//! The validators return the identifier as its owner spells it, trimmed and composed (NFC). They refuse every character
+//! that is invisible or changes the display of others, such as zero-width joiners, soft hyphens and bidirectional
+//! controls. A domain typed in its `xn--` form, as browsers send it, is returned in Unicode, unless it would then look
+//! like another one. Mail servers get the `xn--` form: see [`mailbox`].
 
 mod domain;
 mod valid;
@@ -35,14 +36,13 @@ use crate::tools::text;
 
 pub use self::valid::{MAX_EMAIL_BYTES, MAX_LOCAL_PART_BYTES, MAX_USERNAME_LENGTH, email, neutral_username, username};
 
-/// The key of an identifier, by which look-alikes are refused. It folds any text, whether or not it is allowed, and folding
-/// it again changes nothing.
+/// The key of an identifier, by which look-alikes are refused. It accepts any text, valid or not, and is idempotent.
 ///
-/// A key is never shown, mails never go to it, and it is no proof of identity: see [`same_address`] and [`same_username`].
-/// It can be longer than the text, whose length is for the caller to bound.
+/// A key is never displayed, never receives mail, and does not prove identity: see [`same_address`] and
+/// [`same_username`]. It can be longer than the text, whose length the caller must limit.
 pub fn fold(text: &str) -> String {
     let mut folded = text.to_owned();
-    // Each step can make work for the ones before it; the bound is there for what the tables may yet come to hold.
+    // Each step can require the earlier ones again; the bound protects against future tables of Unicode.
     for _ in 0..8 {
         let next = fold_once(&folded);
         if next == folded {
@@ -67,7 +67,7 @@ fn fold_once(text: &str) -> String {
     folded
 }
 
-/// The address with its domain in Unicode (RFC 5890, 2.3.2.1), so that a look-alike is seen through its `xn--` form.
+/// The address with its domain in Unicode (RFC 5890, 2.3.2.1), to find look-alikes in `xn--` form.
 fn with_unicode_domain(text: &str) -> Cow<'_, str> {
     let Some((local, domain)) = text.rsplit_once('@') else { return Cow::Borrowed(text) };
     match idna::domain_to_unicode(domain) {
@@ -76,8 +76,8 @@ fn with_unicode_domain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The canonical form of an address: two addresses are equal exactly where their canonical forms are the same text. The
-/// local part is in lower case as far as it is ASCII, the domain in its ASCII form (IDNA, UTS #46).
+/// The canonical form of an address: two addresses are equal exactly if their canonical forms are. The local part has
+/// ASCII letters in lower case, the domain its ASCII form (IDNA, UTS #46).
 pub fn canonical_address(address: &str) -> String {
     let address: String = text::trim(address).nfc().collect();
     let Some((local, domain)) = address.rsplit_once('@') else { return address };
@@ -85,8 +85,8 @@ pub fn canonical_address(address: &str) -> String {
     format!("{}@{domain}", local.to_ascii_lowercase())
 }
 
-/// The address as every mail server takes it: the domain in its ASCII form (IDNA), the local part as it is. Only an address
-/// with other letters before its "@" needs a server with SMTPUTF8 (RFC 6531).
+/// The address as every mail server accepts it: the domain in its ASCII form (IDNA), the local part unchanged. Only a
+/// local part with non-ASCII letters needs a server with SMTPUTF8 (RFC 6531).
 pub fn mailbox(address: &str) -> Cow<'_, str> {
     match address.rsplit_once('@').map(|(local, domain)| (local, idna::domain_to_ascii(domain))) {
         Some((local, Ok(domain))) if !address.is_ascii() => Cow::Owned(format!("{local}@{domain}")),
@@ -94,12 +94,12 @@ pub fn mailbox(address: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether two texts are the same address.
+/// Compares two texts as addresses.
 pub fn same_address(one: &str, other: &str) -> bool {
     canonical_address(one) == canonical_address(other)
 }
 
-/// Whether two texts are the same username: they differ in case or in the form of their characters at most.
+/// Compares two texts as usernames, without case and compatibility forms.
 pub fn same_username(one: &str, other: &str) -> bool {
     text::fold(one) == text::fold(other)
 }

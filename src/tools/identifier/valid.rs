@@ -7,34 +7,33 @@ use crate::error::{Code, Refusal};
 use crate::tools::secret::Secret;
 use crate::tools::text::{self, is_invisible};
 
-/// The most bytes of an e-mail address (RFC 5321, 4.5.3.1.3, less the angle brackets).
+/// Maximum length of an email address in bytes (RFC 5321, 4.5.3.1.3, without the angle brackets).
 pub const MAX_EMAIL_BYTES: usize = 254;
-/// The most bytes before its "@" (RFC 5321, 4.5.3.1.1).
+/// Maximum length of the part before the "@" in bytes (RFC 5321, 4.5.3.1.1).
 pub const MAX_LOCAL_PART_BYTES: usize = 64;
-/// The most code points of a username.
+/// Maximum length of a username in code points.
 pub const MAX_USERNAME_LENGTH: usize = 150;
 
-/// The e-mail address in this text, without blanks around it; as it was typed otherwise, but for a domain in its `xn--`
-/// form: that is turned into the one in Unicode, so that an address has one form however a browser sends it.
+/// Validates an email address. The result is trimmed and otherwise as typed, except for a domain in its `xn--` form: it
+/// is converted to Unicode, so that an address has one form whatever the browser sends.
 ///
-/// Refuses with [`Code::Required`], [`Code::TooLong`] or [`Code::Invalid`]. Allowed are addresses without quotes and
+/// Refuses with [`Code::Required`], [`Code::TooLong`] or [`Code::Invalid`]. Valid are addresses without quotes and
 /// comments (the dot-atoms of RFC 5322, with the letters of RFC 6531) at a named host, which may be a single label such
 /// as `localhost`.
 pub fn email(text: &str) -> Result<String, Refusal> {
-    let invalid = || Refusal::new(Code::Invalid, "Enter an e-mail address such as name@example.com.");
-    let too_long = |what, bytes| Refusal::new(Code::TooLong, format!("Use {what} of at most {bytes} bytes."));
+    let invalid = || Refusal::new(Code::Invalid, "email-invalid");
     let text = text::trim(text);
     if text.is_empty() {
-        return Err(Refusal::new(Code::Required, "Enter an e-mail address."));
+        return Err(Refusal::new(Code::Required, "email-required"));
     }
     refuse_invisible(text)?;
     let address: String = text.nfc().take(MAX_EMAIL_BYTES + 1).collect();
     if address.len() > MAX_EMAIL_BYTES {
-        return Err(too_long("an e-mail address", MAX_EMAIL_BYTES));
+        return Err(Refusal::new(Code::TooLong, "email-too-long").with("max", MAX_EMAIL_BYTES));
     }
     let (local, domain) = address.split_once('@').ok_or_else(invalid)?;
     if local.len() > MAX_LOCAL_PART_BYTES {
-        return Err(too_long("an e-mail address with a name", MAX_LOCAL_PART_BYTES));
+        return Err(Refusal::new(Code::TooLong, "email-name-too-long").with("max", MAX_LOCAL_PART_BYTES));
     }
     let local_fits = local.split('.').all(|atom| !atom.is_empty() && is_word(atom, "!#$%&'*+-/=?^_`{|}~"));
     if !local_fits || !is_domain(domain) || address.parse::<lettre::Address>().is_err() {
@@ -50,41 +49,40 @@ pub fn email(text: &str) -> Result<String, Refusal> {
     }
 }
 
-/// The username in this text, without blanks around it; as it was typed otherwise.
+/// Validates a username. The result is trimmed and otherwise as typed.
 ///
-/// Refuses with [`Code::Required`], [`Code::TooLong`] (over [`MAX_USERNAME_LENGTH`]) or [`Code::Invalid`]. Allowed are
-/// letters, digits and `. _ + -`, at least one letter or digit among them. Since there is no "@" in it, it can never be
-/// another's e-mail address.
+/// Refuses with [`Code::Required`], [`Code::TooLong`] (over [`MAX_USERNAME_LENGTH`]) or [`Code::Invalid`]. Valid are
+/// letters, digits and `. _ + -`, with at least one letter or digit. Without "@", a username can never be an email
+/// address.
 pub fn username(text: &str) -> Result<String, Refusal> {
     let text = text::trim(text);
     if text.is_empty() {
-        return Err(Refusal::new(Code::Required, "Enter a username."));
+        return Err(Refusal::new(Code::Required, "username-required"));
     }
     refuse_invisible(text)?;
     let name: String = text.nfc().take(MAX_USERNAME_LENGTH + 1).collect();
     if name.chars().count() > MAX_USERNAME_LENGTH {
-        let message = format!("Use a username of at most {MAX_USERNAME_LENGTH} characters.");
-        return Err(Refusal::new(Code::TooLong, message));
+        return Err(Refusal::new(Code::TooLong, "username-too-long").with("max", MAX_USERNAME_LENGTH));
     }
     if !is_word(&name, USERNAME_SIGNS) || !name.contains(char::is_alphanumeric) {
-        return Err(Refusal::new(Code::Invalid, "Use only letters, digits and . _ + - in a username."));
+        return Err(Refusal::new(Code::Invalid, "username-characters"));
     }
     Ok(name)
 }
 
-/// Names an invisible character, which nobody finds by looking.
+/// Refuses an invisible character by its code point, because the user cannot see it.
 fn refuse_invisible(text: &str) -> Result<(), Refusal> {
     let Some(mark) = text.chars().find(|c| is_invisible(*c)) else { return Ok(()) };
-    let message = format!("There is an invisible character in this (U+{:04X}). Type it anew.", u32::from(mark));
-    Err(Refusal::new(Code::Invalid, message))
+    let code_point = format!("U+{:04X}", u32::from(mark));
+    Err(Refusal::new(Code::Invalid, "invisible-character").with("character", code_point))
 }
 
 const USERNAME_SIGNS: &str = "._+-";
 
-/// A username for an account whose owner chose none, such as `user-7kqm3xvd`. Nothing of the account is in it, so that
-/// usernames, which are public, do not show which addresses have accounts. It may be taken.
+/// Generates a username for an account without a chosen one, such as `user-7kqm3xvd`. It contains nothing of the
+/// account: usernames are public, and must not reveal which addresses have accounts. It may be taken.
 pub fn neutral_username() -> String {
-    /// Letters and digits that are not mistaken for one another; without vowels they make no words.
+    /// Letters and digits that are not easily confused; without vowels they form no words.
     const SIGNS: &[u8; 27] = b"bcdfghjkmnpqrstvwxz23456789";
     const LENGTH: usize = 8;
     let mut random = u128::from_be_bytes(Secret::<16>::random().reveal());
@@ -97,8 +95,8 @@ pub fn neutral_username() -> String {
     name
 }
 
-/// Labels of letters, digits and inner hyphens, up to 63 bytes each (RFC 1035, 2.3.4), the last of which is no number: an
-/// IP address is no domain.
+/// Labels of letters, digits and inner hyphens, up to 63 bytes each (RFC 1035, 2.3.4). The last one is not a number,
+/// because an IP address is not a domain.
 fn is_domain(text: &str) -> bool {
     let is_label = |label: &str| {
         let inner = !label.starts_with('-') && !label.ends_with('-');
@@ -108,7 +106,7 @@ fn is_domain(text: &str) -> bool {
     !number && text.split('.').all(is_label)
 }
 
-/// Whether the text has only letters, digits, accents upon these, and some signs.
+/// True if the text has only letters, digits, accents on these, and these signs.
 fn is_word(text: &str, signs: &str) -> bool {
     let mut carries_accents = false;
     text.chars().all(|c| {
@@ -119,8 +117,8 @@ fn is_word(text: &str, signs: &str) -> bool {
     })
 }
 
-/// Letters, digits and combining marks that are allowed in identifiers (UTS #39, General Security Profile); among those
-/// not allowed are all that are invisible or a compatibility form of others.
+/// Letters, digits and combining marks that are allowed in identifiers (UTS #39, General Security Profile). Invisible
+/// characters and compatibility forms are not among them.
 pub(super) fn is_letter(c: char) -> bool {
     c.is_ascii_alphanumeric()
         || (!c.is_ascii() && (c.is_alphanumeric() || is_combining_mark(c)) && c.identifier_allowed())

@@ -1,10 +1,10 @@
-//! Colours, converted to those that every program shows.
+//! Conversion of colours to sRGB.
 
 use image::{DynamicImage, RgbaImage};
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
-/// The picture in sRGB. Its numbers mean other colours by the ICC profile of the file, such as Display P3 of telephones, and
-/// the small pictures carry none. A profile that is damaged, or that is of another kind than the picture, changes nothing.
+/// The picture in sRGB, converted by the ICC profile of the file, such as Display P3 of phones; avatars contain no
+/// profile. A damaged or unsuitable profile is ignored.
 pub(super) fn in_srgb(picture: &DynamicImage, profile: Option<&[u8]>) -> RgbaImage {
     profile.and_then(|profile| converted(picture, profile)).unwrap_or_else(|| picture.to_rgba8())
 }

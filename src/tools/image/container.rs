@@ -1,52 +1,52 @@
-//! What a file of pixels says of itself before anything of it is decoded: its kind, how many pictures it holds, and how
-//! large the largest is. Only the frame that each format puts around its data is read, without setting memory aside.
+//! Inspection of an image file before it is decoded: its format, size and the memory needed. Only the container around
+//! the pixel data is read, without allocations in proportion to declared sizes.
 
-/// The formats that are taken.
+/// The supported formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// Portable Network Graphics.
     Png,
     /// JPEG.
     Jpeg,
-    /// The Graphics Interchange Format.
+    /// Graphics Interchange Format.
     Gif,
     /// WebP.
     Webp,
 }
 
-/// What was seen.
+/// Result of the inspection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// The format, by the file's first bytes.
+    /// The format according to the first bytes.
     pub(super) format: Format,
-    /// How many scans a JPEG has, each of which may go over the whole picture; one for the other formats.
+    /// Number of scans of a JPEG, each of which can cover the whole picture; one for other formats.
     pub(super) scans: usize,
-    /// The most pixels that one of its pictures says it has.
+    /// Declared number of pixels of its largest picture.
     pub(super) pixels: u64,
-    /// The memory that decoding the first picture takes, in bytes, beside the file.
+    /// Memory for decoding the first picture in addition to the file, in bytes.
     pub(super) memory: u64,
 }
 
-/// Why a file is not decoded.
+/// Reason for not decoding a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
-    /// It begins like none of the formats.
+    /// Its first bytes match none of the formats.
     Unknown,
-    /// Its frame is damaged, or ends before it should.
+    /// Its container is damaged or incomplete.
     BreaksOff,
 }
 
-/// Looks at a file.
-pub(super) fn look(bytes: &[u8]) -> Result<Seen, Unreadable> {
+/// Inspects a file.
+pub(super) fn inspect(bytes: &[u8]) -> Result<Seen, Unreadable> {
     let seen = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         png(bytes.get(8..).unwrap_or_default())
     } else if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
         jpeg(bytes.get(2..).unwrap_or_default())
     } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
-        // The screen and a frame in four colours, and the frame's indices.
+        // The screen and a frame with four channels, and the frame's indices.
         gif(bytes).filter(|(frames, _)| *frames > 0).map(|(_, pixels)| of(Format::Gif, pixels, 9))
     } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
-        // The canvas and a frame in four colours, and the planes of a lossy frame.
+        // The canvas and a frame with four channels, and the planes of a lossy frame.
         let seen = bytes.get(12..).and_then(|rest| webp(rest, false)).filter(|(frames, _)| *frames > 0);
         seen.map(|(_, pixels)| of(Format::Webp, pixels, 10))
     } else {
@@ -55,16 +55,16 @@ pub(super) fn look(bytes: &[u8]) -> Result<Seen, Unreadable> {
     seen.ok_or(Unreadable::BreaksOff)
 }
 
-/// A picture of one scan, whose decoder takes so many bytes for each pixel.
+/// A picture of one scan, with the number of bytes that its decoder needs for each pixel.
 fn of(format: Format, pixels: u64, bytes: u64) -> Seen {
     Seen { format, scans: 1, pixels, memory: pixels * bytes }
 }
 
-/// A PNG, which must have its end.
+/// Inspects a PNG, which must be complete.
 fn png(mut rest: &[u8]) -> Option<Seen> {
     let side = |at: usize| Some(u64::from(u32::from_be_bytes(*rest.get(at..)?.first_chunk()?)));
     let pixels = side(8)?.checked_mul(side(12)?)?;
-    // Palettes become colours, and colours that can be seen through get a channel of their own.
+    // Palettes are decoded to colours, and transparency adds a channel.
     let channels = match rest.get(17)? {
         0 | 4 => 2,
         _ => 4,
@@ -79,7 +79,7 @@ fn png(mut rest: &[u8]) -> Option<Seen> {
     }
 }
 
-/// A JPEG, which must have its end: decoders fill up with grey what is missing.
+/// Inspects a JPEG, which must be complete: decoders fill missing parts with grey.
 fn jpeg(mut rest: &[u8]) -> Option<Seen> {
     let (mut scans, mut pixels, mut coefficients) = (0, 0, 0);
     let mut is_progressive = false;
@@ -87,13 +87,12 @@ fn jpeg(mut rest: &[u8]) -> Option<Seen> {
         let at = rest.iter().position(|byte| *byte == 0xff)?;
         rest = rest.get(at + 1..)?;
         match *rest.first()? {
-            // Filling, an escaped 0xff of a scan, and markers without a length.
+            // Fill bytes; then an escaped 0xff of a scan, and markers without a length.
             0xff => {}
             0x00 | 0x01 | 0xd0..=0xd8 => rest = rest.get(1..)?,
             0xd9 if scans == 0 => return None,
             0xd9 => {
-                // Three colours of each pixel. The coefficients of a picture that comes in several scans are kept until the
-                // last.
+                // Three channels of each pixel. With several scans, the coefficients are kept until the last one.
                 let kept = if is_progressive || scans > 1 { coefficients } else { 0 };
                 return Some(Seen { format: Format::Jpeg, scans, pixels, memory: 3 * pixels + kept });
             }
@@ -111,7 +110,7 @@ fn jpeg(mut rest: &[u8]) -> Option<Seen> {
     }
 }
 
-/// The pixels of the frame of a JPEG, and the bytes that its coefficients take: two for each sample of each component.
+/// The pixels of a JPEG's frame, and the size of its coefficients in bytes: two for each sample of each component.
 fn jpeg_frame(frame: &[u8]) -> Option<(u64, u64)> {
     let side = |at: usize| Some(u64::from(u16::from_be_bytes(*frame.get(at..)?.first_chunk()?)));
     let pixels = side(1)? * side(3)?;
@@ -125,7 +124,7 @@ fn jpeg_frame(frame: &[u8]) -> Option<(u64, u64)> {
     Some((pixels, 2 * samples))
 }
 
-/// The frames of a GIF, and the size of the largest, its screen included.
+/// The number of frames of a GIF, and the pixels of the largest one or the screen.
 fn gif(bytes: &[u8]) -> Option<(usize, u64)> {
     let area = |at: &[u8]| {
         let side = |at: &[u8]| Some(u64::from(u16::from_le_bytes(*at.first_chunk()?)));
@@ -143,14 +142,14 @@ fn gif(bytes: &[u8]) -> Option<(usize, u64)> {
                 pixels = pixels.max(area(rest.get(5..)?)?);
                 rest = after_blocks(rest.get(11 + table(*rest.get(9)?)..)?)?;
             }
-            // Some programs forget the end.
+            // Some programs omit the trailer.
             None | Some(0x3b) => return Some((frames, pixels)),
             Some(_) => return None,
         }
     }
 }
 
-/// What comes after a row of data blocks.
+/// The bytes after a sequence of data blocks.
 fn after_blocks(mut rest: &[u8]) -> Option<&[u8]> {
     loop {
         let length = usize::from(*rest.first()?);
@@ -161,7 +160,7 @@ fn after_blocks(mut rest: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The frames of a WebP, or of one frame of its animation, and the size of the largest.
+/// The number of frames of a WebP or of one frame of its animation, and the pixels of the largest one.
 fn webp(mut rest: &[u8], is_frame: bool) -> Option<(usize, u64)> {
     let (mut frames, mut pixels) = (0, 0);
     while !rest.is_empty() {
@@ -184,7 +183,7 @@ fn webp(mut rest: &[u8], is_frame: bool) -> Option<(usize, u64)> {
                 };
                 pixels = pixels.max(side(4)? * side(7)?);
             }
-            // A frame holds none itself: a file of nothing but frames within frames would take more stack than there is.
+            // Frames must not be nested: deep nesting would overflow the stack.
             b"ANMF" if is_frame => return None,
             b"ANMF" => {
                 let (inner, largest) = webp(data.get(16..)?, true)?;
@@ -192,7 +191,7 @@ fn webp(mut rest: &[u8], is_frame: bool) -> Option<(usize, u64)> {
             }
             _ => {}
         }
-        // Each chunk begins at an even place; what comes after the last is not looked at.
+        // Chunks are padded to an even length; bytes after the last chunk are ignored.
         rest = rest.get(8 + length + length % 2..).unwrap_or_default();
         if rest.len() < 8 {
             break;
@@ -206,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_picture_is_told_by_its_first_bytes() {
+    fn other_files_are_refused_by_their_first_bytes() {
         for bytes in [
             &b""[..],
             b"<svg xmlns='http://www.w3.org/2000/svg'/>",
@@ -220,7 +219,7 @@ mod tests {
             b"\xff\xd8\xff",
             b"\xff\xd8\xff\xd9",
         ] {
-            assert!(look(bytes).is_err(), "{bytes:?}");
+            assert!(inspect(bytes).is_err(), "{bytes:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Pictures that people send, made into small ones that are safe to show: whatever comes in is decoded, within limits,
-//! and written anew, so that nothing of the file itself is kept: no place where it was taken, no name, no script.
+//! Conversion of uploaded pictures to avatars. Pictures are decoded within limits and encoded again, so that nothing of
+//! the original file is kept: no location, no name, no script.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use image::{DynamicImage, ExtendedColorType, ImageBuffer, ImageDecoder, ImageErr
 use tokio::sync::Semaphore;
 
 use crate::error::{Code, Error, Refusal, Result};
+use crate::texts::Text;
 use container::{Format, Seen, Unreadable};
 
 mod colour;
@@ -18,59 +19,63 @@ mod container;
 #[cfg(test)]
 mod tests;
 
-/// The largest file, in bytes.
-pub const MAX_BYTES: usize = 10 * 1024 * 1024;
+/// Maximum size of a file, in bytes.
+pub const MAX_BYTES: usize = MAX_MEGABYTES * 1024 * 1024;
 
-/// The most pixels that a picture may have: 8192 by 8192, or as many of another shape. Telephones take photographs of 50
+/// The same in MiB.
+const MAX_MEGABYTES: usize = 10;
+
+/// Maximum number of pixels of a picture: 8192 by 8192, or as many in another shape. Phones take photographs of 50
 /// million.
-const MAX_PIXELS: u64 = 8192 * 8192;
+const MAX_PIXELS: u64 = MAX_SIDE * MAX_SIDE;
 
-/// The most scans of a JPEG, each of which may go over the whole picture.
+/// Maximum side of a square picture, in pixels.
+const MAX_SIDE: u64 = 8192;
+
+/// Maximum number of scans of a JPEG, each of which can cover the whole picture.
 const MAX_SCANS: usize = 100;
 
-/// The most memory that all pictures take together while they are decoded, in bytes, beside their files. One that would
-/// take more by itself is refused.
+/// Memory for all pictures being decoded, in addition to their files, in bytes. A picture that needs more is refused.
 const MEMORY: u64 = 320 * MIB;
 
-/// The memory that a picture takes whatever its size, for the squares that are made of it.
+/// Memory for the squares made of a picture, whatever its size, in bytes.
 const LEAST_MEMORY: u64 = 32 * MIB;
 
 const MIB: u64 = 1024 * 1024;
 
-/// How many pictures are decoded at once, by the cores that this keeps busy.
+/// Maximum number of pictures decoded at the same time, which limits the busy cores.
 const AT_ONCE: usize = 2;
 
-/// The sides of the squares that are made, in pixels, the largest first.
+/// The sides of avatars in pixels, largest first.
 const SIDES: [u32; 4] = [512, 256, 128, 64];
 
-/// How good a JPEG is, of 100: beyond it, files grow faster than they get better.
+/// Quality of JPEGs, out of 100. Beyond it, files grow faster than they improve.
 const QUALITY: u8 = 85;
 
-/// What small pictures are written in.
+/// Format of avatars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// For those that can be seen through nowhere: a sixth of what the same photograph takes without loss, and known to
-    /// everything that shows pictures.
+    /// For opaque pictures: a sixth of the size of the same photograph without loss, and supported everywhere.
     Jpeg,
-    /// For those that can be seen through, most of them drawn: WebP without loss, smaller than PNG and known to every
-    /// browser and telephone.
+    /// For transparent pictures, most of them drawn: lossless WebP, smaller than PNG and supported by all browsers and
+    /// phones.
     Webp,
 }
 
-/// Square pictures of the same thing in several sizes.
+/// An avatar in several sizes.
 #[derive(Clone, Debug)]
 pub struct AvatarSizes {
-    /// What they are written in.
+    /// The format of the files.
     pub encoding: Encoding,
-    /// Each with its side in pixels; the largest first, none larger than what was sent.
+    /// The files with their sides in pixels, largest first; none is larger than the original.
     pub files: Vec<(u32, Vec<u8>)>,
 }
 
-/// Where pictures are made: two at a time, and no more than fit into a certain memory. Its clones share these limits.
+/// Makes avatars, with limits on concurrency and memory. Clones share the limits.
 #[derive(Clone, Debug)]
 pub struct AvatarEncoder {
     turns: Arc<Semaphore>,
-    /// A permit is a mebibyte.
+    /// One permit per mebibyte.
     memory: Arc<Semaphore>,
 }
 
@@ -82,25 +87,25 @@ impl Default for AvatarEncoder {
 }
 
 impl AvatarEncoder {
-    /// Makes squares of a picture's middle, on a thread for blocking work.
+    /// Makes squares of the centre of a picture, on a thread for blocking work.
     ///
     /// # Errors
-    /// [`Code::FileTooLarge`] where the file has too many bytes, pixels or frames; [`Code::FileUnsupported`] where it
-    /// is no PNG, JPEG, WebP or GIF, or damaged.
+    /// [`Code::FileTooLarge`] if the file has too many bytes, pixels or scans; [`Code::FileUnsupported`] if it is not a
+    /// PNG, JPEG, WebP or GIF, or is damaged.
     pub async fn squares(&self, file: impl AsRef<[u8]> + Send + 'static) -> Result<AvatarSizes> {
-        let seen = admit(file.as_ref())?;
+        let seen = inspect(file.as_ref())?;
         let mebibytes = u32::try_from(cost(&seen).div_ceil(MIB)).map_err(Error::internal)?;
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Error::internal)?;
         let memory = Arc::clone(&self.memory).acquire_many_owned(mebibytes).await.map_err(Error::internal)?;
         let made = tokio::task::spawn_blocking(move || {
-            // The permits are held until the work has ended, even where nobody waits for it any more.
+            // The permits are held until the work ends, even if its caller has stopped waiting.
             let _permits = (turn, memory);
             squares(file.as_ref(), &seen)
         });
         match made.await {
             Ok(made) => Ok(made?),
             Err(error) if error.is_panic() => {
-                tracing::warn!("a decoder panicked over a picture");
+                tracing::warn!("image decoder panicked");
                 Err(unsupported().into())
             }
             Err(error) => Err(Error::internal(error)),
@@ -113,7 +118,7 @@ fn squares(file: &[u8], seen: &Seen) -> Result<AvatarSizes, Refusal> {
     let side = whole.width().min(whole.height());
     let mut square = middle(whole, side);
     if side > SIDES[0] * 4 {
-        // Means of blocks, which cost a fraction of the fine filter and do not show where that follows.
+        // Averages of blocks, which cost a fraction of the fine filter and are not visible after it.
         square = square.thumbnail_exact(SIDES[0] * 2, SIDES[0] * 2);
     }
     if side > SIDES[0] {
@@ -135,7 +140,7 @@ fn squares(file: &[u8], seen: &Seen) -> Result<AvatarSizes, Refusal> {
     Ok(AvatarSizes { encoding, files })
 }
 
-/// The square in the middle of a picture, in the memory that the picture had.
+/// The square in the centre of a picture, in the memory of the picture.
 fn middle(whole: DynamicImage, side: u32) -> DynamicImage {
     if whole.width() == whole.height() {
         return whole;
@@ -169,41 +174,39 @@ fn cut<P: Pixel>(whole: Pixels<P>, left: u32, top: u32, side: u32) -> Pixels<P> 
     ImageBuffer::from_raw(side, side, samples).unwrap_or_default()
 }
 
-/// Looks at a file, and refuses one that must not be decoded.
-fn admit(file: &[u8]) -> Result<Seen, Refusal> {
+/// Inspects a file, and refuses it if it must not be decoded.
+fn inspect(file: &[u8]) -> Result<Seen, Refusal> {
     if file.len() > MAX_BYTES {
-        return Err(too_large("The file must have 10 MB at most."));
+        return Err(too_large(Text::new("file-larger-than").with("max", MAX_MEGABYTES)));
     }
-    let seen = container::look(file).map_err(|unreadable| match unreadable {
+    let seen = container::inspect(file).map_err(|unreadable| match unreadable {
         Unreadable::Unknown => unsupported(),
         Unreadable::BreaksOff => breaks_off(),
     })?;
     if seen.scans > MAX_SCANS {
-        return Err(too_large("The picture is stored in too many parts. Save it as a baseline JPEG."));
+        return Err(too_large("picture-too-many-scans"));
     }
     if seen.pixels > MAX_PIXELS {
         return Err(too_many_pixels());
     }
     if cost(&seen) > MEMORY {
-        return Err(too_large(
-            "Reading the picture takes too much memory. Save it in a smaller size, or as a baseline JPEG.",
-        ));
+        return Err(too_large("picture-too-costly"));
     }
     Ok(seen)
 }
 
-/// The memory that a picture takes, in bytes.
+/// Memory for a picture, in bytes.
 fn cost(seen: &Seen) -> u64 {
     LEAST_MEMORY + seen.memory
 }
 
-/// Maximum size of what a PNG unpacks beside its pixels, in bytes. Profiles have some KiB, at most two MiB.
+/// Maximum size of unpacked metadata of a PNG, in bytes. Profiles have some KiB, at most two MiB.
 const MAX_BESIDE: u64 = 4 * 1024 * 1024;
 
 /// The first picture of a file.
 struct Decoded {
     picture: DynamicImage,
-    /// The way it is to be turned.
+    /// The rotation to apply.
     orientation: Orientation,
     /// The ICC profile of its colours.
     profile: Option<Vec<u8>>,
@@ -219,7 +222,7 @@ fn decode(file: &[u8], seen: &Seen) -> Result<Decoded, Refusal> {
     }
 }
 
-/// Limits on what a PNG unpacks beside its pixels, such as the profile of its colours.
+/// Limits on unpacked metadata of a PNG, such as its colour profile.
 fn beside_pixels() -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_BESIDE);
@@ -229,7 +232,7 @@ fn beside_pixels() -> Limits {
 fn take(decoder: Result<impl ImageDecoder, ImageError>, seen: &Seen) -> Result<Decoded, Refusal> {
     let mut decoder = decoder.map_err(|_| unsupported())?;
     let (width, height) = decoder.dimensions();
-    // A decoder that finds more than the frame of the file tells would take more memory than it was given.
+    // With more pixels than the container declares, the decoder would exceed its memory.
     if width == 0 || height == 0 || u64::from(width) * u64::from(height) > seen.pixels {
         return Err(unsupported());
     }
@@ -240,7 +243,7 @@ fn take(decoder: Result<impl ImageDecoder, ImageError>, seen: &Seen) -> Result<D
     limits.max_alloc = Some(cost(seen));
     let refused = |error| if matches!(error, ImageError::Limits(_)) { too_many_pixels() } else { unsupported() };
     decoder.set_limits(limits).map_err(refused)?;
-    // A picture whose description is damaged is still a picture.
+    // Damaged metadata does not make a picture unusable.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let profile = decoder.icc_profile().unwrap_or_default();
     Ok(Decoded { picture: DynamicImage::from_decoder(decoder).map_err(refused)?, orientation, profile })
@@ -261,10 +264,11 @@ fn encode(square: &DynamicImage, encoding: Encoding) -> Result<Vec<u8>, Refusal>
     Ok(file)
 }
 
-/// Asserts that the frame of a file tells no fewer pixels than its decoder: they are what refuses a file before that.
+/// Asserts that the container of a file declares at least as many pixels as its decoder finds: large files are refused
+/// by them before decoding.
 #[cfg(any(test, fuzzing))]
 pub(super) fn check_frame(file: &[u8]) {
-    let Ok(seen) = container::look(file) else { return };
+    let Ok(seen) = container::inspect(file) else { return };
     let reader = Cursor::new(file);
     let size = match seen.format {
         Format::Gif => gif::GifDecoder::new(reader).map(|decoder| decoder.dimensions()),
@@ -291,18 +295,17 @@ pub(super) fn samples() -> Vec<Vec<u8>> {
 }
 
 fn unsupported() -> Refusal {
-    Refusal::new(Code::FileUnsupported, "The file is no PNG, JPEG, WebP or GIF, or it is damaged.")
+    Refusal::new(Code::FileUnsupported, "picture-unsupported")
 }
 
 fn breaks_off() -> Refusal {
-    let message = "The picture breaks off: its end is missing, or it is damaged. Upload the original file.";
-    Refusal::new(Code::FileUnsupported, message)
+    Refusal::new(Code::FileUnsupported, "picture-incomplete")
 }
 
 fn too_many_pixels() -> Refusal {
-    too_large("The picture must have 8192 by 8192 pixels at most.")
+    too_large(Text::new("picture-too-many-pixels").with("side", MAX_SIDE))
 }
 
-fn too_large(message: &str) -> Refusal {
-    Refusal::new(Code::FileTooLarge, message)
+fn too_large(text: impl Into<Text>) -> Refusal {
+    Refusal::new(Code::FileTooLarge, text)
 }

@@ -3,21 +3,21 @@ use std::time::{Duration, Instant};
 use super::{Argon2Engine, Argon2Params};
 use crate::error::{Error, Result};
 
-/// How fast this machine hashes.
+/// Measured hashing speed of this machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
-    /// Hashes in a second, of all threads together.
+    /// Hashes per second, of all threads together.
     pub per_second: f64,
-    /// How long one takes, while the other threads hash as well.
+    /// Duration of one hash while the other threads hash as well.
     pub each: Duration,
 }
 
 impl Argon2Engine {
-    /// Hashes on so many threads for about this time, but once on each at least. Memory that the engine keeps is allocated
-    /// beforehand, as it is in the service.
+    /// Hashes on this many threads for about this time, at least once on each. The engine's memory is allocated
+    /// beforehand, as in the service.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where there is no memory for it.
+    /// [`Error::Unavailable`] if there is not enough memory.
     pub fn measure(self, params: Argon2Params, threads: usize, span: Duration) -> Result<Speed> {
         let engine = self.checked();
         let run = || {
@@ -42,16 +42,16 @@ impl Argon2Engine {
         Ok(Speed { per_second, each: each.iter().sum::<Duration>() / u32::try_from(each.len()).unwrap_or(1) })
     }
 
-    /// The strongest parameters whose hash takes about this time while so many threads hash, each with this much memory at
-    /// most, in KiB; and how long theirs was found to take. As much memory as possible comes first, for that is what
-    /// guessing costs most.
+    /// The strongest parameters whose hash takes about this time while this many threads hash, and the measured
+    /// duration. `most` limits the memory of each hash, in KiB. Memory is maximized first, because it makes guessing
+    /// most expensive.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where there is no memory for it.
+    /// [`Error::Unavailable`] if there is not enough memory.
     pub fn afford(self, threads: usize, most: u64, time: Duration) -> Result<(Argon2Params, Duration)> {
         let mut params = Argon2Params::default().within(most);
         let mut each = self.measure(params, threads, Duration::from_millis(200))?.each;
-        // What does not fit into the processor's caches takes longer than its share; the second step mends that.
+        // Memory beyond the processor's caches takes longer than its share; the second step corrects that.
         for _ in 0..2 {
             params = params.scaled(time.as_secs_f64() / each.as_secs_f64(), most);
             each = self.measure(params, threads, Duration::ZERO)?.each;
@@ -61,19 +61,19 @@ impl Argon2Engine {
 }
 
 impl Argon2Params {
-    /// How much memory a hash takes, in bytes.
+    /// Memory of one hash, in bytes.
     pub fn bytes(self) -> u64 {
         u64::from(self.memory) * 1024
     }
 
-    /// The same with this much memory at most.
+    /// The same with at most this much memory, in KiB.
     fn within(self, most: u64) -> Self {
         let most = u32::try_from(most).unwrap_or(Self::MAX_MEMORY).clamp(8, Self::MAX_MEMORY);
         Self { memory: self.memory.min(most), ..self }
     }
 
-    /// What takes so many times as long: with two passes, or with more where the memory is not enough for that.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is clamped")]
+    /// Parameters that take `factor` times as long: with two passes, or more if the memory limit requires them.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is clamped")]
     fn scaled(self, factor: f64, most: u64) -> Self {
         let work = f64::from(self.memory) * f64::from(self.passes) * factor;
         let of = |passes: u32| {

@@ -1,5 +1,5 @@
-//! Hashes as Django's password hashers write them: kept as they are until their owner signs in, and held to bounds before
-//! anything is computed, because whoever wrote them decides what a guess costs.
+//! Hashes written by Django's password hashers. They are kept until their owner signs in. Their cost is checked before
+//! they are computed, because another system chose it.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -10,37 +10,38 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::{digest, pbkdf2};
 
-use super::{Argon2Engine, Argon2Params, Password, engine};
+use super::engine::{self, Variant};
+use super::{Argon2Engine, Argon2Params, Password};
 use crate::error::{Error, Result};
 
-/// The most rounds of PBKDF2; Django 5.2 writes 1,000,000.
+/// Maximum rounds of PBKDF2; Django 5.2 writes 1,000,000.
 const MAX_ITERATIONS: u32 = 10_000_000;
 
-/// The most memory of one hash, in KiB; Django's Argon2 takes 100 MiB, its scrypt 16 MiB.
+/// Maximum memory of one hash, in KiB; Django's Argon2 takes 100 MiB, its scrypt 16 MiB.
 const MAX_MEMORY: u32 = 256 << 10;
 
-/// The most work of scrypt, as N · r · p: about six times Django's.
+/// Maximum work of scrypt, as N · r · p: about six times Django's.
 const MAX_SCRYPT_WORK: u64 = 1 << 22;
 
-/// The largest cost of bcrypt; Django writes 12.
+/// Maximum cost of bcrypt; Django writes 12.
 const MAX_BCRYPT_COST: u32 = 15;
 
-/// The fewest rounds of PBKDF2 that are not weak: those of Django 1.11.
+/// Minimum rounds of PBKDF2 that are not weak: those of Django 1.11.
 const WEAK_ITERATIONS: u32 = 36_000;
 
-/// The least work of Argon2 that is not weak, as memory in KiB times passes: that of Django 1.11, 512 KiB twice.
+/// Minimum work of Argon2 that is not weak, as memory in KiB times passes: that of Django 1.11, 512 KiB twice.
 const WEAK_ARGON2: u64 = 512 * 2;
 
-/// The least cost of bcrypt that is not weak: that of Django 1.11.
+/// Minimum cost of bcrypt that is not weak: that of Django 1.11.
 const WEAK_BCRYPT: u32 = 12;
 
-/// The least work of scrypt that is not weak, as N · r: that of Django 4.0, the first that has it.
+/// Minimum work of scrypt that is not weak, as N · r: that of Django 4.0, the first version with scrypt.
 const WEAK_SCRYPT: u64 = (1 << 14) * 8;
 
-/// The longest salt, in bytes.
+/// Maximum length of a salt, in bytes.
 const MAX_SALT: usize = 256;
 
-/// A hash that Django wrote, within bounds.
+/// A hash written by Django, within bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DjangoHash(Kind);
 
@@ -48,30 +49,30 @@ pub struct DjangoHash(Kind);
 enum Kind {
     Pbkdf2 { is_sha1: bool, iterations: NonZeroU32, salt: String, tag: Vec<u8> },
     Scrypt { log_n: u8, r: u32, p: u32, salt: String, tag: Vec<u8> },
-    Argon2 { algorithm: Algorithm, version: Version, params: Argon2Params, salt: Vec<u8>, tag: Vec<u8> },
+    Argon2 { variant: Variant, params: Argon2Params, salt: Vec<u8>, tag: Vec<u8> },
     Bcrypt { is_of_digest: bool, cost: u32, hash: String },
 }
 
-/// Why what Django stores for a password is not kept; it prints the reason.
+/// Reason for the rejection of a hash from Django; `Display` prints it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotKept {
-    /// Django marks it as no password at all, or it is empty.
+    /// Django marks it as unusable, or it is empty.
     Unusable,
-    /// It was written by a hasher that is not known.
+    /// The hasher is unknown.
     Unknown,
-    /// It cannot be read.
+    /// The hash cannot be parsed.
     Broken,
-    /// To compare a password with it would cost too much.
+    /// A comparison would be too expensive.
     Costly,
-    /// It costs less to guess than the hashes of Django 1.11, and nobody asked to keep such hashes.
+    /// Guessing is cheaper than with the hashes of Django 1.11, and weak hashes are not accepted.
     Weak,
 }
 
 impl DjangoHash {
-    /// Reads what stands in Django's column `password`.
+    /// Parses a value of Django's column `password`.
     ///
     /// # Errors
-    /// Why no password can be compared with it.
+    /// The reason for its rejection.
     pub fn parse(text: &str) -> Result<Self, NotKept> {
         if text.is_empty() || text.starts_with('!') {
             return Err(NotKept::Unusable);
@@ -89,21 +90,22 @@ impl DjangoHash {
         .map(Self)
     }
 
-    /// Whether it costs less to guess than what Django 1.11 wrote by the same hasher.
+    /// True if guessing is cheaper than with the hashes of Django 1.11 by the same hasher.
     pub fn is_weak(&self) -> bool {
         match &self.0 {
             Kind::Pbkdf2 { iterations, .. } => iterations.get() < WEAK_ITERATIONS,
             Kind::Scrypt { log_n, r, .. } => (u64::from(*r) << log_n) < WEAK_SCRYPT,
             Kind::Argon2 { params, .. } => u64::from(params.memory) * u64::from(params.passes) < WEAK_ARGON2,
-            Kind::Bcrypt { cost, .. } => *cost < WEAK_BCRYPT,
+            // `2x` marks hashes of an implementation that lost bits of the password.
+            Kind::Bcrypt { cost, hash, .. } => *cost < WEAK_BCRYPT || hash.starts_with("$2x$"),
         }
     }
 
-    /// Whether it is the hash of this password: as composed, as everywhere here, or as it was typed, which is what Django
-    /// hashes. It takes its time.
+    /// Checks the hash against this password in two forms: composed, as everywhere here, and as typed, as hashed by
+    /// Django. Expensive.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where there is no memory for it.
+    /// [`Error::Unavailable`] if there is not enough memory.
     pub(super) fn matches(&self, password: &Password, engine: Argon2Engine) -> Result<bool> {
         for spelling in [Some(password.reveal()), password.as_typed()].into_iter().flatten() {
             if self.is_of(spelling.as_bytes(), engine)? {
@@ -126,13 +128,11 @@ impl DjangoHash {
                     params.is_ok_and(|params| scrypt::scrypt(password, salt.as_bytes(), &params, &mut found).is_ok());
                 Ok(computed && same(&found, tag))
             }
-            Kind::Argon2 { algorithm, version, params, salt, tag } => {
+            Kind::Argon2 { variant, params, salt, tag } => {
                 let mut found = vec![0; tag.len()];
-                let computed = match (*algorithm, *version) {
-                    (Algorithm::Argon2id, Version::V0x13) => {
-                        engine.memory(*params).tag(*params, password, salt, &mut found)
-                    }
-                    kind => engine::older(kind, *params, password, salt, &mut found),
+                let computed = match *variant {
+                    Variant::OWN => engine.memory(*params).tag(*params, password, salt, &mut found),
+                    variant => engine::older(variant, *params, password, salt, &mut found),
                 };
                 match computed {
                     Ok(()) => Ok(same(&found, tag)),
@@ -176,7 +176,7 @@ fn scrypt_parts(text: &str) -> Result<Kind, NotKept> {
     Ok(Kind::Scrypt { log_n, r, p, salt: checked_salt(salt)?, tag: decoded(tag, 64)? })
 }
 
-/// A PHC string without its first sign; before Django 3.2 of Argon2i, and of the oldest libraries without a version.
+/// A PHC string without its first character: Argon2i before Django 3.2, and no version with the oldest libraries.
 fn argon2_parts(text: &str) -> Result<Kind, NotKept> {
     let phc = format!("${text}");
     let hash = PasswordHash::new(&phc).map_err(|_| NotKept::Broken)?;
@@ -185,7 +185,7 @@ fn argon2_parts(text: &str) -> Result<Kind, NotKept> {
         None => Version::V0x10,
         Some(number) => Version::try_from(number).map_err(|_| NotKept::Unknown)?,
     };
-    // What is read is not what is written where numbers have signs or zeros before them; Django writes none.
+    // Signs and leading zeros would not survive a round trip; Django writes none.
     let params: Argon2Params = hash.params.to_string().parse().map_err(|_| NotKept::Costly)?;
     if params.memory > MAX_MEMORY {
         return Err(NotKept::Costly);
@@ -194,10 +194,11 @@ fn argon2_parts(text: &str) -> Result<Kind, NotKept> {
     if salt.len() < MIN_SALT_LEN {
         return Err(NotKept::Broken);
     }
-    Ok(Kind::Argon2 { algorithm, version, params, salt: salt.to_vec(), tag: tag.as_bytes().to_vec() })
+    let variant = Variant { algorithm, version };
+    Ok(Kind::Argon2 { variant, params, salt: salt.to_vec(), tag: tag.as_bytes().to_vec() })
 }
 
-/// `$2b$12$…`, the salt and the tag in one.
+/// `$2b$12$…`, with salt and tag in one.
 fn bcrypt_parts(text: &str, is_of_digest: bool) -> Result<Kind, NotKept> {
     let hash: bcrypt::HashParts = text.parse().map_err(|_| NotKept::Broken)?;
     match hash.get_cost() {
@@ -214,7 +215,7 @@ fn parts<const N: usize>(text: &str) -> Result<[&str; N], NotKept> {
     text.split('$').collect::<Vec<_>>().try_into().map_err(|_| NotKept::Broken)
 }
 
-/// A number as Django writes it: digits alone, the first no zero.
+/// A number as written by Django: only digits, no leading zero.
 fn number(text: &str) -> Result<u32, NotKept> {
     let is_plain = !text.is_empty() && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     if !is_plain {
@@ -227,12 +228,12 @@ fn checked_salt(text: &str) -> Result<String, NotKept> {
     if (1..=MAX_SALT).contains(&text.len()) { Ok(text.to_owned()) } else { Err(NotKept::Broken) }
 }
 
-/// A shorter tag than the hasher makes would be easier to meet.
+/// A shorter tag than the hasher produces would be easier to match.
 fn decoded(text: &str, length: usize) -> Result<Vec<u8>, NotKept> {
     STANDARD.decode(text).ok().filter(|tag| tag.len() == length).ok_or(NotKept::Broken)
 }
 
-/// Compares without telling by time how much is the same.
+/// Compares in constant time.
 fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |differs, (one, other)| differs | (one ^ other)) == 0
 }
@@ -240,11 +241,11 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 impl fmt::Display for NotKept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unusable => "there is no usable password",
-            Self::Unknown => "the password was hashed by a hasher that is not known here",
-            Self::Broken => "the password's hash cannot be read",
-            Self::Costly => "the password's hash would cost more to compute than is allowed",
-            Self::Weak => "the password's hash takes fewer rounds than those of Django 1.11; --weak-hashes keeps it",
+            Self::Unusable => "no usable password",
+            Self::Unknown => "unknown password hasher",
+            Self::Broken => "unreadable password hash",
+            Self::Costly => "password hash exceeds the cost limit",
+            Self::Weak => "password hash weaker than those of Django 1.11; import it with --weak-hashes",
         })
     }
 }
@@ -253,7 +254,7 @@ impl fmt::Display for NotKept {
 mod tests {
     use super::*;
 
-    /// What Django 5.2 wrote for `lètmein`, by each of its hashers; and what Django 3.1 did with Argon2i.
+    /// Hashes of `lètmein` by each hasher of Django 5.2, and by Argon2i of Django 3.1.
     const WRITTEN: [&str; 7] = [
         "pbkdf2_sha256$1000$KFv8N8T3Nz0BA5PEA93Riz$JM2ps/JoxSyNkt56S4caqsvpX+YVAAz64SpyHTsCRMo=",
         "pbkdf2_sha1$1000$8WunNAIB4RsVpjIDxzn9NG$vqg3Z32fBAYGbgn0MrA1GpunKWE=",

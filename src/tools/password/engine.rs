@@ -7,17 +7,17 @@ use argon2::{Algorithm, Argon2, Block, Version};
 use super::Argon2Params;
 use crate::error::{Error, Result};
 
-/// Retry delay where a hash found no memory.
+/// Retry delay after a hash failed for lack of memory.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Implementation that computes the hashes. All give the same tags, so that stored hashes stay valid whichever is set.
+/// Implementation that computes the hashes. All produce the same tags, so stored hashes stay valid with each.
 /// `docs/decisions/argon2.md` compares them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Argon2Engine {
     /// RustCrypto's `argon2`, in every build.
     #[default]
     Portable,
-    /// `argon2-rust`: the fastest and the least reviewed, an opt-in of the build.
+    /// `argon2-rust`: the fastest and the least reviewed, optional at build time.
     #[cfg(feature = "argon2-simd")]
     Simd,
 }
@@ -37,7 +37,7 @@ impl FromStr for Argon2Engine {
     }
 }
 
-/// The name that the setting takes.
+/// The name of the engine in the settings.
 impl fmt::Display for Argon2Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -49,8 +49,8 @@ impl fmt::Display for Argon2Engine {
 }
 
 impl Argon2Engine {
-    /// This engine where its tags are those of the portable one on this very processor, and the portable one otherwise:
-    /// the instructions that are used differ from machine to machine, and tests see one of them.
+    /// This engine if its tags equal those of the portable one on this processor, otherwise the portable one:
+    /// processors differ in their instructions, and tests cover only one.
     pub(super) fn checked(self) -> Self {
         self.unless_wrong(|params, password, salt, tag| self.memory(params).tag(params, password, salt, tag))
     }
@@ -63,10 +63,10 @@ impl Argon2Engine {
         Self::Portable
     }
 
-    /// Memory to compute with. It is allocated when it is first used.
+    /// Memory for hashing, allocated on first use.
     #[cfg_attr(
         not(feature = "argon2-simd"),
-        expect(unused_variables, reason = "the portable engine is told the parameters with each hash")
+        expect(unused_variables, reason = "the portable engine takes the parameters with each hash")
     )]
     pub(super) fn memory(self, params: Argon2Params) -> Memory {
         match self {
@@ -88,7 +88,7 @@ fn is_right(compute: impl Fn(Argon2Params, &[u8], &[u8], &mut [u8]) -> Result<()
     })
 }
 
-/// Memory of one hash at a time. It stays allocated from hash to hash.
+/// Memory of one hash at a time. It stays allocated between hashes.
 pub(super) enum Memory {
     Portable(Vec<Block>),
     #[cfg(feature = "argon2-simd")]
@@ -96,10 +96,10 @@ pub(super) enum Memory {
 }
 
 impl Memory {
-    /// Fills `tag`, of 4 bytes or more, for a password and a salt of 8 bytes or more.
+    /// Computes `tag`, of 4 bytes or more, for a password and a salt of 8 bytes or more.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where there is no memory for it.
+    /// [`Error::Unavailable`] if there is not enough memory.
     pub(super) fn tag(&mut self, params: Argon2Params, password: &[u8], salt: &[u8], tag: &mut [u8]) -> Result<()> {
         match self {
             Self::Portable(blocks) => portable(blocks, params, password, salt, tag),
@@ -117,29 +117,42 @@ fn no_memory(params: Argon2Params) -> Error {
     Error::Unavailable(RETRY_AFTER)
 }
 
-fn portable(blocks: &mut Vec<Block>, params: Argon2Params, password: &[u8], salt: &[u8], tag: &mut [u8]) -> Result<()> {
-    plain((Algorithm::Argon2id, Version::V0x13), blocks, params, (password, salt), tag)
+/// A kind and a version of Argon2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Variant {
+    pub(super) algorithm: Algorithm,
+    pub(super) version: Version,
 }
 
-/// Fills `tag` by another kind or version of Argon2 than the service's own, as older hashes have it.
+impl Variant {
+    /// The variant of the service's own hashes.
+    pub(super) const OWN: Self = Self { algorithm: Algorithm::Argon2id, version: Version::V0x13 };
+}
+
+fn portable(blocks: &mut Vec<Block>, params: Argon2Params, password: &[u8], salt: &[u8], tag: &mut [u8]) -> Result<()> {
+    plain(Variant::OWN, blocks, params, password, salt, tag)
+}
+
+/// Computes `tag` by another variant of Argon2 than the service's own, as in older hashes.
 ///
 /// # Errors
-/// [`Error::Unavailable`] where there is no memory for it.
+/// [`Error::Unavailable`] if there is not enough memory.
 pub(super) fn older(
-    kind: (Algorithm, Version),
+    variant: Variant,
     params: Argon2Params,
     password: &[u8],
     salt: &[u8],
     tag: &mut [u8],
 ) -> Result<()> {
-    plain(kind, &mut Vec::new(), params, (password, salt), tag)
+    plain(variant, &mut Vec::new(), params, password, salt, tag)
 }
 
 fn plain(
-    (algorithm, version): (Algorithm, Version),
+    variant: Variant,
     blocks: &mut Vec<Block>,
     params: Argon2Params,
-    (password, salt): (&[u8], &[u8]),
+    password: &[u8],
+    salt: &[u8],
     tag: &mut [u8],
 ) -> Result<()> {
     let costs = params.for_argon2();
@@ -147,7 +160,7 @@ fn plain(
     // Without this, `resize` would abort the process.
     blocks.try_reserve_exact(missing).map_err(|_| no_memory(params))?;
     blocks.resize(blocks.len() + missing, Block::new());
-    Argon2::new(algorithm, version, costs)
+    Argon2::new(variant.algorithm, variant.version, costs)
         .hash_password_into_with_memory(password, salt, tag, blocks)
         .map_err(Error::internal)
 }
@@ -157,7 +170,7 @@ fn simd(params: Argon2Params, tag_length: usize) -> argon2_rust::Argon2 {
     use argon2_rust::params::{Memory, TagLen};
     use argon2_rust::{Algorithm, Argon2, Params, Version};
 
-    // One thread, whatever the lanes: a permit stands for one core.
+    // One thread, whatever the lanes: a permit represents one core.
     let params = Params::builder()
         .memory(Memory::kib(params.memory.into()))
         .passes(params.passes)
@@ -234,7 +247,7 @@ mod tests {
                 "somesalt",
                 "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7",
             ),
-            // With salts of sixteen bytes, as stored hashes have them: computed by the reference, version 20190702.
+            // With salts of sixteen bytes, as in stored hashes: computed by the reference, version 20190702.
             (
                 "m=64,t=2,p=1",
                 "correct horse battery staple",

@@ -13,38 +13,38 @@ use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::metrics::{self, Counter, Histogram, Registry, Unit};
 use crate::tools::secret::Secret;
 
-/// Maximum wait for a permit, whatever a hash costs.
+/// Timeout for a permit, whatever the cost of a hash.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 
-/// When to come back where too many passwords wait to be hashed.
+/// Retry delay when too many passwords wait to be hashed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Hashes and verifies passwords, a few at a time. Its clones share its limits.
+/// Hashes and verifies passwords, a few at a time. Clones share the limits.
 #[derive(Clone)]
 pub struct Hasher(Arc<Inner>);
 
-/// What [`Hasher::verify`] found.
+/// Result of [`Hasher::verify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether the password is the one that was stored.
+    /// True if the password matches the stored hash.
     pub matches: bool,
-    /// Whether the stored hash has other parameters than are set now, or was made by Django; where it matches too, a new one
-    /// should be stored.
+    /// True if the stored hash has other parameters than the configured ones, or comes from Django. If it matches too,
+    /// store a new one.
     pub outdated: bool,
 }
 
-/// How much a [`Hasher`] has to do.
+/// Load of a [`Hasher`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// How many hashes are computed.
+    /// Number of running hashes.
     pub running: usize,
-    /// How many wait for that.
+    /// Number of waiting hashes.
     pub waiting: usize,
 }
 
 impl Hasher {
-    /// A hasher that computes at most `permits` hashes (at least one) at once, each with its own thread and memory, and
-    /// lets at most `queue` more wait. The memory stays allocated once it was used.
+    /// A hasher that computes at most `permits` hashes (at least one) concurrently, each with its own thread and
+    /// memory, and lets at most `queue` more wait. Memory stays allocated after its first use.
     pub fn new(engine: Argon2Engine, params: Argon2Params, permits: usize, queue: usize) -> Self {
         let permits = permits.clamp(1, Semaphore::MAX_PERMITS);
         let places = permits.saturating_add(queue).min(Semaphore::MAX_PERMITS);
@@ -63,14 +63,14 @@ impl Hasher {
         }))
     }
 
-    /// How much it has to do.
+    /// The current load.
     pub fn load(&self) -> Load {
         let running = self.0.permits - self.0.running.available_permits();
         let all = self.0.most - self.0.places.available_permits();
         Load { running, waiting: all.saturating_sub(running) }
     }
 
-    /// Puts what is counted among what is told to those who watch.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         let Inner { waits, times, refused, .. } = &*self.0;
         let help = "How long passwords waited to be hashed";
@@ -81,24 +81,24 @@ impl Hasher {
         registry.register("password_hashes_refused", help, refused.clone());
     }
 
-    /// The hash to store, with a fresh salt, as a PHC string (`$argon2id$v=19$m=…`).
+    /// The hash for storage, with a fresh salt, as a PHC string (`$argon2id$v=19$m=…`).
     ///
-    /// Refuses a password that is too long, which the policy should have done before. [`Error::Unavailable`] where too
-    /// many wait, or where there is no memory.
+    /// Refuses a password that is too long, which the policy should have done before. [`Error::Unavailable`] if too
+    /// many wait, or memory is short.
     pub async fn hash(&self, password: &Password) -> Result<String> {
         if password.is_too_long() {
-            return Err(Refusal::new(Code::TooLong, format!("Use at most {MAX_LENGTH} characters.")).into());
+            return Err(Refusal::new(Code::TooLong, "password-too-long").with("max", MAX_LENGTH).into());
         }
         let fresh = Stored::blank(self.0.params);
         let password = password.clone();
         self.run(move |inner| Ok(Stored { tag: inner.tag(&password, &fresh)?, ..fresh }.to_phc())).await?
     }
 
-    /// Whether `stored`, a PHC string or a hash that Django wrote, is the hash of the password.
+    /// Checks the password against `stored`, a PHC string or a hash from Django.
     ///
-    /// Where there is nothing stored (no such account, or one without a password), where it cannot be read, or where its
-    /// parameters are out of bounds, a hash is computed all the same, so that it takes as long to say no.
-    /// [`Error::Unavailable`] where too many wait, or where there is no memory.
+    /// Without a stored hash (no such account, or one without a password), or with one that is unreadable or out of
+    /// bounds, a hash is computed all the same, so that a rejection takes as long. [`Error::Unavailable`] if too many
+    /// wait, or memory is short.
     pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Verdict> {
         if let Some(Ok(foreign)) = stored.map(DjangoHash::parse) {
             let password = password.clone();
@@ -121,10 +121,10 @@ impl Hasher {
         .await?
     }
 
-    /// Computes something else about a password, such as its strength, on a blocking thread. It takes a permit like a hash
-    /// does, so that hashes and estimates together keep no more threads busy than there are permits.
+    /// Runs another computation on a password, such as its strength, on a blocking thread. It takes a permit like a
+    /// hash, so hashes and estimates together use no more threads than there are permits.
     ///
-    /// [`Error::Unavailable`] where too many wait.
+    /// [`Error::Unavailable`] if too many wait.
     pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let held = self.permit().await?;
         let done = tokio::task::spawn_blocking(move || {
@@ -134,8 +134,8 @@ impl Hasher {
         done.instrument(tracing::debug_span!("judge_password")).await.map_err(Error::internal)
     }
 
-    /// Does the work on a thread for blocking work. It keeps its permit and its place until it has really ended, even
-    /// where nobody waits for it any more.
+    /// Runs the work on a blocking thread. It keeps its permit and its place until it ends, even if the caller has
+    /// stopped waiting.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T> {
         let inner = Arc::clone(&self.0);
         let held = self.permit().await?;
@@ -149,7 +149,7 @@ impl Hasher {
         done.instrument(tracing::debug_span!("hash")).await.map_err(Error::internal)
     }
 
-    /// A permit and a place; waits for the permit, for [`MAX_WAIT`] at most, but not for the place.
+    /// A permit and a place in the queue; waits at most [`MAX_WAIT`] for the permit, and never for the place.
     async fn permit(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
         let inner = &self.0;
         let place = Arc::clone(&inner.places).try_acquire_owned().map_err(|_| inner.refuse())?;
@@ -164,15 +164,15 @@ impl Hasher {
 struct Inner {
     engine: Argon2Engine,
     params: Argon2Params,
-    /// One for each hash that is computed or waits.
+    /// One for each running or waiting hash.
     places: Arc<Semaphore>,
-    /// One for each hash that is computed.
+    /// One for each running hash.
     running: Arc<Semaphore>,
-    /// How many permits and how many places there are.
+    /// Number of permits and of places.
     permits: usize,
     most: usize,
     max_wait: Duration,
-    /// What was used for `params` before and is not in use now.
+    /// Unused memory, allocated before for `params`.
     memory: Mutex<Vec<Memory>>,
     waits: Histogram,
     times: Histogram,
@@ -180,7 +180,7 @@ struct Inner {
 }
 
 impl Inner {
-    /// The answer where too many wait.
+    /// The error when too many wait.
     fn refuse(&self) -> Error {
         self.refused.inc();
         Error::Unavailable(RETRY_AFTER)
@@ -201,7 +201,7 @@ impl Inner {
     }
 }
 
-/// A stored hash, taken apart.
+/// A parsed hash.
 struct Stored {
     params: Argon2Params,
     salt: Salt,
@@ -209,14 +209,15 @@ struct Stored {
 }
 
 impl Stored {
-    /// One with a fresh salt and a tag that is still empty.
+    /// A hash with a fresh salt and an empty tag.
     fn blank(params: Argon2Params) -> Self {
         let salt: [u8; 16] = Secret::<16>::random().reveal();
         let salt = Salt::new(&salt).expect("16 bytes are a salt");
         Self { params, salt, tag: Output::new(&[0; 32]).expect("32 bytes are a tag") }
     }
 
-    /// `None` where it is not of our kind: Argon2id, version 19, parameters within bounds, nothing left out.
+    /// Parses a hash of the service's own kind: Argon2id, version 19, parameters within bounds, nothing omitted.
+    /// Otherwise `None`.
     fn parse(text: &str) -> Option<Self> {
         let hash = PasswordHash::new(text).ok()?;
         if hash.algorithm != ARGON2ID_IDENT || hash.version != Some(Version::V0x13.into()) {
@@ -293,7 +294,7 @@ mod tests {
         assert!(!hasher.verify(&too_long, Some(&forced)).await.unwrap().matches);
     }
 
-    /// The hash is one of the reference implementation's own test vectors.
+    /// The hash is one of the test vectors of the reference implementation.
     #[tokio::test]
     async fn hashes_with_other_parameters_are_verified_and_called_outdated() {
         let stored = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";

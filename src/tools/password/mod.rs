@@ -16,55 +16,54 @@ pub use self::engine::Argon2Engine;
 pub use self::hasher::{Hasher, Load, Verdict};
 pub use self::params::{Argon2Params, InvalidParams};
 
-/// The most code points that a password may have; at four bytes each, they take 512 bytes at most.
+/// Maximum length of a password in code points; at four bytes each, 512 bytes at most.
 pub const MAX_LENGTH: usize = 128;
 
-/// As much is kept of a password as it was typed, in code points: one is composed of four at most.
+/// Maximum number of typed code points that are kept: composition joins at most four into one.
 const MAX_TYPED: usize = 4 * MAX_LENGTH;
 
-/// A password as it was typed, in Unicode normalisation form C, so that it does not matter how a keyboard composes an
-/// accent (NIST SP 800-63B). Nothing else is changed: blanks and upper case count. It prints as `[secret]`.
+/// A password in Unicode normalisation form C, so that different keyboards produce the same text (NIST SP 800-63B).
+/// Nothing else is changed: spaces and upper case count. It prints as `[secret]`.
 ///
-/// Of a text longer than [`MAX_LENGTH`] only so much is kept as shows that it is too long; such a password can be neither
-/// set nor right.
+/// A text longer than [`MAX_LENGTH`] is cut just beyond that; such a password is too long to be set or correct.
 #[derive(Clone)]
 pub struct Password {
     composed: String,
-    /// The text before it was composed, where that differs: hashes that were made elsewhere may be of it.
+    /// The text before composition, if that differs: hashes of other systems may be of it.
     typed: Option<String>,
 }
 
 impl Password {
-    /// The password in this text.
+    /// Reads a password from this text.
     pub fn new(text: &str) -> Self {
         let composed: String = text.nfc().take(MAX_LENGTH + 1).collect();
-        // Composing takes nothing away, so that what is too long as it was typed may yet be short enough.
+        // Composition shortens a text, so a text that is too long as typed may still fit.
         let typed = text.chars().take(MAX_TYPED).collect::<String>();
         Self { typed: Some(typed).filter(|typed| *typed != composed), composed }
     }
 
-    /// The text itself; what holds it is no longer guarded.
+    /// The text itself, without protection from logs.
     pub fn reveal(&self) -> &str {
         &self.composed
     }
 
-    /// The text as it was typed, where composing changed it.
+    /// The text as typed, if composition changed it.
     pub(crate) fn as_typed(&self) -> Option<&str> {
         self.typed.as_deref()
     }
 
-    /// How many code points it has; one more than [`MAX_LENGTH`] stands for all that are too many.
+    /// Number of code points; longer texts count as [`MAX_LENGTH`] plus one.
     pub fn length(&self) -> usize {
         self.composed.chars().count()
     }
 
-    /// Whether it has more than [`MAX_LENGTH`] code points.
+    /// True for more than [`MAX_LENGTH`] code points.
     pub fn is_too_long(&self) -> bool {
         self.length() > MAX_LENGTH
     }
 }
 
-/// Two are the same that are composed of the same.
+/// Two passwords are equal if their composed texts are.
 impl PartialEq for Password {
     fn eq(&self, other: &Self) -> bool {
         self.composed == other.composed

@@ -2,8 +2,8 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
-/// What one Argon2id hash costs, within bounds that no setting and no stored hash may leave. It is written as
-/// `m=19456,t=2,p=1`, as in the stored hashes themselves.
+/// Cost of one Argon2id hash, within bounds that apply to every setting and stored hash. The text form is
+/// `m=19456,t=2,p=1`, as in stored hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Argon2Params {
     pub(super) memory: u32,
@@ -11,20 +11,20 @@ pub struct Argon2Params {
     pub(super) lanes: u32,
 }
 
-/// The text is not of the form `m=19456,t=2,p=1`, or a number is out of bounds; it prints what is allowed.
+/// The text is not of the form `m=19456,t=2,p=1`, or a number is out of bounds; `Display` prints the bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidParams;
 
 impl Argon2Params {
-    /// The most memory, in KiB: one GiB.
+    /// Maximum memory, in KiB: one GiB.
     pub const MAX_MEMORY: u32 = 1 << 20;
-    /// The most passes over it.
+    /// Maximum number of passes.
     pub const MAX_PASSES: u32 = 10;
-    /// The most lanes.
+    /// Maximum number of lanes.
     pub const MAX_LANES: u32 = 16;
 
-    /// These parameters, where the memory is 8 to 1,048,576 KiB and at least 8 KiB for each lane, the passes are 1 to 10,
-    /// and the lanes 1 to 16.
+    /// Checks the parameters: 8 to 1,048,576 KiB of memory and at least 8 KiB per lane, 1 to 10 passes, and 1 to 16
+    /// lanes.
     pub fn new(memory: u32, passes: u32, lanes: u32) -> Result<Self, InvalidParams> {
         let allowed = (1..=Self::MAX_LANES).contains(&lanes)
             && (8 * lanes..=Self::MAX_MEMORY).contains(&memory)
@@ -32,13 +32,13 @@ impl Argon2Params {
         if allowed { Ok(Self { memory, passes, lanes }) } else { Err(InvalidParams) }
     }
 
-    /// The same for the crate that hashes.
+    /// The same for the `argon2` crate.
     pub(super) fn for_argon2(self) -> argon2::Params {
         argon2::Params::new(self.memory, self.passes, self.lanes, None).expect("the bounds are within those of Argon2")
     }
 }
 
-/// 19 MiB, two passes, one lane: the least that OWASP's Password Storage Cheat Sheet recommends.
+/// 19 MiB, two passes, one lane: the minimum of OWASP's Password Storage Cheat Sheet.
 impl Default for Argon2Params {
     fn default() -> Self {
         Self { memory: 19_456, passes: 2, lanes: 1 }
@@ -59,7 +59,7 @@ impl FromStr for Argon2Params {
             text.splitn(3, ',').zip(["m=", "t=", "p="]).map(|(part, name)| part.strip_prefix(name)?.parse().ok());
         let mut next = || values.next().flatten().ok_or(InvalidParams);
         let params = Self::new(next()?, next()?, next()?)?;
-        // Signs and leading zeros have passed so far.
+        // Rejects signs and leading zeros.
         if params.to_string() == text { Ok(params) } else { Err(InvalidParams) }
     }
 }

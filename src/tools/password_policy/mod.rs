@@ -1,6 +1,5 @@
-//! Which passwords are good enough to be chosen (OWASP ASVS 5.0, 6.2; NIST SP 800-63B): long enough, not known to others,
-//! not made of what is known about the person or the site, and not quickly guessed. There are no rules on kinds of
-//! characters.
+//! Rules for new passwords (OWASP ASVS 5.0, 6.2; NIST SP 800-63B): long enough, not common, not similar to data about
+//! the person or the site, and not easy to guess. No kind of character is required.
 
 mod similar;
 
@@ -12,74 +11,70 @@ use zxcvbn::zxcvbn;
 use crate::error::{Code, Refusal};
 use crate::tools::password::{MAX_LENGTH, Password};
 
-/// The least strength of a password, as the score of zxcvbn (0 to 4).
+/// Minimum strength of a password, as the score of zxcvbn (0 to 4).
 pub const MIN_STRENGTH: u8 = 3;
 
-/// The guesses from which on zxcvbn's documentation gives the score [`MIN_STRENGTH`]. They are compared instead of its
-/// score because that asks for five more, and eight characters without any pattern count as 10^8 and one: by the score,
-/// no password of eight characters could ever be chosen.
+/// Minimum number of guesses for the score [`MIN_STRENGTH`] according to zxcvbn's documentation. The code compares
+/// guesses, because zxcvbn's own score requires five more, and eight characters without any pattern count as 10^8 + 1.
+/// By the score, no password of eight characters would be accepted.
 const MIN_GUESSES: u64 = 100_000_000;
 
-/// So many code points are looked at together; enough for three words.
+/// Number of code points estimated together; enough for three words.
 const PART_LENGTH: usize = 24;
 
-/// The rules that a site can set.
+/// The configurable rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordPolicy {
-    /// The least number of code points, up to [`MAX_LENGTH`].
+    /// Minimum number of code points, up to [`MAX_LENGTH`].
     pub min_length: usize,
 }
 
 impl PasswordPolicy {
-    /// Whether the password may be chosen. `context` is what an attacker would try first: the names of the site, its
-    /// host, and the person's names, e-mail address and username, each as one text.
+    /// Checks a new password. `context` is data an attacker would try first: the names of the site, its host, and the
+    /// person's names, email address and username, each as one text.
     ///
-    /// Refuses with [`Code::PasswordTooShort`], [`Code::TooLong`], [`Code::PasswordTooCommon`] (many use it, or it is
-    /// quickly guessed) or [`Code::PasswordTooSimilar`] (made of the context). Takes some
-    /// milliseconds, and some tens of them at worst: too long for a thread that serves requests.
+    /// Refuses with [`Code::PasswordTooShort`], [`Code::TooLong`], [`Code::PasswordTooCommon`] (common, or easy to
+    /// guess) or [`Code::PasswordTooSimilar`] (similar to the context). It takes some milliseconds, and some tens of
+    /// them at worst: too long for a thread that serves requests.
     pub fn check(&self, password: &Password, context: &[&str]) -> Result<(), Refusal> {
         self.check_length(password)?;
         if is_common(password.reveal()) {
-            let message = "Many people use this password, so it is tried first; choose another.";
-            return Err(Refusal::new(Code::PasswordTooCommon, message));
+            return Err(Refusal::new(Code::PasswordTooCommon, "password-too-common"));
         }
         let words = similar::words(context);
         if similar::resembles(password.reveal(), &words) {
-            let message = "Leave out your names, your addresses, and the name of this site.";
-            return Err(Refusal::new(Code::PasswordTooSimilar, message));
+            return Err(Refusal::new(Code::PasswordTooSimilar, "password-too-similar"));
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         if !is_strong(password.reveal(), &words) {
-            let message = "This password is quickly guessed; make it longer, for example of several unrelated words.";
-            return Err(Refusal::new(Code::PasswordTooCommon, message));
+            return Err(Refusal::new(Code::PasswordTooCommon, "password-easy-to-guess"));
         }
         Ok(())
     }
 
-    /// The part of [`Self::check`] that costs nothing.
+    /// The cheap part of [`Self::check`].
     ///
     /// Refuses with [`Code::PasswordTooShort`] or [`Code::TooLong`].
     pub fn check_length(&self, password: &Password) -> Result<(), Refusal> {
         if password.length() < self.min_length {
-            let message = format!("Use at least {} characters.", self.min_length);
-            return Err(Refusal::new(Code::PasswordTooShort, message));
+            return Err(Refusal::new(Code::PasswordTooShort, "password-too-short").with("min", self.min_length));
         }
         if password.is_too_long() {
-            return Err(Refusal::new(Code::TooLong, format!("Use at most {MAX_LENGTH} characters.")));
+            return Err(Refusal::new(Code::TooLong, "password-too-long").with("max", MAX_LENGTH));
         }
         Ok(())
     }
 }
 
-/// Whether any part takes enough guesses; the whole then takes no fewer. What an estimate costs grows faster than the
-/// square of the length, to most of a second for 100 characters that each may stand for a letter.
+/// True if any part takes enough guesses; the whole then takes no fewer. The cost of an estimate grows faster than the
+/// square of the length: most of a second for 100 characters that may each represent a letter.
 fn is_strong(password: &str, words: &[&str]) -> bool {
     let characters: Vec<char> = password.chars().collect();
     let mut parts = characters.chunks(PART_LENGTH).map(String::from_iter);
     parts.any(|part| zxcvbn(&part, words).guesses() >= MIN_GUESSES)
 }
 
-/// Passwords that many people use; `common_passwords.md` tells where they come from.
+/// Common passwords; see `common_passwords.md` for their source.
 static COMMON: LazyLock<HashSet<&str>> = LazyLock::new(|| include_str!("../common_passwords.txt").lines().collect());
 
 fn is_common(password: &str) -> bool {
@@ -109,7 +104,7 @@ mod tests {
         let strict = PasswordPolicy { min_length: 15 };
         let refused = strict.check(&Password::new("vT9#qLx2mB7$kR"), &[]).unwrap_err();
         assert_eq!((refused.code, refused.field), (Code::PasswordTooShort, None));
-        assert!(refused.message.contains("15"));
+        assert!(refused.message().contains("15"));
         assert_eq!(strict.check(&Password::new("vT9#qLx2mB7$kRw"), &[]), Ok(()));
     }
 

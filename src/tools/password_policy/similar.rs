@@ -1,23 +1,24 @@
-//! Whether a password is made of words that are known about the person or the site.
+//! Similarity of a password to words about the person or the site.
 
 use caseless::Caseless as _;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
-/// A word this long is refused wherever it stands, also within another.
+/// A word of this length is refused everywhere, even within another word.
 const LONG_WORD: usize = 5;
-/// A word this long is refused where it stands alone: it is part of too many others. Shorter ones are not refused.
+/// A word of this length is refused if it is separate, because it is part of too many others. Shorter ones are not
+/// refused.
 const SHORT_WORD: usize = 4;
-/// So much of each text of the context is looked at.
+/// Maximum length of each context text; the rest is ignored.
 const MAX_CONTEXT_LENGTH: usize = 256;
 
-/// The words of the context, simplified: each text as a whole, and its parts between other characters and digits.
+/// The simplified words of the context: each text as a whole, and its parts between other characters and digits.
 pub(super) fn words(context: &[&str]) -> Vec<String> {
     let mut words = Vec::new();
     for text in context {
         let text = simplify(text.chars().take(MAX_CONTEXT_LENGTH));
         let (name, domain) = text.split_once('@').unwrap_or((&text, ""));
-        // The last label, such as `com`, says nothing about anybody.
+        // The last label, such as `com`, identifies nobody.
         let domain = domain.rsplit_once('.').map_or(domain, |(labels, _)| labels);
         for part in [name, domain] {
             words.push(part.chars().filter(|c| c.is_alphanumeric()).collect());
@@ -31,8 +32,8 @@ pub(super) fn words(context: &[&str]) -> Vec<String> {
     words
 }
 
-/// Whether the password contains one of the words or differs little from it, forwards or backwards, whatever the case,
-/// the accents, the punctuation between, and with digits and signs for letters.
+/// True if the password contains one of the words or is close to it, forwards or backwards. Case, accents and
+/// punctuation are ignored, and digits and signs count as the letters they resemble.
 pub(super) fn resembles(password: &str, words: &[String]) -> bool {
     let plain: Vec<char> = simplify(password.chars()).chars().collect();
     let letters: Vec<char> = plain.iter().copied().map(letter).collect();
@@ -48,12 +49,12 @@ pub(super) fn resembles(password: &str, words: &[String]) -> bool {
     })
 }
 
-/// Without case, accents, and compatibility forms.
+/// The text without case, accents, and compatibility forms.
 fn simplify(text: impl Iterator<Item = char>) -> String {
     text.nfkd().filter(|c| !is_combining_mark(*c)).default_case_fold().collect()
 }
 
-/// The letter that a digit or sign is often written for; look-alikes become the same one.
+/// The letter that a digit or sign often replaces; look-alikes map to the same one.
 fn letter(c: char) -> char {
     match c {
         '0' => 'o',
@@ -72,7 +73,7 @@ fn contains(text: &[char], word: &[char]) -> bool {
     text.windows(word.len()).any(|window| window == word)
 }
 
-/// Whether the word occurs with no letter of the password as it was typed before or after it.
+/// True if the word occurs without an adjacent letter in the typed password.
 fn stands_alone(word: &[char], letters: &[char], plain: &[char]) -> bool {
     letters.windows(word.len()).enumerate().any(|(start, window)| {
         let before = start.checked_sub(1).and_then(|at| plain.get(at));
@@ -81,7 +82,7 @@ fn stands_alone(word: &[char], letters: &[char], plain: &[char]) -> bool {
     })
 }
 
-/// Whether at most three tenths of the longer one must be changed to get the other (Levenshtein distance).
+/// True if the Levenshtein distance is at most three tenths of the longer one.
 fn is_close(one: &[char], other: &[char]) -> bool {
     let longer = one.len().max(other.len());
     10 * one.len().abs_diff(other.len()) <= 3 * longer && 10 * distance(one, other) <= 3 * longer

@@ -1,10 +1,8 @@
-//! Reading a table in a process of its own, whose memory and time are limited by the system: whatever a file does to it,
-//! this process goes on.
+//! Reading of a table in a child process with limits on memory and time, so that no file can bring this process down.
 //!
-//! The process is the same program under the name [`COMMAND`], followed by the heading that a sheet must have. It is given the
-//! file on its standard input, and answers
-//! with frames on its standard output: the length in four bytes, and that many bytes of JSON; a length
-//! of zero when it is done.
+//! The child is the same program with the argument [`COMMAND`], followed by the required heading. It receives the file
+//! on its standard input, and writes frames to its standard output. A frame is a length in four bytes and that many
+//! bytes of JSON; a length of zero marks the end.
 
 use std::io::{self, Read as _, Write};
 use std::path::PathBuf;
@@ -21,41 +19,42 @@ use tokio::time::Instant;
 use super::read::{self, MAX_BYTES, SheetRow, Sheets, damaged, too_large};
 use crate::error::{Code, Error, Refusal, Result};
 
-/// The first argument of a process that reads a table. It is no part of the command line that people are shown.
+/// First argument of the child process. It is hidden from the help of the command line.
 pub const COMMAND: &str = "read-sheet";
 
-/// How much memory the process may address, in bytes.
+/// Limit on the address space of the child, in bytes.
 const MEMORY: u64 = 512 * 1024 * 1024;
 
-/// How long the process may compute, in seconds.
+/// Limit on the CPU time of the child, in seconds.
 const SECONDS: u64 = 20;
 
-/// How long the process may take, whatever it waits for.
+/// Limit on the elapsed time of the child.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How much text a frame gathers before it is sent, in bytes.
+/// Amount of text after which a frame is sent, in bytes.
 const FRAME: usize = 256 * 1024;
 
-/// The longest frame that is taken, in bytes. One row more may be in it than would fit, each character an escape.
+/// Maximum length of an accepted frame, in bytes. A frame can exceed [`FRAME`] by one row, with every character
+/// escaped.
 const MAX_FRAME: u32 = 32 * 1024 * 1024;
 
-/// What the process says.
+/// A message of the child.
 #[derive(Debug, Serialize, Deserialize)]
 enum Frame {
     /// Some rows.
     Rows(Vec<SheetRow>),
-    /// All rows were read, of this sheet.
+    /// All rows were read; these are the sheets of the file.
     Sheets(Sheets),
-    /// Why there is nothing more to come.
+    /// The file is refused.
     Refused {
-        /// Whether the file is too large, or else of a kind that is not taken.
+        /// True if the file is too large, false if it is unsupported.
         is_too_large: bool,
-        /// What the person is told.
+        /// The message for the user.
         message: String,
     },
 }
 
-/// What reads tables in processes of their own.
+/// Reads tables in child processes.
 #[derive(Clone, Debug)]
 pub struct Reader {
     program: PathBuf,
@@ -67,12 +66,12 @@ impl Reader {
         Self { program }
     }
 
-    /// A reader that starts the program that runs.
+    /// A reader that starts the running program.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the system does not tell which that is.
+    /// [`Error::Internal`] if its path is unknown.
     pub fn of_this_program() -> Result<Self> {
-        // On Linux this names the program even when its file was replaced by a newer one meanwhile.
+        // On Linux this is the running program even after its file was replaced by a newer version.
         let own = PathBuf::from("/proc/self/exe");
         if cfg!(target_os = "linux") && own.exists() {
             return Ok(Self::new(own));
@@ -80,10 +79,10 @@ impl Reader {
         Ok(Self::new(std::env::current_exe().map_err(Error::internal)?))
     }
 
-    /// Starts to read a table; of a workbook, a sheet that has a cell `heading` in its first row, where there is one.
+    /// Starts to read a table. In a workbook, a sheet with a cell `heading` in its first row is preferred.
     ///
     /// # Errors
-    /// [`Code::FileTooLarge`] of the field `file`; [`Error::Internal`] where no process can be started.
+    /// [`Code::FileTooLarge`] of the field `file`; [`Error::Internal`] if the child cannot be started.
     pub fn open(&self, file: impl AsRef<[u8]> + Send + 'static, heading: &str) -> Result<Pages> {
         if file.as_ref().len() > MAX_BYTES {
             return Err(read::file_too_large());
@@ -93,17 +92,17 @@ impl Reader {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(Error::internal)?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::internal("a process that reads a table has no pipes"));
+            return Err(Error::internal("sheet reader process has no pipes"));
         };
         let writing = tokio::spawn(async move {
-            // A process that ends before it has read everything has said why.
+            // A child that exits before it has read everything has reported the reason.
             let _ = input.write_all(file.as_ref()).await;
         });
         Ok(Pages { child, output, writing, deadline: Instant::now() + TIMEOUT })
     }
 }
 
-/// The rows of a table that is being read. The process ends with it.
+/// The pages of a table being read. The child is killed when this is dropped.
 #[derive(Debug)]
 pub struct Pages {
     child: Child,
@@ -119,7 +118,7 @@ impl Drop for Pages {
 }
 
 impl Pages {
-    /// The next page, still to be [parsed](Page::content); none where there are no more.
+    /// The next page, not yet [parsed](Page::content); none at the end.
     ///
     /// # Errors
     /// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`.
@@ -144,39 +143,39 @@ impl Pages {
         if read as u64 == u64::from(length) { Ok(Some(frame)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
-    /// What it means that the process ended before it said that it was done.
+    /// The error for a child that exited before the end of the table.
     async fn cause_of_death(&mut self) -> Error {
         let status = match tokio::time::timeout_at(self.deadline, self.child.wait()).await {
             Ok(Ok(status)) => status,
             Ok(Err(error)) => return Error::internal(error),
             Err(_) => return too_costly(),
         };
-        tracing::warn!(%status, "a process that read a table did not come to its end");
+        tracing::warn!(%status, "sheet reader process failed");
         match status.code() {
-            // A signal: out of memory or of time.
+            // A signal: out of memory or time.
             None => too_costly(),
-            // A panic of what parses the file.
+            // A panic of the parser.
             Some(101) => damaged(),
             Some(_) => broken(status),
         }
     }
 }
 
-/// Some rows, as they came.
+/// An unparsed frame of rows.
 #[derive(Debug)]
 pub struct Page(Vec<u8>);
 
-/// What a page holds.
+/// Content of a page.
 #[derive(Debug)]
 pub enum Content {
     /// Some rows.
     Rows(Vec<SheetRow>),
-    /// The sheets of a file whose rows were all read.
+    /// The sheets of the file, after all rows.
     Sheets(Sheets),
 }
 
 impl Page {
-    /// What the page holds. This takes a moment, and is better not done on an asynchronous thread.
+    /// Parses the page. This takes a while, and should not be done on an asynchronous thread.
     ///
     /// # Errors
     /// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`.
@@ -186,25 +185,25 @@ impl Page {
             Frame::Sheets(sheets) => Ok(Content::Sheets(sheets)),
             Frame::Refused { is_too_large, message } => {
                 let code = if is_too_large { Code::FileTooLarge } else { Code::FileUnsupported };
-                Err(Refusal::new(code, message).of("file").into())
+                Err(Refusal::new(code, "sheet-refused").with("reason", message).of("file").into())
             }
         }
     }
 }
 
 fn too_costly() -> Error {
-    too_large("The file takes too much memory or time to be read.")
+    too_large("sheet-too-costly")
 }
 
 fn broken(status: ExitStatus) -> Error {
-    Error::internal(format!("a process that read a table failed: {status}"))
+    Error::internal(format!("sheet reader process failed: {status}"))
 }
 
-/// What the process does: limits itself, reads the table on its standard input, of a workbook a sheet with this heading, and
-/// answers on its standard output.
+/// Main function of the child: sets its limits, reads the table from standard input, and writes frames to standard
+/// output. In a workbook, a sheet with this heading is preferred.
 ///
 /// # Errors
-/// What keeps it from doing so; that a file is refused is an answer.
+/// Failures of input, output or the limits. A refused file is not an error.
 pub fn serve(heading: &str) -> Result<()> {
     limit(Resource::As, MEMORY)?;
     limit(Resource::Cpu, SECONDS)?;
@@ -228,8 +227,9 @@ pub fn serve(heading: &str) -> Result<()> {
             send(&mut output, &Frame::Sheets(sheets))?;
         }
         Err(Error::Refused(refusals)) => {
-            for Refusal { code, message, .. } in refusals {
-                send(&mut output, &Frame::Refused { is_too_large: code == Code::FileTooLarge, message })?;
+            for refusal in refusals {
+                let is_too_large = refusal.code == Code::FileTooLarge;
+                send(&mut output, &Frame::Refused { is_too_large, message: refusal.message() })?;
             }
         }
         Err(error) => return Err(error),

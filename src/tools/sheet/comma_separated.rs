@@ -1,13 +1,14 @@
-//! Comma-separated values (RFC 4180), read strictly: text whose quotation marks do not match would be read as fewer rows
-//! than it has, and cells of several people as one.
+//! Comma-separated values (RFC 4180), read strictly: with unmatched quotation marks, several rows would be read as one
+//! cell.
 
-use std::fmt;
 use std::io::{Chain, Read as _};
 
-/// The marks that may part the cells of a row. The last of equally frequent ones is taken for the separator.
+use crate::texts::Text;
+
+/// Possible separators of cells. Of equally frequent ones, the last is chosen.
 const SEPARATORS: [u8; 3] = [b'\t', b';', b','];
 
-/// The records of a text, each with its row.
+/// The records of a text with their rows.
 pub(crate) struct Records<'a> {
     reader: csv::Reader<Chain<&'a [u8], &'static [u8]>>,
     record: csv::StringRecord,
@@ -16,14 +17,14 @@ pub(crate) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// Checks the text and begins to read it. Cells are parted by the most frequent of comma, semicolon and tab in its first
-    /// line, or by the mark that a first line `sep=;` names.
+    /// Checks the text and prepares to read it. The separator is the most frequent of comma, semicolon and tab in the
+    /// first line, unless a first line such as `sep=;` names it.
     ///
     /// # Errors
-    /// [`Malformed`], with the line.
+    /// [`Malformed`] with the line.
     pub(crate) fn of(text: &'a str) -> Result<Self, Malformed> {
         let (named, text, skipped) = named_separator(text);
-        // Spreadsheet programs show empty lines as rows, which the reader passes over.
+        // Spreadsheet programs count empty lines as rows, but the reader skips them.
         let after = text.trim_start_matches(['\r', '\n']);
         let row = line_breaks(text.strip_suffix(after).unwrap_or_default());
         let (frequent, end) = first_line(after);
@@ -36,11 +37,11 @@ impl<'a> Records<'a> {
         Ok(Self { reader, record: csv::StringRecord::new(), row, line })
     }
 
-    /// The next record, and its row as spreadsheet programs count it, from 0; none where there are no more. Rows are counted
-    /// without a first line that names the separator, and a cell of several lines is one row.
+    /// The next record with its row as counted by spreadsheet programs, from 0; none at the end. A first line that
+    /// names the separator is not counted, and a cell of several lines is in one row.
     ///
     /// # Errors
-    /// Those of the reader, which a text that was checked does not cause.
+    /// Those of the reader, which do not occur for a checked text.
     pub(crate) fn next(&mut self) -> csv::Result<Option<(u32, &csv::StringRecord)>> {
         if !self.reader.read_record(&mut self.record)? {
             return Ok(None);
@@ -54,46 +55,38 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Text that is not well-formed.
+/// A text that is not well-formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed {
-    /// The line of the text, from 1, in which the cell begins.
+    /// The line in which the cell begins, from 1.
     line: u64,
     fault: Fault,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// A quotation mark begins a cell and none ends it.
+    /// A quotation mark opens a cell and is never closed.
     Unclosed,
-    /// Text follows the quotation mark that ends the cell, in this line.
+    /// Text follows the closing quotation mark, in this line.
     TextBehind(u64),
-    /// A quotation mark stands in a cell that does not begin with one.
+    /// A cell contains a quotation mark but does not begin with one.
     Within,
 }
 
-/// A sentence on what is wrong, which begins with the line, and one on what to do.
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Line {}: ", self.line)?;
-        match self.fault {
-            Fault::Unclosed => f.write_str("the quotation mark that begins a cell is never closed.")?,
-            Fault::TextBehind(line) if line == self.line => {
-                f.write_str("text follows the quotation mark that closes a cell.")?;
-            }
-            Fault::TextBehind(line) => {
-                write!(
-                    f,
-                    "the quotation mark that begins a cell is not closed before line {line}, where text follows."
-                )?;
-            }
-            Fault::Within => f.write_str("a quotation mark stands within a cell that does not begin with one.")?,
-        }
-        f.write_str(" Put such a cell between quotation marks, and double each one inside it.")
+impl Malformed {
+    /// The line, the problem and its remedy.
+    pub(crate) fn text(&self) -> Text {
+        let text = match self.fault {
+            Fault::Unclosed => Text::new("csv-quote-unclosed"),
+            Fault::TextBehind(line) if line == self.line => Text::new("csv-text-after-quote"),
+            Fault::TextBehind(line) => Text::new("csv-quote-closed-late").with("until", line),
+            Fault::Within => Text::new("csv-quote-within"),
+        };
+        text.with("line", self.line)
     }
 }
 
-/// Where the check is in a cell.
+/// Position of the check within a cell.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Start,
@@ -128,8 +121,7 @@ fn check(text: &str, separator: u8, first: u64) -> Result<(), Malformed> {
     if place == Place::Quoted { Err(Malformed { line: begun, fault: Fault::Unclosed }) } else { Ok(()) }
 }
 
-/// The separator that a first line such as `sep=;` names to spreadsheet programs, the text behind that line, and how many
-/// lines were skipped.
+/// The separator named by a first line such as `sep=;`, the text after that line, and the number of skipped lines.
 fn named_separator(text: &str) -> (Option<u8>, &str, u64) {
     let named = || {
         let (name, rest) = text.split_at_checked(4)?;
@@ -146,7 +138,7 @@ fn line_breaks(text: &str) -> u32 {
     u32::try_from(text.matches('\n').count()).unwrap_or(u32::MAX)
 }
 
-/// The most frequent separator in the first line, outside of quotation marks, and what ends that line.
+/// The most frequent separator in the first line outside of quotation marks, and the line break after it.
 fn first_line(text: &str) -> (u8, &'static [u8]) {
     let mut end: &[u8] = b"\n";
     let mut counts = SEPARATORS.map(|separator| (separator, 0));
@@ -171,7 +163,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<(u32, Vec<String>)>, String> {
-        let mut records = Records::of(text).map_err(|malformed| malformed.to_string())?;
+        let mut records = Records::of(text).map_err(|malformed| malformed.text().english())?;
         let mut rows = Vec::new();
         while let Some((row, record)) = records.next().unwrap() {
             rows.push((row, record.iter().map(str::to_owned).collect()));
@@ -180,26 +172,24 @@ mod tests {
     }
 
     #[test]
-    fn quotation_marks_that_do_not_match_are_told_with_their_line() {
+    fn unmatched_quotation_marks_are_refused_with_their_line() {
         for (text, expected) in [
-            ("a,b\n1,\"One Road\n2,Two Road\n", "Line 2: the quotation mark that begins a cell is never closed."),
+            ("a,b\n1,\"One Road\n2,Two Road\n", "Line 2: the quotation mark that opens a cell is never closed."),
             (
                 "a,b\r\n1,\"One\r\n2,\"Two\",x\r\n",
-                "Line 2: the quotation mark that begins a cell is not closed before line 3,",
+                "Line 2: the quotation mark that opens a cell is not closed before line 3,",
             ),
             ("a\n\"x\ny\"\n\"b\"c\n", "Line 4: text follows the quotation mark that closes a cell."),
             ("a\n\"b\" \"c\"\n", "Line 2: text follows"),
-            ("\n\na,5\" pipe\n", "Line 3: a quotation mark stands within a cell"),
-            ("a, \"x, y\"\n", "Line 1: a quotation mark stands within a cell"),
-            ("sep=;\na;\"b", "Line 2: the quotation mark that begins a cell is never closed."),
-            ("\"", "Line 1: the quotation mark that begins a cell is never closed."),
+            ("\n\na,5\" pipe\n", "Line 3: a cell contains a quotation mark"),
+            ("a, \"x, y\"\n", "Line 1: a cell contains a quotation mark"),
+            ("sep=;\na;\"b", "Line 2: the quotation mark that opens a cell is never closed."),
+            ("\"", "Line 1: the quotation mark that opens a cell is never closed."),
         ] {
-            let told = read(text).unwrap_err();
-            assert!(told.starts_with(expected), "{text:?}: {told}");
-            assert!(
-                told.ends_with(" Put such a cell between quotation marks, and double each one inside it."),
-                "{told}"
-            );
+            let problem = read(text).unwrap_err();
+            assert!(problem.starts_with(expected), "{text:?}: {problem}");
+            let remedy = " Enclose such a cell in quotation marks, and double each one inside it.";
+            assert!(problem.ends_with(remedy), "{problem}");
         }
         for text in ["\"\"", "\"a\"\"\",\"\"\n\"x\r\ny\" ,b\r\r\n", "\"a\"\r\"b\"", ""] {
             assert!(read(text).is_ok(), "{text:?}");

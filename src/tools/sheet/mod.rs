@@ -1,15 +1,14 @@
-//! Tables for spreadsheet programs, written and read. Where they are written, all cells are text, and none is taken for
-//! a formula.
+//! Tables for spreadsheet programs, read and written. All written cells are text, and none is taken for a formula.
 
-// Reading a table in a process of its own.
+// Reading of a table in a child process.
 mod child;
 // Comma-separated values, checked and read.
 pub(crate) mod comma_separated;
-// Numbers as a workbook shows them.
+// Numbers in the format of their cell.
 mod number_format;
-// Tables that people send.
+// Reading of uploaded tables.
 pub mod read;
-// Workbooks, looked through before they are parsed.
+// Workbooks, inspected before they are parsed.
 mod workbook;
 // Workbooks, written.
 mod written;
@@ -25,18 +24,18 @@ pub use self::written::{Column, Layout, workbook};
 /// A row of a table, its cells in the order of the columns.
 pub type Row = Vec<String>;
 
-/// Characters that begin a formula (OWASP, "CSV Injection"), with the full-width and small forms of some keyboards.
+/// Characters that begin a formula (OWASP, "CSV Injection"), with their full-width and small forms.
 const FORMULA: [char; 12] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫'];
 
-/// Characters that end a cell somewhere: separators of spreadsheet programs by locale, and line breaks. A program that
-/// expects another separator than the comma reads past the quotes of a field, and begins a cell behind each of these.
+/// Characters that can end a cell: the separators of spreadsheet programs in any locale, and line breaks. A program
+/// that expects a separator other than the comma ignores the quotes of a field, and begins a cell after each of these.
 const BOUNDARIES: [char; 11] = [',', ';', '\t', '|', '\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
 
-/// Rows as comma-separated values (RFC 4180), every field in quotes. Text that a spreadsheet program would run, in
-/// whichever locale, gets an apostrophe: see `neutral`.
+/// Rows as comma-separated values (RFC 4180), with every field in quotes. Text that a spreadsheet program would run in
+/// any locale gets an apostrophe: see `neutral`.
 ///
 /// # Errors
-/// [`Error::Internal`] where the rows differ in length.
+/// [`Error::Internal`] if the rows differ in length.
 pub fn csv<'a>(rows: impl IntoIterator<Item = impl IntoIterator<Item = &'a str>>) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new();
     let writer = writer.terminator(csv::Terminator::CRLF).quote_style(csv::QuoteStyle::Always);
@@ -48,11 +47,11 @@ pub fn csv<'a>(rows: impl IntoIterator<Item = impl IntoIterator<Item = &'a str>>
     writer.into_inner().map_err(|error| Error::internal(error.to_string()))
 }
 
-/// The text with an apostrophe before each piece that would begin a formula. Pieces are what is left between
-/// [`BOUNDARIES`]: where a program takes one of them for the end of a cell, the next cell begins with the apostrophe.
+/// The text with an apostrophe before each piece that would begin a formula. Pieces are separated by [`BOUNDARIES`]: if
+/// a program takes a boundary for the end of a cell, the next cell begins with the apostrophe.
 ///
-/// Signs before figures and telephone numbers get one too. Without it, programs drop the plus sign of `+44…`, and no rule
-/// tells `-5` from the beginning of `-5+cmd|…` in a cell that goes on behind the field.
+/// Signs before numbers and phone numbers get one too. Otherwise programs drop the plus sign of `+44…`, and `-5` cannot
+/// be distinguished from the start of `-5+cmd|…` in a cell that continues after the field.
 fn neutral(text: &str) -> Cow<'_, str> {
     if !pieces(text).any(|(start, piece)| is_like_a_formula(start, piece)) {
         return text.into();
@@ -67,7 +66,7 @@ fn neutral(text: &str) -> Cow<'_, str> {
     neutral.into()
 }
 
-/// The text that [`neutral`] was given. Text without an apostrophe before a formula is returned as it is.
+/// Inverse of [`neutral`]. Text without an apostrophe before a formula is returned unchanged.
 fn plain(text: &str) -> Cow<'_, str> {
     fn unmarked(start: usize, piece: &str) -> Option<&str> {
         piece.strip_prefix('\'').filter(|rest| is_like_a_formula(start, rest))
@@ -88,15 +87,15 @@ fn pieces(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Whether a cell that begins with this piece would be run. Programs skip blanks, and the quotes that they take for those
-/// of a field; apostrophes are skipped, so that a text which begins with some keeps them all when it is read back. At the
-/// beginning of a text, the tab or line break of a blank piece counts as well: some programs drop it with the blanks.
+/// True if a cell that begins with this piece would be run. Programs skip blanks and quotes. Apostrophes are skipped
+/// here too, so that a text keeps its own ones when it is read back. At the start of a text, the tab or line break of a
+/// blank piece counts as well: some programs drop it with the blanks.
 fn is_like_a_formula(start: usize, piece: &str) -> bool {
     let begun = piece.trim_start_matches(|c: char| matches!(c, '\'' | '"') || is_blank(c));
     begun.starts_with(FORMULA) || (start == 0 && begun.starts_with(['\t', '\r', '\n']))
 }
 
-/// Whether a character shows as nothing, without ending a piece.
+/// True if a character is invisible and does not end a piece.
 fn is_blank(c: char) -> bool {
     (c.is_whitespace() || c.is_control() || is_invisible(c)) && !BOUNDARIES.contains(&c)
 }
@@ -168,8 +167,8 @@ mod tests {
         }
     }
 
-    /// The cells of a text as spreadsheet programs read it: a quote opens a cell whose boundaries count for nothing until
-    /// the next single quote, and what follows that belongs to the cell.
+    /// The cells of a text as read by spreadsheet programs: boundaries in quotes are ignored, and text after the
+    /// closing quote belongs to the cell.
     fn cells(text: &str, separators: &str, minds_quotes: bool) -> Vec<String> {
         let mut cells = vec![String::new()];
         let (mut is_fresh, mut is_quoted) = (true, false);

@@ -1,11 +1,11 @@
-//! Numbers as a workbook shows them, where that adds digits or signs to them: a telephone number or a postal code that was
-//! typed as a number keeps its leading zeros by its format alone, such as `0000000000` or `"+"00 000`.
+//! Numbers in the format of their cell, if it adds digits or signs. A phone number or postal code typed as a number has
+//! its leading zeros only in its format, such as `0000000000` or `"+"00 000`.
 
-/// The largest number of which a workbook stores every digit.
+/// Limit below which a workbook stores every digit of a number.
 const MAX_EXACT: f64 = 1e15;
 
-/// The number as this format shows it, where the format has a place for each digit and fixed text beside them. None for all
-/// other formats, of which the plain number is better to read: decimals, groups of thousands, percentages, dates.
+/// The number in a format that consists of digit places and fixed text. None for all other formats, where the plain
+/// number is better to import: decimals, groups of thousands, percentages, dates.
 pub(super) fn show(number: f64, format: &str) -> Option<String> {
     if number.fract() != 0.0 || number.abs() >= MAX_EXACT {
         return None;
@@ -16,7 +16,7 @@ pub(super) fn show(number: f64, format: &str) -> Option<String> {
         [first, rest @ ..] if first.condition.is_some() => {
             std::iter::once(first).chain(rest).find(|section| section.condition.is_none_or(|holds| holds.of(number)))?
         }
-        // Positive numbers, negative ones, zero.
+        // The sections are for positive numbers, negative numbers and zero.
         [positive, ..] if number > 0.0 => positive,
         [_, negative, ..] if number < 0.0 => negative,
         [_, _, zero, ..] => zero,
@@ -32,7 +32,7 @@ pub(super) fn show(number: f64, format: &str) -> Option<String> {
     if number < 0.0 && sections.len() == 1 {
         shown.push('-');
     }
-    // Digits fill the places from the right; what has no place stands before the first.
+    // Digits fill the places from the right; surplus digits go before the first place.
     let (overflow, digits) = digits.split_at(digits.len().saturating_sub(places));
     let mut ahead = (places - digits.len(), overflow);
     let mut digits = digits.chars();
@@ -53,7 +53,7 @@ pub(super) fn show(number: f64, format: &str) -> Option<String> {
     Some(shown.trim().to_owned())
 }
 
-/// One of up to four formats, which hold for different numbers.
+/// One of up to four formats for different numbers.
 #[derive(Default)]
 struct Section {
     condition: Option<Condition>,
@@ -62,13 +62,13 @@ struct Section {
 
 enum Part {
     Text(String),
-    /// A place for a digit, with a zero where there is none.
+    /// A place for a digit, filled with a zero if `is_filled`.
     Digit {
         is_filled: bool,
     },
 }
 
-/// Numbers that a section holds for, such as `[<=9999999]`.
+/// The condition of a section, such as `[<=9999999]`.
 #[derive(Clone, Copy)]
 struct Condition {
     below: bool,
@@ -101,7 +101,7 @@ impl Condition {
     }
 }
 
-/// The sections of a format; none where it has anything but digits and text.
+/// The sections of a format; none if it has more than digit places and text.
 fn sections(format: &str) -> Option<Vec<Section>> {
     let mut sections = vec![Section::default()];
     let mut signs = format.chars();
@@ -116,7 +116,7 @@ fn sections(format: &str) -> Option<Vec<Section>> {
                 section.parts.push(Part::Text(text));
             }
             '\\' => section.parts.push(Part::Text(signs.next()?.to_string())),
-            // A blank as wide as the next sign.
+            // A space as wide as the next character.
             '_' => {
                 signs.next()?;
                 section.parts.push(Part::Text(" ".to_owned()));

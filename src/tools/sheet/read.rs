@@ -1,7 +1,7 @@
-//! Tables that people send: workbooks (.xlsx) and comma-separated values, read row by row within limits.
+//! Reading of uploaded tables: workbooks (.xlsx) and comma-separated values, row by row within limits.
 //!
-//! Whatever is in a file, it costs no more than the limits below. Even so, this is to run in a process of its own (see
-//! `child`): what parses workbooks reserves as much memory as a file asks for.
+//! The limits below bound the cost of any file. Still, this must run in a child process (see `child`), because the
+//! parser of workbooks allocates as much memory as a file asks for.
 
 use std::borrow::Cow;
 
@@ -10,67 +10,71 @@ use serde::{Deserialize, Serialize};
 use super::comma_separated::Records;
 use super::{plain, workbook};
 use crate::error::{Code, Error, Refusal, Result};
+use crate::texts::Text;
 use crate::tools::text;
 
-/// The largest file, in bytes.
-pub const MAX_BYTES: usize = 10 * 1024 * 1024;
+/// Maximum size of a file, in bytes.
+pub const MAX_BYTES: usize = MAX_MEGABYTES * 1024 * 1024;
 
-/// The last row that may hold something, counted from 1; the first is the heading.
+/// The same in MiB.
+const MAX_MEGABYTES: usize = 10;
+
+/// Maximum number of rows, including the heading.
 pub const MAX_ROW: u32 = 100_001;
 
-/// The most columns that may hold something.
+/// Maximum number of columns.
 pub const MAX_COLUMNS: usize = 64;
 
-/// The most characters of a cell.
+/// Maximum length of a cell, in characters.
 const MAX_CELL: usize = 32_767;
 
-/// The most bytes of text in all cells together. A workbook stores a text once and names it many times.
+/// Maximum amount of text in all cells together, in bytes. A workbook can store a text once and refer to it many times.
 const MAX_TEXT: usize = 64 * 1024 * 1024;
 
-/// What workbooks of this kind begin with: they are ZIP archives.
+/// First bytes of .xlsx workbooks, which are ZIP archives.
 const ZIP: [u8; 4] = *b"PK\x03\x04";
 
-/// What workbooks of before 2007 begin with, and those that a password protects.
+/// First bytes of workbooks in the format before 2007, and of those protected by a password.
 const OLE: [u8; 4] = [0xd0, 0xcf, 0x11, 0xe0];
 
-/// A row that holds something.
+/// A row that is not empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SheetRow {
-    /// Its number as spreadsheet programs show it, from 1.
+    /// The row number in spreadsheet programs, from 1.
     pub number: u32,
-    /// Its cells from the first column on; the empty ones at its end are left out.
+    /// Its cells from the first column on, without trailing empty ones.
     pub cells: Vec<String>,
-    /// The columns, from 0, whose cells hold no value, and why.
+    /// The columns of cells without a value, from 0, with the reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<(usize, Fault)>,
 }
 
-/// Why a cell of a workbook holds no value.
+/// Reason for a cell without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// It shows an error, such as `#N/A`.
     Error,
-    /// Its formula was never computed.
+    /// Its formula was never calculated.
     NoValue,
 }
 
 /// The sheets of a workbook.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sheets {
-    /// The sheet that was read; none where the file is no workbook.
+    /// The sheet that was read; none if the file is not a workbook.
     pub read: Option<String>,
-    /// Further sheets that have the heading too and were not read, 20 at most.
+    /// Other sheets with the heading, which were not read; at most 20.
     pub passed_over: Vec<String>,
 }
 
-/// What takes up rows.
+/// Consumer of rows.
 pub type Sink<'a> = dyn FnMut(SheetRow) -> Result<()> + 'a;
 
-/// Reads a table and hands its rows over. What the file is, its first bytes say. Of a workbook, the first visible sheet is read
-/// whose first row has a cell `heading`, or else the first visible one.
+/// Reads a table and passes its rows to the sink. The first bytes determine the format. In a workbook, the first
+/// visible sheet with a cell `heading` in its first row is read, or else the first visible one.
 ///
 /// # Errors
-/// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`; whatever the sink returns.
+/// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`; those of the sink.
 pub fn read(bytes: &[u8], heading: &str, sink: &mut Sink<'_>) -> Result<Sheets> {
     if bytes.len() > MAX_BYTES {
         return Err(file_too_large());
@@ -80,7 +84,7 @@ pub fn read(bytes: &[u8], heading: &str, sink: &mut Sink<'_>) -> Result<Sheets> 
     if bytes.starts_with(&ZIP) {
         sheets = workbook::read(bytes, heading, &mut rows)?;
     } else if bytes.starts_with(&OLE) {
-        return Err(unsupported("Save the workbook as .xlsx, without a password."));
+        return Err(unsupported("workbook-old-or-protected"));
     } else {
         comma_separated(bytes, &mut rows)?;
     }
@@ -89,12 +93,9 @@ pub fn read(bytes: &[u8], heading: &str, sink: &mut Sink<'_>) -> Result<Sheets> 
 }
 
 fn comma_separated(bytes: &[u8], rows: &mut Rows<'_, '_>) -> Result<()> {
-    let text = text::decode(bytes).filter(|text| !text.contains('\0')).ok_or_else(|| {
-        unsupported(
-            "The file is neither a workbook (.xlsx) nor comma-separated text in UTF-8: save it as one of these.",
-        )
-    })?;
-    let mut records = Records::of(&text).map_err(|malformed| unsupported(&malformed.to_string()))?;
+    let text = text::decode(bytes).filter(|text| !text.contains('\0'));
+    let text = text.ok_or_else(|| unsupported("sheet-unknown-format"))?;
+    let mut records = Records::of(&text).map_err(|malformed| unsupported(malformed.text()))?;
     while let Some((row, record)) = records.next().map_err(|_| damaged())? {
         for (column, cell) in record.iter().enumerate() {
             rows.put(row, column, plain(cell), None)?;
@@ -103,7 +104,7 @@ fn comma_separated(bytes: &[u8], rows: &mut Rows<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// Cells that become rows, within limits.
+/// Collects cells into rows, within limits.
 pub(super) struct Rows<'a, 'b> {
     sink: &'a mut Sink<'b>,
     row: SheetRow,
@@ -111,7 +112,7 @@ pub(super) struct Rows<'a, 'b> {
 }
 
 impl Rows<'_, '_> {
-    /// Takes a cell up; its row and column are counted from 0. Rows must come in their order.
+    /// Adds a cell. Row and column are counted from 0, and rows must be in order.
     pub(super) fn put(&mut self, row: u32, column: usize, text: Cow<'_, str>, fault: Option<Fault>) -> Result<()> {
         if text.is_empty() && fault.is_none() {
             return Ok(());
@@ -120,12 +121,12 @@ impl Rows<'_, '_> {
             if fault.is_none() && text::trim(&text).is_empty() {
                 return Ok(());
             }
-            let most = "The sheet must have 100,000 rows below its heading and 64 columns at most.";
-            return Err(too_large(most));
+            let text = Text::new("sheet-too-many-cells").with("rows", u64::from(MAX_ROW) - 1);
+            return Err(too_large(text.with("columns", MAX_COLUMNS)));
         }
         self.text += text.len();
         if text.len() > MAX_CELL && text.chars().nth(MAX_CELL).is_some() || self.text > MAX_TEXT {
-            return Err(too_large("The sheet holds too much text."));
+            return Err(too_large("sheet-too-much-text"));
         }
         let number = row + 1;
         if number != self.row.number {
@@ -145,7 +146,7 @@ impl Rows<'_, '_> {
         Ok(())
     }
 
-    /// Hands the row over, unless it shows nothing.
+    /// Passes the row to the sink, unless it is blank.
     fn flush(&mut self) -> Result<()> {
         let row = std::mem::take(&mut self.row);
         let is_blank = row.faults.is_empty() && row.cells.iter().all(|cell| text::trim(cell).is_empty());
@@ -159,19 +160,19 @@ impl Rows<'_, '_> {
 
 /// The refusal of a file that has too many bytes.
 pub fn file_too_large() -> Error {
-    too_large("The file must have 10 MB at most.")
+    too_large(Text::new("file-larger-than").with("max", MAX_MEGABYTES))
 }
 
-pub(super) fn too_large(message: &str) -> Error {
-    Refusal::new(Code::FileTooLarge, message).of("file").into()
+pub(super) fn too_large(text: impl Into<Text>) -> Error {
+    Refusal::new(Code::FileTooLarge, text).of("file").into()
 }
 
-pub(super) fn unsupported(message: &str) -> Error {
-    Refusal::new(Code::FileUnsupported, message).of("file").into()
+pub(super) fn unsupported(text: impl Into<Text>) -> Error {
+    Refusal::new(Code::FileUnsupported, text).of("file").into()
 }
 
 pub(super) fn damaged() -> Error {
-    unsupported("The file is damaged, or no sheet that can be read: save it anew as .xlsx or .csv.")
+    unsupported("sheet-damaged")
 }
 
 #[cfg(test)]
@@ -265,7 +266,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_an_export_writes_is_read_back(cells in proptest::collection::vec("\\PC{0,8}|[-'\"=+@;,|\t\n x]{0,6}", 1..6)) {
-            // What parts the cells is told by the heading, which every export begins with.
+            // The separator is detected from the heading, which every export begins with.
             let heading: Vec<_> = cells.iter().map(|_| "heading").collect();
             let bytes = super::super::csv([heading, cells.iter().map(String::as_str).collect()]).unwrap();
             let mut expected = cells;

@@ -1,4 +1,4 @@
-//! Workbooks (Office Open XML), looked through before they are parsed.
+//! Reading of workbooks (Office Open XML), inspected before they are parsed.
 
 use std::borrow::Cow;
 use std::io::{Cursor, Read as _};
@@ -11,34 +11,34 @@ use super::read::{Fault, Rows, Sheets, damaged, too_large, unsupported};
 use crate::error::Result;
 use crate::tools::text;
 
-/// The most files in the archive that a workbook is.
+/// Maximum number of files in the archive of a workbook.
 const MAX_ENTRIES: usize = 200;
 
-/// The most bytes of all its files together, when they are inflated.
+/// Maximum size of all inflated files together, in bytes.
 const MAX_INFLATED: usize = 64 * 1024 * 1024;
 
-/// How many bytes are inflated at a time.
+/// Number of bytes inflated at a time.
 const CHUNK: usize = 64 * 1024;
 
-/// What no part that is read has: entities are declared there. Pictures may have it, and none is read.
+/// Start of a declaration of entities, which no parsed part may contain. Pictures may, because they are not parsed.
 const DOCTYPE: &[u8] = b"<!DOCTYPE";
 
-/// The longest name of a sheet that is repeated, in characters; spreadsheet programs allow 31.
+/// Maximum length of a reported name of a sheet, in characters. Spreadsheet programs allow 31.
 const MAX_SHEET_NAME: usize = 40;
 
-/// The most names of sheets that are repeated.
+/// Maximum number of reported names of sheets.
 const MAX_SHEETS: usize = 20;
 
 type Book<'a> = Xlsx<Cursor<&'a [u8]>>;
 
-/// Reads one sheet, cell by cell: the first one that shows and has a cell with this heading in its first row; where there
-/// is none, the first one that shows.
+/// Reads one sheet, cell by cell: the first visible one with this heading in its first row, or else the first visible
+/// one.
 pub(super) fn read(bytes: &[u8], heading: &str, rows: &mut Rows<'_, '_>) -> Result<Sheets> {
     inspect(bytes)?;
     let mut book = Xlsx::new(Cursor::new(bytes)).map_err(|_| damaged())?;
     let names = worksheets(&book);
     let Some(first) = names.first().cloned() else {
-        return Err(unsupported("The workbook has no worksheet: save the users in one."));
+        return Err(unsupported("workbook-without-worksheet"));
     };
     let mut fitting = names.into_iter().filter(|name| has_heading(&mut book, name, heading));
     let chosen = fitting.next().unwrap_or(first);
@@ -54,7 +54,7 @@ pub(super) fn read(bytes: &[u8], heading: &str, rows: &mut Rows<'_, '_>) -> Resu
             DataRef::SharedString(text) => ((*text).into(), None),
             DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => (text.into(), None),
             DataRef::Int(value) => (value.to_string().into(), None),
-            // Without a fraction there is none behind a point: 12, not 12.0.
+            // Whole numbers have no decimal point: 12, not 12.0.
             DataRef::Float(value) => (number(*value).unwrap_or_else(|| value.to_string()).into(), None),
             DataRef::Bool(value) => (value.to_string().into(), None),
             DataRef::DateTime(time) => (date(time).into(), None),
@@ -67,7 +67,7 @@ pub(super) fn read(bytes: &[u8], heading: &str, rows: &mut Rows<'_, '_>) -> Resu
     Ok(Sheets { read: Some(shown(&chosen)), passed_over })
 }
 
-/// The sheets of cells that show; where none shows, the hidden ones.
+/// The visible worksheets, or the hidden ones if none is visible.
 fn worksheets(book: &Book<'_>) -> Vec<String> {
     let all = || book.sheets_metadata().iter().filter(|sheet| sheet.typ == SheetType::WorkSheet);
     let visible: Vec<_> = all().filter(|sheet| sheet.visible == SheetVisible::Visible).collect();
@@ -75,7 +75,7 @@ fn worksheets(book: &Book<'_>) -> Vec<String> {
     sheets.into_iter().map(|sheet| sheet.name.clone()).collect()
 }
 
-/// Whether the first row of a sheet that holds something has a cell with this heading.
+/// True if the first row of a sheet that is not empty has a cell with this heading.
 fn has_heading(book: &mut Book<'_>, sheet: &str, heading: &str) -> bool {
     let Ok(mut cells) = book.worksheet_cells_reader(sheet) else { return false };
     let mut first = None;
@@ -97,8 +97,8 @@ fn has_heading(book: &mut Book<'_>, sheet: &str, heading: &str) -> bool {
     false
 }
 
-/// The cells of a sheet whose formula was never computed, so that what they show is not in the file. Programs that write
-/// workbooks without being spreadsheets leave such.
+/// The cells of a sheet whose formula was never calculated, so that their value is not in the file. They come from
+/// programs that write workbooks without calculating formulas.
 fn unfilled(book: &mut Book<'_>, sheet: &str) -> Result<Vec<(u32, u32)>> {
     let mut unfilled = Vec::new();
     let mut cells = book.worksheet_cells_reader(sheet).map_err(|_| damaged())?;
@@ -110,16 +110,16 @@ fn unfilled(book: &mut Book<'_>, sheet: &str) -> Result<Vec<(u32, u32)>> {
     Ok(unfilled)
 }
 
-/// The name of a sheet as it may be repeated.
+/// The name of a sheet for reports: shortened, without control characters.
 fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(MAX_SHEET_NAME).collect()
 }
 
-/// Inflates everything once and keeps nothing, because sizes that an archive declares need not be true.
+/// Inflates everything once and keeps nothing, because the sizes declared in an archive can be wrong.
 fn inspect(bytes: &[u8]) -> Result<()> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|_| damaged())?;
     if archive.len() > MAX_ENTRIES {
-        return Err(too_large("The workbook is made of too many parts."));
+        return Err(too_large("workbook-too-many-parts"));
     }
     let (mut left, mut chunk) = (MAX_INFLATED, vec![0; CHUNK]);
     for index in 0..archive.len() {
@@ -129,19 +129,18 @@ fn inspect(bytes: &[u8]) -> Result<()> {
             .map_err(|_| damaged())?
             .rsplit_once('.')
             .is_some_and(|(_, end)| end.eq_ignore_ascii_case("xml") || end.eq_ignore_ascii_case("rels"));
-        // Without their zeros, texts in UTF-16 look like those in UTF-8.
+        // Without zero bytes, UTF-16 looks like UTF-8.
         let mut tail: Vec<u8> = Vec::with_capacity(CHUNK + DOCTYPE.len());
         loop {
             let length = entry.read(&mut chunk).map_err(|_| damaged())?;
             let Some(read) = chunk.get(..length).filter(|read| !read.is_empty()) else { break };
-            left =
-                left.checked_sub(length).ok_or_else(|| too_large("The workbook is too large when it is unpacked."))?;
+            left = left.checked_sub(length).ok_or_else(|| too_large("workbook-too-large-unpacked"))?;
             if !is_markup {
                 continue;
             }
             tail.extend(read.iter().filter(|byte| **byte != 0));
             if tail.windows(DOCTYPE.len()).any(|window| window == DOCTYPE) {
-                return Err(unsupported("The workbook declares entities, which none needs."));
+                return Err(unsupported("workbook-declares-entities"));
             }
             tail.drain(..tail.len().saturating_sub(DOCTYPE.len()));
         }
@@ -149,7 +148,7 @@ fn inspect(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// A date as the standard has it (ISO 8601), with the time where there is one.
+/// A date (ISO 8601), with the time unless it is midnight.
 fn date(time: &ExcelDateTime) -> String {
     let (year, month, day, hour, minute, second, _) = time.to_ymd_hms_milli();
     match (hour, minute, second) {
@@ -209,7 +208,7 @@ mod tests {
         assert_eq!(rows(&sample()).unwrap(), expected);
     }
 
-    /// What is said of an archive of these parts.
+    /// The refusal of an archive with these parts.
     fn refusal(parts: impl IntoIterator<Item = Vec<u8>>) -> String {
         let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
         for (number, content) in parts.into_iter().enumerate() {
@@ -218,7 +217,7 @@ mod tests {
         }
         let bytes = zip.finish().unwrap().into_inner();
         match super::super::read::read(&bytes, "email", &mut |_| Ok(())) {
-            Err(Error::Refused(refusals)) => refusals[0].message.clone(),
+            Err(Error::Refused(refusals)) => refusals[0].message(),
             outcome => panic!("{outcome:?}"),
         }
     }
@@ -228,9 +227,9 @@ mod tests {
         assert!(refusal(vec![Vec::new(); MAX_ENTRIES]).contains("damaged"));
         assert!(refusal(vec![Vec::new(); MAX_ENTRIES + 1]).contains("too many parts"));
         assert!(refusal([vec![0; MAX_INFLATED]]).contains("damaged"));
-        assert!(refusal([vec![0; MAX_INFLATED], vec![0]]).contains("too large when it is unpacked"));
-        assert!(refusal([b"<!DOCTYPE a>".to_vec()]).contains("declares entities"));
-        assert!(refusal([b"<\0!\0D\0O\0C\0T\0Y\0P\0E\0".to_vec()]).contains("declares entities"));
+        assert!(refusal([vec![0; MAX_INFLATED], vec![0]]).contains("too large when unpacked"));
+        assert!(refusal([b"<!DOCTYPE a>".to_vec()]).contains("declares XML entities"));
+        assert!(refusal([b"<\0!\0D\0O\0C\0T\0Y\0P\0E\0".to_vec()]).contains("declares XML entities"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Workbooks (Office Open XML), written row by row.
+//! Writing of workbooks (Office Open XML), row by row.
 
 use std::fs::File;
 use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
@@ -13,19 +13,19 @@ use crate::error::{Error, Result};
 use crate::tools::clock::Timestamp;
 use crate::tools::secret_file;
 
-/// The most characters that a cell of a workbook holds.
+/// Maximum length of a cell of a workbook, in characters.
 const MAX_CELL: usize = 32_767;
 
-/// The most rows that a sheet of a workbook holds.
+/// Maximum number of rows of a sheet.
 const MAX_ROWS: u32 = 1_048_576;
 
-/// The number of the format of text (ISO/IEC 29500-1, 18.8.30).
+/// Number of the text format (ISO/IEC 29500-1, 18.8.30).
 const TEXT: u8 = 49;
 
-/// The width of columns, in characters.
+/// Width of columns, in characters.
 const WIDTH: f64 = 18.0;
 
-/// The width of the column of explanations that holds sentences, in characters.
+/// Width of the column of sentences in the explanations, in characters.
 const SENTENCE_WIDTH: f64 = 80.0;
 
 /// A column of a workbook.
@@ -33,29 +33,30 @@ const SENTENCE_WIDTH: f64 = 80.0;
 pub struct Column<'a> {
     /// Its heading.
     pub name: &'a str,
-    /// The values that spreadsheet programs offer and take; empty where they take any text.
+    /// The values offered and accepted by spreadsheet programs; empty if any text is accepted.
     pub values: &'a [&'a str],
 }
 
-/// The sheets of a workbook, apart from the rows.
+/// The layout of a workbook.
 #[derive(Clone, Debug)]
 pub struct Layout<'a> {
     /// The name of the sheet of rows.
     pub name: &'a str,
     /// Its columns.
     pub columns: Vec<Column<'a>>,
-    /// The rows of a further sheet, named `Columns`, the heading first; no such sheet where there are none.
+    /// The rows of another sheet named `Columns`, heading first; without rows, the sheet is omitted.
     pub explanations: Vec<[String; 4]>,
 }
 
-/// Writes a workbook (Office Open XML) into a file in this folder and returns it, open at its beginning. All columns are text, so
-/// that spreadsheet programs keep what people type into them, such as leading zeros and plus signs; so are single cells, but
-/// those that begin with a letter. Whatever the number of
-/// rows, memory holds one page of them: cells go to a second file first. Neither file has a name, so that both
-/// are gone when they are closed, or the process ends. This takes its time and must not run on an asynchronous thread.
+/// Writes a workbook (Office Open XML) into a file in this folder and returns the file, positioned at its start. All
+/// columns have the text format, so that spreadsheet programs keep leading zeros and plus signs. So do single cells,
+/// except those that begin with a letter.
+///
+/// Only one page of rows is in memory at a time: cells go to a second file first. Neither file has a name, so both
+/// disappear when they are closed or the process ends. This is slow and must not run on an asynchronous thread.
 ///
 /// # Errors
-/// [`Error::Internal`] where the folder cannot be written to.
+/// [`Error::Internal`] if the folder is not writable.
 pub fn workbook(
     folder: &Path,
     at: Timestamp,
@@ -95,7 +96,7 @@ fn write(
         for (column, cell) in (0..).zip(&cells) {
             let end = cell.char_indices().nth(MAX_CELL).map_or(cell.len(), |(end, _)| end);
             let cell = &cell[..end];
-            // Empty cells are left to their column. Finding a format costs as much as writing the cell.
+            // Empty cells have the format of their column. Finding a format costs as much as writing the cell.
             match cell.chars().next() {
                 Some(first) if first.is_alphabetic() => sheet.write_string(row, column, cell)?,
                 Some(_) => sheet.write_string_with_format(row, column, cell, &text)?,
@@ -115,14 +116,14 @@ fn write(
     Ok(file)
 }
 
-/// Sets the columns of a sheet up, and writes its heading, which stays where it is while people scroll.
+/// Sets up the columns of a sheet, and writes its frozen heading.
 fn begin(sheet: &mut Worksheet, columns: &[Column<'_>], text: &Format, max_rows: u32) -> Result<(), XlsxError> {
     let heading = text.clone().set_bold();
     sheet.set_freeze_panes(1, 0)?;
     for (place, column) in (0..).zip(columns) {
         sheet.set_column_format(place, text)?.set_column_width(place, WIDTH)?;
         sheet.write_string_with_format(0, place, column.name, &heading)?;
-        // Programs mark numbers that are text as mistakes, and offer to drop their zeros.
+        // Programs mark numbers stored as text as errors, and offer to drop their leading zeros.
         sheet.ignore_error_range(1, place, max_rows - 1, place, IgnoreError::NumberStoredAsText)?;
         if !column.values.is_empty() {
             let offered = DataValidation::new()
