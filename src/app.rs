@@ -1,4 +1,4 @@
-//! The application: what was built once at the start, shared by all faces.
+//! The application state, created once at the start and shared by GraphQL, pages, worker and command line.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use crate::domain::auth::identity::{Caller, Client};
 use crate::domain::auth::live_connections::LiveConnections;
 use crate::domain::auth::passwords::Passwords;
 use crate::domain::auth::refused_rights::RefusedRights;
+use crate::domain::auth::sign_in::SignInRules;
 use crate::domain::auth::signing_keys::{self, Start};
 use crate::domain::auth::token_issuer::TokenIssuer;
 use crate::domain::import::spreadsheet::Importer;
@@ -45,79 +46,78 @@ use crate::tools::secret_file;
 use crate::tools::sheet;
 use crate::tools::token::{KeyRing, SharedRing};
 
-/// Maximum number of passwords that wait for each that is being hashed. Long before it is reached, the time limit of the
-/// hasher ends their wait, unless hashes are cheap.
+/// Maximum number of queued passwords per core. Usually the timeout of the hasher is reached long before, unless hashes
+/// are cheap.
 const HASHES_WAITING: usize = 512;
 
-/// Between two looks for a signing key that a token names and the ring does not have.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// Minimum interval between reloads of the signing keys for tokens with an unknown key.
+const KEY_LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long it may take to find out who sent a token; the statements of it take milliseconds, but a database that is stuck
-/// does not even say so.
-const RECOGNITION: Duration = Duration::from_secs(5);
+/// Timeout of authenticating a token. The statements take milliseconds, but a stuck database does not report an error.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What was built once at the start.
+/// The application state, created once at the start.
 #[derive(Debug)]
 pub struct App {
-    /// The settings.
+    /// Settings.
     pub config: Config,
-    /// Where clients reach the service.
+    /// URL that clients use.
     pub public_url: BaseUrl,
-    /// The database.
+    /// Database.
     pub db: Db,
-    /// Where the time comes from.
+    /// Source of the time.
     pub clock: Clock,
-    /// The rules and the hashing of passwords.
+    /// Rules and hashing of passwords.
     pub passwords: Passwords,
-    /// What mails are delivered with.
+    /// Delivery of emails.
     pub mailer: Mailer,
-    /// Who was seen since the worker last wrote it down.
+    /// Activity of users since the worker last recorded it.
     pub presence: Presence,
-    /// Who stays connected.
+    /// Connected callers.
     pub live_connections: LiveConnections,
-    /// Where files of users are kept.
+    /// Store of users' files.
     pub media: MediaStore,
-    /// Where avatars are made.
+    /// Encoder of avatars.
     pub avatar_encoder: AvatarEncoder,
-    /// What spreadsheets are imported with.
+    /// Importer of spreadsheets.
     pub importer: Importer,
-    /// How often what may be asked for.
+    /// Rate limits.
     pub limits: Limits,
-    /// The log lines about refused rights.
+    /// Logging of refused rights.
     pub refused_rights: RefusedRights,
-    /// What comes in.
-    pub traffic: RequestMetrics,
-    /// All that is counted and timed.
+    /// Metrics of requests.
+    pub request_metrics: RequestMetrics,
+    /// All metrics.
     pub measures: Registry,
     master_keys: Arc<MasterKeys>,
     ring: SharedRing,
-    looks: HealthChecks,
+    key_lookups: KeyLookups,
     pace: RateLimiter,
 }
 
-/// Looks for signing keys that the ring does not have.
+/// Reloads of the signing keys for tokens with an unknown key.
 #[derive(Debug, Default)]
-struct HealthChecks {
-    /// How many have begun.
+struct KeyLookups {
+    /// Number of reloads started.
     begun: AtomicU64,
-    /// The number of the last one, and when it began; held while one lasts.
+    /// Number and start of the last reload; locked during a reload.
     last: Mutex<(u64, Option<Instant>)>,
 }
 
-/// The account that was made because there was no superuser.
+/// The first superuser, created because none existed.
 #[derive(Debug)]
 pub struct FirstSuperuser {
-    /// Its address.
+    /// Email address.
     pub email: String,
-    /// Its password, where no setting gave one; to be shown once.
+    /// Generated password if no setting gave one; to be shown once.
     pub generated_password: Option<String>,
 }
 
 impl App {
-    /// Opens the database, brings it up to date, and loads the keys. `public_url` is where clients reach the service.
+    /// Opens the database, applies pending migrations, and loads the keys. `public_url` is the URL that clients use.
     ///
     /// # Errors
-    /// [`Error::Internal`] with a sentence for the operator.
+    /// [`Error::Internal`] with a message for the operator.
     pub async fn open(config: Config, public_url: BaseUrl, clock: Clock) -> Result<Self> {
         let path = config.secret_key_path();
         let found = secret_file::known(config.secret_key.as_ref().map(SecretKey::bytes), &path);
@@ -174,9 +174,9 @@ impl App {
         };
         let media = MediaStore::open(&config.media_url()).map_err(|error| named(&"VESTIBULE_MEDIA_URL", &error))?;
         let pace = RateLimiter::new(config.mail_rate.map(|rate| (rate.count, rate.per)));
-        let traffic = RequestMetrics::default();
+        let request_metrics = RequestMetrics::default();
         let mut measures = Registry::with_prefix("vestibule");
-        traffic.register(&mut measures);
+        request_metrics.register(&mut measures);
         db.register(&mut measures);
         passwords.register(&mut measures);
         limits.register(&mut measures);
@@ -195,19 +195,19 @@ impl App {
             importer,
             limits,
             refused_rights: RefusedRights::default(),
-            traffic,
+            request_metrics,
             measures,
             master_keys,
             ring: SharedRing::new(ring),
-            looks: HealthChecks::default(),
+            key_lookups: KeyLookups::default(),
             pace,
         })
     }
 
-    /// Makes the first superuser where there is none, by the settings; instances that start together make one.
+    /// Creates the first superuser from the settings if none exists. Instances that start together create only one.
     ///
     /// # Errors
-    /// The refusal of the address or the password in the settings.
+    /// A refusal of the configured address or password.
     pub async fn ensure_superuser(&self) -> Result<Option<FirstSuperuser>> {
         let now = self.clock.now();
         let txn = self.db.begin_alone().await?;
@@ -220,78 +220,83 @@ impl App {
         };
         let (email, username) = (&self.config.admin_email, Username::First);
         let row = superuser::prepare(&now, &self.passwords, email, username, password.clone()).await?;
-        let user = superuser::insert(&txn, &now, row).await?;
+        let user = superuser::insert(&txn, &now, &Client::default(), row).await?;
         txn.commit().await?;
         Ok(Some(FirstSuperuser { email: user.email, generated_password: password.generated().map(str::to_owned) }))
     }
 
-    /// What tokens are made with at present.
+    /// Issuer of tokens, with the current keys.
     pub fn token_issuer(&self) -> TokenIssuer {
         TokenIssuer { ring: self.ring(), master_keys: Arc::clone(&self.master_keys), lives: self.config.sessions }
     }
 
-    /// The keys that sign and verify access tokens at present.
+    /// Dependencies of operations that open a session.
+    pub fn sign_in_rules(&self) -> SignInRules<'_> {
+        SignInRules { passwords: &self.passwords, lives: &self.config.sessions }
+    }
+
+    /// Current keys that sign and verify access tokens.
     pub fn ring(&self) -> Arc<KeyRing> {
         self.ring.present()
     }
 
-    /// Finds out who sent an access token or an API token.
+    /// Authenticates the caller by an access token or API token.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] where the database does not answer.
+    /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] if the database does not respond.
     pub async fn authenticate(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
         let caller = self.authenticate_unseen(now, client, token).await?;
-        self.presence.saw(caller.user_id(), now.at);
+        self.presence.record_activity(caller.user_id(), now.at);
         Ok(caller)
     }
 
-    /// Authenticates without counting it as activity, for what clients send by themselves.
+    /// Authenticates without recording activity, for requests that clients send automatically.
     ///
     /// # Errors
     /// As for [`App::authenticate`].
     pub async fn authenticate_unseen(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
-        in_time(self.recognise(now, client, token)).await
+        in_time(self.verify(now, client, token)).await
     }
 
-    async fn recognise(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
+    async fn verify(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
         let ring = self.ring();
-        match authenticate::authenticate(&self.db, now, (&self.ring, &self.limits), client, token).await {
+        match authenticate::authenticate(&self.db, now, &self.ring, &self.limits, client, token).await {
             Err(Error::Unauthenticated(Reason::Invalid))
                 if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) =>
             {
-                self.look_for_key(now).await?;
-                authenticate::authenticate(&self.db, now, (&self.ring, &self.limits), client, token).await
+                self.look_up_key(now).await?;
+                authenticate::authenticate(&self.db, now, &self.ring, &self.limits, client, token).await
             }
-            recognised => recognised,
+            verified => verified,
         }
     }
 
-    /// Finds out what has become of a caller who stays connected.
+    /// Reloads a caller with an open connection.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] where the database does not answer.
+    /// [`Error::Unauthenticated`] with the reason; [`Error::Unavailable`] if the database does not respond.
     pub async fn renew(&self, now: &Now, caller: &Caller) -> Result<Caller> {
         let caller = in_time(authenticate::renew(&self.db, now, caller)).await?;
-        self.presence.saw(caller.user_id(), now.at);
+        self.presence.record_activity(caller.user_id(), now.at);
         Ok(caller)
     }
 
-    /// Loads the signing keys anew, so that a key that another instance or the command line made is known.
+    /// Reloads the signing keys, to include keys created by another instance or the command line.
     pub async fn reload_keys(&self, now: &Now) -> Result<()> {
         let ring = signing_keys::load(self.db.reader(), now, &self.master_keys, self.public_url.as_str()).await?;
         self.ring.replace(ring);
         Ok(())
     }
 
-    /// Adds a signing key and lets the others expire.
+    /// Adds a signing key and sets an expiry for the others.
     pub async fn rotate_keys(&self, now: &Now, operator: &Operator, start: Start) -> Result<Rotation> {
-        let rules = (&*self.master_keys, &self.config.sessions);
-        let rotation = operator_keys::rotate(&self.db, now, operator, rules, start).await?;
+        let (master_keys, lives) = (&self.master_keys, &self.config.sessions);
+        let rotation = operator_keys::rotate(&self.db, now, operator, master_keys, lives, start).await?;
         self.reload_keys(now).await?;
         Ok(rotation)
     }
 
-    /// Removes a signing key, and returns the one that signs now.
+    /// Removes a signing key, and returns the id of the key that signs now.
     ///
     /// # Errors
     /// [`crate::error::Code::NotFound`].
@@ -301,13 +306,12 @@ impl App {
         Ok(signs)
     }
 
-    /// Seals everything under the present secret key.
+    /// Seals all stored secrets with the current secret key.
     pub async fn reseal(&self, now: &Now, operator: &Operator) -> Result<Resealed> {
         operator_keys::reseal(&self.db, now, operator, &self.master_keys).await
     }
 
-    /// Takes mails that are due, as many as these at most and as the setting for their rate allows, for nobody else to send
-    /// for a minute.
+    /// Leases up to `most` due emails for a minute, within the configured rate.
     pub async fn take_mails(&self, now: &Now, most: usize) -> Result<Vec<mail::Model>> {
         let most = self.pace.take(now.at, most);
         if most == 0 {
@@ -318,49 +322,50 @@ impl App {
         taken
     }
 
-    /// Tries to send a mail that was taken.
+    /// Tries to send a leased email.
     pub async fn send_mail(&self, now: &Now, mail: mail::Model) {
         outbox::deliver(&self.db, now, &self.master_keys, &self.mailer, mail).await;
     }
 
-    /// Loads the signing keys anew, because a token names one that is unknown here. Anybody can name a key that does not
-    /// exist, so that is not done for each: all who come before a look begins share it.
-    async fn look_for_key(&self, now: &Now) -> Result<()> {
-        let before = self.looks.begun.load(Ordering::SeqCst);
-        let mut last = self.looks.last.lock().await;
+    /// Reloads the signing keys because a token names an unknown one. Anyone can name a key that does not exist, so all
+    /// requests that arrive before a reload starts share it.
+    async fn look_up_key(&self, now: &Now) -> Result<()> {
+        let before = self.key_lookups.begun.load(Ordering::SeqCst);
+        let mut last = self.key_lookups.last.lock().await;
         if last.0 > before {
             return Ok(());
         }
         if let Some(began) = last.1 {
-            sleep_until(began + LOOK_PAUSE).await;
+            sleep_until(began + KEY_LOOKUP_INTERVAL).await;
         }
         last.1 = Some(Instant::now());
-        let number = self.looks.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let number = self.key_lookups.begun.fetch_add(1, Ordering::SeqCst) + 1;
         self.reload_keys(now).await?;
         last.0 = number;
         Ok(())
     }
 }
 
-/// The secret of a new installation. A database that has keys has had one, which must not be replaced by accident.
+/// Creates the secret key of a new installation. A database with signing keys already had one, which must not be
+/// replaced by accident.
 async fn first_secret(txn: &DatabaseTransaction, path: &Path) -> Result<Vec<u8>> {
-    // Another instance may have made both meanwhile.
+    // Another instance may have created both meanwhile.
     if !path.exists() && signing_keys::are_there(txn).await? {
-        let found = "the database has signing keys, and the secret that they are sealed with is not here";
+        let found = "the database has signing keys, but the secret key that they are sealed with is missing";
         let remedy = format!("Set VESTIBULE_SECRET_KEY, or restore {}", path.display());
-        let last = "Where it is lost for good: `vestibule keys reset --lost-secret`";
+        let last = "If it is lost permanently, run `vestibule keys reset --lost-secret`";
         return Err(Error::BadInput(format!("{found}. {remedy}. {last}")));
     }
     secret_file::read_or_create(path).map_err(|error| named(&path.display(), &error))
 }
 
-/// What this yields, unless it takes too long.
-async fn in_time<T>(recognition: impl Future<Output = Result<T>>) -> Result<T> {
+/// Result of the work, or [`Error::Unavailable`] after a timeout.
+async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let slow = |_| Error::Unavailable(Duration::from_secs(1));
-    tokio::time::timeout(RECOGNITION, recognition).await.map_err(slow)?
+    tokio::time::timeout(AUTHENTICATION_TIMEOUT, work).await.map_err(slow)?
 }
 
-/// A fault at the start, under the name of what it is about.
+/// Error at the start, prefixed with a name.
 fn named(name: &dyn std::fmt::Display, error: &dyn std::fmt::Display) -> Error {
     Error::internal(format!("{name}: {error}"))
 }

@@ -1,24 +1,22 @@
-//! What fuzzing feeds with bytes of any kind: everything that reads what strangers send. Compiled for tests and for
-//! fuzzing alone; the service knows nothing of it.
+//! Fuzzing targets for all parsers of untrusted input. Compiled only for tests and for fuzzing.
 //!
-//! A target is given bytes and panics where something does not hold that must hold whatever they are; most assert more
-//! than that nothing panics by itself. The tests below run each on a few hundred inputs, `fuzz/run` on as many as there is
-//! time for.
+//! A target receives arbitrary bytes and panics if an invariant is violated. Most targets assert more than the absence
+//! of panics. The tests below run each target on a few hundred inputs; `fuzz/run` runs each for a given time.
 
 use crate::{domain, graphql, http, tools};
 
-/// Something to feed.
+/// A fuzzing target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// What it is called, in `fuzz/fuzz_targets/` too.
+    /// Its name, also in `fuzz/fuzz_targets/`.
     pub name: &'static str,
-    /// Reads the bytes.
+    /// Runs the target on these bytes.
     pub run: fn(&[u8]),
-    /// Inputs that lead to where most of the work is done, for others to be made from.
+    /// Inputs that reach most of the code, from which others are derived.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// All there are.
+/// All targets.
 pub const TARGETS: [Target; 18] = [
     tools::fuzzing::ACCESS_TOKEN,
     tools::fuzzing::REFRESH_TOKEN,
@@ -52,8 +50,8 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of a seed: a byte is set, bytes go, or bytes come in, of another seed or of those that mean something
-    /// in most formats.
+    /// A mutation of a seed: a byte is set, bytes are removed, or bytes are inserted. Inserted bytes come from another
+    /// seed, or are significant in most formats.
     #[derive(Clone, Debug)]
     enum Change {
         Set(Index, u8),

@@ -1,4 +1,4 @@
-//! The command line of Vestibule.
+//! The `vestibule` binary.
 
 use std::process::ExitCode;
 

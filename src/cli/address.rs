@@ -1,20 +1,20 @@
-//! Addresses of databases as arguments, which must not hold a password there: every user of the machine can read them in the
-//! list of processes.
+//! Database URLs as arguments. They must not contain a password, because every user of the machine can read arguments
+//! in the process list.
 
 use std::io::Read as _;
 
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
 
-/// No address is longer, in bytes.
+/// Maximum length of a URL in bytes.
 const MAX: u64 = 64 * 1024;
 
-/// The text that an argument stands for: itself, the content of a file where it is `@FILE`, or standard input where it is `-`.
+/// Text of an argument: the argument itself, the content of a file for `@FILE`, or standard input for `-`.
 ///
 /// # Errors
-/// One line that names the argument and never repeats what was read; where the argument itself holds a password.
+/// One line that names the argument and never quotes the text; also if the argument itself contains a password.
 pub(super) fn read(name: &str, argument: &str) -> Result<String> {
-    let failed = |error: std::io::Error| Error::BadInput(format!("{name}: the address cannot be read: {error}"));
+    let failed = |error: std::io::Error| Error::BadInput(format!("{name}: cannot read the database URL: {error}"));
     let mut text = String::new();
     match (argument, argument.strip_prefix('@')) {
         ("-", _) => std::io::stdin().take(MAX).read_to_string(&mut text).map_err(failed)?,
@@ -23,8 +23,8 @@ pub(super) fn read(name: &str, argument: &str) -> Result<String> {
             file.take(MAX).read_to_string(&mut text).map_err(failed)?
         }
         _ if argument.parse::<DatabaseUrl>().is_ok_and(|url| url.has_password()) => {
-            let problem = "every user of this machine could read the password in the list of processes";
-            return Err(Error::BadInput(format!("{name}: {problem}. Give @FILE, or - for standard input, instead.")));
+            let problem = "every user of this machine could read the password in the process list";
+            return Err(Error::BadInput(format!("{name}: {problem}. Use @FILE, or - for standard input, instead.")));
         }
         _ => return Ok(argument.to_owned()),
     };

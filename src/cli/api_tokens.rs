@@ -11,24 +11,24 @@ use crate::tools::clock::{Clock, Now, Timestamp};
 
 #[derive(clap::Subcommand)]
 pub(super) enum ApiTokensCommand {
-    /// List the API tokens of a user, or of all users, the newest first; no secret is stored
+    /// List the API tokens of one or all users, newest first, without their secrets
     List(ListOptions),
-    /// Delete an API token, those of a user, or those of all users; each is dead at once
+    /// Revoke one API token, those of a user, or those of all users, with immediate effect
     Revoke(RevokeOptions),
 }
 
-/// Which API tokens to list.
+/// Options of `api-tokens list`.
 #[derive(clap::Args)]
 pub(super) struct ListOptions {
-    /// The owner's id, username or email address; without it, the API tokens of all users
-    #[arg(value_name = "WHO")]
+    /// Id, username or email address of the owner [default: all users]
+    #[arg(value_name = "USER")]
     who: Option<String>,
 
-    /// How many, 200 at most
+    /// Maximum number of API tokens to list, up to 200
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     first: u32,
 
-    /// How many to leave out before them
+    /// Number of API tokens to skip
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     offset: u32,
 
@@ -36,18 +36,18 @@ pub(super) struct ListOptions {
     format: Format,
 }
 
-/// Which API tokens to revoke.
+/// Options of `api-tokens revoke`.
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct RevokeOptions {
-    /// The one with this id
+    /// Id of the API token
     id: Option<String>,
 
-    /// All of the user with this id, username or email address
-    #[arg(long, value_name = "WHO")]
+    /// Revoke all API tokens of the user with this id, username or email address
+    #[arg(long, value_name = "USER")]
     user: Option<String>,
 
-    /// All of all users
+    /// Revoke the API tokens of all users
     #[arg(long)]
     all: bool,
 }
@@ -55,7 +55,7 @@ pub(super) struct RevokeOptions {
 /// Runs the command.
 pub(super) async fn run(config: Config, command: ApiTokensCommand) -> Result<()> {
     let (operator, now) = (Operator::new(), Clock::System.now());
-    let db = super::reach(&config).await?;
+    let db = super::open_migrated(&config).await?;
     match command {
         ApiTokensCommand::List(options) => list(&db, &operator, options).await,
         ApiTokensCommand::Revoke(RevokeOptions { id: Some(id), .. }) => {
@@ -69,7 +69,7 @@ pub(super) async fn run(config: Config, command: ApiTokensCommand) -> Result<()>
     }
 }
 
-/// Revokes API tokens, and prints how many.
+/// Revokes API tokens and prints their number.
 pub(super) async fn revoke(db: &Db, now: &Now, operator: &Operator, which: Which) -> Result<()> {
     let revoked = api_tokens::revoke(db, now, operator, which).await?;
     super::say(&super::counted(revoked, "API token revoked", "API tokens revoked"));
@@ -81,14 +81,14 @@ async fn list(db: &Db, operator: &Operator, options: ListOptions) -> Result<()> 
         Some(who) => Some(users::find(db, operator, &who).await?.id),
         None => None,
     };
-    let mut tokens = api_tokens::list(db, operator, owner, (options.first, options.offset)).await?;
+    let mut tokens = api_tokens::list(db, operator, owner, options.first, options.offset).await?;
     let shown = options.first as usize;
     let has_more = tokens.len() > shown;
     tokens.truncate(shown);
     let rows: Vec<Vec<String>> = tokens.into_iter().map(row).collect();
     options.format.print(&["TOKEN", "OWNER", "NAME", "SCOPES", "PREFIX", "CREATED", "LAST USED", "ENDS"], &rows);
     if has_more {
-        options.format.note("… and more: see --offset");
+        options.format.note("more API tokens exist; use --offset to list them");
     }
     Ok(())
 }

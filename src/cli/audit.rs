@@ -17,32 +17,32 @@ use crate::entity::audit_event::{Action, Model};
 use crate::error::Result;
 use crate::tools::clock::{Clock, Timestamp};
 
-/// Interval between two looks for new events.
+/// Interval between checks for new events.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Number of events that are read at a time.
+/// Number of events read per query.
 const STEP: i32 = 200;
 
 const HEADINGS: [&str; 8] = ["TIME", "ACTION", "ACTOR", "TARGET", "REASON", "CHANGES", "ADDRESS", "PROGRAM"];
 
 #[derive(clap::Subcommand)]
 pub(super) enum AuditCommand {
-    /// List the audit trail, the newest events first
+    /// List events of the audit trail, newest first
     List(ListOptions),
 }
 
 /// Options of `audit list`.
 #[derive(clap::Args)]
 pub(super) struct ListOptions {
-    /// Only those by or about the user with this id, username or email address
-    #[arg(long, value_name = "WHO")]
+    /// Only events by or about the user with this id, username or email address
+    #[arg(long, value_name = "USER")]
     user: Option<String>,
 
-    /// Only those of this action, such as `LOGIN_FAILED`
+    /// Only events with this action, such as `LOGIN_FAILED`
     #[arg(long, value_name = "ACTION", value_parser = action(), ignore_case = true)]
     action: Option<Action>,
 
-    /// Only those since this time (`2026-01-31T12:00:00Z`), or so long ago (`2h`, `7d`)
+    /// Only events since this time (`2026-01-31T12:00:00Z`) or within this duration (`2h`, `7d`)
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     since: Option<Since>,
 
@@ -62,43 +62,45 @@ pub(super) struct ListOptions {
     format: Format,
 }
 
-/// The beginning of a time span.
+/// Start of a time range.
 #[derive(Clone, Copy, Debug)]
 enum Since {
     Time(Timestamp),
     Ago(Duration),
 }
 
-/// Takes the names of actions, in any case.
+/// Parser for names of actions, ignoring case.
 fn action() -> impl TypedValueParser<Value = Action> {
     let names: Vec<String> = Action::iter().map(|action| action.to_value()).collect();
     let names = PossibleValuesParser::new(names).map(|name| Action::try_from_value(&name.to_uppercase()));
-    names.try_map(|action| action.map_err(|_| "there is no such action"))
+    names.try_map(|action| action.map_err(|_| "unknown action"))
 }
 
 fn parse_since(text: &str) -> Result<Since, String> {
     let time = || Timestamp::parse(text).map(Since::Time);
     let ago = || humantime::parse_duration(text).ok().map(Since::Ago);
-    time().or_else(ago).ok_or_else(|| "give a time such as 2026-01-31T12:00:00Z, or a span such as 2h or 7d".to_owned())
+    time()
+        .or_else(ago)
+        .ok_or_else(|| "expected a time such as 2026-01-31T12:00:00Z, or a duration such as 2h or 7d".to_owned())
 }
 
 /// Runs the command.
 pub(super) async fn run(config: Config, command: AuditCommand) -> Result<()> {
     let AuditCommand::List(options) = command;
     let operator = Operator::new();
-    let db = super::reach(&config).await?;
+    let db = super::open_migrated(&config).await?;
     let user = match &options.user {
         Some(who) => Some(operator::users::find(&db, &operator, who).await?.id.to_string()),
         None => None,
     };
     let after = options.since.map(|since| match since {
-        // The filter leaves out the time itself.
+        // The filter excludes the time itself.
         Since::Time(time) => time.minus(Duration::from_millis(1)),
         Since::Ago(span) => Clock::System.now().at.minus(span),
     });
     let filter = Filter { user, action: options.action, after, before: None };
-    let window = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
-    let page = operator::audit::page(&db, &operator, &filter, &window).await?;
+    let args = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
+    let page = operator::audit::page(&db, &operator, &filter, &args).await?;
     let mut events: Vec<Model> = page.rows.into_iter().map(|(event, _)| event).collect();
     if options.follow {
         events.reverse();
@@ -106,7 +108,7 @@ pub(super) async fn run(config: Config, command: AuditCommand) -> Result<()> {
     }
     options.format.print(&HEADINGS, &rows(&db, &operator, &events).await?);
     if page.has_next {
-        options.format.note("… and more: see --offset");
+        options.format.note("more events exist; use --offset to list them");
     }
     Ok(())
 }
@@ -122,15 +124,15 @@ async fn follow(db: &Db, operator: &Operator, filter: Filter, seen: Vec<Model>, 
     }
 }
 
-/// The events after this one, the oldest first; without one, those of a page at most.
+/// Events after `last`, oldest first; without it, at most one page.
 async fn newer(db: &Db, operator: &Operator, filter: &Filter, last: Option<Uuid>) -> Result<Vec<Model>> {
-    let mut window = PageArgs { first: Some(STEP), ..PageArgs::default() };
+    let mut args = PageArgs { first: Some(STEP), ..PageArgs::default() };
     let mut new = Vec::new();
     loop {
-        let page = operator::audit::page(db, operator, filter, &window).await?;
+        let page = operator::audit::page(db, operator, filter, &args).await?;
         let is_new = |event: &Model| last.is_none_or(|last| event.id > last);
         let reaches_known = page.rows.last().is_none_or(|(event, _)| !is_new(event));
-        window.after = page.rows.last().map(|(_, cursor)| cursor.clone());
+        args.after = page.rows.last().map(|(_, cursor)| cursor.clone());
         new.extend(page.rows.into_iter().map(|(event, _)| event).filter(is_new));
         if reaches_known || !page.has_next || last.is_none() {
             break;

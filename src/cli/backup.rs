@@ -13,23 +13,23 @@ use crate::error::{Error, Result};
 use crate::tools::certificates::Trust;
 use crate::tools::secret::Secret;
 
-/// Where the backup goes.
+/// Options of `backup`.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// The SQLite file to write, which must not be there yet
+    /// SQLite file to write; must not exist yet
     file: PathBuf,
 }
 
-/// Writes the database as it is at one moment into an SQLite file, whichever kind of database it is. The file appears under
-/// its name once it is whole, checked, and on the disk.
+/// Writes a consistent snapshot of the SQLite or PostgreSQL database into an SQLite file. The file appears under its
+/// name once it is complete, checked and synced to disk.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let file = options.file;
     let failed = |error: io::Error| Error::BadInput(format!("{}: {error}", file.display()));
     if file.exists() {
-        return Err(Error::BadInput(format!("{} is there already: choose another name", file.display())));
+        return Err(Error::BadInput(format!("{} already exists: choose another name", file.display())));
     }
     let url = config.database_url();
-    let source = super::look(&config).await?;
+    let source = super::open_read_only(&config).await?;
     let draft = Draft::beside(&file).map_err(failed)?;
     let bar = ProgressBar::new_spinner().with_style(style());
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -38,12 +38,14 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     written?;
     draft.publish(&file).map_err(failed)?;
     let size = fs::metadata(&file).map_err(failed)?.len();
-    super::say(&format!("{} holds the database, {size} bytes, checked", file.display()));
-    super::say("not in it: the secret (secret.key or VESTIBULE_SECRET_KEY), to be kept elsewhere, and the media store");
+    super::say(&format!("backup written to {} ({size} bytes) and checked", file.display()));
+    super::say(
+        "not included: the secret key (secret.key or VESTIBULE_SECRET_KEY; store it separately) and the media store",
+    );
     Ok(())
 }
 
-/// The style of the progress on standard error, where that is a terminal.
+/// Style of the progress display on standard error, if that is a terminal.
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
@@ -56,20 +58,20 @@ async fn write(source: &Db, is_sqlite: bool, draft: &Path, bar: &ProgressBar) ->
     } else {
         let target = Db::connect(&url, &database::Options::default()).await.map_err(Error::internal)?;
         super::copy::between(source, &target).await?;
-        // Closing the last connection puts everything into the one file.
+        // Closing the last connection merges the write-ahead log into the file.
         target.close().await?;
     }
     bar.set_message("checking");
-    let written = Db::look(&url, &Trust::default()).await.map_err(Error::internal)?;
+    let written = Db::open_read_only(&url, &Trust::default()).await.map_err(Error::internal)?;
     let damage = written.damage().await?;
     written.close().await?;
     match damage {
-        Some(damage) => Err(Error::internal(format!("the backup is damaged and was not kept: {damage}"))),
+        Some(damage) => Err(Error::internal(format!("the backup is damaged and was deleted: {damage}"))),
         None => Ok(()),
     }
 }
 
-/// A file that only its owner may read, gone when it is dropped.
+/// Temporary file readable only by its owner, deleted on drop.
 struct Draft(PathBuf);
 
 impl Draft {
@@ -83,7 +85,7 @@ impl Draft {
         Ok(Self(draft))
     }
 
-    /// Gives the file its name, unless somebody else has taken that.
+    /// Gives the file its final name; fails if that name is taken.
     fn publish(self, name: &Path) -> io::Result<()> {
         File::open(&self.0)?.sync_all()?;
         fs::hard_link(&self.0, name)?;

@@ -4,11 +4,10 @@ use clap::Subcommand;
 
 use super::table::Format;
 use crate::config::Setting;
-use crate::error::Result;
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
-    /// List every setting with its value and where it comes from; secrets are not shown
+    /// List all settings with their values and sources; secrets are hidden
     Show(ShowOptions),
 }
 
@@ -18,11 +17,10 @@ pub(super) struct ShowOptions {
     format: Format,
 }
 
-pub(super) fn run(settings: &[Setting], ConfigCommand::Show(options): &ConfigCommand) -> Result<()> {
+pub(super) fn run(settings: &[Setting], ConfigCommand::Show(options): &ConfigCommand) {
     let row = |setting: &Setting| {
         let value = setting.value.clone().unwrap_or_default();
         vec![setting.name.clone(), value, setting.origin.to_string()]
     };
     options.format.print(&["setting", "value", "source"], &settings.iter().map(row).collect::<Vec<_>>());
-    Ok(())
 }

@@ -7,15 +7,15 @@ use crate::database::{self, Db, Unfit};
 use crate::domain::operator::copy::{self, Progress};
 use crate::error::{Error, Result};
 
-/// Where to copy everything.
+/// Options of `copy`.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// An empty database, `sqlite://PATH` or `postgres://…`; its schema is made on the way. With a password: @FILE, which
-    /// holds the address, or - for standard input
+    /// Empty target database, `sqlite://PATH` or `postgres://…`; its schema is created. If the URL contains a password,
+    /// use @FILE to read it from a file, or - for standard input
     #[arg(long, value_name = "URL")]
     to: String,
 
-    /// Copy although the service is running; what is written meanwhile stays behind
+    /// Copy even if the service is running; changes made meanwhile are not copied
     #[arg(long)]
     while_running: bool,
 }
@@ -24,12 +24,13 @@ pub(super) struct Options {
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let target = super::address::read("--to", &options.to)?;
     let target: DatabaseUrl = target.parse().map_err(|problem| Error::BadInput(format!("--to: {problem}")))?;
-    // A file that is open here could not tell whether others have it open.
+    // Checked before this process opens the file itself.
     let is_open = config.database_url().sqlite_path().is_some_and(database::is_open_elsewhere);
-    let source = super::look(&config).await?;
+    let source = super::open_read_only(&config).await?;
     if !options.while_running && (is_open || source.is_served().await?) {
-        let problem = "the service runs on this database. Stop it first: what is written meanwhile would stay behind";
-        return Err(Error::BadInput(format!("{problem}. --while-running copies all the same")));
+        let problem =
+            "the service is running on this database. Stop it first: changes made meanwhile would not be copied";
+        return Err(Error::BadInput(format!("{problem}. Use --while-running to copy anyway")));
     }
     let connections = database::Options::of(&config).map_err(Error::BadInput)?;
     let named = |problem: String| Error::BadInput(format!("--to: {problem}"));
@@ -38,19 +39,19 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         return Err(named(format!("{found}: {remedy}")));
     }
     let copied = between(&source, &target).await;
-    // Closing the last connection to a file puts everything into the one file.
+    // Closing the last connection to an SQLite file merges its write-ahead log into the file.
     let closed = target.close().await;
     source.close().await?;
     let rows = copied?;
     closed?;
-    super::say(&format!("{rows} rows copied, each table read back and compared"));
+    super::say(&format!("{} copied and verified", super::counted(rows, "row", "rows")));
     super::say(
-        "not in the database, to carry over: the secret (secret.key or VESTIBULE_SECRET_KEY) and the media store",
+        "not included, copy separately: the secret key (secret.key or VESTIBULE_SECRET_KEY) and the media store",
     );
     Ok(())
 }
 
-/// Copies everything, tells it table by table, and returns how many rows there were.
+/// Copies all tables, prints a line for each, and returns the total number of rows.
 pub(super) async fn between(source: &Db, target: &Db) -> Result<u64> {
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("{msg:16} {bar:40} {percent} %") {
@@ -63,7 +64,8 @@ pub(super) async fn between(source: &Db, target: &Db) -> Result<u64> {
             bar.set_position(done);
         }
         Progress::Table(table) => {
-            bar.suspend(|| super::say(&format!("{:16} {:>9} rows  {}", table.table, table.rows, table.digest)));
+            let rows = if table.rows == 1 { "row" } else { "rows" };
+            bar.suspend(|| super::say(&format!("{:16} {:>9} {rows:4}  {}", table.table, table.rows, table.digest)));
         }
     })
     .await;

@@ -3,37 +3,38 @@
 use std::io::Read as _;
 
 use crate::config::Config;
+use crate::domain::auth::identity::Client;
 use crate::domain::operator::{self, Operator};
 use crate::domain::users::superuser::{self, FirstPassword, Username};
 use crate::error::{Error, Result};
 use crate::tools::clock::Clock;
 
-/// Who becomes a superuser.
+/// Options of `create-superuser`.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// The email address
+    /// Email address
     #[arg(long)]
     email: String,
 
-    /// The username [default: a neutral one such as `user-7kqm3xvd`]
+    /// Username [default: generated, such as `user-7kqm3xvd`]
     #[arg(long)]
     username: Option<String>,
 
-    /// Make the existing user with this address a superuser, who keeps their password
+    /// Promote the existing user with this email address, who keeps their password
     #[arg(long, conflicts_with_all = ["username", "password_stdin"])]
     promote: bool,
 
-    /// Read the password from standard input, instead of making a random one and printing it
+    /// Read the password from standard input instead of generating and printing one
     #[arg(long)]
     password_stdin: bool,
 }
 
-/// Makes the account.
+/// Creates or promotes the superuser.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     if options.promote {
-        let db = super::reach(&config).await?;
+        let db = super::open_migrated(&config).await?;
         let user = operator::users::promote(&db, &Clock::System.now(), &Operator::new(), &options.email).await?;
-        super::say(&format!("{} is a superuser, named {}", user.email, user.username));
+        super::say(&format!("{} is now a superuser (username {})", user.email, user.username));
         return Ok(());
     }
     let password = match options.password_stdin {
@@ -45,9 +46,9 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let username = options.username.as_deref().map_or(Username::Neutral, Username::Given);
     let row = superuser::prepare(&now, &app.passwords, &options.email, username, password.clone()).await?;
     let (txn, now) = app.db.begin(&now).await?;
-    let user = superuser::insert(&txn, &now, row).await?;
+    let user = superuser::insert(&txn, &now, &Client::command_line(), row).await?;
     txn.commit().await?;
-    super::say(&format!("{} is a superuser, named {}", user.email, user.username));
+    super::say(&format!("{} is now a superuser (username {})", user.email, user.username));
     if let Some(password) = password.generated() {
         super::say(&format!("password: {password}"));
         super::say(super::TEMPORARY);
@@ -55,7 +56,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     Ok(())
 }
 
-/// The password on standard input, without the line break at its end.
+/// Password from standard input, without the trailing line break.
 fn read_password() -> Result<String> {
     let mut text = String::new();
     std::io::stdin().take(4096).read_to_string(&mut text).map_err(Error::internal)?;

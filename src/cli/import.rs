@@ -10,22 +10,22 @@ use crate::domain::auth::identity::Client;
 use crate::domain::import::spreadsheet::{self, Actor, Counts, Import, Outcome, Progress, RightsChange};
 use crate::error::{Error, Result};
 
-/// Which users to import.
+/// Options of `import users`.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// The spreadsheet, .xlsx or .csv, with a column `email`
+    /// Spreadsheet (.xlsx or .csv) with a column `email`
     file: PathBuf,
 
-    /// Only tell what would be done
+    /// Report what would change without writing anything
     #[arg(long)]
     dry_run: bool,
 
-    /// Send new users no mail
+    /// Do not send welcome emails to new users
     #[arg(long)]
     no_welcome: bool,
 }
 
-/// Imports users.
+/// Imports users from a spreadsheet.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let Options { file: path, dry_run, no_welcome } = options;
     let file = tokio::fs::read(&path).await.map_err(|error| Error::internal(format!("{}: {error}", path.display())))?;
@@ -34,14 +34,14 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     bar.enable_steady_tick(Duration::from_millis(100));
     let watch = |progress| show(&bar, progress);
     let import = Import { file, dry_run, send_welcome: !no_welcome };
-    let by = Client::default();
+    let by = Client::command_line();
     let imported =
         spreadsheet::import(&app.db, &app.clock.now(), &app.importer, Actor::Operator(&by), import, &watch).await;
     bar.finish_and_clear();
     match imported? {
         Outcome::Done(Counts { created, updated, unchanged }, rights, sheets) => {
             if let (Some(read), false) = (&sheets.read, sheets.passed_over.is_empty()) {
-                super::say(&format!("sheet read: {read}; not read: {}", sheets.passed_over.join(", ")));
+                super::say(&format!("imported sheet: {read}; ignored sheets: {}", sheets.passed_over.join(", ")));
             }
             for RightsChange { row, email, field, before, after, .. } in &rights {
                 let before = before.as_deref().unwrap_or("new account");
@@ -56,15 +56,15 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
                 let column = error.column.as_ref().map(|column| format!(", {column}")).unwrap_or_default();
                 super::say(&format!("row {}{column}: {}", error.row, error.message));
             }
-            Err(Error::BadInput("nothing was imported: mend these rows first".to_owned()))
+            Err(Error::BadInput("nothing was imported: fix these rows and try again".to_owned()))
         }
     }
 }
 
-/// Shows the progress on standard error, where that is a terminal.
+/// Shows the progress on standard error, if that is a terminal.
 pub(super) fn show(bar: &ProgressBar, progress: Progress) {
     match progress {
-        Progress::Read(rows) => bar.set_message(format!("{rows} rows read")),
+        Progress::Read(rows) => bar.set_message(super::counted(rows as u64, "row read", "rows read")),
         Progress::Done(steps, of) => {
             if bar.length().is_none() {
                 if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent} %") {

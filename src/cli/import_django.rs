@@ -11,43 +11,44 @@ use crate::domain::import::django::source::Source;
 use crate::domain::import::django::{self, Problem, Report, RightsChange};
 use crate::error::{Error, Result};
 
-/// Which users to take over, and how.
+/// Options of `import django`.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// The Django project's database (`postgres://…`, `sqlite://…`), which is only read, or a file: what `manage.py dumpdata`
-    /// writes, or .csv. An address with a password: @FILE, which holds it, or - for standard input
+    /// Database of the Django project (`postgres://…`, `sqlite://…`; only read), or a file written by `manage.py
+    /// dumpdata`, or a .csv file. If the URL contains a password, use @FILE to read it from a file, or - for standard
+    /// input
     source: String,
 
-    /// Where users stand where they are not Django's own: see docs/django.md
+    /// Mapping of tables and columns for a custom user model: see docs/django.md
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
 
-    /// Only tell what would be done
+    /// Report what would change without writing anything
     #[arg(long)]
     dry_run: bool,
 
-    /// Take over API tokens of Django REST framework, for exports
+    /// Import API tokens of Django REST framework, for exports
     #[arg(long)]
     tokens: bool,
 
-    /// Keep password hashes of fewer rounds than Django 1.11 made, until their owners sign in or set a password
+    /// Keep password hashes weaker than Django 1.11's default until their owners sign in or set a password
     #[arg(long)]
     weak_hashes: bool,
 
-    /// Mail those who have no usable password, or a weak hash, a link to set one, once each
+    /// Email a link to set a password, once, to each user with an unusable password or a weak hash
     #[arg(long)]
     send_resets: bool,
 
-    /// Generate neutral usernames where one is not allowed or taken here
+    /// Generate a username if the imported one is invalid or taken
     #[arg(long)]
     make_usernames: bool,
 
-    /// Give accounts of the same address, which were not taken over, the user's id, and leave them as they are otherwise
+    /// Link existing accounts with the same email address to their Django users, without changing anything else
     #[arg(long)]
     link: bool,
 }
 
-/// Takes users over.
+/// Imports users from a Django project.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let mapping = match &options.mapping {
         Some(path) => {
@@ -57,7 +58,14 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         }
         None => Mapping::default(),
     };
-    let source = super::address::read("the source", &options.source)?;
+    let source = super::address::read("SOURCE", &options.source)?;
+    let is_address =
+        source.starts_with("sqlite://") || source.starts_with("postgres://") || source.starts_with("postgresql://");
+    if !is_address && *source != *options.source {
+        // Text read from a file or standard input may contain a password.
+        let problem = "SOURCE: it must be a database URL (sqlite://… or postgres://…) or the path of an export";
+        return Err(Error::BadInput(problem.to_owned()));
+    }
     let source = Source::open(&source, &super::trust(&config)?, &mapping, options.tokens).await?;
     let token_life = config.api_tokens.api_token_ttl;
     let app = super::open(config).await?;
@@ -77,29 +85,31 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let users = source.users();
     let moved = django::take_over(&app.db, &app.clock, (source, &mapping), how, &mut report, &watch).await;
     bar.finish_and_clear();
-    tell(&report, how);
+    print(&report, how);
     if let Err(error) = moved {
-        let stays = if how.dry_run { "nothing was written" } else { "what was done stays" };
-        super::say(&format!("stopped after {} of {users} users; {stays}: run the same again to go on", report.read));
+        let kept = if how.dry_run { "nothing was written" } else { "completed changes were kept" };
+        super::say(&format!(
+            "stopped after {} of {users} users; {kept}. Run the command again to continue",
+            report.read
+        ));
         return Err(error);
     }
     let refused = refused_users(&report);
     if refused > 0 {
-        let users = if refused == 1 { "user" } else { "users" };
-        let message =
-            format!("{refused} {users} not taken over: mend that there or in the mapping, and run the same again");
-        return Err(Error::BadInput(message));
+        let users = super::counted(refused as u64, "user was", "users were");
+        let remedy = "fix the source or the mapping, and run the command again";
+        return Err(Error::BadInput(format!("{users} not imported: {remedy}")));
     }
     Ok(())
 }
 
-/// Tells what was done, and whom it was not done for.
-fn tell(report: &Report, how: django::Options) {
+/// Prints the counts, and the users that were not imported.
+fn print(report: &Report, how: django::Options) {
     let Report { created, updated, unchanged, kept, linked, without_password, tokens, resets, .. } = report;
     let weak = if how.weak_hashes {
-        "weak password hashes kept, until their owners sign in or set a password"
+        "weak password hashes kept until their owners sign in or set a password"
     } else {
-        "weak password hashes not kept (--weak-hashes keeps them)"
+        "weak password hashes dropped (use --weak-hashes to keep them)"
     };
     let would = if how.dry_run { "would be " } else { "" };
     for problem in report.refused.iter().chain(&report.notes) {
@@ -112,13 +122,13 @@ fn tell(report: &Report, how: django::Options) {
     }
     super::say(&format!("{would}created: {created}, {would}updated: {updated}, unchanged: {unchanged}"));
     for (count, what) in [
-        (kept, "left alone, because they were changed or deleted here since"),
-        (linked, "accounts given the id of their user there"),
-        (without_password, "without a password, until they set one by a link"),
+        (kept, "skipped because they were changed or deleted here since"),
+        (linked, "existing accounts linked to their Django users"),
+        (without_password, "without a password until they set one with a link"),
         (&report.weak_hashes, weak),
-        (&report.naive_times, "with times without a zone, read in UTC (time_zone in the mapping names another)"),
-        (tokens, "API tokens taken over"),
-        (resets, "mails with a link to set a password"),
+        (&report.naive_times, "times without a time zone read as UTC (set time_zone in the mapping to change this)"),
+        (tokens, "API tokens imported"),
+        (resets, "emails with a link to set a password"),
     ] {
         if *count > 0 {
             super::say(&format!("{what}: {count}"));
@@ -126,7 +136,7 @@ fn tell(report: &Report, how: django::Options) {
     }
 }
 
-/// Of one user, several things may be wrong.
+/// Number of refused users. One user can have several problems.
 fn refused_users(report: &Report) -> usize {
     let mut ids: Vec<&str> = report.refused.iter().map(|problem| problem.id.as_str()).collect();
     ids.dedup();

@@ -15,26 +15,26 @@ use crate::tools::secret_file;
 
 #[derive(clap::Subcommand)]
 pub(super) enum KeysCommand {
-    /// List the signing keys: published, signing, verifying, expired
+    /// List the signing keys with their states
     List(Format),
-    /// Add a signing key: published at once, signing after some minutes; the others expire
+    /// Add a signing key; it is published immediately and signs after a few minutes; older keys expire
     Rotate {
-        /// Sign with it at once, although others do not know it yet: when the present key may have leaked
+        /// Sign with the new key immediately, before caches know it; for use when the current key may have leaked
         #[arg(long)]
         now: bool,
     },
-    /// Remove a signing key: tokens that it signed are invalid; another key signs at once
+    /// Revoke a signing key; tokens it signed become invalid, and another key signs
     Revoke {
-        /// Its id, as `keys list` prints it
+        /// Id of the key, as printed by `keys list`
         kid: String,
     },
-    /// Begin anew where the secret key is lost for good: delete the signing keys, and end all sessions
+    /// Start over after permanent loss of the secret key: delete all signing keys and end all sessions
     Reset {
-        /// The secret key is lost, and no copy of it is left
+        /// Confirm that the secret key is lost and no copy is left
         #[arg(long, required = true)]
         lost_secret: bool,
     },
-    /// Seal all stored secrets under VESTIBULE_SECRET_KEY that are sealed under VESTIBULE_SECRET_KEY_PREVIOUS
+    /// Re-encrypt stored secrets from VESTIBULE_SECRET_KEY_PREVIOUS to VESTIBULE_SECRET_KEY
     Reseal,
 }
 
@@ -50,18 +50,18 @@ pub(super) async fn run(config: Config, command: KeysCommand) -> Result<()> {
     }
 }
 
-/// The application on a database that is there and up to date.
+/// Opens the application on an existing, migrated database.
 async fn open(config: Config) -> Result<Arc<App>> {
-    super::reach(&config).await?.close().await?;
+    super::open_migrated(&config).await?.close().await?;
     super::open(config).await
 }
 
-/// Replaces what is sealed under a secret that is lost for good.
+/// Replaces everything sealed with a permanently lost secret key.
 async fn reset(config: Config) -> Result<()> {
     let current = secret_file::known(config.secret_key.as_ref().map(SecretKey::bytes), &config.secret_key_path());
     let current =
         current.map_err(|error| Error::BadInput(format!("{}: {error}", config.secret_key_path().display())))?;
-    let db = super::reach(&config).await?;
+    let db = super::open_migrated(&config).await?;
     let secrets = current.map(|current| MasterSecrets {
         current,
         previous: config.secret_key_previous.as_ref().map(|key| key.bytes().to_vec()),
@@ -70,17 +70,17 @@ async fn reset(config: Config) -> Result<()> {
     db.close().await?;
     super::open(config).await?;
     super::say(&format!(
-        "{} deleted, {} ended; a new key signs",
+        "{} deleted, {} ended; a new signing key is active",
         super::counted(done.signing_keys, "signing key", "signing keys"),
         super::counted(done.sessions, "session", "sessions")
     ));
-    super::say("everybody signs in again; mails that wait get new links");
+    super::say("all users must sign in again; waiting emails get new links");
     Ok(())
 }
 
 async fn list(config: Config, format: Format) -> Result<()> {
     let now = Clock::System.now().at;
-    let keys = signing_keys::list(&super::reach(&config).await?).await?;
+    let keys = signing_keys::list(&super::open_migrated(&config).await?).await?;
     let signing = signing_keys::signing(&keys, now).map(|key| key.kid.as_str());
     let rows: Vec<Vec<String>> =
         keys.iter().map(|key| vec![key.kid.clone(), key.created_at.to_string(), state(key, signing, now)]).collect();
@@ -90,10 +90,10 @@ async fn list(config: Config, format: Format) -> Result<()> {
 
 fn state(key: &Model, signing: Option<&str>, now: Timestamp) -> String {
     match key.expires_at {
-        _ if signing == Some(key.kid.as_str()) => "signs".to_owned(),
-        None => format!("published, signs from {}", key.signs_from),
-        Some(end) if end > now => format!("verifies until {end}"),
-        Some(end) => format!("expired at {end}"),
+        _ if signing == Some(key.kid.as_str()) => "signing".to_owned(),
+        None => format!("published, signing from {}", key.signs_from),
+        Some(end) if end > now => format!("verifying until {end}"),
+        Some(end) => format!("expired {end}"),
     }
 }
 
@@ -101,8 +101,8 @@ async fn rotate(config: Config, start: Start) -> Result<()> {
     let app = open(config).await?;
     let rotation = app.rotate_keys(&app.clock.now(), &Operator::new(), start).await?;
     super::say(&match start {
-        Start::Announced => format!("key {} is published and signs from {}", rotation.kid, rotation.signs_from),
-        Start::AtOnce => format!("key {} signs from now on", rotation.kid),
+        Start::Announced => format!("key {} is published and will sign from {}", rotation.kid, rotation.signs_from),
+        Start::AtOnce => format!("key {} is signing now", rotation.kid),
     });
     Ok(())
 }
@@ -110,18 +110,24 @@ async fn rotate(config: Config, start: Start) -> Result<()> {
 async fn revoke(config: Config, kid: &str) -> Result<()> {
     let app = open(config).await?;
     let signs = app.revoke_key(&app.clock.now(), &Operator::new(), kid).await?;
-    super::say(&format!("key {kid} is revoked; running instances refuse its tokens within {} s", RELOAD.as_secs()));
-    super::say(&format!("key {signs} signs"));
+    super::say(&format!("key {kid} revoked; running instances reject its tokens within {} s", RELOAD.as_secs()));
+    super::say(&format!("key {signs} is signing now"));
     Ok(())
 }
 
 async fn reseal(config: Config) -> Result<()> {
     let app = open(config).await?;
     let done = app.reseal(&app.clock.now(), &Operator::new()).await?;
-    super::say(&format!("resealed: signing keys {}, mails {}", done.signing_keys, done.mails));
+    super::say(&format!(
+        "resealed {} and {}",
+        super::counted(done.signing_keys, "signing key", "signing keys"),
+        super::counted(done.mails, "email", "emails")
+    ));
     if done.unreadable > 0 {
-        let problem = "what neither VESTIBULE_SECRET_KEY nor VESTIBULE_SECRET_KEY_PREVIOUS opens";
-        return Err(Error::BadInput(format!("{problem}: {}. Run it with the secret of then.", done.unreadable)));
+        let secrets = super::counted(done.unreadable, "stored secret", "stored secrets");
+        let problem = "can be opened with neither VESTIBULE_SECRET_KEY nor VESTIBULE_SECRET_KEY_PREVIOUS";
+        let remedy = "Run the command again with the secret key that sealed them";
+        return Err(Error::BadInput(format!("{secrets} {problem}. {remedy}.")));
     }
     Ok(())
 }

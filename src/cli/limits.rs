@@ -13,7 +13,7 @@ use crate::tools::clock::Clock;
 
 #[derive(clap::Subcommand)]
 pub(super) enum LimitsCommand {
-    /// Show the limits of which a user or a client has used something
+    /// Show the rate limits that a user or a client has partly or fully used
     Show {
         #[command(flatten)]
         of: Of,
@@ -21,7 +21,7 @@ pub(super) enum LimitsCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Give everything back of the limits of a user or a client
+    /// Lift the rate limits of a user or a client
     Lift {
         #[command(flatten)]
         of: Of,
@@ -32,11 +32,11 @@ pub(super) enum LimitsCommand {
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Of {
-    /// Those of the user with this id, username or email address, and of the clients of their last failed sign-ins
-    #[arg(long, value_name = "WHO")]
+    /// Limits of the user with this id, username or email address, and of the clients of their last failed sign-ins
+    #[arg(long, value_name = "USER")]
     user: Option<String>,
 
-    /// Those of the client with this network address
+    /// Limits of the client with this IP address
     #[arg(long, value_name = "ADDRESS")]
     client: Option<IpAddr>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Of {
 /// Runs the command.
 pub(super) async fn run(config: Config, command: LimitsCommand) -> Result<()> {
     let (operator, now) = (Operator::new(), Clock::System.now());
-    let db = super::reach(&config).await?;
+    let db = super::open_migrated(&config).await?;
     let limits = Limits::new(config.limits);
     match command {
         LimitsCommand::Show { of, format } => {
@@ -69,7 +69,7 @@ async fn whose(db: &Db, operator: &Operator, of: Of) -> Result<LimitOwner> {
     })
 }
 
-/// The setting of a limit.
+/// Name of the setting for a limit.
 pub(super) fn setting(usage: &Usage) -> String {
     format!("VESTIBULE_LIMIT_{}", usage.what.name().to_uppercase())
 }

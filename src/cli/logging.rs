@@ -1,4 +1,4 @@
-//! Log lines: on standard error, for people or as JSON.
+//! Logging to standard error, as text or JSON.
 
 use std::io::IsTerminal as _;
 
@@ -10,29 +10,29 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt, reload};
 use super::traces::Traces;
 use crate::config::{Config, LogFormat};
 
-/// Checks the filter in the settings. `EnvFilter` takes any word for the name of a module, so that a misspelt level would
-/// silence the log.
+/// Checks the log filter in the settings. `EnvFilter` takes any word as the name of a module, so a misspelled level
+/// would silence the log.
 pub(super) fn check(config: &Config) -> Result<(), String> {
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     let word = config.log.split(',').map(str::trim).find(|part| !part.contains(['=', '[']) && !is_level(part));
     if let Some(word) = word {
         return Err(format!(
-            "VESTIBULE_LOG: {word:?} is no level. Use error, warn, info, debug, trace or off, or a filter such as \
+            "VESTIBULE_LOG: unknown level {word:?}. Use error, warn, info, debug, trace or off, or a filter such as \
              vestibule=debug"
         ));
     }
     EnvFilter::try_new(&config.log).map(drop).map_err(|error| format!("VESTIBULE_LOG: {error}"))
 }
 
-/// Sets another filter of the log.
+/// Function that replaces the log filter.
 pub(super) type SetFilter = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 
-/// Starts logging, and tracing where there is somewhere to send traces. Of other crates nothing is logged below `warn`,
-/// whatever the filter says: what they trace may hold headers and statements, and so tokens.
+/// Starts logging, and tracing if an endpoint is configured. Events of other crates below `warn` are dropped regardless
+/// of the filter: they may contain headers and statements, and therefore tokens.
 pub(super) fn start(config: &Config, traces: Option<&Traces>) -> SetFilter {
     let (asked, handle) = reload::Layer::new(EnvFilter::new(&config.log));
     let harmless = filter_fn(|line| {
-        // Each attempt to send traces, or to connect, has a line there, and what comes of them one elsewhere.
+        // These modules log every attempt to send traces or to connect; the final result is logged elsewhere.
         let is_repeated =
             line.target().starts_with("opentelemetry-otlp") || line.target().starts_with("sqlx_core::pool");
         line.target().starts_with("vestibule") || (*line.level() <= LevelFilter::WARN && !is_repeated)

@@ -13,27 +13,27 @@ use crate::tools::clock::{Clock, Timestamp};
 
 #[derive(clap::Subcommand)]
 pub(super) enum MailCommand {
-    /// List mails, the newest first; no text and no link is stored
+    /// List emails, newest first; texts and links are not stored
     List(ListOptions),
-    /// Show what became of a mail
+    /// Show the status of an email
     Show {
-        /// The mail's id
+        /// Id of the email
         id: String,
     },
-    /// Put a mail, or all that were given up or wait for another attempt, in line for the next opportunity
+    /// Queue one email, or all that failed or wait for a retry, for immediate delivery
     Retry(RetryOptions),
-    /// Hold the waiting mails of a kind back
+    /// Hold all waiting emails of a kind
     Hold(KindOptions),
-    /// Put the mails of a kind that were held back in line again
+    /// Queue all held emails of a kind again
     Release(KindOptions),
-    /// Cancel the waiting and the held mails of a kind: they are never sent
+    /// Cancel all waiting and held emails of a kind
     Cancel(KindOptions),
 }
 
-/// Mails of a kind.
+/// Options of `mail hold`, `release` and `cancel`.
 #[derive(clap::Args)]
 pub(super) struct KindOptions {
-    /// The kind, as `mail list` shows it, such as WELCOME
+    /// Kind of email as shown by `mail list`, such as WELCOME
     #[arg(long, value_name = "KIND", value_parser = parse_kind)]
     kind: Kind,
 }
@@ -41,33 +41,33 @@ pub(super) struct KindOptions {
 fn parse_kind(text: &str) -> Result<Kind, String> {
     let kinds: Vec<String> = Kind::iter().map(|kind| kind.to_value()).collect();
     Kind::try_from_value(&text.to_uppercase().replace('-', "_"))
-        .map_err(|_| format!("there is no such kind of mail: use one of {}", kinds.join(", ")))
+        .map_err(|_| format!("unknown kind of email: use one of {}", kinds.join(", ")))
 }
 
-/// Which mails to list.
+/// Options of `mail list`.
 #[derive(clap::Args)]
 pub(super) struct ListOptions {
-    /// Only those that wait
+    /// Only emails waiting to be sent
     #[arg(long, conflicts_with_all = ["failed", "held"])]
     waiting: bool,
 
-    /// Only those that were given up
+    /// Only emails that could not be sent
     #[arg(long, conflicts_with = "held")]
     failed: bool,
 
-    /// Only those that are held back
+    /// Only held emails
     #[arg(long)]
     held: bool,
 
-    /// Only those to this address
+    /// Only emails to this address
     #[arg(long, value_name = "ADDRESS")]
     to: Option<String>,
 
-    /// How many, 200 at most
+    /// Maximum number of emails, up to 200
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=200))]
     first: i32,
 
-    /// How many to leave out before them
+    /// Number of emails to skip
     #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
     offset: i32,
 
@@ -75,67 +75,63 @@ pub(super) struct ListOptions {
     format: Format,
 }
 
-/// Which mails to send once more.
+/// Options of `mail retry`.
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct RetryOptions {
-    /// The one with this id
+    /// Id of the email
     id: Option<String>,
 
-    /// All that were given up or wait for another attempt
+    /// Retry all emails that failed or wait for a retry
     #[arg(long)]
     all: bool,
 }
 
-/// Does what was asked.
+/// Runs the command.
 pub(super) async fn run(config: Config, command: MailCommand) -> Result<()> {
     let (operator, now) = (Operator::new(), Clock::System.now());
-    let db = super::reach(&config).await?;
+    let db = super::open_migrated(&config).await?;
     match command {
         MailCommand::List(options) => {
             let statuses =
                 [(options.waiting, Status::Queued), (options.failed, Status::Failed), (options.held, Status::Held)];
             let status = statuses.into_iter().find(|(is_asked_for, _)| *is_asked_for).map(|(_, status)| status);
             let filter = Filter { status, recipient: options.to };
-            let window = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
-            let page = operator::mails::page(&db, &operator, &filter, &window).await?;
+            let args = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
+            let page = operator::mails::page(&db, &operator, &filter, &args).await?;
             let rows: Vec<Vec<String>> = page.rows.into_iter().map(|(mail, _)| row(mail)).collect();
             options.format.print(&["MAIL", "KIND", "TO", "STATUS", "TRIED", "MADE", "LAST ERROR"], &rows);
             if page.has_next {
-                options.format.note("… and more: see --offset");
+                options.format.note("more emails exist; use --offset to list them");
             }
         }
         MailCommand::Show { id } => show(operator::mails::find(&db, &operator, &id).await?),
         MailCommand::Retry(RetryOptions { id: Some(id), .. }) => {
             let mail = operator::mails::retry(&db, &now, &operator, &id).await?;
-            super::say(&format!("the mail to {} is in line again: the service sends it", plain(&mail.recipient)));
+            super::say(&format!("queued the email to {}", plain(&mail.recipient)));
         }
         MailCommand::Retry(RetryOptions { .. }) => {
             let retried = operator::mails::retry_all(&db, &now, &operator).await?;
-            super::say(&in_line(retried));
+            super::say(&emails(retried, "queued"));
         }
         MailCommand::Hold(KindOptions { kind }) => {
             let held = operator::mails::hold(&db, &now, &operator, kind).await?;
-            super::say(&mails(held, "held back"));
+            super::say(&emails(held, "held"));
         }
         MailCommand::Release(KindOptions { kind }) => {
             let released = operator::mails::release(&db, &now, &operator, kind).await?;
-            super::say(&in_line(released));
+            super::say(&emails(released, "queued"));
         }
         MailCommand::Cancel(KindOptions { kind }) => {
             let cancelled = operator::mails::cancel(&db, &now, &operator, kind).await?;
-            super::say(&mails(cancelled, "cancelled"));
+            super::say(&emails(cancelled, "cancelled"));
         }
     }
     Ok(())
 }
 
-fn in_line(count: u64) -> String {
-    format!("{}: the service sends {}", mails(count, "in line again"), if count == 1 { "it" } else { "them" })
-}
-
-fn mails(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 mail is {what}") } else { format!("{count} mails are {what}") }
+fn emails(count: u64, done: &str) -> String {
+    format!("{} {done}", super::counted(count, "email", "emails"))
 }
 
 fn row(mail: Model) -> Vec<String> {
@@ -150,7 +146,7 @@ fn row(mail: Model) -> Vec<String> {
     ]
 }
 
-/// Prints everything but the sealed secret of the link.
+/// Prints all fields except the sealed secret of the link.
 fn show(mail: Model) {
     let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     for (name, value) in [
@@ -159,11 +155,11 @@ fn show(mail: Model) {
         ("to", mail.recipient),
         ("user", mail.user_id.map(|id| id.to_string()).unwrap_or_default()),
         ("status", mail.status.to_value()),
-        ("tried", mail.attempts.to_string()),
+        ("attempts", mail.attempts.to_string()),
         ("last error", mail.last_error.unwrap_or_default()),
-        ("made", mail.created_at.to_string()),
+        ("created", mail.created_at.to_string()),
         ("next attempt", time(mail.next_attempt_at)),
-        ("in hand until", time(mail.leased_until)),
+        ("leased until", time(mail.leased_until)),
         ("sent", time(mail.sent_at)),
     ] {
         super::say(&format!("{name:15}{}", plain(&value)));

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::Result;
 
-/// Brings the database up to date.
+/// Applies pending migrations.
 pub(super) async fn run(config: Config) -> Result<()> {
     super::open_and_migrate(config).await?;
     super::say("the database is up to date");

@@ -32,20 +32,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use sea_orm::DbErr;
 
 use self::reload::Reload;
 use self::traces::Traces;
 use crate::app::App;
-use crate::config::{Config, Setting, Sources};
-use crate::database::{self, Db};
-use crate::error::Error;
+use crate::config::{Config, Setting, SettingOrigin, Sources};
+use crate::database::{self, Db, Unfit};
+use crate::error::{DatabaseError, Error};
 use crate::tools::certificates::Trust;
 use crate::tools::clock::Clock;
 use crate::tools::io_error;
 use crate::tools::sheet;
 
-/// A GraphQL identity service: one binary, one database
+/// Self-hosted identity service with a GraphQL API
 #[derive(Parser)]
 #[command(name = "vestibule", version, max_term_width = 120)]
 struct Cli {
@@ -55,88 +54,88 @@ struct Cli {
     #[command(flatten)]
     config: Config,
 
-    /// The settings as they were read
+    /// Settings with their sources
     #[arg(skip)]
     settings: Vec<Setting>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve; the same as no command
+    /// Start the service (default command)
     Serve,
-    /// Bring the database up to date, and exit
+    /// Apply pending database migrations and exit
     Migrate,
-    /// Copy everything into another database, from SQLite to PostgreSQL or back
+    /// Copy all data to another database, from SQLite to PostgreSQL or back
     Copy(copy::Options),
-    /// Write the database into a file while the service runs
+    /// Back up the database to an SQLite file, also while the service is running
     Backup(backup::Options),
-    /// Look at what the service stands on, and say what to do; changes nothing
+    /// Check settings, files, database and external services, and suggest fixes; changes nothing
     Doctor(doctor::Options),
-    /// The settings in use
+    /// Show settings
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Make a superuser
+    /// Create a superuser, or promote a user
     CreateSuperuser(create_superuser::Options),
-    /// Create and update users from a spreadsheet or a Django project
+    /// Import users from a spreadsheet or a Django project
     #[command(subcommand)]
     Import(ImportCommand),
-    /// Print the GraphQL schema; with `--federation`, as a subgraph's
+    /// Print the GraphQL schema; with `--federation`, the subgraph schema
     Schema {
         #[command(subcommand)]
         command: Option<SchemaCommand>,
     },
-    /// The keys that sign access tokens
+    /// Manage the keys that sign access tokens
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// Where people are signed in
+    /// List and end sessions
     #[command(subcommand)]
     Sessions(sessions::SessionsCommand),
-    /// The API tokens of users
+    /// List and revoke API tokens
     #[command(subcommand)]
     ApiTokens(api_tokens::ApiTokensCommand),
-    /// The audit trail
+    /// Read the audit trail
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Limits on sign-ins, mails and the like
+    /// Show and lift rate limits
     #[command(subcommand)]
     Limits(limits::LimitsCommand),
-    /// Users, when nobody can sign in
+    /// Manage users without signing in
     #[command(subcommand)]
     Users(users::UsersCommand),
-    /// The outbox
+    /// Manage outgoing emails
     #[command(subcommand)]
     Mail(mail::MailCommand),
-    /// Print the completions of a shell
+    /// Print shell completions
     Completions(shell::CompletionsOptions),
-    /// Print the manual page, or write all pages into a folder
+    /// Print the man page, or write the man pages of all commands to a directory
     Man(shell::ManOptions),
 }
 
 #[derive(Subcommand)]
 enum SchemaCommand {
-    /// Tell what changed since an older schema; fails where a change breaks clients
+    /// Compare with an older schema; fails if a change breaks clients
     Diff(schema::DiffOptions),
 }
 
 #[derive(Subcommand)]
 enum ImportCommand {
-    /// Create and update users, all rows or none; a row's user is found by the email address
+    /// Create and update users from a spreadsheet, all rows or none; users are matched by email address
     Users(import::Options),
-    /// Take over the users of a Django project, with their passwords; run again, it takes over what changed there since
+    /// Import the users of a Django project with their passwords; later runs import changes
     Django(import_django::Options),
 }
 
-/// The line below a password that was printed.
+/// Notice printed below a generated password.
 const TEMPORARY: &str =
-    "this password is temporary: replace it. Where others can reach the service, it expires after 24 hours";
+    "this password is temporary: change it. It expires after 24 hours if other machines can reach the service";
 
-/// Time limit on the end of threads after the command.
+/// Time limit for threads to end after the command.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Runs the command that the process was started with. A failure is one line on standard error.
+/// Runs the command given by the arguments. A failure is one line on standard error.
 pub fn run() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == sheet::COMMAND) {
-        // What the service starts to read a file has no settings, and no memory to spare.
+        // The child process that reads spreadsheets has no settings and a tight memory limit.
         let heading = std::env::args().nth(2).unwrap_or_default();
         return sheet::serve(&heading).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
@@ -154,10 +153,12 @@ pub fn run() -> ExitCode {
     };
     let mut logs = None;
     if !matches!(cli.command, Some(Command::Doctor(_))) {
-        // The doctor says itself what it found.
+        // The doctor prints its findings itself.
         logs = Some(logging::start(&cli.config, traces.as_ref()));
         if cli.config.ignored_file {
-            tracing::warn!("ignoring vestibule.toml in the working folder: name it by VESTIBULE_CONFIG or --config");
+            tracing::warn!(
+                "ignoring vestibule.toml in the working directory: set VESTIBULE_CONFIG or --config to use it"
+            );
         }
     }
     let runtime = match tokio::runtime::Runtime::new() {
@@ -165,6 +166,7 @@ pub fn run() -> ExitCode {
         Err(error) => return fail(&error.to_string()),
     };
     let config = cli.config;
+    let settings_read = cli.settings.clone();
     let outcome = runtime.block_on(async {
         let settings = config.clone();
         let outcome = match cli.command.unwrap_or(Command::Serve) {
@@ -173,7 +175,10 @@ pub fn run() -> ExitCode {
             Command::Copy(options) => copy::run(config, options).await,
             Command::Backup(options) => backup::run(config, options).await,
             Command::Doctor(options) => doctor::run(config, options).await,
-            Command::Config(command) => config::run(&cli.settings, &command),
+            Command::Config(command) => {
+                config::run(&cli.settings, &command);
+                Ok(())
+            }
             Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
             Command::Import(ImportCommand::Users(options)) => import::run(config, options).await,
             Command::Import(ImportCommand::Django(options)) => import_django::run(config, options).await,
@@ -197,14 +202,14 @@ pub fn run() -> ExitCode {
             outcome => outcome.map_err(|error| explain(&error)),
         }
     });
-    // What hangs, or waits for a thread that does, is not waited for.
+    // Blocked tasks and threads are abandoned after the timeout.
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     if let Some(traces) = traces {
         traces.finish();
     }
     match outcome {
         Ok(()) => lost_output().map_or(ExitCode::SUCCESS, |problem| fail(&problem)),
-        Err(problem) => fail(&problem),
+        Err(problem) => fail(&located(&settings_read, &problem)),
     }
 }
 
@@ -214,7 +219,7 @@ fn parse() -> Result<Cli, ExitCode> {
         if error.use_stderr() {
             return fail(&sources.explain(&error));
         }
-        // Help and version are no errors.
+        // Help and version are not errors.
         match error.print() {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
             _ => ExitCode::SUCCESS,
@@ -223,75 +228,90 @@ fn parse() -> Result<Cli, ExitCode> {
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| fail(&sources.explain(&error)))?;
     sources.complete(&mut cli.config).map_err(|problem| fail(&problem))?;
     cli.settings = sources.settings(&matches, &cli.config);
-    check(&cli.config).map_err(|problem| fail(&problem))?;
+    check(&cli.config).map_err(|problem| fail(&located(&cli.settings, &problem)))?;
     Ok(cli)
 }
 
-/// Checks the settings against each other.
+/// Checks combinations of settings.
 fn check(config: &Config) -> Result<(), String> {
     logging::check(config).and_then(|()| config.validate())
 }
 
+/// Puts the place in the settings file before a problem that begins with the name of a setting.
+fn located(settings: &[Setting], problem: &str) -> String {
+    if !problem.starts_with("VESTIBULE_") {
+        return problem.to_owned();
+    }
+    let names = problem.split(|char: char| !char.is_ascii_uppercase() && !char.is_ascii_digit() && char != '_');
+    let places = names.filter_map(|name| name.strip_prefix("VESTIBULE_")).find_map(|name| {
+        let setting = settings.iter().find(|setting| setting.name == name.to_lowercase())?;
+        if let SettingOrigin::File(place) = &setting.origin { Some(place) } else { None }
+    });
+    places.map_or_else(|| problem.to_owned(), |place| format!("{place}: {problem}"))
+}
+
 fn fail(problem: &str) -> ExitCode {
-    // Where nobody listens, the exit code has to do.
+    // If standard error is closed, the exit code is enough.
     let _ = writeln!(io::stderr(), "vestibule: {problem}");
     ExitCode::FAILURE
 }
 
-/// The error in a line for the operator.
+/// Describes the error in one line for the operator.
 fn explain(error: &Error) -> String {
     match error {
         Error::Refused(refusals) => refusals
             .iter()
             .map(|refusal| match refusal.field {
-                Some(field) => format!("{field}: {}", refusal.message),
-                None => refusal.message.clone(),
+                Some(field) => format!("{field}: {}", refusal.message()),
+                None => refusal.message(),
             })
             .collect::<Vec<_>>()
             .join(" "),
-        Error::Internal(source) => match source.downcast_ref::<DbErr>() {
-            Some(error) => database::explain(error).replace('\n', " "),
+        Error::Internal(source) => match source.downcast_ref::<DatabaseError>() {
+            Some(DatabaseError(error)) => database::explain(error).replace('\n', " "),
             None => source.to_string().replace('\n', " "),
         },
-        Error::Unavailable(_) => "the database did not do it in time: try again".to_owned(),
+        Error::ImportRunning(_) => "another import is running: try again when it has finished".to_owned(),
+        Error::Unavailable(_) => "the database did not respond in time: try again".to_owned(),
         Error::BadInput(message) => message.clone(),
         other => format!("{other:?}"),
     }
 }
 
-/// The first error of the output, where there was one.
+/// First error on standard output.
 static OUTPUT: OnceLock<io::Error> = OnceLock::new();
 
-/// Prints a line for people and pipes. A reader who has seen enough, such as `head`, keeps no command from its work;
-/// any other failure is told at the end.
+/// Prints a line to standard output. A closed pipe, as left by `head`, does not stop the command; any other failure is
+/// reported at the end.
 fn say(line: &str) {
     let mut output = io::stdout().lock();
     if let Err(error) = writeln!(output, "{line}").and_then(|()| output.flush()) {
-        // The first says most.
+        // The first error is the most useful one.
         let _ = OUTPUT.set(error);
     }
 }
 
-/// The failure of the output, unless its reader went away.
+/// Error on standard output, unless the pipe was closed.
 fn lost_output() -> Option<String> {
     let error = OUTPUT.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
-    Some(format!("the output cannot be written: {}", io_error::describe(error)))
+    Some(format!("cannot write to standard output: {}", io_error::describe(error)))
 }
 
-/// A number with the words for one and for several.
+/// Formats a number with its singular or plural noun.
 fn counted(count: u64, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
-/// Message of commands that may not migrate.
-const OUTDATED: &str = "the database is not up to date: make a backup, and run `vestibule migrate`. Instances of the older version fail then";
+/// Error of commands that do not migrate.
+const OUTDATED: &str = "the database has pending migrations: back it up, then run `vestibule migrate`. Instances of the \
+                        older version will then fail";
 
-/// The application for commands that do not listen. A database that is empty is made; one of an older version is left as it
-/// is, for that version may be serving.
+/// Opens the application for commands that do not listen. An empty database is migrated. A database of an older version
+/// is refused, because an instance of that version may be using it.
 async fn open(config: Config) -> Result<Arc<App>, Error> {
     let url = config.database_url();
     if url.sqlite_path().is_none_or(Path::is_file) {
-        let db = look(&config).await?;
+        let db = open_read_only(&config).await?;
         let state = (db.is_empty().await?, db.is_migrated().await?);
         db.close().await?;
         if state == (false, false) {
@@ -301,40 +321,44 @@ async fn open(config: Config) -> Result<Arc<App>, Error> {
     open_and_migrate(config).await
 }
 
-/// The same, with the database brought up to date.
+/// Opens the application and applies pending migrations.
 async fn open_and_migrate(config: Config) -> Result<Arc<App>, Error> {
     let public_url = config.public_url.clone().or_else(|| config.listen.url()).ok_or_else(without_url)?;
     Ok(Arc::new(Box::pin(App::open(config, public_url, Clock::System)).await?))
 }
 
-/// An error about the database that the settings name.
+/// Error about the configured database.
 fn of_database(problem: impl std::fmt::Display) -> Error {
     Error::BadInput(format!("VESTIBULE_DATABASE_URL: {problem}"))
 }
 
-/// The authorities that the settings trust.
+/// Certificate authorities trusted by the settings.
 fn trust(config: &Config) -> Result<Trust, Error> {
     Ok(database::Options::of(config).map_err(Error::BadInput)?.trust)
 }
 
-/// The error where nothing says how clients reach the service.
+/// Error for a missing public URL.
 fn without_url() -> Error {
-    Error::internal("VESTIBULE_PUBLIC_URL: set it where the service listens on a socket file")
+    Error::internal("VESTIBULE_PUBLIC_URL is required when the service listens on a Unix socket")
 }
 
-/// The configured database, only to be read.
-async fn look(config: &Config) -> Result<Db, Error> {
+/// Opens the configured database read-only.
+async fn open_read_only(config: &Config) -> Result<Db, Error> {
     let url = config.database_url();
     if let Some(file) = url.sqlite_path().filter(|file| !file.is_file()) {
-        return Err(Error::BadInput(format!("there is no database at {}", file.display())));
+        return Err(Error::BadInput(format!("no database at {}", file.display())));
     }
-    Db::look(&url, &trust(config)?).await.map_err(of_database)
+    let db = Db::open_read_only(&url, &trust(config)?).await.map_err(of_database)?;
+    match db.unfit().await? {
+        None => Ok(db),
+        Some(Unfit { found, remedy }) => Err(of_database(format!("{found}: {remedy}"))),
+    }
 }
 
-/// The configured database, as far as it is there and up to date: for commands that must not migrate what an older version
-/// serves.
-async fn reach(config: &Config) -> Result<Db, Error> {
-    let db = look(config).await?;
+/// Opens the configured database if it exists and has no pending migrations. For commands that must not migrate a
+/// database that an older version may be using.
+async fn open_migrated(config: &Config) -> Result<Db, Error> {
+    let db = open_read_only(config).await?;
     let is_migrated = db.is_migrated().await?;
     db.close().await?;
     if !is_migrated {
@@ -344,7 +368,7 @@ async fn reach(config: &Config) -> Result<Db, Error> {
     Db::connect(&config.database_url(), &options).await.map_err(of_database)
 }
 
-/// The reason for a failure, found out by trying once more.
+/// Reason for a failure, found by connecting again.
 async fn diagnose(config: &Config) -> Option<String> {
     let options = database::Options::of(config).ok()?;
     let problem = Db::diagnose(&config.database_url(), &options).await?;

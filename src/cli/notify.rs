@@ -1,28 +1,28 @@
-//! Tells systemd how far the service is, by a line to the socket that it names (`sd_notify`). Without such a socket nobody
-//! asked.
+//! Notifies systemd of the state of the service over its notification socket (`sd_notify`). Does nothing without
+//! `NOTIFY_SOCKET`.
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 
-/// The service answers.
+/// The service is ready for requests.
 pub(super) const READY: &str = "READY=1";
 
-/// The service was told to stop, and lets what is under way finish.
+/// The service is stopping and finishes requests in progress.
 pub(super) const STOPPING: &str = "STOPPING=1";
 
-/// Says it where somebody listens. That it cannot be said is no reason not to serve.
+/// Sends a state to systemd. A failure is only logged.
 pub(super) fn say(state: &str) {
-    #[expect(clippy::disallowed_methods, reason = "it is no setting: systemd gives it to whom it starts")]
+    #[expect(clippy::disallowed_methods, reason = "systemd sets it for the processes it starts; it is not a setting")]
     let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send(state, &address) {
-        tracing::warn!(%error, state, "NOTIFY_SOCKET: systemd cannot be told");
+        tracing::warn!(%error, state, "cannot notify systemd (NOTIFY_SOCKET)");
     }
 }
 
 fn send(state: &str, address: &OsStr) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
-    // Whoever does not take the line must not hold up the service.
+    // A receiver that does not read must not block the service.
     socket.set_nonblocking(true)?;
     #[cfg(target_os = "linux")]
     if let Some(name) = address.as_encoded_bytes().strip_prefix(b"@") {

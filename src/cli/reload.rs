@@ -1,4 +1,4 @@
-//! SIGHUP: settings that may change while the service runs are read again; of the others it is said that they need a restart.
+//! Reloading on SIGHUP. Applies settings that can change at runtime, and reports those that need a restart.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use super::logging::SetFilter;
 use crate::app::App;
 use crate::config::{Config, Setting, Sources};
 
-/// Means of reading the settings again.
+/// State for reloading the settings.
 pub(super) struct Reload {
-    /// The settings that are in use.
+    /// Settings in use.
     pub(super) settings: Vec<Setting>,
-    /// Sets another filter of the log.
+    /// Function that replaces the log filter.
     pub(super) logs: Option<SetFilter>,
 }
 
-/// Reads the settings again at each SIGHUP.
+/// Reloads the settings at each SIGHUP.
 pub(super) fn listen(app: Arc<App>, mut hangup: Signal, mut reload: Reload) {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -27,7 +27,7 @@ pub(super) fn listen(app: Arc<App>, mut hangup: Signal, mut reload: Reload) {
             }
             match read() {
                 Ok((config, settings)) => reload.apply(&config, settings),
-                Err(problem) => tracing::error!(problem, "the settings are wrong: those in use stay"),
+                Err(problem) => tracing::error!(problem, "invalid settings; keeping the current ones"),
             }
         }
     });
@@ -45,14 +45,14 @@ impl Reload {
         if !applied.is_empty()
             && let Some(Err(problem)) = self.logs.as_ref().map(|set| set(&config.log))
         {
-            tracing::error!(problem, "the filter of the log stays as it is");
+            tracing::error!(problem, "invalid log filter; keeping the current one");
             return;
         }
         let names =
             |settings: &[&Setting]| settings.iter().map(|setting| setting.name.as_str()).collect::<Vec<_>>().join(",");
-        tracing::info!(applied = names(&applied), "the settings were read again");
+        tracing::info!(applied = names(&applied), "settings reloaded");
         if !others.is_empty() {
-            tracing::warn!(settings = names(&others), "these settings have changed and count from the next start");
+            tracing::warn!(settings = names(&others), "changed settings take effect after a restart");
         }
         let log = settings.into_iter().find(|setting| setting.name == "log");
         for setting in &mut self.settings {
@@ -63,13 +63,13 @@ impl Reload {
     }
 }
 
-/// The settings as they are now.
+/// Reads the settings from all sources.
 fn read() -> Result<(Config, Vec<Setting>), String> {
     let sources = Sources::read(Cli::command())?;
     let matches = sources.command.clone().try_get_matches().map_err(|error| sources.explain(&error))?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| sources.explain(&error))?;
     sources.complete(&mut cli.config)?;
-    super::check(&cli.config)?;
     let settings = sources.settings(&matches, &cli.config);
+    super::check(&cli.config).map_err(|problem| super::located(&settings, &problem))?;
     Ok((cli.config, settings))
 }

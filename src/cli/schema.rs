@@ -1,4 +1,4 @@
-//! `vestibule schema`: needs no database.
+//! `vestibule schema`. Needs no database.
 
 use std::path::PathBuf;
 
@@ -9,26 +9,26 @@ use crate::error::{Error, Result};
 use crate::graphql;
 use crate::graphql::schema_diff::{Change, Severity, compare};
 
-/// What to compare with.
+/// Options of `schema diff`.
 #[derive(Args)]
 pub(super) struct DiffOptions {
-    /// A file with the older schema
+    /// File with the older schema
     #[arg(value_name = "OLD")]
     old: PathBuf,
 
-    /// Fail where a change might break clients, too
+    /// Also fail if a change might break clients
     #[arg(long)]
     strict: bool,
 }
 
 /// Prints the schema.
-#[expect(clippy::unnecessary_wraps, reason = "all commands return the same")]
+#[expect(clippy::unnecessary_wraps, reason = "all commands return a result")]
 pub(super) fn print(config: &Config) -> Result<()> {
     super::say(present(config).trim_end());
     Ok(())
 }
 
-/// Prints what changed, what breaks clients first.
+/// Prints the changes, breaking ones first.
 pub(super) fn diff(config: &Config, options: &DiffOptions) -> Result<()> {
     let name = options.old.display();
     let old = std::fs::read_to_string(&options.old).map_err(|error| Error::BadInput(format!("{name}: {error}")))?;
@@ -40,15 +40,15 @@ pub(super) fn diff(config: &Config, options: &DiffOptions) -> Result<()> {
     let (breaking, dangerous) = (count(Severity::Breaking), count(Severity::Dangerous));
     super::say(&format!("{breaking} breaking, {dangerous} dangerous, {} safe", count(Severity::Safe)));
     if breaking > 0 {
-        return Err(Error::BadInput("the schema breaks clients of the older one".to_owned()));
+        return Err(Error::BadInput("the schema has breaking changes".to_owned()));
     }
     if options.strict && dangerous > 0 {
-        return Err(Error::BadInput("the schema might break clients of the older one".to_owned()));
+        return Err(Error::BadInput("the schema has dangerous changes (--strict)".to_owned()));
     }
     Ok(())
 }
 
-/// The schema that these settings lead to.
+/// Schema for these settings.
 fn present(config: &Config) -> String {
     if config.federation { graphql::federation_sdl() } else { graphql::sdl() }
 }

@@ -19,32 +19,32 @@ use crate::tools::clock::Clock;
 use crate::tools::request_metrics::RequestMetrics;
 use crate::worker;
 
-/// As many files are open besides connections, at most: databases, mails, spreadsheets.
+/// Maximum number of open files besides connections: databases, emails, spreadsheets.
 pub(super) const OTHER_FILES: u64 = 200;
 
-/// Time limit on stopping, whatever hangs: supervisors kill after ten seconds.
+/// Time limit for stopping. Supervisors kill the process after ten seconds.
 const STOP_TIMEOUT: Duration = Duration::from_millis(9500);
 
-/// Serves until the process is told to stop.
+/// Serves until the process receives SIGTERM or SIGINT.
 pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
-    // From the beginning, for until it is listened to, the signal ends the process.
+    // Registered first: until then, SIGHUP ends the process.
     let hangup = signal(SignalKind::hangup()).map_err(Error::internal)?;
     let listener = listener(&mut config).await?;
     let places = listener.places().map_err(Error::internal)?;
     let own_url = match &config.listen {
-        // By the name that was asked for, with the port that it has.
+        // The configured name, with the actual port.
         Listen::Name(name, _) => http::own_url(&places).and_then(|url| url.with_host(name)),
         _ => http::own_url(&places),
     };
     let public_url = config.public_url.clone().or_else(|| own_url.clone()).ok_or_else(super::without_url)?;
     let app = Arc::new(App::open(config, public_url, Clock::System).await?);
     if !app.config.limits.limits {
-        tracing::warn!("VESTIBULE_LIMITS is off: nobody is kept from asking too often");
+        tracing::warn!("rate limiting is off (VESTIBULE_LIMITS=off)");
     }
-    if let Some(first) = app.ensure_superuser().await? {
+    if let Some(first) = app.ensure_superuser().await.map_err(of_first_superuser)? {
         super::say(&format!("first superuser: {}", first.email));
         if let Some(password) = first.generated_password {
-            super::say(&format!("its password, shown this once: {password}"));
+            super::say(&format!("password (shown only once): {password}"));
             super::say(super::TEMPORARY);
         }
     }
@@ -58,7 +58,7 @@ pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
     allow_files(app.config.wire.connections);
     let (stop, stopped) = watch::channel(false);
     let wait = |mut stopped: watch::Receiver<bool>| async move {
-        // An error means that the sender is gone, and then it is time to stop as well.
+        // An error means that the sender is gone, which also means stop.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
     reload::listen(Arc::clone(&app), hangup, reload);
@@ -76,13 +76,17 @@ pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!("stopping: requests under way may finish");
+        tracing::info!("stopping; finishing requests in progress");
         notify::say(notify::STOPPING);
         stop.send_replace(true);
     };
     tokio::spawn(stop_on_signal);
-    let serve =
-        http::serve(listener, http::router(&app), ServerOptions::of(&app.config, &app.traffic), wait(stopped.clone()));
+    let serve = http::serve(
+        listener,
+        http::router(&app),
+        ServerOptions::of(&app.config, &app.request_metrics),
+        wait(stopped.clone()),
+    );
     let finish = async {
         serve.await;
         worker.await.map_err(Error::internal)
@@ -94,17 +98,25 @@ pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
     tokio::select! {
         finished = finish => finished,
         () = too_long => {
-            tracing::warn!("stopping took too long; what was left is cut off");
+            tracing::warn!("stopping took too long; aborting remaining work");
             Ok(())
         }
     }
 }
 
-/// Listens at the sockets that systemd passed, or as the settings say.
+/// Names the setting whose value was refused for the first superuser.
+fn of_first_superuser(error: Error) -> Error {
+    let Error::Refused(refusals) = &error else { return error };
+    let Some(refusal) = refusals.first() else { return error };
+    let setting = if refusal.field == Some("password") { "VESTIBULE_ADMIN_PASSWORD" } else { "VESTIBULE_ADMIN_EMAIL" };
+    Error::BadInput(format!("{setting}: {}", refusal.message()))
+}
+
+/// Listens on the sockets passed by systemd, or on the configured address.
 async fn listener(config: &mut Config) -> Result<Listener> {
     let inherited = Listener::inherited().map_err(|error| Error::internal(format!("LISTEN_FDS: {error}")))?;
     if let Some(listener) = inherited {
-        // The checks for a reachable service go by the address at which it listens.
+        // Checks for a reachable service use the address it listens on.
         let places = listener.places().map_err(Error::internal)?;
         let open = places.iter().find(|place| !place.is_on_loopback()).or(places.first());
         config.listen = open.cloned().unwrap_or_else(|| config.listen.clone());
@@ -114,7 +126,7 @@ async fn listener(config: &mut Config) -> Result<Listener> {
     Listener::bind(&config.listen).await.map_err(failed)
 }
 
-/// Where those who watch the service will be answered, if they are.
+/// Listener for metrics, if configured.
 async fn watching(app: &App) -> Result<Option<TcpListener>> {
     let Some(address) = app.config.watch.metrics_listen else { return Ok(None) };
     let failed = |error| Error::internal(format!("VESTIBULE_METRICS_LISTEN: {address}: {error}"));
@@ -123,19 +135,14 @@ async fn watching(app: &App) -> Result<Option<TcpListener>> {
     Ok(Some(listener))
 }
 
-/// Lets the process have as many files and connections open as the system lets it have at all: shells start programs with
-/// a thousand.
+/// Raises the limit on open files to the hard limit. Shells start programs with a soft limit of about a thousand.
 fn allow_files(connections: u32) {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%error, "the number of open files cannot be raised");
+        tracing::warn!(%error, "cannot raise the limit on open files");
     }
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if allowed < u64::from(connections) + OTHER_FILES {
-        tracing::warn!(
-            allowed,
-            connections,
-            "fewer files may be open than VESTIBULE_CONNECTIONS needs: see `ulimit -n`"
-        );
+        tracing::warn!(allowed, connections, "open file limit too low for VESTIBULE_CONNECTIONS; raise ulimit -Hn");
     }
 }

@@ -9,49 +9,49 @@ use crate::tools::clock::Clock;
 
 #[derive(clap::Subcommand)]
 pub(super) enum SessionsCommand {
-    /// List where a user is signed in
+    /// List the sessions of a user
     List {
-        /// The user's id, username or email address
-        #[arg(value_name = "WHO")]
+        /// Id, username or email address of the user
+        #[arg(value_name = "USER")]
         who: String,
 
         #[command(flatten)]
         format: Format,
     },
-    /// End one session, or all of a user; API tokens go on
+    /// End one session, or all sessions of a user; API tokens stay valid
     End(EndOptions),
-    /// End the sessions of all users; API tokens go on unless told otherwise
+    /// End the sessions of all users; API tokens stay valid unless `--api-tokens` is given
     Revoke(RevokeOptions),
 }
 
-/// Which sessions to end.
+/// Options of `sessions end`.
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct EndOptions {
-    /// The one with this id
+    /// Id of the session
     id: Option<String>,
 
-    /// All of the user with this id, username or email address
-    #[arg(long, value_name = "WHO")]
+    /// End all sessions of the user with this id, username or email address
+    #[arg(long, value_name = "USER")]
     user: Option<String>,
 }
 
-/// What to end.
+/// Options of `sessions revoke`.
 #[derive(clap::Args)]
 pub(super) struct RevokeOptions {
-    /// The sessions of all users
+    /// Confirm ending the sessions of all users
     #[arg(long, required = true)]
     all: bool,
 
-    /// Also delete the API tokens of all users
+    /// Also revoke the API tokens of all users
     #[arg(long)]
     api_tokens: bool,
 }
 
-/// Does what was asked.
+/// Runs the command.
 pub(super) async fn run(config: Config, command: SessionsCommand) -> Result<()> {
     let (operator, now) = (Operator::new(), Clock::System.now());
-    let db = super::reach(&config).await?;
+    let db = super::open_migrated(&config).await?;
     match command {
         SessionsCommand::List { who, format } => {
             let user = operator::users::find(&db, &operator, &who).await?;
@@ -60,7 +60,7 @@ pub(super) async fn run(config: Config, command: SessionsCommand) -> Result<()> 
         }
         SessionsCommand::End(EndOptions { id: Some(id), .. }) => {
             sessions::end(&db, &now, &operator, sessions::Which::One(id)).await?;
-            super::say("the session has ended");
+            super::say("1 session ended");
         }
         SessionsCommand::End(EndOptions { user, .. }) => {
             let user = operator::users::find(&db, &operator, &user.unwrap_or_default()).await?;
@@ -78,7 +78,7 @@ pub(super) async fn run(config: Config, command: SessionsCommand) -> Result<()> 
     Ok(())
 }
 
-/// Prints sessions.
+/// Prints a list of sessions.
 pub(super) fn print_all(sessions: Vec<session::Model>, format: Format) {
     let rows: Vec<Vec<String>> = sessions
         .into_iter()

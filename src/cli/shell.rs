@@ -1,4 +1,4 @@
-//! `vestibule completions` and `vestibule man`: the command line, described for shells and for `man`.
+//! `vestibule completions` and `vestibule man`
 
 use std::path::PathBuf;
 
@@ -12,26 +12,26 @@ const NAME: &str = "vestibule";
 /// Options of `completions`.
 #[derive(clap::Args)]
 pub(super) struct CompletionsOptions {
-    /// The shell
+    /// Shell to print completions for
     shell: Shell,
 }
 
 /// Options of `man`.
 #[derive(clap::Args)]
 pub(super) struct ManOptions {
-    /// Write a page for each command into this folder, instead of printing the main page
-    #[arg(value_name = "FOLDER")]
+    /// Directory to write a page for each command to, instead of printing the main page
+    #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }
 
-/// Prints the completions of a shell.
+/// Prints the completion script of a shell.
 pub(super) fn complete(mut command: Command, options: &CompletionsOptions) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut command, NAME, &mut script);
     print(script)
 }
 
-/// Prints the main manual page, or writes all of them.
+/// Prints the main man page, or writes all of them.
 pub(super) fn man(command: Command, options: ManOptions) -> Result<()> {
     let Some(folder) = options.folder else {
         let mut page = Vec::new();

@@ -1,8 +1,8 @@
-//! Lists: for people, columns that stand below each other, and nothing that could control the terminal; for programs, JSON.
+//! Output of lists: aligned columns without terminal control characters, or JSON.
 
 use serde_json::{Map, Value};
 
-/// The form of a list.
+/// Output format of a list.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct Format {
     /// Print JSON instead of columns; empty values are null
@@ -11,12 +11,12 @@ pub(super) struct Format {
 }
 
 impl Format {
-    /// True for programs.
+    /// True if the output is JSON.
     pub(super) fn is_json(self) -> bool {
         self.json
     }
 
-    /// Prints rows below their headings, or an array with an object per row.
+    /// Prints rows below their headings, or an array with one object per row.
     pub(super) fn print(self, headings: &[&str], rows: &[Vec<String>]) {
         if self.json {
             let objects = rows.iter().map(|row| object(headings.iter().copied().zip(row)));
@@ -28,7 +28,7 @@ impl Format {
         }
     }
 
-    /// Prints rows without headings, or an object per line.
+    /// Prints rows without headings, or one object per line.
     pub(super) fn print_more(self, headings: &[&str], rows: &[Vec<String>]) {
         for row in rows {
             if self.json {
@@ -40,7 +40,7 @@ impl Format {
         }
     }
 
-    /// Prints the fields of one thing, a line each, or an object.
+    /// Prints the fields of one record, one per line, or an object.
     pub(super) fn print_one(self, fields: &[(&str, String)]) {
         if self.json {
             super::say(&object(fields.iter().map(|(name, value)| (*name, value))).to_string());
@@ -52,7 +52,7 @@ impl Format {
         }
     }
 
-    /// Prints a line that is for people only.
+    /// Prints a line that is omitted from JSON output.
     pub(super) fn note(self, line: &str) {
         if !self.json {
             super::say(line);
@@ -65,7 +65,7 @@ fn object<'a>(fields: impl Iterator<Item = (&'a str, &'a String)>) -> Value {
     Value::Object(fields.map(|(name, text)| (key(name), value(text))).collect::<Map<_, _>>())
 }
 
-/// `LAST LOGIN` as `lastLogin`.
+/// JSON key for a heading: `LAST LOGIN` becomes `lastLogin`.
 fn key(heading: &str) -> String {
     let mut words = heading.split(' ');
     let first = words.next().unwrap_or_default().to_lowercase();
@@ -91,7 +91,7 @@ fn lines(headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// What others wrote, without characters that control a terminal or turn the direction of writing; "-" where it is empty.
+/// Untrusted text without terminal control characters and bidirectional marks; "-" if empty.
 pub(super) fn plain(text: &str) -> String {
     let tame = |c: char| match c {
         c if c.is_control() => '\u{fffd}',

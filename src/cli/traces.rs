@@ -1,4 +1,4 @@
-//! Traces: what a request was spent on, sent by OTLP over HTTP to where operators collect them.
+//! Export of traces by OTLP over HTTP.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use tracing_subscriber::{Layer, Registry};
 use crate::config::Config;
 use crate::tools::certificates::Trust;
 
-/// How long the last traces may take to be sent when the process stops.
-const FAREWELL: Duration = Duration::from_secs(3);
+/// Timeout of sending the last traces when the process stops.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Timeout of sending one batch.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where traces go.
+/// Exporter of traces.
 pub(super) struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// By these settings; none where they name no endpoint. The standard's own variables (`OTEL_SERVICE_NAME`,
-    /// `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_BSP_…`) hold as well, for the libraries read them.
+    /// Creates the exporter; `None` if no endpoint is configured. The libraries also read the standard variables
+    /// (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_BSP_…`).
     pub(super) fn of(config: &Config) -> Result<Option<Self>, String> {
         let Some(endpoint) = &config.watch.otlp_endpoint else { return Ok(None) };
-        // What sends them has one TLS stack to choose from, and wants to be told.
+        // The HTTP client requires a default TLS provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let trust = Trust::read(config.ca_file.as_ref()).map_err(|problem| format!("VESTIBULE_CA_FILE: {problem}"))?;
         let client = client(&trust).map_err(|error| format!("VESTIBULE_OTLP_ENDPOINT: {error}"))?;
@@ -43,12 +43,12 @@ impl Traces {
         Ok(Some(Self(provider.build())))
     }
 
-    /// What takes the spans of the service, and of statements by their kind alone: neither their text nor their values.
+    /// Layer that records spans of the service, and of SQL statements only their kind, without text and values.
     pub(super) fn layer(&self) -> impl Layer<Registry> + use<> {
         let ours = filter_fn(|meta| match meta.target().split("::").next() {
             Some("vestibule") if meta.is_span() => *meta.level() <= LevelFilter::DEBUG,
             Some("vestibule") => *meta.level() <= LevelFilter::INFO,
-            // Others of its spans show the values that a statement is given.
+            // Other spans of SeaORM contain the parameters of statements.
             Some("sea_orm") => meta.is_span() && meta.name().starts_with("sea_orm."),
             _ => false,
         });
@@ -56,21 +56,21 @@ impl Traces {
         layer.with_location(false).with_threads(false).with_tracked_inactivity(false).with_filter(ours)
     }
 
-    /// Sends what was not sent yet.
+    /// Sends the remaining traces.
     pub(super) fn finish(&self) {
-        if let Err(error) = self.0.shutdown_with_timeout(FAREWELL) {
-            tracing::warn!(%error, "the last traces could not be sent");
+        if let Err(error) = self.0.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
+            tracing::warn!(%error, "cannot send the last traces");
         }
     }
 }
 
-/// Sends to servers for which the system's authorities vouch, or the operator's own.
+/// HTTP client that trusts the system's certificate authorities and the configured ones.
 fn client(trust: &Trust) -> Result<reqwest::blocking::Client, reqwest::Error> {
     let own: Result<Vec<_>, _> = trust.own().iter().map(|own| reqwest::Certificate::from_der(own)).collect();
     reqwest::blocking::Client::builder().tls_certs_merge(own?).timeout(SEND_TIMEOUT).build()
 }
 
-/// The same under the service's name, unless the standard's variables gave it another.
+/// Sets the service name, unless the standard variables set another.
 fn named(resource: Resource) -> Resource {
     let given = resource.get(&Key::from_static_str("service.name")).map(|name| name.to_string());
     match given {
@@ -82,7 +82,7 @@ fn named(resource: Resource) -> Resource {
     }
 }
 
-/// Which traces are begun: those of requests and of mails. What the worker looks up twice a second is of no interest.
+/// Sampler that starts traces only for requests and emails, not for the worker's polling.
 #[derive(Clone, Debug)]
 struct Roots(Sampler);
 

@@ -17,9 +17,9 @@ use crate::tools::clock::{Clock, Timestamp};
 
 #[derive(clap::Subcommand)]
 pub(super) enum UsersCommand {
-    /// List users, the newest first
+    /// List users, newest first
     List(ListOptions),
-    /// Show a user, and where they are signed in
+    /// Show a user and their sessions
     Show {
         #[command(flatten)]
         who: Who,
@@ -27,7 +27,7 @@ pub(super) enum UsersCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Tell why a user cannot sign in, and what to do
+    /// Explain why a user cannot sign in, and suggest fixes
     Why {
         #[command(flatten)]
         who: Who,
@@ -35,42 +35,42 @@ pub(super) enum UsersCommand {
         #[command(flatten)]
         format: Format,
     },
-    /// Deactivate a user, who is out at once on every device
+    /// Deactivate a user and sign them out everywhere
     Disable(Who),
     /// Activate a user
     Enable(Who),
-    /// Mail a user the link to set another password
+    /// Email a user a link to set a new password
     Reset(Who),
 }
 
-/// Which user.
+/// A user.
 #[derive(clap::Args)]
 pub(super) struct Who {
-    /// The user's id, username or email address
-    #[arg(value_name = "WHO")]
+    /// Id, username or email address of the user
+    #[arg(value_name = "USER")]
     who: String,
 }
 
-/// Which users to list.
+/// Options of `users list`.
 #[derive(clap::Args)]
 pub(super) struct ListOptions {
-    /// Only those with this in a name or address
+    /// Only users with this text in a name or email address
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 
-    /// Only those who are deactivated
+    /// Only deactivated users
     #[arg(long)]
     inactive: bool,
 
-    /// Only those with the rights of staff: the staff flag, or the role ADMIN
+    /// Only users with staff rights: the staff flag or the role ADMIN
     #[arg(long)]
     staff: bool,
 
-    /// How many, 200 at most
+    /// Maximum number of users, up to 200
     #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=200))]
     first: i32,
 
-    /// How many to leave out before them
+    /// Number of users to skip
     #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..))]
     offset: i32,
 
@@ -78,10 +78,10 @@ pub(super) struct ListOptions {
     format: Format,
 }
 
-/// Does what was asked.
+/// Runs the command.
 pub(super) async fn run(config: Config, command: UsersCommand) -> Result<()> {
     let (operator, now) = (Operator::new(), Clock::System.now());
-    let db = super::reach(&config).await?;
+    let db = super::open_migrated(&config).await?;
     let find = async |who: Who| operator::users::find(&db, &operator, &who.who).await;
     match command {
         UsersCommand::List(options) => list(&db, &operator, options).await,
@@ -92,7 +92,7 @@ pub(super) async fn run(config: Config, command: UsersCommand) -> Result<()> {
         UsersCommand::Reset(who) => {
             let user = find(who).await?;
             operator::users::send_reset(&db, &now, &operator, user.id).await?;
-            super::say(&format!("a mail to {} is in line: the service sends it", plain(&user.email)));
+            super::say(&format!("queued an email to {}", plain(&user.email)));
             Ok(())
         }
     }
@@ -104,8 +104,8 @@ async fn list(db: &Db, operator: &Operator, options: ListOptions) -> Result<()> 
         is_staff_member: options.staff.then_some(true),
         ..Filter::default()
     };
-    let window = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
-    let list = List { search: options.search, filter, order: Vec::new(), window };
+    let page = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
+    let list = List { search: options.search, filter, order: Vec::new(), page };
     let (page, total) = operator::users::page(db, &Clock::System.now(), operator, &list).await?;
     let rows: Vec<Vec<String>> = page
         .rows
@@ -149,7 +149,7 @@ async fn show(config: &Config, db: &Db, operator: &Operator, user: Model, format
     Ok(())
 }
 
-/// Tells why somebody cannot sign in: a user, or whoever waits at an address.
+/// Explains why a user, or the owner of a pending registration, cannot sign in.
 async fn why(config: &Config, db: &Db, operator: &Operator, who: &str, format: Format) -> Result<()> {
     let now = Clock::System.now();
     let user = match operator::users::find(db, operator, who).await {
@@ -159,18 +159,17 @@ async fn why(config: &Config, db: &Db, operator: &Operator, who: &str, format: F
                 return Err(missing);
             };
             let until = waiting.expires_at;
-            let problem = "registered, but did not follow the link in the confirmation mail";
-            let advice = format!("ask them to follow it, or to register again; the link is valid until {until}");
+            let problem = "registered, but has not opened the link in the confirmation email";
+            let advice = format!("ask them to open it, or to sign up again; the link expires {until}");
             format.print(&PROBLEM, &[vec![problem.to_owned(), advice]]);
             return Ok(());
         }
     };
     let limits = Limits::new(config.limits);
-    let rules = (&limits, config.is_reachable());
-    let report = sign_in_problems::report(db, &now, operator, rules, &user).await?;
+    let report = sign_in_problems::report(db, &now, operator, &limits, config.is_reachable(), &user).await?;
     let rows: Vec<Vec<String>> = report.problems.iter().map(|problem| advise(problem, &user)).collect();
     if rows.is_empty() {
-        format.note(&format!("nothing keeps {} from signing in with the right password", plain(&user.email)));
+        format.note(&format!("no problem found: {} can sign in with the right password", plain(&user.email)));
     }
     if !rows.is_empty() || format.is_json() {
         format.print(&PROBLEM, &rows);
@@ -203,16 +202,16 @@ async fn why(config: &Config, db: &Db, operator: &Operator, who: &str, format: F
 
 const PROBLEM: [&str; 2] = ["PROBLEM", "WHAT TO DO"];
 
-/// A problem, and what to do about it.
+/// Row with a problem and its remedy.
 fn advise(problem: &Problem, user: &Model) -> Vec<String> {
     let id = user.id;
     let (problem, advice) = match problem {
         Problem::Inactive => ("the account is deactivated".to_owned(), format!("vestibule users enable {id}")),
         Problem::Unverified => (
             "the email address is not confirmed".to_owned(),
-            format!("vestibule users reset {id}, whose link confirms it"),
+            format!("vestibule users reset {id} (its link confirms the address)"),
         ),
-        Problem::NoPassword => ("the account has no password yet".to_owned(), format!("vestibule users reset {id}")),
+        Problem::NoPassword => ("no password is set".to_owned(), format!("vestibule users reset {id}")),
         Problem::TemporaryPasswordExpired => {
             ("the temporary password has expired".to_owned(), format!("vestibule users reset {id}"))
         }
@@ -235,18 +234,18 @@ async fn set_active(db: &Db, operator: &Operator, user: Model, to: bool) -> Resu
     Ok(())
 }
 
-/// What the user is, in a word or some.
+/// Status and flags of a user, separated by commas.
 fn state(user: &Model) -> String {
     let words = [
-        (true, if user.is_active { "active" } else { "disabled" }),
+        (true, if user.is_active { "active" } else { "deactivated" }),
         (!user.is_verified, "unverified"),
         (user.is_staff, "staff"),
         (user.is_superuser, "superuser"),
     ];
-    words.into_iter().filter_map(|(holds, word)| holds.then_some(word)).collect::<Vec<_>>().join(",")
+    words.into_iter().filter_map(|(is_set, word)| is_set.then_some(word)).collect::<Vec<_>>().join(",")
 }
 
-/// A time, or nothing where it never was.
+/// A time, or an empty text.
 fn time(at: Option<Timestamp>) -> String {
     at.map(|at| at.to_string()).unwrap_or_default()
 }

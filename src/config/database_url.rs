@@ -1,7 +1,7 @@
-//! The address of a database, as operators write it: `sqlite://PATH`, or PostgreSQL's form as libpq reads it.
+//! The database URL: `sqlite://PATH`, or the form for PostgreSQL as read by libpq.
 //!
-//! It is read here and not by a library: what a library says of an address may quote the password in it. Nothing in an
-//! address is ignored: a parameter is used, or refused by its name.
+//! It is parsed here and not by a library, because a library's error may quote the password in it. No part is ignored:
+//! each parameter is used, or refused by its name.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use super::types::is_loopback;
 
-/// The database's address; printed without its password. To a PostgreSQL server on this machine, connections are not
-/// encrypted unless the address asks for it: whoever could listen there could read both processes as well, and each
-/// connection would take a tenth of a second longer to open.
+/// A database URL, printed without its password. Connections to a PostgreSQL server on this machine are unencrypted
+/// unless the URL requests encryption: an attacker who can listen there can also read both processes, and encryption
+/// delays each new connection by a tenth of a second.
 #[derive(Clone)]
 pub struct DatabaseUrl(Kind);
 
 #[derive(Clone)]
 enum Kind {
     Sqlite(PathBuf),
-    /// Everything as parameters, percent-encoded, so that no library can misread it.
+    /// All parts as percent-encoded parameters, so that no library can misread them.
     Postgres {
         text: String,
         has_password: bool,
@@ -28,7 +28,7 @@ enum Kind {
     },
 }
 
-/// Parameters that reach the server or its library, with the names that they have there.
+/// Supported parameters, with their canonical names.
 const PARAMETERS: [(&str, &str); 14] = [
     ("dbname", "dbname"),
     ("host", "host"),
@@ -48,14 +48,13 @@ const PARAMETERS: [(&str, &str); 14] = [
 
 const MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
-const ENCODE: &str =
-    "it cannot be read. In the user and the password, write # as %23, / as %2F, ? as %3F, @ as %40 and % as %25";
+const ENCODING: &str = "In the user and the password, write # as %23, / as %2F, ? as %3F, @ as %40 and % as %25";
 
-const SEVERAL: &str = "it names several hosts, which are not supported. Name one that leads to the primary server: a proxy \
-                       such as HAProxy, or a DNS name that moves with it";
+const SEVERAL: &str = "several hosts are not supported. Use one host that leads to the primary server: a proxy such as \
+                       HAProxy, or a DNS name that follows it";
 
 impl DatabaseUrl {
-    /// The SQLite file at this path, whatever characters it has.
+    /// The URL of the SQLite file at this path, which may contain any characters.
     pub fn sqlite(path: &Path) -> Self {
         Self(Kind::Sqlite(path.to_owned()))
     }
@@ -65,7 +64,7 @@ impl DatabaseUrl {
         matches!(self.0, Kind::Sqlite(_))
     }
 
-    /// The SQLite file, where it names one.
+    /// Path of the SQLite file; `None` for PostgreSQL.
     pub fn sqlite_path(&self) -> Option<&Path> {
         match &self.0 {
             Kind::Sqlite(path) => Some(path),
@@ -73,18 +72,18 @@ impl DatabaseUrl {
         }
     }
 
-    /// Checks both places in which a password can stand.
+    /// True if the URL contains a password, as part of the authority or as a parameter.
     pub fn has_password(&self) -> bool {
         matches!(self.0, Kind::Postgres { has_password: true, .. })
     }
 
-    /// True where it names a file of certificates of its own.
+    /// True if the URL names a file of certificate authorities (`sslrootcert`).
     pub fn names_ca(&self) -> bool {
         matches!(self.0, Kind::Postgres { names_ca: true, .. })
     }
 
-    /// The address of a PostgreSQL database with its password, in the form that libraries read; not for printing. None
-    /// for an SQLite file.
+    /// URL of a PostgreSQL database with its password, in the form that libraries read; not for printing. `None` for
+    /// SQLite.
     pub fn reveal_postgres(&self) -> Option<&str> {
         match &self.0 {
             Kind::Postgres { text, .. } => Some(text),
@@ -100,7 +99,7 @@ impl FromStr for DatabaseUrl {
         match text.split_once("://") {
             Some(("sqlite", rest)) => sqlite(rest),
             Some(("postgres" | "postgresql", rest)) => postgres(rest),
-            _ => Err("it must begin with sqlite:// or postgres://".to_owned()),
+            _ => Err("it must start with sqlite:// or postgres://".to_owned()),
         }
     }
 }
@@ -111,14 +110,48 @@ impl fmt::Display for DatabaseUrl {
             Kind::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
             Kind::Postgres { text, .. } => {
                 let query = text.split_once('?').map_or("", |(_, query)| query);
-                let shown = |part: &str| match part.split_once('=') {
-                    Some(("password", _)) => "password=***".to_owned(),
-                    _ => percent_decode_str(part).decode_utf8_lossy().into_owned(),
-                };
-                let parts: Vec<String> = query.split('&').map(shown).collect();
-                write!(f, "postgres:///?{}", parts.join("&"))
+                let mut shown = ShownParts::default();
+                for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
+                    shown.put(name, percent_decode_str(value).decode_utf8_lossy().into_owned());
+                }
+                shown.fmt(f)
             }
         }
+    }
+}
+
+/// Parts of a URL for display, with `***` for the password.
+#[derive(Default)]
+struct ShownParts {
+    user: Option<String>,
+    password: &'static str,
+    host: String,
+    port: String,
+    database: String,
+    parameters: Vec<String>,
+}
+
+impl ShownParts {
+    fn put(&mut self, name: &str, value: String) {
+        match name {
+            "user" => self.user = Some(value),
+            "password" => self.password = ":***",
+            "host" if !value.starts_with('/') => {
+                self.host = if value.contains(':') { format!("[{value}]") } else { value }
+            }
+            "port" => self.port = format!(":{value}"),
+            "dbname" => self.database = format!("/{value}"),
+            _ => self.parameters.push(format!("{name}={value}")),
+        }
+    }
+}
+
+impl fmt::Display for ShownParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, password, host, port, database, parameters } = self;
+        let user = user.as_ref().map(|user| format!("{user}{password}@")).unwrap_or_default();
+        let parameters = if parameters.is_empty() { String::new() } else { format!("?{}", parameters.join("&")) };
+        write!(f, "postgres://{user}{host}{port}{database}{parameters}")
     }
 }
 
@@ -130,7 +163,7 @@ impl fmt::Debug for DatabaseUrl {
 
 fn sqlite(rest: &str) -> Result<DatabaseUrl, String> {
     if rest.contains('?') {
-        return Err("sqlite:// takes no parameters. If the file's name has a ? in it, write %3F".to_owned());
+        return Err("sqlite:// takes no parameters. Write a ? in the file name as %3F".to_owned());
     }
     let path = decode(rest)?;
     if path.is_empty() || path.starts_with(":memory:") {
@@ -140,15 +173,14 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, String> {
 }
 
 fn postgres(rest: &str) -> Result<DatabaseUrl, String> {
-    let encode = || ENCODE.to_owned();
     if rest.contains(|char: char| char == '#' || char.is_control() || char.is_whitespace()) {
-        return Err(encode());
+        return Err(malformed());
     }
     let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = before.split_once('/').unwrap_or((before, ""));
-    // A password with one of the characters that end it leaves the sign behind it in a later part.
+    // An unencoded delimiter in the password moves the @ after it to a later part.
     if database.contains(['@', '/']) || query.contains('@') || authority.matches('@').count() > 1 {
-        return Err(encode());
+        return Err(malformed());
     }
     let (user, host) = match authority.rsplit_once('@') {
         Some((user, host)) => (Some(user), host),
@@ -167,7 +199,7 @@ fn postgres(rest: &str) -> Result<DatabaseUrl, String> {
         parts.put("dbname", decode(database)?)?;
     }
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-        let (name, value) = parameter.split_once('=').ok_or("a parameter after ? has no value: write NAME=VALUE")?;
+        let (name, value) = parameter.split_once('=').ok_or("a parameter after ? has no value. Write NAME=VALUE")?;
         put_parameter(&decode(name)?, decode(value)?, &mut parts)?;
     }
     if parts.get("sslmode").is_none() && parts.get("host").is_some_and(is_loopback) {
@@ -177,14 +209,14 @@ fn postgres(rest: &str) -> Result<DatabaseUrl, String> {
     Ok(DatabaseUrl(Kind::Postgres { text: parts.to_text(), has_password, names_ca }))
 }
 
-/// The part between the user and the database: a name, an address, or the folder of a socket, with or without a port.
+/// Adds the host, an IP address or the directory of a socket, with an optional port.
 fn put_host(text: &str, parts: &mut Parts) -> Result<(), String> {
     if text.contains(',') {
         return Err(SEVERAL.to_owned());
     }
     let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((host, port))) => (host, port.strip_prefix(':')),
-        Some(None) => return Err(ENCODE.to_owned()),
+        Some(None) => return Err(malformed()),
         None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
     if let Some(port) = port.filter(|port| !port.is_empty()) {
@@ -199,13 +231,13 @@ fn put_host(text: &str, parts: &mut Parts) -> Result<(), String> {
 fn put_parameter(name: &str, value: String, parts: &mut Parts) -> Result<(), String> {
     let known = PARAMETERS.iter().find(|(known, _)| *known == name).map(|(_, name)| *name);
     let value = match (name, value.as_str()) {
-        // The service uses no other server, and the system's certificates count in any case.
+        // Both are always the case: the service needs a writable server and trusts the system's certificates.
         ("target_session_attrs", "read-write" | "primary") | ("sslrootcert" | "ssl-ca", "system") => return Ok(()),
         ("target_session_attrs", _) => {
             return Err("target_session_attrs must be read-write: the service writes to its database".to_owned());
         }
         ("connect_timeout", _) => {
-            return Err("connect_timeout is not supported: connecting takes 3 s at most. Take it out".to_owned());
+            return Err("connect_timeout is not supported: the timeout is always 3 s. Remove it".to_owned());
         }
         ("host" | "port", text) if text.contains(',') => return Err(SEVERAL.to_owned()),
         ("host", _) => checked_host(value)?,
@@ -216,15 +248,15 @@ fn put_parameter(name: &str, value: String, parts: &mut Parts) -> Result<(), Str
         _ => value,
     };
     let shown: String = name.chars().filter(|char| !char.is_control()).take(40).collect();
-    let name = known.ok_or_else(|| format!("the parameter {shown} is not supported. Take it out"))?;
+    let name = known.ok_or_else(|| format!("the parameter {shown} is not supported. Remove it"))?;
     parts.put(name, value)
 }
 
 fn checked_port(text: &str) -> Result<String, String> {
     match text.parse::<u16>() {
         Ok(port) if port > 0 => Ok(port.to_string()),
-        // It may be the beginning of a password.
-        _ => Err(format!("its port must be a number from 1 to 65535. Or {ENCODE}")),
+        // The text may be the start of a password.
+        _ => Err(format!("the port must be a number from 1 to 65535. {ENCODING}")),
     }
 }
 
@@ -233,19 +265,23 @@ fn checked_host(host: String) -> Result<String, String> {
     if host.starts_with('/') || is_name {
         Ok(host)
     } else {
-        Err("its host is neither a name nor an address".to_owned())
+        Err("the host is neither a name nor an IP address".to_owned())
     }
 }
 
-/// The text without percent-encoding.
+fn malformed() -> String {
+    format!("invalid database URL. {ENCODING}")
+}
+
+/// Removes percent-encoding.
 fn decode(text: &str) -> Result<String, String> {
     let is_hex = |place: usize| text.as_bytes().get(place).is_some_and(u8::is_ascii_hexdigit);
     let is_encoded = text.match_indices('%').all(|(place, _)| is_hex(place + 1) && is_hex(place + 2));
     let decoded = percent_decode_str(text).decode_utf8().ok().filter(|text| is_encoded && !text.contains('\0'));
-    decoded.map(String::from).ok_or_else(|| ENCODE.to_owned())
+    decoded.map(String::from).ok_or_else(malformed)
 }
 
-/// Parts of an address, each once.
+/// Parts of a URL, each at most once.
 #[derive(Default)]
 struct Parts(Vec<(&'static str, String)>);
 
@@ -257,7 +293,7 @@ impl Parts {
     fn put(&mut self, name: &'static str, value: String) -> Result<(), String> {
         match (name, self.0.iter_mut().find(|(known, _)| *known == name)) {
             (_, None) => self.0.push((name, value)),
-            // As for libpq, the parameter goes before what stands in front of it.
+            // As in libpq, the parameter overrides the host of the authority.
             ("host", Some((_, before))) => *before = value,
             (_, Some(_)) => return Err(format!("{name} is given twice")),
         }
@@ -327,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_without_the_password() {
+    fn errors_do_not_contain_the_password() {
         for text in [
             "postgres://app:pa#geheim@host/db",
             "postgres://app:pa/geheim@host/db",
@@ -342,7 +378,7 @@ mod tests {
             "postgres://app:geheim[@host]/db",
         ] {
             let problem = problem(text);
-            assert!(problem.contains("write # as %23, / as %2F") || problem.contains("its host is"), "{problem}");
+            assert!(problem.contains("write # as %23, / as %2F") || problem.contains("the host is"), "{problem}");
             assert!(!problem.contains("geheim") && !problem.contains("pa#"), "{problem}");
         }
     }
@@ -361,7 +397,7 @@ mod tests {
             ("postgres://h/d?user=a&user=b", "user is given twice"),
             ("postgres://h:70000/d", "port must be a number"),
             ("postgres://h/d?port=x", "port must be a number"),
-            ("mysql://h/d", "must begin with"),
+            ("mysql://h/d", "must start with"),
             ("sqlite:///a?mode=ro", "takes no parameters"),
             ("sqlite://", "path of a file"),
             ("sqlite://:memory:", "path of a file"),

@@ -1,14 +1,14 @@
-//! The settings, and the one place that reads `vestibule.toml`, the environment and the command line.
+//! Settings, read from the command line, the environment and `vestibule.toml`.
 //!
-//! Each setting is a field of [`Config`], and by that a flag (`--refresh-ttl`), a variable (`VESTIBULE_REFRESH_TTL`) and
-//! a key of the file (`refresh_ttl`): the flag goes before the variable, the variable before the file, the file before
-//! the default. Secrets have no flags: see `secrets`.
+//! Each setting is a field of [`Config`] and has a flag (`--refresh-ttl`), a variable (`VESTIBULE_REFRESH_TTL`) and a
+//! key in the settings file (`refresh_ttl`). The precedence is flag, variable, file, default. Secrets have no flags:
+//! see `secrets`.
 
-// The address of the database.
+// Database URLs.
 mod database_url;
-// The settings that are secrets.
+// Secret settings.
 mod secrets;
-// Where settings come from.
+// Sources of settings.
 mod sources;
 
 use std::path::PathBuf;
@@ -31,23 +31,23 @@ use crate::tools::mail::{MailUrl, Sender};
 use crate::tools::media::MediaUrl;
 use crate::tools::password::{Argon2Engine, Argon2Params};
 
-/// All settings. Durations are written `10s`, `5m`, `1h`, `30d`.
+/// All settings. Durations have the form `10s`, `5m`, `1h`, `30d`.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Settings")]
 pub struct Config {
-    /// File of settings [default: `DATA_DIR/vestibule.toml`, where there is one]
+    /// Settings file [default: `DATA_DIR/vestibule.toml` if it exists]
     #[arg(long = "config", global = true, env = "VESTIBULE_CONFIG", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
 
-    /// Address or name and port to listen on (port 0 takes a free one), or `unix:PATH` for a socket file
+    /// Address or host name with port to listen on (port 0 selects a free port), or `unix:PATH` for a Unix socket
     #[arg(long, global = true, env = "VESTIBULE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub listen: Listen,
 
-    /// Folder for what the embedded defaults need
-    #[arg(long, global = true, env = "VESTIBULE_DATA_DIR", value_name = "FOLDER", default_value = "data")]
+    /// Directory for the default database, secret key, emails and media store
+    #[arg(long, global = true, env = "VESTIBULE_DATA_DIR", value_name = "DIR", default_value = "data")]
     pub data_dir: PathBuf,
 
-    /// The database [default: `sqlite://DATA_DIR/vestibule.db`]
+    /// Database URL [default: `sqlite://DATA_DIR/vestibule.db`]
     #[arg(skip)]
     pub database_url: Option<DatabaseUrl>,
 
@@ -55,28 +55,28 @@ pub struct Config {
     #[command(flatten)]
     pub database: DatabaseConfig,
 
-    /// File of certificates in PEM: authorities that vouch for PostgreSQL, mail server and OTLP collector besides the
+    /// PEM file of certificate authorities trusted for PostgreSQL, mail server and OTLP collector in addition to the
     /// system's [default: none]
     #[arg(long, global = true, env = "VESTIBULE_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
-    /// Where clients reach the service; stands in links, cookies and tokens [default: the listen address]
+    /// URL that clients use; appears in links, cookies and tokens [default: the listen address]
     #[arg(long, global = true, env = "VESTIBULE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<BaseUrl>,
 
-    /// Where links in mails lead [default: the built-in pages]
+    /// Base URL of links in emails [default: the built-in pages]
     #[arg(long, global = true, env = "VESTIBULE_FRONTEND_URL", value_name = "URL")]
     pub frontend_url: Option<BaseUrl>,
 
-    /// The way of mails [default: `file:DATA_DIR/mail`]
+    /// Mail server or directory [default: `file:DATA_DIR/mail`]
     #[arg(skip)]
     pub mail_url: Option<MailUrl>,
 
-    /// The store of users' files [default: `file:DATA_DIR/media`]
+    /// Store of users' files [default: `file:DATA_DIR/media`]
     #[arg(skip)]
     pub media_url: Option<MediaUrl>,
 
-    /// The sender of mails
+    /// Sender of emails
     #[arg(
         long,
         global = true,
@@ -86,51 +86,52 @@ pub struct Config {
     )]
     pub mail_from: Sender,
 
-    /// Mails that this process sends, written `60/1m`: so many at once, and as many again in that time [default: any number]
+    /// Rate limit on emails sent by this process: `60/1m` allows a burst of 60, refilled over one minute [default:
+    /// unlimited]
     #[arg(long, global = true, env = "VESTIBULE_MAIL_RATE", value_name = "LIMIT")]
     pub mail_rate: Option<Limit>,
 
-    /// Whom mails say to ask: an address or a link
+    /// Contact for support shown in emails: an address or a URL
     #[arg(long, global = true, env = "VESTIBULE_SUPPORT", value_name = "TEXT")]
     pub support: Option<String>,
 
-    /// Whose mails and pages they are
+    /// Name of the site in emails and pages
     #[arg(long, global = true, env = "VESTIBULE_SITE_NAME", value_name = "NAME", default_value = "Vestibule")]
     pub site_name: String,
 
-    /// The secret from which the service's keys are derived [default: made once in `DATA_DIR`]
+    /// Secret key, from which all other keys are derived [default: generated once in `DATA_DIR`]
     #[arg(skip)]
     pub secret_key: Option<SecretKey>,
 
-    /// The secret before it, under which stored secrets are opened and refresh tokens verified
+    /// Previous secret key, still used to open stored secrets and verify refresh tokens
     #[arg(skip)]
     pub secret_key_previous: Option<SecretKey>,
 
-    /// The files that secrets were read from, by the settings that named them
+    /// Files that secrets were read from, with the names of their settings
     #[arg(skip)]
     pub secret_files: Vec<(String, PathBuf)>,
 
-    /// Presence of a `vestibule.toml` in the working folder that is not read
+    /// True if the working directory has a `vestibule.toml` that is not read
     #[arg(skip)]
     pub ignored_file: bool,
 
-    /// The settings file that was read
+    /// Settings file that was read
     #[arg(skip)]
     pub read_file: Option<PathBuf>,
 
-    /// The first superuser's address; the account is made only when there is no superuser
+    /// Email address of the first superuser, created only if no superuser exists
     #[arg(long, global = true, env = "VESTIBULE_ADMIN_EMAIL", value_name = "EMAIL", default_value = "admin@localhost")]
     pub admin_email: String,
 
-    /// The first superuser's password [default: random, printed once]
+    /// Password of the first superuser [default: random, printed once]
     #[arg(skip)]
     pub admin_password: Option<Masked>,
 
-    /// Origins whose pages may call, separated by commas
+    /// Origins whose pages may call the API, separated by commas
     #[arg(long, global = true, env = "VESTIBULE_ALLOWED_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub allowed_origins: Vec<Origin>,
 
-    /// Networks of the proxies whose `X-Forwarded-For` counts, separated by commas
+    /// Networks of proxies whose `X-Forwarded-For` is trusted, separated by commas
     #[arg(
         long,
         global = true,
@@ -141,43 +142,43 @@ pub struct Config {
     )]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// Life and renewal of sessions
+    /// Lifetime and renewal of sessions
     #[command(flatten)]
     pub sessions: SessionConfig,
 
-    /// Life of mailed links
+    /// Lifetime of links in emails
     #[command(flatten)]
     pub links: LinkConfig,
 
-    /// Life of API tokens
+    /// Lifetime of API tokens
     #[command(flatten)]
     pub api_tokens: ApiTokenConfig,
 
-    /// Limits on what can be asked for
+    /// Rate limits
     #[command(flatten)]
     pub limits: LimitConfig,
 
-    /// How long what is personal is kept
+    /// Retention of personal data
     #[command(flatten)]
     pub retention: RetentionConfig,
 
-    /// Connections by WebSocket
+    /// WebSocket connections
     #[command(flatten)]
     pub sockets: SocketConfig,
 
-    /// Connections, and how long everything may take
+    /// Connection limits and timeouts
     #[command(flatten)]
     pub wire: WireConfig,
 
-    /// Watching the service
+    /// Monitoring
     #[command(flatten)]
     pub watch: WatchConfig,
 
-    /// Hashing of passwords: memory in KiB, passes, lanes
+    /// Argon2 parameters for password hashing: memory in KiB, passes, lanes
     #[arg(long, global = true, env = "VESTIBULE_ARGON2", value_name = "PARAMETERS", default_value = "m=19456,t=2,p=1")]
     pub argon2: Argon2Params,
 
-    /// Implementation of Argon2: `portable`, or `simd` where it was built in; both give the same hashes
+    /// Implementation of Argon2: `portable`, or `simd` if built in; both compute the same hashes
     #[arg(
         long,
         global = true,
@@ -187,7 +188,7 @@ pub struct Config {
     )]
     pub argon2_engine: Argon2Engine,
 
-    /// Shortest password, in characters: 8 to 128
+    /// Minimum password length in characters, 8 to 128
     #[arg(
         long,
         global = true,
@@ -198,11 +199,11 @@ pub struct Config {
     )]
     pub password_min_length: u16,
 
-    /// Whether people may make accounts for themselves
+    /// Sign-up by users themselves
     #[arg(long, global = true, env = "VESTIBULE_REGISTRATION", value_name = "STATE", default_value = "open")]
     pub registration: Registration,
 
-    /// Whether clients may ask for the schema
+    /// Allow introspection of the schema
     #[arg(
         long,
         global = true,
@@ -214,7 +215,7 @@ pub struct Config {
     )]
     pub introspection: bool,
 
-    /// Whether GraphiQL is served
+    /// Serve GraphiQL
     #[arg(
         long,
         global = true,
@@ -226,7 +227,7 @@ pub struct Config {
     )]
     pub graphiql: bool,
 
-    /// Whether gateways may use the service as a subgraph, by Apollo Federation 2
+    /// Serve as a subgraph of Apollo Federation 2
     #[arg(
         long,
         global = true,
@@ -241,53 +242,56 @@ pub struct Config {
     )]
     pub federation: bool,
 
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `vestibule=debug`
+    /// Log level: error, warn, info, debug, trace, or a filter such as `vestibule=debug`
     #[arg(long, global = true, env = "VESTIBULE_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
 
-    /// How log lines are written
+    /// Format of log lines
     #[arg(long, global = true, env = "VESTIBULE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 }
 
 impl Config {
-    /// The defaults alone, as if there were neither file nor environment: where tests start from.
+    /// Defaults without settings file and environment, for tests.
     pub fn defaults() -> Self {
         let command = Self::augment_args(Command::new("vestibule")).mut_args(|arg| arg.env(Resettable::Reset));
         let matches = command.get_matches_from(["vestibule"]);
         Self::from_arg_matches(&matches).expect("every default is valid")
     }
 
-    /// The database, by setting or in the data folder.
+    /// Configured database, or the default in the data directory.
     pub fn database_url(&self) -> DatabaseUrl {
         self.database_url.clone().unwrap_or_else(|| DatabaseUrl::sqlite(&self.data_dir.join("vestibule.db")))
     }
 
-    /// The file that holds the secret where no setting gives one.
+    /// File of the secret key, used if no setting gives one.
     pub fn secret_key_path(&self) -> PathBuf {
         self.data_dir.join("secret.key")
     }
 
-    /// Tells whether other machines can reach the service: at the address that it listens on, or at its public URL.
+    /// True if other machines can reach the service, by its listen address or public URL.
     pub fn is_reachable(&self) -> bool {
         !self.listen.is_on_loopback() || self.public_url.as_ref().is_some_and(|url| !url.is_on_loopback())
     }
 
-    /// The way of mails, by setting or into the data folder.
+    /// Configured mail server, or the default directory.
     pub fn mail_url(&self) -> MailUrl {
         self.mail_url.clone().unwrap_or_else(|| MailUrl::Folder(self.data_dir.join("mail")))
     }
 
-    /// The store of users' files, by setting or in the data folder.
+    /// Configured store of users' files, or the default directory.
     pub fn media_url(&self) -> MediaUrl {
         self.media_url.clone().unwrap_or_else(|| MediaUrl::Folder(self.data_dir.join("media")))
     }
 
-    /// What no single setting can tell about itself; the text names the setting.
+    /// Checks combinations of settings.
+    ///
+    /// # Errors
+    /// One line that names the setting.
     pub fn validate(&self) -> Result<(), String> {
         let sessions = &self.sessions;
         if sessions.access_ttl < Duration::from_secs(1) {
-            return Err("VESTIBULE_ACCESS_TTL must be a second at least".to_owned());
+            return Err("VESTIBULE_ACCESS_TTL must be at least 1s".to_owned());
         }
         if sessions.access_ttl > sessions.refresh_ttl {
             return Err("VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL".to_owned());
@@ -304,19 +308,21 @@ impl Config {
             );
         }
         if self.site_name.trim().is_empty() || self.site_name.chars().any(char::is_control) {
-            return Err("VESTIBULE_SITE_NAME must be a name on one line".to_owned());
+            return Err("VESTIBULE_SITE_NAME must be a single line and not empty".to_owned());
         }
         if self.public_url.is_none() && self.listen.url().is_none() {
-            return Err("VESTIBULE_PUBLIC_URL: set it where VESTIBULE_LISTEN is a socket file".to_owned());
+            return Err("VESTIBULE_PUBLIC_URL is required if VESTIBULE_LISTEN is a Unix socket".to_owned());
         }
         if let Some(url) = &self.public_url {
             if !url.has_plain_path() {
-                return Err("VESTIBULE_PUBLIC_URL: use letters, digits, `-`, `.`, `_` and `~` in its path".to_owned());
+                return Err(
+                    "VESTIBULE_PUBLIC_URL: use only letters, digits, `-`, `.`, `_` and `~` in the path".to_owned()
+                );
             }
             let first = url.path().split('/').nth(1).unwrap_or_default();
             if OWN_PATHS.contains(&first) {
                 return Err(format!(
-                    "VESTIBULE_PUBLIC_URL: the service has pages under /{first} itself: use another path, such as /id"
+                    "VESTIBULE_PUBLIC_URL: the path /{first} is reserved for the service. Use another one, such as /id"
                 ));
             }
         }
@@ -324,14 +330,13 @@ impl Config {
     }
 }
 
-/// The first parts of the service's own paths, under which it cannot be put: a proxy may pass a path on with its beginning or
-/// without.
+/// First segments of the service's own paths. They are reserved because a proxy may or may not strip its path prefix.
 const OWN_PATHS: [&str; 10] =
     ["account", "dev", "export", "graphiql", "graphql", "healthz", "import", "media", "readyz", ".well-known"];
 
 #[cfg(test)]
 mod tests;
-// Settings that belong together.
+// Groups of settings.
 mod sections;
-// What settings are made of.
+// Types of settings.
 mod types;

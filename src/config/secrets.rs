@@ -1,5 +1,5 @@
-//! The settings that are secrets, or hold one. They come from a variable, a file that a variable names, `vestibule.toml`, or a
-//! systemd credential. They have no flags: every user of the machine can read those in the list of processes.
+//! Settings that are or contain secrets. Their sources are a variable, a file named by a variable, `vestibule.toml`, or
+//! a systemd credential. They have no flags, because every user of the machine can read those in the process list.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -10,40 +10,40 @@ use std::str::FromStr;
 use super::Config;
 use super::sources::SettingsFile;
 
-/// The longest secret that is read from a file, in bytes.
+/// Maximum size of a secret file in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// A setting that is a secret, by its name in `vestibule.toml`, with a line of help.
+/// A secret setting: its name in `vestibule.toml`, and its help.
 struct Setting {
     name: &'static str,
     help: &'static str,
 }
 
-/// All of them.
+/// All secret settings.
 const SETTINGS: [Setting; 6] = [
     Setting {
         name: "database_url",
-        help: "`sqlite://PATH` or `postgres://…` [default: `sqlite://DATA_DIR/vestibule.db`]",
+        help: "Database URL: `sqlite://PATH` or `postgres://…` [default: `sqlite://DATA_DIR/vestibule.db`]",
     },
     Setting {
         name: "mail_url",
-        help: "`file:FOLDER` (one .eml each), `smtp://user:password@host:port` or `smtps://…` [default: `file:DATA_DIR/mail`]",
+        help: "Mail server (`smtp://user:password@host:port`, `smtps://…`) or directory of .eml files (`file:DIR`) \
+               [default: `file:DATA_DIR/mail`]",
     },
     Setting {
         name: "media_url",
-        help: "Where files of users go: `file:FOLDER`, `s3://BUCKET/PATH`, `gs://…` or `az://…` [default: `file:DATA_DIR/media`]",
+        help: "Store of users' files: `file:DIR`, `s3://BUCKET/PATH`, `gs://…` or `az://…` \
+               [default: `file:DATA_DIR/media`]",
     },
     Setting {
         name: "secret_key",
-        help: "Seals the signing keys; the same for all instances; 32 characters or more [default: made once in `DATA_DIR`]",
+        help: "Key that encrypts stored secrets, the same for all instances; at least 32 characters \
+               [default: generated once in `DATA_DIR`]",
     },
-    Setting {
-        name: "secret_key_previous",
-        help: "The secret key before this one, while what it sealed and signed is still in use [default: none]",
-    },
+    Setting { name: "secret_key_previous", help: "Previous secret key, during its replacement [default: none]" },
     Setting {
         name: "admin_password",
-        help: "The first superuser's password [default: random, printed once, to be replaced]",
+        help: "Password of the first superuser [default: random and temporary, printed once]",
     },
 ];
 
@@ -57,9 +57,9 @@ impl Setting {
     }
 }
 
-/// The help on these settings, in the form of the help on the others.
+/// Help for the secret settings, in the format of clap.
 pub(super) fn help() -> String {
-    let mut text = "Secrets, by variable, file or systemd credential:\n".to_owned();
+    let mut text = "Secrets (variable, file or systemd credential only):\n".to_owned();
     for setting in &SETTINGS {
         let variable = setting.variable();
         text.push_str(&format!("  {variable}\n          {}\n\n", setting.help));
@@ -68,32 +68,32 @@ pub(super) fn help() -> String {
     text
 }
 
-/// The answer to somebody who gives a secret as a flag.
+/// Error for a secret given as a flag.
 pub(super) fn refuse_flag(flag: &str) -> Option<String> {
     let setting = SETTINGS.iter().find(|setting| setting.flag() == flag)?;
     let variable = setting.variable();
     Some(format!(
-        "there is no flag {flag}: every user of this machine could read it in the list of processes. Set {variable}_FILE, or \
-         {variable} in the environment, instead."
+        "there is no flag {flag}: every user of this machine could read it in the process list. Set {variable}_FILE or \
+         {variable} in the environment instead."
     ))
 }
 
-/// A secret as it was found.
+/// A secret with its source.
 struct Found {
     setting: &'static str,
-    /// The variable, key or credential that it comes from.
+    /// Variable, key or credential.
     source: String,
-    /// The source in errors: with its line, where it is a key of the settings file.
+    /// Source in errors; with its line if it is a key of the settings file.
     label: String,
     text: String,
     file: Option<PathBuf>,
 }
 
-/// The secrets that were found; not printed.
+/// Secrets with their sources; not printed.
 pub(super) struct Secrets(Vec<Found>);
 
-/// Finds the secrets, and takes those of the settings file out of its table. The environment goes before the file, and both before
-/// systemd's credentials.
+/// Finds the secrets, and removes those of the settings file from its table. The precedence is environment, settings
+/// file, systemd credentials.
 pub(super) fn find(
     variable: &dyn Fn(&str) -> Option<OsString>,
     settings: &mut SettingsFile,
@@ -105,20 +105,20 @@ pub(super) fn find(
         let key_of_file = format!("{}_file", setting.name);
         let in_file = (text_of(settings, setting.name)?, text_of(settings, &key_of_file)?);
         for name in [&name, &of_file] {
-            // Left out, it would make another secret, or another database, without a word.
+            // Ignoring it would silently create another secret key or database.
             if variable(name).is_some_and(|value| value.is_empty()) {
-                return Err(format!("{name} is empty. Set it, or leave it out"));
+                return Err(format!("{name} is empty. Set or remove it"));
             }
         }
         let both =
-            |one: &str, other: &str| Err::<Secrets, _>(format!("{one} and {other} are both set. Set one of them."));
+            |one: &str, other: &str| Err::<Secrets, _>(format!("{one} and {other} are both set. Remove one of them."));
         let (source, text, file) = match ((variable(&name), variable(&of_file)), in_file) {
             ((Some(_), Some(_)), _) => return both(&name, &of_file),
             (_, (Some(_), Some(_))) => {
                 return both(setting.name, &key_of_file).map_err(|problem| settings.locate(&key_of_file, &problem));
             }
             ((Some(text), None), _) => {
-                let text = text.into_string().map_err(|_| format!("{name}: it must be UTF-8"))?;
+                let text = text.into_string().map_err(|_| format!("{name}: not valid UTF-8"))?;
                 (name, text, None)
             }
             ((None, Some(path)), _) => {
@@ -136,7 +136,7 @@ pub(super) fn find(
                 let credential = format!("vestibule.{}", setting.name);
                 let path = credentials.as_ref().map(|folder| folder.join(&credential));
                 let Some(path) = path.filter(|path| path.exists()) else { continue };
-                let source = format!("the credential {credential}");
+                let source = format!("credential {credential}");
                 let text = read(&source, &path)?;
                 (source, text, None)
             }
@@ -155,30 +155,30 @@ fn text_of(settings: &mut SettingsFile, key: &str) -> Result<Option<String>, Str
     match settings.table.remove(key) {
         None => Ok(None),
         Some(toml::Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(settings.locate(key, &format!("{key} must be a text"))),
+        Some(_) => Err(settings.locate(key, &format!("{key} must be a string"))),
     }
 }
 
-/// The content of a file without the line break at its end. Errors show neither the content nor the path: somebody
-/// may have set the secret itself in place of the path.
+/// Content of a file without the trailing line break. Errors show neither the content nor the path, because the path
+/// may be the secret itself, set by mistake.
 fn read(source: &str, path: &Path) -> Result<String, String> {
-    let failed = |error: &dyn Display| format!("{source}: the file cannot be read: {error}");
+    let failed = |error: &dyn Display| format!("{source}: cannot read the file: {error}");
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(failed(&"it has more than 64 KiB"));
+        return Err(failed(&"larger than 64 KiB"));
     }
-    let text = String::from_utf8(bytes).map_err(|_| failed(&"it is not UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed(&"not valid UTF-8"))?;
     let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     if text.is_empty() { Err(failed(&"it is empty")) } else { Ok(text.to_owned()) }
 }
 
 impl Secrets {
-    /// Puts the secrets where they belong in the settings.
+    /// Parses the secrets into the settings.
     ///
     /// # Errors
-    /// One line that names the setting, and not the secret.
+    /// One line that names the setting without quoting the secret.
     pub(super) fn put_into(&self, config: &mut Config) -> Result<(), String> {
         for found in &self.0 {
             match found.setting {
@@ -194,13 +194,13 @@ impl Secrets {
         Ok(())
     }
 
-    /// The variable, key or credential that a secret comes from.
+    /// Variable, key or credential of a secret.
     pub(super) fn source(&self, setting: &str) -> Option<&str> {
         self.0.iter().find(|found| found.setting == setting).map(|found| found.source.as_str())
     }
 }
 
-/// The names of these settings.
+/// Names of the secret settings.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|setting| setting.name)
 }

@@ -1,4 +1,4 @@
-//! Settings that belong together.
+//! Groups of settings.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,52 +6,52 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::types::{BaseUrl, Limit, parse_duration, parse_life, parse_patience, parse_share};
+use super::types::{BaseUrl, Limit, parse_duration, parse_lifetime, parse_share, parse_timeout};
 
-/// Life and renewal of sessions.
+/// Lifetime and renewal of sessions.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct SessionConfig {
-    /// How long an access token holds
+    /// Lifetime of an access token
     #[arg(long, global = true, env = "VESTIBULE_ACCESS_TTL", value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
     pub access_ttl: Duration,
 
-    /// How long an unused session lives
+    /// Maximum lifetime of an unused session
     #[arg(long, global = true, env = "VESTIBULE_REFRESH_TTL", value_name = "DURATION", default_value = "30d", value_parser = parse_duration)]
     pub refresh_ttl: Duration,
 
-    /// How long a session lives in all
+    /// Maximum lifetime of a session
     #[arg(long, global = true, env = "VESTIBULE_SESSION_TTL", value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
     pub session_ttl: Duration,
 
-    /// For how long a refresh token that was rotated away gives its successor again
+    /// Time in which a used refresh token returns the same successor again
     #[arg(long, global = true, env = "VESTIBULE_REFRESH_GRACE", value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     pub refresh_grace: Duration,
 }
 
-/// Life of mailed links.
+/// Lifetime of links in emails.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct LinkConfig {
-    /// How long a link to replace a forgotten password holds
+    /// Lifetime of a link to reset a password
     #[arg(long, global = true, env = "VESTIBULE_RESET_TTL", value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
     pub reset_ttl: Duration,
 
-    /// How long the link in a welcome mail holds
+    /// Lifetime of the link in a welcome email
     #[arg(long, global = true, env = "VESTIBULE_INVITE_TTL", value_name = "DURATION", default_value = "72h", value_parser = parse_duration)]
     pub invite_ttl: Duration,
 
-    /// How long a link to confirm an address holds, and a registration waits for that
+    /// Lifetime of a link to confirm an email address, and of a pending registration
     #[arg(long, global = true, env = "VESTIBULE_VERIFY_TTL", value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
     pub verify_ttl: Duration,
 
-    /// How long the link in the mail to the old address undoes a change of address
+    /// Lifetime of a link to undo a change of the email address
     #[arg(long, global = true, env = "VESTIBULE_UNDO_TTL", value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
     pub undo_ttl: Duration,
 }
 
-/// Limits on what can be asked for, written `3/1h`: so many at once, and as many again in that time.
+/// Rate limits: `3/1h` allows a burst of 3, refilled over one hour.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct LimitConfig {
-    /// Whether there are any limits; off is for load tests
+    /// Rate limiting; off is for load tests
     #[arg(
         long,
         global = true,
@@ -63,23 +63,23 @@ pub struct LimitConfig {
     )]
     pub limits: bool,
 
-    /// Mails that strangers can have sent to one address
+    /// Emails to one address that anonymous clients can request
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_MAIL_ADDRESS", value_name = "LIMIT", default_value = "3/1h")]
     pub limit_mail_address: Limit,
 
-    /// Requests for such mails from one client
+    /// Requests for such emails per client
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_MAIL_CLIENT", value_name = "LIMIT", default_value = "30/1h")]
     pub limit_mail_client: Limit,
 
-    /// Wrong passwords for one account from one client
+    /// Wrong passwords per account and client
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_SIGN_IN", value_name = "LIMIT", default_value = "10/15m")]
     pub limit_sign_in: Limit,
 
-    /// Wrong passwords from one client, whatever the account
+    /// Wrong passwords per client, for all accounts
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_SIGN_IN_CLIENT", value_name = "LIMIT", default_value = "50/15m")]
     pub limit_sign_in_client: Limit,
 
-    /// Wrong passwords for one account from everywhere; clients that signed in to it lately stay let in
+    /// Wrong passwords per account, from all clients; networks with a recent sign-in to it are exempt
     #[arg(
         long,
         global = true,
@@ -89,127 +89,127 @@ pub struct LimitConfig {
     )]
     pub limit_sign_in_account: Limit,
 
-    /// Wrong links of mails from one client
+    /// Invalid links from emails per client
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_LINK", value_name = "LIMIT", default_value = "30/15m")]
     pub limit_link: Limit,
 
-    /// Attempts of one client to register, whatever comes of them, and usernames that one user tries
+    /// Sign-up attempts per client, and usernames tried per user
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_REGISTER", value_name = "LIMIT", default_value = "60/1h")]
     pub limit_register: Limit,
 
-    /// Lists given out to one user, and files of users taken in
+    /// Exports and imports per user
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_BULK", value_name = "LIMIT", default_value = "60/1h")]
     pub limit_bulk: Limit,
 
-    /// Welcome mails that one user causes, account by account; an import counts as one list taken in
+    /// Accounts with a welcome email that one user creates individually; imports are not counted
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_WELCOME", value_name = "LIMIT", default_value = "100/1h")]
     pub limit_welcome: Limit,
 
-    /// API tokens that one user creates or rotates
+    /// API tokens created or rotated per user
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_API_TOKEN", value_name = "LIMIT", default_value = "60/1h")]
     pub limit_api_token: Limit,
 
-    /// Changes by one user, over all sessions and API tokens
+    /// Mutations per user, over all sessions and API tokens
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_WRITES", value_name = "LIMIT", default_value = "600/10m")]
     pub limit_writes: Limit,
 }
 
-/// Connections to a PostgreSQL server.
+/// Connections to PostgreSQL.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct DatabaseConfig {
-    /// Connections to PostgreSQL for reading
+    /// PostgreSQL connections for reading
     #[arg(long, global = true, env = "VESTIBULE_DATABASE_READERS", value_name = "NUMBER", default_value = "10", value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub database_readers: u32,
 
-    /// Connections to PostgreSQL for writing
+    /// PostgreSQL connections for writing
     #[arg(long, global = true, env = "VESTIBULE_DATABASE_WRITERS", value_name = "NUMBER", default_value = "10", value_parser = clap::value_parser!(u32).range(2..=1000))]
     pub database_writers: u32,
 }
 
-/// Life of API tokens.
+/// Lifetime of API tokens.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct ApiTokenConfig {
-    /// The longest life of an API token, and the life of one for which no end is given
-    #[arg(long, global = true, env = "VESTIBULE_API_TOKEN_TTL", value_name = "DURATION", default_value = "365d", value_parser = parse_life)]
+    /// Maximum and default lifetime of an API token
+    #[arg(long, global = true, env = "VESTIBULE_API_TOKEN_TTL", value_name = "DURATION", default_value = "365d", value_parser = parse_lifetime)]
     pub api_token_ttl: Duration,
 }
 
-/// How long what is personal is kept.
+/// Retention of personal data.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct RetentionConfig {
-    /// How long the audit trail keeps addresses and programs of clients; the events themselves stay
+    /// Retention of IP addresses and user agents in the audit trail; the events themselves are kept
     #[arg(long, global = true, env = "VESTIBULE_KEEP_CLIENTS", value_name = "DURATION", default_value = "180d", value_parser = parse_duration)]
     pub keep_clients: Duration,
 
-    /// How long the outbox keeps mails that were sent or given up
+    /// Retention of sent and failed emails in the outbox
     #[arg(long, global = true, env = "VESTIBULE_KEEP_MAILS", value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
     pub keep_mails: Duration,
 }
 
-/// Connections by WebSocket.
+/// WebSocket connections.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct SocketConfig {
-    /// Connections by WebSocket in all
+    /// Maximum number of WebSocket connections
     #[arg(long, global = true, env = "VESTIBULE_SOCKETS", value_name = "NUMBER", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]
     pub sockets: u32,
 
-    /// Connections by WebSocket of one client
+    /// Maximum number of WebSocket connections per client
     #[arg(long, global = true, env = "VESTIBULE_SOCKETS_PER_CLIENT", value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(u32).range(1..))]
     pub sockets_per_client: u32,
 }
 
-/// Watching the service.
+/// Monitoring.
 #[derive(Args, Clone, Debug)]
 pub struct WatchConfig {
-    /// Address and port where Prometheus finds `/metrics`; whoever reaches it may read it [default: none]
+    /// Address and port that serve `/metrics` for Prometheus, without authentication [default: none]
     #[arg(long, global = true, env = "VESTIBULE_METRICS_LISTEN", value_name = "ADDRESS")]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// Where traces are sent by OTLP over HTTP, such as `http://127.0.0.1:4318` [default: nowhere]
+    /// URL of the OTLP collector for traces over HTTP, such as `http://127.0.0.1:4318` [default: none]
     #[arg(long, global = true, env = "VESTIBULE_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<BaseUrl>,
 
-    /// Which share of the traces is sent, from 0 to 1
+    /// Fraction of traces to send, from 0 to 1
     #[arg(long, global = true, env = "VESTIBULE_OTLP_SAMPLE", value_name = "SHARE", default_value = "1", value_parser = parse_share)]
     pub otlp_sample: f64,
 }
 
-/// Connections, and how long everything may take.
+/// Connection limits and timeouts.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct WireConfig {
-    /// Connections in all, those by WebSocket among them; the process needs as many file descriptors
+    /// Maximum number of connections, including WebSocket connections; each needs a file descriptor
     #[arg(long, global = true, env = "VESTIBULE_CONNECTIONS", value_name = "NUMBER", default_value = "12000", value_parser = clap::value_parser!(u32).range(1..))]
     pub connections: u32,
 
-    /// Connections of one client; those of trusted proxies are not counted
+    /// Maximum number of connections per client; those of trusted proxies are not counted
     #[arg(long, global = true, env = "VESTIBULE_CONNECTIONS_PER_CLIENT", value_name = "NUMBER", default_value = "500", value_parser = clap::value_parser!(u32).range(1..))]
     pub connections_per_client: u32,
 
-    /// How long the headers of a request may take to arrive, and the first request of a connection
-    #[arg(long, global = true, env = "VESTIBULE_HEADER_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = parse_patience)]
+    /// Timeout for the headers of a request, and for the first request of a connection
+    #[arg(long, global = true, env = "VESTIBULE_HEADER_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = parse_timeout)]
     pub header_timeout: Duration,
 
-    /// How long a body may take to arrive: of a document without a file, or of a form
-    #[arg(long, global = true, env = "VESTIBULE_BODY_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = parse_patience)]
+    /// Timeout for a request body without a file
+    #[arg(long, global = true, env = "VESTIBULE_BODY_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = parse_timeout)]
     pub body_timeout: Duration,
 
-    /// How long a body with a file may take to arrive, and then to be dealt with
-    #[arg(long, global = true, env = "VESTIBULE_UPLOAD_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = parse_patience)]
+    /// Timeout for a request body with a file, and then for its processing
+    #[arg(long, global = true, env = "VESTIBULE_UPLOAD_TIMEOUT", value_name = "DURATION", default_value = "60s", value_parser = parse_timeout)]
     pub upload_timeout: Duration,
 
-    /// How long a document may take to be executed
-    #[arg(long, global = true, env = "VESTIBULE_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = parse_patience)]
+    /// Timeout for executing a GraphQL request
+    #[arg(long, global = true, env = "VESTIBULE_REQUEST_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = parse_timeout)]
     pub request_timeout: Duration,
 
-    /// How long a workbook (.xlsx) may take to be written, before its download begins
-    #[arg(long, global = true, env = "VESTIBULE_EXPORT_TIMEOUT", value_name = "DURATION", default_value = "5m", value_parser = parse_patience)]
+    /// Timeout for writing a workbook (.xlsx) before its download starts
+    #[arg(long, global = true, env = "VESTIBULE_EXPORT_TIMEOUT", value_name = "DURATION", default_value = "5m", value_parser = parse_timeout)]
     pub export_timeout: Duration,
 
-    /// How long a client may take nothing of its answer
-    #[arg(long, global = true, env = "VESTIBULE_SEND_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = parse_patience)]
+    /// Timeout for a client that does not read its response
+    #[arg(long, global = true, env = "VESTIBULE_SEND_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = parse_timeout)]
     pub send_timeout: Duration,
 
-    /// How long a connection is kept for the next request; longer than a proxy in front keeps it
-    #[arg(long, global = true, env = "VESTIBULE_IDLE_TIMEOUT", value_name = "DURATION", default_value = "75s", value_parser = parse_patience)]
+    /// Idle timeout of a connection; should be longer than that of a proxy in front
+    #[arg(long, global = true, env = "VESTIBULE_IDLE_TIMEOUT", value_name = "DURATION", default_value = "75s", value_parser = parse_timeout)]
     pub idle_timeout: Duration,
 }

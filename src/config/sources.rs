@@ -1,4 +1,4 @@
-//! Where settings come from: the command line, the environment, `vestibule.toml` and the defaults, in this order.
+//! Sources of settings. The precedence is command line, environment, `vestibule.toml`, defaults.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::builder::Resettable;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as _, Command};
 
@@ -15,34 +16,35 @@ use super::secrets::{self, Secrets};
 
 /// Sources of settings other than the command line.
 pub struct Sources {
-    /// The command, with the values of the file as its defaults.
+    /// The command, with the values of the settings file as its defaults.
     pub command: Command,
-    /// Presence of a `vestibule.toml` in the working folder that is not read.
+    /// True if the working directory has a `vestibule.toml` that is not read.
     pub ignored_file: bool,
     secrets: Secrets,
     file: SettingsFile,
 }
 
-/// A setting as it was read.
+/// A setting with its value and source.
+#[derive(Clone, Debug)]
 pub struct Setting {
-    /// Its name, as in `vestibule.toml`.
+    /// Name, as in `vestibule.toml`.
     pub name: String,
-    /// Its text; several values are separated by commas. None where nothing sets it.
+    /// Text of the value; several values are separated by commas. `None` if not set.
     pub value: Option<String>,
-    /// Where it comes from.
+    /// Source of the value.
     pub origin: Origin,
 }
 
-/// Where a setting comes from.
+/// Source of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A flag.
     CommandLine,
-    /// An environment variable, or the file or credential that a secret was read from.
+    /// An environment variable, or the file or credential of a secret.
     Named(String),
     /// A line of the settings file.
     File(String),
-    /// Nothing sets it.
+    /// The default.
     Default,
 }
 
@@ -57,13 +59,13 @@ impl fmt::Display for Origin {
 }
 
 impl Sources {
-    /// Reads the settings file and the secrets. The file is the one that `--config` or `VESTIBULE_CONFIG` names, or else
-    /// `vestibule.toml` in the data folder: never one that merely lies where the program is started.
+    /// Reads the settings file and the secrets. The file is named by `--config` or `VESTIBULE_CONFIG`, or is
+    /// `vestibule.toml` in the data directory. A file in the working directory is not read.
     ///
     /// # Errors
     /// One line that names the file, the line and the setting.
     pub fn read(command: Command) -> Result<Self, String> {
-        // Composed files pass variables on that nobody has set, as empty ones.
+        // Compose files pass unset variables on as empty ones.
         let variable = |name: &str| any_variable(name).filter(|value| !value.is_empty());
         let arguments = arguments();
         let named = flag(&arguments, "--config").or_else(|| variable("VESTIBULE_CONFIG")).map(PathBuf::from);
@@ -71,7 +73,7 @@ impl Sources {
         let found = folder.map_or_else(|| PathBuf::from("data"), PathBuf::from).join("vestibule.toml");
         let mut file = SettingsFile::read(named.as_deref().unwrap_or(&found), named.is_some())?;
         if named.is_none() && file.table.contains_key("data_dir") {
-            let problem = "data_dir cannot be set in a file that was found in the data folder";
+            let problem = "data_dir cannot be set in a file in the data directory";
             return Err(file.locate("data_dir", problem));
         }
         let secrets = secrets::find(&any_variable, &mut file)?;
@@ -93,17 +95,17 @@ impl Sources {
         self.file.exists.then_some(self.file.path.as_path())
     }
 
-    /// Puts the secrets and the facts about the sources into the settings.
+    /// Adds the secrets and facts about the sources to the settings.
     ///
     /// # Errors
-    /// One line that names the setting, and not the secret.
+    /// One line that names the setting without quoting the secret.
     pub fn complete(&self, config: &mut Config) -> Result<(), String> {
         config.ignored_file = self.ignored_file;
         config.read_file = self.file().map(Path::to_owned);
         self.secrets.put_into(config)
     }
 
-    /// All settings, in the order of the help. Secrets show that they are set, and addresses no passwords.
+    /// All settings, in the order of the help, with secrets and passwords hidden.
     pub fn settings(&self, matches: &ArgMatches, config: &Config) -> Vec<Setting> {
         let command = Config::augment_args(Command::new("vestibule"));
         let mut settings = Vec::new();
@@ -129,6 +131,16 @@ impl Sources {
             };
             settings.push(Setting { name: name.to_owned(), value, origin: self.origin_of_secret(name) });
         }
+        for setting in settings.iter_mut().filter(|setting| setting.value.is_none()) {
+            match setting.name.as_str() {
+                "public_url" => setting.value = config.listen.url().map(|url| url.as_str().to_owned()),
+                "secret_key" if config.secret_key_path().exists() => {
+                    setting.value = Some("(set)".to_owned());
+                    setting.origin = Origin::Named(config.secret_key_path().display().to_string());
+                }
+                _ => {}
+            }
+        }
         settings
     }
 
@@ -139,8 +151,8 @@ impl Sources {
         })
     }
 
-    /// Clap's error: about a setting in one line that names it as operators know it, and the line of the settings file it
-    /// comes from; about anything else with clap's advice.
+    /// Text of clap's error. An error about a setting is one line with its variable and its line in the settings file;
+    /// other errors keep clap's advice.
     pub fn explain(&self, error: &clap::Error) -> String {
         let Some((id, text)) = explain_setting(error) else { return explain_usage(error) };
         let command = Config::augment_args(Command::new("vestibule"));
@@ -163,7 +175,7 @@ fn arguments() -> Vec<OsString> {
     std::env::args_os().skip(1).collect()
 }
 
-/// The value of a flag, for what has to be known before the command line is read.
+/// Value of a flag that is needed before the command line is parsed.
 pub(super) fn flag(arguments: &[OsString], name: &str) -> Option<OsString> {
     let mut arguments = arguments.iter().take_while(|argument| *argument != "--");
     while let Some(argument) = arguments.next() {
@@ -178,13 +190,13 @@ pub(super) fn flag(arguments: &[OsString], name: &str) -> Option<OsString> {
     None
 }
 
-/// A settings file: its values, and the lines they stand on.
+/// A settings file with its values and their line numbers.
 pub(super) struct SettingsFile {
     path: PathBuf,
     exists: bool,
-    /// The values that are not taken out yet.
+    /// Values that have not been consumed.
     pub(super) table: toml::Table,
-    /// The line of each setting; the first is 1.
+    /// Line number of each setting, starting at 1.
     lines: BTreeMap<String, usize>,
 }
 
@@ -213,25 +225,25 @@ impl SettingsFile {
         Ok(Self { path: path.to_owned(), exists: true, table: text.parse().map_err(failed)?, lines })
     }
 
-    /// The place of a setting, as `FILE:LINE`; none where the file does not set it.
+    /// Place of a setting as `FILE:LINE`; `None` if the file does not set it.
     fn place(&self, name: &str) -> Option<String> {
         self.lines.get(name).map(|line| format!("{}:{line}", self.path.display()))
     }
 
-    /// A problem with a setting, behind its place where the file sets it.
+    /// Prefixes a problem with the place of the setting, if the file sets it.
     pub(super) fn locate(&self, name: &str, problem: &str) -> String {
         self.place(name).map_or_else(|| problem.to_owned(), |place| format!("{place}: {problem}"))
     }
 
-    /// Makes the values of the file the defaults of the command's flags.
+    /// Uses the values of the file as defaults of the command's flags.
     pub(super) fn put_below(&mut self, mut command: Command) -> Result<Command, String> {
         for (key, value) in std::mem::take(&mut self.table) {
             let known = |arg: &Arg| arg.get_id() == key.as_str() && arg.get_env().is_some() && key != "config_file";
             if !command.get_arguments().any(known) {
-                return Err(self.locate(&key, &format!("there is no setting {key}")));
+                return Err(self.locate(&key, &format!("unknown setting {key}")));
             }
             let value = match value {
-                // As if it were not there: a list is empty by default.
+                // Lists are empty by default.
                 toml::Value::Array(list) if list.is_empty() => continue,
                 toml::Value::Array(list) => {
                     let texts: Option<Vec<String>> = list.into_iter().map(written).collect();
@@ -239,7 +251,7 @@ impl SettingsFile {
                 }
                 value => written(value),
             };
-            let problem = || format!("{key} must be a text, a number, true, false, or a list of these");
+            let problem = || format!("{key} must be a string, a number, a boolean, or a list of these");
             let value = value.ok_or_else(|| self.locate(&key, &problem()))?;
             command = command.mut_arg(key, |arg| arg.default_value(value));
         }
@@ -247,7 +259,7 @@ impl SettingsFile {
     }
 }
 
-/// A value as it is written in a variable; none for a table or a time.
+/// Text of a value, as in a variable; `None` for a table or a time.
 fn written(value: toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text),
@@ -258,7 +270,7 @@ fn written(value: toml::Value) -> Option<String> {
     }
 }
 
-/// The setting that clap's error is about, and the error in one line.
+/// Setting that clap's error is about, with the error in one line.
 pub(super) fn explain_setting(error: &clap::Error) -> Option<(String, String)> {
     let flag = flag_of(error)?;
     let settings = Config::augment_args(Command::new("vestibule"));
@@ -270,12 +282,15 @@ pub(super) fn explain_setting(error: &clap::Error) -> Option<(String, String)> {
     Some((setting.get_id().to_string(), format!("{}: {problem}", variable.display())))
 }
 
-/// Clap's error with its advice, without the settings that it counts as typed.
+/// Text of clap's error with its advice, without the settings that clap lists in the usage.
 pub(super) fn explain_usage(error: &clap::Error) -> String {
     if let Some(refusal) = flag_of(error).and_then(|flag| secrets::refuse_flag(&flag)) {
         return refusal;
     }
-    let text = error.to_string();
+    if let Some(text) = explain_missing_command(error) {
+        return text;
+    }
+    let text = mask_addresses(&error.to_string());
     let settings = Config::augment_args(Command::new("vestibule"));
     let names = settings.get_arguments().filter_map(|arg| Some((arg.get_long()?, arg.get_value_names()?.first()?)));
     names.fold(text.trim_start_matches("error: ").trim_end().to_owned(), |text, (flag, value)| {
@@ -283,9 +298,43 @@ pub(super) fn explain_usage(error: &clap::Error) -> String {
     })
 }
 
-/// The flag that clap's error is about.
+/// Flag that clap's error is about.
 fn flag_of(error: &clap::Error) -> Option<String> {
-    use clap::error::{ContextKind, ContextValue};
     let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return None };
-    arg.split([' ', '=']).next().map(str::to_owned)
+    arg.split([' ', '=', '[']).next().map(str::to_owned)
+}
+
+/// The line about a group of commands that was given without one of them. Clap's text would be the whole help.
+fn explain_missing_command(error: &clap::Error) -> Option<String> {
+    let (group, names) = match error.kind() {
+        ErrorKind::MissingSubcommand => {
+            let Some(ContextValue::String(group)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+            let Some(ContextValue::Strings(names)) = error.get(ContextKind::ValidSubcommand) else { return None };
+            (group.clone(), names.clone())
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let help = error.to_string();
+            let usage = help.lines().find_map(|line| line.trim().strip_prefix("Usage: "))?;
+            let words = usage.split_whitespace().take_while(|word| !word.starts_with(['[', '<']));
+            let commands = help.lines().skip_while(|line| line.trim() != "Commands:").skip(1);
+            let commands = commands.take_while(|line| !line.trim().is_empty());
+            let names = commands.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
+            (words.collect::<Vec<_>>().join(" "), names)
+        }
+        _ => return None,
+    };
+    Some(format!("`{group}` needs a command: {}", names.join(", ")))
+}
+
+/// The text without addresses: an address in an argument may contain a password. A quote or blank within an address does
+/// not end it, so the rest of the quoted argument goes with it.
+fn mask_addresses(text: &str) -> String {
+    let mask = |line: &str| match line.split_once("://") {
+        Some((before, after)) => {
+            let rest = after.rfind('\'').map_or("", |end| after.split_at(end).1);
+            format!("{before}://…{rest}")
+        }
+        None => line.to_owned(),
+    };
+    text.lines().map(mask).collect::<Vec<_>>().join("\n")
 }

@@ -58,7 +58,7 @@ fn lists_and_numbers_may_be_written_as_such() {
     for file in ["listen = 2026-01-01", "trusted_proxies = [['10.0.0.0/8']]", "[refresh_ttl]\na = 1"] {
         let name = file.trim_start_matches('[').split([' ', ']']).next().unwrap();
         let problem = parse(file, &[]).unwrap_err();
-        assert_eq!(problem, format!("f:1: {name} must be a text, a number, true, false, or a list of these"));
+        assert_eq!(problem, format!("f:1: {name} must be a string, a number, a boolean, or a list of these"));
     }
 }
 
@@ -92,27 +92,25 @@ fn origins_are_compared_as_browsers_write_them() {
 }
 
 #[test]
-fn what_is_wrong_is_told_in_one_line_that_names_the_setting() {
+fn an_error_is_one_line_that_names_the_setting() {
     let problem = |file: &str, flags: &[&str]| parse(file, flags).unwrap_err();
-    assert_eq!(problem("\nlisen = 'x'", &[]), "f:2: there is no setting lisen");
+    assert_eq!(problem("\nlisen = 'x'", &[]), "f:2: unknown setting lisen");
     assert_eq!(problem("listen = 'x:1'\nlog = [", &[]), "f:2: unclosed array, expected `]`");
     assert_eq!(
         problem("# a day\n\naccess_ttl = 'soon'", &[]),
-        "f:3: VESTIBULE_ACCESS_TTL: 'soon' is no duration such as 10s, 5m, 1h or 30d"
+        "f:3: VESTIBULE_ACCESS_TTL: 'soon' is not a duration such as 10s, 5m, 1h or 30d"
     );
     for (life, reason) in [
         ("0s", "'0s' is shorter than a minute"),
-        ("none", "'none' is no duration such as 10s, 5m, 1h or 30d"),
+        ("none", "'none' is not a duration such as 10s, 5m, 1h or 30d"),
         ("11years", "'11years' is longer than ten years"),
     ] {
         assert_eq!(problem("", &["--api-token-ttl", life]), format!("VESTIBULE_API_TOKEN_TTL: {reason}"));
     }
     for wrong in ["here", "8000", "localhost", "localhost:", "localhost:99999", "1.2.3:80", "a b:1", "unix:", ":80"] {
-        let told = problem("", &["--listen", wrong]);
-        assert!(
-            told.starts_with(&format!("VESTIBULE_LISTEN: '{wrong}' is no address such as 127.0.0.1:8000")),
-            "{told}"
-        );
+        let problem = problem("", &["--listen", wrong]);
+        let expected = format!("VESTIBULE_LISTEN: '{wrong}' is not an address such as 127.0.0.1:8000");
+        assert!(problem.starts_with(&expected), "{problem}");
     }
     for (text, is_local) in [
         ("[::1]:80", true),
@@ -125,16 +123,16 @@ fn what_is_wrong_is_told_in_one_line_that_names_the_setting() {
         assert_eq!((listen.to_string().as_str(), listen.is_on_loopback()), (text, is_local));
     }
     let config = parse("listen = 'unix:/run/x.sock'", &[]).unwrap();
-    assert!(config.validate().unwrap_err().starts_with("VESTIBULE_PUBLIC_URL: set it"));
+    assert!(config.validate().unwrap_err().starts_with("VESTIBULE_PUBLIC_URL is required"));
     assert!(problem("", &["--password-min-length", "7"]).starts_with("VESTIBULE_PASSWORD_MIN_LENGTH: 7 is not in"));
     assert!(problem("database_url = 'mysql://u:geheim@h'", &[]).starts_with("f:1: VESTIBULE_DATABASE_URL: it must"));
     assert!(!problem("database_url = 'mysql://u:geheim@h'", &[]).contains("geheim"));
-    assert_eq!(problem("config_file = 'x'", &[]), "f:1: there is no setting config_file");
+    assert_eq!(problem("config_file = 'x'", &[]), "f:1: unknown setting config_file");
     assert!(problem("", &["--allowed-origins", "https://a.example/path"]).starts_with("VESTIBULE_ALLOWED_ORIGINS: "));
 }
 
 #[test]
-fn settings_that_contradict_each_other_are_told() {
+fn contradictory_settings_are_reported() {
     let config = parse("access_ttl = '40d'", &[]).unwrap();
     assert_eq!(config.validate().unwrap_err(), "VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL");
     assert!(Config::defaults().validate().is_ok());
@@ -143,10 +141,10 @@ fn settings_that_contradict_each_other_are_told() {
     }
     for path in ["/a;b", "/a%20b", "/a//b", "/../a", "/a/.", "/é"] {
         let config = parse(&format!("public_url = 'https://example.com{path}'"), &[]).unwrap();
-        assert!(config.validate().unwrap_err().starts_with("VESTIBULE_PUBLIC_URL: use letters"), "{path}");
+        assert!(config.validate().unwrap_err().starts_with("VESTIBULE_PUBLIC_URL: use only letters"), "{path}");
     }
     let config = parse("public_url = 'https://example.com/account'", &[]).unwrap();
-    assert!(config.validate().unwrap_err().contains("pages under /account itself"));
+    assert!(config.validate().unwrap_err().contains("the path /account is reserved"));
     for (setting, problem) in [
         ("sockets = 20000", "VESTIBULE_SOCKETS must not be more than VESTIBULE_CONNECTIONS"),
         (
@@ -171,9 +169,9 @@ fn a_secret_that_can_be_guessed_is_refused() {
         "passwordpasswordpasswordpassword123",
         "qwertyuiopasdfghjklzxcvbnm1234567890",
     ] {
-        assert!(problem_of(weak).starts_with("VESTIBULE_SECRET_KEY: it must be 32 random"), "{weak}");
+        assert!(problem_of(weak).starts_with("VESTIBULE_SECRET_KEY: it must be at least 32 random"), "{weak}");
     }
-    assert_eq!(problem_of(""), "VESTIBULE_SECRET_KEY is empty. Set it, or leave it out");
+    assert_eq!(problem_of(""), "VESTIBULE_SECRET_KEY is empty. Set or remove it");
     for good in [
         "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W",
         "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -217,7 +215,7 @@ fn a_secret_is_no_flag() {
         for flags in [&[flag, "geheim"][..], &[joined.as_str()]] {
             let problem = parse("", flags).unwrap_err();
             assert!(problem.starts_with(&format!("there is no flag {flag}: every user")), "{problem}");
-            assert!(problem.contains("_FILE, or VESTIBULE_") && !problem.contains("geheim"), "{problem}");
+            assert!(problem.contains("_FILE or VESTIBULE_") && !problem.contains("geheim"), "{problem}");
         }
     }
 }
@@ -254,14 +252,14 @@ fn secrets_come_from_variables_files_and_credentials_in_this_order() {
             vec![],
             "f:2: admin_password and admin_password_file are both set",
         ),
-        ("admin_password = 7", vec![], "f:1: admin_password must be a text"),
+        ("admin_password = 7", vec![], "f:1: admin_password must be a string"),
     ] {
         assert!(password(file, &variables).unwrap_err().starts_with(expected), "{expected}");
     }
 }
 
 #[test]
-fn a_file_of_a_secret_that_cannot_be_read_is_told_without_its_path_and_content() {
+fn an_unreadable_secret_file_is_reported_without_its_path_and_content() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
@@ -269,12 +267,12 @@ fn a_file_of_a_secret_that_cannot_be_read_is_told_without_its_path_and_content()
         path.display().to_string()
     };
     for (path, expected) in [
-        ("/nowhere/geheim".to_owned(), "the file cannot be read: No such file"),
-        (folder.path().display().to_string(), "the file cannot be read: Is a directory"),
-        (file("empty", b"\n"), "the file cannot be read: it is empty"),
-        (file("binary", b"geheim\xff"), "the file cannot be read: it is not UTF-8"),
-        (file("large", &vec![b'g'; 70_000]), "the file cannot be read: it has more than 64 KiB"),
-        (file("weak", b"geheim"), "it must be 32 random characters"),
+        ("/nowhere/geheim".to_owned(), "cannot read the file: No such file"),
+        (folder.path().display().to_string(), "cannot read the file: Is a directory"),
+        (file("empty", b"\n"), "cannot read the file: it is empty"),
+        (file("binary", b"geheim\xff"), "cannot read the file: not valid UTF-8"),
+        (file("large", &vec![b'g'; 70_000]), "cannot read the file: larger than 64 KiB"),
+        (file("weak", b"geheim"), "it must be at least 32 random characters"),
     ] {
         let problem = with_variable("VESTIBULE_SECRET_KEY_FILE", &path).unwrap_err();
         assert!(problem.starts_with(&format!("VESTIBULE_SECRET_KEY_FILE: {expected}")), "{problem}");
@@ -283,7 +281,7 @@ fn a_file_of_a_secret_that_cannot_be_read_is_told_without_its_path_and_content()
 }
 
 #[test]
-fn what_must_be_known_first_is_found_among_the_arguments() {
+fn flags_are_found_before_the_command_line_is_parsed() {
     let found = |arguments: &[&str]| {
         let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
         flag(&arguments, "--data-dir").map(|value| value.into_string().unwrap())

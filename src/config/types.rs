@@ -1,4 +1,4 @@
-//! What settings are made of, and how each is written.
+//! Types of settings, and their parsers.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,21 +9,21 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-/// Whether people may make accounts for themselves.
+/// Sign-up by users themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Registration {
-    /// Anybody may.
+    /// Anyone can sign up.
     Open,
-    /// Accounts are made by staff alone.
+    /// Only staff create accounts.
     Closed,
 }
 
-/// So many at once, and as many again in that time.
+/// A rate limit: a burst of `count`, refilled over `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// How many; at least one.
+    /// Number of permits, at least one.
     pub count: u32,
-    /// In what time.
+    /// Time in which all permits are refilled, at least one second.
     pub per: Duration,
 }
 
@@ -31,26 +31,26 @@ impl FromStr for Limit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("'{text}' is no limit such as 3/1h");
+        let bad = || format!("'{text}' is not a limit such as 3/1h");
         let (count, per) = text.split_once('/').ok_or_else(bad)?;
         let limit = Self { count: count.trim().parse().map_err(|_| bad())?, per: parse_duration(per.trim())? };
         if limit.count == 0 || limit.per < Duration::from_secs(1) { Err(bad()) } else { Ok(limit) }
     }
 }
 
-/// A place to listen at.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// An address with its port.
+    /// An IP address with a port.
     Address(SocketAddr),
-    /// A name with a port, such as `localhost:8000`: all addresses that the name has.
+    /// A host name with a port, such as `localhost:8000`, for all addresses of the name.
     Name(String, u16),
-    /// `unix:PATH`: a socket file.
+    /// A Unix socket, `unix:PATH`.
     File(PathBuf),
 }
 
 impl Listen {
-    /// Checks whether only this machine can reach it.
+    /// True if only this machine can reach it.
     pub fn is_on_loopback(&self) -> bool {
         match self {
             Self::Address(address) => address.ip().is_loopback(),
@@ -59,7 +59,7 @@ impl Listen {
         }
     }
 
-    /// The address for clients on this machine; none of a socket file.
+    /// URL for clients on this machine; `None` for a Unix socket.
     pub fn url(&self) -> Option<BaseUrl> {
         match self {
             Self::Address(address) => Some(BaseUrl::listening(*address)),
@@ -84,7 +84,7 @@ impl FromStr for Listen {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bad =
-            || format!("'{text}' is no address such as 127.0.0.1:8000, localhost:8000 or unix:/run/vestibule.sock");
+            || format!("'{text}' is not an address such as 127.0.0.1:8000, localhost:8000 or unix:/run/vestibule.sock");
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(bad()) } else { Ok(Self::File(PathBuf::from(path))) };
         }
@@ -94,7 +94,7 @@ impl FromStr for Listen {
         let (name, port) = text.rsplit_once(':').ok_or_else(bad)?;
         let is_name =
             !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
-        // Digits and dots alone were meant as an address.
+        // A name of digits and dots is a malformed address.
         let is_address = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         match port.parse() {
             Ok(port) if is_name && !is_address => Ok(Self::Name(name.to_ascii_lowercase(), port)),
@@ -103,104 +103,105 @@ impl FromStr for Listen {
     }
 }
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// A length of time, ten years at most.
+/// Parses a duration of at most ten years.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration =
-        humantime::parse_duration(text).map_err(|_| format!("'{text}' is no duration such as 10s, 5m, 1h or 30d"))?;
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("'{text}' is not a duration such as 10s, 5m, 1h or 30d"))?;
     if duration > Duration::from_secs(10 * 365 * 24 * 60 * 60) {
         return Err(format!("'{text}' is longer than ten years"));
     }
     Ok(duration)
 }
 
-/// The life of a credential, which must end.
-pub(super) fn parse_life(text: &str) -> Result<Duration, String> {
+/// Parses the lifetime of a credential, at least a minute.
+pub(super) fn parse_lifetime(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text)?;
     if duration < Duration::from_secs(60) { Err(format!("'{text}' is shorter than a minute")) } else { Ok(duration) }
 }
 
-/// A time that somebody is waited for.
-pub(super) fn parse_patience(text: &str) -> Result<Duration, String> {
+/// Parses a timeout from 100 ms to one hour.
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text)?;
     let fits = (Duration::from_millis(100)..=Duration::from_secs(60 * 60)).contains(&duration);
     if fits { Ok(duration) } else { Err(format!("'{text}' is not between 100ms and 1h")) }
 }
 
-/// A network, or a single address.
+/// Parses a fraction from 0 to 1.
 pub(super) fn parse_share(text: &str) -> Result<f64, String> {
     let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| format!("'{text}' is no share from 0 to 1"))
+    share.ok_or_else(|| format!("'{text}' is not a fraction from 0 to 1"))
 }
 
+/// Parses a network or a single IP address.
 pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
     let network = text.trim();
     let address = || network.parse::<IpAddr>().map(IpNet::from);
-    network.parse().or_else(|_| address()).map_err(|_| format!("'{text}' is no network such as 10.0.0.0/8"))
+    network.parse().or_else(|_| address()).map_err(|_| format!("'{text}' is not a network such as 10.0.0.0/8"))
 }
 
-/// Checks a host, as it is written in an address, for being this machine.
+/// True if the host part of a URL is this machine.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// An `http` or `https` address that paths are appended to; without a slash at its end.
+/// An `http` or `https` URL without a trailing slash, to which paths are appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(String);
 
 impl BaseUrl {
-    /// The address of what is listening there.
+    /// URL of a listener at this address.
     pub fn listening(address: SocketAddr) -> Self {
         Self(format!("http://{address}"))
     }
 
-    /// The same address with another host.
+    /// The same URL with another host.
     pub fn with_host(&self, host: &str) -> Option<Self> {
         let mut url = Url::parse(&self.0).ok()?;
         url.set_host(Some(host)).ok()?;
         Some(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
 
-    /// The address without a slash at its end.
+    /// Text of the URL, without a trailing slash.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is https, so that cookies can be Secure.
+    /// True for https, where cookies can be Secure.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https:")
     }
 
-    /// Checks for a host that only this machine can reach.
+    /// True if only this machine can reach the host.
     pub fn is_on_loopback(&self) -> bool {
         Url::parse(&self.0).is_ok_and(|url| url.host_str().is_some_and(is_loopback))
     }
 
-    /// Its path, without a slash at its end; empty where it has none.
+    /// Path without a trailing slash, or an empty text.
     pub fn path(&self) -> &str {
         let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
         rest.find('/').map_or("", |start| &rest[start..])
     }
 
-    /// Checks that the path is read the same everywhere: in cookies, pages and the settings of a proxy.
+    /// True if cookies, pages and proxies read the path in the same way.
     pub(super) fn has_plain_path(&self) -> bool {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
         let mut parts = self.path().split('/').skip(1);
         parts.all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(is_plain))
     }
 
-    /// Its scheme, host and port.
+    /// Scheme, host and port.
     pub fn origin(&self) -> Origin {
-        let url = url::Url::parse(&self.0).expect("it was parsed when it was made");
+        let url = url::Url::parse(&self.0).expect("it was parsed before");
         Origin(url.origin().ascii_serialization())
     }
 }
@@ -209,8 +210,8 @@ impl FromStr for BaseUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // The text is not repeated: it may hold a password.
-        let bad = || "it must be an address such as https://accounts.example.com, without a password".to_owned();
+        // The text is not quoted: it may contain a password.
+        let bad = || "it must be a URL such as https://accounts.example.com, without a password".to_owned();
         let url = url::Url::parse(text).map_err(|_| bad())?;
         let plain = url.query().is_none() && url.fragment().is_none() && !text.contains('@');
         if !plain || !url.has_host() || !matches!(url.scheme(), "http" | "https") {
@@ -220,18 +221,18 @@ impl FromStr for BaseUrl {
     }
 }
 
-/// Scheme, host and port of a page that calls, as browsers send it in `Origin` (RFC 6454).
+/// Scheme, host and port of a calling page, as in the `Origin` header (RFC 6454).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// As browsers write it.
+    /// Text, as sent by browsers.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Checks whether browsers take the two for the same site, as far as that can be told without a list of registries. Pages
-    /// of another site do not get the service's cookies.
+    /// True if browsers may treat both as the same site, decided without the Public Suffix List. Pages of another site
+    /// do not get the service's cookies.
     pub fn may_be_same_site(&self, other: &Self) -> bool {
         let parts = |origin: &Self| {
             let url = Url::parse(&origin.0).ok()?;
@@ -251,20 +252,20 @@ impl FromStr for Origin {
         if let Some(origin) = of_app(text.trim()) {
             return Ok(origin);
         }
-        // A text with a password in it is not repeated.
+        // A text with a password is not quoted.
         let shown = if text.contains('@') { "it" } else { &format!("'{text}'") };
         let base: BaseUrl =
-            text.trim().parse().map_err(|_| format!("{shown} is no origin such as https://app.example.com"))?;
+            text.trim().parse().map_err(|_| format!("{shown} is not an origin such as https://app.example.com"))?;
         if text.contains('*') {
-            return Err(format!("'{text}' stands for several origins: name each"));
+            return Err(format!("'{text}' contains a wildcard. List each origin"));
         }
         let url = url::Url::parse(base.as_str()).map_err(|error| error.to_string())?;
-        if url.path() == "/" { Ok(base.origin()) } else { Err(format!("'{text}' is no origin: leave out the path")) }
+        if url.path() == "/" { Ok(base.origin()) } else { Err(format!("'{text}' is not an origin. Remove the path")) }
     }
 }
 
-/// The origin of pages in an app or a browser's extension, such as `capacitor://localhost` or `chrome-extension://ID`; none
-/// where it is no such origin. The standard gives such schemes no origin, but programs send what they were loaded from.
+/// Origin of pages in an app or a browser extension, such as `capacitor://localhost` or `chrome-extension://ID`; `None`
+/// for other texts. The standard defines no origin for such schemes, but the programs send one.
 fn of_app(text: &str) -> Option<Origin> {
     let (scheme, host) = text.split_once("://")?;
     let is_web = matches!(scheme, "http" | "https" | "ws" | "wss" | "ftp" | "file" | "data" | "blob" | "javascript");
@@ -275,12 +276,12 @@ fn of_app(text: &str) -> Option<Origin> {
     (is_scheme && !is_web && is_host).then(|| Origin(format!("{scheme}://{host}")))
 }
 
-/// A text that is never printed.
+/// A text that is hidden in debug output.
 #[derive(Clone)]
 pub struct Masked(String);
 
 impl Masked {
-    /// The text itself; not for printing.
+    /// The text, not for printing.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -300,19 +301,19 @@ impl fmt::Debug for Masked {
     }
 }
 
-/// How much of a secret is judged, in bytes: what an estimate costs grows faster than the length.
+/// Maximum length of a secret used for the estimate of its strength, in bytes. The cost grows faster than the length.
 const MAX_JUDGED: usize = 48;
 
-/// The least guesses that a secret must take, as a power of ten; estimates end a little above it.
+/// Minimum number of guesses for a secret, as a power of ten. Estimates are capped slightly above it.
 const MIN_KEY_GUESSES: f64 = 19.0;
 
-/// The secret from which the service's keys are derived: 32 characters or more, ten of them different, and of no pattern
-/// that is quickly guessed.
+/// The secret key from which other keys are derived: at least 32 characters, ten of them different, and not easy to
+/// guess.
 #[derive(Clone, Debug)]
 pub struct SecretKey(Masked);
 
 impl SecretKey {
-    /// The bytes to derive keys from.
+    /// Bytes from which keys are derived.
     pub fn bytes(&self) -> &[u8] {
         self.0.reveal().as_bytes()
     }
@@ -328,7 +329,9 @@ impl FromStr for SecretKey {
         characters.dedup();
         let start = &text[..text.floor_char_boundary(MAX_JUDGED)];
         if text.len() < 32 || characters.len() < 10 || zxcvbn::zxcvbn(start, &[]).guesses_log10() < MIN_KEY_GUESSES {
-            return Err("it must be 32 random characters or more, such as `openssl rand -base64 32` prints".to_owned());
+            return Err(
+                "it must be at least 32 random characters, such as the output of `openssl rand -base64 32`".to_owned()
+            );
         }
         Ok(Self(Masked(text.to_owned())))
     }

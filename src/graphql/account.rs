@@ -1,11 +1,11 @@
-//! What signed-in users do with their own account.
+//! Operations of signed-in users on their own account.
 
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 
 use crate::domain::account::change_password::{self, ChangePassword};
 use crate::domain::account::delete;
 use crate::domain::account::profile::{self, Profile};
-use crate::domain::account::undo_email_change;
+use crate::domain::account::undo_email_change::{self, Undo};
 use crate::domain::auth::passwords::NewPassword;
 use crate::domain::users::details::Details;
 use crate::domain::users::remove::Outcome;
@@ -13,14 +13,16 @@ use crate::graphql::context::{app, present, request, viewer};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
+use crate::texts::Text;
 
-/// What to change about oneself. What is left out stays as it is.
+/// Changes to your account. Omitted fields stay unchanged.
 #[derive(InputObject)]
 pub(crate) struct UpdateMeInput {
-    /// The username; unique, without "@".
+    /// Username; unique, without "@".
     username: Option<String>,
-    /// The email address to move to. Needs `currentPassword`. Holds once its owner follows the link mailed to it; only
-    /// another spelling of the same address (upper and lower case, the `xn--` form of the domain) holds at once.
+    /// New email address. Requires `currentPassword`; not by API token. It takes effect when its owner opens the link
+    /// mailed to it. A different spelling of the same address (letter case, the `xn--` form of the domain) takes effect
+    /// immediately.
     email: Option<String>,
     /// Given name.
     first_name: Option<String>,
@@ -30,105 +32,105 @@ pub(crate) struct UpdateMeInput {
     phone: Option<String>,
     /// Postal address; may have several lines.
     address: Option<String>,
-    /// What the user tells about themself: 2000 characters at most.
+    /// Biography written by the user: at most 2000 characters.
     bio: Option<String>,
-    /// The present password, for a new e-mail address.
+    /// Current password. Required for a new email address.
     #[graphql(secret)]
     current_password: Option<String>,
 }
 
-/// The outcome of `updateMe`.
+/// Result of `updateMe`.
 #[derive(SimpleObject)]
 pub(crate) struct UpdateMePayload {
-    /// The user after the change; null where there are errors.
+    /// User after the change; null if there are errors.
     user: Option<User>,
-    /// What is wrong with each field; PASSWORD_INCORRECT of `currentPassword`.
+    /// Errors per field; PASSWORD_INCORRECT for `currentPassword`.
     errors: Vec<UserError>,
 }
 
-/// The present password and the next.
+/// Current and new password.
 #[derive(InputObject)]
 pub(crate) struct ChangePasswordInput {
-    /// The present password.
+    /// Current password.
     #[graphql(secret)]
     old_password: String,
-    /// The next password; see `passwordPolicy`.
+    /// New password; see `passwordPolicy`.
     #[graphql(secret)]
     new_password: String,
-    /// The next password, typed a second time; left out, it is not compared.
+    /// Repeat of the new password. If omitted, no comparison is made.
     #[graphql(secret)]
     new_password_confirm: Option<String>,
 }
 
-/// The outcome of `changePassword`.
+/// Result of `changePassword`.
 #[derive(SimpleObject)]
 pub(crate) struct ChangePasswordPayload {
-    /// Whether the new password holds.
+    /// True if the password was changed.
     success: bool,
-    /// PASSWORD_INCORRECT of `oldPassword`, or what is wrong with the new one.
+    /// PASSWORD_INCORRECT for `oldPassword`, or the errors of the new password.
     errors: Vec<UserError>,
 }
 
-/// The proof that it is the owner who wants to deactivate the account.
+/// Confirmation by the owner of the account.
 #[derive(InputObject)]
 pub(crate) struct DeactivateMeInput {
-    /// The present password.
+    /// Current password.
     #[graphql(secret)]
     current_password: String,
 }
 
-/// The outcome of `deactivateMe`.
+/// Result of `deactivateMe`.
 #[derive(SimpleObject)]
 pub(crate) struct DeactivateMePayload {
-    /// Whether the account is deactivated.
+    /// True if the account is deactivated.
     success: bool,
     /// PASSWORD_INCORRECT or LAST_SUPERUSER.
     errors: Vec<UserError>,
 }
 
-/// The proof that it is the owner who wants to delete the account.
+/// Confirmation by the owner of the account.
 #[derive(InputObject)]
 pub(crate) struct DeleteMeInput {
-    /// The present password.
+    /// Current password.
     #[graphql(secret)]
     current_password: String,
 }
 
-/// The outcome of `deleteMe`.
+/// Result of `deleteMe`.
 #[derive(SimpleObject)]
 pub(crate) struct DeleteMePayload {
-    /// What became of the account; null where there are errors.
+    /// Result of the deletion; null if there are errors.
     outcome: Option<DeletionOutcome>,
     /// PASSWORD_INCORRECT or LAST_SUPERUSER.
     errors: Vec<UserError>,
 }
 
-/// What becomes of a deleted account.
+/// Result of a deletion.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Outcome")]
 pub(crate) enum DeletionOutcome {
-    /// It is gone.
+    /// The account no longer exists.
     Deleted,
-    /// Other records still name it, so its row stays, with nothing personal in it.
+    /// The row stays without personal data because other records refer to it.
     Anonymized,
 }
 
-/// The link of a mail that announces a change of address.
+/// Link of the email that announces a changed address.
 #[derive(InputObject)]
 pub(crate) struct UndoEmailChangeInput {
-    /// The `token` of the link in the mail to the old address.
+    /// `token` of the link in the email to the old address.
     #[graphql(secret)]
     token: String,
 }
 
-/// The outcome of `undoEmailChange`.
+/// Result of `undoEmailChange`.
 #[derive(SimpleObject)]
 pub(crate) struct UndoEmailChangePayload {
-    /// Whether the account has its old address again.
+    /// True if the account has its old address again.
     success: bool,
-    /// Text for the person, an English sentence; empty where there are errors.
+    /// Text to show to the user, in English; empty if there are errors.
     message: String,
-    /// INVALID_TOKEN where the link was used or has expired; ALREADY_EXISTS where another account has the address now.
+    /// INVALID_TOKEN if the link was used or has expired; ALREADY_EXISTS if another account uses the address now.
     errors: Vec<UserError>,
 }
 
@@ -137,11 +139,11 @@ pub(crate) struct AccountMutation;
 
 #[Object]
 impl AccountMutation {
-    /// Changes the signed-in user's own details.
+    /// Updates your own account. API tokens need the scope WRITE.
     async fn update_me(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: UpdateMeInput,
+        #[graphql(desc = "Changes.")] input: UpdateMeInput,
     ) -> Answer<Option<UpdateMePayload>> {
         let app = app(ctx);
         let input = Profile {
@@ -161,31 +163,29 @@ impl AccountMutation {
         Ok(Some(UpdateMePayload { user: user.map(User), errors }))
     }
 
-    /// Returns an account to its old email address with the link that was mailed there when the address changed: anyone may
-    /// call it. The link works once, for `VESTIBULE_UNDO_TTL`. The password, all sessions, API tokens, mailed links and a
-    /// pending address end; offer `requestReset` next. Counts as an attempt at a mailed link.
+    /// Restores the old email address of an account with the link that was mailed there when the address changed.
+    /// Public. The link works once, for `VESTIBULE_UNDO_TTL`. It also invalidates the password, all sessions, API
+    /// tokens, mailed links and a pending address; offer `requestReset` next. Counts against the limit for mailed links
+    /// (RATE_LIMITED).
     async fn undo_email_change(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The link of the mail.")] input: UndoEmailChangeInput,
+        #[graphql(desc = "Link of the email.")] input: UndoEmailChangeInput,
     ) -> Answer<Option<UndoEmailChangePayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let undone =
-            undo_email_change::undo(&app.db, &request.now, &request.client, &app.limits, (&input.token, None)).await;
+        let undo = Undo { token: &input.token, form: None };
+        let undone = undo_email_change::undo(&app.db, &request.now, &request.client, &app.limits, undo).await;
         let (undone, errors) = outcome(ctx, undone)?;
-        let message = undone.as_ref().map_or(
-            "",
-            |_| "Your account uses your old email address again, and everyone was signed out. Now reset your password.",
-        );
-        Ok(Some(UndoEmailChangePayload { success: undone.is_some(), message: message.to_owned(), errors }))
+        let message = undone.as_ref().map(|_| Text::new("email-change-undone").english()).unwrap_or_default();
+        Ok(Some(UndoEmailChangePayload { success: undone.is_some(), message, errors }))
     }
 
-    /// Replaces the signed-in user's password. The present session goes on, all others end, and a mail tells the user. API
-    /// tokens stay: see `apiTokens` for some that you do not know.
+    /// Replaces your password. Requires a session. All your other sessions end, and you are notified by email. API
+    /// tokens stay valid: check `apiTokens` for unknown ones.
     async fn change_password(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The present password and the next.")] input: ChangePasswordInput,
+        #[graphql(desc = "Current and new password.")] input: ChangePasswordInput,
     ) -> Answer<Option<ChangePasswordPayload>> {
         let app = app(ctx);
         let new = NewPassword {
@@ -200,11 +200,12 @@ impl AccountMutation {
         Ok(Some(ChangePasswordPayload { success: changed.is_some(), errors }))
     }
 
-    /// Deactivates the signed-in user's own account: all sessions end, and only staff can activate it again.
+    /// Deactivates your own account. Requires a session. All your sessions end, and only staff can activate the account
+    /// again.
     async fn deactivate_me(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The proof that it is the owner.")] input: DeactivateMeInput,
+        #[graphql(desc = "Confirmation by the owner.")] input: DeactivateMeInput,
     ) -> Answer<Option<DeactivateMePayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let left =
@@ -216,17 +217,17 @@ impl AccountMutation {
         Ok(Some(DeactivateMePayload { success: left.is_some(), errors }))
     }
 
-    /// Deletes the signed-in user's own account for good, with sessions, tokens, avatar and waiting mails. Where other
-    /// records still name the user, the account is anonymized instead.
+    /// Permanently deletes your own account with its sessions, tokens, avatar and queued emails. Requires a session.
+    /// The account is anonymized instead if other records refer to it.
     async fn delete_me(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The proof that it is the owner.")] input: DeleteMeInput,
+        #[graphql(desc = "Confirmation by the owner.")] input: DeleteMeInput,
     ) -> Answer<Option<DeleteMePayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let left =
-            delete::delete(&app.db, &request.now, present(ctx)?, (&app.passwords, &app.media), &input.current_password)
-                .await;
+        let (passwords, media) = (&app.passwords, &app.media);
+        let current = &input.current_password;
+        let left = delete::delete(&app.db, &request.now, present(ctx)?, passwords, media, current).await;
         let (left, errors) = outcome(ctx, left)?;
         if left.is_some() {
             request.forget();

@@ -1,4 +1,4 @@
-//! The tokens that users make for scripts.
+//! API tokens that users create for scripts.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
@@ -10,50 +10,50 @@ use crate::graphql::scalars::DateTime;
 use crate::graphql::user_errors::outcome;
 use crate::tools::api_token::ApiToken as Secret;
 
-/// A token that a user made for a script, to send as `Authorization: Bearer …`. It acts as its owner, within its scopes.
+/// API token, as its row has it.
 pub(crate) struct ApiToken(api_token::Model);
 
-/// A token that a user made for a script, to send as `Authorization: Bearer …`. It acts as its owner, within its scopes.
+/// A token for scripts, sent as `Authorization: Bearer …`. It acts as its owner, within its scopes.
 #[Object]
 impl ApiToken {
-    /// Its id, opaque and never given twice.
+    /// Opaque id, never reused.
     async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// What its owner calls it.
+    /// Name given by the owner.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// What it may be used for.
+    /// Scopes of the token.
     async fn scopes(&self) -> Vec<ApiTokenScope> {
         self.0.scopes.iter().map(Into::into).collect()
     }
 
-    /// How its secret begins, to recognise it by.
+    /// First characters of the secret, to recognize the token by.
     async fn prefix(&self) -> &str {
         &self.0.prefix
     }
 
-    /// When it was made.
+    /// Time of creation.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
-    /// When it was last used, to the minute; null where that never happened.
+    /// Time of last use, to the minute; null if never used.
     async fn last_used_at(&self) -> Option<DateTime> {
         self.0.last_used_at.map(DateTime)
     }
 
-    /// When it ends. Every token has an end; null only for one that an older version of the service created during an upgrade.
+    /// Time of expiry. Null only for a token that an older version of the service created during an upgrade.
     async fn expires_at(&self) -> Option<DateTime> {
         self.0.expires_at.map(DateTime)
     }
 }
 
-/// What an API token may be used for; none includes another. Whatever its scopes, it can change no password, address,
-/// session or token, and not end the account.
+/// Permissions of an API token; none includes another. No scope allows changing a password, email address, session or
+/// token, or deleting the account.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Scope")]
 pub(crate) enum ApiTokenScope {
@@ -61,68 +61,68 @@ pub(crate) enum ApiTokenScope {
     Read,
     /// Mutations of your own data: `updateMe` without the email address, your avatar, `recordSample`.
     Write,
-    /// Whole lists: `/export/samples.csv`, and for staff `/export/users.csv`, `/export/users.xlsx` and `allEmails`.
+    /// Complete lists: `/export/samples.csv`, and for staff `/export/users.csv`, `/export/users.xlsx` and `allEmails`.
     Export,
-    /// Administering users, for staff: `createUser`, `updateUser`, `toggleActive` and `retryMail`. It covers the username, names,
-    /// phone, address, bio and active flag of others who are not staff; never role, permission, staff rights, password, email
-    /// address, or your own account.
+    /// Administration of users, for staff: `createUser`, `updateUser`, `toggleActive` and `retryMail`. It covers the
+    /// username, names, phone, address, bio and active flag of other users without staff rights. It never covers role,
+    /// permission, staff rights, password, email address, or your own account.
     ManageUsers,
 }
 
-/// A token to make.
+/// API token to create.
 #[derive(InputObject)]
 pub(crate) struct CreateApiTokenInput {
-    /// What you call it: 100 characters at most.
+    /// Name: at most 100 characters.
     name: String,
-    /// What it may be used for; one scope at least.
+    /// Scopes: at least one.
     #[graphql(default_with = "vec![ApiTokenScope::Export]")]
     scopes: Vec<ApiTokenScope>,
-    /// When it ends, no later than the service allows (a year from now, unless it is set otherwise). Left out, the latest that
-    /// is allowed.
+    /// Time of expiry, no later than the service allows (one year from now unless configured otherwise). Defaults to
+    /// the latest time allowed.
     expires_at: Option<DateTime>,
 }
 
-/// The outcome of `createApiToken`.
+/// Result of `createApiToken`.
 #[derive(SimpleObject)]
 pub(crate) struct CreateApiTokenPayload {
-    /// The new token; null where there are errors.
+    /// New token; null if there are errors.
     api_token: Option<ApiToken>,
-    /// What to send as `Authorization: Bearer …`, shown this once and kept nowhere; null where there are errors.
+    /// Secret to send as `Authorization: Bearer …`; null if there are errors. It is returned only once and not stored.
     secret: Option<String>,
-    /// REQUIRED, INVALID or TOO_LONG of `name`, REQUIRED of `scopes`, INVALID of `expiresAt` where that has passed or is later
-    /// than the service allows; or INVALID of no field where you have 50 tokens already.
+    /// REQUIRED, INVALID or TOO_LONG for `name`; REQUIRED for `scopes`; INVALID for `expiresAt` in the past or later
+    /// than allowed; INVALID without a field if you already have 50 tokens.
     errors: Vec<UserError>,
 }
 
-/// Which token to renew.
+/// API token to rotate.
 #[derive(InputObject)]
 pub(crate) struct RotateApiTokenInput {
-    /// The token's id.
+    /// Id of the token.
     id: ID,
 }
 
-/// The outcome of `rotateApiToken`.
+/// Result of `rotateApiToken`.
 #[derive(SimpleObject)]
 pub(crate) struct RotateApiTokenPayload {
-    /// The token; null where there are errors.
+    /// Token; null if there are errors.
     api_token: Option<ApiToken>,
-    /// The new secret, shown this once and kept nowhere; null where there are errors.
+    /// New secret; null if there are errors. It is returned only once and not stored.
     secret: Option<String>,
-    /// NOT_FOUND, or INVALID where the token has run out: make a new one then.
+    /// NOT_FOUND, or INVALID if the token has expired: create a new one.
     errors: Vec<UserError>,
 }
 
-/// Which token to delete.
+/// API token to delete.
 #[derive(InputObject)]
 pub(crate) struct DeleteApiTokenInput {
-    /// The token's id.
+    /// Id of the token.
     id: ID,
 }
 
-/// The outcome of `deleteApiToken`.
+/// Result of `deleteApiToken`.
 #[derive(SimpleObject)]
 pub(crate) struct DeleteApiTokenPayload {
-    /// The token as it was; null where there are errors.
+    /// Deleted token; null if there are errors.
     api_token: Option<ApiToken>,
     /// NOT_FOUND.
     errors: Vec<UserError>,
@@ -133,7 +133,7 @@ pub(crate) struct ApiTokensQuery;
 
 #[Object]
 impl ApiTokensQuery {
-    /// The signed-in user's API tokens, the newest first: 50 at most. Their secrets are not among what is known of them.
+    /// Returns your API tokens without their secrets, newest first: at most 50. API tokens need the scope READ.
     #[graphql(complexity = "20 * child_complexity")]
     async fn api_tokens(&self, ctx: &Context<'_>) -> Answer<Option<Vec<ApiToken>>> {
         let tokens = api_tokens::list(&app(ctx).db, viewer(ctx)?).await?;
@@ -146,12 +146,12 @@ pub(crate) struct ApiTokensMutation;
 
 #[Object]
 impl ApiTokensMutation {
-    /// Creates an API token, and tells you by mail: signed-in users, by a session and not by an API token. RATE_LIMITED where
-    /// you have created or rotated too many.
+    /// Creates an API token and notifies you by email. Requires a session. RATE_LIMITED if you created or rotated too
+    /// many.
     async fn create_api_token(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The token to make.")] input: CreateApiTokenInput,
+        #[graphql(desc = "API token to create.")] input: CreateApiTokenInput,
     ) -> Answer<Option<CreateApiTokenPayload>> {
         let input = Create {
             name: input.name,
@@ -166,12 +166,12 @@ impl ApiTokensMutation {
         Ok(Some(CreateApiTokenPayload { api_token, secret, errors }))
     }
 
-    /// Gives an API token a new secret: its owner, by a session and not by an API token. The old secret is dead at once;
-    /// name, scopes and end stay. A mail tells you. RATE_LIMITED where you have created or rotated too many.
+    /// Replaces the secret of one of your API tokens and notifies you by email. Requires a session. The old secret is
+    /// invalid immediately; name, scopes and expiry stay. RATE_LIMITED if you created or rotated too many.
     async fn rotate_api_token(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which token to renew.")] input: RotateApiTokenInput,
+        #[graphql(desc = "API token to rotate.")] input: RotateApiTokenInput,
     ) -> Answer<Option<RotateApiTokenPayload>> {
         let app = app(ctx);
         let rotated = api_tokens::rotate(&app.db, &request(ctx).now, present(ctx)?, &app.limits, &input.id).await;
@@ -180,11 +180,11 @@ impl ApiTokensMutation {
         Ok(Some(RotateApiTokenPayload { api_token, secret, errors }))
     }
 
-    /// Deletes an API token, which is dead at once: its owner, by a session and not by an API token.
+    /// Deletes one of your API tokens; it is invalid immediately. Requires a session.
     async fn delete_api_token(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which token to delete.")] input: DeleteApiTokenInput,
+        #[graphql(desc = "API token to delete.")] input: DeleteApiTokenInput,
     ) -> Answer<Option<DeleteApiTokenPayload>> {
         let deleted = api_tokens::delete(&app(ctx).db, &request(ctx).now, present(ctx)?, &input.id).await;
         let (deleted, errors) = outcome(ctx, deleted)?;
@@ -192,7 +192,7 @@ impl ApiTokensMutation {
     }
 }
 
-/// A token with the text of its secret.
+/// Token with the text of its secret.
 fn show((token, secret): (api_token::Model, Secret)) -> (ApiToken, String) {
     (ApiToken(token), secret.to_text())
 }

@@ -13,29 +13,29 @@ use crate::graphql::paging::{Connection, CountQuery, list_complexity};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::users::User;
 
-/// An event, as it was recorded.
+/// Audit event, as its row has it.
 #[derive(Clone)]
 pub(crate) struct AuditEvent(audit_event::Model);
 
-/// One thing that somebody did. Events are kept when the users in them are deleted.
+/// An entry of the audit trail. Entries are kept when the users in them are deleted.
 #[Object]
 impl AuditEvent {
-    /// Its id, opaque and never given twice.
+    /// Opaque id, never reused.
     async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// What happened.
+    /// Action that was recorded.
     async fn action(&self) -> AuditAction {
         self.0.action.into()
     }
 
-    /// User who did it; null if nobody was signed in, or the user was deleted or is a superuser and you are not.
+    /// User who acted; null if nobody was signed in, or the user was deleted or is a superuser and you are not.
     async fn actor(&self, ctx: &Context<'_>) -> Answer<Option<User>> {
         loaders::user(ctx, self.0.actor_id).await
     }
 
-    /// User to whom it was done; null if there is none, or the user was deleted or is a superuser and you are not.
+    /// User concerned; null if there is none, or the user was deleted or is a superuser and you are not.
     async fn target(&self, ctx: &Context<'_>) -> Answer<Option<User>> {
         loaders::user(ctx, self.0.target_id).await
     }
@@ -50,7 +50,7 @@ impl AuditEvent {
         self.0.user_agent.as_deref()
     }
 
-    /// When it happened.
+    /// Time of the event.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
@@ -72,23 +72,23 @@ struct AuditFieldChange(audit_change::FieldChange);
 /// A field of a user that an event changed. The trail keeps the values of rights and flags only, nothing personal.
 #[Object]
 impl AuditFieldChange {
-    /// The field.
+    /// Changed field.
     async fn field(&self) -> AuditField {
         self.0.field.into()
     }
 
-    /// Value before, such as `MEMBER` or `false`; null for personal fields.
+    /// Old value, such as `MEMBER` or `false`; null for personal fields.
     async fn before(&self) -> Option<&str> {
         self.0.before.as_deref()
     }
 
-    /// Value after; null for personal fields.
+    /// New value; null for personal fields.
     async fn after(&self) -> Option<&str> {
         self.0.after.as_deref()
     }
 }
 
-/// A field of a user. More may be added.
+/// A field of a user. More values may be added.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "audit_change::Field")]
 enum AuditField {
@@ -124,17 +124,17 @@ enum AuditField {
     IsVerified,
 }
 
-/// Reason for a failed sign-in, or an exhausted limit. More may be added.
+/// Reason for a failed sign-in, or an exhausted limit. More values may be added.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Reason")]
 enum AuditReason {
-    /// No account has this name, or the account is a superuser's and you are not one.
+    /// No account has this email address or username, or the account is a superuser's and you are not one.
     UnknownAccount,
     /// The password is wrong.
     WrongPassword,
     /// The account has no password yet.
     NoPassword,
-    /// Too many wrong passwords under another name of the account: the password was not compared.
+    /// Too many wrong passwords under the account's other identifier: the password was not compared.
     TooManyAttempts,
     /// The account is deactivated.
     AccountInactive,
@@ -142,9 +142,13 @@ enum AuditReason {
     EmailNotVerified,
     /// The temporary password has expired.
     PasswordExpired,
-    /// Too many mails to the address.
+    /// The password is right, but the new password sent with it was rejected.
+    NewPasswordRefused,
+    /// The password is right, but the account changed during the request.
+    ChangedMeanwhile,
+    /// Too many emails to the address.
     LimitMailAddress,
-    /// Too many requests for mails from the client.
+    /// Too many requests for emails from the client.
     LimitMailClient,
     /// Too many wrong passwords for the account from the client.
     LimitSignIn,
@@ -152,53 +156,53 @@ enum AuditReason {
     LimitSignInClient,
     /// Too many wrong passwords for the account.
     LimitSignInAccount,
-    /// Too many wrong links from the client.
+    /// Too many invalid links from the client.
     LimitLink,
     /// Too many registrations from the client, or usernames tried by the user.
     LimitRegister,
     /// Too many exports and imports by the user.
     LimitBulk,
-    /// Too many welcome mails caused by the user.
+    /// Too many welcome emails caused by the user.
     LimitWelcome,
     /// Too many API tokens created or rotated by the user.
     LimitApiToken,
-    /// Too many changes by the user.
+    /// Too many mutations by the user.
     LimitWrites,
 }
 
-/// What can happen. More may be added.
+/// Recorded actions. More values may be added.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Action")]
 pub(crate) enum AuditAction {
-    /// Somebody signed in.
+    /// A user signed in.
     Login,
-    /// Somebody could not sign in.
+    /// A sign-in failed.
     LoginFailed,
-    /// Somebody signed out.
+    /// A user signed out.
     Logout,
-    /// A refresh token was used a second time, and its session ended for that.
+    /// A refresh token was used a second time, which ended its session.
     RefreshReused,
-    /// Somebody registered.
+    /// A registration was submitted.
     Registered,
-    /// An address was confirmed.
+    /// An email address was confirmed.
     EmailVerified,
-    /// An account moved to another address.
+    /// The email address of an account changed.
     EmailChanged,
-    /// A change of address was undone by the link mailed to the old address.
+    /// A change of email address was undone by the link mailed to the old address.
     EmailChangeUndone,
-    /// Somebody asked for a link that replaces a password.
+    /// A link to reset a password was requested.
     ResetRequested,
-    /// A forgotten password was replaced.
+    /// A forgotten password was reset.
     PasswordReset,
-    /// Somebody changed their own password.
+    /// A user changed their own password.
     PasswordChanged,
     /// Staff set a user's password.
     PasswordSet,
-    /// An account was made by staff.
+    /// Staff created an account.
     UserCreated,
-    /// An account's details were changed.
+    /// An account was updated.
     UserUpdated,
-    /// A user got the staff flag.
+    /// A user was given the staff flag.
     StaffGranted,
     /// A user lost the staff flag.
     StaffRevoked,
@@ -208,44 +212,44 @@ pub(crate) enum AuditAction {
     Deactivated,
     /// An account was deleted.
     Deleted,
-    /// An account was deleted, but its row stays without anything personal, because other records name it.
+    /// An account was deleted, but its row stays without personal data because other records refer to it.
     Anonymized,
     /// Users were imported from a file.
     UsersImported,
-    /// An API token was made.
+    /// An API token was created.
     ApiTokenCreated,
-    /// An API token got another secret.
+    /// An API token was rotated.
     ApiTokenRotated,
     /// An API token was deleted.
     ApiTokenDeleted,
-    /// A session was ended from another.
+    /// A user ended one of their sessions.
     SessionRevoked,
     /// The operator ended the sessions of all users.
     SessionsRevoked,
-    /// A list was given out.
+    /// A list was exported.
     Exported,
     /// The operator added a signing key.
     SigningKeyRotated,
     /// The operator revoked a signing key.
     SigningKeyRevoked,
-    /// The operator sealed the stored secrets under another secret key.
+    /// The operator encrypted the stored secrets with another secret key.
     SecretsResealed,
     /// A limit was exhausted; recorded once per period for each account or client.
     LimitReached,
-    /// The operator lifted the exhausted limits of a user or client.
+    /// The operator lifted the limits of a user or client.
     LimitsLifted,
 }
 
-/// Which events are wanted: those to which all of this applies.
+/// Filter for events. All given conditions must match.
 #[derive(InputObject, Default)]
 pub(crate) struct AuditEventFilter {
-    /// The user who did it or to whom it was done. The id of a superuser finds nothing unless you are one.
+    /// User who acted or was acted on. The id of a superuser matches nothing unless you are one.
     user_id: Option<ID>,
-    /// What happened.
+    /// Recorded action.
     action: Option<AuditAction>,
-    /// It happened after this time.
+    /// Only events after this time.
     created_after: Option<DateTime>,
-    /// It happened before this time.
+    /// Only events before this time.
     created_before: Option<DateTime>,
 }
 
@@ -254,17 +258,18 @@ pub(crate) struct AuditQuery;
 
 #[Object]
 impl AuditQuery {
-    /// Lists the audit trail, the newest events first; for staff. A page has 20 events by default and 200 at most. Events about
-    /// superusers, and what superusers did for themselves, are listed to superusers only.
+    /// Returns the audit trail, newest first. Staff only; API tokens need the scope READ. A page has 20 events by
+    /// default and at most 200. Events about superusers, and those that superusers caused themselves, are visible to
+    /// superusers only.
     #[graphql(complexity = "list_complexity(first, last, child_complexity)")]
     async fn audit_events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many of the list, or after `after`.")] first: Option<i32>,
-        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
-        #[graphql(desc = "The last so many of the list, or before `before`.")] last: Option<i32>,
-        #[graphql(desc = "The cursor before which the page ends.")] before: Option<String>,
-        #[graphql(desc = "Which events are wanted; left out, all.")] filter: Option<AuditEventFilter>,
+        #[graphql(desc = "Number of items from the start of the list, or after `after`.")] first: Option<i32>,
+        #[graphql(desc = "Cursor after which the page starts.")] after: Option<String>,
+        #[graphql(desc = "Number of items from the end of the list, or before `before`.")] last: Option<i32>,
+        #[graphql(desc = "Cursor before which the page ends.")] before: Option<String>,
+        #[graphql(desc = "Filter; by default all events match.")] filter: Option<AuditEventFilter>,
     ) -> Answer<Option<Connection<AuditEvent>>> {
         let filter = filter.unwrap_or_default();
         let filter = Filter {
@@ -273,8 +278,8 @@ impl AuditQuery {
             after: filter.created_after.map(|time| time.0),
             before: filter.created_before.map(|time| time.0),
         };
-        let window = PageArgs { first, after, last, before, offset: None };
-        let page = list::page(&app(ctx).db, staff(ctx)?, &filter, &window).await?;
+        let args = PageArgs { first, after, last, before, offset: None };
+        let page = list::page(&app(ctx).db, staff(ctx)?, &filter, &args).await?;
         Ok(Some(Connection::new(page, CountQuery::Audit(filter), AuditEvent)))
     }
 }

@@ -1,4 +1,4 @@
-//! Pictures of users.
+//! Avatars.
 
 use async_graphql::{Context, InputObject, Object, SimpleObject, Upload};
 
@@ -9,27 +9,27 @@ use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
 
-/// A picture to show for the signed-in user.
+/// Avatar to upload.
 #[derive(InputObject)]
 pub(crate) struct UploadAvatarInput {
-    /// The picture: PNG, JPEG, WebP or GIF, 10 MB and 8192 by 8192 pixels at most. Its middle is taken, and of an
-    /// animation the first frame. Colours are converted to sRGB.
+    /// Image: PNG, JPEG, WebP or GIF, at most 10 MB and 8192 by 8192 pixels. It is cropped to a centered square; of an
+    /// animation, the first frame is used. Colors are converted to sRGB.
     file: Upload,
 }
 
-/// The outcome of `uploadAvatar`.
+/// Result of `uploadAvatar`.
 #[derive(SimpleObject)]
 pub(crate) struct UploadAvatarPayload {
-    /// The signed-in user with the new picture; null where there are errors.
+    /// Your account with the new avatar; null if there are errors.
     user: Option<User>,
     /// FILE_TOO_LARGE or FILE_UNSUPPORTED.
     errors: Vec<UserError>,
 }
 
-/// The outcome of `removeAvatar`.
+/// Result of `removeAvatar`.
 #[derive(SimpleObject)]
 pub(crate) struct RemoveAvatarPayload {
-    /// The signed-in user, without a picture.
+    /// Your account, without an avatar.
     user: Option<User>,
     /// Always empty.
     errors: Vec<UserError>,
@@ -40,25 +40,26 @@ pub(crate) struct AvatarsMutation;
 
 #[Object]
 impl AvatarsMutation {
-    /// Shows a picture for the signed-in user, in place of the one before. What the file tells beside the picture, such
-    /// as where it was taken, is dropped. Sent as multipart/form-data by the GraphQL multipart request specification.
+    /// Sets your avatar. API tokens need the scope WRITE. Metadata (EXIF, location) is removed. Sent as
+    /// multipart/form-data as in the GraphQL multipart request specification.
     async fn upload_avatar(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The picture.")] input: UploadAvatarInput,
+        #[graphql(desc = "Avatar to upload.")] input: UploadAvatarInput,
     ) -> Answer<Option<UploadAvatarPayload>> {
         let (viewer, app) = (viewer(ctx)?, app(ctx));
-        // Not `Upload::value`, which panics where a client writes the text that stands for a file without sending one.
+        // Not `Upload::value`: it panics if a client sends the placeholder of a file without the file.
         let Some(file) = ctx.query_env.uploads.get(input.file.0) else {
-            let message = "`file` must be a file, sent as multipart/form-data.";
+            let message = "`file` must be a file. Send the request as multipart/form-data.";
             return Err(Error::BadInput(message.to_owned()).into());
         };
-        let (tools, file) = ((&app.avatar_encoder, &app.media), file.content.clone());
-        let (user, errors) = outcome(ctx, avatars::upload(&app.db, &request(ctx).now, viewer, tools, file).await)?;
+        let (now, file) = (&request(ctx).now, file.content.clone());
+        let uploaded = avatars::upload(&app.db, now, viewer, &app.avatar_encoder, &app.media, file).await;
+        let (user, errors) = outcome(ctx, uploaded)?;
         Ok(Some(UploadAvatarPayload { user: user.map(User), errors }))
     }
 
-    /// Takes the signed-in user's picture away.
+    /// Removes your avatar. API tokens need the scope WRITE.
     async fn remove_avatar(&self, ctx: &Context<'_>) -> Answer<Option<RemoveAvatarPayload>> {
         let (viewer, app) = (viewer(ctx)?, app(ctx));
         let user = avatars::remove(&app.db, &request(ctx).now, viewer, &app.media).await?;
@@ -66,7 +67,7 @@ impl AvatarsMutation {
     }
 }
 
-/// Where the picture of this name is, in this size or the next that there is.
+/// URL of the avatar in this size, or in the next larger one that exists.
 pub(super) fn url(ctx: &Context<'_>, avatar: Option<&str>, size: i32) -> Answer<Option<String>> {
     let size = avatars::size(size)?;
     let largest = avatar.and_then(|text| text.parse::<FileName>().ok());

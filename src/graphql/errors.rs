@@ -1,18 +1,22 @@
-//! How refusals and failures reach clients: the only mapping from [`Error`], and the only place that logs internals.
+//! Conversion of errors into those of GraphQL: the only mapping from [`Error`], and the only place that logs internal
+//! errors.
 //!
 //! Resolvers return [`Failure`], which has no `Display`: the library would otherwise turn any error into a message for
-//! the client, SQL text included. So `?` works on our own errors alone.
+//! the client, SQL text included. So `?` works on the service's own errors only.
+
+use std::time::Duration;
 
 use async_graphql::resolver_utils::EnumType as _;
 use async_graphql::{Enum, ErrorExtensions as _, SimpleObject};
 
 use crate::error::{Code, Error, Reason, Refusal};
+use crate::texts::{Param, Text};
 
-/// Why a field has no value, on its way to the client.
+/// Error of a resolver.
 #[derive(Clone)]
 pub(crate) struct Failure(Error);
 
-/// What a resolver returns.
+/// Result of a resolver.
 pub(crate) type Answer<T> = std::result::Result<T, Failure>;
 
 impl From<Error> for Failure {
@@ -23,115 +27,145 @@ impl From<Error> for Failure {
 
 impl From<Failure> for async_graphql::Error {
     fn from(Failure(error): Failure) -> Self {
-        let coded = |message: &str, code: &'static str| {
-            async_graphql::Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
-        };
         match error {
             Error::Unauthenticated(reason) => {
-                let (message, reason) = explain(reason);
-                coded(message, "UNAUTHENTICATED").extend_with(|_, extensions| extensions.set("reason", reason))
+                let (text, reason) = explain(reason);
+                coded(text.english(), "UNAUTHENTICATED").extend_with(|_, extensions| extensions.set("reason", reason))
             }
-            Error::Forbidden => coded("You do not have permission to do this.", "FORBIDDEN"),
-            Error::BadInput(message) => coded(&message, "BAD_USER_INPUT"),
+            Error::Forbidden => coded(Text::new("no-permission").english(), "FORBIDDEN"),
+            Error::BadInput(message) => coded(message, "BAD_USER_INPUT"),
             Error::Refused(refusals) => {
-                let message = refusals.first().map_or("The input was refused.", |refusal| refusal.message.as_str());
-                coded(message, "BAD_USER_INPUT")
+                let text = refusals.into_iter().next().map_or(Text::new("input-rejected"), |refusal| refusal.text);
+                coded(text.english(), "BAD_USER_INPUT")
             }
-            Error::Unavailable(wait) => coded("The service is busy: try again in a moment.", "SERVICE_UNAVAILABLE")
+            Error::ImportRunning(wait) => coded(Text::new("another-import-runs").english(), "SERVICE_UNAVAILABLE")
                 .extend_with(|_, extensions| extensions.set("retryAfter", wait.as_secs().max(1))),
-            Error::RateLimited(wait) => coded("Too many attempts: try again later.", "RATE_LIMITED")
+            Error::Unavailable(wait) => coded(Text::new("service-busy").english(), "SERVICE_UNAVAILABLE")
+                .extend_with(|_, extensions| extensions.set("retryAfter", wait.as_secs().max(1))),
+            Error::RateLimited(wait) => coded(too_many_attempts(wait).english(), "RATE_LIMITED")
                 .extend_with(|_, extensions| extensions.set("retryAfter", wait.as_secs().max(1))),
             Error::Internal(source) => {
-                tracing::error!(error = ?source, "a request failed by a fault of the service");
-                coded("Something went wrong on our side.", "INTERNAL_SERVER_ERROR")
+                tracing::error!(error = ?source, "request failed with an internal error");
+                coded(Text::new("internal-error").english(), "INTERNAL_SERVER_ERROR")
             }
         }
     }
 }
 
-fn explain(reason: Reason) -> (&'static str, &'static str) {
-    match reason {
-        Reason::Missing => ("Authentication credentials were not provided.", "MISSING"),
-        Reason::Invalid => ("The access token is not valid.", "INVALID"),
-        Reason::Expired => ("The token has expired: refresh it, or make a new API token.", "EXPIRED"),
-        Reason::Revoked => ("The session has ended: sign in again.", "REVOKED"),
-        Reason::Disabled => ("This account is deactivated.", "DISABLED"),
+fn coded(message: String, code: &'static str) -> async_graphql::Error {
+    async_graphql::Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
+}
+
+/// Message about an exhausted limit, with the time to wait in minutes, rounded up.
+pub(crate) fn too_many_attempts(wait: Duration) -> Text {
+    match wait.as_secs().div_ceil(60) {
+        _ if wait < Duration::from_secs(60) => Text::new("too-many-attempts-soon"),
+        minutes => Text::new("too-many-attempts").with("minutes", minutes),
     }
 }
 
-/// What the schema calls this rule.
+fn explain(reason: Reason) -> (Text, &'static str) {
+    match reason {
+        Reason::Missing => (Text::new("sign-in-required"), "MISSING"),
+        Reason::Invalid => (Text::new("sign-in-invalid"), "INVALID"),
+        Reason::Expired => (Text::new("sign-in-expired"), "EXPIRED"),
+        Reason::Revoked => (Text::new("sign-in-revoked"), "REVOKED"),
+        Reason::Disabled => (Text::new("sign-in-deactivated"), "DISABLED"),
+    }
+}
+
+/// Name of the code in the schema.
 pub(crate) fn name_of(code: Code) -> &'static str {
     let code = UserErrorCode::from(code);
     UserErrorCode::items().iter().find(|item| item.value == code).map_or("INVALID", |item| item.name)
 }
 
-/// One thing that is wrong with the input, told so that the person in front of the client can mend it. Where a payload
-/// has any, its other fields are empty and nothing was changed.
+/// An error in the input that the user can fix. If a payload has errors, its other fields are empty and nothing was
+/// changed.
 #[derive(SimpleObject)]
 #[graphql(shareable)]
 pub(crate) struct UserError {
-    /// Which rule was broken. More may be added: take one that you do not know for INVALID.
+    /// Violated rule. More codes may be added: treat unknown ones as INVALID.
     code: UserErrorCode,
-    /// The input field it concerns; null where it is no single one.
+    /// Input field of the error; null if it concerns no single field.
     field: Option<String>,
-    /// What to do about it, in an English sentence that may be shown.
+    /// Text to show to the user, in English.
     message: String,
+    /// Values in the message, such as a minimum, for messages of your own.
+    params: Vec<UserErrorParam>,
+}
+
+/// A value in the message of a `UserError`.
+#[derive(SimpleObject)]
+#[graphql(shareable)]
+pub(crate) struct UserErrorParam {
+    /// Name of the value, such as `min`.
+    name: String,
+    /// Value as text.
+    value: String,
 }
 
 impl From<Refusal> for UserError {
     fn from(refusal: Refusal) -> Self {
-        Self { code: refusal.code.into(), field: refusal.field.map(str::to_owned), message: refusal.message }
+        let param =
+            |(name, value): &(&'static str, Param)| UserErrorParam { name: (*name).to_owned(), value: value.shown() };
+        Self {
+            code: refusal.code.into(),
+            field: refusal.field.map(str::to_owned),
+            message: refusal.message(),
+            params: refusal.text.params().iter().map(param).collect(),
+        }
     }
 }
 
-/// The rules that input can break. More may be added: take one that you do not know for INVALID.
+/// Codes of `UserError`. More codes may be added: treat unknown ones as INVALID.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Code")]
 pub(crate) enum UserErrorCode {
-    /// There is no account with this name and password; which of the two is wrong is not told.
+    /// Wrong email address, username or password; which of them is not revealed.
     InvalidCredentials,
     /// The password is right, but the account is deactivated.
     AccountInactive,
-    /// The password is right, but the e-mail address was not confirmed yet.
+    /// The password is right, but the email address is not confirmed yet.
     EmailNotVerified,
     /// The link or refresh token was used, has expired, was replaced by a newer one, or never existed.
     InvalidToken,
     /// The field must not be empty.
     Required,
-    /// The field's value is not of the form that it must have.
+    /// The value has the wrong format or is not allowed.
     Invalid,
-    /// The field's value has too many characters.
+    /// The value has too many characters.
     TooLong,
-    /// Another record has this value already.
+    /// Another record already has this value.
     AlreadyExists,
-    /// There is no such record, or none that you may see.
+    /// The record does not exist, or you may not see it.
     NotFound,
     /// The password has too few characters: see `passwordPolicy`.
     PasswordTooShort,
-    /// The password is one that many people use, or too easy to guess.
+    /// The password is very common or too easy to guess.
     PasswordTooCommon,
-    /// The password is made of the user's own name or address, or of the site's.
+    /// The password consists of the user's name or email address, or of the site's name.
     PasswordTooSimilar,
-    /// The two passwords are not the same.
+    /// The passwords do not match.
     PasswordMismatch,
-    /// The present password is wrong.
+    /// The current password is wrong.
     PasswordIncorrect,
-    /// A password is needed to go on: the one chosen at registration, or a new one. The link is still valid.
+    /// A password is required: the one chosen at registration, or a new one. The link is still valid.
     PasswordRequired,
-    /// The password is right, but it was a temporary one and has expired. Request a reset.
+    /// The password is right, but it was temporary and has expired. Request a reset.
     PasswordExpired,
-    /// Nobody changes their own staff rights, role or permission.
+    /// Users cannot change their own staff rights, role or permission.
     CannotDemoteSelf,
-    /// Nobody deactivates themself as staff.
+    /// Staff cannot deactivate their own account with this mutation.
     CannotDeactivateSelf,
-    /// Nobody deletes themself as staff.
+    /// Staff cannot delete their own account with this mutation.
     CannotDeleteSelf,
-    /// Superusers cannot be changed here.
+    /// Superusers cannot be changed with this mutation.
     CannotEditSuperuser,
-    /// The last superuser cannot leave.
+    /// The last superuser cannot be deactivated or deleted.
     LastSuperuser,
     /// The file has too many bytes, pixels, rows or cells.
     FileTooLarge,
-    /// The file is of no kind that is taken here, or damaged.
+    /// The file type is not supported, or the file is damaged.
     FileUnsupported,
 }

@@ -1,4 +1,4 @@
-//! The targets that need GraphQL.
+//! Fuzz targets that need GraphQL.
 
 use async_graphql::Request;
 
@@ -6,19 +6,19 @@ use crate::fuzzing::Target;
 use crate::graphql::execution::limits::Documents;
 use crate::graphql::schema_diff;
 
-/// What is admitted is admitted again, as the same, in the spelling that it was given.
+/// An admitted document is admitted again with the same result, spelled as it was given.
 pub(crate) const DOCUMENT: Target = Target {
     name: "document",
     run: |bytes| {
         let Ok(text) = std::str::from_utf8(bytes) else { return };
         let mut request = Request::new(text);
         let documents = Documents::default();
-        match documents.admit(&mut request) {
-            Ok(admitted) => {
-                let again = documents.admit(&mut Request::new(text)).map(|admitted| admitted.kind);
-                assert_eq!(again, Ok(admitted.kind));
+        match documents.parse(&mut request) {
+            Ok(parsed) => {
+                let again = documents.parse(&mut Request::new(text)).map(|parsed| parsed.kind);
+                assert_eq!(again, Ok(parsed.kind));
             }
-            Err(refusal) => assert!(!refusal.code.is_empty() && refusal.message.ends_with('.')),
+            Err(rejected) => assert!(!rejected.code.is_empty() && rejected.message.ends_with('.')),
         }
     },
     seeds: || {
@@ -32,7 +32,7 @@ pub(crate) const DOCUMENT: Target = Target {
     },
 };
 
-/// A schema is no change of itself.
+/// A schema has no changes compared with itself.
 pub(crate) const SCHEMA: Target = Target {
     name: "schema",
     run: |bytes| {

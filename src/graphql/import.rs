@@ -1,4 +1,4 @@
-//! Users from a spreadsheet.
+//! Import of users from a spreadsheet.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, Upload};
 
@@ -9,45 +9,46 @@ use crate::graphql::errors::{Answer, UserError, UserErrorCode};
 use crate::graphql::user_errors::outcome;
 use crate::tools::sheet::read::Sheets;
 
-/// The most changes of rights in an answer.
+/// Maximum number of changes of rights in a response.
 const MAX_RIGHTS_CHANGES: usize = 1000;
 
 /// Users to create or update.
 #[derive(InputObject)]
 pub(crate) struct ImportUsersInput {
-    /// The spreadsheet: .xlsx, or .csv in UTF-8 or UTF-16, parted by comma, semicolon or tab; 10 MB and 100,000 rows at
-    /// most. Of a workbook, the first visible sheet with the column `email` is read. The first row is the heading: `email`, which must be there, `username`, `first_name`,
-    /// `last_name`, `bio`, `phone`, `address`, `role`, `permission` and `is_active`, in any order. An empty cell leaves
-    /// what is there, and means the default for a new user. `/import/users.xlsx` is such a sheet. A file of
-    /// `/export/users.xlsx` or `/export/users.csv` will do as well: `is_verified`, `date_joined` and `last_login` are
-    /// passed over, and `is_staff` must be as it is.
+    /// Spreadsheet: .xlsx, or .csv in UTF-8 or UTF-16, separated by comma, semicolon or tab; at most 10 MB and 100,000
+    /// rows. Of a workbook, the first visible sheet with the column `email` is read. The first row has the column
+    /// names, in any order: `email` (required), `username`, `first_name`, `last_name`, `bio`, `phone`, `address`,
+    /// `role`, `permission` and `is_active`. An empty cell leaves the value unchanged, or uses the default for a new
+    /// user. `/import/users.xlsx` is a template. Files from `/export/users.xlsx` and `/export/users.csv` are accepted
+    /// too: `is_verified`, `date_joined` and `last_login` are ignored, and `is_staff` must match the current value.
     file: Upload,
-    /// Whether only to tell what would be done.
+    /// True to only report the changes (dry run).
     #[graphql(default)]
     dry_run: bool,
-    /// Whether new users get the welcome mail with a link to set a password; inactive ones once they are activated.
+    /// True to send new users a welcome email with a link to set a password; inactive users get it when they are
+    /// activated.
     #[graphql(default = true)]
     send_welcome: bool,
 }
 
-/// The outcome of `importUsers`. Where there are errors of either kind, nothing was changed.
+/// Result of `importUsers`. If there are errors or row errors, nothing was changed.
 #[derive(SimpleObject)]
 pub(crate) struct ImportUsersPayload {
-    /// How many accounts were made, or would be; null where there are errors.
+    /// Number of accounts created, or to be created by a dry run; null if there are errors.
     created: Option<u32>,
-    /// How many accounts were changed, or would be; null where there are errors.
+    /// Number of accounts changed, or to be changed by a dry run; null if there are errors.
     updated: Option<u32>,
-    /// How many accounts were as the sheet says, and were not touched; null where there are errors.
+    /// Number of accounts that already match the sheet; null if there are errors.
     unchanged: Option<u32>,
-    /// The changes of role, permission and staff rights, in the order of the rows, also by a dry run; the first 1,000.
+    /// Changes of role, permission and staff rights, in the order of the rows, also for a dry run: the first 1,000.
     rights_changes: Vec<ImportRightsChange>,
-    /// How many changes of rights there are, or would be, listed or not; null where there are errors.
+    /// Total number of changes of rights, including those not listed; null if there are errors.
     rights_change_count: Option<u32>,
-    /// The worksheet that was read; null for a file that is no workbook, and where there are errors.
+    /// Worksheet that was read; null for a .csv file, and if there are errors.
     sheet: Option<String>,
-    /// Further worksheets with the column `email`, which were not read; the first 20.
+    /// Other worksheets with the column `email`, which were not read: the first 20.
     other_sheets: Vec<String>,
-    /// What is wrong with rows, in their order; 1,000 are told at most.
+    /// Errors of rows, in their order: at most 1,000.
     row_errors: Vec<ImportRowError>,
     /// FILE_TOO_LARGE or FILE_UNSUPPORTED.
     errors: Vec<UserError>,
@@ -56,17 +57,17 @@ pub(crate) struct ImportUsersPayload {
 /// A change of a user's rights by a row of a spreadsheet.
 #[derive(SimpleObject)]
 pub(crate) struct ImportRightsChange {
-    /// The row, counted from 1, the heading included.
+    /// Row number, counted from 1 and including the heading.
     row: u32,
-    /// The user's id; null where the import creates the account.
+    /// Id of the user; null if the import creates the account.
     user_id: Option<ID>,
-    /// The email address in the row.
+    /// Email address in the row.
     email: String,
-    /// The right that changes.
+    /// Changed right.
     field: ImportRight,
-    /// The value before: a `Role`, a `Permission`, or `true` or `false`; null where the import creates the account.
+    /// Old value: a `UserRole`, a `UserPermission`, `true` or `false`; null if the import creates the account.
     before: Option<String>,
-    /// The value after.
+    /// New value.
     after: String,
 }
 
@@ -74,11 +75,11 @@ pub(crate) struct ImportRightsChange {
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Right")]
 pub(crate) enum ImportRight {
-    /// The role.
+    /// Role.
     Role,
-    /// The permission.
+    /// Permission.
     Permission,
-    /// Whether the user counts as staff, which the role ADMIN gives.
+    /// Staff rights, which the role ADMIN includes.
     Staff,
 }
 
@@ -88,16 +89,16 @@ impl From<RightsChange> for ImportRightsChange {
     }
 }
 
-/// What is wrong with a row of a spreadsheet.
+/// An error in a row of a spreadsheet.
 #[derive(SimpleObject)]
 pub(crate) struct ImportRowError {
-    /// The row, counted from 1, the heading included, as the spreadsheet shows it.
+    /// Row number as the spreadsheet shows it, counted from 1 and including the heading.
     row: u32,
-    /// The heading of the column; null where it is no single one.
+    /// Name of the column; null if the error concerns no single column.
     column: Option<String>,
-    /// Which rule was broken.
+    /// Violated rule.
     code: UserErrorCode,
-    /// What to do about it, in an English sentence that may be shown.
+    /// Text to show to the user, in English.
     message: String,
 }
 
@@ -112,20 +113,20 @@ pub(crate) struct ImportMutation;
 
 #[Object]
 impl ImportMutation {
-    /// Creates and updates users from a spreadsheet: staff; not by API token. Users are found by their email address: upper
-    /// and lower case do not matter, and an address that merely looks like an account's is an error of its row. Look at
-    /// `rightsChanges` of a dry run first.
-    /// All rows are taken or none, and the same file once more changes nothing. One import runs at a time, over all instances:
-    /// another gets SERVICE_UNAVAILABLE. Sent as multipart/form-data by the GraphQL multipart request specification.
+    /// Creates and updates users from a spreadsheet. Staff only; requires a session. Users are matched by email
+    /// address, ignoring case; an address that only looks like an account's is an error of its row. Check
+    /// `rightsChanges` of a dry run first. Either all rows are applied or none, and importing the same file again
+    /// changes nothing. Only one import runs at a time over all instances; others get SERVICE_UNAVAILABLE. Sent as
+    /// multipart/form-data as in the GraphQL multipart request specification.
     async fn import_users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The spreadsheet, and how to take it.")] input: ImportUsersInput,
+        #[graphql(desc = "Spreadsheet and options.")] input: ImportUsersInput,
     ) -> Answer<Option<ImportUsersPayload>> {
         let (staff, app) = (viewer(ctx)?.staff()?, app(ctx));
-        // Not `Upload::value`, which panics where a client writes the text that stands for a file without sending one.
+        // Not `Upload::value`: it panics if a client sends the placeholder of a file without the file.
         let Some(file) = ctx.query_env.uploads.get(input.file.0) else {
-            let message = "`file` must be a file, sent as multipart/form-data.";
+            let message = "`file` must be a file. Send the request as multipart/form-data.";
             return Err(Error::BadInput(message.to_owned()).into());
         };
         let ImportUsersInput { dry_run, send_welcome, .. } = input;

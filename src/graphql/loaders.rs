@@ -1,4 +1,4 @@
-//! The data loaders: made anew for each request, so that what one caller may see never reaches another.
+//! Data loaders. Each request has its own, so that nothing visible to one caller reaches another.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::graphql::context::Request;
 use crate::graphql::errors::{Answer, Failure};
 use crate::graphql::users::User;
 
-/// The loaders of one request.
+/// Loaders of one request.
 pub(crate) struct Loaders {
     users: DataLoader<Users>,
     samples: DataLoader<Samples>,
@@ -23,7 +23,7 @@ pub(crate) struct Loaders {
 }
 
 impl Loaders {
-    /// Loaders for whoever sent the request.
+    /// Creates the loaders for the caller of the request.
     pub(crate) fn new(app: &Arc<App>, request: &Arc<Request>) -> Self {
         let users = Users { app: Arc::clone(app), request: Arc::clone(request) };
         let samples = Samples { app: Arc::clone(app), request: Arc::clone(request) };
@@ -36,25 +36,25 @@ impl Loaders {
     }
 }
 
-/// The user whom another record names; none where it names nobody, or one who is gone or may not be seen.
+/// User with this id; `None` without an id, and if the user does not exist or is not visible.
 pub(crate) async fn user(ctx: &Context<'_>, id: Option<Uuid>) -> Answer<Option<User>> {
     let Some(id) = id else { return Ok(None) };
     let found = ctx.data_unchecked::<Loaders>().users.load_one(id).await.map_err(Failure::from)?;
     Ok(found.map(User))
 }
 
-/// The sample with this id; none where the viewer may not see it.
+/// Sample with this id; `None` if the viewer may not see it.
 pub(crate) async fn sample(ctx: &Context<'_>, id: Uuid) -> Answer<Option<sample::Model>> {
     Ok(ctx.data_unchecked::<Loaders>().samples.load_one(id).await?)
 }
 
-/// The samples that this user modified last.
+/// Samples that this user modified last.
 pub(crate) async fn samples_by_modifier(ctx: &Context<'_>, user: Uuid, first: u64) -> Answer<Vec<sample::Model>> {
     let found = ctx.data_unchecked::<Loaders>().recent_samples.load_one((user, first)).await.map_err(Failure::from)?;
     Ok(found.unwrap_or_default())
 }
 
-/// Users by id, as far as the viewer may see them.
+/// Users by id, limited to those visible to the viewer.
 struct Users {
     app: Arc<App>,
     request: Arc<Request>,
@@ -70,7 +70,7 @@ impl Loader<Uuid> for Users {
     }
 }
 
-/// Samples by id, as far as the viewer may see them.
+/// Samples by id, limited to those visible to the viewer.
 struct Samples {
     app: Arc<App>,
     request: Arc<Request>,
@@ -86,7 +86,7 @@ impl Loader<Uuid> for Samples {
     }
 }
 
-/// The last samples of users, so many of each.
+/// Latest samples of users, by user and number.
 struct RecentSamples {
     app: Arc<App>,
 }

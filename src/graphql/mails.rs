@@ -11,117 +11,118 @@ use crate::graphql::paging::{Connection, CountQuery, list_complexity};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::user_errors::outcome;
 
-/// A mail, as its row has it: without its text, which is stored nowhere.
+/// Email, as its row has it. Its text is not stored.
 #[derive(Clone)]
 pub(crate) struct OutgoingMail(mail::Model);
 
-/// A mail in the outbox. Its body, and the secrets in it, are never shown.
+/// An email in the outbox. Its body and the secrets in it are never returned.
 #[Object]
 impl OutgoingMail {
-    /// Its id, opaque and never given twice.
+    /// Opaque id, never reused.
     async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// What it is about.
+    /// Kind of email.
     async fn kind(&self) -> MailKind {
         self.0.kind.into()
     }
 
-    /// The address that it goes to.
+    /// Address of the recipient.
     async fn recipient(&self) -> &str {
         &self.0.recipient
     }
 
-    /// How far it has come.
+    /// Delivery status.
     async fn status(&self) -> MailStatus {
         self.0.status.into()
     }
 
-    /// How often sending was tried.
+    /// Number of delivery attempts.
     async fn attempts(&self) -> i32 {
         self.0.attempts
     }
 
-    /// What went wrong at the last attempt that failed; null where none did.
+    /// Error of the last failed attempt; null if none failed.
     async fn last_error(&self) -> Option<&str> {
         self.0.last_error.as_deref()
     }
 
-    /// When it was put here.
+    /// Time of creation.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }
 
-    /// When it is tried next; null where it was sent or given up, and where it waits for its account to be activated.
+    /// Time of the next attempt; null if the email was sent or has failed, and while it waits for its account to be
+    /// activated.
     async fn next_attempt_at(&self) -> Option<DateTime> {
         self.0.next_attempt_at.map(DateTime)
     }
 
-    /// When it was handed over; null where that has not happened.
+    /// Time of delivery to the mail server; null if not delivered.
     async fn sent_at(&self) -> Option<DateTime> {
         self.0.sent_at.map(DateTime)
     }
 }
 
-/// What a mail is about.
+/// Kinds of email.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Kind")]
 pub(crate) enum MailKind {
-    /// The link that confirms the address of a new account.
+    /// Link to confirm the address of a new account.
     VerifyEmail,
-    /// Somebody wanted an account for an address that has one.
+    /// Notice that someone tried to register an address that already has an account.
     AlreadyRegistered,
-    /// The link that replaces a forgotten password.
+    /// Link to reset a forgotten password.
     ResetPassword,
-    /// The password was changed.
+    /// Notice that the password was changed.
     PasswordChanged,
-    /// Staff made an account for the reader.
+    /// Welcome to an account that staff created.
     Welcome,
-    /// The link that moves an account to the address that it is sent to.
+    /// Link to confirm the new address of an account, sent to that address.
     ConfirmNewEmail,
-    /// The account has moved to another address. It goes to the old one, with a link that undoes the change.
+    /// Notice that the account has another address, sent to the old one with a link that undoes the change.
     EmailChanged,
-    /// A change of address was undone. It goes to the address that was taken away.
+    /// Notice that a change of address was undone, sent to the address that was removed.
     EmailChangeUndone,
-    /// A refresh token came back that had been replaced, as a thief's does, and its session was ended.
+    /// Warning that a refresh token was reused, possibly after theft, and its session ended.
     RefreshReused,
-    /// An API token was created for the reader's account.
+    /// Notice that an API token was created.
     ApiTokenCreated,
-    /// An API token of the reader's account was given another secret.
+    /// Notice that an API token was given a new secret.
     ApiTokenRotated,
 }
 
-/// How far a mail has come.
+/// Delivery status of an email.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Status")]
 pub(crate) enum MailStatus {
-    /// It waits for its next attempt.
+    /// Waiting for the next attempt.
     Queued,
-    /// It was handed over.
+    /// Handed over to the mail server.
     Sent,
-    /// It was given up: see `retryMail`.
+    /// Delivery failed permanently. `retryMail` queues it again.
     Failed,
-    /// It was not sent, and is not sent any more: the link in it would no longer be valid, because of another password or
-    /// address, or because the account was deactivated; or an operator cancelled it.
+    /// Not sent and never will be: its link became invalid because the password or address changed or the account was
+    /// deactivated, or an operator cancelled it.
     Cancelled,
-    /// An operator holds it back until they release it.
+    /// Held back by an operator until released.
     Held,
 }
 
-/// Which mail to send once more.
+/// Email to retry.
 #[derive(InputObject)]
 pub(crate) struct RetryMailInput {
-    /// The mail's id.
+    /// Id of the email.
     id: ID,
 }
 
-/// The outcome of `retryMail`.
+/// Result of `retryMail`.
 #[derive(SimpleObject)]
 pub(crate) struct RetryMailPayload {
-    /// The mail, in line again; null where there are errors.
+    /// Queued email; null if there are errors.
     mail: Option<OutgoingMail>,
-    /// NOT_FOUND, or INVALID where it was sent already or its link would no longer be valid.
+    /// NOT_FOUND, or INVALID if the email was already sent or its link would no longer be valid.
     errors: Vec<UserError>,
 }
 
@@ -130,23 +131,23 @@ pub(crate) struct MailsQuery;
 
 #[Object]
 impl MailsQuery {
-    /// The mails that wait, were sent or were given up, the newest first: staff. A page has 20 where no number is given,
-    /// and 200 at most. Mails to superusers show to superusers only.
+    /// Returns the emails in the outbox, newest first. Staff only; API tokens need the scope READ. A page has 20 emails
+    /// by default and at most 200. Emails to superusers are visible to superusers only.
     #[graphql(complexity = "list_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the schema has them")]
     async fn outgoing_mails(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many of the list, or after `after`.")] first: Option<i32>,
-        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
-        #[graphql(desc = "The last so many of the list, or before `before`.")] last: Option<i32>,
-        #[graphql(desc = "The cursor before which the page ends.")] before: Option<String>,
-        #[graphql(desc = "How far they have come; left out, all.")] status: Option<MailStatus>,
-        #[graphql(desc = "The address that they go to, in any spelling; left out, any.")] recipient: Option<String>,
+        #[graphql(desc = "Number of items from the start of the list, or after `after`.")] first: Option<i32>,
+        #[graphql(desc = "Cursor after which the page starts.")] after: Option<String>,
+        #[graphql(desc = "Number of items from the end of the list, or before `before`.")] last: Option<i32>,
+        #[graphql(desc = "Cursor before which the page ends.")] before: Option<String>,
+        #[graphql(desc = "Delivery status; by default all match.")] status: Option<MailStatus>,
+        #[graphql(desc = "Address of the recipient, in any spelling; by default all match.")] recipient: Option<String>,
     ) -> Answer<Option<Connection<OutgoingMail>>> {
         let filter = list::Filter { status: status.map(Into::into), recipient };
-        let window = PageArgs { first, after, last, before, offset: None };
-        let page = list::page(&app(ctx).db, staff(ctx)?, &filter, &window).await?;
+        let args = PageArgs { first, after, last, before, offset: None };
+        let page = list::page(&app(ctx).db, staff(ctx)?, &filter, &args).await?;
         Ok(Some(Connection::new(page, CountQuery::Mails(filter), OutgoingMail)))
     }
 }
@@ -156,12 +157,12 @@ pub(crate) struct MailsMutation;
 
 #[Object]
 impl MailsMutation {
-    /// Puts a mail that was given up, or waits, in line for the next opportunity: staff; API tokens need
-    /// MANAGE_USERS.
+    /// Queues a failed or waiting email for immediate delivery. Staff only; API tokens need the scope MANAGE_USERS.
+    /// RATE_LIMITED if too many emails to the address were retried.
     async fn retry_mail(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which mail.")] input: RetryMailInput,
+        #[graphql(desc = "Email to retry.")] input: RetryMailInput,
     ) -> Answer<Option<RetryMailPayload>> {
         let app = app(ctx);
         let retried = list::retry(&app.db, &request(ctx).now, manager(ctx)?, &app.limits, &input.id).await;

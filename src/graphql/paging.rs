@@ -1,4 +1,4 @@
-//! What all lists of the schema share: connections by the Relay cursor specification.
+//! Lists of the schema: connections as in the Relay cursor specification.
 
 use async_graphql::{ComplexObject, Context, OutputType, SimpleObject};
 
@@ -10,7 +10,7 @@ use crate::graphql::errors::Answer;
 use crate::graphql::mails::OutgoingMail;
 use crate::graphql::users::User;
 
-/// A part of a list, by the Relay cursor specification.
+/// A page of a list, as in the Relay cursor specification.
 #[derive(SimpleObject)]
 #[graphql(
     complex,
@@ -23,17 +23,17 @@ pub(crate) struct Connection<T: OutputType + Clone>
 where
     Edge<T>: OutputType,
 {
-    /// The rows with their cursors.
+    /// Items of the page with their cursors.
     edges: Vec<Edge<T>>,
-    /// The rows.
+    /// Items of the page.
     nodes: Vec<T>,
-    /// Where this part stands in the list.
+    /// Position of the page in the list.
     page_info: PageInfo,
     #[graphql(skip)]
     whole: CountQuery,
 }
 
-/// A row in a list.
+/// An item of a list.
 #[derive(SimpleObject)]
 #[graphql(
     shareable,
@@ -42,33 +42,33 @@ where
     concrete(name = "OutgoingMailEdge", params(OutgoingMail))
 )]
 pub(crate) struct Edge<T: OutputType> {
-    /// The row.
+    /// The item.
     node: T,
-    /// The row's place in the list, for `after` and `before`.
+    /// Cursor of the item, for `after` and `before`.
     cursor: String,
 }
 
-/// Where a part stands in its list, by the Relay cursor specification.
+/// Position of a page in its list, as in the Relay cursor specification.
 #[derive(SimpleObject)]
 #[graphql(shareable)]
 pub(crate) struct PageInfo {
-    /// Whether there are rows before this part.
+    /// True if there are items before this page.
     has_previous_page: bool,
-    /// Whether there are rows after this part.
+    /// True if there are items after this page.
     has_next_page: bool,
-    /// The cursor of the first row; null where there is none.
+    /// Cursor of the first item; null if the page is empty.
     start_cursor: Option<String>,
-    /// The cursor of the last row; null where there is none.
+    /// Cursor of the last item; null if the page is empty.
     end_cursor: Option<String>,
 }
 
-/// The whole list that a part is of.
+/// List that a page belongs to, for the total count.
 pub(crate) enum CountQuery {
     /// Users.
     Users(users::list::List),
     /// Events.
     Audit(audit::list::Filter),
-    /// Mails.
+    /// Emails.
     Mails(outbox::list::Filter),
 }
 
@@ -76,7 +76,7 @@ impl<T: OutputType + Clone> Connection<T>
 where
     Edge<T>: OutputType,
 {
-    /// The part that this page is, of this list.
+    /// Creates the connection for a page of this list.
     pub(crate) fn new<M>(page: Page<M>, whole: CountQuery, node: impl Fn(M) -> T) -> Self {
         let page_info = PageInfo {
             has_previous_page: page.has_previous,
@@ -95,7 +95,7 @@ impl<T: OutputType + Clone> Connection<T>
 where
     Edge<T>: OutputType,
 {
-    /// How many rows the whole list has; counted only where it is asked for.
+    /// Number of items in the whole list; computed only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Answer<u64> {
         let (db, staff) = (&app(ctx).db, staff(ctx)?);
         Ok(match &self.whole {
@@ -106,7 +106,7 @@ where
     }
 }
 
-/// What a page of a list may cost: its length times what each row costs.
+/// Complexity of a page: its length times the complexity of a row.
 pub(crate) fn list_complexity(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
     let length = first.or(last).and_then(|length| usize::try_from(length).ok());
     length.unwrap_or(usize::try_from(DEFAULT_PAGE).unwrap_or_default()) * child

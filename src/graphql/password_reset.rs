@@ -1,4 +1,4 @@
-//! Recovering a forgotten password.
+//! Reset of a forgotten password.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
@@ -8,57 +8,58 @@ use crate::graphql::context::{app, request};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::sign_in::{AuthTokens, RefreshTokenTransport, hand_out};
 use crate::graphql::user_errors::outcome;
+use crate::texts::Text;
 
-/// Who has forgotten a password.
+/// Account to reset the password of.
 #[derive(InputObject)]
 pub(crate) struct RequestResetInput {
-    /// The account's e-mail address, in any case.
+    /// Email address of the account, in any case.
     email: String,
 }
 
-/// The outcome of `requestReset`: the same whether or not the address has an account.
+/// Result of `requestReset`, the same for addresses with and without an account.
 #[derive(SimpleObject)]
 pub(crate) struct RequestResetPayload {
-    /// Whether the request was taken on.
+    /// True if the request was accepted.
     success: bool,
-    /// What to tell the person, in an English sentence; empty where there are errors.
+    /// Text to show to the user, in English; empty if there are errors.
     message: String,
-    /// REQUIRED or INVALID where the input is no e-mail address.
+    /// REQUIRED or INVALID if the input is not an email address.
     errors: Vec<UserError>,
 }
 
-/// A new password, and the link that allows it.
+/// New password with the link that allows setting it.
 #[derive(InputObject)]
 pub(crate) struct ConfirmResetInput {
-    /// The `uid` of the link in the mail.
+    /// `uid` of the link in the email.
     uid: ID,
-    /// The `token` of the link in the mail.
+    /// `token` of the link in the email.
     #[graphql(secret)]
     token: String,
-    /// The new password; see `passwordPolicy`.
+    /// New password; see `passwordPolicy`.
     #[graphql(secret)]
     new_password: String,
-    /// The new password, typed a second time; left out, it is not compared.
+    /// Repeat of the new password. If omitted, no comparison is made.
     #[graphql(secret)]
     new_password_confirm: Option<String>,
-    /// Whether to sign the user in at once. Staff have to sign in themselves all the same.
+    /// True to sign the user in as well. Staff are never signed in by a reset.
     #[graphql(default)]
     login: bool,
-    /// Where to put the refresh token of that session; chosen by the kind of client where it is left out.
+    /// Location of the refresh token in the response. By default it depends on the kind of client.
     refresh_token_in: Option<RefreshTokenTransport>,
 }
 
-/// The outcome of `confirmReset`.
+/// Result of `confirmReset`.
 #[derive(SimpleObject)]
 pub(crate) struct ConfirmResetPayload {
-    /// Whether the new password holds.
+    /// True if the new password was set.
     success: bool,
-    /// What to tell the person, in an English sentence; empty where there are errors.
+    /// Text to show to the user, in English; empty if there are errors.
     message: String,
-    /// The tokens of a new session, where that was asked for and the user is not staff.
+    /// Tokens of a new session; null unless `login` was set and the user is not staff.
     tokens: Option<AuthTokens>,
-    /// INVALID_TOKEN where the link is no longer good; PASSWORD_… where the password is refused and the link stays good;
-    /// INVALID of a `refreshTokenIn` that this client cannot have.
+    /// INVALID_TOKEN if the link is no longer valid; PASSWORD_… if the password is rejected, and the link stays valid;
+    /// INVALID for a `refreshTokenIn` that this client cannot use.
     errors: Vec<UserError>,
 }
 
@@ -67,12 +68,13 @@ pub(crate) struct ResetQuery;
 
 #[Object]
 impl ResetQuery {
-    /// Whether the link of a reset or welcome mail is still good: anyone may ask, by POST, and asking does not spend it.
+    /// Returns true if the link of a reset or welcome email is still valid. Public; POST only. The check does not use
+    /// up the link.
     async fn reset_token_is_valid(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The `uid` of the link.")] uid: ID,
-        #[graphql(desc = "The `token` of the link.", secret)] token: String,
+        #[graphql(desc = "`uid` of the link.")] uid: ID,
+        #[graphql(desc = "`token` of the link.", secret)] token: String,
     ) -> Answer<Option<bool>> {
         let link = Link { uid: &uid, token: &token };
         let (app, request) = (app(ctx), request(ctx));
@@ -85,27 +87,27 @@ pub(crate) struct ResetMutation;
 
 #[Object]
 impl ResetMutation {
-    /// Asks for a mail with a link to set a new password: anyone may call it. Neither the answer nor the time it takes
-    /// tells whether the address has an account; only active accounts get the mail.
+    /// Requests an email with a link to set a new password. Public. The response and its timing never reveal whether
+    /// the address has an account; only active accounts get the email.
     async fn request_reset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who has forgotten a password.")] input: RequestResetInput,
+        #[graphql(desc = "Account to reset the password of.")] input: RequestResetInput,
     ) -> Answer<Option<RequestResetPayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let limits = &app.limits;
         let asked = password_reset::request(&app.db, &request.now, &request.client, limits, &input.email).await;
         let (done, errors) = outcome(ctx, asked)?;
-        let message = done.map_or("", |()| "If this address has an account, a mail with a link is on its way to it.");
-        Ok(Some(RequestResetPayload { success: done.is_some(), message: message.to_owned(), errors }))
+        let message = done.map(|()| Text::new("reset-requested").english()).unwrap_or_default();
+        Ok(Some(RequestResetPayload { success: done.is_some(), message, errors }))
     }
 
-    /// Sets a new password with the link of a reset or welcome mail: anyone may call it. The link is spent, and all
-    /// sessions and API tokens of the user end.
+    /// Sets a new password with the link of a reset or welcome email. Public. The link is used up, and all sessions and
+    /// API tokens of the user are invalidated.
     async fn confirm_reset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new password, and the link that allows it.")] input: ConfirmResetInput,
+        #[graphql(desc = "New password with the link that allows setting it.")] input: ConfirmResetInput,
     ) -> Answer<Option<ConfirmResetPayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let new = NewPassword {
@@ -115,20 +117,20 @@ impl ResetMutation {
         };
         let confirm =
             Confirm { link: Link { uid: &input.uid, token: &input.token }, new, login: input.login, form: None };
-        let rules = (&app.passwords, &app.config.sessions);
+        let rules = app.sign_in_rules();
         let confirmed = async {
             let transport = RefreshTokenTransport::choose(request, input.refresh_token_in)?;
             Ok((transport, password_reset::confirm(&app.db, &request.now, &request.client, rules, confirm).await?))
         };
         let (done, errors) = outcome(ctx, confirmed.await)?;
-        let message = match &done {
-            None => "",
-            Some((_, None)) => "Your new password is set: sign in with it.",
-            Some((_, Some(_))) => "Your new password is set, and you are signed in.",
-        };
+        let text = done.as_ref().map(|(_, signed_in)| match signed_in {
+            None => Text::new("reset-completed"),
+            Some(_) => Text::new("reset-completed-signed-in"),
+        });
+        let message = text.map(|text| text.english()).unwrap_or_default();
         let success = done.is_some();
         let signed_in = done.and_then(|(transport, signed_in)| Some((transport, signed_in?)));
         let tokens = signed_in.map(|(transport, (session, user))| hand_out(ctx, transport, &session, &user));
-        Ok(Some(ConfirmResetPayload { success, message: message.to_owned(), tokens, errors }))
+        Ok(Some(ConfirmResetPayload { success, message, tokens, errors }))
     }
 }

@@ -1,4 +1,4 @@
-//! The rules for passwords.
+//! Password policy.
 
 use async_graphql::{Context, Object, SimpleObject};
 
@@ -6,14 +6,14 @@ use crate::graphql::context::app;
 use crate::tools::password::MAX_LENGTH;
 use crate::tools::password_policy::MIN_STRENGTH;
 
-/// What a new password must be like.
+/// Requirements for a new password.
 #[derive(SimpleObject)]
 pub(crate) struct PasswordPolicy {
-    /// The fewest characters (Unicode code points) it may have.
+    /// Minimum length in characters (Unicode code points).
     min_length: usize,
-    /// The most characters (Unicode code points) it may have.
+    /// Maximum length in characters (Unicode code points).
     max_length: usize,
-    /// The least strength, from 0 to 4, as zxcvbn measures it with the user's own names and address as context.
+    /// Minimum strength from 0 to 4, as measured by zxcvbn with the user's names and address as context.
     min_strength: u8,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct PasswordsQuery;
 
 #[Object]
 impl PasswordsQuery {
-    /// What a new password must be like: anyone may ask.
+    /// Returns the requirements for new passwords. Public.
     async fn password_policy(&self, ctx: &Context<'_>) -> PasswordPolicy {
         let policy = app(ctx).passwords.policy();
         PasswordPolicy { min_length: policy.min_length, max_length: MAX_LENGTH, min_strength: MIN_STRENGTH }

@@ -1,4 +1,4 @@
-//! Who is online.
+//! Presence of users.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ pub(crate) struct PresenceQuery;
 
 #[Object]
 impl PresenceQuery {
-    /// Everyone who was active within the last five minutes, the one seen last first, 200 at most: staff.
+    /// Returns the users active within the last five minutes, most recent first: at most 200. Staff only; API tokens
+    /// need the scope READ.
     #[graphql(complexity = "most() * child_complexity")]
     async fn online_users(&self, ctx: &Context<'_>) -> Answer<Option<Vec<User>>> {
         let app = app(ctx);
@@ -24,7 +25,7 @@ impl PresenceQuery {
         Ok(Some(users(&online)))
     }
 
-    /// How many were active within the last five minutes.
+    /// Returns the number of users active within the last five minutes. API tokens need the scope READ.
     async fn online_count(&self, ctx: &Context<'_>) -> Answer<Option<u64>> {
         let app = app(ctx);
         Ok(Some(app.presence.count(&app.db, &request(ctx).now, viewer(ctx)?).await?))
@@ -37,8 +38,8 @@ pub(crate) struct PresenceSubscription;
 #[Subscription]
 #[expect(clippy::unused_async, reason = "resolvers are asynchronous, whether they wait or not")]
 impl PresenceSubscription {
-    /// Everyone who is online, at once and again whenever somebody comes or goes, the one seen last first, 200 at most:
-    /// staff. Being connected does not make anybody online; requests do.
+    /// Emits the users who are online, first immediately and then on every change, most recent first: at most 200.
+    /// Staff only; API tokens need the scope READ. Requests count as activity, an open connection does not.
     #[graphql(complexity = "most() * child_complexity")]
     async fn online_users(&self, ctx: &Context<'_>) -> async_graphql::Result<impl Stream<Item = Answer<Vec<User>>>> {
         let app = Arc::clone(shared_app(ctx));
@@ -58,7 +59,7 @@ fn users(online: &[user::Model]) -> Vec<User> {
     online.iter().cloned().map(User).collect()
 }
 
-/// What the complexity of a list counts as its length.
+/// Length of the list for its complexity.
 fn most() -> usize {
     usize::try_from(MOST).unwrap_or(usize::MAX)
 }

@@ -1,4 +1,4 @@
-//! Making an account for oneself.
+//! Registration and confirmation of email addresses.
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 
@@ -11,19 +11,20 @@ use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::sign_in::{AuthTokens, RefreshTokenTransport, hand_out};
 use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
+use crate::texts::Text;
 
-/// An account that somebody wants to have.
+/// Account to register.
 #[derive(InputObject)]
 pub(crate) struct RegisterInput {
-    /// The e-mail address. A mail to it tells how to go on.
+    /// Email address. An email with the next step is sent to it.
     email: String,
-    /// The password; see `passwordPolicy`.
+    /// Password; see `passwordPolicy`.
     #[graphql(secret)]
     password: String,
-    /// The password, typed a second time; left out, it is not compared.
+    /// Repeat of the password. If omitted, no comparison is made.
     #[graphql(secret)]
     password_confirm: Option<String>,
-    /// The username: letters, digits and `. _ + -`. Left out, a neutral one such as `user-7kqm3xvd` is generated.
+    /// Username: letters, digits and `. _ + -`. If omitted, a neutral one such as `user-7kqm3xvd` is generated.
     username: Option<String>,
     /// Given name.
     #[graphql(default)]
@@ -36,72 +37,72 @@ pub(crate) struct RegisterInput {
     phone: String,
 }
 
-/// The outcome of `register`: the same whether or not the address has an account.
+/// Result of `register`, the same for addresses with and without an account.
 #[derive(SimpleObject)]
 pub(crate) struct RegisterPayload {
-    /// Whether the registration was taken on.
+    /// True if the registration was accepted.
     success: bool,
-    /// What to tell the person, in an English sentence; empty where there are errors.
+    /// Text to show to the user, in English; empty if there are errors.
     message: String,
-    /// The secret of this client, for `VerifyEmailInput.registrationSecret`: with it, `verifyEmail` needs no password. Null
-    /// for browsers on pages of this service or an allowed origin, which get it as an HttpOnly cookie, and where there are
-    /// errors. Keep it as long as the link is valid.
+    /// Secret of this client for `VerifyEmailInput.registrationSecret`: with it, `verifyEmail` needs no password. Keep
+    /// it as long as the link is valid. Null if there are errors, and for browsers on pages of this service or an
+    /// allowed origin, which receive it as an HttpOnly cookie.
     registration_secret: Option<String>,
-    /// REQUIRED, INVALID, TOO_LONG or PASSWORD_… of each field that is wrong; ALREADY_EXISTS of a username that is taken,
-    /// never of an address.
+    /// REQUIRED, INVALID, TOO_LONG or PASSWORD_… per field; ALREADY_EXISTS for a username that is taken, never for an
+    /// address.
     errors: Vec<UserError>,
 }
 
-/// The link of a mail that asks to confirm an address.
+/// Link of an email that asks to confirm an address.
 #[derive(InputObject)]
 pub(crate) struct VerifyEmailInput {
-    /// The `token` of the link in the mail.
+    /// `token` of the link in the email.
     #[graphql(secret)]
     token: String,
-    /// For a new account, the password chosen at registration, or a new one, which then replaces it; see `passwordPolicy`.
-    /// Required unless the client proves by its cookie or `registrationSecret` that it registered. For the new address of an
-    /// existing account, the password of that account. Required unless the client is signed in to it.
+    /// For a new account, the password chosen at registration or a new one that replaces it (see `passwordPolicy`).
+    /// Required unless the client proves with its cookie or `registrationSecret` that it registered. For the new
+    /// address of an existing account, the password of that account. Required unless the client is signed in to it.
     #[graphql(secret)]
     password: Option<String>,
-    /// The password, typed a second time; left out, it is not compared.
+    /// Repeat of the password. If omitted, no comparison is made.
     #[graphql(secret)]
     password_confirm: Option<String>,
-    /// The secret from `RegisterPayload.registrationSecret`, for clients that do not have it as a cookie.
+    /// Secret from `RegisterPayload.registrationSecret`, for clients that do not have it as a cookie.
     #[graphql(secret)]
     registration_secret: Option<String>,
-    /// Where to put the refresh token; chosen by the kind of client where it is left out.
+    /// Location of the refresh token in the response. By default it depends on the kind of client.
     refresh_token_in: Option<RefreshTokenTransport>,
 }
 
-/// The outcome of `verifyEmail`.
+/// Result of `verifyEmail`.
 #[derive(SimpleObject)]
 pub(crate) struct VerifyEmailPayload {
-    /// The user whose address is confirmed; null where there are errors.
+    /// User whose address is confirmed; null if there are errors.
     user: Option<User>,
-    /// The tokens of a new session, where the account is new, the link not older than an hour, and the cookie of the request
-    /// holds no live session of another account; otherwise null, and the user signs in with the password.
+    /// Tokens of a new session, if the account is new, the link is at most one hour old, and the request's cookie has
+    /// no live session of another account. Otherwise null: the user signs in with the password.
     tokens: Option<AuthTokens>,
-    /// INVALID_TOKEN where the link is no longer valid; INVALID of a `refreshTokenIn` that this client cannot have.
-    /// PASSWORD_REQUIRED of `password`, with the address in the message, or PASSWORD_… of one that is weak or wrong; the link
-    /// is then still valid.
+    /// INVALID_TOKEN if the link is no longer valid; INVALID for a `refreshTokenIn` that this client cannot use.
+    /// PASSWORD_REQUIRED for `password`, with the address in the message, or PASSWORD_… if it is weak or wrong; the
+    /// link then stays valid.
     errors: Vec<UserError>,
 }
 
-/// Who waits for a mail.
+/// Registration to resend the email for.
 #[derive(InputObject)]
 pub(crate) struct ResendVerificationInput {
-    /// The e-mail address that was used to register, in any case.
+    /// Email address used to register, in any case.
     email: String,
 }
 
-/// The outcome of `resendVerification`: the same whether or not a registration waits.
+/// Result of `resendVerification`, the same with and without a pending registration.
 #[derive(SimpleObject)]
 pub(crate) struct ResendVerificationPayload {
-    /// Whether the request was taken on.
+    /// True if the request was accepted.
     success: bool,
-    /// What to tell the person, in an English sentence; empty where there are errors.
+    /// Text to show to the user, in English; empty if there are errors.
     message: String,
-    /// REQUIRED, INVALID or TOO_LONG where the input is no e-mail address.
+    /// REQUIRED, INVALID or TOO_LONG if the input is not an email address.
     errors: Vec<UserError>,
 }
 
@@ -110,14 +111,14 @@ pub(crate) struct RegistrationMutation;
 
 #[Object]
 impl RegistrationMutation {
-    /// Asks for an account: anyone may call it, unless registration is closed (FORBIDDEN). There is none until the address
-    /// is confirmed with the link that is mailed to it. Neither the answer nor the time it takes tells whether the address
-    /// has an account already; the mail tells its owner. Registering again replaces what waits, and its link.
-    /// Attempts are limited per client, refused ones included (RATE_LIMITED).
+    /// Registers an account. Public, unless registration is closed (FORBIDDEN). The account is created only when the
+    /// emailed link is opened. The response and its timing never reveal whether the address has an account; the email
+    /// does. Registering again replaces the pending registration and its link. Attempts are limited per client,
+    /// including rejected ones (RATE_LIMITED).
     async fn register(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The account that is wanted.")] input: RegisterInput,
+        #[graphql(desc = "Account to register.")] input: RegisterInput,
     ) -> Answer<Option<RegisterPayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let rules = Rules {
@@ -141,21 +142,21 @@ impl RegistrationMutation {
         let registered = register::register(&app.db, &request.now, &request.client, rules, wanted).await;
         let (done, errors) = outcome(ctx, registered)?;
         let success = done.is_some();
-        let message = if success { "A mail is on its way to this address: it tells how to go on." } else { "" };
+        let message = if success { Text::new("registration-sent").english() } else { String::new() };
         let registration_secret = done.and_then(|secret| request.keep_registration(secret)).map(|kept| kept.to_text());
-        Ok(Some(RegisterPayload { success, message: message.to_owned(), registration_secret, errors }))
+        Ok(Some(RegisterPayload { success, message, registration_secret, errors }))
     }
 
-    /// Confirms an e-mail address with the link of a mail: anyone may call it. The link is spent. That of a new account
-    /// makes the account and, while it is young, signs its user in; it is refused once registration is closed. The client
-    /// that registered needs the link alone. Everybody else enters the password chosen at registration or a new one
-    /// (PASSWORD_REQUIRED); with a new one the account keeps only the address of the registration. An existing account moves
-    /// to a new address only for a client that is signed in to it by a session, or that enters its password
+    /// Confirms an email address with the link of an email. Public. The link is used up. For a new account, it creates
+    /// the account and, within an hour, signs the user in; it is rejected once registration is closed. The client that
+    /// registered needs only the link. All others enter the password chosen at registration or a new one
+    /// (PASSWORD_REQUIRED); with a new one, the account keeps only the address of the registration. An existing account
+    /// changes to a new address only for a client that is signed in to it by a session, or that enters its password
     /// (PASSWORD_REQUIRED, PASSWORD_INCORRECT).
     async fn verify_email(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The link of the mail.")] input: VerifyEmailInput,
+        #[graphql(desc = "Link of the email.")] input: VerifyEmailInput,
     ) -> Answer<Option<VerifyEmailPayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let config = &app.config;
@@ -190,19 +191,19 @@ impl RegistrationMutation {
         Ok(Some(VerifyEmailPayload { user: Some(User(verified.user)), tokens, errors }))
     }
 
-    /// Asks for another mail with a link to confirm the address of a new account: anyone may call it, unless registration
-    /// is closed (FORBIDDEN). The link before it is dead. Neither the answer nor the time it takes tells whether a
-    /// registration waits.
+    /// Sends another email with a link to confirm the address of a new account. Public, unless registration is closed
+    /// (FORBIDDEN). The previous link becomes invalid. The response and its timing never reveal whether a registration
+    /// is pending.
     async fn resend_verification(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who waits for a mail.")] input: ResendVerificationInput,
+        #[graphql(desc = "Registration to resend the email for.")] input: ResendVerificationInput,
     ) -> Answer<Option<ResendVerificationPayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let rules = (app.config.registration, &app.limits);
-        let asked = resend::resend(&app.db, &request.now, &request.client, rules, &input.email).await;
+        let (registration, limits) = (app.config.registration, &app.limits);
+        let asked = resend::resend(&app.db, &request.now, &request.client, registration, limits, &input.email).await;
         let (done, errors) = outcome(ctx, asked)?;
-        let message = done.map_or("", |()| "If a registration of this address waits, a new mail is on its way to it.");
-        Ok(Some(ResendVerificationPayload { success: done.is_some(), message: message.to_owned(), errors }))
+        let message = done.map(|()| Text::new("registration-resent").english()).unwrap_or_default();
+        Ok(Some(ResendVerificationPayload { success: done.is_some(), message, errors }))
     }
 }

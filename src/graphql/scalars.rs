@@ -1,21 +1,21 @@
-//! The scalars of the schema beyond those of GraphQL itself.
+//! Custom scalars of the schema.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
 use crate::tools::clock::Timestamp;
 
-/// A point in time, as the schema writes it.
+/// A point in time.
 pub(crate) struct DateTime(pub(crate) Timestamp);
 
-/// A point in time by RFC 3339, in UTC with milliseconds: `2026-11-21T09:30:00.000Z`. Input may have any offset,
-/// as long as the time lies in the years 1 to 9999 in UTC.
+/// A point in time as in RFC 3339, in UTC with milliseconds: `2026-11-21T09:30:00.000Z`. Input may have any offset if
+/// the time is within the years 1 to 9999 in UTC.
 #[Scalar(name = "DateTime", specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
             Value::String(text) => Timestamp::parse(text)
                 .map(Self)
-                .ok_or_else(|| InputValueError::custom("it is no RFC 3339 time of the years 1 to 9999")),
+                .ok_or_else(|| InputValueError::custom("not an RFC 3339 time of the years 1 to 9999")),
             _ => Err(InputValueError::expected_type(value)),
         }
     }
@@ -31,17 +31,17 @@ impl From<Timestamp> for DateTime {
     }
 }
 
-/// The beginning of a day in UTC.
+/// Start of a day in UTC.
 pub(crate) struct Date(pub(crate) Timestamp);
 
-/// A day by RFC 3339: `2026-11-21`.
+/// A day as in RFC 3339: `2026-11-21`.
 #[Scalar(name = "Date", specified_by_url = "https://scalars.graphql.org/andimarek/local-date")]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
             Value::String(text) => {
                 let midnight = Timestamp::parse(&format!("{text}T00:00:00Z"));
-                midnight.map(Self).ok_or_else(|| InputValueError::custom("it is no day, as in 2026-11-21"))
+                midnight.map(Self).ok_or_else(|| InputValueError::custom("not a date such as 2026-11-21"))
             }
             _ => Err(InputValueError::expected_type(value)),
         }

@@ -1,4 +1,4 @@
-//! Where the signed-in user is signed in.
+//! Sessions of the signed-in user.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
@@ -9,22 +9,22 @@ use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::user_errors::outcome;
 
-/// A session: one device, or one browser, where a user is signed in.
+/// A session: one device or browser on which a user is signed in.
 #[derive(SimpleObject)]
 pub(crate) struct Session {
-    /// Its id.
+    /// Opaque id.
     id: ID,
-    /// When the user signed in.
+    /// Time of the sign-in.
     created_at: DateTime,
-    /// When its tokens were last refreshed.
+    /// Time of the last refresh of its tokens.
     last_used_at: DateTime,
-    /// When it ends if it is not used.
+    /// Time of expiry. Each refresh extends it, up to the absolute end of the session.
     expires_at: DateTime,
-    /// The address that it was opened from.
+    /// Network address of the sign-in.
     ip: Option<String>,
-    /// The program that it was opened with, as that names itself.
+    /// User agent of the sign-in.
     user_agent: Option<String>,
-    /// Whether this request belongs to it.
+    /// True for the session of this request.
     is_current: bool,
 }
 
@@ -41,19 +41,19 @@ fn session(ctx: &Context<'_>, present: uuid::Uuid, session: session::Model) -> S
     }
 }
 
-/// Which session to end.
+/// Session to end.
 #[derive(InputObject)]
 pub(crate) struct RevokeSessionInput {
-    /// The session's id.
+    /// Id of the session.
     id: ID,
 }
 
-/// The outcome of `revokeSession`.
+/// Result of `revokeSession`.
 #[derive(SimpleObject)]
 pub(crate) struct RevokeSessionPayload {
-    /// The session as it was; null where there are errors.
+    /// Ended session; null if there are errors.
     session: Option<Session>,
-    /// NOT_FOUND where the signed-in user has no such session.
+    /// NOT_FOUND if you have no such session.
     errors: Vec<UserError>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct SessionsQuery;
 
 #[Object]
 impl SessionsQuery {
-    /// Where the signed-in user is signed in, the session used last first.
+    /// Returns your sessions, most recently used first. Requires a session.
     async fn sessions(&self, ctx: &Context<'_>) -> Answer<Option<Vec<Session>>> {
         let (app, owner) = (app(ctx), present(ctx)?);
         let found = sessions::list(&app.db, &request(ctx).now, owner, &app.config.sessions).await?;
@@ -75,11 +75,11 @@ pub(crate) struct SessionsMutation;
 
 #[Object]
 impl SessionsMutation {
-    /// Ends one of the signed-in user's own sessions, at once.
+    /// Ends one of your own sessions immediately. Requires a session.
     async fn revoke_session(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which session to end.")] input: RevokeSessionInput,
+        #[graphql(desc = "Session to end.")] input: RevokeSessionInput,
     ) -> Answer<Option<RevokeSessionPayload>> {
         let owner = present(ctx)?;
         let (ended, errors) = outcome(ctx, sessions::revoke(&app(ctx).db, &request(ctx).now, owner, &input.id).await)?;

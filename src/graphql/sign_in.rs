@@ -1,4 +1,4 @@
-//! Signing in and out, and staying signed in.
+//! Sign-in, refresh and sign-out.
 
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 
@@ -13,19 +13,20 @@ use crate::graphql::scalars::DateTime;
 use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
 
-/// What a signed-in client holds. Both tokens are secrets.
+/// Tokens of a session. Both are secrets.
 #[derive(SimpleObject)]
 pub(crate) struct AuthTokens {
-    /// For the header `Authorization: Bearer …` of each request, until `accessExpiresAt`; a JSON Web Token whose keys
+    /// Access token for the header `Authorization: Bearer …`, valid until `accessExpiresAt`. A JSON Web Token; the keys
     /// are at `/.well-known/jwks.json`.
     access_token: String,
-    /// Single-use token for `refresh`; null where it is in the HttpOnly cookie instead: see `RefreshTokenTransport`.
+    /// Single-use token for `refresh`. Browsers receive it as an HttpOnly cookie instead, and this field is null: see
+    /// `RefreshTokenTransport`.
     refresh_token: Option<String>,
-    /// The scheme of the Authorization header: always `Bearer`.
+    /// Scheme of the Authorization header: always `Bearer`.
     token_type: String,
-    /// When the access token runs out; refresh shortly before.
+    /// Time of expiry of the access token; refresh shortly before.
     access_expires_at: DateTime,
-    /// When the refresh token runs out if it is not used.
+    /// Time of expiry of the refresh token. Each refresh extends it, up to the absolute end of the session.
     refresh_expires_at: DateTime,
 }
 
@@ -41,29 +42,27 @@ impl From<Tokens> for AuthTokens {
     }
 }
 
-/// The place of a refresh token in the response: always one and never both. By default pages of this service and of the
-/// allowed origins get COOKIE, so that no script can read the token; clients that are not browsers get BODY.
+/// Location of a refresh token in the response; exactly one applies. By default, pages of this service and of allowed
+/// origins use COOKIE, so that no script can read the token; other clients use BODY.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 pub(crate) enum RefreshTokenTransport {
-    /// An HttpOnly cookie, and `refreshToken` is null. Refused for pages of origins that are not allowed. Browsers keep it
-    /// only for pages of the same site as the service.
+    /// An HttpOnly cookie; `refreshToken` is null. Rejected for pages of origins that are not allowed. Browsers keep
+    /// the cookie only for pages of the same site as the service.
     Cookie,
-    /// The field `refreshToken`, for clients that store the token themselves, and no cookie. Refused where the refresh token
-    /// came in the cookie.
+    /// The field `refreshToken`, for clients that store the token themselves, without a cookie. Rejected if the refresh
+    /// token came in the cookie.
     Body,
 }
 
 impl RefreshTokenTransport {
-    /// The transport for the tokens of a sign-in.
+    /// Location for the tokens of a sign-in.
     ///
     /// # Errors
-    /// [`Code::Invalid`] where a foreign page asks for the cookie.
+    /// [`Code::Invalid`] if a foreign page requests the cookie.
     pub(crate) fn choose(request: &Request, wanted: Option<Self>) -> Result<Self> {
         match (wanted, request.browser.page) {
             (Some(Self::Cookie), Page::Foreign) => {
-                let message = "Pages of this origin cannot use the cookie. Leave `refreshTokenIn` out, or list the origin \
-                               in VESTIBULE_ALLOWED_ORIGINS.";
-                Err(Refusal::new(Code::Invalid, message).of("refreshTokenIn").into())
+                Err(Refusal::new(Code::Invalid, "refresh-cookie-foreign-origin").of("refreshTokenIn").into())
             }
             (Some(wanted), _) => Ok(wanted),
             (None, Page::Known) => Ok(Self::Cookie),
@@ -71,20 +70,19 @@ impl RefreshTokenTransport {
         }
     }
 
-    /// The transport for the successor of a refresh token that came in the cookie: no script may read it.
+    /// Location for the successor of a refresh token that came in the cookie: no script may read it.
     ///
     /// # Errors
-    /// [`Code::Invalid`] where the request asks for the body.
+    /// [`Code::Invalid`] if the request asks for the body.
     fn keep_in_cookie(wanted: Option<Self>) -> Result<Self> {
         if wanted == Some(Self::Body) {
-            let message = "The refresh token stays in the cookie that it came in. Leave `refreshTokenIn` out.";
-            return Err(Refusal::new(Code::Invalid, message).of("refreshTokenIn").into());
+            return Err(Refusal::new(Code::Invalid, "refresh-cookie-required").of("refreshTokenIn").into());
         }
         Ok(Self::Cookie)
     }
 }
 
-/// Gives out the tokens of a session, the refresh token either in the cookie or in the response.
+/// Issues the tokens of a session, with the refresh token either in the cookie or in the response.
 pub(crate) fn hand_out(
     ctx: &Context<'_>,
     transport: RefreshTokenTransport,
@@ -102,71 +100,71 @@ pub(crate) fn hand_out(
     }
 }
 
-/// Who wants to sign in.
+/// Credentials to sign in with.
 #[derive(InputObject)]
 pub(crate) struct LoginInput {
-    /// The account's e-mail address or its username, in any case.
+    /// Email address or username of the account, in any case.
     identifier: String,
-    /// The password, exactly as it was set.
+    /// Password, exactly as it was set.
     #[graphql(secret)]
     password: String,
-    /// Where to put the refresh token; chosen by the kind of client where it is left out.
+    /// Location of the refresh token in the response. By default it depends on the kind of client.
     refresh_token_in: Option<RefreshTokenTransport>,
 }
 
-/// The outcome of `login`.
+/// Result of `login`.
 #[derive(SimpleObject)]
 pub(crate) struct LoginPayload {
-    /// The tokens of the new session; null where there are errors.
+    /// Tokens of the new session; null if there are errors.
     tokens: Option<AuthTokens>,
-    /// The user who signed in; null where there are errors.
+    /// User who signed in; null if there are errors.
     user: Option<User>,
-    /// INVALID_CREDENTIALS, ACCOUNT_INACTIVE, EMAIL_NOT_VERIFIED or PASSWORD_EXPIRED; INVALID of a `refreshTokenIn` that this
-    /// client cannot have.
+    /// INVALID_CREDENTIALS, ACCOUNT_INACTIVE, EMAIL_NOT_VERIFIED or PASSWORD_EXPIRED; INVALID for a `refreshTokenIn`
+    /// that this client cannot use.
     errors: Vec<UserError>,
 }
 
-/// Which session to refresh.
+/// Session to refresh.
 #[derive(InputObject, Default)]
 pub(crate) struct RefreshInput {
-    /// The refresh token that was given out last. Without it, the `refresh_token` cookie serves.
+    /// Latest refresh token of the session. Defaults to the `refresh_token` cookie.
     #[graphql(secret)]
     refresh_token: Option<String>,
-    /// Where to put the next refresh token. One that came in the cookie is answered in the cookie; otherwise it is chosen by
-    /// the kind of client where this is left out.
+    /// Location of the next refresh token. One that came in the cookie stays in the cookie; otherwise the default
+    /// depends on the kind of client.
     refresh_token_in: Option<RefreshTokenTransport>,
 }
 
-/// The outcome of `refresh`.
+/// Result of `refresh`.
 #[derive(SimpleObject)]
 pub(crate) struct RefreshPayload {
-    /// The next tokens of the session; null where there are errors.
+    /// Next tokens of the session; null if there are errors.
     tokens: Option<AuthTokens>,
-    /// The user who is signed in; null where there are errors.
+    /// Your account; null if there are errors.
     user: Option<User>,
-    /// INVALID_TOKEN where the session has ended: sign in again. INVALID of a `refreshTokenIn` that this client cannot have;
-    /// nothing was exchanged then.
+    /// INVALID_TOKEN if the session has ended: sign in again. INVALID for a `refreshTokenIn` that this client cannot
+    /// use; the token is then not exchanged.
     errors: Vec<UserError>,
 }
 
-/// Which session to end.
+/// Session to end.
 #[derive(InputObject, Default)]
 pub(crate) struct LogoutInput {
-    /// A refresh token of the session, one that `refresh` would accept. Without it, the `refresh_token` cookie serves, and
-    /// without that the access token of the request.
+    /// Refresh token of the session that `refresh` would accept. Defaults to the `refresh_token` cookie, then to the
+    /// access token of the request.
     #[graphql(secret)]
     refresh_token: Option<String>,
-    /// Whether to end all other sessions of the user as well.
+    /// True to end all other sessions of the user as well.
     #[graphql(default)]
     everywhere: bool,
 }
 
-/// The outcome of `logout`.
+/// Result of `logout`.
 #[derive(SimpleObject)]
 pub(crate) struct LogoutPayload {
-    /// Whether the request was carried out: the session has ended, by this or before.
+    /// True if the session has ended, now or before.
     success: bool,
-    /// INVALID_TOKEN where the refresh token is not of this service, or was exchanged before and must not be used again. The
+    /// INVALID_TOKEN if the refresh token is not from this service, or was exchanged before and must not be reused. The
     /// latter counts as stolen, as in `refresh`: its session ends, and no other.
     errors: Vec<UserError>,
 }
@@ -176,12 +174,12 @@ pub(crate) struct SignInMutation;
 
 #[Object]
 impl SignInMutation {
-    /// Signs a user in with a password: anyone may call it. Browsers get the refresh token as a cookie, other clients in the
-    /// payload: see `RefreshTokenTransport`.
+    /// Signs a user in with a password. Public. Browsers receive the refresh token as a cookie, other clients in the
+    /// payload: see `RefreshTokenTransport`. RATE_LIMITED after too many wrong passwords.
     async fn login(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who wants to sign in.")] input: LoginInput,
+        #[graphql(desc = "Credentials to sign in with.")] input: LoginInput,
     ) -> Answer<Option<LoginPayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let replaces = request.browser.cookie;
@@ -189,13 +187,13 @@ impl SignInMutation {
             let transport = RefreshTokenTransport::choose(request, input.refresh_token_in)?;
             let (identifier, password) = (&*input.identifier, &*input.password);
             let input = SignIn { identifier, password, replaces, replacement: None };
-            let rules = (&app.passwords, &app.config.sessions);
+            let rules = app.sign_in_rules();
             let (session, user) = sign_in::sign_in(&app.db, &request.now, &request.client, rules, input).await?;
             Ok((transport, session, user))
         };
         let (opened, errors) = outcome(ctx, opened.await)?;
         if replaces.is_some() && matches!(opened, Some((RefreshTokenTransport::Body, ..))) {
-            // The session in the cookie was replaced.
+            // The session of the cookie was replaced.
             request.forget();
         }
         let give = |(transport, session, user)| (hand_out(ctx, transport, &session, &user), User(user));
@@ -203,13 +201,13 @@ impl SignInMutation {
         Ok(Some(LoginPayload { tokens, user, errors }))
     }
 
-    /// Exchanges a refresh token for the next tokens of its session: anyone may call it. The token given is then dead;
-    /// repeated at once, or as long as nothing of its successor was used, it yields the same successor again. Any other
-    /// use of a dead token ends the session.
+    /// Exchanges a refresh token for new tokens of the same session. Public. The old token becomes invalid. Reusing it
+    /// returns the same new tokens for a few seconds (`VESTIBULE_REFRESH_GRACE`), and later if those have not been used
+    /// yet. Any other reuse ends the session.
     async fn refresh(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which session to refresh.", default)] input: RefreshInput,
+        #[graphql(desc = "Session to refresh.", default)] input: RefreshInput,
     ) -> Answer<Option<RefreshPayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let transport = match input.refresh_token {
@@ -238,11 +236,11 @@ impl SignInMutation {
         Ok(Some(RefreshPayload { tokens, user, errors }))
     }
 
-    /// Ends a session, at once and on every instance: anyone may call it who holds a token of it. The cookie goes away.
+    /// Ends a session immediately on every instance and removes the cookie. Public; requires a token of the session.
     async fn logout(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which session to end.", default)] input: LogoutInput,
+        #[graphql(desc = "Session to end.", default)] input: LogoutInput,
     ) -> Answer<Option<LogoutPayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let ended = async {
@@ -253,7 +251,7 @@ impl SignInMutation {
                 None => match (request.browser.cookie, &request.caller) {
                     (Some(token), _) => SessionProof::RefreshToken(token),
                     (None, Ok(caller)) => SessionProof::Session(caller.session_user()?.session()),
-                    // Whoever has ended already has nothing left to end.
+                    // The session has already ended.
                     (None, Err(Reason::Revoked | Reason::Disabled)) => return Ok(()),
                     (None, Err(reason)) => return Err(Error::Unauthenticated(*reason)),
                 },
@@ -263,7 +261,7 @@ impl SignInMutation {
         };
         let ended: Result<()> = ended.await;
         let (ended, errors) = outcome(ctx, ended)?;
-        // A token that was refused says nothing of the session in the cookie.
+        // A rejected token says nothing about the session of the cookie.
         if ended.is_some() || input.refresh_token.is_none() {
             request.forget();
         }

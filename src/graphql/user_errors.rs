@@ -1,4 +1,4 @@
-//! What came of an operation: data that tells the person what to mend, or an error.
+//! Separation of errors that users can fix, which are data, from all others.
 
 use async_graphql::Context;
 
@@ -6,7 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::graphql::context::{app, request};
 use crate::graphql::errors::{Answer, UserError, name_of};
 
-/// Parts what the person can mend, which is data, from everything else, which is an error.
+/// Splits a result into a value and the errors that the user can fix. All other errors are returned as errors.
 pub(crate) fn outcome<T>(ctx: &Context<'_>, result: Result<T>) -> Answer<(Option<T>, Vec<UserError>)> {
     match result {
         Ok(value) => Ok((Some(value), Vec::new())),
@@ -25,7 +25,7 @@ pub(crate) fn outcome<T>(ctx: &Context<'_>, result: Result<T>) -> Answer<(Option
     }
 }
 
-/// Whether a guard rail refused a right, and not a rule about the input.
+/// True if a guard rail rejected an action, as opposed to a rule about the input.
 fn is_of_guard_rails(code: Code) -> bool {
     matches!(
         code,

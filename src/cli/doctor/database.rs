@@ -1,10 +1,10 @@
-//! The database, and what its rows tell: migrations, superusers, keys, the clock, mails that wait.
+//! Checks of the database and its rows: migrations, superusers, keys, clock, waiting emails.
 
 use std::time::Duration;
 
 use super::report::Report;
 use crate::config::Config;
-use crate::database::{Db, Options, ServerInfo, Unfit};
+use crate::database::{self, Db, Options, ServerInfo, Unfit};
 use crate::domain::auth::signing_keys;
 use crate::domain::operator::health::{self, Health};
 use crate::domain::operator::{self, Operator};
@@ -12,66 +12,73 @@ use crate::error::Error;
 use crate::tools::clock::{Clock, SKEW, Timestamp};
 use crate::tools::secret::{InstanceName, MasterKeys, MasterSecrets};
 
-/// What a statement may take that does nothing.
+/// Maximum latency of an empty statement.
 const LATENCY: Duration = Duration::from_millis(20);
 
-/// A mail that is due for longer than this waits for a service that does not run.
+/// Maximum delay of a due email. A longer one means that the service is not running.
 const BACKLOG: Duration = Duration::from_secs(5 * 60);
 
-/// By how much clocks may differ without anybody minding.
+/// Tolerated difference of clocks in milliseconds.
 const DRIFT: i64 = 2000;
 
-/// After this time a signing key should be replaced.
+/// Recommended maximum age of a signing key.
 const KEY_AGE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Looks at the database; with it comes what the rows tell, as far as they can be read.
-pub(super) async fn look(config: &Config, secrets: Option<&MasterSecrets>) -> (Report, Option<Health>) {
+/// Checks the database, and returns facts read from its rows if it can be read.
+pub(super) async fn check(config: &Config, secrets: Option<&MasterSecrets>) -> (Report, Option<Health>) {
     let mut report = Report::default();
     let url = config.database_url();
     if let Some(file) = url.sqlite_path().filter(|file| !file.exists()) {
-        let found = format!("there is no {} yet", file.display());
+        let found = format!("{} does not exist yet", file.display());
         report.warn(
             "database",
             found,
-            "the first start, or `vestibule migrate`, makes it; else see VESTIBULE_DATABASE_URL",
+            "the first start or `vestibule migrate` creates it; otherwise check VESTIBULE_DATABASE_URL",
         );
         return (report, None);
     }
     let options = match Options::of(config) {
         Ok(options) => options,
         Err(problem) => {
-            report.fail("settings", problem, "name a file of certificates in PEM that the service may read");
+            report.fail("settings", problem, "set VESTIBULE_CA_FILE to a readable file of PEM certificates");
             return (report, None);
         }
     };
-    let db = match Db::look(&url, &options.trust).await {
+    let db = match Db::open_read_only(&url, &options.trust).await {
         Ok(db) => db,
         Err(problem) => {
-            let remedy = "see VESTIBULE_DATABASE_URL, that the server runs, and the rights of the file";
-            report.fail("database", format!("it cannot be opened: {problem}"), remedy);
+            let remedy = "check VESTIBULE_DATABASE_URL, that the server is running, and the file permissions";
+            report.fail("database", format!("cannot open the database: {problem}"), remedy);
             return (report, None);
         }
     };
+    if let Some(obstacle) = url.sqlite_path().and_then(database::file_obstacle) {
+        report.fail("database", obstacle, "chown or chmod the file and its folder for the user of the service");
+    }
     match db.unfit().await {
         Ok(None) => {}
-        Ok(Some(Unfit { found, remedy })) => report.fail("database", found, remedy),
-        Err(error) => report.fail("database", told(&error), "see the database's own log"),
+        Ok(Some(Unfit { found, remedy })) => {
+            // Further checks would blame something else.
+            report.fail("database", found, remedy);
+            return (report, None);
+        }
+        Err(error) => report.fail("database", describe(&error), "check the database log"),
     }
     let connections = i64::from(options.readers + options.writers + 1);
     match db.facts().await {
-        Ok(facts) => database(&facts, connections, &mut report),
-        Err(error) => report.fail("database", told(&error), "see that it is a database of Vestibule and not damaged"),
+        Ok(facts) => server(&facts, connections, &mut report),
+        Err(error) => report.fail("database", describe(&error), "check that it is an undamaged database of Vestibule"),
     }
     clock(&db, &mut report).await;
     match db.pending_migrations().await {
-        Ok(0) => report.ok("database", "every migration has run"),
+        Ok(0) => report.ok("database", "no pending migrations"),
         Ok(pending) => {
-            let found = crate::cli::counted(pending as u64, "migration has not run", "migrations have not run");
-            report.fail("database", found, "make a backup, then `vestibule migrate`, or start this version");
+            let found = crate::cli::counted(pending as u64, "pending migration", "pending migrations");
+            report.fail("database", found, "back up the database, then run `vestibule migrate` or start this version");
             return (report, None);
         }
         Err(error) => {
-            report.fail("database", told(&error), "run the version that wrote it, or restore a backup of before");
+            report.fail("database", describe(&error), "run the version that wrote it, or restore an earlier backup");
             return (report, None);
         }
     }
@@ -87,33 +94,33 @@ pub(super) async fn look(config: &Config, secrets: Option<&MasterSecrets>) -> (R
             (report, Some(health))
         }
         Err(error) => {
-            report.fail("database", told(&error), "see the database's own log");
+            report.fail("database", describe(&error), "check the database log");
             (report, None)
         }
     }
 }
 
-fn told(error: &Error) -> String {
+fn describe(error: &Error) -> String {
     match error {
-        Error::Unavailable(_) => "it does not answer: it is locked, overloaded or damaged".to_owned(),
+        Error::Unavailable(_) => "no response: the database is locked, overloaded or damaged".to_owned(),
         error => crate::cli::explain(error),
     }
 }
 
-/// `taken`: how many connections an instance opens to PostgreSQL, with the one by which it hears others.
-fn database(facts: &ServerInfo, taken: i64, report: &mut Report) {
+/// `taken`: number of connections an instance opens to PostgreSQL, including the one for notifications.
+fn server(facts: &ServerInfo, taken: i64, report: &mut Report) {
     let ServerInfo { version, latency, connections, size, is_wal } = facts;
-    let found = format!("{version}, {} MiB, answers in {:.1} ms", size >> 20, latency.as_secs_f64() * 1000.0);
+    let found = format!("{version}, {} MiB, latency {:.1} ms", size >> 20, latency.as_secs_f64() * 1000.0);
     match *latency > LATENCY {
-        true => report.warn("database", found, "each request makes several statements: bring it closer"),
+        true => report.warn("database", found, "each request runs several statements: move the database closer"),
         false => report.ok("database", found),
     }
     if !is_wal {
-        let remedy = "the service turns that on at its start; a network file system cannot, so keep the file elsewhere";
-        report.warn("database", "SQLite does not write ahead (journal_mode is not wal)", remedy);
+        let remedy = "the service enables it at start; network file systems do not support it, so use a local disk";
+        report.warn("database", "write-ahead logging of SQLite is off (journal_mode is not wal)", remedy);
     }
     if let Some((open, most)) = connections {
-        let found = format!("{open} of {most} connections are open; an instance takes {taken}");
+        let found = format!("{open} of {most} connections are open; an instance needs {taken}");
         match open + taken > *most {
             true => report.warn("database", found, "raise max_connections, or run fewer instances"),
             false => report.ok("database", found),
@@ -121,14 +128,14 @@ fn database(facts: &ServerInfo, taken: i64, report: &mut Report) {
     }
 }
 
-/// Compares the database's clock with this one, as it was half-way between question and answer.
+/// Compares the clocks of the database and this machine, assuming equal latency in both directions.
 async fn clock(db: &Db, report: &mut Report) {
     let before = Clock::System.now().at.millis();
     let Ok(Some(clock)) = db.clock().await else { return };
     let after = Clock::System.now().at.millis();
     let ahead = clock.millis() - i64::midpoint(before, after);
-    let found = format!("the database's clock is {:.1} s ahead of this one", seconds(ahead));
-    let remedy = "let both machines set their clocks by NTP";
+    let found = format!("the database clock is {:.1} s ahead of this machine", seconds(ahead));
+    let remedy = "synchronize the clocks of both machines with NTP";
     if ahead.unsigned_abs() > SKEW.as_millis().try_into().unwrap_or(u64::MAX) {
         report.fail("clock", found, remedy);
     } else if ahead.abs() > DRIFT {
@@ -138,7 +145,7 @@ async fn clock(db: &Db, report: &mut Report) {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people")]
+#[expect(clippy::cast_precision_loss, reason = "it is only displayed")]
 fn seconds(millis: i64) -> f64 {
     millis as f64 / 1000.0
 }
@@ -151,104 +158,111 @@ fn rows(health: &Health, master_keys: Option<&MasterKeys>, config: &Config, repo
             report.warn(
                 "users",
                 found,
-                "`vestibule create-superuser`, or `vestibule users enable`; a start makes the first",
+                "run `vestibule create-superuser` or `vestibule users enable`; a start creates the first one",
             );
         }
-        1 => report.ok("users", "one superuser can sign in"),
-        number => report.ok("users", format!("{number} superusers can sign in")),
+        number => {
+            report.ok("users", crate::cli::counted(number, "superuser can sign in", "superusers can sign in"));
+        }
     }
     if health.temporary_passwords > 0 {
-        let found = match health.temporary_passwords {
-            1 => "one temporary password was not replaced".to_owned(),
-            number => format!("{number} temporary passwords were not replaced"),
-        };
-        let end = if config.is_reachable() { "; each expires after 24 hours" } else { "" };
-        report.warn("users", found, format!("sign in and change them{end}; `vestibule users reset` mails a link"));
+        let found = crate::cli::counted(
+            health.temporary_passwords,
+            "temporary password has not been changed",
+            "temporary passwords have not been changed",
+        );
+        let end = if config.is_reachable() { " within 24 hours of its creation" } else { "" };
+        let remedy = format!("sign in and change each{end}, or run `vestibule users reset` to email a link");
+        report.warn("users", found, remedy);
     }
     if !health.double_addresses.is_empty() {
         let found = format!(
-            "these accounts are not found by their address, because another account has the same: {}",
+            "accounts that cannot be found by email address, because another account has the same: {}",
             health.double_addresses.join(", ")
         );
         report.warn(
             "users",
             found,
-            "give one account of each pair another address, or delete it, and restart the service",
+            "change the address of one account of each pair, or delete it, then restart the service",
         );
     }
     signing_keys(health, master_keys, now, report);
     match health.youngest {
         Some(youngest) if youngest > now.plus(SKEW) => {
-            let found = format!("it is {now} here, but something happened at {youngest} already");
-            report.fail("clock", found, "set the clock: sessions and links hold for too long, or not at all");
+            let found = format!("the time is {now}, but an event was recorded at {youngest}");
+            report.fail("clock", found, "set the clock: sessions and links expire too late or immediately");
         }
-        _ => report.ok("clock", format!("it is {now}, later than all that was recorded")),
+        _ => report.ok("clock", format!("the time is {now}, later than all recorded events")),
     }
     let waits = health.mails.due_since.filter(|due| *due < now.minus(BACKLOG));
-    let mut found = format!("{} mails wait, {} were given up", health.mails.waiting, health.mails.given_up);
+    let waiting = crate::cli::counted(health.mails.waiting, "email waiting", "emails waiting");
+    let mut found = format!("{waiting}, {} failed", health.mails.given_up);
     if health.mails.held > 0 {
-        found += &format!(", {} are held back", health.mails.held);
+        found += &format!(", {} held", health.mails.held);
     }
     match waits {
         Some(due) => {
             let error = health.mails.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
             let remedy =
-                "see that the service runs, and below what the mail server says; `vestibule mail list --waiting`";
-            report.fail("mail", format!("{found}; the first is due since {due}{error}"), remedy);
+                "check that the service is running, and the mail server below; see `vestibule mail list --waiting`";
+            report.fail("mail", format!("{found}; the oldest has been due since {due}{error}"), remedy);
         }
         None if health.mails.given_up > 0 => {
             report.warn(
                 "mail",
                 found,
-                "`vestibule mail list --failed`, and `vestibule mail retry` once the cause is gone",
+                "run `vestibule mail list --failed`, fix the cause, then `vestibule mail retry`",
             );
         }
         None if health.mails.held > 0 => {
-            report.warn("mail", found, "`vestibule mail list --held`, and `vestibule mail release` or `cancel`");
+            report.warn("mail", found, "run `vestibule mail list --held`, then `vestibule mail release` or `cancel`");
         }
         None => report.ok("mail", found),
     }
 }
 
-/// Checks whether the previous secret is still needed.
+/// Checks if the previous secret key is still needed.
 async fn previous_key(db: &Db, master_keys: &MasterKeys, report: &mut Report) {
     match operator::keys::count_old_seals(db, &Operator::new(), master_keys).await {
         Ok(0) => {
-            let found = "nothing stored is sealed under VESTIBULE_SECRET_KEY_PREVIOUS";
+            let found = "no stored secret is sealed with VESTIBULE_SECRET_KEY_PREVIOUS";
             report.warn(
                 "keys",
                 found,
-                "take it out once sessions from before have been refreshed: VESTIBULE_REFRESH_TTL",
+                "unset it once all older sessions have been refreshed, after VESTIBULE_REFRESH_TTL at most",
             );
         }
         Ok(count) => {
-            let found = match count {
-                1 => "one stored secret is not sealed under VESTIBULE_SECRET_KEY".to_owned(),
-                _ => format!("{count} stored secrets are not sealed under VESTIBULE_SECRET_KEY"),
-            };
-            report.warn("keys", found, "`vestibule keys reseal`, once all instances have the new secret key");
+            let found = crate::cli::counted(
+                count,
+                "stored secret is not sealed with VESTIBULE_SECRET_KEY",
+                "stored secrets are not sealed with VESTIBULE_SECRET_KEY",
+            );
+            report.warn("keys", found, "run `vestibule keys reseal` once all instances have the new secret key");
         }
-        Err(error) => report.fail("keys", told(&error), "see the database's own log"),
+        Err(error) => report.fail("keys", describe(&error), "check the database log"),
     }
 }
 
 fn signing_keys(health: &Health, master_keys: Option<&MasterKeys>, now: Timestamp, report: &mut Report) {
     let Some(signing) = signing_keys::signing(&health.keys, now) else {
-        return report.warn("keys", "there is no key to sign with", "the next start makes one");
+        return report.warn("keys", "no signing key", "the next start creates one");
     };
     let Some(master_keys) = master_keys else {
-        let remedy = "restore secret.key, or set VESTIBULE_SECRET_KEY; if it is lost for good: `vestibule keys reset --lost-secret`";
-        return report.fail("keys", "there are sealed keys, and no secret to open them with", remedy);
+        let remedy = "restore secret.key, or set VESTIBULE_SECRET_KEY; if it is lost permanently, run \
+                      `vestibule keys reset --lost-secret`";
+        return report.fail("keys", "the secret key for the sealed signing keys is missing", remedy);
     };
     if master_keys.unseal(&signing.kid, &signing.sealed_private_key).is_none() {
-        let remedy = "give the secret of before: VESTIBULE_SECRET_KEY, or secret.key in the data folder";
-        return report.fail("keys", "the secret is not the one that the signing key was sealed with", remedy);
+        let remedy = "restore the earlier secret key: VESTIBULE_SECRET_KEY, or secret.key in the data directory";
+        return report.fail("keys", "the secret key does not match the signing key", remedy);
     }
     let verifying = health.keys.iter().filter(|key| key.expires_at.is_none_or(|end| end > now)).count();
     let since = signing.signs_from.max(signing.created_at);
-    let found = format!("{} signs since {since}; {verifying} verify", signing.kid);
+    let verifying = crate::cli::counted(verifying as u64, "key verifies", "keys verify");
+    let found = format!("{} has been signing since {since}; {verifying}", signing.kid);
     match signing.created_at.plus(KEY_AGE) < now {
-        true => report.warn("keys", format!("{found}: it is more than a year old"), "`vestibule keys rotate`"),
+        true => report.warn("keys", format!("{found}; it is more than a year old"), "run `vestibule keys rotate`"),
         false => report.ok("keys", found),
     }
 }

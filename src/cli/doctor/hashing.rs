@@ -1,4 +1,4 @@
-//! What hashing costs here, and what this machine affords.
+//! Speed of password hashing, and the parameters that this machine can afford.
 
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -10,36 +10,40 @@ use crate::tools::system;
 
 const CHECK: &str = "hashing";
 
-/// How long hashing is measured.
+/// Duration of each measurement.
 const SPAN: Duration = Duration::from_millis(500);
 
-/// The longest time that a hash may be allowed to take.
+/// Maximum time budget for one hash.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// A time that a hash may take.
+/// Parses the time budget for one hash.
 pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
-    let time = humantime::parse_duration(text).map_err(|_| format!("'{text}' is no duration such as 250ms"))?;
+    let time = humantime::parse_duration(text).map_err(|_| format!("'{text}' is not a duration such as 250ms"))?;
     let fits = (Duration::from_millis(1)..=LONGEST).contains(&time);
     if fits { Ok(time) } else { Err(format!("'{text}' is not between 1ms and 10s")) }
 }
 
-pub(super) fn look(config: &Config, time: Duration) -> Report {
+pub(super) fn check(config: &Config, time: Duration) -> Report {
     let mut report = Report::default();
     let cores = available_parallelism().map_or(1, usize::from);
     let (engine, params) = (config.argon2_engine, config.argon2);
     let needed = params.bytes().saturating_mul(cores as u64);
     let available = system::available_memory();
     if available.is_some_and(|available| needed > available) {
-        let found =
-            format!("{cores} hashes at once take {} MiB, and {} are left", needed >> 20, available.unwrap_or(0) >> 20);
-        report.fail(CHECK, found, "lower m in VESTIBULE_ARGON2, or give the machine more memory");
+        let found = format!(
+            "{cores} hashes in parallel need {} MiB, but only {} MiB are available",
+            needed >> 20,
+            available.unwrap_or(0) >> 20
+        );
+        report.fail(CHECK, found, "lower m in VESTIBULE_ARGON2, or add memory");
         return report;
     }
     let measured = engine.measure(params, 1, SPAN).and_then(|one| Ok((one, engine.measure(params, cores, SPAN)?)));
     match measured {
         Ok((one, all)) => {
             let found = format!(
-                "{params} by {engine}: one core {:.0} hashes/s ({} ms each), {cores} at once {:.0}/s ({} ms each, {} MiB)",
+                "{params} ({engine}): one core {:.0} hashes/s ({} ms each), {cores} in parallel {:.0} hashes/s \
+                 ({} ms each, {} MiB)",
                 one.per_second,
                 one.each.as_millis(),
                 all.per_second,
@@ -47,13 +51,13 @@ pub(super) fn look(config: &Config, time: Duration) -> Report {
                 needed >> 20
             );
             match all.each > Duration::from_secs(1) {
-                true => report.warn(CHECK, found, "signing in takes more than a second: lower VESTIBULE_ARGON2"),
+                true => report.warn(CHECK, found, "a sign-in takes more than a second: lower VESTIBULE_ARGON2"),
                 false => report.ok(CHECK, found),
             }
         }
         Err(error) => return failed(report, &error),
     }
-    // Half of what is left, so that there is some for everything else.
+    // Half of the available memory, to leave some for everything else.
     let most = available.map_or(u64::MAX, |available| available / 2 / cores as u64 / 1024);
     match engine.afford(cores, most, time) {
         Ok((found, each)) => {
@@ -61,7 +65,7 @@ pub(super) fn look(config: &Config, time: Duration) -> Report {
             report.ok(
                 CHECK,
                 format!(
-                    "{} ms afford VESTIBULE_ARGON2={found} ({} ms measured, {memory} MiB for {cores} at once)",
+                    "{} ms allow VESTIBULE_ARGON2={found} ({} ms measured, {memory} MiB for {cores} in parallel)",
                     time.as_millis(),
                     each.as_millis()
                 ),
@@ -74,7 +78,7 @@ pub(super) fn look(config: &Config, time: Duration) -> Report {
 
 fn failed(mut report: Report, error: &Error) -> Report {
     let found = match error {
-        Error::Unavailable(_) => "not enough memory for a hash".to_owned(),
+        Error::Unavailable(_) => "not enough memory for one hash".to_owned(),
         other => crate::cli::explain(other),
     };
     report.fail(CHECK, found, "lower m in VESTIBULE_ARGON2");

@@ -1,17 +1,17 @@
-//! `vestibule doctor`: looks at what the service stands on, and says what to do. It changes nothing, asks each thing by
-//! itself and for a time only, and so works where nothing else does.
+//! `vestibule doctor`: checks settings, files, database and external services, and suggests fixes. It changes nothing.
+//! Each check runs independently and with a timeout, so it works even if the service does not.
 
-// What files are there, and who may read them.
+// Files and their permissions, disk space, open files.
 mod files;
-// What hashing costs here.
+// Speed of password hashing.
 mod hashing;
-// What was found, line by line.
+// Findings.
 mod report;
-// What the settings come to.
+// Combinations of settings.
 mod settings;
-// What the rows tell, and the database.
+// The database and its rows.
 mod database;
-// Where mails and files of users go.
+// Mail server and media store.
 mod services;
 
 use std::time::Duration;
@@ -25,37 +25,37 @@ use crate::error::{Error, Result};
 use crate::tools::secret::MasterSecrets;
 use crate::tools::secret_file;
 
-/// How long one thing may be looked at.
+/// Timeout of one check.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What to look at besides.
+/// Options of `doctor`.
 #[derive(clap::Args)]
 pub(super) struct Options {
-    /// Send a mail there, to see that it arrives
+    /// Send a test email to this address
     #[arg(long, value_name = "ADDRESS")]
     mail_to: Option<String>,
 
-    /// How long a hash may take, to be told what parameters this machine affords for that
+    /// Time budget for hashing one password; prints the Argon2 parameters that fit it on this machine
     #[arg(long, value_name = "DURATION", default_value = "250ms", value_parser = hashing::parse_time)]
     time: Duration,
 
-    /// Look at settings, files and the database only: nothing is sent and nothing measured
+    /// Check only settings, files and the database, without sending or measuring anything
     #[arg(long, conflicts_with_all = ["mail_to", "time"])]
     quick: bool,
 
-    /// Print one JSON array instead
+    /// Print a JSON array instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// Looks at everything, and fails where anything must be mended.
+/// Runs all checks; fails if any of them fails.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
-    let mut reports = vec![settings::look(&config), files::look(&config)];
+    let mut reports = vec![settings::check(&config), files::check(&config)];
     let secrets = secrets(&config);
-    let database = database::look(&config, secrets.as_ref());
+    let database = database::check(&config, secrets.as_ref());
     let (found, health) = match timeout(TIMEOUT, database).await {
         Ok(found) => found,
-        Err(_) => (silent("database", "see that the database server runs and is not overloaded"), None),
+        Err(_) => (silent("database", "check that the database server is running and not overloaded"), None),
     };
     reports.push(found);
     if !options.quick {
@@ -65,19 +65,18 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     print(&report, options.json)?;
     match report.count(Level::Fail) {
         0 => Ok(()),
-        1 => Err(Error::BadInput("one thing must be mended".to_owned())),
-        failures => Err(Error::BadInput(format!("{failures} things must be mended"))),
+        failures => Err(Error::BadInput(super::counted(failures as u64, "check failed", "checks failed"))),
     }
 }
 
-/// Slow checks: mails, the media store, and hashing.
+/// Slow checks: mail server, media store and hashing.
 async fn outside_and_hashing(config: Config, options: &Options, health: Option<&Health>) -> Result<Vec<Report>> {
-    let mails = timeout(2 * TIMEOUT, services::look_at_mails(&config, options.mail_to.as_deref())).await;
-    let mails = mails.unwrap_or_else(|_| silent("mail", "see VESTIBULE_MAIL_URL, and that the server runs"));
-    let media = timeout(TIMEOUT, services::look_at_media(&config, health)).await;
-    let media = media.unwrap_or_else(|_| silent("media", "see VESTIBULE_MEDIA_URL, and that the store runs"));
+    let mails = timeout(2 * TIMEOUT, services::check_mails(&config, options.mail_to.as_deref())).await;
+    let mails = mails.unwrap_or_else(|_| silent("mail", "check VESTIBULE_MAIL_URL, and that the server is running"));
+    let media = timeout(TIMEOUT, services::check_media(&config, health)).await;
+    let media = media.unwrap_or_else(|_| silent("media", "check VESTIBULE_MEDIA_URL, and that the store is running"));
     let time = options.time;
-    let hashing = tokio::task::spawn_blocking(move || hashing::look(&config, time)).await.map_err(Error::internal)?;
+    let hashing = tokio::task::spawn_blocking(move || hashing::check(&config, time)).await.map_err(Error::internal)?;
     Ok(vec![mails, media, hashing])
 }
 
@@ -87,19 +86,20 @@ fn print(report: &Report, json: bool) -> Result<()> {
         return Ok(());
     }
     report.0.iter().for_each(|finding| super::say(&finding.lines()));
-    let counts = [Level::Ok, Level::Warn, Level::Fail].map(|level| report.count(level));
-    super::say(&format!("{} ok, {} to look at, {} to mend", counts[0], counts[1], counts[2]));
+    let [ok, warnings, failures] = [Level::Ok, Level::Warn, Level::Fail].map(|level| report.count(level) as u64);
+    let warnings = super::counted(warnings, "warning", "warnings");
+    super::say(&format!("{ok} ok, {warnings}, {}", super::counted(failures, "failure", "failures")));
     Ok(())
 }
 
-/// What did not answer.
+/// Report of a check that timed out.
 fn silent(check: &'static str, remedy: &str) -> Report {
     let mut report = Report::default();
-    report.fail(check, "there was no answer in time", remedy);
+    report.fail(check, "no response in time", remedy);
     report
 }
 
-/// The service's secrets, where there are any.
+/// Secret keys of the service, if available.
 fn secrets(config: &Config) -> Option<MasterSecrets> {
     let current = config.secret_key.as_ref().map(|key| key.bytes().to_vec());
     let current = current.or_else(|| secret_file::read(&config.secret_key_path()).ok())?;

@@ -1,8 +1,8 @@
-//! What the doctor found, line by line.
+//! Findings of the doctor.
 
 use crate::cli::table::plain;
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
@@ -11,7 +11,7 @@ pub(super) enum Level {
     Fail,
 }
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(super) struct Finding {
     check: &'static str,
@@ -20,7 +20,7 @@ pub(super) struct Finding {
     remedy: Option<String>,
 }
 
-/// What was found so far.
+/// Findings so far.
 #[derive(Debug, Default)]
 pub(super) struct Report(pub(super) Vec<Finding>);
 
@@ -39,14 +39,14 @@ impl Report {
         self.0.push(Finding { check, level: Level::Fail, found, remedy });
     }
 
-    /// How many findings are of this level.
+    /// Number of findings with this level.
     pub(super) fn count(&self, level: Level) -> usize {
         self.0.iter().filter(|finding| finding.level == level).count()
     }
 }
 
 impl Finding {
-    /// For people: what was found, and below it what to do.
+    /// Text of the finding, with the remedy on a second line.
     pub(super) fn lines(&self) -> String {
         let level = match self.level {
             Level::Ok => "ok  ",

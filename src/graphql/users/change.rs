@@ -1,4 +1,4 @@
-//! Changing and deleting users.
+//! Creating, changing and deleting users.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
@@ -13,14 +13,14 @@ use crate::graphql::account::DeletionOutcome;
 use crate::graphql::context::{app, manager, request, staff};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::user_errors::outcome;
-/// An account to make.
+/// Account to create.
 #[derive(InputObject)]
 pub(crate) struct CreateUserInput {
-    /// The e-mail address.
+    /// Email address.
     email: String,
-    /// The username. Left out, a neutral one such as `user-7kqm3xvd` is generated; nothing of the address is in it.
+    /// Username. If omitted, a neutral one such as `user-7kqm3xvd` is generated; it contains nothing of the address.
     username: Option<String>,
-    /// The password. Without it, the welcome mail has a link with which the user sets one. Not by API token.
+    /// Password. If omitted, the welcome email has a link with which the user sets one. Not by API token.
     #[graphql(secret)]
     password: Option<String>,
     /// Given name.
@@ -35,39 +35,39 @@ pub(crate) struct CreateUserInput {
     /// Postal address; may have several lines.
     #[graphql(default)]
     address: String,
-    /// What the user is in the organisation. ADMIN has the rights of staff. By API token MEMBER only.
+    /// Role in the organization. ADMIN includes staff rights. By API token: MEMBER only.
     #[graphql(default_with = "UserRole::Member")]
     role: UserRole,
-    /// What the user may do with data. By API token ONLY_VIEW only.
+    /// Permission for data. By API token: ONLY_VIEW only.
     #[graphql(default_with = "UserPermission::OnlyView")]
     permission: UserPermission,
-    /// Whether the account may be used.
+    /// True if the account is active.
     #[graphql(default = true)]
     is_active: bool,
-    /// Whether the user has the staff flag. Not by API token.
+    /// Staff flag. Not by API token.
     #[graphql(default)]
     is_staff: bool,
 }
 
-/// The outcome of `createUser`.
+/// Result of `createUser`.
 #[derive(SimpleObject)]
 pub(crate) struct CreateUserPayload {
-    /// The new user; null where there are errors.
+    /// New user; null if there are errors.
     user: Option<User>,
-    /// ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG or PASSWORD_… of the field that is wrong.
+    /// ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG or PASSWORD_… per field.
     errors: Vec<UserError>,
 }
 
-/// An account to change. What is left out stays as it is.
+/// Changes to an account. Omitted fields stay unchanged.
 #[derive(InputObject)]
 pub(crate) struct UpdateUserInput {
-    /// The user's id.
+    /// Id of the user.
     id: ID,
-    /// The e-mail address. It holds at once, and a mail to the old one tells its owner. Not by API token.
+    /// Email address. The change takes effect immediately, and the old address is notified. Not by API token.
     email: Option<String>,
-    /// The username; unique, without "@".
+    /// Username; unique, without "@".
     username: Option<String>,
-    /// The password: as with `setUserPassword`.
+    /// Password: see `setUserPassword`.
     #[graphql(secret)]
     password: Option<String>,
     /// Given name.
@@ -78,113 +78,114 @@ pub(crate) struct UpdateUserInput {
     phone: Option<String>,
     /// Postal address; may have several lines.
     address: Option<String>,
-    /// What is told about the user: 2000 characters at most.
+    /// Biography of the user: at most 2000 characters.
     bio: Option<String>,
-    /// What the user is in the organisation. Nobody changes their own. Not by API token.
+    /// Role in the organization. Users cannot change their own. Not by API token.
     role: Option<UserRole>,
-    /// What the user may do with data. Nobody changes their own. Not by API token.
+    /// Permission for data. Users cannot change their own. Not by API token.
     permission: Option<UserPermission>,
-    /// Whether the account may be used: as with `toggleActive`.
+    /// True if the account is active: see `toggleActive`.
     is_active: Option<bool>,
-    /// Whether the user has the staff flag: as with `toggleStaff`.
+    /// Staff flag: see `toggleStaff`.
     is_staff: Option<bool>,
 }
 
-/// The outcome of `updateUser`.
+/// Result of `updateUser`.
 #[derive(SimpleObject)]
 pub(crate) struct UpdateUserPayload {
-    /// The user as changed; null where there are errors.
+    /// Changed user; null if there are errors.
     user: Option<User>,
-    /// NOT_FOUND, ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG, PASSWORD_…, CANNOT_DEMOTE_SELF, CANNOT_DEACTIVATE_SELF or
-    /// CANNOT_EDIT_SUPERUSER. One's own address and password are INVALID here: `updateMe` and `changePassword` change them.
+    /// NOT_FOUND, ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG, PASSWORD_…, CANNOT_DEMOTE_SELF, CANNOT_DEACTIVATE_SELF
+    /// or CANNOT_EDIT_SUPERUSER. INVALID for your own email address and password: use `updateMe` and `changePassword`.
     errors: Vec<UserError>,
 }
 
-/// Whose password to set.
+/// New password of a user.
 #[derive(InputObject)]
 pub(crate) struct SetUserPasswordInput {
-    /// The user's id.
+    /// Id of the user.
     id: ID,
-    /// The password: see `passwordPolicy`.
+    /// Password; see `passwordPolicy`.
     #[graphql(secret)]
     password: String,
 }
 
-/// The outcome of `setUserPassword`.
+/// Result of `setUserPassword`.
 #[derive(SimpleObject)]
 pub(crate) struct SetUserPasswordPayload {
-    /// The user; null where there are errors.
+    /// User; null if there are errors.
     user: Option<User>,
-    /// NOT_FOUND, PASSWORD_… or CANNOT_EDIT_SUPERUSER; INVALID for one's own, which `changePassword` changes.
+    /// NOT_FOUND, PASSWORD_… or CANNOT_EDIT_SUPERUSER; INVALID for your own password: use `changePassword`.
     errors: Vec<UserError>,
 }
 
-/// Whose account to delete.
+/// Account to delete.
 #[derive(InputObject)]
 pub(crate) struct DeleteUserInput {
-    /// The user's id.
+    /// Id of the user.
     id: ID,
 }
 
-/// The outcome of `deleteUser`.
+/// Result of `deleteUser`.
 #[derive(SimpleObject)]
 pub(crate) struct DeleteUserPayload {
-    /// What became of the account; null where there are errors.
+    /// Result of the deletion; null if there are errors.
     outcome: Option<DeletionOutcome>,
     /// NOT_FOUND, CANNOT_DELETE_SELF or CANNOT_EDIT_SUPERUSER.
     errors: Vec<UserError>,
 }
 
-/// Whose accounts to delete.
+/// Accounts to delete.
 #[derive(InputObject)]
 pub(crate) struct DeleteUsersInput {
-    /// The users' ids: 500 at most.
+    /// Ids of the users: at most 500.
     ids: Vec<ID>,
 }
 
-/// The outcome of `deleteUsers`.
+/// Result of `deleteUsers`.
 #[derive(SimpleObject)]
 pub(crate) struct DeleteUsersPayload {
-    /// How many accounts are gone; null where there are errors.
+    /// Number of accounts deleted; null if there are errors.
     deleted: Option<usize>,
-    /// How many accounts stay without anything personal, because other records name them; null where there are errors.
+    /// Number of accounts whose rows stay without personal data because other records refer to them; null if there are
+    /// errors.
     anonymized: Option<usize>,
-    /// NOT_FOUND, CANNOT_DELETE_SELF or CANNOT_EDIT_SUPERUSER, each with the id in its message; REQUIRED or TOO_LONG where
-    /// there are no ids or too many.
+    /// NOT_FOUND, CANNOT_DELETE_SELF or CANNOT_EDIT_SUPERUSER, each with the id in its message; REQUIRED or TOO_LONG
+    /// for no ids or too many.
     errors: Vec<UserError>,
 }
 
-/// Whose staff flag to change.
+/// Staff flag to change.
 #[derive(InputObject)]
 pub(crate) struct ToggleStaffInput {
-    /// The user's id.
+    /// Id of the user.
     id: ID,
-    /// What the flag becomes; left out, the opposite of what it is.
+    /// New value. By default the opposite of the current one.
     is_staff: Option<bool>,
 }
 
-/// The outcome of `toggleStaff`.
+/// Result of `toggleStaff`.
 #[derive(SimpleObject)]
 pub(crate) struct ToggleStaffPayload {
-    /// The user; null where there are errors.
+    /// User; null if there are errors.
     user: Option<User>,
     /// NOT_FOUND, CANNOT_DEMOTE_SELF or CANNOT_EDIT_SUPERUSER.
     errors: Vec<UserError>,
 }
 
-/// Whose account to deactivate or activate.
+/// Account to activate or deactivate.
 #[derive(InputObject)]
 pub(crate) struct ToggleActiveInput {
-    /// The user's id.
+    /// Id of the user.
     id: ID,
-    /// What the flag becomes; left out, the opposite of what it is.
+    /// New value. By default the opposite of the current one.
     is_active: Option<bool>,
 }
 
-/// The outcome of `toggleActive`.
+/// Result of `toggleActive`.
 #[derive(SimpleObject)]
 pub(crate) struct ToggleActivePayload {
-    /// The user; null where there are errors.
+    /// User; null if there are errors.
     user: Option<User>,
     /// NOT_FOUND, CANNOT_DEACTIVATE_SELF or CANNOT_EDIT_SUPERUSER.
     errors: Vec<UserError>,
@@ -195,12 +196,13 @@ pub(crate) struct UsersMutation;
 
 #[Object]
 impl UsersMutation {
-    /// Creates an account and mails a welcome to its user, once the account is active: staff. API tokens need MANAGE_USERS, and create only MEMBERs with
-    /// ONLY_VIEW and without a password. RATE_LIMITED where you have sent, or the address has received, too many welcome mails.
+    /// Creates an account and sends its user a welcome email once the account is active. Staff only. API tokens need
+    /// the scope MANAGE_USERS, and create only MEMBERs with ONLY_VIEW and without a password. RATE_LIMITED if you have
+    /// sent, or the address has received, too many welcome emails.
     async fn create_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The account to make.")] input: CreateUserInput,
+        #[graphql(desc = "Account to create.")] input: CreateUserInput,
     ) -> Answer<Option<CreateUserPayload>> {
         let app = app(ctx);
         let input = Create {
@@ -222,13 +224,14 @@ impl UsersMutation {
         Ok(Some(CreateUserPayload { user: user.map(User), errors }))
     }
 
-    /// Changes an account: staff. API tokens need MANAGE_USERS, and change only the username, names, phone, address, bio and
-    /// active flag of others who are not staff. Whoever is deactivated or given a password is out at once, on every device; what a user may
-    /// do changes with their next request. Mails tell the owner of another address or password.
+    /// Changes an account. Staff only. API tokens need the scope MANAGE_USERS, and change only the username, names,
+    /// phone, address, bio and active flag of other users without staff rights. Deactivating a user or setting a
+    /// password signs them out everywhere immediately; changed rights apply from their next request. The owner is
+    /// emailed when the address or password changes.
     async fn update_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which account, and what to change.")] input: UpdateUserInput,
+        #[graphql(desc = "Account and its changes.")] input: UpdateUserInput,
     ) -> Answer<Option<UpdateUserPayload>> {
         let update = Update {
             id: input.id.0,
@@ -251,34 +254,34 @@ impl UsersMutation {
         Ok(Some(UpdateUserPayload { user, errors }))
     }
 
-    /// Sets a user's password: staff, but not by API token. The user is out at once, on every device, and told by mail.
-    /// Better let them set one themselves, by `requestReset`.
+    /// Sets a user's password. Staff only; requires a session. The user is signed out everywhere immediately and
+    /// notified by email. Prefer `requestReset`, with which users set a password themselves.
     async fn set_user_password(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose password, and the password.")] input: SetUserPasswordInput,
+        #[graphql(desc = "User and new password.")] input: SetUserPasswordInput,
     ) -> Answer<Option<SetUserPasswordPayload>> {
         let update = Update { id: input.id.0, password: Some(input.password), ..Update::default() };
         let (user, errors) = change(ctx, update).await?;
         Ok(Some(SetUserPasswordPayload { user, errors }))
     }
 
-    /// Deletes an account with all that hangs on it: staff, but not by API token.
+    /// Deletes an account with everything that belongs to it. Staff only; requires a session.
     async fn delete_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose account.")] input: DeleteUserInput,
+        #[graphql(desc = "Account to delete.")] input: DeleteUserInput,
     ) -> Answer<Option<DeleteUserPayload>> {
         let (outcomes, errors) = delete(ctx, "id", &[input.id.0]).await?;
         let outcome = outcomes.and_then(|outcomes| outcomes.first().copied()).map(Into::into);
         Ok(Some(DeleteUserPayload { outcome, errors }))
     }
 
-    /// Deletes accounts with all that hangs on them, all or none: staff, but not by API token.
+    /// Deletes accounts with everything that belongs to them, all or none. Staff only; requires a session.
     async fn delete_users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose accounts.")] input: DeleteUsersInput,
+        #[graphql(desc = "Accounts to delete.")] input: DeleteUsersInput,
     ) -> Answer<Option<DeleteUsersPayload>> {
         let ids: Vec<String> = input.ids.into_iter().map(|id| id.0).collect();
         let (outcomes, errors) = delete(ctx, "ids", &ids).await?;
@@ -288,22 +291,23 @@ impl UsersMutation {
         Ok(Some(DeleteUsersPayload { deleted, anonymized, errors }))
     }
 
-    /// Gives a user the staff flag or takes it away: staff. What the user may do changes with their next request.
+    /// Sets or removes the staff flag of a user. Staff only; requires a session. Changed rights apply from the user's
+    /// next request.
     async fn toggle_staff(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose flag, and what it becomes.")] input: ToggleStaffInput,
+        #[graphql(desc = "User and new value.")] input: ToggleStaffInput,
     ) -> Answer<Option<ToggleStaffPayload>> {
         let (user, errors) = flip(ctx, Toggle { id: input.id.0, flag: Flag::Staff, to: input.is_staff }).await?;
         Ok(Some(ToggleStaffPayload { user, errors }))
     }
 
-    /// Deactivates an account or activates it again: staff. API tokens need MANAGE_USERS, and reach only others who are not
-    /// staff. A deactivated user is out at once, on every device.
+    /// Activates or deactivates an account. Staff only. API tokens need the scope MANAGE_USERS, and apply only to other
+    /// users without staff rights. A deactivated user is signed out everywhere immediately.
     async fn toggle_active(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose account, and what becomes of it.")] input: ToggleActiveInput,
+        #[graphql(desc = "Account and new value.")] input: ToggleActiveInput,
     ) -> Answer<Option<ToggleActivePayload>> {
         let (user, errors) = flip(ctx, Toggle { id: input.id.0, flag: Flag::Active, to: input.is_active }).await?;
         Ok(Some(ToggleActivePayload { user, errors }))
@@ -328,5 +332,5 @@ async fn delete(
     ids: &[String],
 ) -> Answer<(Option<Vec<Outcome>>, Vec<UserError>)> {
     let app = app(ctx);
-    outcome(ctx, delete::delete(&app.db, &request(ctx).now, staff(ctx)?, &app.media, (field, ids)).await)
+    outcome(ctx, delete::delete(&app.db, &request(ctx).now, staff(ctx)?, &app.media, field, ids).await)
 }

@@ -1,4 +1,4 @@
-//! Finding users.
+//! Queries for users.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 
@@ -10,65 +10,65 @@ use crate::graphql::errors::Answer;
 use crate::graphql::paging::{Connection, CountQuery, list_complexity};
 use crate::graphql::scalars::{Date, DateTime};
 
-/// Which users are wanted: those to whom all of this applies. What is left out does not matter.
+/// Filter for users. All given conditions must match.
 #[derive(InputObject, Default)]
 pub(crate) struct UserFilter {
-    /// The id that the user had in the system they were moved in from, letter by letter.
+    /// Id of the user in the system they were imported from, matched exactly.
     external_id: Option<String>,
-    /// Whether the account may be used.
+    /// True for active accounts, false for inactive ones.
     is_active: Option<bool>,
-    /// Whether the user has the staff flag.
+    /// True for users with the staff flag, false for those without.
     is_staff: Option<bool>,
-    /// Whether the e-mail address was confirmed.
+    /// True for users with a confirmed email address, false for those without.
     is_verified: Option<bool>,
-    /// Whether the user was active within the last five minutes.
+    /// True for users active within the last five minutes, false for all others.
     is_online: Option<bool>,
-    /// What the user is in the organisation.
+    /// Role in the organization.
     role: Option<UserRole>,
-    /// The UTC day on which the user joined.
+    /// Day in UTC on which the user joined.
     joined_on: Option<Date>,
-    /// The user joined after this time.
+    /// Only users who joined after this time.
     joined_after: Option<DateTime>,
-    /// The user joined before this time.
+    /// Only users who joined before this time.
     joined_before: Option<DateTime>,
 }
 
-/// One thing to order users by.
+/// A sort key.
 #[derive(InputObject)]
 pub(crate) struct UserOrder {
-    /// What to order by.
+    /// Field to sort by.
     field: UserOrderField,
-    /// Which way.
+    /// Direction.
     #[graphql(default_with = "OrderDirection::Asc")]
     direction: OrderDirection,
 }
 
-/// What users can be ordered by. Names and addresses are ordered without regard to case.
+/// Fields to sort users by. Names and email addresses are sorted ignoring case.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Field")]
 pub(crate) enum UserOrderField {
-    /// The id: the order in which accounts were made.
+    /// Id, which follows the order of creation.
     Id,
-    /// The username.
+    /// Username.
     Username,
-    /// The e-mail address.
+    /// Email address.
     Email,
     /// Given name.
     FirstName,
     /// Family name.
     LastName,
-    /// When the account was made.
+    /// Time of creation.
     DateJoined,
-    /// When the user was last seen; those who never were count as the longest ago.
+    /// Time of last activity; users without any sort as the oldest.
     LastActivity,
 }
 
-/// Which end of an order comes first.
+/// Direction of a sort.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 pub(crate) enum OrderDirection {
-    /// From the lowest to the highest: A to Z, the oldest first.
+    /// Ascending: A to Z, oldest first.
     Asc,
-    /// From the highest to the lowest: Z to A, the newest first.
+    /// Descending: Z to A, newest first.
     Desc,
 }
 
@@ -77,35 +77,35 @@ pub(crate) struct UsersQuery;
 
 #[Object]
 impl UsersQuery {
-    /// The signed-in user.
+    /// Returns your own account. API tokens need the scope READ.
     async fn me(&self, ctx: &Context<'_>) -> Answer<Option<User>> {
         Ok(Some(User(viewer(ctx)?.user().clone())))
     }
 
-    /// The user with this id: staff. Null where there is none.
-    async fn user(&self, ctx: &Context<'_>, #[graphql(desc = "The user's id.")] id: ID) -> Answer<Option<User>> {
+    /// Returns the user with this id; null if it does not exist. Staff only; API tokens need the scope READ.
+    async fn user(&self, ctx: &Context<'_>, #[graphql(desc = "Id of the user.")] id: ID) -> Answer<Option<User>> {
         Ok(list::find(&app(ctx).db, staff(ctx)?, &id).await?.map(User))
     }
 
-    /// The users, newest first where no order is given: staff. A page has 20 where no number is given, and 200 at most.
-    /// Cursors hold for the order in which they were given. `offset` leads to any page by its number, but costs more the
-    /// further it goes.
+    /// Returns users, newest first by default. Staff only; API tokens need the scope READ. A page has 20 users by
+    /// default and at most 200. Cursors are valid only for the order in which they were returned. `offset` reaches any
+    /// page by its number, but its cost grows with the offset.
     #[graphql(complexity = "list_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the schema has them")]
     async fn users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many of the list, or after `after`.")] first: Option<i32>,
-        #[graphql(desc = "The cursor after which the page begins.")] after: Option<String>,
-        #[graphql(desc = "The last so many of the list, or before `before`.")] last: Option<i32>,
-        #[graphql(desc = "The cursor before which the page ends.")] before: Option<String>,
-        #[graphql(desc = "How many to leave out at the beginning; with `first` alone.")] offset: Option<i32>,
-        #[graphql(desc = "A part of the username, the e-mail address, or first and last name, in any case: 100 \
-                          characters at most.")]
+        #[graphql(desc = "Number of items from the start of the list, or after `after`.")] first: Option<i32>,
+        #[graphql(desc = "Cursor after which the page starts.")] after: Option<String>,
+        #[graphql(desc = "Number of items from the end of the list, or before `before`.")] last: Option<i32>,
+        #[graphql(desc = "Cursor before which the page ends.")] before: Option<String>,
+        #[graphql(desc = "Number of items to skip; with `first` only.")] offset: Option<i32>,
+        #[graphql(desc = "Part of the username, the email address, or first and last name, in any case: at most 100 \
+                          characters.")]
         search: Option<String>,
-        #[graphql(desc = "Which users are wanted; left out, all.")] filter: Option<UserFilter>,
+        #[graphql(desc = "Filter; by default all users match.")] filter: Option<UserFilter>,
         #[graphql(
-            desc = "What to order by, the first first. Users who are equal in all of it are ordered by id.",
+            desc = "Sort keys, most significant first. Ties are sorted by id.",
             default_with = "vec![UserOrder { field: UserOrderField::DateJoined, direction: OrderDirection::Desc }]"
         )]
         order_by: Vec<UserOrder>,
@@ -129,18 +129,18 @@ impl UsersQuery {
                 .into_iter()
                 .map(|order| (order.field.into(), order.direction == OrderDirection::Desc))
                 .collect(),
-            window: PageArgs { first, after, last, before, offset },
+            page: PageArgs { first, after, last, before, offset },
         };
         let page = list::page(&app(ctx).db, &request(ctx).now, staff(ctx)?, &list).await?;
         Ok(Some(Connection::new(page, CountQuery::Users(list), User)))
     }
 
-    /// The e-mail addresses of all users in one text, to paste into a mail program: staff; of API tokens, those
-    /// with the scope EXPORT. Leaves an audit event.
+    /// Returns the email addresses of all users as one string, for pasting into an email program. Staff only; API
+    /// tokens need the scope EXPORT. Recorded in the audit trail.
     async fn all_emails(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What stands between two addresses: 10 characters at most.", default = ";")] separator: String,
+        #[graphql(desc = "Separator between addresses: at most 10 characters.", default = ";")] separator: String,
     ) -> Answer<Option<String>> {
         let (app, now) = (app(ctx), &request(ctx).now);
         Ok(Some(list::all_emails(&app.db, now, exporter(ctx)?, &app.limits, &separator).await?))

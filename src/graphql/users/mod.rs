@@ -1,10 +1,10 @@
-//! Users, and their administration by staff.
+//! Users and their administration by staff.
 
-// Changing and deleting users.
+// Creating, changing and deleting users.
 mod change;
-// Finding users.
+// Queries for users.
 mod list;
-// What the signed-in user may do to another.
+// Actions that the signed-in user may perform on another user.
 mod viewer_can;
 
 use async_graphql::{Context, Enum, ID, Object};
@@ -21,29 +21,29 @@ use crate::graphql::scalars::DateTime;
 pub(crate) use self::change::UsersMutation;
 pub(crate) use self::list::UsersQuery;
 
-/// A user. What reaches a client as one was loaded by the rule of who may see whom.
+/// A user who is visible to the viewer: loaded by the rules of visibility.
 #[derive(Clone)]
 pub(crate) struct User(pub(crate) user::Model);
 
-/// A user's account. People see their own, staff see everybody's, and superusers are shown to superusers only.
+/// A user's account. Users see their own account and staff see all, but superusers are visible to superusers only.
 #[Object]
 impl User {
-    /// Its id, opaque and never given twice.
+    /// Opaque id, never reused.
     async fn id(&self) -> ID {
         self.0.id.into()
     }
 
-    /// The name to sign in with; unique, without "@".
+    /// Username to sign in with; unique, without "@".
     async fn username(&self) -> &str {
         &self.0.username
     }
 
-    /// The e-mail address, which serves to sign in too; unique.
+    /// Email address, which can also be used to sign in; unique.
     async fn email(&self) -> &str {
         &self.0.email
     }
 
-    /// An address that the user asked to move to and has not confirmed yet.
+    /// New email address that the user has not confirmed yet.
     async fn pending_email(&self) -> Option<&str> {
         self.0.pending_email.as_deref()
     }
@@ -58,7 +58,7 @@ impl User {
         &self.0.last_name
     }
 
-    /// First and last name, or the username where both are empty.
+    /// First and last name, or the username if both are empty.
     async fn name(&self) -> String {
         self.0.name()
     }
@@ -68,132 +68,132 @@ impl User {
         &self.0.phone
     }
 
-    /// Postal address, of several lines perhaps; may be empty.
+    /// Postal address; may have several lines or be empty.
     async fn address(&self) -> &str {
         &self.0.address
     }
 
-    /// What the user tells about themself; may be empty.
+    /// Biography written by the user; may be empty.
     async fn bio(&self) -> &str {
         &self.0.bio
     }
 
-    /// What the user is in the organisation.
+    /// Role in the organization.
     async fn role(&self) -> UserRole {
         self.0.role.into()
     }
 
-    /// What the user may do with data.
+    /// Permission for data.
     async fn permission(&self) -> UserPermission {
         self.0.permission.into()
     }
 
-    /// Whether the account may be used.
+    /// True if the account is active. Inactive users cannot sign in.
     async fn is_active(&self) -> bool {
         self.0.is_active
     }
 
-    /// Whether the user has the staff flag. Those with the role ADMIN and superusers have the rights of staff too.
+    /// True if the user has the staff flag. The role ADMIN and superusers have staff rights too.
     async fn is_staff(&self) -> bool {
         self.0.is_staff
     }
 
-    /// Whether the user has every right.
+    /// True if the user is a superuser, who has every right.
     async fn is_superuser(&self) -> bool {
         self.0.is_superuser
     }
 
-    /// Whether the e-mail address was confirmed.
+    /// True if the email address is confirmed.
     async fn is_verified(&self) -> bool {
         self.0.is_verified
     }
 
-    /// True while the user has a password that the service generated and printed. Ask the user to replace it with
-    /// `changePassword`: where others can reach the service, it expires after 24 hours.
+    /// True while the user has a temporary password that the service generated and printed. Ask the user to replace it
+    /// with `changePassword`: it expires after 24 hours if other machines can reach the service.
     async fn password_is_temporary(&self) -> bool {
         self.0.temporary_password_at.is_some()
     }
 
-    /// Active within the last five minutes.
+    /// True if the user was active within the last five minutes.
     async fn is_online(&self, ctx: &Context<'_>) -> bool {
         self.0.last_activity.is_some_and(|at| at > now(ctx).at.minus(ONLINE))
     }
 
-    /// When the account was made.
+    /// Time of creation.
     async fn date_joined(&self) -> DateTime {
         self.0.date_joined.into()
     }
 
-    /// When the account was last changed.
+    /// Time of the last change.
     async fn updated_at(&self) -> DateTime {
         self.0.updated_at.into()
     }
 
-    /// When the user last signed in with a password; null where that never happened.
+    /// Time of the last sign-in with a password; null if there was none.
     async fn last_login(&self) -> Option<DateTime> {
         self.0.last_login.map(DateTime)
     }
 
-    /// When the user was last seen; null where that never happened.
+    /// Time of the last activity; null if there was none.
     async fn last_activity(&self) -> Option<DateTime> {
         self.0.last_activity.map(DateTime)
     }
 
-    /// The id by which other systems know the user, from before the account was moved in; null where there is none. Staff see
-    /// it; to everybody else it is null.
+    /// Id of the user in the system the account was imported from; null if it was not imported, and always null unless
+    /// you are staff.
     async fn external_id(&self, ctx: &Context<'_>) -> Option<&str> {
         let is_staff = reader(ctx).is_ok_and(|viewer| viewer.staff().is_ok());
         self.0.external_id.as_deref().filter(|_| is_staff)
     }
 
-    /// Where the user's picture is, an absolute address that never changes its content; null where there is none. It is
-    /// square: the smallest that has this side at least, or the largest there is.
+    /// Absolute URL of the user's avatar; null if there is none. Its content never changes. The image is square: the
+    /// smallest with at least this side, or the largest there is.
     async fn avatar_url(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The side in pixels, 1 to 1024.", default = 256)] size: i32,
+        #[graphql(desc = "Side in pixels, 1 to 1024.", default = 256)] size: i32,
     ) -> Answer<Option<String>> {
         avatars::url(ctx, self.0.avatar.as_deref(), size)
     }
 
-    /// The samples that this user modified last, newest first.
+    /// Samples that this user modified last, newest first.
     #[graphql(complexity = "usize::try_from(first).unwrap_or(0) * child_complexity")]
     async fn recent_samples(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many: 200 at most.", default = 20)] first: i32,
+        #[graphql(desc = "Number of samples: at most 200.", default = 20)] first: i32,
     ) -> Answer<Vec<Sample>> {
         samples::recent(ctx, self.0.id, first).await
     }
 
-    /// What the signed-in user may do to this one, by the same rules that the mutations enforce.
+    /// Actions that you may perform on this user, by the same rules that the mutations enforce.
     async fn viewer_can(&self) -> UserActions {
         UserActions(self.0.clone())
     }
 }
 
-/// What a user is in the organisation.
+/// Role of a user in the organization.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "user::Role")]
 pub(crate) enum UserRole {
-    /// Administers users, with the rights of staff.
+    /// Administrator, with staff rights.
     Admin,
-    /// Leads others.
+    /// Manager of others. Grants no rights in this service.
     Manager,
-    /// Works for others.
+    /// Agent acting for others. Grants no rights in this service.
     Agent,
-    /// Anybody else.
+    /// Member, the default.
     Member,
 }
 
-/// What a user may do with data.
+/// Permission of a user for data.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "user::Permission")]
 pub(crate) enum UserPermission {
-    /// Everything.
+    /// Full access.
     FullAccess,
-    /// Look and download.
+    /// View and download.
     Download,
-    /// Look only.
+    /// View only.
     OnlyView,
 }

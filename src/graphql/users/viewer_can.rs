@@ -1,4 +1,4 @@
-//! What the signed-in user may do to another.
+//! Actions that the signed-in user may perform on another user.
 
 use async_graphql::{Context, Object, SimpleObject};
 
@@ -7,13 +7,13 @@ use crate::entity::user;
 use crate::graphql::context::reader;
 use crate::graphql::errors::{Answer, UserErrorCode};
 
-/// The user to whom it would be done.
+/// Target of the actions.
 pub(crate) struct UserActions(pub(super) user::Model);
 
-/// What the signed-in user may do to a user.
+/// Actions that you may perform on a user.
 #[Object]
 impl UserActions {
-    /// `updateUser`, as far as it concerns names and the like: what else it changes has the rules below.
+    /// `updateUser` for names and similar details; its other changes follow the checks below.
     async fn update(&self, ctx: &Context<'_>) -> Answer<ActionCheck> {
         self.check(ctx, UserAction::Update)
     }
@@ -46,12 +46,12 @@ impl UserActions {
     }
 }
 
-/// Whether something may be done.
+/// Check of an action.
 #[derive(SimpleObject)]
 pub(crate) struct ActionCheck {
-    /// Whether it may be done.
+    /// True if the action is allowed.
     allowed: bool,
-    /// The code that the mutation would answer with; null where it is allowed, or where the mutation would be an error,
-    /// because the signed-in user is not staff, or an API token.
+    /// Code that the mutation would return; null if the action is allowed, or if the mutation would fail with an error
+    /// because you are not staff or use an API token.
     reason: Option<UserErrorCode>,
 }
