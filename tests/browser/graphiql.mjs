@@ -57,7 +57,7 @@ async function open(context, url) {
 }
 
 async function signIn(page, { identifier, password }) {
-  await page.getByLabel("E-mail address or username").fill(identifier);
+  await page.getByLabel("Email address or username").fill(identifier);
   await page.getByLabel("Password", { exact: true }).fill(password);
   await page.getByRole("button", { name: "Sign in" }).click();
 }
@@ -134,7 +134,7 @@ try {
   await answered(page, '"isSuperuser": true');
   await page.screenshot({ path: join(shots, "graphiql-me.png") });
   await run(page, "UpdateMe");
-  await answered(page, '"bio": "I keep the door."');
+  await answered(page, '"bio": "I collect samples."');
   passed += 1;
 
   // Listening, over the WebSocket, until stopped.
@@ -230,7 +230,7 @@ try {
   // Without introspection the page says so, and runs what it is given.
   const silent = await start({ VESTIBULE_INTROSPECTION: "false" });
   const { page: blind } = await open(await browser.newContext(), silent);
-  await blind.getByText("This service does not tell its schema").first().waitFor();
+  await blind.getByText("This service does not publish its schema").first().waitFor();
   await signIn(blind, admin);
   await run(blind, "Me");
   await answered(blind, '"isSuperuser": true');

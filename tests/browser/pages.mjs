@@ -62,19 +62,19 @@ try {
   // Registering, by mouse, without scripts.
   await page.goto(`${url}/account/sign-in`);
   await page.getByRole("link", { name: "Create an account" }).click();
-  await page.getByLabel("E-mail address").fill("ada@example.com");
+  await page.getByLabel("Email address").fill("ada@example.com");
   await page.getByLabel("Password", { exact: true }).fill("short");
-  await page.getByLabel("The same once more").fill("short");
-  await page.getByRole("button", { name: "Create the account" }).click();
+  await page.getByLabel("Repeat password").fill("short");
+  await page.getByRole("button", { name: "Create account" }).click();
   await page.getByRole("alert").getByRole("link", { name: "Use at least 8 characters." }).waitFor();
-  assert.equal(await page.getByLabel("E-mail address").inputValue(), "ada@example.com");
+  assert.equal(await page.getByLabel("Email address").inputValue(), "ada@example.com");
   await page.screenshot({ path: join(shots, "register-refused.png"), fullPage: true });
   await page.getByLabel("Password", { exact: true }).fill(password);
-  await page.getByLabel("The same once more").fill(password);
-  await page.getByRole("button", { name: "Create the account" }).click();
-  await page.getByRole("heading", { name: "Look into your mail" }).waitFor();
-  await page.goto(await linkOf(page, url, /Confirm your e-mail address/));
-  await page.getByRole("button", { name: "Confirm the address" }).click();
+  await page.getByLabel("Repeat password").fill(password);
+  await page.getByRole("button", { name: "Create account" }).click();
+  await page.getByRole("heading", { name: "Check your email" }).waitFor();
+  await page.goto(await linkOf(page, url, /Confirm your email address/));
+  await page.getByRole("button", { name: "Confirm email address" }).click();
   await page.getByRole("heading", { name: "You are signed in" }).waitFor();
   passed += 1;
 
@@ -86,7 +86,7 @@ try {
   await tabTo(keys, "email");
   await keys.keyboard.type("ada@example.com");
   await keys.keyboard.press("Enter");
-  await keys.getByRole("heading", { name: "Look into your mail" }).waitFor();
+  await keys.getByRole("heading", { name: "Check your email" }).waitFor();
   const link = await linkOf(keys, url, /Reset your password/);
   await keys.goto(link);
   await keys.goto(link);

@@ -1,6 +1,7 @@
-//! The own account, where it gets delicate: moving to another address, sessions, leaving.
+//! Accounts: address changes, sessions, deletion, and anonymization.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DatabaseBackend, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
@@ -13,23 +14,6 @@ use vestibule::entity::{audit_event, mail, one_time_token, registration, session
 use crate::test_app::{ADMIN, PASSWORD, TestApp};
 use crate::test_database::Place;
 
-crate::tests![
-    sessions_tell_device_address_and_which_one_this_is,
-    a_session_is_revoked_and_nobody_elses,
-    the_last_superuser_cannot_leave,
-    two_last_superusers_cannot_leave_at_once,
-    whoever_is_still_named_is_anonymized,
-    nothing_of_a_deleted_account_stays,
-    the_address_of_a_deleted_account_is_in_no_row_and_no_file,
-    the_search_index_forgets_the_letters_of_who_is_deleted,
-    deleting_an_account_takes_nothing_of_others_along,
-    nothing_of_a_former_user_falls_to_the_next_of_that_name,
-    presence_is_written_in_few_statements,
-    another_spelling_of_the_own_address_holds_at_once,
-    a_new_address_needs_the_password,
-    what_changes_nothing_writes_nothing,
-];
-
 const SESSIONS: &str = "{ sessions { id createdAt lastUsedAt expiresAt ip userAgent isCurrent } }";
 const REVOKE: &str =
     "mutation($id: ID!) { revokeSession(input: { id: $id }) { session { id } errors { code field } } }";
@@ -41,7 +25,8 @@ const UPDATE: &str = "mutation($input: UpdateMeInput!) { updateMe(input: $input)
     user { email pendingEmail } errors { code field }
 } }";
 
-async fn sessions_tell_device_address_and_which_one_this_is(place: Place) {
+#[both_databases]
+async fn sessions_show_device_address_and_the_current_one(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let phone = app.anyone().with_header("user-agent", "Phone/1").sign_in(&ada.email, PASSWORD).await;
@@ -63,6 +48,7 @@ async fn sessions_tell_device_address_and_which_one_this_is(place: Place) {
     drop(phone);
 }
 
+#[both_databases]
 async fn a_session_is_revoked_and_nobody_elses(place: Place) {
     let app = TestApp::start(&place).await;
     let (ada, bob) = (app.add_user("ada").await, app.add_user("bob").await.sign_in(&app).await);
@@ -79,6 +65,7 @@ async fn a_session_is_revoked_and_nobody_elses(place: Place) {
     laptop.data("{ me { id } }", json!({})).await;
 }
 
+#[both_databases]
 async fn the_last_superuser_cannot_leave(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -97,10 +84,11 @@ async fn second_superuser(app: &TestApp) {
     let username = Username::Given("second");
     let row = superuser::prepare(&now, &app.app.passwords, "second@example.com", username, ADMIN.1).await.unwrap();
     let (txn, now) = app.app.db.begin(&now).await.unwrap();
-    superuser::insert(&txn, &now, row).await.unwrap();
+    superuser::insert(&txn, &now, &vestibule::domain::auth::identity::Client::default(), row).await.unwrap();
     txn.commit().await.unwrap();
 }
 
+#[both_databases]
 async fn two_last_superusers_cannot_leave_at_once(place: Place) {
     let app = TestApp::start(&place).await;
     second_superuser(&app).await;
@@ -114,7 +102,8 @@ async fn two_last_superusers_cannot_leave_at_once(place: Place) {
     assert_eq!(outcomes, [vec![], vec!["LAST_SUPERUSER".to_owned()]]);
 }
 
-async fn whoever_is_still_named_is_anonymized(place: Place) {
+#[both_databases]
+async fn users_named_in_records_are_anonymized(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add(json!({ "username": "ada", "email": "ada@example.com", "password": PASSWORD, "lastName": "Lovelace", "phone": "1" })).await;
     let client = ada.sign_in(&app).await;
@@ -137,6 +126,7 @@ async fn whoever_is_still_named_is_anonymized(place: Place) {
     app.add(json!({ "username": "ada2", "email": "ada@example.com" })).await;
 }
 
+#[both_databases]
 async fn nothing_of_a_deleted_account_stays(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -163,7 +153,7 @@ async fn register(app: &TestApp, email: &str) {
     assert_eq!(verified["verifyEmail"]["errors"], json!([]));
 }
 
-/// The addresses that mails and registrations name, in the order of the alphabet.
+/// Addresses in pending mails and registrations, sorted.
 async fn named(app: &TestApp) -> Vec<String> {
     let mails = mail::Entity::find().all(app.db()).await.unwrap().into_iter().map(|mail| mail.recipient);
     let waiting = registration::Entity::find().all(app.db()).await.unwrap().into_iter().map(|waiting| waiting.email);
@@ -172,11 +162,12 @@ async fn named(app: &TestApp) -> Vec<String> {
     named
 }
 
+#[both_databases]
 async fn the_address_of_a_deleted_account_is_in_no_row_and_no_file(place: Place) {
     let app = TestApp::start(&place).await;
     for by_staff in [false, true] {
         register(&app, "unmistakable@example.com").await;
-        // Another registration, and requests that nobody has looked up yet.
+        // Another registration, and requests not yet processed by the worker.
         app.anyone()
             .data(
                 crate::parity::registration::REGISTER,
@@ -214,12 +205,13 @@ async fn the_address_of_a_deleted_account_is_in_no_row_and_no_file(place: Place)
     }
 }
 
-async fn the_search_index_forgets_the_letters_of_who_is_deleted(place: Place) {
+#[both_databases]
+async fn the_search_index_forgets_the_letters_of_deleted_users(place: Place) {
     let Some(path) = place.database_url.strip_prefix("sqlite://") else { return };
     let path = path.split('?').next().unwrap();
     let app = TestApp::start(&place).await;
     let kept = app.add_user("kept").await;
-    // No term but theirs begins with this letter, so that the first of theirs stands in the index as it is.
+    // Only these users have a term with this letter, so their first term is stored uncompressed.
     let count = "SELECT count(*) AS n FROM user_trigrams_data WHERE instr(block, CAST('~qj' AS BLOB)) > 0";
     let mut ids = Vec::new();
     for number in 0..12 {
@@ -234,7 +226,7 @@ async fn the_search_index_forgets_the_letters_of_who_is_deleted(place: Place) {
     app.admin().await.data(delete, json!({ "ids": ids })).await;
     assert_eq!(number(&app, count).await, 0);
     assert_eq!(number(&app, "SELECT count(*) AS n FROM user_trigram_terms WHERE instr(term, '~')").await, 0);
-    // The rest of the index holds.
+    // The rest of the index is intact.
     app.db().execute_unprepared("INSERT INTO user_trigrams (user_trigrams) VALUES ('integrity-check')").await.unwrap();
     let found = "{ users(search: \"kept@\", first: 9) { nodes { id } } }";
     let found = app.admin().await.data(found, json!({})).await;
@@ -243,16 +235,17 @@ async fn the_search_index_forgets_the_letters_of_who_is_deleted(place: Place) {
     assert!(!bytes.windows(9).any(|window| window == b"a1~qj@exa"), "an address is in the file");
 }
 
-/// The number that a statement counts.
+/// Number returned by a statement.
 async fn number(app: &TestApp, sql: &str) -> i64 {
     let row = app.db().query_one_raw(Statement::from_string(DatabaseBackend::Sqlite, sql)).await.unwrap().unwrap();
     row.try_get("", "n").unwrap()
 }
 
+#[both_databases]
 async fn deleting_an_account_takes_nothing_of_others_along(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
-    // Ada claims an address at which somebody else registers, and another one looks like hers.
+    // Ada requests an address that somebody else is registering, and a look-alike of her own is being registered.
     let claim = json!({ "input": { "email": "victim@example.com", "currentPassword": PASSWORD } });
     ada.data(UPDATE, claim).await;
     for email in ["victim@example.com", "bob@example.com"] {
@@ -268,12 +261,13 @@ async fn deleting_an_account_takes_nothing_of_others_along(place: Place) {
     assert!(left.contains(&"\u{430}da@example.com".to_owned()) && !left.contains(&"ada@example.com".to_owned()));
 }
 
+#[both_databases]
 async fn nothing_of_a_former_user_falls_to_the_next_of_that_name(place: Place) {
     let app = TestApp::start(&place).await;
     let mut ids = std::collections::BTreeSet::new();
     let mut former = Vec::new();
     for number in 0..3 {
-        // The name is free again after a while, the address at once.
+        // The username becomes free after a while, the address immediately.
         let name = if number < 2 { format!("ada{number}") } else { "ada0".to_owned() };
         if number == 2 {
             app.wait(USERNAME_RESERVED);
@@ -303,11 +297,12 @@ async fn nothing_of_a_former_user_falls_to_the_next_of_that_name(place: Place) {
     }
 }
 
+#[both_databases]
 async fn presence_is_written_in_few_statements(place: Place) {
     let counter = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let app = TestApp::start_counting(&place, std::sync::Arc::clone(&counter)).await;
     for number in 0..450_u128 {
-        app.app.presence.saw(uuid::Uuid::from_u128(number), app.app.clock.now().at);
+        app.app.presence.record_activity(uuid::Uuid::from_u128(number), app.app.clock.now().at);
     }
     let before = counter.load(std::sync::atomic::Ordering::SeqCst);
     app.app.presence.flush(&app.app.db).await.unwrap();
@@ -315,7 +310,8 @@ async fn presence_is_written_in_few_statements(place: Place) {
     assert_eq!(counter.load(std::sync::atomic::Ordering::SeqCst) - before, 3);
 }
 
-async fn another_spelling_of_the_own_address_holds_at_once(place: Place) {
+#[both_databases]
+async fn another_spelling_of_the_own_address_applies_immediately(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let input = json!({ "input": { "email": "Ada@Example.com", "currentPassword": PASSWORD } });
@@ -324,6 +320,7 @@ async fn another_spelling_of_the_own_address_holds_at_once(place: Place) {
     assert_eq!(app.mails().await.len(), 0);
 }
 
+#[both_databases]
 async fn a_new_address_needs_the_password(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -336,7 +333,8 @@ async fn a_new_address_needs_the_password(place: Place) {
     assert_eq!(app.mails().await.len(), 0);
 }
 
-async fn what_changes_nothing_writes_nothing(place: Place) {
+#[both_databases]
+async fn a_change_to_the_same_values_writes_nothing(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
     let ada = app.add_user("ada").await;

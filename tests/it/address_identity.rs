@@ -1,8 +1,9 @@
-//! Similar is not equal: an account is found and changed by its own address or username, never by one that looks like it.
+//! Identity of addresses: an account is found and changed only by its exact address or username, never by a look-alike.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
+use test_macros::both_databases;
 use vestibule::domain::operator::{self, Operator};
 use vestibule::entity::{instance, mail, user};
 
@@ -10,20 +11,7 @@ use crate::parity::registration::VERIFY;
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
 
-crate::tests![
-    a_look_alike_of_the_own_address_is_confirmed_by_mail_and_announced,
-    an_equal_spelling_of_the_own_address_holds_at_once,
-    a_look_alike_of_anothers_address_is_never_obtained,
-    nobody_is_found_by_a_look_alike,
-    everybody_is_found_by_an_equal_spelling,
-    the_command_line_finds_nobody_by_a_look_alike,
-    guesses_by_look_alikes_count_as_guesses_of_the_name,
-    one_mailbox_is_one_account_however_its_domain_is_written,
-    pages_take_addresses_that_browsers_take_for_none,
-    keys_of_an_earlier_form_are_renewed_at_the_start,
-];
-
-/// A Cyrillic letter stands in the domain.
+/// Address with a Cyrillic letter in its domain.
 const LOOK_ALIKE: &str = "boss@ex\u{430}mple.com";
 
 const UPDATE: &str = "mutation($e: String!, $p: String!) { updateMe(input: { email: $e, currentPassword: $p }) {
@@ -40,6 +28,7 @@ async fn add(app: &TestApp, username: &str, email: &str) -> crate::test_app::Per
     app.add(json!({ "username": username, "email": email, "password": PASSWORD })).await
 }
 
+#[both_databases]
 async fn a_look_alike_of_the_own_address_is_confirmed_by_mail_and_announced(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     for (number, (own, wanted)) in [
@@ -70,7 +59,8 @@ async fn a_look_alike_of_the_own_address_is_confirmed_by_mail_and_announced(plac
     }
 }
 
-async fn an_equal_spelling_of_the_own_address_holds_at_once(place: Place) {
+#[both_databases]
+async fn an_equivalent_spelling_of_the_own_address_applies_immediately(place: Place) {
     let app = TestApp::start(&place).await;
     add(&app, "ann", "ann@m\u{fc}nchen.example").await;
     let client = app.anyone().sign_in("ann", PASSWORD).await;
@@ -86,13 +76,14 @@ async fn an_equal_spelling_of_the_own_address_holds_at_once(place: Place) {
     assert_eq!(app.mails().await.len(), 0);
 }
 
+#[both_databases]
 async fn a_look_alike_of_anothers_address_is_never_obtained(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     add(&app, "boss", "boss@example.com").await;
     let eve = add(&app, "eve", "eve@example.com").await;
     let client = eve.sign_in(&app).await;
     for look_alike in [LOOK_ALIKE, "boss@xn--exmple-4nf.com", "b\u{43e}ss@example.com"] {
-        // Neither the answer nor the mail to the new address tells that there is another account.
+        // Neither the response nor the mail to the new address reveals the other account.
         let asked = client.data(UPDATE, json!({ "e": look_alike, "p": PASSWORD })).await;
         assert_eq!(asked["updateMe"]["user"]["pendingEmail"], look_alike);
         let token = crate::parity::registration::token(&app.mails().await[0]);
@@ -109,6 +100,7 @@ async fn a_look_alike_of_anothers_address_is_never_obtained(place: Place) {
     assert_eq!(client.data("{ me { email } }", Value::Null).await["me"]["email"], "eve@example.com");
 }
 
+#[both_databases]
 async fn nobody_is_found_by_a_look_alike(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     add(&app, "boss", "boss@example.com").await;
@@ -127,6 +119,7 @@ async fn nobody_is_found_by_a_look_alike(place: Place) {
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 2);
 }
 
+#[both_databases]
 async fn everybody_is_found_by_an_equal_spelling(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     add(&app, "Zo\u{eb}", "Ann@m\u{fc}nchen.example").await;
@@ -143,6 +136,7 @@ async fn everybody_is_found_by_an_equal_spelling(place: Place) {
     assert_eq!(mail::Entity::find().count(app.db()).await.unwrap(), 3, "one welcome and two resets");
 }
 
+#[both_databases]
 async fn the_command_line_finds_nobody_by_a_look_alike(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = add(&app, "boss", "boss@example.com").await;
@@ -155,6 +149,7 @@ async fn the_command_line_finds_nobody_by_a_look_alike(place: Place) {
     }
 }
 
+#[both_databases]
 async fn guesses_by_look_alikes_count_as_guesses_of_the_name(place: Place) {
     let app = TestApp::start(&place).await;
     add(&app, "boss", "boss@example.com").await;
@@ -168,6 +163,7 @@ async fn guesses_by_look_alikes_count_as_guesses_of_the_name(place: Place) {
     }
 }
 
+#[both_databases]
 async fn one_mailbox_is_one_account_however_its_domain_is_written(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let admin = app.admin().await;
@@ -185,6 +181,7 @@ async fn one_mailbox_is_one_account_however_its_domain_is_written(place: Place) 
     }
 }
 
+#[both_databases]
 async fn pages_take_addresses_that_browsers_take_for_none(place: Place) {
     let app = TestApp::start(&place).await;
     add(&app, "joerg", "j\u{f6}rg@example.com").await;
@@ -196,7 +193,7 @@ async fn pages_take_addresses_that_browsers_take_for_none(place: Place) {
     }
 }
 
-/// Gives a user an address as version 0.1.0 stored one that a browser had sent.
+/// Stores an address as version 0.1.0 did for input from a browser.
 async fn as_version_0_1_0_stored(app: &TestApp, username: &str) {
     let address = format!("{username}@xn--mnchen-3ya.example");
     let update = user::Entity::update_many()
@@ -208,6 +205,7 @@ async fn as_version_0_1_0_stored(app: &TestApp, username: &str) {
     keys.exec(app.db()).await.unwrap();
 }
 
+#[both_databases]
 async fn keys_of_an_earlier_form_are_renewed_at_the_start(place: Place) {
     let app = TestApp::start(&place).await;
     add(&app, "ann", "ann@example.com").await;
@@ -222,7 +220,7 @@ async fn keys_of_an_earlier_form_are_renewed_at_the_start(place: Place) {
         let mails = app.mails().await;
         assert_eq!(mails.last().map(|mail| mail.to.as_str()), Some("ann@m\u{fc}nchen.example"), "{spelling}");
     }
-    // Two accounts of one mailbox: neither is changed, and the doctor names them.
+    // Two accounts of one mailbox: neither is changed, and the doctor lists them.
     add(&app, "dora", "dora@example.com").await;
     as_version_0_1_0_stored(&app, "dora").await;
     add(&app, "dinah", "dora@m\u{fc}nchen.example").await;

@@ -1,7 +1,8 @@
-//! API tokens: what each scope may do, how long they hold, and who may make them.
+//! API tokens: scopes, expiry, and the right to create them.
 
 use std::collections::HashMap;
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::{Value, json};
@@ -11,32 +12,6 @@ use vestibule::entity::{api_token, audit_event, user};
 use crate::test_app::{PASSWORD, Person, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    each_scope_does_what_it_says_and_nothing_else,
-    no_token_touches_credentials_sessions_or_tokens,
-    a_token_of_staff_changes_nobodys_credentials_or_rights,
-    a_token_of_staff_reaches_neither_staff_nor_its_owner,
-    a_token_of_staff_makes_accounts_without_rights_only,
-    viewer_can_says_what_a_token_reaches,
-    a_token_lives_no_longer_than_the_setting_says,
-    the_owner_is_mailed_of_each_new_secret,
-    the_mail_of_a_token_that_is_gone_tells_of_it_all_the_same,
-    creating_and_rotating_is_limited,
-    what_anyone_may_call_minds_no_token,
-    a_token_has_its_owners_rights_of_today,
-    a_token_ends_at_its_time,
-    rotating_kills_the_old_secret_and_keeps_the_rest,
-    a_deleted_token_is_dead,
-    a_token_does_not_outlive_the_deactivation_of_its_owner,
-    a_user_has_fifty_tokens_even_when_two_are_made_at_once,
-    what_is_wrong_with_a_token_is_told_per_field,
-    anothers_token_is_not_found,
-    a_secret_is_shown_once_and_kept_nowhere,
-    a_mistyped_token_costs_no_query,
-    the_last_use_is_kept_to_the_minute,
-    making_renewing_and_deleting_leave_events,
-];
 
 pub(crate) const CREATE: &str = "mutation($input: CreateApiTokenInput!) { createApiToken(input: $input) {
     apiToken { id name scopes prefix createdAt lastUsedAt expiresAt } secret errors { code field }
@@ -56,7 +31,7 @@ const ME: &str = "{ me { username } }";
 const RECORD: &str =
     "mutation { recordSample(input: { key: \"K\", title: \"T\" }) { sample { key } errors { code } } }";
 
-/// Makes a token with these scopes, and returns its id and secret.
+/// Creates a token with these scopes, and returns its id and secret.
 pub(crate) async fn make(owner: &Client, scopes: &[&str]) -> (String, String) {
     let input = json!({ "input": { "name": "a script", "scopes": scopes } });
     let data = owner.data(CREATE, input).await;
@@ -66,7 +41,8 @@ pub(crate) async fn make(owner: &Client, scopes: &[&str]) -> (String, String) {
     (text(&payload["apiToken"]["id"]), text(&payload["secret"]))
 }
 
-async fn each_scope_does_what_it_says_and_nothing_else(place: Place) {
+#[both_databases]
+async fn each_scope_allows_its_operations_and_exports_only(place: Place) {
     let app = TestApp::start(&place).await;
     let person = app.add_staff("boss").await;
     let boss = person.sign_in(&app).await;
@@ -120,7 +96,8 @@ async fn each_scope_does_what_it_says_and_nothing_else(place: Place) {
     }
 }
 
-/// Operations that are added later belong into this list.
+/// Operations added later belong in this list.
+#[both_databases]
 async fn no_token_touches_credentials_sessions_or_tokens(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
@@ -160,6 +137,7 @@ async fn no_token_touches_credentials_sessions_or_tokens(place: Place) {
     assert_eq!(created["createUser"]["errors"], json!([]));
 }
 
+#[both_databases]
 async fn a_token_of_staff_changes_nobodys_credentials_or_rights(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
@@ -182,7 +160,7 @@ async fn a_token_of_staff_changes_nobodys_credentials_or_rights(place: Place) {
     let details = json!({ "id": ada.id, "firstName": "Ada", "lastName": "L", "phone": "1", "address": "x", "bio": "y",
         "username": "countess", "isActive": false });
     assert_eq!(script.refusals(update, json!({ "input": details })).await, [""; 0]);
-    // What is so already is no change, and so a script may send a user back as it was read.
+    // Unchanged values are no change, so a script may send a user back as it was read.
     let same =
         json!({ "id": ada.id, "email": ada.email, "role": "MEMBER", "permission": "ONLY_VIEW", "isStaff": false });
     assert_eq!(script.refusals(update, json!({ "input": same })).await, [""; 0]);
@@ -194,6 +172,7 @@ async fn a_token_of_staff_changes_nobodys_credentials_or_rights(place: Place) {
     );
 }
 
+#[both_databases]
 async fn a_token_of_staff_reaches_neither_staff_nor_its_owner(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await;
@@ -223,12 +202,13 @@ async fn a_token_of_staff_reaches_neither_staff_nor_its_owner(place: Place) {
     let staff = user::Entity::find().all(app.db()).await.unwrap();
     assert_eq!(staff.len(), 4);
     assert!(staff.iter().all(|user| user.is_active && user.first_name.is_empty()));
-    // What the owner may do to themself with a token needs WRITE, and is `updateMe`.
+    // Changes to the owner's account need WRITE, and `updateMe`.
     let (_, token) = make(&boss.sign_in(&app).await, &["MANAGE_USERS"]).await;
     let own = "mutation { updateMe(input: { firstName: \"Bo\" }) { errors { code } } }";
     assert_eq!(app.anyone().with_token(token).code(own, json!({})).await, "FORBIDDEN");
 }
 
+#[both_databases]
 async fn a_token_of_staff_makes_accounts_without_rights_only(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
@@ -262,7 +242,8 @@ async fn a_token_of_staff_makes_accounts_without_rights_only(place: Place) {
     assert_eq!(app.anyone().with_token(token).code(create, input).await, "FORBIDDEN", "its owner is not staff");
 }
 
-async fn viewer_can_says_what_a_token_reaches(place: Place) {
+#[both_databases]
+async fn viewer_can_agrees_with_the_scopes_of_a_token(place: Place) {
     let app = TestApp::start(&place).await;
     let (boss, ada) = (app.add_staff("boss").await, app.add_user("ada").await);
     let session = boss.sign_in(&app).await;
@@ -287,7 +268,7 @@ async fn viewer_can_says_what_a_token_reaches(place: Place) {
             assert_eq!(said[deed]["allowed"], expected, "{scopes:?} {deed}");
         }
     }
-    // A mutation answers with the whole user to a token that may carry it out.
+    // A mutation returns the whole user to a token that is allowed to run it.
     let script = app.anyone().with_token(make(&session, &["MANAGE_USERS"]).await.1);
     let update = "mutation($id: ID!) { updateUser(input: { id: $id, bio: \"x\" }) {
         user { bio externalId recentSamples { key } viewerCan { update { allowed } delete { allowed } } } errors { code } } }";
@@ -295,7 +276,8 @@ async fn viewer_can_says_what_a_token_reaches(place: Place) {
     assert_eq!(user["viewerCan"], json!({ "update": { "allowed": true }, "delete": { "allowed": false } }));
 }
 
-async fn a_token_lives_no_longer_than_the_setting_says(place: Place) {
+#[both_databases]
+async fn a_token_is_valid_no_longer_than_the_setting_allows(place: Place) {
     let app = TestApp::start_with(&place, |config| config.api_tokens.api_token_ttl = Duration::from_hours(48)).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let create = async |end: Value| {
@@ -310,11 +292,11 @@ async fn a_token_lives_no_longer_than_the_setting_says(place: Place) {
         assert_eq!(create(end.clone()).await["apiToken"]["expiresAt"], "2026-01-07T09:00:00.000Z", "{end}");
     }
     let refused = create(json!("2026-01-07T09:00:00.001Z")).await["errors"].clone();
-    let message = "An API token is valid for 2 days at most. Choose an end no later than 2026-01-07T09:00:00.000Z, or \
-                   leave it out.";
+    let message =
+        "An API token can be valid until 2026-01-07T09:00:00.000Z at most. Choose an earlier expiry, or leave it out.";
     assert_eq!(refused, json!([{ "code": "INVALID", "field": "expiresAt", "message": message }]));
     assert_eq!(create(json!("9999-12-31T23:59:59.999Z")).await["errors"][0]["code"], "INVALID");
-    // Rotating prolongs nothing.
+    // Rotation does not extend the validity.
     let made = create(json!("left out")).await;
     app.wait(Duration::from_hours(24));
     let ada = app.anyone().sign_in("ada", PASSWORD).await;
@@ -325,6 +307,7 @@ async fn a_token_lives_no_longer_than_the_setting_says(place: Place) {
     assert_eq!(token.code(ME, json!({})).await, "UNAUTHENTICATED EXPIRED");
 }
 
+#[both_databases]
 async fn the_owner_is_mailed_of_each_new_secret(place: Place) {
     let app = TestApp::start(&place).await;
     let person = app.add_user("ada").await;
@@ -332,7 +315,7 @@ async fn the_owner_is_mailed_of_each_new_secret(place: Place) {
     let input = json!({ "input": { "name": "<b>nightly</b>", "scopes": ["READ", "EXPORT"] } });
     let made = ada.data(CREATE, input).await["createApiToken"].clone();
     let rotated = ada.data(ROTATE, json!({ "id": made["apiToken"]["id"] })).await["rotateApiToken"].clone();
-    // What is refused tells of nothing.
+    // Refused operations send no mail.
     ada.refusals(CREATE, json!({ "input": { "name": "" } })).await;
     ada.refusals(ROTATE, json!({ "id": person.id })).await;
     let mails = app.mails().await;
@@ -357,7 +340,8 @@ async fn the_owner_is_mailed_of_each_new_secret(place: Place) {
     }
 }
 
-async fn the_mail_of_a_token_that_is_gone_tells_of_it_all_the_same(place: Place) {
+#[both_databases]
+async fn the_mail_about_a_deleted_token_is_sent_all_the_same(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let (id, _) = make(&ada, &["READ"]).await;
@@ -368,11 +352,12 @@ async fn the_mail_of_a_token_that_is_gone_tells_of_it_all_the_same(place: Place)
     assert!(!mails[0].text.contains("Name:"), "{}", mails[0].text);
 }
 
+#[both_databases]
 async fn creating_and_rotating_is_limited(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_api_token = "3/1h".parse().unwrap()).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let (id, secret) = make(&ada, &["READ"]).await;
-    // What is refused for another reason is not counted.
+    // Operations refused for other reasons are not counted.
     for _ in 0..5 {
         ada.refusals(CREATE, json!({ "input": { "name": "" } })).await;
         ada.refusals(ROTATE, json!({ "id": "nothing" })).await;
@@ -392,7 +377,8 @@ async fn creating_and_rotating_is_limited(place: Place) {
     assert_eq!(ada.refusals(ROTATE, json!({ "id": id })).await, [""; 0]);
 }
 
-async fn what_anyone_may_call_minds_no_token(place: Place) {
+#[both_databases]
+async fn public_operations_ignore_tokens(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let session = ada.sign_in(&app).await;
@@ -408,6 +394,7 @@ async fn what_anyone_may_call_minds_no_token(place: Place) {
     session.data(ME, json!({})).await;
 }
 
+#[both_databases]
 async fn a_token_has_its_owners_rights_of_today(place: Place) {
     let app = TestApp::start(&place).await;
     let person = app.add_user("ada").await;
@@ -429,6 +416,7 @@ async fn toggle(app: &TestApp, what: &str, person: &Person) {
     app.admin().await.data(&document, json!({ "id": person.id })).await;
 }
 
+#[both_databases]
 async fn a_token_ends_at_its_time(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -445,7 +433,7 @@ async fn a_token_ends_at_its_time(place: Place) {
     let ada = app.anyone().sign_in("ada", PASSWORD).await;
     let id = json!({ "id": data["createApiToken"]["apiToken"]["id"] });
     assert_eq!(ada.refusals(ROTATE, id).await, ["INVALID id"]);
-    // One for which no end was given ends after a year.
+    // A token without an expiry date expires after a year.
     app.wait(Duration::from_millis(364 * 24 * 60 * 60 * 1000 - 1));
     let longest = app.anyone().with_token(longest);
     longest.data(ME, json!({})).await;
@@ -453,6 +441,7 @@ async fn a_token_ends_at_its_time(place: Place) {
     assert_eq!(longest.code(ME, json!({})).await, "UNAUTHENTICATED EXPIRED");
 }
 
+#[both_databases]
 async fn rotating_kills_the_old_secret_and_keeps_the_rest(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -472,6 +461,7 @@ async fn rotating_kills_the_old_secret_and_keeps_the_rest(place: Place) {
     client(&after).data(ME, json!({})).await;
 }
 
+#[both_databases]
 async fn a_deleted_token_is_dead(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -487,6 +477,7 @@ async fn a_deleted_token_is_dead(place: Place) {
     assert_eq!(ada.refusals(ROTATE, json!({ "id": id })).await, ["NOT_FOUND id"]);
 }
 
+#[both_databases]
 async fn a_token_does_not_outlive_the_deactivation_of_its_owner(place: Place) {
     let app = TestApp::start(&place).await;
     let person = app.add_user("ada").await;
@@ -500,6 +491,7 @@ async fn a_token_does_not_outlive_the_deactivation_of_its_owner(place: Place) {
     assert_eq!(token.code(ME, json!({})).await, "UNAUTHENTICATED INVALID", "activating does not revive it");
 }
 
+#[both_databases]
 async fn a_user_has_fifty_tokens_even_when_two_are_made_at_once(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -514,7 +506,8 @@ async fn a_user_has_fifty_tokens_even_when_two_are_made_at_once(place: Place) {
     make(&app.admin().await, &["READ"]).await;
 }
 
-async fn what_is_wrong_with_a_token_is_told_per_field(place: Place) {
+#[both_databases]
+async fn errors_in_a_token_are_reported_per_field(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     for (input, refusals) in [
@@ -545,6 +538,7 @@ async fn what_is_wrong_with_a_token_is_told_per_field(place: Place) {
     assert_eq!((&token["name"], &token["scopes"]), (&json!("é"), &json!(["READ"])));
 }
 
+#[both_databases]
 async fn anothers_token_is_not_found(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -567,6 +561,7 @@ async fn anothers_token_is_not_found(place: Place) {
     }
 }
 
+#[both_databases]
 async fn a_secret_is_shown_once_and_kept_nowhere(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -585,6 +580,7 @@ async fn a_secret_is_shown_once_and_kept_nowhere(place: Place) {
     assert_eq!(ada.code("{ apiTokens { secret } }", json!({})).await, "GRAPHQL_VALIDATION_FAILED");
 }
 
+#[both_databases]
 async fn a_mistyped_token_costs_no_query(place: Place) {
     let counter = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let app = TestApp::start_counting(&place, std::sync::Arc::clone(&counter)).await;
@@ -604,6 +600,7 @@ async fn a_mistyped_token_costs_no_query(place: Place) {
     assert_eq!(statements(), before + 3);
 }
 
+#[both_databases]
 async fn the_last_use_is_kept_to_the_minute(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -618,6 +615,7 @@ async fn the_last_use_is_kept_to_the_minute(place: Place) {
     }
 }
 
+#[both_databases]
 async fn making_renewing_and_deleting_leave_events(place: Place) {
     let app = TestApp::start(&place).await;
     let person = app.add_user("ada").await;

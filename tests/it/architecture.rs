@@ -1,13 +1,13 @@
-//! The rule of who may import whom, read off the source.
+//! Layering of the modules, checked in the source.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use libtest_mimic::{Failed, Trial};
+use crate::Outcome;
 
 /// The modules from left to right; each may import itself, those to its left, and those on the same rank.
 const RANKS: [&[&str]; 11] = [
-    &["error", "tools"],
+    &["error", "texts", "tools"],
     &["config"],
     &["database"],
     &["entity"],
@@ -20,7 +20,7 @@ const RANKS: [&[&str]; 11] = [
     &["main"],
 ];
 
-/// Where a crate must stay.
+/// Crates, and the only modules that may use them.
 const HOMES: [(&str, &[&str]); 6] = [
     ("argon2", &["tools"]),
     ("argon2_rust", &["tools"]),
@@ -30,16 +30,7 @@ const HOMES: [(&str, &[&str]); 6] = [
     ("lettre", &["tools"]),
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        Trial::test("architecture::modules_import_only_leftwards", || check(wrong_direction)),
-        Trial::test("architecture::crates_stay_at_home", || check(away_from_home)),
-        Trial::test("architecture::whoever_acts_does_so_in_a_transaction_that_asks_again", acts_on_old_rights),
-        Trial::test("architecture::unsafe_code_is_forbidden", unsafe_code_is_forbidden),
-    ]
-}
-
-fn check(problem: fn(module: &str, line: &str) -> Option<String>) -> Result<(), Failed> {
+fn check(problem: fn(module: &str, line: &str) -> Option<String>) -> Outcome {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut problems = Vec::new();
     let mut seen = 0;
@@ -78,7 +69,8 @@ fn away_from_home(module: &str, line: &str) -> Option<String> {
 }
 
 /// Every member of the workspace takes the workspace's lints, which forbid unsafe code.
-fn unsafe_code_is_forbidden() -> Result<(), Failed> {
+#[test]
+fn unsafe_code_is_forbidden() -> Outcome {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     assert!(manifest.contains("unsafe_code = \"forbid\""), "the workspace forbids it");
@@ -91,8 +83,8 @@ fn unsafe_code_is_forbidden() -> Result<(), Failed> {
     Ok(())
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("the source is there").map(|entry| entry.unwrap().path());
+pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the source exists").map(|entry| entry.unwrap().path());
     entries
         .flat_map(|path| match path.is_dir() {
             true => rust_files(&path),
@@ -102,9 +94,10 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A function that takes the proof of a right opens no transaction but that of the proof, and writes nothing outside of it:
-/// limits and the end of what is swept are no acts of the user.
-fn acts_on_old_rights() -> Result<(), Failed> {
+/// A function that takes a proof of a right writes only in the transaction of that proof. Rate limits and sweeps are
+/// exempt, because they are not actions of the user.
+#[test]
+fn changes_run_in_a_transaction_that_checks_the_right_again() -> Outcome {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/domain");
     let (mut problems, mut seen) = (Vec::new(), 0);
     for file in rust_files(&root) {
@@ -131,4 +124,14 @@ fn acts_on_old_rights() -> Result<(), Failed> {
     }
     assert!(seen > 20, "the functions were not found");
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n").into()) }
+}
+
+#[test]
+fn modules_import_only_leftwards() -> Outcome {
+    check(wrong_direction)
+}
+
+#[test]
+fn crates_stay_at_home() -> Outcome {
+    check(away_from_home)
 }

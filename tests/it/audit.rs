@@ -1,6 +1,7 @@
-//! The trail: one event for each thing that happens, in the transaction of what it tells of.
+//! Audit trail: one event per action, in the same transaction.
 
 use std::collections::HashSet;
+use test_macros::both_databases;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, Iterable as _, QueryFilter as _, QueryOrder as _};
 use serde_json::json;
@@ -12,17 +13,11 @@ use crate::parity::recovery::reset_link;
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
 
-crate::tests![
-    staff_rights_leave_an_event_with_the_account_too,
-    each_operation_leaves_its_event,
-    each_of_the_actions_leaves_exactly_one_event,
-    what_is_refused_leaves_none,
-];
-
 async fn events(app: &TestApp) -> Vec<audit_event::Model> {
     audit_event::Entity::find().order_by_asc(audit_event::Column::CreatedAt).all(app.db()).await.unwrap()
 }
 
+#[both_databases]
 async fn each_operation_leaves_its_event(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await;
@@ -80,13 +75,14 @@ async fn each_operation_leaves_its_event(place: Place) {
 }
 
 #[expect(clippy::too_many_lines, reason = "it goes through all 32 actions, one after the other")]
+#[both_databases]
 async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let admin = app.admin().await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
     let ada = app.add_reader("ada").await;
     let mut done = Vec::new();
-    // The clock stands still, so that only their ids tell new events from old ones.
+    // The clock is fixed, so only ids distinguish new events from old ones.
     let known = async || events(&app).await.into_iter().map(|event| event.id).collect::<HashSet<_>>();
     let since = async |known: &HashSet<uuid::Uuid>| {
         let events = events(&app).await.into_iter().filter(|event| !known.contains(&event.id));
@@ -204,7 +200,7 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
 
     let limited =
         app.start_second_with(&place, |config| config.limits.limit_mail_address = "1/1h".parse().unwrap()).await;
-    // Who never signed in has no reserve.
+    // A user who never signed in has no reserve.
     app.add_user("carol").await;
     let ask = "mutation { requestReset(input: { email: \"carol@example.com\" }) { success } }";
     leaves!(Action::ResetRequested, say(&limited.anyone(), ask, json!({})).await;);
@@ -227,7 +223,8 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
     assert_eq!((Action::iter().count(), untold), (32, vec![]));
 }
 
-async fn what_is_refused_leaves_none(place: Place) {
+#[both_databases]
+async fn refused_operations_leave_no_event(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -242,6 +239,7 @@ async fn what_is_refused_leaves_none(place: Place) {
     assert_eq!(events(&app).await.len(), before);
 }
 
+#[both_databases]
 async fn staff_rights_leave_an_event_with_the_account_too(place: Place) {
     let app = TestApp::start(&place).await;
     let granted = async |id: &str| {

@@ -1,6 +1,7 @@
-//! The trail of superusers shows to superusers only, whatever is filtered for.
+//! Audit events of superusers are visible to superusers only, with any filter.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{ActiveEnum as _, Iterable as _};
 use serde_json::{Value, json};
@@ -10,15 +11,6 @@ use crate::parity::registration::{REGISTER, wanted};
 use crate::test_app::{ADMIN, Person, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    other_staff_see_nothing_that_superusers_did_for_themselves,
-    filters_find_no_superuser,
-    other_staff_see_acts_of_superusers_without_their_actor,
-    attempts_at_names_of_superusers_look_like_attempts_at_no_name,
-    superusers_see_the_whole_trail,
-    pages_and_counts_agree_for_each_filter,
-];
 
 const TRAIL: &str = "query($filter: AuditEventFilter, $first: Int, $after: String, $last: Int, $before: String) {
     auditEvents(filter: $filter, first: $first, after: $after, last: $last, before: $before) {
@@ -32,7 +24,7 @@ fn actions() -> Vec<String> {
     Action::iter().map(|action| action.to_value()).collect()
 }
 
-/// A service in whose trail superusers, staff and others did many things.
+/// A service with audit events of superusers, staff and others.
 struct Scene {
     app: TestApp,
     admin: Client,
@@ -77,6 +69,7 @@ fn nodes(list: &Value) -> &Vec<Value> {
     list["nodes"].as_array().unwrap()
 }
 
+#[both_databases]
 async fn other_staff_see_nothing_that_superusers_did_for_themselves(place: Place) {
     let scene = scene(&place).await;
     let seen = list(&scene.boss, json!({})).await;
@@ -92,6 +85,7 @@ async fn other_staff_see_nothing_that_superusers_did_for_themselves(place: Place
     assert_eq!(list(&scene.boss, json!({ "action": "EXPORTED" })).await["totalCount"], 1);
 }
 
+#[both_databases]
 async fn filters_find_no_superuser(place: Place) {
     let scene = scene(&place).await;
     let nobody = "00000000-0000-7000-8000-000000000000";
@@ -111,6 +105,7 @@ async fn filters_find_no_superuser(place: Place) {
     assert!(nodes(&found).len() > 5);
 }
 
+#[both_databases]
 async fn other_staff_see_acts_of_superusers_without_their_actor(place: Place) {
     let scene = scene(&place).await;
     for filter in [
@@ -131,11 +126,12 @@ async fn other_staff_see_acts_of_superusers_without_their_actor(place: Place) {
         assert_eq!(nodes(&seen)[1]["actor"]["id"], scene.admin_id.as_str());
         assert_eq!(nodes(&seen)[1]["userAgent"], ELSEWHERE);
     }
-    // What was done to the viewer is told in the same way.
+    // Actions on the viewer are shown in the same way.
     let created = list(&scene.boss, json!({ "userId": scene.boss_id, "action": "USER_CREATED" })).await;
     assert_eq!((created["totalCount"].as_u64(), &nodes(&created)[0]["actor"]), (Some(1), &json!(null)));
 }
 
+#[both_databases]
 async fn attempts_at_names_of_superusers_look_like_attempts_at_no_name(place: Place) {
     let scene = scene(&place).await;
     let anyone = scene.app.anyone().with_header("user-agent", "a stranger");
@@ -149,7 +145,7 @@ async fn attempts_at_names_of_superusers_look_like_attempts_at_no_name(place: Pl
         anyone.data(wrong, json!({ "name": name })).await;
         anyone.data(reset, json!({ "name": name })).await;
         anyone.data(REGISTER, wanted(name)).await;
-        // Only then is it known whom the mails are for.
+        // Delivery finds the recipients of the mails.
         scene.app.mails().await;
         let events = list(&scene.boss, json!({ "createdAfter": since })).await;
         assert_eq!(events["totalCount"], 3, "{events}");
@@ -166,6 +162,7 @@ async fn attempts_at_names_of_superusers_look_like_attempts_at_no_name(place: Pl
     assert_eq!(seen[0], seen[1]);
 }
 
+#[both_databases]
 async fn superusers_see_the_whole_trail(place: Place) {
     use sea_orm::{EntityTrait as _, PaginatorTrait as _};
     let scene = scene(&place).await;
@@ -175,6 +172,7 @@ async fn superusers_see_the_whole_trail(place: Place) {
     assert!(seen.to_string().contains(ELSEWHERE));
 }
 
+#[both_databases]
 async fn pages_and_counts_agree_for_each_filter(place: Place) {
     let scene = scene(&place).await;
     let wrong = "mutation { login(input: { identifier: \"admin\", password: \"x\" }) { errors { code } } }";
@@ -203,7 +201,7 @@ async fn pages_and_counts_agree_for_each_filter(place: Place) {
     assert_eq!(&backwards, nodes(&list(&scene.boss, json!({})).await));
 }
 
-/// All events of a filter, three at a time.
+/// All events that match a filter, in pages of three.
 async fn walk(client: &Client, filter: &Value, size: &str, cursor: &str, (more, end): (&str, &str)) -> Vec<Value> {
     let (mut all, mut from) = (Vec::new(), json!(null));
     loop {

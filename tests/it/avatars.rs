@@ -1,6 +1,7 @@
-//! Pictures of users: what is refused, what is kept of a file, and how it is served.
+//! Avatars: refused files, stored data, and delivery.
 
 use std::io::Cursor;
+use test_macros::both_databases;
 
 use image::{DynamicImage, GenericImageView as _, ImageFormat, Rgb, RgbImage};
 use reqwest::multipart::{Form, Part};
@@ -12,19 +13,6 @@ use crate::test_app::{ADMIN, TestApp};
 use crate::test_client::{Answer, Client};
 use crate::test_database::Place;
 
-crate::tests![
-    a_photograph_in_other_colours_is_converted,
-    large_photographs_share_the_memory_that_is_set_aside,
-    files_that_are_no_pictures_or_too_large_are_refused,
-    of_a_file_nothing_is_kept_but_the_picture,
-    a_photograph_stands_upright,
-    names_that_are_not_ours_lead_nowhere,
-    an_avatar_is_served_inertly_and_kept_for_a_day,
-    sizes_are_those_that_there_are,
-    removing_lets_the_files_go,
-    a_store_that_fails_changes_nothing,
-];
-
 pub(crate) const UPLOAD: &str = "mutation($input: UploadAvatarInput!) { uploadAvatar(input: $input) {
     user { avatarUrl small: avatarUrl(size: 64) large: avatarUrl(size: 1024) } errors { code field message }
 } }";
@@ -34,12 +22,12 @@ pub(crate) const REMOVE: &str = "mutation { removeAvatar { user { avatarUrl } er
 const RED: Rgb<u8> = Rgb([200, 20, 20]);
 const BLUE: Rgb<u8> = Rgb([20, 20, 200]);
 
-/// Red on the left, blue on the right.
+/// A picture with a red left half and a blue right half.
 fn picture(width: u32, height: u32) -> DynamicImage {
     RgbImage::from_fn(width, height, |x, _| if x < width / 2 { RED } else { BLUE }).into()
 }
 
-/// A picture as a file.
+/// Encodes a picture as a file.
 pub(crate) fn file(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     picture(width, height).write_to(&mut file, format).unwrap();
@@ -52,7 +40,7 @@ pub(crate) fn operations() -> String {
 
 pub(crate) const MAP: &str = r#"{"0":["variables.input.file"]}"#;
 
-/// The form of an upload.
+/// Multipart form of an upload.
 pub(crate) fn form(file: Vec<u8>) -> Form {
     let file = Part::bytes(file).file_name("../../me.png").mime_str("image/png").unwrap();
     Form::new().text("operations", operations()).text("map", MAP).part("0", file)
@@ -76,12 +64,12 @@ async fn refusal(client: &Client, file: Vec<u8>) -> String {
     format!("{} {}", payload["errors"][0]["code"].as_str().unwrap(), payload["errors"][0]["field"].as_str().unwrap())
 }
 
-/// The path of an address of this service.
+/// Path of a URL of this service.
 pub(crate) fn path(app: &TestApp, address: &Value) -> String {
     address.as_str().unwrap().strip_prefix(&app.url).expect("the address is absolute").to_owned()
 }
 
-/// The names of the files in the store.
+/// Names of the files in the store.
 pub(crate) fn stored(place: &Place) -> Vec<String> {
     let folder = place.folder.join("media/avatars");
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
@@ -90,7 +78,7 @@ pub(crate) fn stored(place: &Place) -> Vec<String> {
     names
 }
 
-/// A file as it is served.
+/// Response with a file.
 struct Served {
     status: u16,
     headers: reqwest::header::HeaderMap,
@@ -107,7 +95,7 @@ fn png_header(width: u32, height: u32) -> Vec<u8> {
     let mut png = file(4, 4, ImageFormat::Png);
     png[16..20].copy_from_slice(&width.to_be_bytes());
     png[20..24].copy_from_slice(&height.to_be_bytes());
-    // The checksum of the header, as PNG has it (ISO 3309).
+    // Checksum of the PNG header (ISO 3309).
     let crc = png[12..29].iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
     });
@@ -115,7 +103,7 @@ fn png_header(width: u32, height: u32) -> Vec<u8> {
     png
 }
 
-/// A GIF whose frame is there so many times.
+/// A GIF with this number of identical frames.
 fn gif_of(frames: usize) -> Vec<u8> {
     let mut gif = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff".to_vec();
     gif.extend(b"\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00".repeat(frames));
@@ -123,7 +111,7 @@ fn gif_of(frames: usize) -> Vec<u8> {
     gif
 }
 
-/// A photograph of a camera that was held on its side, with a note of where that was.
+/// A photograph with EXIF orientation and location.
 fn photograph(width: u32, height: u32) -> Vec<u8> {
     let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
     exif.extend(b"48.858N 2.294E");
@@ -138,6 +126,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
+#[both_databases]
 async fn files_that_are_no_pictures_or_too_large_are_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -171,6 +160,7 @@ async fn files_that_are_no_pictures_or_too_large_are_refused(place: Place) {
     }
 }
 
+#[both_databases]
 async fn of_a_file_nothing_is_kept_but_the_picture(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -187,18 +177,20 @@ async fn of_a_file_nothing_is_kept_but_the_picture(place: Place) {
     }
 }
 
-async fn a_photograph_stands_upright(place: Place) {
+#[both_databases]
+async fn photographs_are_rotated_upright(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let payload = upload(&ada, photograph(120, 80)).await;
     let kept = get(&ada, &path(&app, &payload["user"]["avatarUrl"])).await;
     let square = image::load_from_memory(&kept.bytes).unwrap();
     assert_eq!(square.dimensions(), (80, 80));
-    // The left of what the camera saw is above.
+    // The left of the original is at the top.
     assert!(square.get_pixel(40, 10).0[0] > 150 && square.get_pixel(40, 70).0[2] > 150);
     assert!(square.get_pixel(5, 10).0[0] > 150 && square.get_pixel(75, 70).0[2] > 150);
 }
 
+#[both_databases]
 async fn names_that_are_not_ours_lead_nowhere(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -229,7 +221,7 @@ async fn names_that_are_not_ours_lead_nowhere(place: Place) {
     ] {
         assert_eq!(get(&ada, path).await.status, 404, "{path}");
     }
-    // As a client sends it that does not tidy paths up.
+    // As sent by a client that does not normalize paths.
     for path in ["/media/avatars/../secret.jpg", "/media/avatars/../../secret.key", "/media/avatars/./../../test.db"] {
         let mut socket = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
         socket.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
@@ -239,6 +231,7 @@ async fn names_that_are_not_ours_lead_nowhere(place: Place) {
     }
 }
 
+#[both_databases]
 async fn an_avatar_is_served_inertly_and_kept_for_a_day(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -261,7 +254,7 @@ async fn an_avatar_is_served_inertly_and_kept_for_a_day(place: Place) {
     }
     assert_eq!(app.anyone().finish(app.anyone().request("POST", &path)).await.status, 405);
 
-    // A cache that asks again after the day learns that the picture was removed, whatever it has.
+    // A cache that revalidates after a day learns that the picture was removed, whatever it has stored.
     let tag = header("etag").to_owned();
     ada.data(REMOVE, json!({})).await;
     let request = app.anyone().request("GET", &path).header("if-none-match", tag);
@@ -269,6 +262,7 @@ async fn an_avatar_is_served_inertly_and_kept_for_a_day(place: Place) {
     assert_eq!((gone.status, gone.header("cache-control")), (404, "no-store"));
 }
 
+#[both_databases]
 async fn sizes_are_those_that_there_are(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.public_url = Some("https://accounts.example/id".parse().unwrap());
@@ -288,6 +282,7 @@ async fn sizes_are_those_that_there_are(place: Place) {
     }
 }
 
+#[both_databases]
 async fn removing_lets_the_files_go(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -295,7 +290,7 @@ async fn removing_lets_the_files_go(place: Place) {
     let same = file(80, 80, ImageFormat::Png);
     upload(&ada, same.clone()).await;
     let bobs = path(&app, &upload(&bob, same.clone()).await["user"]["avatarUrl"]);
-    // The same picture once more is a new one, so that a removal at the same time cannot take its files away.
+    // The same picture is stored anew, so that a concurrent removal cannot delete its files.
     upload(&ada, same).await;
     assert_eq!(stored(&place).len(), 4);
     for _ in 0..2 {
@@ -307,6 +302,7 @@ async fn removing_lets_the_files_go(place: Place) {
     assert_eq!(ada.data("{ me { avatarUrl } }", json!({})).await["me"]["avatarUrl"], Value::Null);
 }
 
+#[both_databases]
 async fn a_store_that_fails_changes_nothing(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -316,6 +312,7 @@ async fn a_store_that_fails_changes_nothing(place: Place) {
     assert_eq!(ada.data("{ me { avatarUrl } }", json!({})).await["me"]["avatarUrl"], Value::Null);
 }
 
+#[both_databases]
 async fn a_photograph_in_other_colours_is_converted(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -326,13 +323,14 @@ async fn a_photograph_in_other_colours_is_converted(place: Place) {
         let picture = image::load_from_memory(bytes).unwrap().to_rgb8();
         picture.get_pixel(picture.width() / 2, picture.height() / 2).0
     };
-    // The profile of the file makes more of its red than sRGB would; the small picture has no profile.
+    // The file's profile makes its red stronger than in sRGB; the small picture has no profile.
     let (there, here) = (red(photograph), red(&kept.bytes));
     assert!(here != there && !contains(&kept.bytes, "ICC_PROFILE"), "{there:?} {here:?}");
     let whole = photograph.len();
     assert_eq!(refusal(&ada, photograph[..whole - 2].to_vec()).await, "FILE_UNSUPPORTED file");
 }
 
+#[both_databases]
 async fn large_photographs_share_the_memory_that_is_set_aside(place: Place) {
     let mut setup = command(&place);
     setup.env("VESTIBULE_ADMIN_PASSWORD", ADMIN.1);
@@ -340,7 +338,7 @@ async fn large_photographs_share_the_memory_that_is_set_aside(place: Place) {
     let admin = Client::new(&serving.url).sign_in(ADMIN.0, ADMIN.1).await;
     assert!(upload(&admin, file(64, 64, ImageFormat::Jpeg)).await["user"]["avatarUrl"].is_string());
     let before = serving.peak_memory();
-    // 48 megapixels, of which two together are more than fits.
+    // 48 megapixels; two of these exceed the memory limit.
     let grey = RgbImage::from_raw(8000, 6000, vec![128; 8000 * 6000 * 3]).unwrap();
     let mut photograph = Vec::new();
     DynamicImage::from(grey).write_to(&mut Cursor::new(&mut photograph), ImageFormat::Jpeg).unwrap();

@@ -1,6 +1,7 @@
 //! A service whose public URL has a path: `https://example.com/id`.
 
 use serde_json::json;
+use test_macros::both_databases;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::pages::{Browser, text};
@@ -8,27 +9,19 @@ use crate::test_app::{ADMIN, PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![
-    pages_forms_and_links_work_under_the_path,
-    cookies_go_to_the_path_alone,
-    graphiql_and_its_files_are_under_the_path,
-    a_proxy_may_take_the_path_off_or_leave_it,
-    sockets_and_avatars_are_under_the_path,
-    a_path_that_only_begins_alike_is_another_one,
-];
-
 const PUBLIC: &str = "https://example.com/id";
 
 async fn start(place: &Place) -> TestApp {
     TestApp::start_with(place, |config| config.public_url = Some(PUBLIC.parse().unwrap())).await
 }
 
-/// The path of a link in a mail, as the proxy passes it on.
+/// Path of a link in a mail, as forwarded by the proxy.
 fn path_of(mail: &str) -> &str {
     let link = mail.split_whitespace().find(|word| word.starts_with(PUBLIC)).expect("the mail has a link");
     link.strip_prefix("https://example.com").unwrap()
 }
 
+#[both_databases]
 async fn pages_forms_and_links_work_under_the_path(place: Place) {
     let app = start(&place).await;
     let mut browser = Browser::new(&app);
@@ -43,7 +36,7 @@ async fn pages_forms_and_links_work_under_the_path(place: Place) {
     assert_eq!(app.anyone().get("/id/account/style.css").await.status, 200);
     let wanted =
         [("email", "eve@example.com"), ("username", ""), ("password", PASSWORD), ("passwordConfirm", PASSWORD)];
-    assert!(text(&browser.submit(&page, &wanted).await).contains("Look into your mail"));
+    assert!(text(&browser.submit(&page, &wanted).await).contains("Check your email"));
     let mails = app.mails().await;
     let page = browser.open(path_of(&mails[0].text)).await;
     assert!(text(&browser.submit(&page, &[]).await).contains("You are signed in"));
@@ -62,6 +55,7 @@ async fn pages_forms_and_links_work_under_the_path(place: Place) {
     assert!(text(&foreign).contains("<a href=\"/id/account/reset\">"), "{}", text(&foreign));
 }
 
+#[both_databases]
 async fn cookies_go_to_the_path_alone(place: Place) {
     let app = start(&place).await;
     let page = app.anyone().get("/id/account/sign-in").await;
@@ -79,6 +73,7 @@ async fn cookies_go_to_the_path_alone(place: Place) {
     assert_eq!(refreshed.body["data"]["refresh"]["errors"], json!([]));
 }
 
+#[both_databases]
 async fn graphiql_and_its_files_are_under_the_path(place: Place) {
     let app = start(&place).await;
     for path in ["/id", "/id/"] {
@@ -97,6 +92,7 @@ async fn graphiql_and_its_files_are_under_the_path(place: Place) {
     }
 }
 
+#[both_databases]
 async fn a_proxy_may_take_the_path_off_or_leave_it(place: Place) {
     let app = start(&place).await;
     for path in ["", "/id"] {
@@ -110,6 +106,7 @@ async fn a_proxy_may_take_the_path_off_or_leave_it(place: Place) {
     }
 }
 
+#[both_databases]
 async fn sockets_and_avatars_are_under_the_path(place: Place) {
     use image::ImageFormat;
     let app = start(&place).await;
@@ -126,6 +123,7 @@ async fn sockets_and_avatars_are_under_the_path(place: Place) {
     assert_eq!(app.anyone().get(path).await.status, 200);
 }
 
+#[both_databases]
 async fn a_path_that_only_begins_alike_is_another_one(place: Place) {
     let app = start(&place).await;
     for path in ["/idea", "/idea/graphql", "/id/id/graphql", "/ID/account/sign-in"] {

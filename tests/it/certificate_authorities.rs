@@ -1,10 +1,11 @@
-//! Servers whose certificates come from an authority of the operator's own.
+//! Servers with certificates of a private authority.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use test_macros::both_databases;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,18 +16,11 @@ use crate::process::{Serving, command, run};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![
-    a_mail_server_is_trusted_by_the_authorities_of_a_file,
-    a_database_server_is_trusted_by_the_authorities_of_a_file,
-    a_collector_is_trusted_by_the_authorities_of_a_file,
-    a_file_without_certificates_is_told,
-];
-
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/certificates/authority.pem");
 
 type Tls = StreamOwned<ServerConnection, TcpStream>;
 
-/// A server on this machine whose certificate nobody trusts by default. It hands each connection over, before and after TLS.
+/// A local server with an untrusted certificate. It passes on each connection before and after TLS.
 fn serve(
     mut greet: impl FnMut(&mut TcpStream) + Send + 'static,
     mut talk: impl FnMut(Tls) -> std::io::Result<()> + Send + 'static,
@@ -42,13 +36,14 @@ fn serve(
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             greet(&mut stream);
-            // A client that does not trust it goes away.
+            // A client that does not trust it disconnects.
             let _ = talk(StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream));
         }
     });
     port
 }
 
+#[both_databases]
 async fn a_mail_server_is_trusted_by_the_authorities_of_a_file(place: Place) {
     assert!(run(command(&place), &["migrate"], "").0);
     let talk = |mut tls: Tls| {
@@ -71,15 +66,16 @@ async fn a_mail_server_is_trusted_by_the_authorities_of_a_file(place: Place) {
     };
     let printed = doctor(None);
     assert!(
-        printed.contains("connect fails: certificate not trusted: unknown issuer. Set VESTIBULE_CA_FILE"),
+        printed.contains("connect failed: certificate not trusted: unknown issuer. Set VESTIBULE_CA_FILE"),
         "{printed}"
     );
     let printed = doctor(Some(AUTHORITY));
     assert!(printed.contains("accepts connect, EHLO, MAIL FROM (encrypted)"), "{printed}");
 }
 
+#[both_databases]
 async fn a_database_server_is_trusted_by_the_authorities_of_a_file(place: Place) {
-    // The beginning of PostgreSQL's protocol: a client asks for TLS by eight bytes, and is answered by one.
+    // Start of PostgreSQL's protocol: a client requests TLS with eight bytes, and the response is one byte.
     let greet = |stream: &mut TcpStream| {
         let mut asked = [0; 8];
         stream.read_exact(&mut asked).unwrap();
@@ -106,7 +102,7 @@ async fn a_database_server_is_trusted_by_the_authorities_of_a_file(place: Place)
         "{errors}"
     );
     assert!(heard.try_recv().is_err());
-    // It is trusted, and then hangs up.
+    // It is trusted, and then disconnects.
     for (address, authority) in [
         ("sslmode=verify-full", Some(AUTHORITY)),
         (&*format!("sslmode=verify-full&sslrootcert={AUTHORITY}"), None),
@@ -118,7 +114,7 @@ async fn a_database_server_is_trusted_by_the_authorities_of_a_file(place: Place)
     }
 }
 
-/// A collector of traces; the first lines of what it was sent come out.
+/// A collector of traces, which returns the first lines of each request.
 fn collector() -> (u16, Receiver<String>) {
     let (said, heard) = channel();
     let port = serve(
@@ -135,6 +131,7 @@ fn collector() -> (u16, Receiver<String>) {
     (port, heard)
 }
 
+#[both_databases]
 async fn a_collector_is_trusted_by_the_authorities_of_a_file(place: Place) {
     for (authority, is_trusted) in [(None, false), (Some(AUTHORITY), true)] {
         let (port, heard) = collector();
@@ -143,19 +140,23 @@ async fn a_collector_is_trusted_by_the_authorities_of_a_file(place: Place) {
         command.envs(authority.map(|file| ("VESTIBULE_CA_FILE", file)));
         let serving = Serving::start(command);
         Client::new(&serving.url).data("{ __typename }", json!({})).await;
-        // What was not sent yet is sent at the end.
+        // Pending traces are sent at shutdown.
         serving.stop();
         let sent = heard.try_iter().next();
         assert_eq!(sent.as_deref().map(str::trim_end), is_trusted.then_some("POST /v1/traces HTTP/1.1"));
     }
 }
 
-async fn a_file_without_certificates_is_told(place: Place) {
+#[both_databases]
+async fn a_file_without_certificates_is_reported(place: Place) {
     let file = place.folder.join("authorities.pem");
     for (text, says) in [
         (None, "No such file or directory"),
-        (Some("nothing of the kind"), "it must hold certificates in PEM"),
-        (Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "it must hold certificates in PEM"),
+        (Some("nothing of the kind"), "the file must contain PEM certificates"),
+        (
+            Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            "the file must contain PEM certificates",
+        ),
     ] {
         if let Some(text) = text {
             std::fs::write(&file, text).unwrap();

@@ -1,8 +1,9 @@
-//! Networks of clients: budgets by network, and networks from which an account signed in lately.
+//! Client networks: limits per network, and recently used networks of an account.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::json;
@@ -17,29 +18,11 @@ use crate::test_client::Client;
 use crate::test_database::Place;
 use crate::undo_email_change::{UNDO, move_to, undo_token};
 
-crate::tests![
-    registrations_never_use_up_the_resets_of_an_address,
-    each_purpose_of_mails_has_its_own_budget_at_an_address,
-    strangers_cannot_use_up_the_resets_of_a_known_network,
-    strangers_of_the_same_site_lock_out_no_known_network,
-    a_reset_request_costs_the_same_with_and_without_an_account,
-    a_network_is_known_for_ninety_days_after_the_last_sign_in,
-    a_network_stays_known_when_the_trail_forgets_clients,
-    a_network_stays_known_after_hundreds_of_sign_ins_from_elsewhere,
-    a_reset_forgets_the_networks_of_an_intruder,
-    known_networks_go_with_the_account,
-    look_alikes_of_an_address_use_up_none_of_its_mails,
-    an_undo_knows_the_network_that_confirmed_it,
-    earlier_guesses_lock_nobody_out_whom_staff_let_in,
-    a_site_of_ipv6_has_eight_times_the_budget_of_a_subnet,
-    addresses_that_stand_for_ipv4_share_its_budget,
-];
-
 const LOGIN: &str = "mutation($name: String!, $password: String!) {
     login(input: { identifier: $name, password: $password }) { tokens { accessToken } errors { code } }
 }";
 
-/// A service that believes this machine who it speaks for.
+/// A service that trusts this machine as a proxy.
 async fn behind_a_proxy(place: &Place) -> TestApp {
     behind_a_proxy_with(place, |_| {}).await
 }
@@ -56,7 +39,7 @@ fn at(app: &TestApp, address: &str) -> Client {
     app.anyone().with_header("x-forwarded-for", address)
 }
 
-/// The code of the answer to a request, or `fine`.
+/// Error code of a response, or `fine`.
 async fn answer(client: &Client, document: &str, variables: serde_json::Value) -> String {
     let answer = client.send(document, variables).await;
     answer.body["errors"][0]["extensions"]["code"].as_str().unwrap_or("fine").to_owned()
@@ -66,14 +49,14 @@ async fn ask(client: &Client, email: &str) -> String {
     answer(client, REQUEST, json!({ "email": email })).await
 }
 
-/// The answer to an attempt to sign in: `in`, or the code.
+/// Result of a sign-in attempt: `in`, or the error code.
 async fn attempt(client: &Client, name: &str, password: &str) -> String {
     let answer = client.send(LOGIN, json!({ "name": name, "password": password })).await;
     let code = answer.body["errors"][0]["extensions"]["code"].as_str();
     code.or(answer.body["data"]["login"]["errors"][0]["code"].as_str()).unwrap_or("in").to_owned()
 }
 
-/// Lets strangers, each from a network of its own, ask for resets until the address has none left.
+/// Requests resets from different networks until the limit of the address is reached.
 async fn use_up(app: &TestApp, email: &str) {
     for host in 1..=3 {
         assert_eq!(ask(&at(app, &format!("198.51.100.{host}")), email).await, "fine");
@@ -81,6 +64,7 @@ async fn use_up(app: &TestApp, email: &str) {
     assert_eq!(ask(&at(app, "198.51.100.4"), email).await, "RATE_LIMITED");
 }
 
+#[both_databases]
 async fn registrations_never_use_up_the_resets_of_an_address(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -98,6 +82,7 @@ async fn registrations_never_use_up_the_resets_of_an_address(place: Place) {
     assert_eq!(mails.iter().filter(|mail| mail.text.contains("/account/reset?uid=")).count(), 1);
 }
 
+#[both_databases]
 async fn each_purpose_of_mails_has_its_own_budget_at_an_address(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -121,6 +106,7 @@ async fn each_purpose_of_mails_has_its_own_budget_at_an_address(place: Place) {
     assert_eq!(ask(&anyone, email).await, "RATE_LIMITED");
 }
 
+#[both_databases]
 async fn strangers_cannot_use_up_the_resets_of_a_known_network(place: Place) {
     let app = behind_a_proxy(&place).await;
     let (ada, bob) = (app.add_user("ada").await, app.add_user("bob").await);
@@ -130,7 +116,7 @@ async fn strangers_cannot_use_up_the_resets_of_a_known_network(place: Place) {
         use_up(&app, email).await;
     }
     app.mails().await;
-    // The reserve has the same size, and is for this account's address alone.
+    // The reserve has the same size, and is for this account's address only.
     for _ in 0..3 {
         assert_eq!(ask(&home, &ada.email).await, "fine");
         assert!(app.mails().await[0].text.contains("/account/reset?uid="));
@@ -141,7 +127,7 @@ async fn strangers_cannot_use_up_the_resets_of_a_known_network(place: Place) {
     for email in [bob.email.as_str(), "nobody@example.com"] {
         assert_eq!(ask(&home, email).await, "RATE_LIMITED", "{email}");
     }
-    // What the answers to strangers say does not depend on any of that.
+    // Responses to strangers do not depend on any of this.
     let mut strangers = Vec::new();
     for email in [ada.email.as_str(), &bob.email, "nobody@example.com"] {
         strangers.push(at(&app, "198.51.100.200").send(REQUEST, json!({ "email": email })).await.body);
@@ -149,6 +135,7 @@ async fn strangers_cannot_use_up_the_resets_of_a_known_network(place: Place) {
     assert!(strangers.iter().all(|body| *body == strangers[0]), "{strangers:?}");
 }
 
+#[both_databases]
 async fn strangers_of_the_same_site_lock_out_no_known_network(place: Place) {
     let app = behind_a_proxy(&place).await;
     let ada = app.add_user("ada").await;
@@ -170,6 +157,7 @@ async fn strangers_of_the_same_site_lock_out_no_known_network(place: Place) {
     assert_eq!(attempt(&home, "ada", PASSWORD).await, "in");
 }
 
+#[both_databases]
 async fn a_reset_request_costs_the_same_with_and_without_an_account(place: Place) {
     let statements = Arc::new(AtomicUsize::new(0));
     let app = TestApp::start_counting_with(&place, Arc::clone(&statements), |config| {
@@ -179,7 +167,7 @@ async fn a_reset_request_costs_the_same_with_and_without_an_account(place: Place
     let ada = app.add_user("ada").await;
     assert_eq!(attempt(&at(&app, "203.0.113.9"), "ada", PASSWORD).await, "in");
     app.add_user("bob").await;
-    // IPv4 and IPv6, while there is room and when there is none.
+    // IPv4 and IPv6, below and at the limit.
     for client in [at(&app, "198.51.100.7"), at(&app, "2001:db8:7:7::7")] {
         let mut costs = Vec::new();
         for email in [ada.email.as_str(), "bob@example.com", "nobody@example.com"] {
@@ -196,6 +184,7 @@ async fn a_reset_request_costs_the_same_with_and_without_an_account(place: Place
     }
 }
 
+#[both_databases]
 async fn a_network_is_known_for_ninety_days_after_the_last_sign_in(place: Place) {
     let app = behind_a_proxy(&place).await;
     let ada = app.add_user("ada").await;
@@ -219,21 +208,23 @@ async fn a_network_is_known_for_ninety_days_after_the_last_sign_in(place: Place)
     app.wait(Duration::from_hours(2 * 24));
     use_up(&app, &ada.email).await;
     assert_eq!(ask(&home, &ada.email).await, "RATE_LIMITED");
-    worker::round(&app.app).await.unwrap();
+    worker::run_maintenance(&app.app).await.unwrap();
     assert_eq!(count().await, 0);
 }
 
+#[both_databases]
 async fn a_network_stays_known_when_the_trail_forgets_clients(place: Place) {
     let app = behind_a_proxy_with(&place, |config| config.retention.keep_clients = Duration::from_hours(1)).await;
     let ada = app.add_user("ada").await;
     let home = at(&app, "203.0.113.9");
     assert_eq!(attempt(&home, "ada", PASSWORD).await, "in");
     app.wait(Duration::from_hours(24));
-    worker::round(&app.app).await.unwrap();
+    worker::run_maintenance(&app.app).await.unwrap();
     use_up(&app, &ada.email).await;
     assert_eq!(ask(&home, &ada.email).await, "fine");
 }
 
+#[both_databases]
 async fn a_network_stays_known_after_hundreds_of_sign_ins_from_elsewhere(place: Place) {
     let app = behind_a_proxy(&place).await;
     app.add_user("ada").await;
@@ -252,6 +243,7 @@ async fn a_network_stays_known_after_hundreds_of_sign_ins_from_elsewhere(place: 
     assert_eq!(attempt(&home, "ada", PASSWORD).await, "in");
 }
 
+#[both_databases]
 async fn a_reset_forgets_the_networks_of_an_intruder(place: Place) {
     const NEW: &str = "quite a new long phrase";
     let app = behind_a_proxy(&place).await;
@@ -271,6 +263,7 @@ async fn a_reset_forgets_the_networks_of_an_intruder(place: Place) {
     assert_eq!(attempt(&owner, "ada", NEW).await, "in", "the guesses do not lock out who followed the link");
 }
 
+#[both_databases]
 async fn known_networks_go_with_the_account(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -287,6 +280,7 @@ async fn known_networks_go_with_the_account(place: Place) {
     }
 }
 
+#[both_databases]
 async fn look_alikes_of_an_address_use_up_none_of_its_mails(place: Place) {
     let app = behind_a_proxy(&place).await;
     let ada = app.add_user("ada").await;
@@ -318,6 +312,7 @@ async fn look_alikes_of_an_address_use_up_none_of_its_mails(place: Place) {
     assert_eq!(answer(&home, resend, json!({ "email": "new@EXAMPLE.com" })).await, "RATE_LIMITED");
 }
 
+#[both_databases]
 async fn an_undo_knows_the_network_that_confirmed_it(place: Place) {
     let app = behind_a_proxy(&place).await;
     let ada = app.add_reader("ada").await;
@@ -332,6 +327,7 @@ async fn an_undo_knows_the_network_that_confirmed_it(place: Place) {
     assert_eq!(app.mails().await.len(), 1);
 }
 
+#[both_databases]
 async fn a_site_of_ipv6_has_eight_times_the_budget_of_a_subnet(place: Place) {
     let app = behind_a_proxy_with(&place, |config| {
         config.limits.limit_mail_client = "2/1h".parse().unwrap();
@@ -373,6 +369,7 @@ async fn a_site_of_ipv6_has_eight_times_the_budget_of_a_subnet(place: Place) {
     holds!(follow, 2);
 }
 
+#[both_databases]
 async fn addresses_that_stand_for_ipv4_share_its_budget(place: Place) {
     let app = behind_a_proxy_with(&place, |config| config.limits.limit_mail_client = "1/1h".parse().unwrap()).await;
     assert_eq!(ask(&at(&app, "198.51.100.7"), "user0@example.com").await, "fine");
@@ -386,7 +383,8 @@ async fn addresses_that_stand_for_ipv4_share_its_budget(place: Place) {
     assert!(rows <= 3, "the client, the address and the superuser: {rows}");
 }
 
-async fn earlier_guesses_lock_nobody_out_whom_staff_let_in(place: Place) {
+#[both_databases]
+async fn earlier_guesses_do_not_lock_out_users_let_in_by_staff(place: Place) {
     const NEW: &str = "quite a new long phrase";
     let app = behind_a_proxy(&place).await;
     let ada = app.add_user("ada").await;

@@ -1,8 +1,9 @@
-//! `vestibule copy`: everything moves, or nothing does.
+//! `vestibule copy`: copies everything, or nothing.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::Command;
+use test_macros::both_databases;
 
 use sea_orm::{ConnectionTrait, Database, EntityTrait as _, PaginatorTrait as _, Statement};
 use vestibule::database::{Db, Options};
@@ -13,17 +14,6 @@ use crate::fixture::furnish;
 use crate::process::{Serving, command, run};
 use crate::test_app::TestApp;
 use crate::test_database::Place;
-
-crate::tests![
-    everything_is_copied_and_goes_on_working,
-    every_table_and_column_is_copied,
-    a_copy_that_is_killed_leaves_nothing_and_can_be_begun_again,
-    what_is_not_read_back_as_it_was_written_is_not_kept,
-    a_target_that_holds_something_is_refused,
-    a_source_that_is_missing_or_not_up_to_date_is_told,
-    a_copy_is_one_file,
-    a_running_service_is_noticed,
-];
 
 /// The command line on this database.
 fn on(place: &Place, url: &str) -> Command {
@@ -36,26 +26,27 @@ fn file(place: &Place, name: &str) -> String {
     format!("sqlite://{}", place.folder.join(name).display())
 }
 
-/// The argument for this target: a file that holds its address, which may have a password.
+/// Argument for this target: a file with its URL, which may contain a password.
 pub(crate) fn to(place: &Place, url: &str) -> String {
     let path = place.folder.join("address-of-target");
     std::fs::write(&path, format!("{url}\n")).unwrap();
     format!("@{}", path.display())
 }
 
-/// Copies, and returns what was told of the tables.
+/// Copies, and returns the reported tables.
 fn copied(place: &Place, from: &str, to: &str) -> Vec<String> {
     let (success, printed, errors) =
         run(on(place, from), &["copy", "--while-running", "--to", &self::to(place, to)], "");
     assert!(success, "{errors}");
     let lines: Vec<String> = printed.lines().map(str::to_owned).collect();
     let (tables, told) = lines.split_at(lines.len() - 2);
-    assert!(told[0].ends_with("rows copied, each table read back and compared"), "{printed}");
+    assert!(told[0].ends_with(" rows copied and verified"), "{printed}");
     assert!(told[1].contains("secret") && told[1].contains("media"), "{printed}");
     tables.to_vec()
 }
 
-async fn everything_is_copied_and_goes_on_working(place: Place) {
+#[both_databases]
+async fn everything_is_copied_and_works(place: Place) {
     let app = TestApp::start(&place).await;
     let furnished = furnish(&app).await;
     // From PostgreSQL to SQLite and back, or from SQLite to SQLite and on.
@@ -71,10 +62,10 @@ async fn everything_is_copied_and_goes_on_working(place: Place) {
     furnished.check(&app.start_second(&there).await).await;
 }
 
-/// The tables of a database with their columns, without what it keeps for itself, and turns, which are the source's.
+/// Tables of a database with their columns, without internal tables and `leases`, which belong to the source.
 pub(crate) async fn schema(db: &impl ConnectionTrait) -> BTreeSet<(String, String)> {
     let sql = match db.get_database_backend() {
-        // The columns of `table_info` are those that are not generated.
+        // `table_info` lists the columns that are not generated.
         sea_orm::DatabaseBackend::Sqlite => {
             "SELECT t.name, c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c
              WHERE t.type = 'table' AND t.name NOT LIKE 'user_trigram%' AND NOT (t.name = 'users' AND c.name = 'number')"
@@ -90,6 +81,7 @@ pub(crate) async fn schema(db: &impl ConnectionTrait) -> BTreeSet<(String, Strin
     columns.filter(|(table, _)| !["seaql_migrations", "leases"].contains(&table.as_str())).collect()
 }
 
+#[both_databases]
 async fn every_table_and_column_is_copied(place: Place) {
     let app = TestApp::start(&place).await;
     let copied = copy::tables()
@@ -98,10 +90,11 @@ async fn every_table_and_column_is_copied(place: Place) {
     assert_eq!(copied.collect::<BTreeSet<_>>(), schema(app.db()).await);
 }
 
+#[both_databases]
 async fn a_copy_that_is_killed_leaves_nothing_and_can_be_begun_again(place: Place) {
     let app = TestApp::start(&place).await;
     furnish(&app).await;
-    // The last but two of the tables: to copy it takes a while.
+    // The third from last of the tables, large enough that copying takes a while.
     let many = match app.db().get_database_backend() {
         sea_orm::DatabaseBackend::Sqlite => {
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
@@ -124,7 +117,7 @@ async fn a_copy_that_is_killed_leaves_nothing_and_can_be_begun_again(place: Plac
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success(), "the copy was over before it could be killed");
 
-    // Not even a table is there.
+    // Not even a table was created.
     let db = Database::connect(&target).await.unwrap();
     assert_eq!(schema(&db).await, BTreeSet::new());
     copied(&place, &place.database_url, &target);
@@ -132,7 +125,8 @@ async fn a_copy_that_is_killed_leaves_nothing_and_can_be_begun_again(place: Plac
     assert_eq!(events.clone().count(&db).await.unwrap(), events.count(app.db()).await.unwrap());
 }
 
-async fn what_is_not_read_back_as_it_was_written_is_not_kept(place: Place) {
+#[both_databases]
+async fn a_copy_that_reads_back_differently_is_rolled_back(place: Place) {
     let app = TestApp::start(&place).await;
     furnish(&app).await;
     let url = place.second_database().await;
@@ -154,10 +148,11 @@ async fn what_is_not_read_back_as_it_was_written_is_not_kept(place: Place) {
     let (success, _, errors) =
         run(on(&place, &place.database_url), &["copy", "--while-running", "--to", &to(&place, &url)], "");
     assert!(!success);
-    assert!(errors.starts_with("vestibule: samples came to differ: written were 1 rows"), "{errors}");
+    assert!(errors.starts_with("vestibule: samples differs after copying: 1 rows written"), "{errors}");
     assert_eq!(user::Entity::find().count(target.reader()).await.unwrap(), 0, "nothing was kept");
 }
 
+#[both_databases]
 async fn a_target_that_holds_something_is_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let before = user::Entity::find().count(app.db()).await.unwrap();
@@ -167,25 +162,27 @@ async fn a_target_that_holds_something_is_refused(place: Place) {
         "",
     );
     assert!(!success && printed.is_empty());
-    let expected = "vestibule: there are rows in users of the target already: give a database that is empty\n";
+    let expected = "vestibule: the target is not empty: users contains rows. Choose an empty database\n";
     assert_eq!(errors, expected);
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), before);
 }
 
-async fn a_source_that_is_missing_or_not_up_to_date_is_told(place: Place) {
+#[both_databases]
+async fn a_missing_or_outdated_source_is_reported(place: Place) {
     let target = file(&place, "target.db");
     let missing = file(&place, "missing.db");
     let (success, _, errors) = run(on(&place, &missing), &["copy", "--to", &to(&place, &target)], "");
-    assert!(!success && errors.starts_with("vestibule: there is no database at "), "{errors}");
+    assert!(!success && errors.starts_with("vestibule: no database at "), "{errors}");
     assert!(!place.folder.join("missing.db").exists() && !place.folder.join("target.db").exists());
 
     let empty = place.second_database().await;
     drop(Database::connect(format!("{empty}{}", if empty.starts_with("sqlite") { "?mode=rwc" } else { "" })).await);
     let (success, _, errors) = run(on(&place, &empty), &["copy", "--to", &to(&place, &target)], "");
     assert!(!success);
-    assert_eq!(errors, "vestibule: the source is not up to date: run `vestibule migrate` on it first\n");
+    assert_eq!(errors, "vestibule: the source is not up to date. Run `vestibule migrate` on it first\n");
 }
 
+#[both_databases]
 async fn a_copy_is_one_file(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
@@ -199,12 +196,13 @@ async fn a_copy_is_one_file(place: Place) {
     assert_eq!(user::Entity::find().count(&moved).await.unwrap(), 2);
 }
 
+#[both_databases]
 async fn a_running_service_is_noticed(place: Place) {
     let serving = Serving::start(command(&place));
     let target = to(&place, &file(&place, "copy.db"));
     let (success, _, errors) = run(on(&place, &place.database_url), &["copy", "--to", &target], "");
     assert!(!success && !place.folder.join("copy.db").exists());
-    assert!(errors.starts_with("vestibule: the service runs on this database. Stop it first"), "{errors}");
+    assert!(errors.starts_with("vestibule: the service is running on this database. Stop it first"), "{errors}");
     serving.stop();
     let (success, _, errors) = run(on(&place, &place.database_url), &["copy", "--to", &target], "");
     assert!(success, "{errors}");

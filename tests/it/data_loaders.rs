@@ -1,20 +1,20 @@
-//! Lists cost a fixed number of statements, however long they are.
+//! Data loaders: lists of any length cost a fixed number of statements.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use test_macros::both_databases;
 
 use serde_json::json;
 
 use crate::test_app::TestApp;
 use crate::test_database::Place;
 
-crate::tests![a_page_of_users_with_their_samples_costs_a_fixed_number_of_statements];
-
 const PAGE: &str = "query($first: Int!) { users(first: $first) {
     totalCount
     nodes { username recentSamples { title modifiedBy { username recentSamples { key } } } }
 } }";
 
+#[both_databases]
 async fn a_page_of_users_with_their_samples_costs_a_fixed_number_of_statements(place: Place) {
     let counter = Arc::new(AtomicUsize::new(0));
     let app = TestApp::start_counting(&place, Arc::clone(&counter)).await;
@@ -41,6 +41,6 @@ async fn a_page_of_users_with_their_samples_costs_a_fixed_number_of_statements(p
             assert!(samples.iter().all(|sample| sample["modifiedBy"]["username"] == node["username"]));
         }
     }
-    // Who calls; the page; the count; its samples; who modified them; and their samples, one level further down.
+    // The caller; the page; the count; its samples; their editors; and the editors' samples, one level down.
     assert_eq!(statements, [6, 6, 6]);
 }

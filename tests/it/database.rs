@@ -1,7 +1,8 @@
-//! The shortcut to the rows that every request asks for, and writing together what is written at the same time.
+//! Point reads, and group commits of concurrent writes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use test_macros::both_databases;
 
 use futures_util::future::join_all;
 use sea_orm::ActiveValue::Set;
@@ -17,13 +18,7 @@ use vestibule::entity::{limit, session, user};
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
 
-crate::tests![
-    a_row_by_its_key_is_the_same_by_either_way,
-    what_is_written_at_once_is_all_there_and_a_wrong_statement_harms_itself_alone,
-    what_waits_for_a_turn_is_written_after_it,
-    signing_in_and_staying_so_takes_few_statements,
-];
-
+#[both_databases]
 async fn a_row_by_its_key_is_the_same_by_either_way(place: Place) {
     let app = TestApp::start(&place).await;
     let person = app.add_user("ada").await;
@@ -57,13 +52,14 @@ async fn a_row_by_its_key_is_the_same_by_either_way(place: Place) {
     assert_eq!(app.app.db.find(&query, id).await.unwrap(), None);
 }
 
-/// A row with this key, written by a statement of its own.
+/// Inserts a row with this key in a separate statement.
 async fn write(app: &TestApp, key: String) -> Result<limit::Model, DbErr> {
     let row = limit::ActiveModel { key: Set(key), full_until: Set(app.clock_now()), reported_at: Set(None) };
     limit::Entity::insert(row).exec_with_returning(app.db()).await
 }
 
-async fn what_is_written_at_once_is_all_there_and_a_wrong_statement_harms_itself_alone(place: Place) {
+#[both_databases]
+async fn concurrent_writes_all_succeed_and_a_wrong_statement_fails_alone(place: Place) {
     let app = TestApp::start(&place).await;
     write(&app, "7".to_owned()).await.unwrap();
     let before = limit::Entity::find().count(app.db()).await.unwrap();
@@ -87,7 +83,8 @@ async fn what_is_written_at_once_is_all_there_and_a_wrong_statement_harms_itself
     assert_eq!(limit::Entity::find().count(app.db()).await.unwrap(), before + 119);
 }
 
-async fn what_waits_for_a_turn_is_written_after_it(place: Place) {
+#[both_databases]
+async fn writes_behind_a_transaction_are_written_after_it(place: Place) {
     let app = TestApp::start(&place).await;
     let before = limit::Entity::find().count(app.db()).await.unwrap();
     let (txn, _) = app.app.db.begin(&app.app.clock.now()).await.unwrap();
@@ -101,6 +98,7 @@ async fn what_waits_for_a_turn_is_written_after_it(place: Place) {
     assert_eq!(limit::Entity::find().count(app.db()).await.unwrap(), before + 21);
 }
 
+#[both_databases]
 async fn signing_in_and_staying_so_takes_few_statements(place: Place) {
     let counter = Arc::new(AtomicUsize::new(0));
     let app = TestApp::start_counting(&place, Arc::clone(&counter)).await;

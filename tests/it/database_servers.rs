@@ -1,9 +1,10 @@
-//! The database that the settings name: what it must be like, and what is said where it is not.
+//! Requirements on the configured database, and the errors if they are not met.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use test_macros::both_databases;
 
 use sea_orm::{ConnectionTrait as _, Database, Statement};
 use serde_json::json;
@@ -13,23 +14,11 @@ use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::{Place, postgres_url};
 
-crate::tests![
-    a_database_that_is_not_utf8_is_refused,
-    searching_works_where_its_extension_is_in_another_schema,
-    a_missing_extension_is_told_with_the_command_that_makes_it,
-    a_data_folder_may_have_any_name,
-    a_database_that_cannot_be_used_is_told_in_one_line,
-    an_empty_variable_counts_as_not_set,
-    blanks_and_empty_lists_are_read,
-    commands_leave_a_database_of_an_older_version_alone,
-    more_connections_are_opened_by_settings,
-];
-
 fn is_sqlite(place: &Place) -> bool {
     place.database_url.starts_with("sqlite")
 }
 
-/// The line of a command that must fail.
+/// Error line of a command that must fail.
 fn refused(mut command: std::process::Command, url: &str, arguments: &[&str]) -> String {
     command.env("VESTIBULE_DATABASE_URL", url);
     let (success, _, errors) = run(command, arguments, "");
@@ -39,7 +28,7 @@ fn refused(mut command: std::process::Command, url: &str, arguments: &[&str]) ->
     lines[0].to_owned()
 }
 
-/// What the doctor says of the database.
+/// Findings of the doctor about the database.
 fn examined(place: &Place, url: &str) -> String {
     let mut command = command(place);
     command.env("VESTIBULE_DATABASE_URL", url);
@@ -53,6 +42,7 @@ async fn administer(statement: &str) {
     server.close().await.unwrap();
 }
 
+#[both_databases]
 async fn a_database_that_is_not_utf8_is_refused(place: Place) {
     if is_sqlite(&place) {
         return;
@@ -75,6 +65,7 @@ async fn a_database_that_is_not_utf8_is_refused(place: Place) {
     assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), 0, "nothing was made");
 }
 
+#[both_databases]
 async fn searching_works_where_its_extension_is_in_another_schema(place: Place) {
     if is_sqlite(&place) {
         return;
@@ -91,7 +82,8 @@ async fn searching_works_where_its_extension_is_in_another_schema(place: Place) 
     assert_eq!(found["users"]["nodes"][0]["username"], "lovelace");
 }
 
-async fn a_missing_extension_is_told_with_the_command_that_makes_it(place: Place) {
+#[both_databases]
+async fn a_missing_extension_is_reported_with_the_command_that_creates_it(place: Place) {
     if is_sqlite(&place) {
         return;
     }
@@ -109,6 +101,7 @@ async fn a_missing_extension_is_told_with_the_command_that_makes_it(place: Place
     administer(&format!("DROP ROLE {role}")).await;
 }
 
+#[both_databases]
 async fn a_data_folder_may_have_any_name(place: Place) {
     if !is_sqlite(&place) {
         return;
@@ -132,7 +125,7 @@ async fn a_data_folder_may_have_any_name(place: Place) {
         let (success, _, errors) = run(here(), &["backup", copy.to_str().unwrap()], "");
         assert!(success && copy.is_file(), "{errors}");
         let (_, printed, _) = run(here(), &["doctor", "--time", "2ms"], "");
-        assert!(printed.contains("ok    database  every migration has run"), "{printed}");
+        assert!(printed.contains("ok    database  no pending migrations"), "{printed}");
     }
     let mut entries: Vec<_> = fs::read_dir(&place.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     entries.sort();
@@ -141,7 +134,7 @@ async fn a_data_folder_may_have_any_name(place: Place) {
 
 const SECRET: &str = "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W";
 
-/// The command line of a user who may only read the file, whoever runs the tests.
+/// The command line of a user with read access only, even if the tests run as root.
 fn as_reader(place: &Place, file: &Path) -> std::process::Command {
     let rights = |mode| Permissions::from_mode(mode);
     fs::set_permissions(file, rights(0o444)).unwrap();
@@ -154,7 +147,8 @@ fn as_reader(place: &Place, file: &Path) -> std::process::Command {
     command
 }
 
-async fn a_database_that_cannot_be_used_is_told_in_one_line(place: Place) {
+#[both_databases]
+async fn an_unusable_database_is_reported_in_one_line(place: Place) {
     let mut first = command(&place);
     first.env("VESTIBULE_SECRET_KEY", SECRET);
     assert!(run(first, &["migrate"], "").0);
@@ -165,11 +159,11 @@ async fn a_database_that_cannot_be_used_is_told_in_one_line(place: Place) {
         db.close().await.unwrap();
         let create = ["create-superuser", "--email", "a@example.com"];
         let line = refused(as_reader(&place, &file), &place.database_url, &create);
-        assert!(line.contains("the file is read-only. See the rights of the file"), "{line}");
+        assert!(line.contains("the file is read-only. Check the permissions of the file"), "{line}");
         let other = place.folder.join("other.db");
         fs::write(&other, "this is no database, but a file of some length, so that it is looked at").unwrap();
         let line = refused(command(&place), &format!("sqlite://{}", other.display()), &["migrate"]);
-        assert!(line.contains("the file is no SQLite database"), "{line}");
+        assert!(line.contains("the file is not an SQLite database"), "{line}");
         return;
     }
     let (server, name) = place.database_url.rsplit_once('/').unwrap();
@@ -184,7 +178,7 @@ async fn a_database_that_cannot_be_used_is_told_in_one_line(place: Place) {
         );
     }
     let line = refused(command(&place), "postgres://u@/d?host=/nowhere", &["serve"]);
-    assert!(line.contains("there is no socket of a server there"), "{line}");
+    assert!(line.contains("there is no server socket there"), "{line}");
     administer(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
     let mut create = command(&place);
     create.env("VESTIBULE_SECRET_KEY", SECRET);
@@ -193,6 +187,7 @@ async fn a_database_that_cannot_be_used_is_told_in_one_line(place: Place) {
     administer(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
 }
 
+#[both_databases]
 async fn an_empty_variable_counts_as_not_set(place: Place) {
     let mut empty = command(&place);
     for name in ["VESTIBULE_CONFIG", "VESTIBULE_DATA_DIR", "VESTIBULE_PUBLIC_URL", "VESTIBULE_TRUSTED_PROXIES"] {
@@ -204,16 +199,17 @@ async fn an_empty_variable_counts_as_not_set(place: Place) {
     let (success, _, errors) = run(empty, &["migrate"], "");
     assert!(success, "{errors}");
     assert!(place.folder.join("data/secret.key").is_file());
-    // Without a secret, or with another database, something would be made that nobody wants.
+    // Without a secret, or with another database, unwanted files would be created.
     for name in ["VESTIBULE_SECRET_KEY", "VESTIBULE_DATABASE_URL", "VESTIBULE_MAIL_URL_FILE"] {
         let mut empty = command(&place);
         empty.env(name, "");
         let (success, _, errors) = run(empty, &["migrate"], "");
         assert!(!success);
-        assert_eq!(errors, format!("vestibule: {name} is empty. Set it, or leave it out\n"));
+        assert_eq!(errors, format!("vestibule: {name} is empty. Set or remove it\n"));
     }
 }
 
+#[both_databases]
 async fn blanks_and_empty_lists_are_read(place: Place) {
     fs::create_dir(place.folder.join("data")).unwrap();
     let file = "otlp_sample = 0.1\ntrusted_proxies = []\nallowed_origins = []\nlimits = true\ndatabase_readers = 3";
@@ -227,6 +223,7 @@ async fn blanks_and_empty_lists_are_read(place: Place) {
     }
 }
 
+#[both_databases]
 async fn commands_leave_a_database_of_an_older_version_alone(place: Place) {
     let app = TestApp::start(&place).await;
     let newest = "SELECT max(version) FROM seaql_migrations";
@@ -253,18 +250,18 @@ async fn commands_leave_a_database_of_an_older_version_alone(place: Place) {
         &["sessions", "revoke", "--all"],
     ] {
         if arguments[1] == "django" {
-            // It has more columns to be read at all.
+            // A dump requires more columns.
             fs::write(sheet, "id,username,email,first_name,last_name,password,is_active,is_staff,is_superuser,last_login,date_joined\n").unwrap();
         }
         let line = refused(beside(), &place.database_url, arguments);
-        assert!(line.starts_with("vestibule: the database is not up to date: make a backup"), "{arguments:?} {line}");
+        assert!(line.starts_with("vestibule: the database has pending migrations: back it up"), "{arguments:?} {line}");
     }
     let left = "SELECT count(*) FROM seaql_migrations WHERE version";
     let left = Statement::from_string(db.get_database_backend(), format!("{left} = '{newest}'"));
     let row = db.query_one_raw(left).await.unwrap().unwrap();
     assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), 0, "nothing was migrated");
     drop(app);
-    // An empty database is made.
+    // An empty database is created.
     let empty = place.second_database().await;
     let mut fresh = command(&place);
     fresh.env("VESTIBULE_DATABASE_URL", empty);
@@ -272,6 +269,7 @@ async fn commands_leave_a_database_of_an_older_version_alone(place: Place) {
     assert!(success, "{errors}");
 }
 
+#[both_databases]
 async fn more_connections_are_opened_by_settings(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.database.database_readers = 3;
@@ -280,4 +278,57 @@ async fn more_connections_are_opened_by_settings(place: Place) {
     let most: Vec<(&str, u32)> = app.await.app.db.pools().iter().map(|pool| (pool.name, pool.most)).collect();
     let expected = if is_sqlite(&place) { [("read", 4), ("write", 1)] } else { [("read", 3), ("write", 7)] };
     assert_eq!(most, expected);
+}
+
+#[both_databases]
+async fn a_database_that_becomes_read_only_shows_in_readiness_and_doctor(place: Place) {
+    if is_sqlite(&place) {
+        let file = place.folder.join("test.db");
+        assert!(run(command(&place), &["migrate"], "").0);
+        let mut reader = as_reader(&place, &file);
+        reader.env("VESTIBULE_DATABASE_URL", &place.database_url);
+        let (_, printed, _) = run(reader, &["doctor", "--quick"], "");
+        assert!(printed.contains("FAIL  database  the file is read-only"), "{printed}");
+        return;
+    }
+    let app = TestApp::start(&place).await;
+    assert_eq!(app.anyone().get("/readyz").await.status, 200);
+    let (_, name) = place.database_url.rsplit_once('/').unwrap();
+    administer(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+    administer(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).await;
+    let mut ready = app.anyone().get("/readyz").await;
+    while ready.body.as_str().is_some_and(|body| body.contains("does not respond")) {
+        // The pools notice their lost connections one by one.
+        ready = app.anyone().get("/readyz").await;
+    }
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.as_str().is_some_and(|body| body.contains("read-only")), "{}", ready.body);
+    assert!(examined(&place, &place.database_url).contains("FAIL  database  the database is read-only"));
+    administer(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
+}
+
+#[both_databases]
+async fn an_extension_in_a_schema_without_the_right_to_it_is_reported(place: Place) {
+    if is_sqlite(&place) {
+        return;
+    }
+    let url = place.second_database().await;
+    let (_, name) = url.rsplit_once('/').unwrap();
+    let role = format!("r_{name}");
+    let db = Database::connect(&url).await.unwrap();
+    for statement in
+        ["CREATE SCHEMA ext", "CREATE EXTENSION pg_trgm SCHEMA ext", "GRANT ALL ON SCHEMA public TO public"]
+    {
+        db.execute_unprepared(statement).await.unwrap();
+    }
+    db.close().await.unwrap();
+    administer(&format!("CREATE ROLE {role} LOGIN PASSWORD 'of-a-test'")).await;
+    let mut as_role = url::Url::parse(&url).unwrap();
+    as_role.set_username(&role).unwrap();
+    as_role.set_password(Some("of-a-test")).unwrap();
+    let told = format!("as a superuser: GRANT USAGE ON SCHEMA ext TO {role}");
+    let line = refused(command(&place), as_role.as_str(), &["migrate"]);
+    assert!(line.contains(&told), "{line}");
+    assert!(examined(&place, as_role.as_str()).contains(&told));
+    administer(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }

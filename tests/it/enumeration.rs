@@ -1,9 +1,9 @@
-//! Silence: what strangers are told does not depend on whether there is an account. Each question is put twice with the same
-//! words, before there is an account and when there is one, and the answers are compared byte by byte. That time does not
-//! tell either is measured by `tests/silence/`.
+//! Enumeration: responses to strangers do not depend on the existence of an account. Each request is sent before and
+//! after the account is created, and the responses are compared byte by byte. `tests/silence/` measures response times.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
@@ -15,14 +15,7 @@ use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![
-    accounts_are_not_told_apart_by_what_is_answered,
-    links_are_not_told_apart_by_what_is_answered,
-    limits_are_reached_at_the_same_count_with_and_without_an_account,
-    registrations_that_wait_are_not_told_apart_either,
-];
-
-/// Everything that an answer tells, but its number and the time.
+/// Response without its request id and date.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
     status: u16,
@@ -30,13 +23,13 @@ struct Told {
     body: String,
 }
 
-/// Who is asked for: by this name and the address with it. The last has no account, but a registration that waits.
+/// Names and local parts of addresses in the requests. The last is a pending registration without an account.
 const KINDS: [&str; 6] = ["active", "staff", "inactive", "unverified", "invited", "waiting"];
 
-/// In this time all limits on mails are given back.
+/// Time after which all limits on mails are refilled.
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// So many of everything that no limit is reached.
+/// Limit that no test reaches.
 const PLENTY: &str = "100000/100s";
 
 async fn start(place: &Place) -> TestApp {
@@ -58,7 +51,7 @@ fn email(kind: &str) -> String {
     format!("{kind}@example.com")
 }
 
-/// Makes an account of each kind, and returns their ids.
+/// Creates an account of each kind, and returns their ids.
 async fn make_accounts(app: &TestApp) -> BTreeMap<&'static str, String> {
     let admin = app.admin().await;
     let mut ids = BTreeMap::new();
@@ -83,7 +76,7 @@ async fn make_accounts(app: &TestApp) -> BTreeMap<&'static str, String> {
     ids
 }
 
-/// A cookie without the secret of a registration, which is another one each time.
+/// Cookie without the random secret of a registration.
 fn without_secret(cookie: &str) -> String {
     match cookie.strip_prefix("registration=").and_then(|rest| rest.split_once(';')) {
         Some((secret, scope)) => format!("registration={};{scope}", secret.len()),
@@ -91,7 +84,7 @@ fn without_secret(cookie: &str) -> String {
     }
 }
 
-/// A browser that came before, so that its answers differ in nothing but what they tell.
+/// A browser with cookies of an earlier visit, so that its responses are comparable.
 struct Stranger {
     client: Client,
     csrf: String,
@@ -120,7 +113,7 @@ impl Stranger {
             *secret = json!(secret.as_str().map(str::len));
         }
         let body = match body {
-            // Each form has a random number of its own.
+            // Each form has a random number.
             Value::String(text) => match text.split_once("name=\"once\"") {
                 Some((_, form)) => text.replace(&attribute(form, "value"), ""),
                 None => text,
@@ -148,7 +141,7 @@ impl Stranger {
         self.finish(self.client.request("GET", path)).await
     }
 
-    /// All that strangers can ask about a name and its address.
+    /// Sends all public requests about a name and its address.
     async fn ask_all(&self, name: &str) -> Vec<(&'static str, Told)> {
         let email = email(name);
         let mut told = Vec::new();
@@ -200,14 +193,15 @@ const VERIFY: &str = "mutation($input: VerifyEmailInput!) { verifyEmail(input: $
     user { id } tokens { accessToken } errors { code field message }
 } }";
 
-async fn accounts_are_not_told_apart_by_what_is_answered(place: Place) {
+#[both_databases]
+async fn responses_do_not_reveal_accounts(place: Place) {
     let app = start(&place).await;
     let stranger = Stranger::new(&app).await;
     let mut before = Vec::new();
     for kind in KINDS {
         before.push(stranger.ask_all(kind).await);
     }
-    // What the questions have left behind is gone before there are accounts.
+    // All traces of the requests are gone before accounts are created.
     app.mails().await;
     app.wait(app.app.config.links.verify_ttl * 2);
     registration::sweep(&app.app.db, &app.app.clock.now()).await.unwrap();
@@ -216,7 +210,7 @@ async fn accounts_are_not_told_apart_by_what_is_answered(place: Place) {
         for ((question, before), (_, after)) in before.into_iter().zip(stranger.ask_all(kind).await) {
             assert_eq!(before, after, "{question}: {kind}");
         }
-        // Once more, when mails have gone out to whom they concern.
+        // Again after the mails have been sent.
         app.mails().await;
         let words = |told: &Told| told.body.clone();
         let again = stranger.ask_all(kind).await;
@@ -224,7 +218,8 @@ async fn accounts_are_not_told_apart_by_what_is_answered(place: Place) {
     }
 }
 
-async fn links_are_not_told_apart_by_what_is_answered(place: Place) {
+#[both_databases]
+async fn responses_to_links_do_not_reveal_accounts(place: Place) {
     let app = start(&place).await;
     let ids = make_accounts(&app).await;
     let stranger = Stranger::new(&app).await;
@@ -259,6 +254,7 @@ async fn links_are_not_told_apart_by_what_is_answered(place: Place) {
     }
 }
 
+#[both_databases]
 async fn limits_are_reached_at_the_same_count_with_and_without_an_account(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         let plenty = PLENTY.parse().unwrap();
@@ -268,10 +264,10 @@ async fn limits_are_reached_at_the_same_count_with_and_without_an_account(place:
     })
     .await;
     make_accounts(&app).await;
-    // What registering has used up is given back by then.
+    // The limit on registrations is refilled by then.
     app.wait(HOUR);
     let stranger = Stranger::new(&app).await;
-    // All questions about one name, until a limit is reached by it.
+    // All requests about one name, until a limit is reached.
     let told = async |document: &str, input: Value| {
         let mut told = Vec::new();
         for _ in 0..15 {
@@ -302,11 +298,12 @@ async fn limits_are_reached_at_the_same_count_with_and_without_an_account(place:
     }
 }
 
-async fn registrations_that_wait_are_not_told_apart_either(place: Place) {
+#[both_databases]
+async fn responses_do_not_reveal_pending_registrations(place: Place) {
     let app = start(&place).await;
     let stranger = Stranger::new(&app).await;
     let first = stranger.ask_all("eve").await;
-    // By now a registration waits, and its link has gone out.
+    // A registration is pending now, and its link has been sent.
     app.mails().await;
     let second = stranger.ask_all("eve").await;
     assert_eq!(first, second);

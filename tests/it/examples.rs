@@ -1,6 +1,7 @@
-//! The documents of the first session in the README, in its order, so that they stay true.
+//! The documents of the README's first session, in order.
 
 use serde_json::{Value, json};
+use test_macros::both_databases;
 
 use crate::parity::recovery::link;
 use crate::parity::registration;
@@ -8,9 +9,7 @@ use crate::test_app::{ADMIN, PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![the_first_session, from_registering_to_deleting];
-
-/// Runs an example and returns the only field of its data, which must have gone well.
+/// Runs an example, and returns the only field of its data. It must succeed.
 async fn example(client: &Client, name: &str, variables: Value) -> Value {
     let path = format!("{}/examples/{name}.graphql", env!("CARGO_MANIFEST_DIR"));
     let document = std::fs::read_to_string(path).unwrap();
@@ -20,6 +19,7 @@ async fn example(client: &Client, name: &str, variables: Value) -> Value {
     field.clone()
 }
 
+#[both_databases]
 async fn the_first_session(place: Place) {
     let app = TestApp::start(&place).await;
     let login = async |identifier: &str, password: &str| {
@@ -55,6 +55,7 @@ async fn the_first_session(place: Place) {
     login(newest.as_str().unwrap(), "quite a new long phrase").await;
 }
 
+#[both_databases]
 async fn from_registering_to_deleting(place: Place) {
     let app = TestApp::start(&place).await;
     let wanted = json!({ "email": "ada@example.com", "password": PASSWORD });

@@ -1,7 +1,8 @@
-//! Lists as files.
+//! Exports of lists as files.
 
 use std::io::Cursor;
 use std::time::Duration;
+use test_macros::both_databases;
 
 use calamine::{Data, Reader as _, Xlsx};
 use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _, IntoActiveModel as _};
@@ -15,24 +16,6 @@ use vestibule::entity::{sample, user};
 use crate::test_app::{ADMIN, PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    an_export_breaks_off_where_session_or_rights_end,
-    an_export_breaks_off_where_the_key_of_its_token_ends,
-    a_workbook_under_way_breaks_off_where_its_session_ends,
-    users_come_in_both_formats_with_the_same_rows,
-    nothing_is_taken_for_a_formula,
-    no_cell_is_a_formula_in_any_locale,
-    superusers_are_in_superusers_exports_only,
-    a_file_is_an_attachment_with_the_day_in_its_name,
-    whoever_may_not_gets_a_status_and_a_code,
-    an_export_is_recorded_and_a_refused_one_is_not,
-    asking_for_the_headers_alone_exports_nothing,
-    only_own_samples_are_exported,
-    a_long_list_is_complete_and_in_order,
-    nothing_is_left_on_the_disk,
-    a_workbook_that_takes_too_long_does_not_count_as_exported,
-];
 
 const COLUMNS: [&str; 15] = [
     "email",
@@ -52,6 +35,7 @@ const COLUMNS: [&str; 15] = [
     "external_id",
 ];
 
+#[both_databases]
 async fn an_export_breaks_off_where_session_or_rights_end(place: Place) {
     let app = TestApp::start(&place).await;
     let staff = app.add_staff("boss").await;
@@ -78,6 +62,7 @@ async fn an_export_breaks_off_where_session_or_rights_end(place: Place) {
     }
 }
 
+#[both_databases]
 async fn an_export_breaks_off_where_the_key_of_its_token_ends(place: Place) {
     let app = TestApp::start(&place).await;
     let client = app.add_staff("boss").await.sign_in(&app).await;
@@ -91,16 +76,17 @@ async fn an_export_breaks_off_where_the_key_of_its_token_ends(place: Place) {
     app_of.revoke_key(&now, &Operator::new(), &kid).await.unwrap();
     let refused = export.next(&app_of.db, &now).await.unwrap_err();
     assert_eq!(format!("{refused:?}"), "Unauthenticated(Invalid)");
-    // Nothing is written either by a request that was under way.
+    // A concurrent request writes nothing either.
     let refused = exports::users(&app_of.db, &now, exporter, &app_of.limits).await.unwrap_err();
     assert_eq!(format!("{refused:?}"), "Unauthenticated(Invalid)");
 }
 
+#[both_databases]
 async fn a_workbook_under_way_breaks_off_where_its_session_ends(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await;
     let client = boss.sign_in(&app).await;
-    // Enough that does not compress, so that most of it waits for the client.
+    // Enough incompressible data that most of it waits for the client.
     let ada = app.add_user("ada").await;
     let template =
         user::Entity::find_by_id(ada.id.parse::<uuid::Uuid>().unwrap()).one(app.db()).await.unwrap().unwrap();
@@ -132,7 +118,7 @@ async fn a_workbook_under_way_breaks_off_where_its_session_ends(place: Place) {
     assert!(rest.await.is_err(), "the answer breaks off");
 }
 
-/// The body of an export that is granted.
+/// Body of a successful export.
 async fn bytes(client: &Client, path: &str) -> Vec<u8> {
     let token = client.access.clone().unwrap();
     let response = client.request("GET", path).bearer_auth(token).send().await.unwrap();
@@ -140,14 +126,14 @@ async fn bytes(client: &Client, path: &str) -> Vec<u8> {
     response.bytes().await.unwrap().to_vec()
 }
 
-/// An export's rows, its heading first.
+/// Rows of an export, with the heading first.
 async fn csv_rows(client: &Client, path: &str) -> Vec<Vec<String>> {
     let bytes = bytes(client, path).await;
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes.as_slice());
     reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
 }
 
-/// A workbook's rows; all cells must be text or empty.
+/// Rows of a workbook. All cells must be text or empty.
 async fn xlsx_rows(client: &Client) -> Vec<Vec<String>> {
     let mut book = Xlsx::new(Cursor::new(bytes(client, "/export/users.xlsx").await)).unwrap();
     assert_eq!(book.sheet_names(), ["Users"]);
@@ -161,6 +147,7 @@ async fn xlsx_rows(client: &Client) -> Vec<Vec<String>> {
     range.rows().map(|row| row.iter().map(text).collect()).collect()
 }
 
+#[both_databases]
 async fn users_come_in_both_formats_with_the_same_rows(place: Place) {
     let app = TestApp::start(&place).await;
     app.wait(Duration::from_secs(1));
@@ -200,6 +187,7 @@ async fn users_come_in_both_formats_with_the_same_rows(place: Place) {
     assert_eq!(xlsx_rows(&admin).await, rows);
 }
 
+#[both_databases]
 async fn nothing_is_taken_for_a_formula(place: Place) {
     let app = TestApp::start(&place).await;
     let payload = "=HYPERLINK(\"http://evil.example\",\"x\")";
@@ -217,7 +205,7 @@ async fn nothing_is_taken_for_a_formula(place: Place) {
     assert_eq!(rows[2][5], "'+44 20 7946 0000");
     assert_eq!(rows[2][6], "'@SUM(1+1)*cmd|' /C calc'!A0");
     assert!(rows.iter().flatten().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t', '\r'])));
-    // In a workbook a cell of text is text, whatever is in it.
+    // Text cells of a workbook stay text, whatever they contain.
     let rows = xlsx_rows(&admin).await;
     assert_eq!((rows[2][2].as_str(), rows[2][5].as_str()), (payload, "+44 20 7946 0000"));
 
@@ -227,8 +215,8 @@ async fn nothing_is_taken_for_a_formula(place: Place) {
     assert_eq!(csv_rows(&admin, "/export/samples.csv").await[1][1..3], ["'=1+1", "'@x"]);
 }
 
-/// The cells of a file as Excel reads it where this separates columns: a quote counts at the beginning of a cell, up to the
-/// next single one; what follows that belongs to the cell, as it is.
+/// Cells of a file as Excel reads it with this separator: a quote counts at the beginning of a cell, up to the next
+/// single one. Anything after that belongs to the cell, unchanged.
 fn cells_by(text: &str, separator: char) -> Vec<String> {
     let mut cells = vec![String::new()];
     let (mut is_fresh, mut is_quoted) = (true, false);
@@ -251,6 +239,7 @@ fn cells_by(text: &str, separator: char) -> Vec<String> {
     cells
 }
 
+#[both_databases]
 async fn no_cell_is_a_formula_in_any_locale(place: Place) {
     let app = TestApp::start(&place).await;
     app.wait(Duration::from_secs(1));
@@ -272,7 +261,7 @@ async fn no_cell_is_a_formula_in_any_locale(place: Place) {
         assert!(text.lines().next().unwrap().split(',').all(|cell| cell.starts_with('"') && cell.ends_with('"')));
         assert_eq!(cells_by("\"a;=1\",\"=2\"\r\n", ',')[..2], ["a;=1", "=2"]);
         assert_eq!(cells_by("\"a\",\"b;=2\"\r\n", ';')[..2], ["a,\"b", "=2\""]);
-        // Of English and German programs, and where tabs or other signs separate columns.
+        // For English and German programs, and with tabs or other separators.
         for separator in [',', ';', '\t', '|'] {
             for cell in cells_by(&text, separator) {
                 let begun = cell.trim_start_matches(|c: char| c == '"' || c.is_whitespace());
@@ -282,11 +271,12 @@ async fn no_cell_is_a_formula_in_any_locale(place: Place) {
     }
     let rows = csv_rows(&admin, "/export/users.csv").await;
     assert!(rows[2][4].starts_with("x;'=1+1\n'=2+2\n\n' \"=3+3\"\n''=4\nplain - text, 5 = 5"), "{}", rows[2][4]);
-    // It is imported as it is, and nothing changes by it.
+    // It is imported unchanged, and changes nothing.
     let payload = crate::spreadsheet_import::import(&admin, bytes(&admin, "/export/users.csv").await).await;
     assert_eq!(crate::spreadsheet_import::counts(&payload), (0, 0, 2));
 }
 
+#[both_databases]
 async fn superusers_are_in_superusers_exports_only(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
@@ -303,6 +293,7 @@ async fn superusers_are_in_superusers_exports_only(place: Place) {
     assert_eq!(names[1], ["ada", "boss"]);
 }
 
+#[both_databases]
 async fn a_file_is_an_attachment_with_the_day_in_its_name(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -321,14 +312,15 @@ async fn a_file_is_an_attachment_with_the_day_in_its_name(place: Place) {
     assert_eq!(csv_rows(&admin, "/export/samples.csv").await, [["id", "key", "title", "created_at", "modified_at"]]);
 }
 
-async fn whoever_may_not_gets_a_status_and_a_code(place: Place) {
+#[both_databases]
+async fn refused_exports_have_a_status_and_a_code(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let token = ada.access.clone().unwrap();
     for path in ["/export/samples.csv", "/export/users.csv", "/export/users.xlsx"] {
         let answer = app.anyone().get(path).await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "UNAUTHENTICATED MISSING"));
-        assert_eq!(answer.body["errors"][0]["message"], "Authentication credentials were not provided.");
+        assert_eq!(answer.body["errors"][0]["message"], "You need to sign in.");
         assert_eq!(answer.header("www-authenticate"), "Bearer");
         assert_eq!(answer.header("content-type"), "application/json");
         let answer = app.anyone().get(&format!("{path}?access_token={token}&token={token}")).await;
@@ -349,6 +341,7 @@ async fn whoever_may_not_gets_a_status_and_a_code(place: Place) {
     assert_eq!(ada.get("/export/samples.csv").await.code(), "UNAUTHENTICATED EXPIRED");
 }
 
+#[both_databases]
 async fn an_export_is_recorded_and_a_refused_one_is_not(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await;
@@ -375,6 +368,7 @@ async fn an_export_is_recorded_and_a_refused_one_is_not(place: Place) {
     assert_eq!(seen, expected);
 }
 
+#[both_databases]
 async fn asking_for_the_headers_alone_exports_nothing(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_bulk = "1/1h".parse().unwrap()).await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
@@ -397,6 +391,7 @@ async fn asking_for_the_headers_alone_exports_nothing(place: Place) {
     assert_eq!(staff.get("/export/users.csv").await.status, 429);
 }
 
+#[both_databases]
 async fn only_own_samples_are_exported(place: Place) {
     let app = TestApp::start(&place).await;
     let record = "mutation($input: RecordSampleInput!) { recordSample(input: $input) { errors { code } } }";
@@ -412,6 +407,7 @@ async fn only_own_samples_are_exported(place: Place) {
     assert_eq!(keys(&admin).await, ["B", "C"]);
 }
 
+#[both_databases]
 async fn a_long_list_is_complete_and_in_order(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
@@ -434,7 +430,7 @@ async fn a_long_list_is_complete_and_in_order(place: Place) {
                 key: Set(name.clone()),
                 title: Set(name.clone()),
                 created_at: Set(now.at),
-                // Recorded again in the opposite order, all in few moments.
+                // Recorded again in the opposite order, at few different times.
                 modified_at: Set(now.at.minus(Duration::from_secs(batch * 1000))),
                 modified_by: Set(Some(one.id)),
             });
@@ -451,6 +447,7 @@ async fn a_long_list_is_complete_and_in_order(place: Place) {
     assert_eq!(column(csv_rows(&boss, "/export/samples.csv").await), keys);
 }
 
+#[both_databases]
 async fn nothing_is_left_on_the_disk(place: Place) {
     let app = TestApp::start(&place).await;
     let files = || {
@@ -463,6 +460,7 @@ async fn nothing_is_left_on_the_disk(place: Place) {
     assert_eq!(files(), before);
 }
 
+#[both_databases]
 async fn a_workbook_that_takes_too_long_does_not_count_as_exported(place: Place) {
     let app = TestApp::start_with(&place, |config| config.wire.export_timeout = Duration::ZERO).await;
     let admin = app.admin().await;

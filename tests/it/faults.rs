@@ -1,6 +1,7 @@
-//! What the service stands on fails, and it says so without failing itself. `tests/faults` breaks real processes.
+//! Failures of dependencies, and the errors reported for them. `tests/faults` breaks real processes.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, EntityTrait as _, PaginatorTrait as _, Statement};
 use serde_json::json;
@@ -9,13 +10,6 @@ use vestibule::entity::user;
 use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    a_write_that_another_program_holds_up_is_to_be_tried_again,
-    a_statement_whose_connection_is_cut_is_to_be_tried_again,
-    a_resolver_that_panics_harms_nobody_else,
-    after_a_full_disk_nothing_is_acknowledged_that_is_not_kept,
-];
 
 const ME: &str = "{ me { id } }";
 const RENAME: &str =
@@ -28,7 +22,7 @@ async fn rename(client: &Client) -> Option<String> {
     (!answer.body["errors"].is_null()).then(|| answer.code())
 }
 
-/// Another program, which holds what every change of a user needs until it is told to let go.
+/// Another program that locks the rows required by every change of a user, until it is released.
 async fn hold(place: &Place) -> DatabaseConnection {
     let mut options = sea_orm::ConnectOptions::new(&place.database_url);
     options.max_connections(1);
@@ -39,12 +33,13 @@ async fn hold(place: &Place) -> DatabaseConnection {
     other
 }
 
+#[both_databases]
 async fn a_write_that_another_program_holds_up_is_to_be_tried_again(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     ada.data(ME, json!({})).await;
     let other = hold(&place).await;
-    // A token that nothing was written with yet, which is to be noted: reading does not wait for that in vain.
+    // The first use of a token would be recorded; reading does not wait for that.
     let (renamed, me) = tokio::join!(rename(&ada), ada.send(ME, json!({})));
     assert_eq!(renamed.as_deref(), Some("SERVICE_UNAVAILABLE"));
     assert!(me.body["errors"].is_null(), "{}", me.body);
@@ -52,6 +47,7 @@ async fn a_write_that_another_program_holds_up_is_to_be_tried_again(place: Place
     assert_eq!(rename(&ada).await, None);
 }
 
+#[both_databases]
 async fn a_statement_whose_connection_is_cut_is_to_be_tried_again(place: Place) {
     if place.database_url.starts_with("sqlite") {
         return;
@@ -77,11 +73,12 @@ async fn a_statement_whose_connection_is_cut_is_to_be_tried_again(place: Place) 
     assert_eq!(rename(&ada).await, None);
 }
 
+#[both_databases]
 async fn a_resolver_that_panics_harms_nobody_else(place: Place) {
     let app = TestApp::start_panicking(&place, "strike@example.com").await;
     let admin = app.admin().await;
     let before = user::Entity::find().count(app.db()).await.unwrap();
-    // More often than there are connections to the database, within transactions and without.
+    // More often than there are database connections, inside and outside of transactions.
     for _ in 0..15 {
         assert_eq!(admin.code(CREATE, json!({ "email": "strike@example.com" })).await, "INTERNAL_SERVER_ERROR");
         let login =
@@ -95,6 +92,7 @@ async fn a_resolver_that_panics_harms_nobody_else(place: Place) {
     admin.data(ME, json!({})).await;
 }
 
+#[both_databases]
 async fn after_a_full_disk_nothing_is_acknowledged_that_is_not_kept(place: Place) {
     if !place.database_url.starts_with("sqlite") {
         return;
@@ -103,7 +101,7 @@ async fn after_a_full_disk_nothing_is_acknowledged_that_is_not_kept(place: Place
     let admin = app.admin().await;
     admin.data(CREATE, json!({ "email": "ada@example.com" })).await;
     let create = async |email: &str| admin.send(CREATE, json!({ "email": email })).await;
-    // No page can be added, as on a disk that is full.
+    // No page can be added, as on a full disk.
     app.db().execute_unprepared("PRAGMA max_page_count = 1").await.unwrap();
     let mut kept = 0;
     let mut number = 0;
@@ -118,7 +116,7 @@ async fn after_a_full_disk_nothing_is_acknowledged_that_is_not_kept(place: Place
         assert!(number < 1000, "there is room without end");
     }
     app.db().execute_unprepared("PRAGMA max_page_count = 1000000").await.unwrap();
-    // Rolled back, as everything that is refused.
+    // Rolled back, like all refused operations.
     assert_eq!(create("ada@example.com").await.body["data"]["createUser"]["errors"][0]["code"], "ALREADY_EXISTS");
     for email in ["bob@example.com", "cy@example.com"] {
         assert!(create(email).await.body["data"]["createUser"]["user"].is_object());

@@ -1,21 +1,14 @@
-//! The service as a subgraph.
+//! Federation: the service as a subgraph.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use test_macros::both_databases;
 
 use serde_json::{Value, json};
 
 use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    entities_are_found_in_a_fixed_number_of_statements,
-    entities_are_seen_by_those_who_may,
-    entities_are_counted_each,
-    a_gateway_gets_the_schema,
-    without_the_setting_there_is_nothing_of_it,
-];
 
 const ENTITIES: &str = "query($representations: [_Any!]!) { _entities(representations: $representations) {
     ... on User { __typename id username }
@@ -46,6 +39,7 @@ async fn record(client: &Client, key: &str) -> Value {
     data["recordSample"]["sample"]["id"].clone()
 }
 
+#[both_databases]
 async fn entities_are_found_in_a_fixed_number_of_statements(place: Place) {
     let counter = Arc::new(AtomicUsize::new(0));
     let app = TestApp::start_counting_with(&place, Arc::clone(&counter), |config| config.federation = true).await;
@@ -67,13 +61,14 @@ async fn entities_are_found_in_a_fixed_number_of_statements(place: Place) {
         let data = admin.data(ENTITIES, json!({ "representations": representations[..length] })).await;
         let statements = counter.load(Ordering::SeqCst) - before;
         assert_eq!(data["_entities"], json!(expected[..length]));
-        // Who calls; the users; the samples; and who modified these. The loaders wait a millisecond for more ids, which
-        // can part each of the last three in two on a busy machine, or let the last join the first.
+        // The caller; the users; the samples; and their editors. The loaders wait a millisecond for more ids, which can
+        // split each of the last three in two on a busy machine, or merge the last with the first.
         assert!((3..=7).contains(&statements), "{statements} statements for {length} entities");
     }
 }
 
-async fn entities_are_seen_by_those_who_may(place: Place) {
+#[both_databases]
+async fn entities_are_visible_to_permitted_callers_only(place: Place) {
     let app = subgraph(&place).await;
     let admin = app.admin().await;
     let (ada, grace) =
@@ -116,6 +111,7 @@ async fn entities_are_seen_by_those_who_may(place: Place) {
     }
 }
 
+#[both_databases]
 async fn entities_are_counted_each(place: Place) {
     let app = subgraph(&place).await;
     let admin = app.admin().await;
@@ -151,6 +147,7 @@ async fn entities_are_counted_each(place: Place) {
     assert_eq!(admin.code(deep, json!({ "some": many(100) })).await, "QUERY_TOO_COMPLEX");
 }
 
+#[both_databases]
 async fn a_gateway_gets_the_schema(place: Place) {
     let app = subgraph(&place).await;
     let data = app.anyone().data("{ _service { sdl } }", json!({})).await;
@@ -172,6 +169,7 @@ async fn a_gateway_gets_the_schema(place: Place) {
     );
 }
 
+#[both_databases]
 async fn without_the_setting_there_is_nothing_of_it(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;

@@ -1,4 +1,4 @@
-//! A service in whose database there is something of every kind.
+//! A database with rows of every kind.
 
 use image::ImageFormat;
 use sea_orm::{ActiveValue::Set, EntityTrait as _};
@@ -14,13 +14,13 @@ use crate::parity::registration::{REGISTER, wanted};
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 
-/// What to find again.
+/// Values to check after an upgrade or a copy.
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(crate) struct Furnished {
     /// Ada's access and refresh token.
     pub(crate) access: String,
     pub(crate) refresh: String,
-    /// The secret of her API token.
+    /// Secret of her API token.
     pub(crate) api_token: String,
 }
 
@@ -29,7 +29,7 @@ const RECORD: &str =
     "mutation { recordSample(input: { key: \"S-1\", title: \"Gr\\u00fcn \\ud83d\\udc3b\" }) { errors { code } } }";
 const RESET: &str = "mutation($e: String!) { requestReset(input: { email: $e }) { success } }";
 
-/// Puts a row into every table, and into most columns something else than what they begin with.
+/// Inserts a row into every table, with non-default values in most columns.
 pub(crate) async fn furnish(app: &TestApp) -> Furnished {
     let ada = app.add_user("ada").await;
     let bob = app.add_user("bob").await;
@@ -86,7 +86,7 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
 }
 
 impl Furnished {
-    /// Finds everything again on a service that took the database over, with the same secret.
+    /// Checks all values on a service with the same database and secret.
     pub(crate) async fn check(&self, app: &TestApp) {
         let mut ada = app.anyone().with_token(&self.access);
         self.refresh.clone_into(&mut ada.refresh);
@@ -102,7 +102,7 @@ impl Furnished {
         let samples = script.data("{ recentSamples { key title } }", json!({})).await;
         assert_eq!(samples["recentSamples"][0]["title"], "Gr\u{fc}n \u{1f43b}");
         let admin = app.admin().await;
-        // By a part of a name, and by a single letter: both have indexes of their own.
+        // By a part of a name, and by a single letter: they have different indexes.
         for (search, count) in [("OVELAC", 1), ("ad\u{e4}", 1), ("\u{1f43b}", 1), ("nobody", 0)] {
             let found =
                 admin.data("query($s: String!) { users(search: $s) { totalCount } }", json!({ "s": search })).await;
@@ -116,12 +116,12 @@ impl Furnished {
         self.check_waiting_mail(app, &admin).await;
     }
 
-    /// The mail that waits for its second attempt has the link that its first had made.
+    /// Checks that the second attempt of a mail has the link of the first.
     async fn check_waiting_mail(&self, app: &TestApp, admin: &Client) {
         app.wait(std::time::Duration::from_secs(10));
         let mails = app.mails().await;
         let text = mails.iter().find(|mail| mail.to == "ada@example.com").map(|mail| mail.text.clone());
-        let text = text.expect("the mail that waited goes out");
+        let text = text.expect("the pending mail is sent");
         let (_, rest) = text.split_once("uid=").unwrap();
         let (uid, rest) = rest.split_once("&token=").unwrap();
         let token: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();

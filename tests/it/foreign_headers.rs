@@ -1,21 +1,15 @@
-//! Headers in which other programs have written bytes that are no ASCII.
+//! Headers with non-ASCII bytes from other programs.
 
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
+use test_macros::both_databases;
 
 use crate::pages::{attribute, text};
 use crate::test_app::{ADMIN, TestApp};
 use crate::test_client::Answer;
 use crate::test_database::Place;
 
-crate::tests![
-    a_cookie_of_another_program_spoils_none_of_ours,
-    a_form_is_taken_beside_a_cookie_of_another_program,
-    a_hop_that_cannot_be_read_does_not_hide_the_client,
-    a_media_type_that_cannot_be_read_hides_none_beside_it,
-];
-
-/// How another program may spell Zürich: in Latin-1, and in UTF-8.
+/// Spellings of Zürich by other programs: in Latin-1 and in UTF-8.
 const SPELLINGS: [&[u8]; 2] = [b"Z\xfcrich", b"Z\xc3\xbcrich"];
 
 fn value(parts: &[&[u8]]) -> HeaderValue {
@@ -28,6 +22,7 @@ async fn post(app: &TestApp, header: (&str, HeaderValue), query: &str) -> Answer
     app.anyone().finish(request).await
 }
 
+#[both_databases]
 async fn a_cookie_of_another_program_spoils_none_of_ours(place: Place) {
     let app = TestApp::start(&place).await;
     let refresh = "mutation { refresh { tokens { accessToken } errors { code } } }";
@@ -41,6 +36,7 @@ async fn a_cookie_of_another_program_spoils_none_of_ours(place: Place) {
     }
 }
 
+#[both_databases]
 async fn a_form_is_taken_beside_a_cookie_of_another_program(place: Place) {
     let app = TestApp::start(&place).await;
     for city in SPELLINGS {
@@ -57,6 +53,7 @@ async fn a_form_is_taken_beside_a_cookie_of_another_program(place: Place) {
     }
 }
 
+#[both_databases]
 async fn a_hop_that_cannot_be_read_does_not_hide_the_client(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
@@ -72,6 +69,7 @@ async fn a_hop_that_cannot_be_read_does_not_hide_the_client(place: Place) {
     assert_eq!(seen, ["198.51.100.7", "198.51.100.7"]);
 }
 
+#[both_databases]
 async fn a_media_type_that_cannot_be_read_hides_none_beside_it(place: Place) {
     let app = TestApp::start(&place).await;
     for city in SPELLINGS {

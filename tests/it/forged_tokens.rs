@@ -1,7 +1,8 @@
-//! Tokens that are forged, cut short or in the wrong place, and accounts that are shut: no way in takes them.
+//! Forged, truncated and misplaced tokens, and disabled accounts: all are refused everywhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use test_macros::both_databases;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -17,15 +18,6 @@ use crate::socket::Socket;
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    no_forged_access_token_is_taken_and_no_key_is_fetched,
-    no_token_is_good_for_anything_but_its_own_purpose,
-    no_token_is_good_when_it_is_cut_short,
-    no_token_is_read_from_an_address,
-    a_deactivated_account_has_no_way_in,
-    no_secret_that_was_given_out_is_in_the_database,
-];
 
 const ME: &str = "{ me { id } }";
 
@@ -44,7 +36,7 @@ fn decode(part: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-/// Counts who comes to fetch a key.
+/// Counts requests for a key.
 async fn listener() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
@@ -58,7 +50,7 @@ async fn listener() -> (String, Arc<AtomicUsize>) {
     (url, count)
 }
 
-/// Tokens that look like this good one, signed by whomever, or by nobody.
+/// Tokens that resemble a valid one, with wrong or missing signatures.
 fn forged(good: &str, admins: &str, jwks: &Value, url: &str) -> Vec<String> {
     let parts: Vec<&str> = good.split('.').collect();
     let (header, claims) = (decode(parts[0]), decode(parts[1]));
@@ -129,7 +121,7 @@ fn forged(good: &str, admins: &str, jwks: &Value, url: &str) -> Vec<String> {
             tokens.push(format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac)));
         }
     }
-    // The good one, bent.
+    // The valid token, modified.
     let [head, body, signature] = parts[..] else { panic!("{good}") };
     tokens.extend((1..=20).map(|cut| good[..good.len() - cut].to_owned()));
     tokens.push(format!("{head}.{}.{signature}", encode(&with(&claims, admin))));
@@ -163,6 +155,7 @@ fn forged(good: &str, admins: &str, jwks: &Value, url: &str) -> Vec<String> {
     tokens
 }
 
+#[both_databases]
 async fn no_forged_access_token_is_taken_and_no_key_is_fetched(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -195,7 +188,7 @@ struct Secrets {
     api: String,
     reset: String,
     verify: String,
-    /// The secret of the client that registered.
+    /// Secret of the client that registered.
     registration: String,
 }
 
@@ -209,7 +202,7 @@ async fn secrets(app: &TestApp) -> Secrets {
     Secrets { uid, access, refresh, api, reset, verify, registration }
 }
 
-/// Whether a text opens anything that it is put into.
+/// Places that accept this text as a credential.
 async fn places(app: &TestApp, uid: &str, text: &str) -> Vec<&'static str> {
     let mut open = Vec::new();
     let mut note = |place, is_open: bool| {
@@ -244,22 +237,24 @@ async fn unlimited(place: &Place) -> TestApp {
     TestApp::start_with(place, |config| config.limits.limits = false).await
 }
 
+#[both_databases]
 async fn no_token_is_good_for_anything_but_its_own_purpose(place: Place) {
     let app = unlimited(&place).await;
     let Secrets { uid, access, refresh, api, reset, verify, registration } = secrets(&app).await;
     assert_eq!(places(&app, &uid, &registration).await, [""; 0], "it opens nothing without the link");
     assert_eq!(places(&app, &uid, &access).await, ["bearer", "export", "socket"]);
     assert_eq!(places(&app, &uid, &api).await, ["bearer", "export", "socket"]);
-    // Twice at once is a second tab within the grace.
+    // Two immediate uses are a second tab within the grace period.
     assert_eq!(places(&app, &uid, &refresh).await, ["refresh", "cookie"]);
     assert_eq!(places(&app, &uid, &verify).await, ["verify"]);
     assert_eq!(places(&app, &uid, &reset).await, ["valid", "reset"]);
-    // What is public opens nothing.
+    // Public values are no credentials.
     for text in [&uid, "", "null", "ada", "ada@example.com"] {
         assert_eq!(places(&app, &uid, text).await, [""; 0], "{text}");
     }
 }
 
+#[both_databases]
 async fn no_token_is_good_when_it_is_cut_short(place: Place) {
     let app = unlimited(&place).await;
     let Secrets { uid, access, refresh, api, reset, verify, .. } = secrets(&app).await;
@@ -273,6 +268,7 @@ async fn no_token_is_good_when_it_is_cut_short(place: Place) {
     assert_eq!(places(&app, &uid, &verify).await, ["verify"], "the whole one is good");
 }
 
+#[both_databases]
 async fn no_token_is_read_from_an_address(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -290,6 +286,7 @@ async fn no_token_is_read_from_an_address(place: Place) {
     }
 }
 
+#[both_databases]
 async fn a_deactivated_account_has_no_way_in(place: Place) {
     let app = unlimited(&place).await;
     let Secrets { uid, access, refresh, api, reset, .. } = secrets(&app).await;
@@ -310,7 +307,7 @@ async fn a_deactivated_account_has_no_way_in(place: Place) {
     let page = browser.open("/account/sign-in").await;
     assert_eq!(browser.submit(&page, &[("identifier", "ada"), ("password", PASSWORD)]).await.status, 422);
     assert!(browser.cookie("refresh_token").is_none());
-    // No mail leads back either.
+    // No mail restores access either.
     app.anyone().data("mutation { requestReset(input: { email: \"ada@example.com\" }) { success } }", json!({})).await;
     app.anyone()
         .data("mutation($input: RegisterInput!) { register(input: $input) { success } }", wanted("ada@example.com"))
@@ -320,7 +317,7 @@ async fn a_deactivated_account_has_no_way_in(place: Place) {
     }
 }
 
-/// All that the database holds, as bytes and as text.
+/// Contents of the database, as bytes and as text.
 async fn dump(app: &TestApp, place: &Place) -> Vec<u8> {
     use sea_orm::{ConnectionTrait as _, Statement};
     let Some(file) = place.database_url.strip_prefix("sqlite://") else {
@@ -341,6 +338,7 @@ async fn dump(app: &TestApp, place: &Place) -> Vec<u8> {
     all
 }
 
+#[both_databases]
 async fn no_secret_that_was_given_out_is_in_the_database(place: Place) {
     let app = TestApp::start(&place).await;
     let Secrets { access, refresh, api, reset, verify, registration, .. } = secrets(&app).await;
@@ -368,7 +366,7 @@ async fn no_secret_that_was_given_out_is_in_the_database(place: Place) {
             assert!(!has(&bytes) && !has(hex(&bytes).as_bytes()), "{secret} as bytes");
         }
     }
-    // The part of a refresh token that proves it, too.
+    // The proving part of a refresh token, too.
     let mac = URL_SAFE_NO_PAD.decode(&client.refresh).unwrap()[20..].to_vec();
     assert!(!has(&mac) && !has(hex(&mac).as_bytes()));
 }

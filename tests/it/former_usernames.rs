@@ -1,6 +1,7 @@
-//! Usernames that were given up: reserved for their former owner for 90 days.
+//! Former usernames: reserved for their owner for 90 days.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::{Value, json};
@@ -13,17 +14,6 @@ use crate::spreadsheet_import::{counts, import};
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    a_name_that_was_given_up_is_refused_to_others_on_every_path,
-    a_name_that_was_given_up_is_free_for_its_former_owner_and_later_for_all,
-    names_that_are_made_up_avoid_those_that_are_reserved,
-    the_name_of_a_deleted_account_is_reserved_and_not_kept_in_clear,
-    nobody_reserves_names_in_bulk,
-    no_api_token_reserves_names_in_bulk,
-    another_case_of_the_own_name_reserves_nothing,
-    a_name_that_is_given_up_while_another_takes_it_stays_reserved,
-];
 
 const RENAME: &str = "mutation($n: String!) { updateMe(input: { username: $n }) {
     user { username } errors { code field message }
@@ -41,6 +31,7 @@ async fn rename(client: &Client, name: &str) -> Vec<String> {
     client.refusals(RENAME, json!({ "n": name })).await
 }
 
+#[both_databases]
 async fn a_name_that_was_given_up_is_refused_to_others_on_every_path(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let ada = app.add_user("ada").await;
@@ -63,7 +54,7 @@ async fn a_name_that_was_given_up_is_refused_to_others_on_every_path(place: Plac
     }
     assert_eq!(app.mails().await.len(), 0);
 
-    // Staff and imports reserve what they replace, too.
+    // Usernames replaced by staff and imports are reserved, too.
     assert_eq!(admin.refusals(UPDATE, json!({ "id": bob.id, "n": "robert" })).await, [""; 0]);
     assert_eq!(counts(&import(&admin, "email,username\nada@example.com,lovelace\n").await), (0, 1, 0));
     for name in ["bob", "countess"] {
@@ -73,6 +64,7 @@ async fn a_name_that_was_given_up_is_refused_to_others_on_every_path(place: Plac
     assert_eq!(counts(&import(&admin, "email,username\nada@example.com,countess\n").await), (0, 1, 0));
 }
 
+#[both_databases]
 async fn a_name_that_was_given_up_is_free_for_its_former_owner_and_later_for_all(place: Place) {
     let app = TestApp::start(&place).await;
     let (ada, bob) = (app.add_user("ada").await, app.add_user("bob").await);
@@ -82,13 +74,14 @@ async fn a_name_that_was_given_up_is_free_for_its_former_owner_and_later_for_all
     assert_eq!(rename(&bob.sign_in(&app).await, "countess").await, ["ALREADY_EXISTS username"]);
     assert_eq!(rename(&client, "countess").await, [""; 0]);
     app.wait(USERNAME_RESERVED.saturating_sub(Duration::from_secs(1)));
-    worker::round(&app.app).await.unwrap();
+    worker::run_maintenance(&app.app).await.unwrap();
     assert_eq!(rename(&bob.sign_in(&app).await, "ada").await, ["ALREADY_EXISTS username"]);
     app.wait(Duration::from_secs(1));
     assert_eq!(rename(&bob.sign_in(&app).await, "ada").await, [""; 0]);
     assert_eq!(USERNAME_RESERVED, Duration::from_secs(90 * 24 * 60 * 60));
 }
 
+#[both_databases]
 async fn names_that_are_made_up_avoid_those_that_are_reserved(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let ada = app.add_user("ada").await;
@@ -105,12 +98,13 @@ async fn names_that_are_made_up_avoid_those_that_are_reserved(place: Place) {
     app.mails().await;
     let users = admin.data("{ users(search: \"two.example\") { nodes { username } } }", Value::Null).await;
     assert_ne!(users["users"]["nodes"][0]["username"], "ada");
-    // The name was free when the registration was made.
+    // The name was free when the registration was created.
     let verified = app.anyone().data(VERIFY, link.variables()).await;
     let name = verified["verifyEmail"]["user"]["username"].as_str().unwrap();
     assert!(name.starts_with("countess") && name != "countess", "{name}");
 }
 
+#[both_databases]
 async fn the_name_of_a_deleted_account_is_reserved_and_not_kept_in_clear(place: Place) {
     let app = TestApp::start(&place).await;
     for name in ["unmistakable", "memorable"] {
@@ -128,11 +122,12 @@ async fn the_name_of_a_deleted_account_is_reserved_and_not_kept_in_clear(place: 
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| !format!("{row:?}").contains("able")), "{rows:?}");
     app.wait(USERNAME_RESERVED);
-    worker::round(&app.app).await.unwrap();
+    worker::run_maintenance(&app.app).await.unwrap();
     assert_eq!(former_username::Entity::find().count(app.db()).await.unwrap(), 0);
     app.add_user("unmistakable").await;
 }
 
+#[both_databases]
 async fn nobody_reserves_names_in_bulk(place: Place) {
     let app = TestApp::start(&place).await;
     let client = app.add_user("ada").await.sign_in(&app).await;
@@ -148,6 +143,7 @@ async fn nobody_reserves_names_in_bulk(place: Place) {
     assert_eq!(rename(&client, "name10").await, [""; 0]);
 }
 
+#[both_databases]
 async fn another_case_of_the_own_name_reserves_nothing(place: Place) {
     let app = TestApp::start(&place).await;
     let client = app.add_user("ada").await.sign_in(&app).await;
@@ -156,6 +152,7 @@ async fn another_case_of_the_own_name_reserves_nothing(place: Place) {
     assert_eq!(former_username::Entity::find().count(app.db()).await.unwrap(), 0);
 }
 
+#[both_databases]
 async fn a_name_that_is_given_up_while_another_takes_it_stays_reserved(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -168,6 +165,7 @@ async fn a_name_that_is_given_up_while_another_takes_it_stays_reserved(place: Pl
     }
 }
 
+#[both_databases]
 async fn no_api_token_reserves_names_in_bulk(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;

@@ -1,19 +1,15 @@
-//! The page to explore the schema with. What is in its bundle is tested in a browser: `tests/browser/graphiql.mjs`.
+//! GraphiQL's page. `tests/browser/graphiql.mjs` tests its bundle in a browser.
 
 use crate::test_app::TestApp;
 use crate::test_database::Place;
+use test_macros::both_databases;
 
-crate::tests![
-    the_page_is_ours_without_foreign_origins_or_says_how_to_build_it,
-    its_files_are_kept_and_have_their_types,
-    switched_off_nothing_of_it_is_served,
-];
-
-/// The names of the bundle's files that the page loads; none where the binary has no bundle.
+/// Files of the bundle that the page loads; empty if the binary has no bundle.
 fn assets(page: &str) -> Vec<&str> {
     page.split('"').filter(|part| part.starts_with("/graphiql/assets/")).collect()
 }
 
+#[both_databases]
 async fn the_page_is_ours_without_foreign_origins_or_says_how_to_build_it(place: Place) {
     let app = TestApp::start(&place).await;
     let page = app.anyone().get("/graphiql").await;
@@ -29,6 +25,7 @@ async fn the_page_is_ours_without_foreign_origins_or_says_how_to_build_it(place:
     }
 }
 
+#[both_databases]
 async fn its_files_are_kept_and_have_their_types(place: Place) {
     let app = TestApp::start(&place).await;
     let page = app.anyone().get("/graphiql").await;
@@ -52,6 +49,7 @@ async fn its_files_are_kept_and_have_their_types(place: Place) {
     }
 }
 
+#[both_databases]
 async fn switched_off_nothing_of_it_is_served(place: Place) {
     let app = TestApp::start_with(&place, |config| config.graphiql = true).await;
     let page = app.anyone().get("/graphiql").await;

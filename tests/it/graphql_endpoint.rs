@@ -1,6 +1,7 @@
-//! The endpoint: GraphQL over HTTP as its specification says, and what does not get as far as the executor.
+//! The GraphQL endpoint: GraphQL over HTTP as specified, and requests refused before execution.
 
 use std::time::{Duration, Instant};
+use test_macros::both_databases;
 
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::{Value, json};
@@ -9,36 +10,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::test_app::TestApp;
 use crate::test_client::Answer;
 use crate::test_database::Place;
-
-crate::tests![
-    media_types_are_negotiated,
-    the_status_tells_what_happened_where_the_media_type_lets_it,
-    only_json_is_read,
-    a_body_that_is_too_large_is_refused_before_it_is_read,
-    queries_may_come_by_get_and_nothing_else,
-    what_cannot_be_read_is_refused_in_graphqls_shape,
-    documents_that_grow_beyond_measure_are_refused_at_once,
-    each_measure_of_a_document_has_its_end,
-    each_sensitive_mutation_comes_once_a_document,
-    nothing_personal_is_kept_by_caches,
-    sensitive_fields_stand_alone,
-    every_error_has_a_code_and_none_tells_too_much,
-    a_failed_field_is_null_and_its_neighbours_are_not,
-    every_answer_is_kept_from_caches_frames_and_guesses,
-    variables_are_checked_before_execution,
-    a_request_says_each_thing_once,
-    persisted_documents_are_told_to_be_unsupported,
-    nul_in_a_document_is_refused,
-    operations_are_chosen_by_name,
-    names_are_suggested_only_where_they_can_be_asked_for,
-    two_ways_to_tell_a_bodys_length_are_not_believed,
-    methods_without_a_document_do_nothing,
-    subscriptions_are_not_served_over_http,
-    one_client_cannot_hold_up_the_others,
-    health_and_readiness_are_told,
-    an_unknown_path_is_not_found,
-    a_fault_is_logged_under_the_number_that_the_client_sees,
-];
 
 const TYPENAME: &str = "{ __typename }";
 
@@ -59,6 +30,7 @@ fn query(document: &str) -> String {
     json!({ "query": document }).to_string()
 }
 
+#[both_databases]
 async fn media_types_are_negotiated(place: Place) {
     let app = TestApp::start(&place).await;
     for (accept, expected) in [
@@ -79,7 +51,8 @@ async fn media_types_are_negotiated(place: Place) {
     assert_eq!((answer.status, answer.code().as_str()), (406, "BAD_REQUEST"));
 }
 
-async fn the_status_tells_what_happened_where_the_media_type_lets_it(place: Place) {
+#[both_databases]
+async fn the_status_reports_the_result_if_the_media_type_allows_it(place: Place) {
     let app = TestApp::start(&place).await;
     for (document, code, modern_status) in [
         ("{", "GRAPHQL_PARSE_FAILED", 400),
@@ -97,6 +70,7 @@ async fn the_status_tells_what_happened_where_the_media_type_lets_it(place: Plac
     }
 }
 
+#[both_databases]
 async fn only_json_is_read(place: Place) {
     let app = TestApp::start(&place).await;
     for content_type in [
@@ -119,13 +93,14 @@ async fn only_json_is_read(place: Place) {
     assert_eq!((packed.status, packed.code().as_str()), (415, "BAD_REQUEST"));
 }
 
+#[both_databases]
 async fn a_body_that_is_too_large_is_refused_before_it_is_read(place: Place) {
     let app = TestApp::start(&place).await;
     let huge = query(&format!("{TYPENAME} # {}", "x".repeat(200 * 1024)));
     let answer = post(&app, JSON, JSON, &huge).await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
 
-    // What announces no length is cut off when it grows too long.
+    // A body without a length is cut off if it grows too long.
     let mut stream = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
     let head =
         "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -141,6 +116,7 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_read(place: Place) {
     assert!(answer.is_empty() || String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 413"));
 }
 
+#[both_databases]
 async fn queries_may_come_by_get_and_nothing_else(place: Place) {
     let app = TestApp::start(&place).await;
     let get = async |query: &str| app.anyone().get(&format!("/graphql?{query}")).await;
@@ -158,7 +134,8 @@ async fn queries_may_come_by_get_and_nothing_else(place: Place) {
     assert_eq!(browser.get("/graphql").await.header("location"), "/graphiql");
 }
 
-async fn what_cannot_be_read_is_refused_in_graphqls_shape(place: Place) {
+#[both_databases]
+async fn unreadable_requests_are_refused_as_graphql_errors(place: Place) {
     let app = TestApp::start(&place).await;
     let deep = format!("{{\"query\":\"{{a}}\",\"variables\":{{\"a\":{}", "[".repeat(60_000));
     for body in
@@ -172,6 +149,7 @@ async fn what_cannot_be_read_is_refused_in_graphqls_shape(place: Place) {
     assert_eq!(post(&app, JSON, JSON, unsupported).await.code(), "PERSISTED_QUERY_NOT_SUPPORTED");
 }
 
+#[both_databases]
 async fn documents_that_grow_beyond_measure_are_refused_at_once(place: Place) {
     let app = TestApp::start(&place).await;
     let mut document = "{ ...f0 }".to_owned();
@@ -191,6 +169,7 @@ async fn documents_that_grow_beyond_measure_are_refused_at_once(place: Place) {
     }
 }
 
+#[both_databases]
 async fn each_measure_of_a_document_has_its_end(place: Place) {
     let app = TestApp::start(&place).await;
     let before = vestibule::entity::audit_event::Entity::find().count(app.db()).await.unwrap();
@@ -241,12 +220,13 @@ async fn each_measure_of_a_document_has_its_end(place: Place) {
         "lists count as often as they are long"
     );
     assert_eq!(post(&app, MODERN, JSON, &format!("[{}]", query(TYPENAME))).await.code(), "BAD_REQUEST");
-    // Nothing was done for any of them, and the service goes on.
+    // None of them had an effect, and the service keeps running.
     let after = vestibule::entity::audit_event::Entity::find().count(app.db()).await.unwrap();
     assert_eq!(after, before + 1, "the sign-in of the superuser");
     assert_eq!(post(&app, JSON, JSON, &query(TYPENAME)).await.body["data"]["__typename"], "Query");
 }
 
+#[both_databases]
 async fn each_sensitive_mutation_comes_once_a_document(place: Place) {
     let app = TestApp::start(&place).await;
     for field in [
@@ -281,6 +261,7 @@ async fn each_sensitive_mutation_comes_once_a_document(place: Place) {
     }
 }
 
+#[both_databases]
 async fn sensitive_fields_stand_alone(place: Place) {
     let app = TestApp::start(&place).await;
     let attempt = |alias: &str| {
@@ -293,7 +274,8 @@ async fn sensitive_fields_stand_alone(place: Place) {
     assert_eq!(answer.body["data"]["a"]["errors"][0]["code"], "INVALID_CREDENTIALS");
 }
 
-async fn every_error_has_a_code_and_none_tells_too_much(place: Place) {
+#[both_databases]
+async fn every_error_has_a_code_and_no_internals(place: Place) {
     let app = TestApp::start(&place).await;
     let secret = "Xk29fjQpW";
     for document in [
@@ -319,6 +301,7 @@ async fn every_error_has_a_code_and_none_tells_too_much(place: Place) {
     }
 }
 
+#[both_databases]
 async fn variables_are_checked_before_execution(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await.with_header("accept", "application/graphql-response+json");
@@ -353,7 +336,8 @@ async fn variables_are_checked_before_execution(place: Place) {
     assert_eq!(admin.data("{ __typename @skip(if: true) }", json!({})).await, json!({}));
 }
 
-async fn a_request_says_each_thing_once(place: Place) {
+#[both_databases]
+async fn a_request_with_duplicate_keys_is_refused(place: Place) {
     let app = TestApp::start(&place).await;
     for body in [
         r#"{"query":"{__typename}","query":"{me{id}}"}"#,
@@ -378,7 +362,8 @@ async fn a_request_says_each_thing_once(place: Place) {
     }
 }
 
-async fn persisted_documents_are_told_to_be_unsupported(place: Place) {
+#[both_databases]
+async fn persisted_documents_are_reported_as_unsupported(place: Place) {
     let app = TestApp::start(&place).await;
     let extensions = r#"{"persistedQuery":{"version":1,"sha256Hash":"x"}}"#;
     let encoded: String = url::form_urlencoded::byte_serialize(extensions.as_bytes()).collect();
@@ -400,6 +385,7 @@ async fn persisted_documents_are_told_to_be_unsupported(place: Place) {
     assert_eq!(whole.body, json!({ "data": { "__typename": "Query" } }));
 }
 
+#[both_databases]
 async fn nul_in_a_document_is_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -419,6 +405,7 @@ async fn nul_in_a_document_is_refused(place: Place) {
     assert_eq!(admin.code(r#"{ users(search: "\ud83d") { totalCount } }"#, json!({})).await, "GRAPHQL_PARSE_FAILED");
 }
 
+#[both_databases]
 async fn operations_are_chosen_by_name(place: Place) {
     let app = TestApp::start(&place).await;
     let two = "query A { a: __typename } query B($id: ID!) { user(id: $id) { id } }";
@@ -434,6 +421,7 @@ async fn operations_are_chosen_by_name(place: Place) {
     }
 }
 
+#[both_databases]
 async fn names_are_suggested_only_where_they_can_be_asked_for(place: Place) {
     let app = TestApp::start(&place).await;
     let closed = app.start_second_with(&place, |config| config.introspection = false).await;
@@ -465,7 +453,8 @@ async fn names_are_suggested_only_where_they_can_be_asked_for(place: Place) {
     assert_eq!(closed.anyone().data(schema, json!({})).await, json!({ "__schema": null, "__type": null }));
 }
 
-async fn two_ways_to_tell_a_bodys_length_are_not_believed(place: Place) {
+#[both_databases]
+async fn two_body_lengths_in_one_request_are_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let body = query(TYPENAME);
     let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
@@ -489,6 +478,7 @@ async fn two_ways_to_tell_a_bodys_length_are_not_believed(place: Place) {
     }
 }
 
+#[both_databases]
 async fn methods_without_a_document_do_nothing(place: Place) {
     let app = TestApp::start(&place).await;
     let ask = async |method: &str, path: &str| app.anyone().finish(app.anyone().request(method, path)).await;
@@ -502,12 +492,13 @@ async fn methods_without_a_document_do_nothing(place: Place) {
         let answer = ask(method, "/graphql?query=%7B__typename%7D").await;
         assert_eq!((answer.status, answer.code().as_str()), (405, "BAD_REQUEST"), "{method}");
     }
-    // A page of another origin learns of nothing that it may do.
+    // A page of another origin is not allowed to call.
     let request = app.anyone().request("OPTIONS", "/graphql").header("origin", "https://evil.example");
     let foreign = app.anyone().finish(request.header("access-control-request-method", "POST")).await;
     assert_eq!(foreign.header("access-control-allow-origin"), "");
 }
 
+#[both_databases]
 async fn subscriptions_are_not_served_over_http(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -522,6 +513,7 @@ async fn subscriptions_are_not_served_over_http(place: Place) {
     }
 }
 
+#[both_databases]
 async fn one_client_cannot_hold_up_the_others(place: Place) {
     let app = TestApp::start(&place).await;
     let mut wide = "{ ...f0 }".to_owned();
@@ -540,6 +532,7 @@ async fn one_client_cannot_hold_up_the_others(place: Place) {
     }
 }
 
+#[both_databases]
 async fn a_failed_field_is_null_and_its_neighbours_are_not(place: Place) {
     let app = TestApp::start(&place).await;
     let document = "{ passwordPolicy { minLength } me { id } a: recentSamples { id } }";
@@ -554,6 +547,7 @@ async fn a_failed_field_is_null_and_its_neighbours_are_not(place: Place) {
     assert_eq!(nested.body["data"], json!({ "me": null, "passwordPolicy": { "minLength": 8 } }));
 }
 
+#[both_databases]
 async fn every_answer_is_kept_from_caches_frames_and_guesses(place: Place) {
     let app = TestApp::start(&place).await;
     let mut ids = Vec::new();
@@ -571,6 +565,7 @@ async fn every_answer_is_kept_from_caches_frames_and_guesses(place: Place) {
     assert_eq!(ids.len(), 5);
 }
 
+#[both_databases]
 async fn nothing_personal_is_kept_by_caches(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -612,7 +607,8 @@ async fn nothing_personal_is_kept_by_caches(place: Place) {
     }
 }
 
-async fn health_and_readiness_are_told(place: Place) {
+#[both_databases]
+async fn health_and_readiness_are_reported(place: Place) {
     let app = TestApp::start(&place).await;
     assert_eq!(app.anyone().get("/healthz").await.body, Value::from("ok\n"));
     let ready = app.anyone().get("/readyz").await;
@@ -626,11 +622,13 @@ async fn health_and_readiness_are_told(place: Place) {
     assert_eq!(busy.body["errors"][0]["extensions"]["retryAfter"], 1);
 }
 
+#[both_databases]
 async fn an_unknown_path_is_not_found(place: Place) {
     let app = TestApp::start(&place).await;
     assert_eq!(app.anyone().get("/nowhere").await.status, 404);
 }
 
+#[both_databases]
 async fn a_fault_is_logged_under_the_number_that_the_client_sees(place: Place) {
     use sea_orm::ConnectionTrait as _;
     let app = TestApp::start(&place).await;
@@ -640,6 +638,6 @@ async fn a_fault_is_logged_under_the_number_that_the_client_sees(place: Place) {
     assert_eq!(answer.code(), "INTERNAL_SERVER_ERROR");
     let id = answer.header("x-request-id");
     assert_eq!(answer.body["errors"][0]["extensions"]["requestId"], id);
-    assert_eq!(answer.body["errors"][0]["message"], "Something went wrong on our side.");
+    assert_eq!(answer.body["errors"][0]["message"], "Something went wrong on our side. Try again later.");
     assert!(!answer.body.to_string().contains("samples\""), "{}", answer.body);
 }

@@ -1,6 +1,7 @@
-//! Files that are made to harm: each is told, and none costs the service memory.
+//! Malicious spreadsheets: each is refused, and none exhausts memory.
 
 use std::io::{Cursor, Write as _};
+use test_macros::both_databases;
 
 use rust_xlsxwriter::Workbook;
 use serde_json::json;
@@ -13,9 +14,7 @@ use crate::test_app::ADMIN;
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![hostile_files_are_refused_and_cost_nothing];
-
-/// How much more memory the service may use than before, in bytes: some copies of a file of 10 MB.
+/// Memory limit for an import in bytes: some copies of a file of 10 MB.
 const MORE_MEMORY: usize = 80 * 1024 * 1024;
 
 fn archive(parts: &[(&str, &[u8])]) -> Vec<u8> {
@@ -28,7 +27,7 @@ fn archive(parts: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-/// A workbook whose sheet and shared texts are these.
+/// A workbook with this sheet and these shared strings.
 fn book(sheet: &str, strings: &str) -> Vec<u8> {
     let sheet =
         format!("<worksheet xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\">{sheet}</worksheet>");
@@ -77,7 +76,7 @@ fn text(cell: &str, text: &str) -> String {
     format!("<c r=\"{cell}\" t=\"inlineStr\"><is><t>{text}</t></is></c>")
 }
 
-/// Sheets that would cost much, each with the code of its refusal.
+/// Expensive sheets, each with the code of its refusal.
 fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let heading = format!("<row r=\"1\">{}</row>", text("A1", "email"));
     let far =
@@ -98,7 +97,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
     let whole = workbook([["email"], ["ann@example.com"]]);
     let mut lying = whole.clone();
-    // The sizes in the directory at the end say nothing true.
+    // The sizes in the directory at the end are wrong.
     let directory = lying.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
     lying[directory + 24..directory + 28].copy_from_slice(&[1, 0, 0, 0]);
     let nested = "<a>".repeat(2_000_000);
@@ -162,12 +161,13 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     ]
 }
 
+#[both_databases]
 async fn hostile_files_are_refused_and_cost_nothing(place: Place) {
     let mut setup = command(&place);
     setup.env("VESTIBULE_ADMIN_PASSWORD", ADMIN.1);
     let serving = Serving::start(setup);
     let admin = Client::new(&serving.url).sign_in(ADMIN.0, ADMIN.1).await;
-    // A file that is good shows that those below are made as they should be.
+    // A valid file shows that the files below are built correctly.
     let good = book(&data(&format!("<row r=\"1\">{}</row>", text("A1", "email"))), NO_STRINGS);
     assert_eq!(import(&admin, good).await["created"], 0);
     let mut book = Workbook::new();

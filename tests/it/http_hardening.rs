@@ -1,7 +1,8 @@
-//! The wire: what becomes of those who hold connections, send what can be read in two ways, or call from elsewhere.
+//! HTTP hardening: connection limits and timeouts, ambiguous requests, and other origins.
 
 use std::process::Command;
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::{Value, json};
@@ -15,32 +16,15 @@ use crate::test_app::{ADMIN, PASSWORD, TestApp};
 use crate::test_client::{Answer, Client};
 use crate::test_database::Place;
 
-crate::tests![
-    who_says_nothing_or_half_of_something_is_let_go,
-    a_body_that_trickles_is_not_waited_for,
-    what_is_refused_for_its_length_is_answered_though_all_of_it_is_sent,
-    a_connection_is_kept_for_the_next_request_and_no_longer,
-    who_takes_nothing_of_their_answers_is_let_go,
-    connections_are_counted_in_all_and_by_client,
-    behind_a_trusted_proxy_connections_are_not_counted_by_client,
-    running_out_of_files_does_not_end_the_service,
-    requests_that_could_be_read_in_two_ways_have_no_effect,
-    http_2_is_kept_within_bounds,
-    only_listed_origins_may_call,
-    pages_of_others_make_nobody_act,
-    every_answer_says_how_it_is_to_be_handled,
-    nothing_is_compressed_that_could_hold_a_secret,
-];
-
-/// How long something may take that must happen; it takes much less.
+/// Timeout of expected events, which normally take much less.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A time limit that a test waits for.
+/// Short timeout that a test waits for.
 const SOON: Duration = Duration::from_millis(700);
 
 const RESET: &str = "mutation { requestReset(input: { email: \"ada@example.com\" }) { success } }";
 
-/// A connection whose bytes the test chooses.
+/// A raw connection.
 struct Raw(TcpStream);
 
 impl Raw {
@@ -48,7 +32,7 @@ impl Raw {
         Self(TcpStream::connect(address(url)).await.unwrap())
     }
 
-    /// A connection from this address of the machine.
+    /// Opens a connection from this local address.
     async fn open_from(ip: &str, url: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(format!("{ip}:0").parse().unwrap()).unwrap();
@@ -59,15 +43,15 @@ impl Raw {
         self.0.write_all(text.as_ref()).await.is_ok()
     }
 
-    /// Everything until the service ends the connection, which it must.
+    /// Reads until the service closes the connection, which it must.
     async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
-        // Where bytes were still on their way to it, the service resets the connection.
-        let _ = tokio::time::timeout(TIMEOUT, self.0.read_to_end(&mut bytes)).await.expect("it is ended");
+        // If unread bytes were pending, the service resets the connection.
+        let _ = tokio::time::timeout(TIMEOUT, self.0.read_to_end(&mut bytes)).await.expect("the connection is closed");
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Sends a byte at a time until the service ends the connection, and returns what it said.
+    /// Sends one byte at a time until the service closes the connection, and returns the response.
     async fn trickle(mut self) -> String {
         let (mut reader, mut writer) = self.0.split();
         let mut bytes = Vec::new();
@@ -82,17 +66,17 @@ impl Raw {
                 () = drip => {}
             }
         };
-        tokio::time::timeout(TIMEOUT, ended).await.expect("it is ended");
+        tokio::time::timeout(TIMEOUT, ended).await.expect("the connection is closed");
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Asks whether the service lives; false where it ended the connection instead.
+    /// Sends a liveness request; returns false if the service closes the connection instead.
     async fn is_served(&mut self) -> bool {
         self.say("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
         let mut seen = Vec::new();
         let mut buffer = [0; 1024];
         while !seen.ends_with(b"\r\n\r\nok\n") {
-            match tokio::time::timeout(TIMEOUT, self.0.read(&mut buffer)).await.expect("something happens") {
+            match tokio::time::timeout(TIMEOUT, self.0.read(&mut buffer)).await.expect("the service reacts") {
                 Ok(0) | Err(_) => return false,
                 Ok(read) => seen.extend_from_slice(&buffer[..read]),
             }
@@ -105,7 +89,8 @@ fn address(url: &str) -> &str {
     url.trim_start_matches("http://")
 }
 
-async fn who_says_nothing_or_half_of_something_is_let_go(place: Place) {
+#[both_databases]
+async fn silent_and_slow_connections_are_closed(place: Place) {
     let app = TestApp::start_with(&place, |config| config.wire.header_timeout = SOON).await;
     for half in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM", "GET / HT", "GET /healthz HTTP/1.1\r\nhost: x\r\n"] {
         let mut silent = Raw::open(&app.url).await;
@@ -117,13 +102,14 @@ async fn who_says_nothing_or_half_of_something_is_let_go(place: Place) {
         slow.say(begun).await;
         assert!(!slow.trickle().await.contains("200 OK"), "{begun}");
     }
-    // After a request, the headers of the next have their time as well, however long a connection may be idle.
+    // After a request, the header timeout applies to the next one, regardless of the idle timeout.
     let mut later = Raw::open(&app.url).await;
     assert!(later.is_served().await);
     later.say("GET /healthz HTTP/1.1\r\na: ").await;
     assert!(!later.trickle().await.contains("200 OK"));
 }
 
+#[both_databases]
 async fn a_body_that_trickles_is_not_waited_for(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.wire.body_timeout = SOON;
@@ -150,15 +136,16 @@ async fn a_body_that_trickles_is_not_waited_for(place: Place) {
             assert!(answer.starts_with("HTTP/1.1 408 ") || answer.is_empty(), "{headers}: {answer}");
         }
     }
-    // Nobody waits for a body that nobody reads.
+    // The service does not wait for an unread body.
     let mut unread = Raw::open(&app.url).await;
     unread.say("GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nabc").await;
     assert!(unread.rest().await.starts_with("HTTP/1.1 200 "));
 }
 
-async fn what_is_refused_for_its_length_is_answered_though_all_of_it_is_sent(place: Place) {
+#[both_databases]
+async fn a_body_refused_for_its_length_is_answered_after_all_of_it_is_sent(place: Place) {
     let app = TestApp::start(&place).await;
-    // Proxies send all of a request before they look at the answer.
+    // Proxies send the whole request before they read the response.
     let length = 12 * 1024 * 1024;
     for headers in [
         "content-type: application/json",
@@ -175,7 +162,7 @@ async fn what_is_refused_for_its_length_is_answered_though_all_of_it_is_sent(pla
         assert!(answers.starts_with(refused), "{headers}: {answers}");
         assert!(answers.ends_with("ok\n"), "and the connection goes on: {answers}");
     }
-    // There is an end to it.
+    // It is limited.
     let mut endless = Raw::open(&app.url).await;
     endless
         .say(
@@ -185,6 +172,7 @@ async fn what_is_refused_for_its_length_is_answered_though_all_of_it_is_sent(pla
     assert!(endless.trickle().await.starts_with("HTTP/1.1 413 "));
 }
 
+#[both_databases]
 async fn a_connection_is_kept_for_the_next_request_and_no_longer(place: Place) {
     let app = TestApp::start(&place).await;
     let mut kept = Raw::open(&app.url).await;
@@ -193,14 +181,15 @@ async fn a_connection_is_kept_for_the_next_request_and_no_longer(place: Place) {
     let mut idle = Raw::open(&hasty.url).await;
     assert!(idle.is_served().await);
     assert_eq!(idle.rest().await, "");
-    // A request under way keeps its connection, however long it takes.
+    // A request in progress keeps its connection, however long it takes.
     let mut listening = Socket::open(&hasty.url).await;
     tokio::time::sleep(SOON * 2).await;
     listening.say(json!({ "type": "ping" })).await;
     assert_eq!(listening.hear().await["type"], "pong");
 }
 
-async fn who_takes_nothing_of_their_answers_is_let_go(place: Place) {
+#[both_databases]
+async fn connections_that_read_no_response_are_closed(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.wire.send_timeout = SOON;
         config.wire.idle_timeout = SOON;
@@ -209,9 +198,10 @@ async fn who_takes_nothing_of_their_answers_is_let_go(place: Place) {
     let mut greedy = Raw::open(&app.url).await;
     let all = "GET /account/style.css HTTP/1.1\r\nhost: x\r\n\r\n".repeat(10_000);
     let asked = async { while greedy.say(&all).await {} };
-    tokio::time::timeout(TIMEOUT, asked).await.expect("it is ended");
+    tokio::time::timeout(TIMEOUT, asked).await.expect("the connection is closed");
 }
 
+#[both_databases]
 async fn connections_are_counted_in_all_and_by_client(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.wire.connections = 3;
@@ -236,6 +226,7 @@ async fn connections_are_counted_in_all_and_by_client(place: Place) {
     assert!(other.is_served().await);
 }
 
+#[both_databases]
 async fn behind_a_trusted_proxy_connections_are_not_counted_by_client(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.wire.connections_per_client = 1;
@@ -250,6 +241,7 @@ async fn behind_a_trusted_proxy_connections_are_not_counted_by_client(place: Pla
     }
 }
 
+#[both_databases]
 async fn running_out_of_files_does_not_end_the_service(place: Place) {
     let mut narrow = Command::new("sh");
     narrow.args(["-c", "ulimit -n 100 && exec \"$0\"", env!("CARGO_BIN_EXE_vestibule")]);
@@ -263,7 +255,7 @@ async fn running_out_of_files_does_not_end_the_service(place: Place) {
     for _ in 0..150 {
         open.push(Raw::open(&serving.url).await);
     }
-    // Who came first is served still; who came last is, once others have left.
+    // The first connections are still served; the last one is, once others are closed.
     assert!(open[0].is_served().await);
     let mut last = open.pop().unwrap();
     drop(open);
@@ -271,6 +263,7 @@ async fn running_out_of_files_does_not_end_the_service(place: Place) {
     Client::new(&serving.url).sign_in("admin", ADMIN.1).await;
 }
 
+#[both_databases]
 async fn requests_that_could_be_read_in_two_ways_have_no_effect(place: Place) {
     let app = TestApp::start(&place).await;
     let body = json!({ "query": RESET }).to_string();
@@ -299,11 +292,11 @@ async fn requests_that_could_be_read_in_two_ways_have_no_effect(place: Place) {
         raw.say(format!("POST {target} HTTP/1.1\r\n{headers}{length}connection: close\r\n\r\n{body}")).await;
         let answer = raw.rest().await;
         let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).unwrap_or_default();
-        // A reset may overtake what was said before it.
+        // A reset may overtake earlier bytes.
         assert!(["400", "414", "431", ""].contains(&status), "{target:.60} {headers:.60}: {answer:.200}");
     }
     assert_eq!(mail::Entity::find().count(app.db()).await.unwrap(), 0);
-    // The same with everything said once is dealt with, also as HTTP/1.0 and with the whole address.
+    // The same without duplicates is accepted, also as HTTP/1.0 and with an absolute URL.
     for start in ["POST /graphql HTTP/1.0\r\n".to_owned(), format!("POST {}/graphql HTTP/1.1\r\nhost: x\r\n", app.url)]
     {
         let mut raw = Raw::open(&app.url).await;
@@ -319,10 +312,10 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// `GET /` as a block of headers, all of them from HPACK's static table but the host.
+/// Header block of `GET /`, all from HPACK's static table except the host.
 const GET: &[u8] = b"\x82\x86\x84\x41\x01x";
 
-/// The kinds of the frames in these bytes, in their order, each with its payload.
+/// Kinds and payloads of the frames in these bytes, in order.
 fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while bytes.len() >= 9 {
@@ -334,6 +327,7 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     frames
 }
 
+#[both_databases]
 async fn http_2_is_kept_within_bounds(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.wire.idle_timeout = SOON;
@@ -346,13 +340,13 @@ async fn http_2_is_kept_within_bounds(place: Place) {
         let mut bytes = Vec::new();
         let (mut reader, mut writer) = raw.0.split();
         let talk = async { tokio::join!(writer.write_all(&said), reader.read_to_end(&mut bytes)) };
-        let _ = tokio::time::timeout(TIMEOUT, talk).await.expect("it is ended");
+        let _ = tokio::time::timeout(TIMEOUT, talk).await.expect("the connection is closed");
         frames(&bytes)
     };
     let calm =
         |frames: &[(u8, Vec<u8>)]| frames.iter().any(|(kind, payload)| *kind == 7 && payload[4..8] == [0, 0, 0, 11]);
 
-    // One that asks once is answered, told how much it may ask for, and let go in good order when it is idle.
+    // A client with one request gets its response and the stream limit, and a graceful close when idle.
     let fine = talk([hello.clone(), frame(1, 5, 1, GET)].concat()).await;
     let settings = &fine.iter().find(|(kind, payload)| *kind == 4 && !payload.is_empty()).unwrap().1;
     let setting = |id: u8| {
@@ -363,12 +357,12 @@ async fn http_2_is_kept_within_bounds(place: Place) {
     assert!(fine.iter().any(|(kind, _)| *kind == 1) && fine.iter().any(|(kind, _)| *kind == 7) && !calm(&fine));
     assert!(!calm(&talk(hello.clone()).await), "one that asks for nothing is let go as well");
 
-    // Requests that are taken back as soon as they are sent (CVE-2023-44487).
+    // Requests cancelled as soon as they are sent (CVE-2023-44487).
     let resets = (0..2000).flat_map(|n| [frame(1, 5, 2 * n + 1, GET), frame(3, 0, 2 * n + 1, &[0, 0, 0, 8])].concat());
     let flood = talk(hello.iter().copied().chain(resets).collect()).await;
     assert!(flood.is_empty() || calm(&flood), "{flood:?}");
 
-    // Headers without end (CVE-2024-27316).
+    // Endless headers (CVE-2024-27316).
     let endless = (0..4000).flat_map(|_| frame(9, 0, 1, &[b"\x00\x01x\x7f\x81\x7f".as_slice(), &[b'y'; 256]].concat()));
     let begun = frame(1, 1, 1, GET);
     let flood = talk(hello.iter().copied().chain(begun).chain(endless).collect()).await;
@@ -378,6 +372,7 @@ async fn http_2_is_kept_within_bounds(place: Place) {
 
 const LISTED: &str = "https://app.example";
 
+#[both_databases]
 async fn only_listed_origins_may_call(place: Place) {
     let closed = TestApp::start(&place).await;
     let open = closed.start_second_with(&place, |config| config.allowed_origins = vec![LISTED.parse().unwrap()]).await;
@@ -434,6 +429,7 @@ async fn only_listed_origins_may_call(place: Place) {
     assert_eq!(preflight(&closed, "/graphql", LISTED).await.header("access-control-allow-origin"), "");
 }
 
+#[both_databases]
 async fn pages_of_others_make_nobody_act(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -441,7 +437,7 @@ async fn pages_of_others_make_nobody_act(place: Place) {
     let logout = json!({ "query": "mutation { logout { success } }" }).to_string();
     let form = format!("query={}", url::form_urlencoded::byte_serialize(logout.as_bytes()).collect::<String>());
     let parts = "--x\r\ncontent-disposition: form-data; name=\"operations\"\r\n\r\n{}\r\n--x--\r\n";
-    // What a form or a script of another site can send without asking first.
+    // Requests that a form or script of another site can send without a preflight.
     for (content_type, body) in [
         ("text/plain", logout.as_str()),
         ("text/plain; charset=utf-8", &logout),
@@ -459,7 +455,7 @@ async fn pages_of_others_make_nobody_act(place: Place) {
     }
     let browser = app.anyone().with_header("cookie", &cookie);
     assert_eq!(browser.get("/graphql?query=mutation%7Blogout%7Bsuccess%7D%7D").await.status, 405);
-    // What it could send if a browser let it: the cookie is as if it were not there.
+    // Requests it could send if a browser allowed them: the cookie is ignored.
     for (name, value) in [
         ("origin", "https://evil.example"),
         ("origin", "null"),
@@ -471,7 +467,7 @@ async fn pages_of_others_make_nobody_act(place: Place) {
         assert_eq!(refresh, ["INVALID_TOKEN"], "{name}: {value}");
         assert_eq!(page.code("mutation { logout { success } }", json!({})).await, "UNAUTHENTICATED MISSING");
     }
-    // Neither can it open a WebSocket, nor send one of our forms.
+    // It can neither open a WebSocket nor submit one of our forms.
     let opened = Socket::open_with(
         &app.url,
         &[("sec-websocket-protocol", "graphql-transport-ws"), ("origin", "https://evil.example")],
@@ -483,7 +479,7 @@ async fn pages_of_others_make_nobody_act(place: Place) {
     ada.data("{ me { id } }", json!({})).await;
 }
 
-/// Asserts what every answer says, and that nobody keeps it unless `kept` is what its cache is told.
+/// Asserts the security headers of every response, and that it is not cached unless `kept` is its cache directive.
 fn assert_guarded(answer: &Answer, kept: Option<&str>, what: &str) {
     assert_eq!(answer.header("x-content-type-options"), "nosniff", "{what}");
     assert_eq!(answer.header("x-frame-options"), "DENY", "{what}");
@@ -495,6 +491,7 @@ fn assert_guarded(answer: &Answer, kept: Option<&str>, what: &str) {
     assert_eq!(answer.header("server"), "", "{what}");
 }
 
+#[both_databases]
 async fn every_answer_says_how_it_is_to_be_handled(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_mail_address = "1/1h".parse().unwrap()).await;
     let admin = app.admin().await;
@@ -549,7 +546,7 @@ async fn every_answer_says_how_it_is_to_be_handled(place: Place) {
     ] {
         let answer = ask(method, path, &headers, body).await;
         let what = format!("{method} {path} {headers:?}");
-        // The memory of a test takes the place of the folder that developers look into.
+        // The test keeps mails in memory instead of the folder for developers.
         assert!(answer.status == status || path == "/dev/mail", "{what}: {}", answer.status);
         assert_guarded(&answer, None, &what);
         assert_eq!(answer.header("strict-transport-security"), "", "{what}: it came by http");
@@ -575,8 +572,9 @@ async fn every_answer_says_how_it_is_to_be_handled(place: Place) {
     assert_eq!(answer.header("strict-transport-security"), "max-age=31536000");
 }
 
-/// An answer that holds a secret beside text that an attacker chooses tells the secret by its compressed length (BREACH,
-/// CVE-2013-3587). So nothing is compressed but the files of GraphiQL, which are the same for all.
+/// Compressing a response with a secret beside text of an attacker reveals the secret by its length (BREACH,
+/// CVE-2013-3587). Only the files of GraphiQL are compressed, because they are the same for everybody.
+#[both_databases]
 async fn nothing_is_compressed_that_could_hold_a_secret(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -607,7 +605,7 @@ async fn nothing_is_compressed_that_could_hold_a_secret(place: Place) {
         assert_eq!(answer.header("content-encoding"), "", "{what}");
         assert_eq!(answer.header("transfer-encoding").replace("chunked", ""), "", "{what}");
     }
-    // GraphiQL's page takes up nothing of a request: it is the same for everybody.
+    // GraphiQL's page contains nothing of the request: it is the same for everybody.
     let page = async |client: Client, path: &str| match client.get(path).await.body {
         Value::String(text) => text,
         other => panic!("{other}"),

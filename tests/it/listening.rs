@@ -1,27 +1,17 @@
-//! Where the process listens, what it does at SIGHUP, and what it prints to pipes.
+//! Listen addresses, SIGHUP, and output to pipes.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use test_macros::both_databases;
 
 use serde_json::json;
 
 use crate::process::{Serving, command, run};
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    a_socket_file_is_served_and_goes_away_with_the_process,
-    a_name_is_served_at_its_addresses,
-    a_socket_that_systemd_passes_is_served,
-    at_a_hangup_settings_are_read_again_and_no_request_is_lost,
-    settings_that_went_wrong_are_told_at_a_hangup_and_not_used,
-    a_reader_who_goes_away_ends_no_command,
-    output_that_cannot_be_written_is_told,
-    the_folders_of_the_service_are_its_owners_alone,
-];
 
 const REQUEST: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
@@ -32,6 +22,7 @@ fn answer(mut stream: impl std::io::Read + std::io::Write) -> String {
     answer
 }
 
+#[both_databases]
 async fn a_socket_file_is_served_and_goes_away_with_the_process(place: Place) {
     let path = place.folder.join("vestibule.sock");
     let listen = format!("unix:{}", path.display());
@@ -63,25 +54,27 @@ async fn a_socket_file_is_served_and_goes_away_with_the_process(place: Place) {
     let mut without_url = command();
     let (success, _, errors) =
         run(std::mem::replace(without_url.env_remove("VESTIBULE_PUBLIC_URL"), Command::new("true")), &[], "");
-    assert!(!success && errors.contains("VESTIBULE_PUBLIC_URL: set it"), "{errors}");
+    assert!(!success && errors.contains("VESTIBULE_PUBLIC_URL is required"), "{errors}");
 }
 
+#[both_databases]
 async fn a_name_is_served_at_its_addresses(place: Place) {
     let mut command = command(&place);
     command.env("VESTIBULE_LISTEN", "localhost:0").env("VESTIBULE_ADMIN_PASSWORD", "a rather long phrase of mine");
     let serving = Serving::start(command);
-    let port = serving.url.strip_prefix("http://localhost:").expect("it is called by the name").to_owned();
+    let port = serving.url.strip_prefix("http://localhost:").expect("the URL has the host name").to_owned();
     assert!(answer(TcpStream::connect(format!("127.0.0.1:{port}")).unwrap()).starts_with("HTTP/1.1 200 OK"));
     let client = Client::new(&serving.url).sign_in("admin", "a rather long phrase of mine").await;
     client.data("{ me { id } }", json!({})).await;
     serving.stop();
 }
 
+#[both_databases]
 async fn a_socket_that_systemd_passes_is_served(place: Place) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let settings = command(&place);
-    // As systemd does it: the first socket is the file descriptor 3.
+    // Like systemd: the first socket is file descriptor 3.
     let mut activated = Command::new("sh");
     activated.args([
         "-c",
@@ -110,6 +103,7 @@ fn with_file(place: &Place, settings: &str) -> Command {
     command
 }
 
+#[both_databases]
 async fn at_a_hangup_settings_are_read_again_and_no_request_is_lost(place: Place) {
     let mut serving = Serving::start(with_file(&place, "log = 'info'\nsite_name = 'One'"));
     let address = serving.url.trim_start_matches("http://").to_owned();
@@ -117,32 +111,34 @@ async fn at_a_hangup_settings_are_read_again_and_no_request_is_lost(place: Place
     under_way.write_all(&REQUEST.as_bytes()[..20]).unwrap();
     with_file(&place, "log = 'debug'\nsite_name = 'Other'");
     serving.signal("-HUP");
-    let line = serving.log_until("the settings were read again");
+    let line = serving.log_until("settings reloaded");
     assert!(line.contains("applied=\"log\"") || line.contains("applied=log"), "{line}");
-    let line = serving.log_until("count from the next start");
+    let line = serving.log_until("take effect after a restart");
     assert!(line.contains("site_name") && !line.contains("public_url"), "{line}");
     under_way.write_all(&REQUEST.as_bytes()[20..]).unwrap();
     let mut answered = String::new();
     under_way.read_to_string(&mut answered).unwrap();
     assert!(answered.starts_with("HTTP/1.1 200 OK"), "{answered}");
-    serving.log_until("answered");
+    serving.log_until("request complete");
     serving.signal("-HUP");
-    serving.log_until("the settings were read again");
+    serving.log_until("settings reloaded");
     assert!(answer(TcpStream::connect(&address).unwrap()).starts_with("HTTP/1.1 200 OK"));
     serving.stop();
 }
 
-async fn settings_that_went_wrong_are_told_at_a_hangup_and_not_used(place: Place) {
+#[both_databases]
+async fn wrong_settings_are_reported_at_a_hangup_and_not_used(place: Place) {
     let mut serving = Serving::start(with_file(&place, "log = 'info'"));
     with_file(&place, "log = 'debug'\naccess_ttl = 'soon'");
     serving.signal("-HUP");
-    let line = serving.log_until("those in use stay");
-    assert!(line.contains("VESTIBULE_ACCESS_TTL: 'soon' is no duration"), "{line}");
+    let line = serving.log_until("keeping the current ones");
+    assert!(line.contains("VESTIBULE_ACCESS_TTL: 'soon' is not a duration"), "{line}");
     let address = serving.url.trim_start_matches("http://").to_owned();
     assert!(answer(TcpStream::connect(&address).unwrap()).starts_with("HTTP/1.1 200 OK"));
     serving.stop();
 }
 
+#[both_databases]
 async fn a_reader_who_goes_away_ends_no_command(place: Place) {
     for arguments in [
         &["schema"][..],
@@ -164,7 +160,8 @@ async fn a_reader_who_goes_away_ends_no_command(place: Place) {
     assert!(success && printed.contains("a@example.com"), "what was to be done is done");
 }
 
-async fn output_that_cannot_be_written_is_told(place: Place) {
+#[both_databases]
+async fn output_that_cannot_be_written_is_reported(place: Place) {
     if !std::path::Path::new("/dev/full").exists() {
         return;
     }
@@ -173,14 +170,15 @@ async fn output_that_cannot_be_written_is_told(place: Place) {
     let output = command.arg("schema").stdout(full).spawn().unwrap().wait_with_output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
-    assert_eq!(errors, "vestibule: the output cannot be written: no storage space\n");
+    assert_eq!(errors, "vestibule: cannot write to standard output: no storage space\n");
 }
 
+#[both_databases]
 async fn the_folders_of_the_service_are_its_owners_alone(place: Place) {
     use std::os::unix::fs::PermissionsExt as _;
     let home = place.folder.join("home");
     let mut command = command(&place);
-    // The first folder that is made in it must not be the one that opens it to others.
+    // The first folder created in it must not be readable by others.
     command.env("VESTIBULE_DATA_DIR", &home).env("VESTIBULE_SECRET_KEY", "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W");
     let serving = Serving::start(command);
     for folder in [home.clone(), home.join("media")] {

@@ -1,6 +1,7 @@
-//! The outbox: retried, leased, never lost.
+//! The outbox: retries, leases, and no lost mails.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::json;
@@ -12,22 +13,6 @@ use vestibule::tools::mail::SendError;
 use crate::parity::recovery::link;
 use crate::test_app::TestApp;
 use crate::test_database::Place;
-
-crate::tests![
-    a_mail_that_is_not_taken_is_tried_again_later_and_later,
-    a_mail_that_is_refused_for_good_is_given_up,
-    after_twenty_attempts_a_mail_is_given_up,
-    a_mail_that_fails_does_not_hold_up_others,
-    a_second_copy_after_a_crash_has_the_same_link,
-    two_instances_send_each_mail_once,
-    a_request_for_nobody_leaves_nothing_behind,
-    a_mail_for_a_deactivated_user_is_dropped,
-    mails_go_to_files_by_default,
-    nothing_secret_is_in_the_outbox,
-    a_user_who_is_made_inactive_is_welcomed_once_they_are_activated,
-    a_welcome_that_was_not_sent_before_a_deactivation_is_sent_after_the_activation,
-    the_owner_is_told_of_another_password_and_address_of_a_deactivated_account,
-];
 
 const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) { success } }";
 
@@ -42,6 +27,7 @@ async fn only_mail(app: &TestApp) -> mail::Model {
     mails.remove(0)
 }
 
+#[both_databases]
 async fn a_mail_that_is_not_taken_is_tried_again_later_and_later(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -68,6 +54,7 @@ async fn a_mail_that_is_not_taken_is_tried_again_later_and_later(place: Place) {
     assert_eq!(app.mails().await.len(), 0);
 }
 
+#[both_databases]
 async fn a_mail_that_is_refused_for_good_is_given_up(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -80,6 +67,7 @@ async fn a_mail_that_is_refused_for_good_is_given_up(place: Place) {
     assert_eq!(app.mails().await.len(), 0);
 }
 
+#[both_databases]
 async fn after_twenty_attempts_a_mail_is_given_up(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -94,6 +82,7 @@ async fn after_twenty_attempts_a_mail_is_given_up(place: Place) {
     assert_eq!((row.status, row.attempts), (Status::Failed, 20));
 }
 
+#[both_databases]
 async fn a_mail_that_fails_does_not_hold_up_others(place: Place) {
     let app = TestApp::start(&place).await;
     for number in 0..15 {
@@ -106,6 +95,7 @@ async fn a_mail_that_fails_does_not_hold_up_others(place: Place) {
     assert_eq!(app.mails().await.len(), 14);
 }
 
+#[both_databases]
 async fn a_second_copy_after_a_crash_has_the_same_link(place: Place) {
     use sea_orm::{ActiveModelTrait as _, IntoActiveModel as _};
     let app = TestApp::start(&place).await;
@@ -117,7 +107,7 @@ async fn a_second_copy_after_a_crash_has_the_same_link(place: Place) {
     app.wait(Duration::from_mins(1));
     let first = app.mails().await.remove(0);
 
-    // As if the process had died when the mail was gone but not yet noted as sent.
+    // As if the process had died after sending the mail and before recording it.
     let now = app.app.clock.now().at;
     let lease = now.plus(Duration::from_mins(1));
     let died = mail::Model { next_attempt_at: Some(now), leased_until: Some(lease), ..waiting };
@@ -129,6 +119,7 @@ async fn a_second_copy_after_a_crash_has_the_same_link(place: Place) {
     assert_eq!(link(&second), link(&first));
 }
 
+#[both_databases]
 async fn two_instances_send_each_mail_once(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
@@ -145,6 +136,7 @@ async fn two_instances_send_each_mail_once(place: Place) {
     assert_eq!((ids.len(), here.len() + there.len()), (12, 12));
 }
 
+#[both_databases]
 async fn a_request_for_nobody_leaves_nothing_behind(place: Place) {
     let app = TestApp::start(&place).await;
     request(&app, "nobody@example.com").await;
@@ -153,6 +145,7 @@ async fn a_request_for_nobody_leaves_nothing_behind(place: Place) {
     assert_eq!(one_time_token::Entity::find().count(app.db()).await.unwrap(), 0);
 }
 
+#[both_databases]
 async fn a_mail_for_a_deactivated_user_is_dropped(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -166,6 +159,7 @@ async fn a_mail_for_a_deactivated_user_is_dropped(place: Place) {
     assert_eq!(one_time_token::Entity::find().count(app.db()).await.unwrap(), 0);
 }
 
+#[both_databases]
 async fn mails_go_to_files_by_default(place: Place) {
     use vestibule::tools::mail::Transport;
     let app = TestApp::start(&place).await;
@@ -174,6 +168,7 @@ async fn mails_go_to_files_by_default(place: Place) {
     assert_eq!(*folder, place.folder.join("mail"));
 }
 
+#[both_databases]
 async fn nothing_secret_is_in_the_outbox(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -194,6 +189,7 @@ async fn nothing_secret_is_in_the_outbox(place: Place) {
 const CREATE: &str = "mutation($input: CreateUserInput!) { createUser(input: $input) { user { id } errors { code } } }";
 const UPDATE: &str = "mutation($input: UpdateUserInput!) { updateUser(input: $input) { errors { code field } } }";
 
+#[both_databases]
 async fn a_user_who_is_made_inactive_is_welcomed_once_they_are_activated(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -222,7 +218,7 @@ async fn a_user_who_is_made_inactive_is_welcomed_once_they_are_activated(place: 
     let reset = app.anyone().data(reset, json!({ "u": uid, "t": token, "p": crate::test_app::PASSWORD })).await;
     assert_eq!(reset["confirmReset"]["success"], true);
     assert_eq!(app.mails().await.len(), 1, "of the new password");
-    // Another deactivation and activation welcomes nobody again.
+    // Another deactivation and activation sends no second welcome mail.
     crate::spreadsheet_import::counts(
         &crate::spreadsheet_import::import(&admin, "email,is_active\nbob@example.com,no\n").await,
     );
@@ -232,6 +228,7 @@ async fn a_user_who_is_made_inactive_is_welcomed_once_they_are_activated(place: 
     assert_eq!(app.mails().await.len(), 0);
 }
 
+#[both_databases]
 async fn a_welcome_that_was_not_sent_before_a_deactivation_is_sent_after_the_activation(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -247,7 +244,8 @@ async fn a_welcome_that_was_not_sent_before_a_deactivation_is_sent_after_the_act
     }
 }
 
-async fn the_owner_is_told_of_another_password_and_address_of_a_deactivated_account(place: Place) {
+#[both_databases]
+async fn the_owner_is_notified_of_a_new_password_and_address_of_a_deactivated_account(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_reader("ada").await;
     let input = json!({

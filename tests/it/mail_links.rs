@@ -1,8 +1,9 @@
-//! Links in mails: each is good for one thing, once.
+//! Links in mails: single-use, each for one purpose.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
+use test_macros::both_databases;
 use uuid::Uuid;
 use vestibule::entity::user;
 
@@ -10,19 +11,11 @@ use crate::parity::recovery::reset_link;
 use crate::test_app::{PASSWORD, Person, TestApp};
 use crate::test_database::Place;
 
-crate::tests![
-    a_link_that_moves_an_address_sets_no_password,
-    a_link_that_moves_an_address_runs_out,
-    of_many_who_follow_a_reset_link_at_once_one_sets_the_password,
-    an_account_that_is_deactivated_in_the_database_itself_is_out,
-    what_many_do_to_one_account_at_once_waits_in_one_order,
-];
-
 const CONFIRM: &str = "mutation($uid: ID!, $token: String!, $new: String!) {
     confirmReset(input: { uid: $uid, token: $token, newPassword: $new }) { success errors { code field } }
 }";
 
-/// Begins to move somebody's address, and returns the token of the link.
+/// Starts a change of address, and returns the token of the link.
 async fn move_link(app: &TestApp, person: &Person) -> String {
     let update = "mutation($e: String!, $p: String) { updateMe(input: { email: $e, currentPassword: $p }) {
         errors { code field }
@@ -34,6 +27,7 @@ async fn move_link(app: &TestApp, person: &Person) -> String {
     rest.split_whitespace().next().unwrap().to_owned()
 }
 
+#[both_databases]
 async fn a_link_that_moves_an_address_sets_no_password(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -46,7 +40,8 @@ async fn a_link_that_moves_an_address_sets_no_password(place: Place) {
     app.anyone().sign_in("ada", PASSWORD).await;
 }
 
-async fn a_link_that_moves_an_address_runs_out(place: Place) {
+#[both_databases]
+async fn a_link_that_moves_an_address_expires(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let token = move_link(&app, &ada).await;
@@ -56,7 +51,8 @@ async fn a_link_that_moves_an_address_runs_out(place: Place) {
     app.anyone().sign_in("ada@example.com", PASSWORD).await;
 }
 
-async fn of_many_who_follow_a_reset_link_at_once_one_sets_the_password(place: Place) {
+#[both_databases]
+async fn of_many_concurrent_uses_of_a_reset_link_one_sets_the_password(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
     let ada = app.add_user("ada").await;
@@ -72,6 +68,7 @@ async fn of_many_who_follow_a_reset_link_at_once_one_sets_the_password(place: Pl
     app.anyone().sign_in("ada", &format!("quite a new phrase, number {}", winners[0])).await;
 }
 
+#[both_databases]
 async fn an_account_that_is_deactivated_in_the_database_itself_is_out(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -83,7 +80,8 @@ async fn an_account_that_is_deactivated_in_the_database_itself_is_out(place: Pla
     assert_eq!(client.refresh().await, Err("INVALID_TOKEN".to_owned()));
 }
 
-async fn what_many_do_to_one_account_at_once_waits_in_one_order(place: Place) {
+#[both_databases]
+async fn concurrent_changes_of_one_account_wait_in_one_order(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let admin = app.admin().await;
     for round in 0..6 {

@@ -1,6 +1,7 @@
-//! What those who watch the service are told: at an address of its own, in figures that fit what happened.
+//! Metrics: separate listener, and values that match events.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -13,22 +14,10 @@ use crate::test_app::{ADMIN, PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![
-    operations_are_counted_by_what_they_ask_for_and_what_came_of_it,
-    nothing_that_a_client_makes_up_is_kept,
-    connections_and_subscriptions_are_counted_while_they_last,
-    limits_are_told_apart,
-    what_is_in_the_database_is_counted,
-    a_database_that_is_away_is_told_beside_everything_else,
-    they_are_served_at_an_address_of_their_own,
-    traces_that_nobody_takes_keep_nobody_waiting,
-    the_manual_tells_of_every_metric,
-];
-
-/// How long something may take that must happen; it takes much less.
+/// Timeout of expected events, which normally take much less.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One who watches.
+/// Client of the metrics endpoint.
 struct Watcher {
     url: String,
 }
@@ -54,24 +43,25 @@ impl Watcher {
     }
 }
 
-/// What is told at a moment.
+/// Response of the metrics endpoint.
 struct Figures(String);
 
 impl Figures {
-    /// The value of a series; none where it is not told.
+    /// Value of a series; `None` if it is missing.
     fn get(&self, series: &str) -> Option<f64> {
         let value = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.map(|value| value.parse().unwrap())
     }
 
-    /// How many operations of this kind asked for this field and ended with this code.
+    /// Number of operations of this kind with this field and code.
     fn operations(&self, kind: &str, operation: &str, code: &str) -> Option<f64> {
         let labels = format!(r#"kind="{kind}",operation="{operation}",code="{code}""#);
         self.get(&format!("vestibule_graphql_operations_total{{{labels}}}"))
     }
 }
 
-async fn operations_are_counted_by_what_they_ask_for_and_what_came_of_it(place: Place) {
+#[both_databases]
+async fn operations_are_counted_by_field_and_result(place: Place) {
     let app = TestApp::start(&place).await;
     let watcher = Watcher::of(&app).await;
     let admin = app.admin().await;
@@ -98,6 +88,7 @@ async fn operations_are_counted_by_what_they_ask_for_and_what_came_of_it(place: 
     assert!(told.get(answered) >= Some(5.0), "{}", told.0);
 }
 
+#[both_databases]
 async fn nothing_that_a_client_makes_up_is_kept(place: Place) {
     let app = TestApp::start(&place).await;
     let watcher = Watcher::of(&app).await;
@@ -120,6 +111,7 @@ async fn nothing_that_a_client_makes_up_is_kept(place: Place) {
     assert!(!after.to_lowercase().contains("up1"), "{after}");
 }
 
+#[both_databases]
 async fn connections_and_subscriptions_are_counted_while_they_last(place: Place) {
     let app = TestApp::start_with(&place, |config| config.sockets.sockets_per_client = 1).await;
     let watcher = Watcher::of(&app).await;
@@ -147,10 +139,11 @@ async fn connections_and_subscriptions_are_counted_while_they_last(place: Place)
             }
         }
     };
-    tokio::time::timeout(TIMEOUT, both_end).await.expect("a connection that ended is counted no longer");
+    tokio::time::timeout(TIMEOUT, both_end).await.expect("ended connections are not counted");
 }
 
-async fn limits_are_told_apart(place: Place) {
+#[both_databases]
+async fn limits_have_separate_counters(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.limits.limit_sign_in = "1/1h".parse().unwrap();
         config.limits.limit_mail_address = "1/1h".parse().unwrap();
@@ -188,7 +181,8 @@ async fn limits_are_told_apart(place: Place) {
     assert_eq!(told.operations("mutation", "login", "RATE_LIMITED"), Some(2.0));
 }
 
-async fn what_is_in_the_database_is_counted(place: Place) {
+#[both_databases]
+async fn rows_in_the_database_are_counted(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("anna").await;
     let ben = app.add_user("ben").await;
@@ -210,14 +204,15 @@ async fn what_is_in_the_database_is_counted(place: Place) {
     assert_eq!(told.get("vestibule_registrations"), Some(0.0));
 
     app.deliver().await;
-    // What was counted is told again for some seconds, so that another who watches is asked.
+    // Counts are cached for some seconds, so a new endpoint is read.
     let told = Watcher::of(&app).await.look().await;
     assert_eq!(told.get(r#"vestibule_mails{state="queued"}"#), Some(0.0));
     assert_eq!(told.get("vestibule_mail_overdue_seconds"), Some(0.0));
     assert!(told.get(r#"vestibule_mail_attempts_total{outcome="sent"}"#) >= Some(1.0));
 }
 
-async fn a_database_that_is_away_is_told_beside_everything_else(place: Place) {
+#[both_databases]
+async fn an_unavailable_database_is_reported_beside_everything_else(place: Place) {
     let app = TestApp::start(&place).await;
     app.admin().await;
     let up = Watcher::of(&app).await.look().await;
@@ -231,11 +226,16 @@ async fn a_database_that_is_away_is_told_beside_everything_else(place: Place) {
     assert!(told.get("process_resident_memory_bytes") > Some(1_000_000.0));
 }
 
+#[both_databases]
 async fn they_are_served_at_an_address_of_their_own(place: Place) {
     let mut told = command(&place);
     told.env("VESTIBULE_METRICS_LISTEN", "127.0.0.1:0");
     let serving = Serving::start(told);
-    let line = serving.printed.iter().find_map(|line| line.strip_prefix("metrics on ")).expect("it says where");
+    let line = serving
+        .printed
+        .iter()
+        .find_map(|line| line.strip_prefix("metrics on "))
+        .expect("the process prints the address");
     let watcher = Client::new(line.strip_suffix("/metrics").unwrap());
     assert_eq!(reqwest::get(line).await.unwrap().status(), 200);
     assert_eq!(watcher.get("/graphql").await.status, 404);
@@ -249,9 +249,10 @@ async fn they_are_served_at_an_address_of_their_own(place: Place) {
     assert!(!output.status.success() && error.contains("VESTIBULE_METRICS_LISTEN: 127.0.0.1:"), "{error}");
 }
 
+#[both_databases]
 async fn traces_that_nobody_takes_keep_nobody_waiting(place: Place) {
     let mut command = command(&place);
-    // The discard port: nobody is there.
+    // The discard port: nothing listens there.
     command.env("VESTIBULE_OTLP_ENDPOINT", "http://127.0.0.1:9").env("VESTIBULE_ADMIN_PASSWORD", ADMIN.1);
     let serving = Serving::start(command);
     let admin = Client::new(&serving.url).sign_in(ADMIN.0, ADMIN.1).await;
@@ -260,7 +261,8 @@ async fn traces_that_nobody_takes_keep_nobody_waiting(place: Place) {
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
-async fn the_manual_tells_of_every_metric(place: Place) {
+#[both_databases]
+async fn the_manual_lists_every_metric(place: Place) {
     let app = TestApp::start(&place).await;
     app.admin().await;
     let told = Watcher::of(&app).await.look().await.0;

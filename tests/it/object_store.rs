@@ -1,7 +1,8 @@
-//! Files of users in a store that speaks the protocol of S3, played by a map.
+//! Avatars in an S3-compatible store, simulated by a map.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use test_macros::both_databases;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -21,8 +22,6 @@ use crate::avatars::{file, path, upload};
 use crate::test_app::TestApp;
 use crate::test_database::Place;
 
-crate::tests![avatars_may_be_kept_in_a_bucket];
-
 type Bucket = Arc<Mutex<BTreeMap<String, Bytes>>>;
 
 async fn play(State(bucket): State<Bucket>, method: Method, uri: Uri, body: Bytes) -> Response {
@@ -33,7 +32,7 @@ async fn play(State(bucket): State<Bucket>, method: Method, uri: Uri, body: Byte
             files.insert(uri.path().to_owned(), body);
             headers.into_response()
         }
-        // Several are deleted at once, by a list of their names.
+        // Several are deleted together, by a list of their names.
         (Method::POST, _) if uri.query() == Some("delete") => {
             let list = String::from_utf8(body.to_vec()).unwrap();
             let mut deleted = String::new();
@@ -48,6 +47,7 @@ async fn play(State(bucket): State<Bucket>, method: Method, uri: Uri, body: Byte
     }
 }
 
+#[both_databases]
 async fn avatars_may_be_kept_in_a_bucket(place: Place) {
     let bucket = Bucket::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,6 +1,7 @@
-//! The order and the pace in which mails go out, and mails that wait for long.
+//! Order and rate of mails, and mails that wait for a long time.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::{Value, json};
@@ -14,19 +15,6 @@ use crate::parity::recovery::{link, reset_link};
 use crate::parity::registration::{REGISTER, VERIFY, token, wanted};
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
-
-crate::tests![
-    a_reset_link_holds_from_when_its_mail_is_handed_over,
-    a_confirmation_link_holds_from_when_its_mail_is_handed_over,
-    a_link_to_a_new_address_holds_from_when_its_mail_is_handed_over,
-    a_mail_that_was_overtaken_by_a_newer_one_is_not_sent,
-    a_reset_that_waited_for_three_days_is_dropped,
-    a_reset_goes_before_the_welcome_mails_of_an_import,
-    mails_keep_to_the_rate_of_the_provider,
-    mails_of_a_kind_are_held_released_and_cancelled,
-    a_retry_of_all_ends_every_wait,
-    mails_are_found_by_their_recipient,
-];
 
 const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) { success } }";
 
@@ -42,17 +30,17 @@ async fn is_valid(app: &TestApp, (uid, token): &(String, String)) -> bool {
     app.anyone().data(VALID, json!({ "u": uid, "t": token })).await["resetTokenIsValid"] == true
 }
 
-/// Lets the mail server be away for five hours and some.
+/// Simulates an outage of the mail server for more than five hours.
 async fn outage(app: &TestApp) {
     app.transport().fail_next(5, &SendError::temporary("no connection to the mail server"));
     for _ in 0..5 {
         assert_eq!(app.mails().await.len(), 0);
         app.wait(Duration::from_mins(75));
-        worker::round(&app.app).await.unwrap();
+        worker::run_maintenance(&app.app).await.unwrap();
     }
 }
 
-/// Puts a welcome mail in line for each of these users at once, as an import does.
+/// Queues a welcome mail for each of these users together, as an import does.
 async fn welcome_all(app: &TestApp, count: usize) {
     let mut recipients = Vec::new();
     for number in 0..count {
@@ -69,7 +57,8 @@ async fn statuses(app: &TestApp, kind: Kind) -> Vec<Status> {
     mails.into_iter().filter(|mail| mail.kind == kind).map(|mail| mail.status).collect()
 }
 
-async fn a_reset_link_holds_from_when_its_mail_is_handed_over(place: Place) {
+#[both_databases]
+async fn a_reset_link_is_valid_from_delivery_of_its_mail(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     app.anyone().data(REQUEST, json!({ "email": ada.email })).await;
@@ -78,20 +67,21 @@ async fn a_reset_link_holds_from_when_its_mail_is_handed_over(place: Place) {
     assert!(mails[0].text.contains("1 hour"), "{}", mails[0].text);
     let link = link(&mails[0]);
     app.wait(ALMOST_AN_HOUR);
-    worker::round(&app.app).await.unwrap();
+    worker::run_maintenance(&app.app).await.unwrap();
     assert!(is_valid(&app, &link).await);
     app.wait(SECOND);
     assert!(!is_valid(&app, &link).await);
 }
 
-async fn a_confirmation_link_holds_from_when_its_mail_is_handed_over(place: Place) {
+#[both_databases]
+async fn a_confirmation_link_is_valid_from_delivery_of_its_mail(place: Place) {
     let app = TestApp::start_with(&place, |config| config.links.verify_ttl = HOUR).await;
     for (email, wait) in [("eve@example.com", ALMOST_AN_HOUR), ("mallory@example.com", HOUR)] {
         app.anyone().data(REGISTER, wanted(email)).await;
         outage(&app).await;
         let token = token(&app.mails().await[0]);
         app.wait(wait);
-        worker::round(&app.app).await.unwrap();
+        worker::run_maintenance(&app.app).await.unwrap();
         let verify = "mutation($token: String!, $p: String!) {
             verifyEmail(input: { token: $token, password: $p }) { errors { code } }
         }";
@@ -101,7 +91,8 @@ async fn a_confirmation_link_holds_from_when_its_mail_is_handed_over(place: Plac
     }
 }
 
-async fn a_link_to_a_new_address_holds_from_when_its_mail_is_handed_over(place: Place) {
+#[both_databases]
+async fn a_link_to_a_new_address_is_valid_from_delivery_of_its_mail(place: Place) {
     let app = TestApp::start_with(&place, |config| config.links.verify_ttl = HOUR).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let update = "mutation($p: String!) {
@@ -111,11 +102,12 @@ async fn a_link_to_a_new_address_holds_from_when_its_mail_is_handed_over(place: 
     outage(&app).await;
     let token = token(&app.mails().await[0]);
     app.wait(ALMOST_AN_HOUR);
-    worker::round(&app.app).await.unwrap();
+    worker::run_maintenance(&app.app).await.unwrap();
     let ada = app.anyone().sign_in("ada", PASSWORD).await;
     assert_eq!(ada.refusals(VERIFY, json!({ "token": token })).await, [""; 0]);
 }
 
+#[both_databases]
 async fn a_mail_that_was_overtaken_by_a_newer_one_is_not_sent(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -128,6 +120,7 @@ async fn a_mail_that_was_overtaken_by_a_newer_one_is_not_sent(place: Place) {
     assert!(is_valid(&app, &newer).await);
 }
 
+#[both_databases]
 async fn a_reset_that_waited_for_three_days_is_dropped(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -141,6 +134,7 @@ async fn a_reset_that_waited_for_three_days_is_dropped(place: Place) {
     assert_eq!(mail::Entity::find().count(app.db()).await.unwrap(), before + 1);
 }
 
+#[both_databases]
 async fn a_reset_goes_before_the_welcome_mails_of_an_import(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -161,6 +155,7 @@ async fn a_reset_goes_before_the_welcome_mails_of_an_import(place: Place) {
     assert_eq!(kinds, [&[Kind::ResetPassword, Kind::PasswordChanged][..], &welcome].concat());
 }
 
+#[both_databases]
 async fn mails_keep_to_the_rate_of_the_provider(place: Place) {
     let app = TestApp::start(&place).await;
     welcome_all(&app, 7).await;
@@ -173,19 +168,20 @@ async fn mails_keep_to_the_rate_of_the_provider(place: Place) {
     assert_eq!(statuses(&app, Kind::Welcome).await.iter().filter(|status| **status == Status::Queued).count(), 0);
 }
 
+#[both_databases]
 async fn mails_of_a_kind_are_held_released_and_cancelled(place: Place) {
     let app = TestApp::start_at_system_time(&place).await;
     let ada = app.add_user("ada").await;
     let welcome = statuses(&app, Kind::Welcome).await.len();
     welcome_all(&app, 2).await;
-    assert_eq!(done(&place, &["mail", "hold", "--kind", "WELCOME"]), "2 mails are held back\n");
+    assert_eq!(done(&place, &["mail", "hold", "--kind", "WELCOME"]), "2 emails held\n");
     app.anyone().data(REQUEST, json!({ "email": ada.email })).await;
     let sent = app.mails_at_system_time().await;
     assert_eq!(sent.len(), 1, "the other kinds go out");
     let listed = done(&place, &["mail", "list", "--held"]);
     assert_eq!(listed.matches(" HELD ").count(), 2, "{listed}");
     let examined = done(&place, &["doctor"]);
-    assert!(examined.contains("2 are held back") && examined.contains("vestibule mail release"), "{examined}");
+    assert!(examined.contains("2 held") && examined.contains("vestibule mail release"), "{examined}");
     let staff = app.admin().await;
     let held = staff.data("{ outgoingMails(status: HELD) { totalCount nodes { kind } } }", json!({})).await;
     assert_eq!(held["outgoingMails"]["totalCount"], 2);
@@ -198,10 +194,7 @@ async fn mails_of_a_kind_are_held_released_and_cancelled(place: Place) {
         "staff do not undo what operators did"
     );
 
-    assert_eq!(
-        done(&place, &["mail", "release", "--kind", "welcome"]),
-        "2 mails are in line again: the service sends them\n"
-    );
+    assert_eq!(done(&place, &["mail", "release", "--kind", "welcome"]), "2 emails queued\n");
     assert_eq!(app.mails_at_system_time().await.len(), 2);
 
     let toggle = "mutation($id: ID!) { toggleActive(input: { id: $id }) { errors { code } } }";
@@ -210,7 +203,7 @@ async fn mails_of_a_kind_are_held_released_and_cancelled(place: Place) {
     outbox::enqueue_all(&txn, &now, Kind::Welcome, vec![(bob.email.clone(), bob.id.parse().unwrap())]).await.unwrap();
     txn.commit().await.unwrap();
     done(&place, &["mail", "hold", "--kind", "WELCOME"]);
-    assert_eq!(done(&place, &["mail", "cancel", "--kind", "WELCOME"]), "1 mail is cancelled\n");
+    assert_eq!(done(&place, &["mail", "cancel", "--kind", "WELCOME"]), "1 email cancelled\n");
     assert_eq!(app.mails_at_system_time().await.len(), 0);
     let all = statuses(&app, Kind::Welcome).await;
     assert_eq!(all.iter().filter(|status| **status == Status::Cancelled).count(), 1);
@@ -218,9 +211,10 @@ async fn mails_of_a_kind_are_held_released_and_cancelled(place: Place) {
     assert_eq!(staff.refusals(toggle, json!({ "id": bob.id })).await, [""; 0]);
 
     let wrong = refused(&place, &["mail", "hold", "--kind", "LETTER"]);
-    assert!(wrong.contains("there is no such kind of mail") && wrong.contains("WELCOME"), "{wrong}");
+    assert!(wrong.contains("unknown kind of email") && wrong.contains("WELCOME"), "{wrong}");
 }
 
+#[both_databases]
 async fn a_retry_of_all_ends_every_wait(place: Place) {
     let app = TestApp::start_at_system_time(&place).await;
     let ada = app.add_user("ada").await;
@@ -228,10 +222,11 @@ async fn a_retry_of_all_ends_every_wait(place: Place) {
     app.anyone().data(REQUEST, json!({ "email": ada.email })).await;
     assert_eq!(app.mails().await.len(), 0);
     assert_eq!(app.mails().await.len(), 0, "it waits");
-    assert_eq!(done(&place, &["mail", "retry", "--all"]), "1 mail is in line again: the service sends it\n");
+    assert_eq!(done(&place, &["mail", "retry", "--all"]), "1 email queued\n");
     assert_eq!(app.mails_at_system_time().await.len(), 1);
 }
 
+#[both_databases]
 async fn mails_are_found_by_their_recipient(place: Place) {
     let app = TestApp::start(&place).await;
     let staff = app.add_staff("bob").await.sign_in(&app).await;

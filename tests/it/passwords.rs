@@ -1,24 +1,13 @@
-//! Passwords: hashed as configured, not too many at once, never seen again.
+//! Passwords: configured hashing, concurrency limits, and no disclosure.
 
 use futures_util::future::join_all;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde_json::json;
+use test_macros::both_databases;
 use vestibule::entity::user;
 
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
-
-crate::tests![
-    the_policy_is_told,
-    a_longer_minimum_is_a_setting,
-    signing_in_renews_a_hash_of_other_parameters,
-    more_sign_ins_than_can_be_dealt_with_are_told_to_come_back,
-    a_password_counts_as_typed_and_composed,
-    passwords_do_not_run_out,
-    passwords_that_many_use_are_refused_wherever_one_is_chosen,
-    passwords_made_of_names_are_refused,
-    of_128_characters_each_counts,
-];
 
 const LOGIN: &str =
     "mutation($p: String!) { login(input: { identifier: \"ada\", password: $p }) { errors { code field } } }";
@@ -28,12 +17,14 @@ async fn hash(app: &TestApp) -> String {
     ada.unwrap().password_hash.unwrap()
 }
 
-async fn the_policy_is_told(place: Place) {
+#[both_databases]
+async fn the_policy_is_reported(place: Place) {
     let app = TestApp::start(&place).await;
     let data = app.anyone().data("{ passwordPolicy { minLength maxLength minStrength } }", json!({})).await;
     assert_eq!(data["passwordPolicy"], json!({ "minLength": 8, "maxLength": 128, "minStrength": 3 }));
 }
 
+#[both_databases]
 async fn a_longer_minimum_is_a_setting(place: Place) {
     let app = TestApp::start_with(&place, |config| config.password_min_length = 15).await;
     let admin = app.admin().await;
@@ -44,6 +35,7 @@ async fn a_longer_minimum_is_a_setting(place: Place) {
     assert_eq!(data["passwordPolicy"]["minLength"], 15);
 }
 
+#[both_databases]
 async fn signing_in_renews_a_hash_of_other_parameters(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
@@ -59,7 +51,8 @@ async fn signing_in_renews_a_hash_of_other_parameters(place: Place) {
     assert_eq!(hash(&app).await, renewed);
 }
 
-async fn more_sign_ins_than_can_be_dealt_with_are_told_to_come_back(place: Place) {
+#[both_databases]
+async fn sign_ins_beyond_capacity_are_told_to_retry(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.argon2 = "m=4096,t=3,p=1".parse().unwrap();
         config.limits.limits = false;
@@ -79,6 +72,7 @@ async fn more_sign_ins_than_can_be_dealt_with_are_told_to_come_back(place: Place
     assert!(answers.iter().any(wrong));
 }
 
+#[both_databases]
 async fn a_password_counts_as_typed_and_composed(place: Place) {
     let app = TestApp::start(&place).await;
     let password = " caf\u{e9} und kuchen im garten ";
@@ -91,6 +85,7 @@ async fn a_password_counts_as_typed_and_composed(place: Place) {
     assert_eq!(app.anyone().refusals(LOGIN, json!({ "p": long })).await, ["INVALID_CREDENTIALS"]);
 }
 
+#[both_databases]
 async fn passwords_that_many_use_are_refused_wherever_one_is_chosen(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let admin = app.admin().await;
@@ -157,6 +152,7 @@ async fn passwords_that_many_use_are_refused_wherever_one_is_chosen(place: Place
     assert_eq!(app.mails().await.len(), 0);
 }
 
+#[both_databases]
 async fn passwords_made_of_names_are_refused(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.public_url = Some("https://accounts.harbour.example".parse().unwrap());
@@ -188,6 +184,7 @@ async fn passwords_made_of_names_are_refused(place: Place) {
     }
 }
 
+#[both_databases]
 async fn of_128_characters_each_counts(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -202,7 +199,8 @@ async fn of_128_characters_each_counts(place: Place) {
     }
 }
 
-async fn passwords_do_not_run_out(place: Place) {
+#[both_databases]
+async fn passwords_do_not_expire(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
     app.wait(std::time::Duration::from_hours(400 * 24));

@@ -1,7 +1,8 @@
-//! Accounts prepared by strangers (pre-hijacking: Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX Security 2022):
-//! whoever follows a link never ends up with a password, a name or a session of somebody else.
+//! Pre-hijacking (Sudhodanan and Paverd, "Pre-hijacked accounts", USENIX Security 2022): a link never gives its reader
+//! a password, a name or a session of somebody else.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
@@ -15,34 +16,10 @@ use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::{Answer, Client};
 use crate::test_database::Place;
 
-crate::tests![
-    the_owner_of_an_address_confirms_a_strangers_registration_with_a_password_of_their_own,
-    a_registration_that_was_swapped_does_not_swap_the_password,
-    the_registered_password_confirms_from_any_client_and_keeps_the_rest,
-    the_client_that_registered_may_choose_another_password_at_the_link,
-    a_registration_without_a_secret_needs_the_password,
-    a_browser_that_registered_confirms_with_its_cookie,
-    the_cookie_counts_from_known_pages_only,
-    a_weak_password_at_a_link_is_refused_and_the_link_stays_valid,
-    refused_passwords_at_a_link_are_limited,
-    somebody_elses_session_outlives_the_link,
-    one_of_many_passwords_at_once_becomes_the_accounts,
-    mails_to_unconfirmed_addresses_repeat_no_names,
-    before_confirmation_nothing_exists_that_could_outlive_it,
-    another_browser_is_asked_for_a_password_and_the_first_is_not,
-    pages_keep_somebody_elses_session,
-    the_page_names_a_new_address_and_asks_for_the_accounts_password,
-    the_owner_of_an_address_does_not_get_an_account_that_a_stranger_moved_there,
-    an_account_moves_for_a_client_that_is_signed_in_to_it,
-    an_account_moves_for_a_client_that_knows_its_password,
-    guesses_of_the_password_at_a_link_to_a_new_address_are_limited,
-    wrong_links_are_limited_when_a_page_is_opened,
-];
-
-/// The password of the stranger.
+/// The attacker's password.
 const THEIRS: &str = "some third phrase of the attacker";
 
-/// A password that the owner makes up when following the link.
+/// Password chosen by the owner when following the link.
 const NEW: &str = "drizzle over the pebble lantern";
 
 fn planted(email: &str) -> Value {
@@ -67,14 +44,10 @@ async fn login(app: &TestApp, email: &str, password: &str) -> Value {
 }
 
 async fn account(app: &TestApp, email: &str) -> user::Model {
-    user::Entity::find()
-        .filter(user::Column::Email.eq(email))
-        .one(app.db())
-        .await
-        .unwrap()
-        .expect("there is an account")
+    user::Entity::find().filter(user::Column::Email.eq(email)).one(app.db()).await.unwrap().expect("the account exists")
 }
 
+#[both_databases]
 async fn the_owner_of_an_address_confirms_a_strangers_registration_with_a_password_of_their_own(place: Place) {
     let app = TestApp::start(&place).await;
     let link = register(&app, planted("ada@example.com")).await;
@@ -93,12 +66,13 @@ async fn the_owner_of_an_address_confirms_a_strangers_registration_with_a_passwo
     assert_eq!(codes(&follow(&app.anyone(), link.with_password(NEW)).await), [("INVALID_TOKEN", "token")]);
 }
 
+#[both_databases]
 async fn a_registration_that_was_swapped_does_not_swap_the_password(place: Place) {
     let app = TestApp::start(&place).await;
     let owner = sign_up(&app, wanted("ada@example.com")).await;
     let thief = register(&app, planted("ada@example.com")).await;
     assert_ne!(owner, thief.secret);
-    // The owner has only the newer mail, and the secret of the registration that is gone.
+    // The owner has only the newer mail, and the secret of the replaced registration.
     let followed = Link { secret: owner, ..thief.clone() };
     assert_eq!(codes(&follow(&app.anyone(), followed.variables()).await), [("PASSWORD_REQUIRED", "password")]);
     let confirmed = follow(&app.anyone(), followed.with_password(PASSWORD)).await;
@@ -107,7 +81,7 @@ async fn a_registration_that_was_swapped_does_not_swap_the_password(place: Place
     assert_eq!(login(&app, "ada@example.com", THEIRS).await, "INVALID_CREDENTIALS");
     assert_ne!(account(&app, "ada@example.com").await.username, "planted");
 
-    // The other way round: a secret of one's own registration is none of the next one's.
+    // Conversely, the secret of a replaced registration does not fit the next one.
     let thief = sign_up(&app, planted("eve@example.com")).await;
     let owner = register(&app, wanted("eve@example.com")).await;
     let stolen = Link { secret: thief, ..owner.clone() };
@@ -116,6 +90,7 @@ async fn a_registration_that_was_swapped_does_not_swap_the_password(place: Place
     app.anyone().sign_in("eve@example.com", PASSWORD).await;
 }
 
+#[both_databases]
 async fn the_registered_password_confirms_from_any_client_and_keeps_the_rest(place: Place) {
     let app = TestApp::start(&place).await;
     let link = register(&app, planted("ada@example.com")).await;
@@ -126,6 +101,7 @@ async fn the_registered_password_confirms_from_any_client_and_keeps_the_rest(pla
     app.anyone().sign_in("planted", THEIRS).await;
 }
 
+#[both_databases]
 async fn the_client_that_registered_may_choose_another_password_at_the_link(place: Place) {
     let app = TestApp::start(&place).await;
     let link = register(&app, planted("ada@example.com")).await;
@@ -137,6 +113,7 @@ async fn the_client_that_registered_may_choose_another_password_at_the_link(plac
     assert_eq!(login(&app, "planted", THEIRS).await, "INVALID_CREDENTIALS");
 }
 
+#[both_databases]
 async fn a_registration_without_a_secret_needs_the_password(place: Place) {
     let app = TestApp::start(&place).await;
     let link = register(&app, wanted("ada@example.com")).await;
@@ -150,12 +127,13 @@ async fn a_registration_without_a_secret_needs_the_password(place: Place) {
     assert_eq!(follow(&app.anyone(), link.with_password(PASSWORD)).await["errors"], json!([]));
 }
 
-/// The registration cookie that an answer sets.
+/// Registration cookie set by a response.
 fn cookie(answer: &Answer) -> Option<String> {
     let cookies = answer.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
     cookies.filter(|cookie| cookie.starts_with("registration=")).map(str::to_owned).next()
 }
 
+#[both_databases]
 async fn a_browser_that_registered_confirms_with_its_cookie(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.allowed_origins = vec!["https://app.example".parse().unwrap()];
@@ -173,15 +151,16 @@ async fn a_browser_that_registered_confirms_with_its_cookie(place: Place) {
         let confirmed = follow(&browser.with_header("cookie", format!("a=b; {pair}")), json!({ "token": link })).await;
         assert!(confirmed["tokens"].is_object(), "{confirmed}");
     }
-    // A browser of a known address gets the same.
+    // A browser gets the same for a known address.
     let browser = app.anyone().with_header("origin", app.url.clone());
     let answer = browser.send(REGISTER, wanted("ada@example.com")).await;
     assert_eq!(answer.body["data"]["register"]["registrationSecret"], json!(null));
     assert!(cookie(&answer).is_some());
-    // What is refused sets none.
+    // Refused registrations set no cookie.
     assert_eq!(cookie(&browser.send(REGISTER, wanted("nonsense")).await), None);
 }
 
+#[both_databases]
 async fn the_cookie_counts_from_known_pages_only(place: Place) {
     let app = TestApp::start(&place).await;
     let evil = app.anyone().with_header("origin", "https://evil.example");
@@ -205,6 +184,7 @@ async fn the_cookie_counts_from_known_pages_only(place: Place) {
     assert_eq!(follow(&ours, link.without_secret()).await["errors"], json!([]));
 }
 
+#[both_databases]
 async fn a_weak_password_at_a_link_is_refused_and_the_link_stays_valid(place: Place) {
     let app = TestApp::start(&place).await;
     let link = register(&app, planted("lovelace@example.com")).await;
@@ -220,10 +200,11 @@ async fn a_weak_password_at_a_link_is_refused_and_the_link_stays_valid(place: Pl
     ] {
         assert_eq!(codes(&follow(&app.anyone(), typed(password, confirm)).await), [refusal], "{password}");
     }
-    // The names are a stranger's, who is not given away by them either.
+    // The names are a stranger's, and do not reveal them either.
     assert_eq!(follow(&app.anyone(), typed("planted name drizzle", "planted name drizzle")).await["errors"], json!([]));
 }
 
+#[both_databases]
 async fn refused_passwords_at_a_link_are_limited(place: Place) {
     let app = TestApp::start(&place).await;
     let link = register(&app, wanted("ada@example.com")).await;
@@ -239,6 +220,7 @@ async fn refused_passwords_at_a_link_are_limited(place: Place) {
     assert_eq!(follow(&app.anyone(), link.with_password(PASSWORD)).await["errors"], json!([]));
 }
 
+#[both_databases]
 async fn somebody_elses_session_outlives_the_link(place: Place) {
     let app = TestApp::start(&place).await;
     let eve = app.add_user("eve").await.sign_in(&app).await;
@@ -253,12 +235,13 @@ async fn somebody_elses_session_outlives_the_link(place: Place) {
     assert_eq!(of_ada.count(app.db()).await.unwrap(), 0);
     eve.data("{ me { id } }", json!({})).await;
 
-    // A session that has ended is nobody's.
+    // An ended session belongs to nobody.
     eve.data("mutation { logout { success } }", json!({})).await;
     let link = register(&app, wanted("bob@example.com")).await;
     assert!(follow(&browser, link.variables()).await["tokens"].is_object());
 }
 
+#[both_databases]
 async fn one_of_many_passwords_at_once_becomes_the_accounts(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
@@ -275,6 +258,7 @@ async fn one_of_many_passwords_at_once_becomes_the_accounts(place: Place) {
     app.anyone().sign_in("ada@example.com", &password(winners[0])).await;
 }
 
+#[both_databases]
 async fn mails_to_unconfirmed_addresses_repeat_no_names(place: Place) {
     let app = TestApp::start(&place).await;
     let eve = json!({
@@ -297,6 +281,7 @@ async fn mails_to_unconfirmed_addresses_repeat_no_names(place: Place) {
     }
 }
 
+#[both_databases]
 async fn before_confirmation_nothing_exists_that_could_outlive_it(place: Place) {
     let app = TestApp::start(&place).await;
     let link = register(&app, planted("ada@example.com")).await;
@@ -308,11 +293,11 @@ async fn before_confirmation_nothing_exists_that_could_outlive_it(place: Place) 
         one_time_token::Entity::find().count(app.db()).await.unwrap(),
     ];
     assert_eq!(rows, [0; 4], "no account, session, API token, or pending address");
-    // The registration's own secret and link are worth nothing afterwards.
+    // The registration's secret and link are invalid afterwards.
     follow(&app.anyone(), link.with_password(NEW)).await;
     assert_eq!(codes(&follow(&app.anyone(), link.variables()).await), [("INVALID_TOKEN", "token")]);
     assert_eq!(registration::Entity::find().count(app.db()).await.unwrap(), 0);
-    // A link to the page in the mail of the stranger's registration leads nowhere either.
+    // A link to the page in the mail of the stranger's registration is invalid, too.
     let page = app.anyone().get(&format!("/account/verify?token={}", link.token)).await;
     assert_eq!(page.status, 422);
 }
@@ -329,10 +314,11 @@ fn path(app: &TestApp, mail: &Message) -> String {
 async fn register_by_page(app: &TestApp, browser: &mut Browser<'_>, email: &str, password: &str) -> String {
     let page = browser.open("/account/register").await;
     let typed = [("email", email), ("username", ""), ("password", password), ("passwordConfirm", password)];
-    assert!(html(&browser.submit(&page, &typed).await).contains("Look into your mail"));
+    assert!(html(&browser.submit(&page, &typed).await).contains("Check your email"));
     path(app, &app.mails().await[0])
 }
 
+#[both_databases]
 async fn another_browser_is_asked_for_a_password_and_the_first_is_not(place: Place) {
     let app = TestApp::start(&place).await;
     let (mut stranger, mut owner) = (Browser::new(&app), Browser::new(&app));
@@ -341,9 +327,9 @@ async fn another_browser_is_asked_for_a_password_and_the_first_is_not(place: Pla
     assert!(html(&page).contains("ada@example.com") && !html(&page).contains("type=\"password\""));
 
     let page = owner.open(&link).await;
-    assert!(html(&page).contains("This confirms ada@example.com"), "{}", html(&page));
+    assert!(html(&page).contains("Confirm ada@example.com to create your account"), "{}", html(&page));
     assert_eq!(html(&page).matches("type=\"password\"").count(), 2);
-    assert!(html(&page).contains("somebody else registered with your address"));
+    assert!(html(&page).contains("someone else signed up with your address"));
     let without = owner.submit(&page, &[("password", ""), ("passwordConfirm", "")]).await;
     assert_eq!(without.status, 422);
     assert!(html(&without).contains("Enter a password to confirm ada@example.com"), "{}", html(&without));
@@ -358,6 +344,7 @@ async fn another_browser_is_asked_for_a_password_and_the_first_is_not(place: Pla
     assert_eq!(stranger.open(&link).await.status, 422, "the link is spent");
 }
 
+#[both_databases]
 async fn pages_keep_somebody_elses_session(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("eve").await;
@@ -373,7 +360,7 @@ async fn pages_keep_somebody_elses_session(place: Place) {
     app.anyone().sign_in("ada@example.com", PASSWORD).await;
 }
 
-/// Asks to move the account of this client to another address, and returns the mail that goes there.
+/// Requests a change of this client's address, and returns the mail to the new address.
 async fn ask_to_move(app: &TestApp, client: &Client, email: &str) -> Message {
     let change = "mutation($e: String!, $p: String!) { updateMe(input: { email: $e, currentPassword: $p }) {
         errors { code }
@@ -384,6 +371,7 @@ async fn ask_to_move(app: &TestApp, client: &Client, email: &str) -> Message {
     mails.into_iter().next().unwrap()
 }
 
+#[both_databases]
 async fn the_page_names_a_new_address_and_asks_for_the_accounts_password(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("eve").await;
@@ -391,13 +379,18 @@ async fn the_page_names_a_new_address_and_asks_for_the_accounts_password(place: 
     let link = path(&app, &ask_to_move(&app, &ada, "countess@example.com").await);
     let mut browser = Browser::new(&app);
     let page = browser.open(&link).await;
-    assert!(html(&page).contains("This makes countess@example.com the address of an account"), "{}", html(&page));
+    let asked = "Confirm countess@example.com as the new email address of an account";
+    assert!(html(&page).contains(asked), "{}", html(&page));
     assert_eq!(html(&page).matches("type=\"password\"").count(), 1);
     let without = browser.submit(&page, &[("password", "")]).await;
-    assert!(html(&without).contains("Sign in to the account that moves to countess@example.com"), "{}", html(&without));
+    assert!(
+        html(&without).contains("Sign in to the account that changes its address to countess@example.com"),
+        "{}",
+        html(&without)
+    );
     let wrong = browser.submit(&without, &[("password", "a guess")]).await;
-    assert!(html(&wrong).contains("This is not the password of the account"), "{}", html(&wrong));
-    // A browser that is signed in to another account has to prove this one all the same.
+    assert!(html(&wrong).contains("Enter the password of the account"), "{}", html(&wrong));
+    // A browser signed in to another account has to prove this one as well.
     let sign_in = browser.open("/account/sign-in").await;
     browser.submit(&sign_in, &[("identifier", "eve"), ("password", PASSWORD)]).await;
     let page = browser.open(&link).await;
@@ -406,7 +399,7 @@ async fn the_page_names_a_new_address_and_asks_for_the_accounts_password(place: 
     assert!(html(&done).contains("is confirmed"), "{}", html(&done));
     app.anyone().sign_in("countess@example.com", PASSWORD).await;
 
-    // A browser that is signed in to the account needs no password.
+    // A browser signed in to the account needs no password.
     let link = path(&app, &ask_to_move_later(&app, &ada, "lovelace@example.com").await);
     let mut browser = Browser::new(&app);
     let sign_in = browser.open("/account/sign-in").await;
@@ -417,6 +410,7 @@ async fn the_page_names_a_new_address_and_asks_for_the_accounts_password(place: 
     app.anyone().sign_in("lovelace@example.com", PASSWORD).await;
 }
 
+#[both_databases]
 async fn the_owner_of_an_address_does_not_get_an_account_that_a_stranger_moved_there(place: Place) {
     let app = TestApp::start(&place).await;
     let mallory = app.add_reader("mallory").await.sign_in(&app).await;
@@ -434,12 +428,13 @@ async fn the_owner_of_an_address_does_not_get_an_account_that_a_stranger_moved_t
     let chosen = json!({ "token": link, "password": NEW, "confirm": NEW });
     assert_eq!(codes(&follow(&app.anyone(), chosen).await), [("PASSWORD_INCORRECT", "password")]);
     assert_eq!(mallory.data("{ me { email } }", json!({})).await["me"]["email"], "mallory@example.com");
-    // The address is still the victim's to register with.
+    // The victim can still register with the address.
     app.wait(Duration::from_hours(1));
     let own = register(&app, wanted("victim@example.com")).await;
     assert_eq!(follow(&app.anyone(), own.variables()).await["errors"], json!([]));
 }
 
+#[both_databases]
 async fn an_account_moves_for_a_client_that_is_signed_in_to_it(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -447,7 +442,7 @@ async fn an_account_moves_for_a_client_that_is_signed_in_to_it(place: Place) {
     let link = token(&ask_to_move(&app, &client, "one@example.com").await);
     let held = format!("refresh_token={}", client.refresh);
     let page = app.anyone().with_header("cookie", held.clone());
-    // Neither a foreign page nor an exchanged refresh token proves anything.
+    // Neither a page of another origin nor an exchanged refresh token is a proof.
     let foreign = page.clone().with_header("origin", "https://evil.example");
     assert_eq!(codes(&follow(&foreign, json!({ "token": link })).await), [("PASSWORD_REQUIRED", "password")]);
     client.refresh().await.unwrap();
@@ -458,7 +453,7 @@ async fn an_account_moves_for_a_client_that_is_signed_in_to_it(place: Place) {
     let moved = follow(&page, json!({ "token": link })).await;
     assert_eq!((&moved["user"]["email"], &moved["tokens"]), (&json!("one@example.com"), &json!(null)));
 
-    // An ended session proves nothing; a live one does.
+    // An ended session is no proof; an active one is.
     let ended = app.anyone().sign_in("ada", PASSWORD).await;
     let link = token(&ask_to_move_later(&app, &client, "two@example.com").await);
     ended.data("mutation { logout { success } }", json!({})).await;
@@ -467,12 +462,13 @@ async fn an_account_moves_for_a_client_that_is_signed_in_to_it(place: Place) {
     assert_eq!((&moved["user"]["email"], &moved["tokens"]), (&json!("two@example.com"), &json!(null)));
 }
 
-/// The same once the announcement of the move before has gone out.
+/// The same after the announcement of the previous change has been sent.
 async fn ask_to_move_later(app: &TestApp, client: &Client, email: &str) -> Message {
     app.mails().await;
     ask_to_move(app, client, email).await
 }
 
+#[both_databases]
 async fn an_account_moves_for_a_client_that_knows_its_password(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -482,6 +478,7 @@ async fn an_account_moves_for_a_client_that_knows_its_password(place: Place) {
     app.anyone().sign_in("countess@example.com", PASSWORD).await;
 }
 
+#[both_databases]
 async fn guesses_of_the_password_at_a_link_to_a_new_address_are_limited(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -495,6 +492,7 @@ async fn guesses_of_the_password_at_a_link_to_a_new_address_are_limited(place: P
     assert_eq!(follow(&ada, json!({ "token": link })).await["errors"], json!([]), "the owner is signed in");
 }
 
+#[both_databases]
 async fn wrong_links_are_limited_when_a_page_is_opened(place: Place) {
     let app = TestApp::start(&place).await;
     let wrong = format!("/account/verify?token={}", "A".repeat(43));

@@ -1,8 +1,9 @@
-//! The live subscription: the protocol, who may listen and how long, and what they hear.
+//! Presence subscription: protocol, rights, duration, and results.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use test_macros::both_databases;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -16,32 +17,6 @@ use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![
-    the_protocol_is_spoken_and_what_is_not_of_it_closes_the_connection,
-    who_does_not_say_in_time_who_they_are_is_sent_away,
-    only_that_protocol_is_spoken_and_pages_of_other_origins_may_not_call,
-    there_may_be_so_many_connections_and_no_more,
-    queries_are_answered_and_mutations_refused,
-    nothing_is_executed_that_would_be_refused_over_http,
-    a_good_bye_is_answered,
-    a_connection_has_so_many_operations_and_ends_them_when_told,
-    staff_hear_who_comes_and_who_goes,
-    superusers_show_to_superusers_only,
-    a_connection_ends_with_its_access_token,
-    a_connection_ends_with_its_access_token_though_the_session_was_refreshed,
-    a_newer_access_token_in_a_ping_prolongs_a_connection,
-    a_token_in_a_ping_counts_as_used,
-    no_other_token_in_a_ping_prolongs_a_connection,
-    a_connection_by_api_token_ends_when_that_expires,
-    a_connection_ends_with_its_session,
-    a_connection_ends_with_the_key_that_signed_its_token,
-    a_connection_ends_with_its_users_account_or_rights,
-    a_connection_ends_with_its_api_token,
-    instances_tell_each_other_who_came,
-    a_change_is_read_once_however_many_listen,
-    connections_are_closed_when_the_service_stops,
-];
-
 const LISTEN: &str = "subscription { onlineUsers { username isOnline } }";
 
 const TOGGLE_STAFF: &str = "mutation($id: ID!) { toggleStaff(input: { id: $id, isStaff: false }) { errors { code } } }";
@@ -49,7 +24,7 @@ const TOGGLE_STAFF: &str = "mutation($id: ID!) { toggleStaff(input: { id: $id, i
 const TOGGLE_ACTIVE: &str =
     "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: false }) { errors { code } } }";
 
-/// The names in a result, in alphabetical order.
+/// Names in a result, sorted.
 fn names(data: &Value) -> Vec<String> {
     let users = data["onlineUsers"].as_array().unwrap_or_else(|| panic!("{data}"));
     assert!(users.iter().all(|user| user["isOnline"] == true), "{data}");
@@ -62,7 +37,8 @@ async fn be_seen(client: &Client) {
     client.data("{ me { id } }", json!({})).await;
 }
 
-async fn the_protocol_is_spoken_and_what_is_not_of_it_closes_the_connection(place: Place) {
+#[both_databases]
+async fn the_protocol_is_served_and_violations_close_the_connection(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
     let open = async || Socket::open(&app.url).await;
@@ -111,12 +87,14 @@ async fn the_protocol_is_spoken_and_what_is_not_of_it_closes_the_connection(plac
     assert_eq!(socket.closed().await, 4409);
 }
 
-async fn who_does_not_say_in_time_who_they_are_is_sent_away(place: Place) {
+#[both_databases]
+async fn a_connection_without_timely_authentication_is_closed(place: Place) {
     let app = TestApp::start(&place).await;
     let mut socket = Socket::open(&app.url).await;
     assert_eq!(socket.closed().await, 4408);
 }
 
+#[both_databases]
 async fn only_that_protocol_is_spoken_and_pages_of_other_origins_may_not_call(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.allowed_origins = vec!["https://app.example".parse().unwrap()];
@@ -138,6 +116,7 @@ async fn only_that_protocol_is_spoken_and_pages_of_other_origins_may_not_call(pl
     assert_eq!((half.status, half.code().as_str()), (400, "BAD_REQUEST"));
 }
 
+#[both_databases]
 async fn there_may_be_so_many_connections_and_no_more(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
@@ -157,12 +136,13 @@ async fn there_may_be_so_many_connections_and_no_more(place: Place) {
     one.send(Message::text("no JSON")).await;
     assert_eq!(one.closed().await, 4400);
     drop(one);
-    // The place is free as soon as the service has noticed that the client is gone.
+    // The place is free as soon as the service notices that the client has disconnected.
     while open("198.51.100.9").await.is_err() {
         tokio::task::yield_now().await;
     }
 }
 
+#[both_databases]
 async fn queries_are_answered_and_mutations_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -173,7 +153,7 @@ async fn queries_are_answered_and_mutations_refused(place: Place) {
     assert_eq!(socket.data("q").await, json!({ "me": { "username": "ada" } }));
     assert_eq!(socket.hear().await, json!({ "type": "complete", "id": "q" }));
 
-    // What fails while it is executed is a result; the name is free again after an operation.
+    // Errors during execution are a result; the id is free again after an operation.
     socket.subscribe("q", "{ onlineUsers { id } onlineCount }").await;
     let message = socket.hear().await;
     assert_eq!(
@@ -189,6 +169,7 @@ async fn queries_are_answered_and_mutations_refused(place: Place) {
     be_seen(&ada).await;
 }
 
+#[both_databases]
 async fn nothing_is_executed_that_would_be_refused_over_http(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -212,6 +193,7 @@ async fn nothing_is_executed_that_would_be_refused_over_http(place: Place) {
     assert_eq!(app.admin().await.code(LISTEN, json!({})).await, "BAD_REQUEST");
 }
 
+#[both_databases]
 async fn a_good_bye_is_answered(place: Place) {
     let app = TestApp::start(&place).await;
     assert_eq!(Socket::open(&app.url).await.leave().await, 1000);
@@ -221,7 +203,8 @@ async fn a_good_bye_is_answered(place: Place) {
     assert_eq!(socket.leave().await, 1000);
 }
 
-async fn a_connection_has_so_many_operations_and_ends_them_when_told(place: Place) {
+#[both_databases]
+async fn a_connection_has_a_limit_of_operations_and_ends_them_on_request(place: Place) {
     let app = TestApp::start(&place).await;
     let mut socket = Socket::sign_in(&app.url, &app.admin().await).await;
     for number in 0..10 {
@@ -234,7 +217,7 @@ async fn a_connection_has_so_many_operations_and_ends_them_when_told(place: Plac
     for number in 0..10 {
         socket.say(json!({ "type": "complete", "id": number.to_string() })).await;
     }
-    // What comes after them is answered after them.
+    // Later messages are handled after them.
     socket.say(json!({ "type": "ping" })).await;
     assert_eq!(socket.hear().await["type"], "pong");
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -244,7 +227,8 @@ async fn a_connection_has_so_many_operations_and_ends_them_when_told(place: Plac
     assert_eq!(names(&socket.data("0").await), ["ada", "admin"], "the others heard nothing of it");
 }
 
-async fn staff_hear_who_comes_and_who_goes(place: Place) {
+#[both_databases]
+async fn staff_receive_users_who_come_and_go(place: Place) {
     let app = TestApp::start(&place).await;
     app.start_worker();
     let boss = app.add_staff("boss").await.sign_in(&app).await;
@@ -264,6 +248,7 @@ async fn staff_hear_who_comes_and_who_goes(place: Place) {
     assert_eq!(names(&socket.data("1").await), ["ada", "boss"]);
 }
 
+#[both_databases]
 async fn superusers_show_to_superusers_only(place: Place) {
     let app = TestApp::start(&place).await;
     app.start_worker();
@@ -287,13 +272,14 @@ async fn superusers_show_to_superusers_only(place: Place) {
     }
 }
 
-/// How long an access token is accepted: five minutes, and five seconds for clocks that differ.
+/// Lifetime of an access token: five minutes, and five seconds of clock skew.
 const ACCEPTED: Duration = Duration::from_secs(305);
 
 async fn check(app: &TestApp) {
     app.app.live_connections.check(&app.app.db, &app.app.clock.now(), &app.app.ring()).await.unwrap();
 }
 
+#[both_databases]
 async fn a_connection_ends_with_its_access_token(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -310,13 +296,14 @@ async fn a_connection_ends_with_its_access_token(place: Place) {
 
     app.wait(Duration::from_millis(1));
     assert_eq!(admin.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED EXPIRED");
-    // An operation does not wait for the next look.
+    // An operation does not wait for the next check.
     asking.subscribe("2", "{ me { username } }").await;
     assert_eq!(asking.closed().await, 4403);
     check(&app).await;
     assert_eq!(listening.closed().await, 4403);
 }
 
+#[both_databases]
 async fn a_connection_ends_with_its_access_token_though_the_session_was_refreshed(place: Place) {
     let app = TestApp::start(&place).await;
     app.start_worker();
@@ -333,13 +320,14 @@ fn ping(token: &str) -> Value {
     json!({ "type": "ping", "payload": { "Authorization": format!("Bearer {token}") } })
 }
 
+#[both_databases]
 async fn a_newer_access_token_in_a_ping_prolongs_a_connection(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await;
     let mut client = boss.sign_in(&app).await;
     let mut socket = Socket::sign_in(&app.url, &client).await;
     app.wait(Duration::from_mins(4));
-    // An access token that came along would be activity.
+    // An access token in the request would count as activity.
     client.access = None;
     client.refresh().await.unwrap();
     socket.say(ping(client.access.as_deref().unwrap())).await;
@@ -353,7 +341,7 @@ async fn a_newer_access_token_in_a_ping_prolongs_a_connection(place: Place) {
     socket.subscribe("1", LISTEN).await;
     assert_eq!(names(&socket.data("1").await), ["boss"]);
 
-    // It counts as used, so that the token that it replaced is not exchanged again.
+    // It counts as used, so the token that it replaced is not exchanged again.
     app.wait(Duration::from_mins(3));
     client.refresh().await.unwrap();
     socket.say(json!({ "type": "ping", "payload": { "token": client.access } })).await;
@@ -363,6 +351,7 @@ async fn a_newer_access_token_in_a_ping_prolongs_a_connection(place: Place) {
     assert_eq!(socket.closed().await, 4403);
 }
 
+#[both_databases]
 async fn a_token_in_a_ping_counts_as_used(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
@@ -375,6 +364,7 @@ async fn a_token_in_a_ping_counts_as_used(place: Place) {
     assert_eq!(thief.refresh().await, Err("INVALID_TOKEN".to_owned()));
 }
 
+#[both_databases]
 async fn no_other_token_in_a_ping_prolongs_a_connection(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -406,7 +396,7 @@ async fn no_other_token_in_a_ping_prolongs_a_connection(place: Place) {
         assert_eq!(socket.closed().await, 4403, "{what}");
     }
 
-    // An older token of the same session does no harm and no good.
+    // An older token of the same session has no effect.
     let older = client.access.clone().unwrap();
     app.wait(Duration::from_mins(1));
     client.refresh().await.unwrap();
@@ -414,7 +404,7 @@ async fn no_other_token_in_a_ping_prolongs_a_connection(place: Place) {
     socket.say(ping(&older)).await;
     assert_eq!(socket.hear().await["payload"]["expiresAt"], "2026-01-05T09:12:05.000Z");
 
-    // Before the first message has said who it is, a token in a ping says nothing.
+    // Before the first message has authenticated the connection, a token in a ping is ignored.
     let mut socket = Socket::open(&app.url).await;
     socket.say(ping(client.access.as_deref().unwrap())).await;
     assert_eq!(socket.hear().await["type"], "pong");
@@ -422,6 +412,7 @@ async fn no_other_token_in_a_ping_prolongs_a_connection(place: Place) {
     assert_eq!(socket.closed().await, 4401);
 }
 
+#[both_databases]
 async fn a_connection_by_api_token_ends_when_that_expires(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
@@ -442,6 +433,7 @@ async fn a_connection_by_api_token_ends_when_that_expires(place: Place) {
     assert_eq!(socket.closed().await, 4403);
 }
 
+#[both_databases]
 async fn a_connection_ends_with_its_session(place: Place) {
     let app = TestApp::start(&place).await;
     app.start_worker();
@@ -461,6 +453,7 @@ async fn a_connection_ends_with_its_session(place: Place) {
     assert_eq!(others.closed().await, 4403);
 }
 
+#[both_databases]
 async fn a_connection_ends_with_the_key_that_signed_its_token(place: Place) {
     let app = TestApp::start(&place).await;
     app.start_worker();
@@ -474,6 +467,7 @@ async fn a_connection_ends_with_the_key_that_signed_its_token(place: Place) {
     assert_eq!(socket.closed().await, 4403);
 }
 
+#[both_databases]
 async fn a_connection_ends_with_its_users_account_or_rights(place: Place) {
     let app = TestApp::start(&place).await;
     app.start_worker();
@@ -488,7 +482,7 @@ async fn a_connection_ends_with_its_users_account_or_rights(place: Place) {
     let mut socket = Socket::sign_in(&app.url, &staff.sign_in(&app).await).await;
     socket.subscribe("1", LISTEN).await;
     assert_eq!(socket.refusal("1").await, "FORBIDDEN");
-    // Rights that came after the connection was opened end it as well where they go.
+    // Losing rights granted after the connection was opened ends it as well.
     admin.data(&TOGGLE_STAFF.replace("false", "true"), json!({ "id": staff.id })).await;
     socket.subscribe("1", LISTEN).await;
     socket.data("1").await;
@@ -500,6 +494,7 @@ async fn a_connection_ends_with_its_users_account_or_rights(place: Place) {
     assert_eq!(socket.closed().await, 4403);
 }
 
+#[both_databases]
 async fn a_connection_ends_with_its_api_token(place: Place) {
     let app = TestApp::start(&place).await;
     app.start_worker();
@@ -529,7 +524,8 @@ async fn a_connection_ends_with_its_api_token(place: Place) {
     }
 }
 
-async fn instances_tell_each_other_who_came(place: Place) {
+#[both_databases]
+async fn instances_notify_each_other_of_online_users(place: Place) {
     if place.database_url.starts_with("sqlite:") {
         println!("An SQLite file has one instance only.");
         return;
@@ -546,12 +542,13 @@ async fn instances_tell_each_other_who_came(place: Place) {
     be_seen(&ada).await;
     assert_eq!(names(&socket.data("1").await), ["ada", "boss"]);
 
-    // And what ends at one ends at the other.
+    // Instances also notify each other of ended sessions.
     let logout = "mutation($token: String!) { logout(input: { refreshToken: $token }) { success } }";
     boss.data(logout, json!({ "token": boss.refresh })).await;
     assert_eq!(socket.closed().await, 4403);
 }
 
+#[both_databases]
 async fn a_change_is_read_once_however_many_listen(place: Place) {
     let counter = Arc::new(AtomicUsize::new(0));
     let app = TestApp::start_counting(&place, Arc::clone(&counter)).await;
@@ -579,6 +576,7 @@ async fn a_change_is_read_once_however_many_listen(place: Place) {
     assert_eq!(app.app.live_connections.count(), 30);
 }
 
+#[both_databases]
 async fn connections_are_closed_when_the_service_stops(place: Place) {
     let app = TestApp::start(&place).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -587,7 +585,7 @@ async fn connections_are_closed_when_the_service_stops(place: Place) {
     let serving = tokio::spawn(http::serve(
         listener,
         http::router(&app.app),
-        http::ServerOptions::of(&app.app.config, &app.app.traffic),
+        http::ServerOptions::of(&app.app.config, &app.app.request_metrics),
         async {
             stopped.await.unwrap();
         },

@@ -1,36 +1,17 @@
-//! The process: how it starts, stops, and refuses to start.
+//! The process: start, shutdown, and refusal to start.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use test_macros::both_databases;
 
+use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::json;
 
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    a_fresh_start_makes_everything_and_prints_where_it_listens,
-    a_wrong_setting_stops_the_start_with_one_line,
-    instances_that_start_together_on_an_empty_database_both_serve,
-    a_request_under_way_when_the_process_is_told_to_stop_is_finished,
-    an_open_connection_may_bring_one_more_request_when_the_process_is_told_to_stop,
-    systemd_is_told_when_the_service_answers_and_when_it_stops,
-    a_superuser_is_made_on_the_command_line,
-    a_wrong_command_is_answered_with_what_is_right,
-    completions_and_manual_pages_tell_every_command,
-    the_schema_is_printed_without_a_database,
-    the_signing_key_is_rotated_on_the_command_line,
-    another_secret_than_the_databases_is_told,
-    a_database_of_a_newer_version_is_refused,
-    nothing_secret_is_logged,
-    what_strangers_send_makes_no_line_of_the_log,
-    everybodys_sessions_are_ended_on_the_command_line,
-    settings_may_come_from_a_file,
-    every_setting_is_shown_with_its_source_and_no_secret,
-];
 
 pub(crate) fn command(place: &Place) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
@@ -44,10 +25,10 @@ pub(crate) fn command(place: &Place) -> Command {
     command
 }
 
-/// A process that serves; it ends with the test.
+/// A running service, stopped on drop.
 pub(crate) struct Serving {
     child: Child,
-    /// What it printed until it listened.
+    /// Output until it listened.
     pub(crate) printed: Vec<String>,
     pub(crate) url: String,
 }
@@ -68,7 +49,7 @@ impl Serving {
         panic!("it did not start ({:?}): {errors}", child.wait());
     }
 
-    /// The most memory that it has used so far, in bytes.
+    /// Peak memory in bytes.
     pub(crate) fn peak_memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")).unwrap();
@@ -85,11 +66,11 @@ impl Serving {
         assert!(done.success());
     }
 
-    /// Reads the log until a line has this text, and returns that line.
+    /// Reads the log up to a line with this text, and returns that line.
     pub(crate) fn log_until(&mut self, text: &str) -> String {
         let (done, expired) = std::sync::mpsc::channel::<()>();
         let id = self.child.id().to_string();
-        // Reading a log that does not go on has no end.
+        // Reading a log without new lines would block for ever.
         let watchdog = std::thread::spawn(move || {
             if expired.recv_timeout(Duration::from_secs(60)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 let _ = Command::new("kill").args(["-KILL", &id]).status();
@@ -106,7 +87,7 @@ impl Serving {
         let mut line = Vec::new();
         loop {
             let mut byte = [0];
-            log.read_exact(&mut byte).expect("the log goes on until there is the line");
+            log.read_exact(&mut byte).expect("the log has the line");
             if byte[0] != b'\n' {
                 line.push(byte[0]);
                 continue;
@@ -118,13 +99,13 @@ impl Serving {
         }
     }
 
-    /// Tells it to stop, and returns what it logged.
+    /// Stops the process, and returns its log.
     pub(crate) fn stop(self) -> String {
         self.terminate();
         self.finish()
     }
 
-    /// Waits for its end, and returns what it logged.
+    /// Waits for the process to exit, and returns its log.
     pub(crate) fn finish(mut self) -> String {
         let mut errors = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
@@ -147,16 +128,17 @@ pub(crate) fn run(mut command: Command, arguments: &[&str], input: &str) -> (boo
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
+#[both_databases]
 async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
     for (name, value, expected) in [
-        ("VESTIBULE_LISTEN", "here", "VESTIBULE_LISTEN: 'here' is no address such as 127.0.0.1:8000"),
+        ("VESTIBULE_LISTEN", "here", "VESTIBULE_LISTEN: 'here' is not an address such as 127.0.0.1:8000"),
         (
             "VESTIBULE_REFRESH_GRACE",
             "soon",
-            "VESTIBULE_REFRESH_GRACE: 'soon' is no duration such as 10s, 5m, 1h or 30d",
+            "VESTIBULE_REFRESH_GRACE: 'soon' is not a duration such as 10s, 5m, 1h or 30d",
         ),
-        ("VESTIBULE_SECRET_KEY", "changeme", "VESTIBULE_SECRET_KEY: it must be 32 random characters or more"),
-        ("VESTIBULE_DATABASE_URL", "mysql://u:geheim@x/y", "VESTIBULE_DATABASE_URL: it must begin with"),
+        ("VESTIBULE_SECRET_KEY", "changeme", "VESTIBULE_SECRET_KEY: it must be at least 32 random characters"),
+        ("VESTIBULE_DATABASE_URL", "mysql://u:geheim@x/y", "VESTIBULE_DATABASE_URL: it must start with"),
         ("VESTIBULE_ARGON2", "m=1", "VESTIBULE_ARGON2: "),
         ("VESTIBULE_ARGON2_ENGINE", "fast", "VESTIBULE_ARGON2_ENGINE: must be portable or simd"),
         #[cfg(not(feature = "argon2-simd"))]
@@ -169,16 +151,16 @@ async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
         ("VESTIBULE_PUBLIC_URL", "accounts.example", "VESTIBULE_PUBLIC_URL: "),
         ("VESTIBULE_LOG_FORMAT", "xml", "VESTIBULE_LOG_FORMAT: "),
         ("VESTIBULE_LOG", "vestibule=loud", "VESTIBULE_LOG: "),
-        ("VESTIBULE_LOG", "loud", "VESTIBULE_LOG: \"loud\" is no level. Use error, warn, info, debug, trace or off"),
+        ("VESTIBULE_LOG", "loud", "VESTIBULE_LOG: unknown level \"loud\". Use error, warn, info, debug, trace or off"),
         ("VESTIBULE_ACCESS_TTL", "60d", "VESTIBULE_ACCESS_TTL must not be longer than VESTIBULE_REFRESH_TTL"),
         ("VESTIBULE_SOCKETS", "0", "VESTIBULE_SOCKETS: 0 is not in 1.."),
         ("VESTIBULE_SOCKETS_PER_CLIENT", "many", "VESTIBULE_SOCKETS_PER_CLIENT: invalid digit"),
         ("VESTIBULE_TRUSTED_PROXIES", "10.0.0.0/99", "VESTIBULE_TRUSTED_PROXIES: "),
         ("VESTIBULE_METRICS_LISTEN", "everywhere", "VESTIBULE_METRICS_LISTEN: invalid socket address syntax"),
-        ("VESTIBULE_OTLP_ENDPOINT", "collector:4317", "VESTIBULE_OTLP_ENDPOINT: it must be an address such as"),
-        ("VESTIBULE_OTLP_SAMPLE", "2", "VESTIBULE_OTLP_SAMPLE: '2' is no share from 0 to 1"),
-        ("VESTIBULE_ADMIN_EMAIL", "nobody", "email: "),
-        ("VESTIBULE_ADMIN_PASSWORD", "geheim", "password: "),
+        ("VESTIBULE_OTLP_ENDPOINT", "collector:4317", "VESTIBULE_OTLP_ENDPOINT: it must be a URL such as"),
+        ("VESTIBULE_OTLP_SAMPLE", "2", "VESTIBULE_OTLP_SAMPLE: '2' is not a fraction from 0 to 1"),
+        ("VESTIBULE_ADMIN_EMAIL", "nobody", "VESTIBULE_ADMIN_EMAIL: "),
+        ("VESTIBULE_ADMIN_PASSWORD", "geheim", "VESTIBULE_ADMIN_PASSWORD: "),
     ] {
         let mut command = command(&place);
         command.env(name, value);
@@ -190,11 +172,12 @@ async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
     }
 }
 
-async fn a_wrong_command_is_answered_with_what_is_right(place: Place) {
+#[both_databases]
+async fn a_wrong_command_is_answered_with_the_right_one(place: Place) {
     for (arguments, expected) in [
         (["usres", "list"].as_slice(), "similar subcommands exist: 'serve', 'users'"),
-        (&["users", "why"], "<WHO>"),
-        (&["limits", "show"], "--user <WHO>|--client <ADDRESS>"),
+        (&["users", "why"], "<USER>"),
+        (&["limits", "show"], "--user <USER>|--client <ADDRESS>"),
         (&["audit", "list", "--action", "LOGIN_FIALED"], "a similar value exists: 'LOGIN_FAILED'"),
         (&["schema", "--frist"], "unexpected argument '--frist'"),
     ] {
@@ -204,7 +187,8 @@ async fn a_wrong_command_is_answered_with_what_is_right(place: Place) {
     assert!(!place.folder.join("data").exists());
 }
 
-async fn completions_and_manual_pages_tell_every_command(place: Place) {
+#[both_databases]
+async fn completions_and_manual_pages_list_every_command(place: Place) {
     for shell in ["bash", "zsh", "fish"] {
         let (success, printed, _) = run(command(&place), &["completions", shell], "");
         assert!(success && printed.contains("create-superuser") && printed.contains("lift"), "{shell}");
@@ -216,6 +200,7 @@ async fn completions_and_manual_pages_tell_every_command(place: Place) {
     assert!(page.contains("why a user cannot sign in"), "{page}");
 }
 
+#[both_databases]
 async fn systemd_is_told_when_the_service_answers_and_when_it_stops(place: Place) {
     let path = place.folder.join("notify");
     let mut sockets = vec![(path.clone().into_os_string(), UnixDatagram::bind(path).unwrap())];
@@ -241,15 +226,16 @@ async fn systemd_is_told_when_the_service_answers_and_when_it_stops(place: Place
         assert_eq!(hear(), "STOPPING=1");
         assert!(!serving.finish().contains("WARN"));
     }
-    // Nobody listens there, and the service serves all the same.
+    // Nothing listens there, and the service works regardless.
     let mut command = command(&place);
     command.env("NOTIFY_SOCKET", "/nowhere/notify");
     let serving = Serving::start(command);
     Client::new(&serving.url).data("{ __typename }", json!({})).await;
     serving.terminate();
-    assert!(serving.finish().contains("NOTIFY_SOCKET: systemd cannot be told"));
+    assert!(serving.finish().contains("cannot notify systemd (NOTIFY_SOCKET)"));
 }
 
+#[both_databases]
 async fn a_fresh_start_makes_everything_and_prints_where_it_listens(place: Place) {
     let serving = Serving::start(command(&place));
     assert_eq!(serving.printed[0], "first superuser: admin@localhost");
@@ -259,8 +245,8 @@ async fn a_fresh_start_makes_everything_and_prints_where_it_listens(place: Place
             assert_eq!(std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777, 0o600, "{path}");
         }
     }
-    let password = serving.printed[1].strip_prefix("its password, shown this once: ").unwrap();
-    assert!(serving.printed[2].starts_with("this password is temporary: replace it."), "{:?}", serving.printed);
+    let password = serving.printed[1].strip_prefix("password (shown only once): ").unwrap();
+    assert!(serving.printed[2].starts_with("this password is temporary: change it."), "{:?}", serving.printed);
     let client = Client::new(&serving.url).sign_in("admin@localhost", password).await;
     assert_eq!(client.data("{ me { isSuperuser } }", json!({})).await["me"]["isSuperuser"], true);
     let reset = "mutation { requestReset(input: { email: \"admin@localhost\" }) { success } }";
@@ -274,7 +260,7 @@ async fn a_fresh_start_makes_everything_and_prints_where_it_listens(place: Place
     Client::new(&again.url).sign_in("admin", password).await;
 }
 
-/// The only mail in the folder, once it is there.
+/// The only mail in the folder, once it exists.
 async fn only_mail(place: &Place) -> String {
     let folder = place.folder.join("data/mail");
     let path = wait_for(|| {
@@ -285,7 +271,7 @@ async fn only_mail(place: &Place) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// Tries until there is something: what happens in another process happens when it does.
+/// Polls until there is a result from another process.
 async fn wait_for<T>(attempt: impl Fn() -> Option<T>) -> T {
     for _ in 0..1000 {
         if let Some(found) = attempt() {
@@ -296,6 +282,7 @@ async fn wait_for<T>(attempt: impl Fn() -> Option<T>) -> T {
     panic!("it did not happen within ten seconds");
 }
 
+#[both_databases]
 async fn instances_that_start_together_on_an_empty_database_both_serve(place: Place) {
     let start = || {
         let place = place.clone();
@@ -309,13 +296,14 @@ async fn instances_that_start_together_on_an_empty_database_both_serve(place: Pl
     let instances: Vec<Serving> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     let made = instances.iter().filter(|instance| !instance.printed.is_empty()).count();
     assert_eq!(made, 1, "one of them made the first superuser");
-    // They share the signing key, but each has an address, and so an issuer, of its own.
+    // They share the signing key, but have different addresses and thus issuers.
     for instance in &instances {
         let client = Client::new(&instance.url).sign_in("admin", "a rather long phrase of mine").await;
         client.data("{ me { id } }", json!({})).await;
     }
 }
 
+#[both_databases]
 async fn a_request_under_way_when_the_process_is_told_to_stop_is_finished(place: Place) {
     let serving = Serving::start(command(&place));
     let address = serving.url.trim_start_matches("http://");
@@ -342,6 +330,7 @@ async fn a_request_under_way_when_the_process_is_told_to_stop_is_finished(place:
     serving.finish();
 }
 
+#[both_databases]
 async fn an_open_connection_may_bring_one_more_request_when_the_process_is_told_to_stop(place: Place) {
     const REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     let serving = Serving::start(command(&place));
@@ -369,15 +358,16 @@ async fn an_open_connection_may_bring_one_more_request_when_the_process_is_told_
     serving.finish();
 }
 
+#[both_databases]
 async fn a_superuser_is_made_on_the_command_line(place: Place) {
     let arguments = ["create-superuser", "--email", "root@example.com", "--username", "root", "--password-stdin"];
     let (success, printed, errors) = run(command(&place), &arguments, "correct horse battery staple\n");
     assert!(success, "{errors}");
-    assert_eq!(printed, "root@example.com is a superuser, named root\n");
+    assert_eq!(printed, "root@example.com is now a superuser (username root)\n");
     let again = ["create-superuser", "--email", "other@example.com", "--username", "ROOT", "--password-stdin"];
     let (success, _, errors) = run(command(&place), &again, "correct horse battery staple\n");
     assert!(!success);
-    assert_eq!(errors, "vestibule: username: There is an account with this username already.\n");
+    assert_eq!(errors, "vestibule: username: This username is taken.\n");
     let (success, _, errors) = run(command(&place), &arguments, "short\n");
     assert!(!success && errors.starts_with("vestibule: password: "), "{errors}");
 
@@ -390,31 +380,35 @@ async fn a_superuser_is_made_on_the_command_line(place: Place) {
     Client::new(&serving.url).sign_in("root", "correct horse battery staple").await;
 }
 
+#[both_databases]
 async fn the_schema_is_printed_without_a_database(place: Place) {
     let (success, printed, _) = run(command(&place), &["schema"], "");
     assert!(success && printed.contains("type Mutation {"));
     assert!(std::fs::read_dir(&place.folder).unwrap().next().is_none(), "nothing was made");
 }
 
+#[both_databases]
 async fn the_signing_key_is_rotated_on_the_command_line(place: Place) {
     let mut serve = command(&place);
     serve.env("VESTIBULE_ADMIN_PASSWORD", "a rather long phrase of mine");
     let serving = Serving::start(serve);
     let before = Client::new(&serving.url).sign_in("admin", "a rather long phrase of mine").await;
     let (success, printed, _) = run(command(&place), &["keys", "rotate"], "");
-    assert!(success && printed.contains(" is published and signs from 20"), "{printed}");
+    assert!(success && printed.contains(" is published and will sign from 20"), "{printed}");
     before.data("{ me { id } }", json!({})).await;
 }
 
-async fn another_secret_than_the_databases_is_told(place: Place) {
+#[both_databases]
+async fn a_secret_of_another_database_is_reported(place: Place) {
     drop(Serving::start(command(&place)));
     let mut other = command(&place);
     other.env("VESTIBULE_SECRET_KEY", "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W");
     let (success, _, errors) = run(other, &[], "");
     assert!(!success);
-    assert!(errors.contains("VESTIBULE_SECRET_KEY is not the one"), "{errors}");
+    assert!(errors.contains("VESTIBULE_SECRET_KEY is not the key"), "{errors}");
 }
 
+#[both_databases]
 async fn a_database_of_a_newer_version_is_refused(place: Place) {
     use sea_orm::ConnectionTrait as _;
     drop(Serving::start(command(&place)));
@@ -425,9 +419,10 @@ async fn a_database_of_a_newer_version_is_refused(place: Place) {
     db.close().await.unwrap();
     let (success, _, errors) = run(command(&place), &["migrate"], "");
     assert!(!success);
-    assert_eq!(errors, "vestibule: the database was changed by a newer version of Vestibule: run that one\n");
+    assert_eq!(errors, "vestibule: the database was changed by a newer version of Vestibule. Run that version\n");
 }
 
+#[both_databases]
 async fn nothing_secret_is_logged(place: Place) {
     let mut loud = command(&place);
     loud.env("VESTIBULE_LOG", "trace")
@@ -448,7 +443,7 @@ async fn nothing_secret_is_logged(place: Place) {
         text.split("uid=3D").nth(1).and_then(|rest| rest.split_once('&')).unwrap_or_else(|| panic!("{text}"));
     let token: String = token.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
 
-    // Everything else that takes or gives a secret, well or badly.
+    // All other operations with secrets, successful or not.
     let make = "mutation { createApiToken(input: { name: \"x\", scopes: [READ, EXPORT] }) { secret } }";
     let api = client.data(make, json!({})).await["createApiToken"]["secret"].as_str().unwrap().to_owned();
     let script = Client::new(&serving.url).with_token(api.clone());
@@ -480,7 +475,8 @@ async fn nothing_secret_is_logged(place: Place) {
     }
 }
 
-async fn what_strangers_send_makes_no_line_of_the_log(place: Place) {
+#[both_databases]
+async fn input_of_strangers_forges_no_line_of_the_log(place: Place) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let evil = "x\n2026-01-01T00:00:00Z ERROR forged\r\u{1b}[2J\u{2028}\u{85}\u{0c}forged";
     for format in ["json", "text"] {
@@ -533,6 +529,7 @@ async fn what_strangers_send_makes_no_line_of_the_log(place: Place) {
     }
 }
 
+#[both_databases]
 async fn everybodys_sessions_are_ended_on_the_command_line(place: Place) {
     let mut serve = command(&place);
     serve.env("VESTIBULE_ADMIN_PASSWORD", "a rather long phrase of mine");
@@ -556,6 +553,7 @@ async fn everybodys_sessions_are_ended_on_the_command_line(place: Place) {
     }
 }
 
+#[both_databases]
 async fn settings_may_come_from_a_file(place: Place) {
     std::fs::create_dir(place.folder.join("data")).unwrap();
     let file = place.folder.join("data/vestibule.toml");
@@ -565,9 +563,10 @@ async fn settings_may_come_from_a_file(place: Place) {
     std::fs::write(&file, "acess_ttl = \"1m\"").unwrap();
     let (success, _, errors) = run(command(&place), &[], "");
     assert!(!success);
-    assert_eq!(errors, "vestibule: data/vestibule.toml:1: there is no setting acess_ttl\n");
+    assert_eq!(errors, "vestibule: data/vestibule.toml:1: unknown setting acess_ttl\n");
 }
 
+#[both_databases]
 async fn every_setting_is_shown_with_its_source_and_no_secret(place: Place) {
     std::fs::create_dir(place.folder.join("data")).unwrap();
     let file = "\nadmin_email = 'chief@example.com'\nmail_url = 'smtp://post:geheim@mail.example:25'\nlog = 'warn'\n";
@@ -595,6 +594,92 @@ async fn every_setting_is_shown_with_its_source_and_no_secret(place: Place) {
         assert_eq!(row(name), (value, source.to_owned()), "{name}");
     }
     let (database, source) = row("database_url");
-    assert_eq!(database, "postgres:///?user=app&password=***&host=db.example&dbname=accounts");
+    assert_eq!(database, "postgres://app:***@db.example/accounts");
     assert_eq!(source, "VESTIBULE_DATABASE_URL");
+}
+
+#[both_databases]
+async fn a_database_error_is_logged_without_the_values_of_the_row(place: Place) {
+    let mut command = command(&place);
+    command.env("VESTIBULE_ADMIN_PASSWORD", "a rather long phrase of mine");
+    let serving = Serving::start(command);
+    let db = Database::connect(&place.database_url).await.unwrap();
+    let constraint = match place.database_url.starts_with("sqlite") {
+        true => {
+            "CREATE TRIGGER odd BEFORE INSERT ON users WHEN new.email LIKE '%odd%' BEGIN SELECT RAISE(ABORT, 'an odd row'); END"
+        }
+        false => "ALTER TABLE users ADD CONSTRAINT odd CHECK (email NOT LIKE '%odd%')",
+    };
+    db.execute_unprepared(constraint).await.unwrap();
+    let client = Client::new(&serving.url).sign_in("admin", "a rather long phrase of mine").await;
+    let create = "mutation { createUser(input: { email: \"odd@example.com\" }) { errors { code } } }";
+    assert_eq!(client.code(create, json!({})).await, "INTERNAL_SERVER_ERROR");
+    serving.terminate();
+    let log = serving.finish();
+    assert!(
+        log.contains("odd") && log.contains("INTERNAL") || log.contains("constraint odd") || log.contains("an odd row"),
+        "{log}"
+    );
+    for hidden in ["odd@example.com", "$argon2", "detail", ".c\"", "at line"] {
+        assert!(!log.contains(hidden), "{hidden}: {log}");
+    }
+}
+
+#[both_databases]
+async fn a_group_of_commands_names_its_commands(place: Place) {
+    for (group, expected) in [("users", "list"), ("keys", "rotate"), ("mail", "retry"), ("import", "django")] {
+        let (success, _, errors) = run(command(&place), &[group], "");
+        assert!(!success && errors.lines().count() == 1, "{errors}");
+        assert!(errors.starts_with(&format!("vestibule: `vestibule {group}` needs a command: ")), "{errors}");
+        assert!(errors.contains(expected), "{errors}");
+    }
+    let address = "postgres://app:geheim@db.example/accounts";
+    let (_, _, errors) = run(command(&place), &["copy", address], "");
+    assert!(errors.contains("'postgres://…'") && !errors.contains("geheim"), "{errors}");
+    for address in ["postgres://h/db?password=geheim", "postgres://u:pa'geheim@h/db", "postgres://u:a geheim@h"] {
+        for arguments in [["users", "list"], ["users", "show"], ["config", "show"]] {
+            let (_, _, errors) = run(command(&place), &[arguments[0], arguments[1], address], "");
+            assert!(!errors.contains("geheim"), "{errors}");
+        }
+    }
+}
+
+#[both_databases]
+async fn an_error_found_after_parsing_names_the_line_too(place: Place) {
+    std::fs::create_dir(place.folder.join("data")).unwrap();
+    for (text, expected) in [
+        ("\nlog = 'loud'", "data/vestibule.toml:2: VESTIBULE_LOG: "),
+        ("ca_file = '/nowhere.pem'", "data/vestibule.toml:1: VESTIBULE_CA_FILE: "),
+        ("admin_password = 'short'", "data/vestibule.toml:1: VESTIBULE_ADMIN_PASSWORD: Use at least 8 characters"),
+        ("session_ttl = '1s'", "data/vestibule.toml:1: VESTIBULE_"),
+        ("federation = 'maybe'", "data/vestibule.toml:1: VESTIBULE_FEDERATION: "),
+    ] {
+        std::fs::write(place.folder.join("data/vestibule.toml"), text).unwrap();
+        let (success, _, errors) = run(command(&place), &[], "");
+        assert!(!success && errors.starts_with(&format!("vestibule: {expected}")), "{text}: {errors}");
+    }
+}
+
+#[both_databases]
+async fn a_source_that_was_read_is_never_repeated(place: Place) {
+    let text = "host=127.0.0.1 user=u password=geheim dbname=x\n";
+    std::fs::write(place.folder.join("source"), text).unwrap();
+    for (argument, input) in [("@source", ""), ("-", text)] {
+        let (success, printed, errors) = run(command(&place), &["import", "django", argument], input);
+        assert!(!success && errors.contains("sqlite://… or postgres://…"), "{errors}");
+        assert!(!printed.contains("geheim") && !errors.contains("geheim"), "{errors}");
+    }
+}
+
+#[both_databases]
+async fn events_of_commands_name_the_command_line(place: Place) {
+    std::fs::write(place.folder.join("people.csv"), "email\nann@example.com\n").unwrap();
+    let password = "a rather long phrase of mine\n";
+    let create = ["create-superuser", "--email", "a@example.com", "--password-stdin"];
+    assert!(run(command(&place), &create, password).0);
+    assert!(run(command(&place), &["import", "users", "people.csv"], "").0);
+    let (_, printed, _) = run(command(&place), &["audit", "list", "--json"], "");
+    let rows: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let rows = rows.as_array().unwrap();
+    assert!(rows.len() >= 3 && rows.iter().all(|row| row["program"] == "command line"), "{printed}");
 }

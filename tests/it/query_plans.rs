@@ -1,7 +1,8 @@
-//! No list reads a whole table: each statement that a page costs is explained by the database itself.
+//! Query plans: no list reads a whole table. The database explains each statement of a page.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use test_macros::both_databases;
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, Statement};
 use serde_json::{Value, json};
@@ -10,8 +11,6 @@ use vestibule::worker;
 use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![no_page_of_a_list_reads_a_whole_table, no_sweep_reads_a_whole_table];
 
 const USERS: &str =
     "query($search: String, $filter: UserFilter, $orderBy: [UserOrder!], $after: String, $first: Int, $offset: Int) {
@@ -32,6 +31,7 @@ const MAILS: &str = "query($status: MailStatus, $recipient: String, $after: Stri
     outgoingMails(status: $status, recipient: $recipient, after: $after, first: $first) { nodes { id } pageInfo { endCursor } }
 }";
 
+#[both_databases]
 async fn no_page_of_a_list_reads_a_whole_table(place: Place) {
     let statements = Arc::new(Mutex::new(Vec::new()));
     let app = TestApp::start_recording(&place, Arc::clone(&statements)).await;
@@ -98,12 +98,13 @@ async fn no_page_of_a_list_reads_a_whole_table(place: Place) {
     }
 }
 
+#[both_databases]
 async fn no_sweep_reads_a_whole_table(place: Place) {
     let statements = Arc::new(Mutex::new(Vec::new()));
     let app = TestApp::start_recording(&place, Arc::clone(&statements)).await;
     app.add_user("ada").await.sign_in(&app).await;
     statements.lock().unwrap().clear();
-    worker::round(&app.app).await.unwrap();
+    worker::run_maintenance(&app.app).await.unwrap();
     let recorded = std::mem::take(&mut *statements.lock().unwrap());
     let is_sweep = |sql: &str| ["DELETE", "UPDATE"].iter().any(|verb| sql.starts_with(verb));
     let sweeps: Vec<Statement> = recorded.into_iter().filter(|statement| is_sweep(&statement.sql)).collect();
@@ -128,7 +129,7 @@ async fn no_sweep_reads_a_whole_table(place: Place) {
     }
 }
 
-/// A page, and the one after it.
+/// Requests a page and the next one.
 async fn walk(client: &Client, document: &str, variables: &Value) {
     let mut variables = variables.clone();
     variables["first"] = json!(1);
@@ -140,7 +141,7 @@ async fn walk(client: &Client, document: &str, variables: &Value) {
     }
 }
 
-/// Who calls is looked up too, by the session's key.
+/// True for statements of the list. Looking up the caller's session is not one of them.
 fn is_list(sql: &str) -> bool {
     sql.starts_with("SELECT") && !sql.contains("\"sessions\"")
 }
@@ -151,7 +152,7 @@ async fn explain(app: &TestApp, statement: &Statement) -> Vec<String> {
     let (explain, column) = if is_postgres { ("EXPLAIN", "QUERY PLAN") } else { ("EXPLAIN QUERY PLAN", "detail") };
     let explained = Statement { sql: format!("{explain} {}", statement.sql), ..statement.clone() };
     let rows = if is_postgres {
-        // A table of a few rows is read whole because that is quickest, unless it is forbidden.
+        // Small tables are scanned because that is fastest, unless scans are disabled.
         let (txn, _) = app.app.db.begin(&app.app.clock.now()).await.unwrap();
         txn.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
         txn.query_all_raw(explained).await.unwrap()
@@ -161,8 +162,7 @@ async fn explain(app: &TestApp, statement: &Statement) -> Vec<String> {
     rows.iter().map(|row| row.try_get("", column).unwrap()).collect()
 }
 
-/// How many tables a plan reads from one end to the other without an index to go by. What SQLite scans may also be the
-/// rows of a subquery, which its plan names as one before.
+/// Number of full table scans in a plan. SQLite may also scan rows of a subquery, which its plan names earlier.
 fn whole_tables(plan: &[String]) -> usize {
     let named = |name: &str| plan.iter().filter(|line| line.trim() == name).count();
     let tables = [
@@ -183,8 +183,8 @@ fn whole_tables(plan: &[String]) -> usize {
     scans.sum::<usize>() + plan.iter().filter(|line| line.contains("Seq Scan")).count()
 }
 
-/// How many indexes of all users SQLite reads from one end to the other. That is how a list is walked until a page is full,
-/// but not how few are told from many.
+/// Number of full scans of an index over all users in SQLite. Such a scan is fine for filling a page, but not for
+/// comparing selectivity.
 fn whole_indexes(plan: &[String]) -> usize {
     let scans = plan.iter().filter(|line| line.starts_with("SCAN users USING"));
     scans

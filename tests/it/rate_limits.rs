@@ -1,6 +1,7 @@
-//! Limits: atomic, settings, and not for ever.
+//! Rate limits: atomic, configurable, temporary.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use futures_util::future::join_all;
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
@@ -12,35 +13,10 @@ use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![
-    of_many_at_once_as_many_get_through_as_the_limit_says,
-    a_limit_is_a_setting_and_can_be_lifted,
-    behind_a_trusted_proxy_the_client_is_who_it_says,
-    what_is_given_back_leaves_no_row,
-    ten_wrong_passwords_in_a_row_and_no_more_are_looked_at,
-    a_name_that_is_used_up_does_not_tell_the_address_that_belongs_to_it,
-    of_eighty_guesses_at_once_ten_are_looked_at,
-    from_many_addresses_a_hundred_guesses_are_looked_at,
-    who_signed_in_before_is_not_locked_out_by_others,
-    one_client_cannot_try_many_accounts,
-    right_passwords_are_not_counted,
-    guesses_by_a_stolen_session_are_counted,
-    exports_and_imports_are_counted_by_user,
-    no_header_makes_another_client_of_one,
-    nobody_is_let_through_where_attempts_cannot_be_counted,
-    mails_to_new_addresses_and_retries_are_counted,
-    welcome_mails_are_counted_by_who_causes_them,
-    no_address_receives_more_welcome_mails_than_it_may,
-    no_import_sends_an_address_more_welcome_mails_than_it_may,
-    changes_are_counted_by_user_over_sessions_and_tokens,
-    a_leaked_token_does_not_keep_its_owner_from_ending_it,
-    limits_outlive_a_restart,
-    a_limit_neither_ends_nor_lasts_because_the_clock_was_set_back,
-];
-
 const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) { success } }";
 
-async fn of_many_at_once_as_many_get_through_as_the_limit_says(place: Place) {
+#[both_databases]
+async fn concurrent_requests_do_not_exceed_the_limit(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
     let clients: Vec<_> = (0..20).map(|number| if number % 2 == 0 { app.anyone() } else { second.anyone() }).collect();
@@ -49,6 +25,7 @@ async fn of_many_at_once_as_many_get_through_as_the_limit_says(place: Place) {
     assert_eq!(answers.iter().filter(|answer| answer.body["errors"].is_null()).count(), 3);
 }
 
+#[both_databases]
 async fn a_limit_is_a_setting_and_can_be_lifted(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.limits.limit_mail_address = "1/10m".parse().unwrap();
@@ -64,7 +41,8 @@ async fn a_limit_is_a_setting_and_can_be_lifted(place: Place) {
     }
 }
 
-async fn behind_a_trusted_proxy_the_client_is_who_it_says(place: Place) {
+#[both_databases]
+async fn behind_a_trusted_proxy_the_client_is_the_forwarded_one(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.limits.limit_mail_client = "1/1h".parse().unwrap();
         config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
@@ -86,7 +64,8 @@ async fn behind_a_trusted_proxy_the_client_is_who_it_says(place: Place) {
     assert_eq!(code("2001:db8:1:3::1").await, "fine");
 }
 
-async fn what_is_given_back_leaves_no_row(place: Place) {
+#[both_databases]
+async fn refilled_limits_leave_no_row(place: Place) {
     let app = TestApp::start(&place).await;
     app.anyone().data(REQUEST, json!({ "email": "ada@example.com" })).await;
     assert_eq!(limit::Entity::find().count(app.db()).await.unwrap(), 2);
@@ -99,7 +78,7 @@ const LOGIN: &str = "mutation($name: String!, $password: String!) {
     login(input: { identifier: $name, password: $password }) { tokens { accessToken } errors { code } }
 }";
 
-/// How an attempt to sign in is answered: `in`, or the code.
+/// Result of a sign-in attempt: `in`, or the error code.
 async fn attempt(client: &Client, name: &str, password: &str) -> String {
     let answer = client.send(LOGIN, json!({ "name": name, "password": password })).await;
     let code = |value: &Value| value.as_str().map(str::to_owned);
@@ -108,11 +87,12 @@ async fn attempt(client: &Client, name: &str, password: &str) -> String {
         .unwrap_or_else(|| "in".to_owned())
 }
 
-/// A service that believes this machine who it speaks for.
+/// A service that trusts this machine as a proxy.
 async fn behind_a_proxy(place: &Place) -> TestApp {
     TestApp::start_with(place, |config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await
 }
 
+#[both_databases]
 async fn ten_wrong_passwords_in_a_row_and_no_more_are_looked_at(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
@@ -122,8 +102,8 @@ async fn ten_wrong_passwords_in_a_row_and_no_more_are_looked_at(place: Place) {
         }
         assert_eq!(attempt(&app.anyone(), name, "wrong").await, "RATE_LIMITED");
     }
-    // By whatever name and with the right password, until the wait is over. By the other name it is not said, because that
-    // would tell everybody who knows the username which address belongs to it.
+    // By either identifier and with the right password, until the wait is over. The other identifier gets no such
+    // error, because it would reveal to anyone with the username the address that belongs to it.
     for address in ["ADA@example.com", "bob@example.com"] {
         assert_eq!(attempt(&app.anyone(), address, PASSWORD).await, "INVALID_CREDENTIALS", "{address}");
     }
@@ -135,7 +115,8 @@ async fn ten_wrong_passwords_in_a_row_and_no_more_are_looked_at(place: Place) {
     assert_eq!(attempt(&app.anyone(), "ada@example.com", PASSWORD).await, "in");
 }
 
-async fn a_name_that_is_used_up_does_not_tell_the_address_that_belongs_to_it(place: Place) {
+#[both_databases]
+async fn a_username_at_its_limit_does_not_reveal_its_address(place: Place) {
     let app = behind_a_proxy(&place).await;
     app.add_user("ada").await;
     for host in 1..=10 {
@@ -144,7 +125,7 @@ async fn a_name_that_is_used_up_does_not_tell_the_address_that_belongs_to_it(pla
             attempt(&client, "ada", "wrong").await;
         }
     }
-    // All that anybody may guess at this account is used up; a stranger asks for two addresses.
+    // All guesses for this account are used up; a stranger tries two addresses.
     let elsewhere = app.anyone().with_header("x-forwarded-for", "203.0.113.1");
     assert_eq!(attempt(&elsewhere, "ada", PASSWORD).await, "RATE_LIMITED");
     for address in ["ada@example.com", "nobody@example.com"] {
@@ -155,6 +136,7 @@ async fn a_name_that_is_used_up_does_not_tell_the_address_that_belongs_to_it(pla
     }
 }
 
+#[both_databases]
 async fn of_eighty_guesses_at_once_ten_are_looked_at(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
@@ -166,6 +148,7 @@ async fn of_eighty_guesses_at_once_ten_are_looked_at(place: Place) {
     assert_eq!(others.count(), 0, "{answers:?}");
 }
 
+#[both_databases]
 async fn from_many_addresses_a_hundred_guesses_are_looked_at(place: Place) {
     let app = behind_a_proxy(&place).await;
     app.add_user("ada").await;
@@ -179,7 +162,8 @@ async fn from_many_addresses_a_hundred_guesses_are_looked_at(place: Place) {
     assert_eq!(looked_at, 100);
 }
 
-async fn who_signed_in_before_is_not_locked_out_by_others(place: Place) {
+#[both_databases]
+async fn a_known_network_is_not_locked_out_by_others(place: Place) {
     let app = behind_a_proxy(&place).await;
     let at = |address: &str| app.anyone().with_header("x-forwarded-for", address);
     app.add_user("ada").await;
@@ -197,6 +181,7 @@ async fn who_signed_in_before_is_not_locked_out_by_others(place: Place) {
     assert_eq!(attempt(&at("198.51.100.99"), "ada", PASSWORD).await, "in");
 }
 
+#[both_databases]
 async fn one_client_cannot_try_many_accounts(place: Place) {
     let app = TestApp::start(&place).await;
     for number in 0..50 {
@@ -205,6 +190,7 @@ async fn one_client_cannot_try_many_accounts(place: Place) {
     assert_eq!(attempt(&app.anyone(), "user50", "wrong").await, "RATE_LIMITED");
 }
 
+#[both_databases]
 async fn right_passwords_are_not_counted(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
@@ -212,7 +198,7 @@ async fn right_passwords_are_not_counted(place: Place) {
         rate_limits::sweep(&app.app.db, &app.app.clock.now()).await.unwrap();
         limit::Entity::find().count(app.db()).await.unwrap()
     };
-    // Making the account counted as a change and for its welcome mail.
+    // Creating the account counted as a change and for its welcome mail.
     let before = count().await;
     for _ in 0..60 {
         assert_eq!(attempt(&app.anyone(), "ada", PASSWORD).await, "in");
@@ -220,6 +206,7 @@ async fn right_passwords_are_not_counted(place: Place) {
     assert_eq!(count().await, before);
 }
 
+#[both_databases]
 async fn guesses_by_a_stolen_session_are_counted(place: Place) {
     let app = TestApp::start(&place).await;
     let thief = app.add_user("ada").await.sign_in(&app).await;
@@ -235,6 +222,7 @@ async fn guesses_by_a_stolen_session_are_counted(place: Place) {
     assert_eq!(thief.code(delete, json!({})).await, "RATE_LIMITED");
 }
 
+#[both_databases]
 async fn no_header_makes_another_client_of_one(place: Place) {
     let first = TestApp::start(&place).await;
     for trusted in [None, Some("10.0.0.0/8")] {
@@ -257,7 +245,7 @@ async fn no_header_makes_another_client_of_one(place: Place) {
             app.wait(Duration::from_hours(24));
         }
     }
-    // A trusted proxy is believed in the one header that it writes, and there in its own entry only.
+    // A trusted proxy is trusted only for the header it writes, and for its own entry there.
     let app =
         first.start_second_with(&place, |config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
     let mut looked_at = 0;
@@ -269,6 +257,7 @@ async fn no_header_makes_another_client_of_one(place: Place) {
     assert_eq!(looked_at, 10);
 }
 
+#[both_databases]
 async fn nobody_is_let_through_where_attempts_cannot_be_counted(place: Place) {
     use sea_orm::ConnectionTrait as _;
     let app = TestApp::start(&place).await;
@@ -285,6 +274,7 @@ async fn nobody_is_let_through_where_attempts_cannot_be_counted(place: Place) {
     staff.data("{ me { id } }", json!({})).await;
 }
 
+#[both_databases]
 async fn mails_to_new_addresses_and_retries_are_counted(place: Place) {
     use vestibule::tools::mail::SendError;
     let app = TestApp::start(&place).await;
@@ -294,9 +284,9 @@ async fn mails_to_new_addresses_and_retries_are_counted(place: Place) {
         assert_eq!(ada.refusals(update, json!({ "e": "victim@example.com", "p": PASSWORD })).await, [""; 0]);
     }
     assert_eq!(ada.code(update, json!({ "e": "Victim@example.com", "p": PASSWORD })).await, "RATE_LIMITED");
-    // Each new wish overtakes the one before it, and the mail that was not sent yet.
+    // Each new request replaces the previous one and its unsent mail.
     assert_eq!(app.mails().await.len(), 1);
-    // Another spelling of the own address sends no mail.
+    // Another spelling of the current address sends no mail.
     assert_eq!(ada.refusals(update, json!({ "e": "ADA@example.com", "p": PASSWORD })).await, [""; 0]);
 
     app.wait(Duration::from_hours(2));
@@ -320,12 +310,13 @@ async fn mails_to_new_addresses_and_retries_are_counted(place: Place) {
 const CREATE_USER: &str = "mutation($email: String!) { createUser(input: { email: $email }) {
     user { id } errors { code field } } }";
 
-async fn welcome_mails_are_counted_by_who_causes_them(place: Place) {
+#[both_databases]
+async fn welcome_mails_are_counted_by_sender(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
     let (_, token) = crate::api_tokens::make(&boss, &["MANAGE_USERS"]).await;
     let script = app.anyone().with_token(token);
-    // What is refused sends nothing and counts nothing.
+    // Refused operations send and count nothing.
     assert_eq!(script.refusals(CREATE_USER, json!({ "email": "boss@example.com" })).await, ["ALREADY_EXISTS email"]);
     app.mails().await;
     let mut created = 0;
@@ -339,7 +330,7 @@ async fn welcome_mails_are_counted_by_who_causes_them(place: Place) {
     assert_eq!(created, 100);
     assert_eq!(app.mails().await.len(), 100);
     let more = json!({ "email": "more@example.com" });
-    // The token and the session of its owner count together.
+    // The token and its owner's session share one limit.
     let boss = app.anyone().sign_in("boss", PASSWORD).await;
     assert_eq!(boss.code(CREATE_USER, more.clone()).await, "RATE_LIMITED");
     let found = "{ users(search: \"more@example.com\") { totalCount } }";
@@ -349,6 +340,7 @@ async fn welcome_mails_are_counted_by_who_causes_them(place: Place) {
     assert_eq!(script.refusals(CREATE_USER, json!({ "email": "again@example.com" })).await, [""; 0]);
 }
 
+#[both_databases]
 async fn no_address_receives_more_welcome_mails_than_it_may(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -364,12 +356,13 @@ async fn no_address_receives_more_welcome_mails_than_it_may(place: Place) {
     let boss = app.add_staff("boss").await.sign_in(&app).await;
     assert_eq!(boss.code(CREATE_USER, again.clone()).await, "RATE_LIMITED", "whoever asks");
     assert_eq!(admin.refusals(CREATE_USER, json!({ "email": "other@example.com" })).await, [""; 0]);
-    // They use up no reset, and resets do not keep anybody from being welcomed.
+    // They are independent of resets.
     app.anyone().data(REQUEST, again.clone()).await;
     app.wait(Duration::from_mins(20));
     assert_eq!(app.admin().await.refusals(CREATE_USER, again).await, [""; 0]);
 }
 
+#[both_databases]
 async fn no_import_sends_an_address_more_welcome_mails_than_it_may(place: Place) {
     use crate::spreadsheet_import::{counts, import, post};
     let app = TestApp::start(&place).await;
@@ -394,17 +387,18 @@ async fn no_import_sends_an_address_more_welcome_mails_than_it_may(place: Place)
     );
     assert!(payload["created"].is_null());
     assert!(app.mails().await.is_empty(), "all rows or none");
-    // A refused import uses up nothing; without welcome mails it goes through.
+    // A refused import counts nothing; without welcome mails it is accepted.
     let silent =
         post(&admin, b"email\nnew@example.com\nvictim@example.com\n".to_vec(), json!({ "sendWelcome": false })).await;
     assert_eq!(silent.body["data"]["importUsers"]["created"], 2, "{}", silent.body);
     assert!(app.mails().await.is_empty());
-    // By hand it is the same count.
+    // Users created by hand share the limit.
     let found = admin.data(find, json!({})).await["users"]["nodes"][0]["id"].clone();
     admin.refusals(delete, json!({ "ids": [found] })).await;
     assert_eq!(admin.code(CREATE_USER, json!({ "email": "victim@example.com" })).await, "RATE_LIMITED");
 }
 
+#[both_databases]
 async fn limits_outlive_a_restart(place: Place) {
     let first = TestApp::start(&place).await;
     for _ in 0..10 {
@@ -415,6 +409,7 @@ async fn limits_outlive_a_restart(place: Place) {
     assert_eq!(attempt(&again.anyone(), "nobody", "wrong").await, "RATE_LIMITED");
 }
 
+#[both_databases]
 async fn exports_and_imports_are_counted_by_user(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_bulk = "3/1h".parse().unwrap()).await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
@@ -428,6 +423,7 @@ async fn exports_and_imports_are_counted_by_user(place: Place) {
     assert_eq!(app.admin().await.get("/export/users.csv").await.status, 200);
 }
 
+#[both_databases]
 async fn a_limit_neither_ends_nor_lasts_because_the_clock_was_set_back(place: Place) {
     let app = TestApp::start(&place).await;
     let ask = async || app.anyone().send(REQUEST, json!({ "email": "ada@example.com" })).await;
@@ -437,7 +433,7 @@ async fn a_limit_neither_ends_nor_lasts_because_the_clock_was_set_back(place: Pl
         }
     };
     ask_thrice().await;
-    // Instances whose clocks differ a little share the limit.
+    // Instances with small clock skew share the limit.
     app.clock.step_back(Duration::from_secs(60));
     assert_eq!(ask().await.code(), "RATE_LIMITED");
     app.clock.step_back(Duration::from_hours(2));
@@ -447,6 +443,7 @@ async fn a_limit_neither_ends_nor_lasts_because_the_clock_was_set_back(place: Pl
     assert_eq!(refused.body["errors"][0]["extensions"]["retryAfter"], 1200);
 }
 
+#[both_databases]
 async fn changes_are_counted_by_user_over_sessions_and_tokens(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_writes = "4/1h".parse().unwrap()).await;
     let (ada, bob) = (app.add_user("ada").await, app.add_user("bob").await.sign_in(&app).await);
@@ -457,7 +454,7 @@ async fn changes_are_counted_by_user_over_sessions_and_tokens(place: Place) {
     let script = app.anyone().with_token(secret.as_str().unwrap());
     let rename = "mutation($n: String!) { updateMe(input: { firstName: $n }) { errors { code } } }";
     let record = "mutation($n: String!) { recordSample(input: { key: $n, title: \"t\" }) { errors { code } } }";
-    // What is refused or changes nothing costs nothing.
+    // Refused and ineffective operations count nothing.
     for _ in 0..10 {
         assert_eq!(phone.refusals(rename, json!({ "n": "" })).await, [""; 0]);
         assert_eq!(phone.refusals(rename, json!({ "n": "x".repeat(200) })).await, ["TOO_LONG"]);
@@ -471,7 +468,7 @@ async fn changes_are_counted_by_user_over_sessions_and_tokens(place: Place) {
     assert_eq!(script.code(record, json!({ "n": "four" })).await, "RATE_LIMITED");
     assert_eq!(laptop.code(make, json!({})).await, "RATE_LIMITED");
     assert_eq!(phone.data("{ me { firstName } }", json!({})).await["me"]["firstName"], "two");
-    // Signing in and refreshing are no changes, and others are not concerned.
+    // Signing in and refreshing are no changes, and other users are unaffected.
     phone.refresh().await.unwrap();
     ada.sign_in(&app).await;
     assert_eq!(bob.refusals(rename, json!({ "n": "one" })).await, [""; 0]);
@@ -481,6 +478,7 @@ async fn changes_are_counted_by_user_over_sessions_and_tokens(place: Place) {
     assert_eq!(later.code(rename, json!({ "n": "five" })).await, "RATE_LIMITED");
 }
 
+#[both_databases]
 async fn a_leaked_token_does_not_keep_its_owner_from_ending_it(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_writes = "4/1h".parse().unwrap()).await;
     let (boss, bob) = (app.add_staff("boss").await, app.add_user("bob").await);
@@ -500,7 +498,7 @@ async fn a_leaked_token_does_not_keep_its_owner_from_ending_it(place: Place) {
         "mutation($id: ID!, $to: Boolean!) { toggleActive(input: { id: $id, isActive: $to }) { errors { code } } }";
     assert_eq!(owner.refusals(toggle, json!({ "id": bob.id, "to": false })).await, [""; 0]);
     assert_eq!(owner.code(toggle, json!({ "id": bob.id, "to": true })).await, "RATE_LIMITED", "that ends nothing");
-    // What the thief's session ends comes out of a budget of its own.
+    // Revocations by the attacker's session have a separate limit.
     for _ in 0..4 {
         let extra = boss.sign_in(&app).await;
         let extra = extra.data("{ sessions { id isCurrent } }", json!({})).await["sessions"].clone();
@@ -519,4 +517,72 @@ async fn a_leaked_token_does_not_keep_its_owner_from_ending_it(place: Place) {
     let change = "mutation($p: String!) { changePassword(input: { oldPassword: $p, newPassword: \"a phrase of the owner's own\" }) {
         errors { code } } }";
     assert_eq!(owner.refusals(change, json!({ "p": PASSWORD })).await, [""; 0]);
+}
+
+#[both_databases]
+async fn guesses_at_an_address_are_forgotten_where_the_account_gets_it(place: Place) {
+    let app = behind_a_proxy(&place).await;
+    let at = |host: u8| app.anyone().with_header("x-forwarded-for", format!("198.51.100.{host}"));
+    let guess = async |name: &str| {
+        for number in 0..120_u8 {
+            attempt(&at(number / 8), name, "wrong").await;
+        }
+        assert_eq!(attempt(&at(99), name, PASSWORD).await, "RATE_LIMITED", "{name}");
+    };
+    // Staff change an account's address to one that strangers guessed at.
+    let (ada, admin) = (app.add_user("ada").await, app.admin().await);
+    guess("new@example.com").await;
+    let update =
+        "mutation($id: ID!) { updateUser(input: { id: $id, email: \"new@example.com\" }) { errors { code } } }";
+    assert_eq!(admin.refusals(update, json!({ "id": ada.id })).await, [""; 0]);
+    assert_eq!(attempt(&at(99), "new@example.com", PASSWORD).await, "in");
+
+    // An undo restores an address.
+    let bob = app.add_reader("bob").await;
+    app.mails().await;
+    let moved = crate::undo_email_change::move_by_staff(&app, &bob, "thief@example.com").await;
+    guess("bob@example.com").await;
+    let undo = "mutation($t: String!) { undoEmailChange(input: { token: $t }) { errors { code } } }";
+    let token = crate::undo_email_change::undo_token(&moved);
+    assert_eq!(app.anyone().refusals(undo, json!({ "t": token })).await, [""; 0]);
+    let (uid, token) = crate::parity::recovery::reset_link(&app, "bob@example.com").await;
+    let reset = "mutation($u: ID!, $t: String!, $p: String!) {
+        confirmReset(input: { uid: $u, token: $t, newPassword: $p }) { errors { code } } }";
+    assert_eq!(app.anyone().refusals(reset, json!({ "u": uid, "t": token, "p": PASSWORD })).await, [""; 0]);
+    assert_eq!(attempt(&at(99), "bob@example.com", PASSWORD).await, "in");
+}
+
+#[both_databases]
+async fn a_new_account_is_not_locked_out_by_guesses_at_its_address(place: Place) {
+    let app = behind_a_proxy(&place).await;
+    let at = |host: u8| app.anyone().with_header("x-forwarded-for", format!("198.51.100.{host}"));
+    for number in 0..120_u8 {
+        attempt(&at(number / 8), "neo@example.com", "wrong").await;
+    }
+    assert_eq!(attempt(&at(99), "neo@example.com", PASSWORD).await, "RATE_LIMITED");
+    app.add(json!({ "email": "neo@example.com", "password": PASSWORD })).await;
+    assert_eq!(attempt(&at(99), "neo@example.com", PASSWORD).await, "in");
+}
+
+#[both_databases]
+async fn an_api_token_does_not_reset_the_limit_of_guesses(place: Place) {
+    let app = behind_a_proxy(&place).await;
+    let at = |host: u8| app.anyone().with_header("x-forwarded-for", format!("198.51.100.{host}"));
+    let (ada, boss) = (app.add_user("ada").await, app.add_staff("boss").await.sign_in(&app).await);
+    let (_, secret) = crate::api_tokens::make(&boss, &["READ", "WRITE", "MANAGE_USERS"]).await;
+    let token = app.anyone().with_token(secret);
+    for number in 0..120_u8 {
+        attempt(&at(number / 8), "ada@example.com", "wrong").await;
+    }
+    let toggle =
+        "mutation($id: ID!, $to: Boolean!) { toggleActive(input: { id: $id, isActive: $to }) { errors { code } } }";
+    let toggle = async |client: &Client| {
+        for to in [false, true] {
+            assert_eq!(client.refusals(toggle, json!({ "id": ada.id, "to": to })).await, [""; 0]);
+        }
+    };
+    toggle(&token).await;
+    assert_eq!(attempt(&at(99), "ada@example.com", PASSWORD).await, "RATE_LIMITED");
+    toggle(&boss).await;
+    assert_eq!(attempt(&at(99), "ada@example.com", PASSWORD).await, "in");
 }

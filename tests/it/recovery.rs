@@ -1,6 +1,7 @@
-//! Links in mails: where they lead, how often they work, and what they end.
+//! Links in mails: URLs, single use, and revoked credentials.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use futures_util::future::join_all;
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
@@ -14,19 +15,6 @@ use crate::parity::registration::{REGISTER, VERIFY, wanted};
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    a_link_works_once_however_many_use_it_at_once,
-    a_welcome_link_works_once_and_for_three_days,
-    a_link_dies_with_what_it_was_sent_for,
-    after_thirty_wrong_links_no_more_are_looked_at,
-    right_links_are_not_counted,
-    a_links_secret_is_not_asked_about_by_get,
-    links_lead_where_the_configuration_says_whatever_a_request_says,
-    a_reset_ends_every_api_token_and_a_change_of_password_none,
-    a_password_set_by_staff_ends_every_api_token,
-    word_goes_to_the_owner_once_of_each_change_of_a_credential,
-];
 
 const CONFIRM: &str = "mutation($input: ConfirmResetInput!) { confirmReset(input: $input) { errors { code field } } }";
 
@@ -43,7 +31,7 @@ const SET: &str =
 
 const NEW: &str = "quite a new long phrase";
 
-/// An address of this service without a user of that name.
+/// Valid id without a user.
 const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
 fn confirm((uid, token): &(String, String), password: &str) -> Value {
@@ -54,6 +42,7 @@ async fn is_good(app: &TestApp, (uid, token): &(String, String)) -> bool {
     app.anyone().data(VALID, json!({ "uid": uid, "token": token })).await["resetTokenIsValid"] == true
 }
 
+#[both_databases]
 async fn a_link_works_once_however_many_use_it_at_once(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
@@ -76,6 +65,7 @@ async fn a_link_works_once_however_many_use_it_at_once(place: Place) {
     }
 }
 
+#[both_databases]
 async fn a_welcome_link_works_once_and_for_three_days(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -101,7 +91,8 @@ async fn a_welcome_link_works_once_and_for_three_days(place: Place) {
     assert_eq!(app.anyone().refusals(CONFIRM, confirm(&second, NEW)).await, ["INVALID_TOKEN token"]);
 }
 
-async fn a_link_dies_with_what_it_was_sent_for(place: Place) {
+#[both_databases]
+async fn a_link_is_revoked_with_the_state_it_was_sent_for(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
     let toggle =
@@ -129,6 +120,7 @@ async fn a_link_dies_with_what_it_was_sent_for(place: Place) {
     }
 }
 
+#[both_databases]
 async fn after_thirty_wrong_links_no_more_are_looked_at(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
@@ -157,6 +149,7 @@ async fn after_thirty_wrong_links_no_more_are_looked_at(place: Place) {
     assert_eq!(app.anyone().refusals(CONFIRM, confirm(&good, NEW)).await, [""; 0]);
 }
 
+#[both_databases]
 async fn right_links_are_not_counted(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -168,6 +161,7 @@ async fn right_links_are_not_counted(place: Place) {
     assert_eq!(app.anyone().refusals(CONFIRM, confirm(&good, NEW)).await, [""; 0]);
 }
 
+#[both_databases]
 async fn a_links_secret_is_not_asked_about_by_get(place: Place) {
     let app = TestApp::start(&place).await;
     let document = "{ ...f } fragment f on Query { a: resetTokenIsValid(uid: \"u\", token: \"t\") }";
@@ -179,7 +173,8 @@ async fn a_links_secret_is_not_asked_about_by_get(place: Place) {
     assert_eq!(app.anyone().data(document, json!({})).await["a"], false);
 }
 
-async fn links_lead_where_the_configuration_says_whatever_a_request_says(place: Place) {
+#[both_databases]
+async fn links_are_built_from_the_configuration_and_never_from_a_request(place: Place) {
     for trusted in [None, Some("127.0.0.0/8")] {
         let app = TestApp::start_with(&place, |config| {
             config.limits.limits = false;
@@ -225,7 +220,7 @@ async fn links_lead_where_the_configuration_says_whatever_a_request_says(place: 
     }
 }
 
-/// A signed-in user, and a client with an API token of theirs.
+/// A signed-in user, and a client with one of their API tokens.
 async fn with_token(app: &TestApp, name: &str) -> (crate::test_app::Person, Client, Client) {
     let person = app.add_user(name).await;
     let client = person.sign_in(app).await;
@@ -235,6 +230,7 @@ async fn with_token(app: &TestApp, name: &str) -> (crate::test_app::Person, Clie
     (person, client, script)
 }
 
+#[both_databases]
 async fn a_reset_ends_every_api_token_and_a_change_of_password_none(place: Place) {
     let app = TestApp::start(&place).await;
     let (ada, client, script) = with_token(&app, "ada").await;
@@ -253,6 +249,7 @@ async fn a_reset_ends_every_api_token_and_a_change_of_password_none(place: Place
     assert_eq!(api_token::Entity::find().count(app.db()).await.unwrap(), 1);
 }
 
+#[both_databases]
 async fn a_password_set_by_staff_ends_every_api_token(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -266,7 +263,8 @@ async fn a_password_set_by_staff_ends_every_api_token(place: Place) {
     assert_eq!(script.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED INVALID");
 }
 
-async fn word_goes_to_the_owner_once_of_each_change_of_a_credential(place: Place) {
+#[both_databases]
+async fn the_owner_is_notified_once_of_each_change_of_a_credential(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let admin = app.admin().await;
@@ -299,11 +297,11 @@ async fn word_goes_to_the_owner_once_of_each_change_of_a_credential(place: Place
     for _ in 0..3 {
         thief.refresh().await.unwrap_err();
     }
-    told("You were signed out at Vestibule, to be safe", &ada.email).await;
+    told("One of your devices was signed out at Vestibule", &ada.email).await;
 
     let update = "mutation($id: ID!, $e: String!) { updateUser(input: { id: $id, email: $e }) { errors { code } } }";
     admin.data(update, json!({ "id": ada.id, "e": "new@example.com" })).await;
-    told("Your e-mail address at Vestibule was changed", &ada.email).await;
+    told("Your email address at Vestibule was changed", &ada.email).await;
     let nobody = json!({ "id": NOBODY, "e": "x@example.com" });
     assert_eq!(admin.refusals(update, nobody).await, ["NOT_FOUND"]);
     assert_eq!(app.mails().await.len(), 0);

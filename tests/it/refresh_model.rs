@@ -1,8 +1,9 @@
-//! A session beside a model of it: whatever order its tokens, the clock and its user's deeds come in, the service does what
-//! the model says. What does not is shrunk to the shortest row of steps.
+//! Comparison of a session with a model: for any order of tokens, clock changes and user actions, the service behaves
+//! like the model. Failures are shrunk to the shortest sequence of steps.
 
 use std::cell::Cell;
 use std::time::Duration;
+use test_macros::both_databases;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -15,34 +16,32 @@ use crate::test_app::{PASSWORD, Person, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![whatever_happens_a_session_does_what_its_model_says];
-
-/// Of what is asked of other properties, this one does a quarter: each case is a conversation with the service.
+/// Divisor of the number of cases, because each case runs many requests.
 const SHARE: u32 = 4;
 
-/// By how much the clocks of instances may differ, for which access tokens are taken longer.
+/// Allowed clock skew between instances, added to the lifetime of access tokens.
 const LEEWAY: Duration = Duration::from_secs(5);
 
-/// What may happen. Tokens are those that were ever seen, counted back from the latest, which is 0.
+/// A step. Tokens are numbered from the latest, which is 0, back to the first.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A refresh token is given.
+    /// Use of a refresh token.
     Refresh(usize),
-    /// An access token is used.
+    /// Use of an access token.
     Use(usize),
-    /// Time passes.
+    /// Passage of time.
     Wait(Duration),
-    /// The user leaves, by any refresh token.
+    /// Sign-out with any refresh token.
     Logout(usize),
-    /// The user changes the password, by an access token of the session.
+    /// Password change with an access token of the session.
     ChangePassword(usize),
-    /// The user changes the password elsewhere.
+    /// Password change in another session.
     ChangePasswordElsewhere,
-    /// Staff deactivate the account and activate it again.
+    /// Deactivation and reactivation by staff.
     Deactivate,
 }
 
-/// The latest tokens are those of which most is decided.
+/// Prefers the latest tokens, for which most rules apply.
 fn token() -> impl Strategy<Value = usize> {
     prop_oneof![3 => 0..3_usize, 1 => 0..20_usize]
 }
@@ -73,27 +72,27 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is known of a session, and what follows from it. Times are counted from when it began.
+/// Expected state of a session. Times are relative to its start.
 struct Model {
     now: Duration,
     is_alive: bool,
-    /// The generation that was given out last.
+    /// The latest generation.
     current: usize,
-    /// The latest generation of which something came back.
+    /// The latest generation with a used token.
     used: Option<usize>,
     rotated_at: Duration,
     last_used_at: Duration,
     /// Refresh tokens by their generation.
     refresh: Vec<String>,
-    /// Access tokens with their generation and end.
+    /// Access tokens with their generation and expiry.
     access: Vec<(String, usize, Duration)>,
     reuses: u64,
 }
 
-/// What a refresh must come to.
+/// Expected result of a refresh.
 #[derive(Debug, PartialEq, Eq)]
 enum Refreshed {
-    /// The tokens of this generation.
+    /// Tokens of this generation.
     Generation(usize),
     Refused,
 }
@@ -134,7 +133,7 @@ impl Model {
         given + 1 == self.current && (is_unused || self.now <= self.rotated_at + Self::GRACE)
     }
 
-    /// Whether signing out by this generation is accepted. Where it is not, it is reuse.
+    /// True if sign-out with this generation is accepted; otherwise it is reuse.
     fn logout(&mut self, given: usize) -> bool {
         if !self.is_alive {
             return true;
@@ -169,7 +168,7 @@ impl Model {
         Refreshed::Generation(self.current)
     }
 
-    /// The reason why an access token is refused; none where it is taken.
+    /// Reason for refusing an access token; `None` if it is accepted.
     fn use_access(&mut self, token: usize) -> Option<&'static str> {
         let (_, generation, end) = self.access[token];
         if self.now >= end + LEEWAY {
@@ -183,12 +182,12 @@ impl Model {
     }
 }
 
-/// The place of a token that is counted back from the latest of so many; the first where there are not as many.
+/// Index of a token counted back from the latest; the first if there are fewer tokens.
 fn back(token: usize, all: usize) -> usize {
     all.saturating_sub(token + 1)
 }
 
-/// The service, and somebody with a session.
+/// The service, and a user with a session.
 struct Talk<'a> {
     app: &'a TestApp,
     person: Person,
@@ -256,7 +255,7 @@ impl Talk<'_> {
     }
 
     async fn refresh(&mut self, given: usize) -> Result<(), TestCaseError> {
-        // An access token that came along would count as used.
+        // An access token in the request would count as used.
         self.client.access = None;
         self.client.refresh.clone_from(&self.model.refresh[given]);
         let outcome = self.client.refresh().await;
@@ -279,7 +278,7 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Changes the password; the code of an error where the caller is not recognised.
+    /// Changes the password, and returns the error code if the caller is not recognised.
     async fn change_password(&mut self, client: &Client) -> Option<String> {
         let change = "mutation($old: String!, $new: String!) {
             changePassword(input: { oldPassword: $old, newPassword: $new }) { errors { code field } }
@@ -301,7 +300,8 @@ impl Talk<'_> {
     }
 }
 
-async fn whatever_happens_a_session_does_what_its_model_says(place: Place) {
+#[both_databases]
+async fn every_order_of_events_matches_the_model(place: Place) {
     let app = TestApp::start(&place).await;
     let people = Cell::new(0);
     let cases = (Config::default().cases / SHARE).max(1);

@@ -1,13 +1,12 @@
-//! Refused rights leave a line in the log that tells who wanted what.
+//! Log lines for denied permissions.
 
 use serde_json::json;
+use test_macros::both_databases;
 
 use crate::process::{Serving, command};
 use crate::test_app::PASSWORD;
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![a_refused_right_is_logged_with_who_and_what, many_refusals_of_one_user_leave_few_lines];
 
 const ADMIN_PASSWORD: &str = "a rather long phrase of mine";
 
@@ -26,20 +25,22 @@ async fn add(admin: &Client, name: &str, is_staff: bool) -> (String, Client) {
     (id, admin.clone().sign_in(name, PASSWORD).await)
 }
 
-/// The lines about refused rights: user, kind of credential, its id, field or route, and code.
+/// Lines about denied permissions: user, kind of credential, its id, field or route, and code.
 fn lines(log: &str) -> Vec<[String; 5]> {
     let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let refused = lines.filter(|line| line["message"] == "right refused");
+    let refused = lines.filter(|line| line["message"] == "permission denied");
     refused
         .map(|line| {
             assert_eq!(line["level"], "WARN");
             assert!(line["span"]["id"].is_string() || line["spans"][0]["id"].is_string(), "the request's id: {line}");
-            ["user", "credential", "credential_id", "what", "code"].map(|name| line[name].as_str().unwrap().to_owned())
+            ["user", "credential", "credential_id", "operation", "code"]
+                .map(|name| line[name].as_str().unwrap().to_owned())
         })
         .collect()
 }
 
-async fn a_refused_right_is_logged_with_who_and_what(place: Place) {
+#[both_databases]
+async fn a_denied_permission_is_logged_with_caller_and_operation(place: Place) {
     let serving = serve(&place);
     let admin = Client::new(&serving.url).sign_in("admin", ADMIN_PASSWORD).await;
     let admin_id = admin.data("{ me { id } }", json!({})).await["me"]["id"].as_str().unwrap().to_owned();
@@ -51,7 +52,7 @@ async fn a_refused_right_is_logged_with_who_and_what(place: Place) {
     let made = ada.data(make, json!({})).await["createApiToken"].clone();
     let script = Client::new(&serving.url).with_token(made["secret"].as_str().unwrap());
 
-    // Names that the client chose are not taken for what it wanted.
+    // Names chosen by the client are not logged as the operation.
     ada.send("query { me: allEmails }", json!({})).await;
     ada.send("query { ...F } fragment F on Query { users { nodes { id } } }", json!({})).await;
     assert_eq!(ada.get("/export/users.csv").await.status, 403);
@@ -60,7 +61,7 @@ async fn a_refused_right_is_logged_with_who_and_what(place: Place) {
     let toggle = "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: false }) { errors { code } } }";
     boss.send(toggle, json!({ "id": boss_id })).await;
     boss.send(toggle, json!({ "id": admin_id })).await;
-    // What is allowed leaves no line, and neither does what is wrong with an input.
+    // Permitted operations and invalid input leave no line.
     boss.send("{ allEmails }", json!({})).await;
     ada.send("mutation { updateMe(input: { username: \"a@b\" }) { errors { code } } }", json!({})).await;
 
@@ -83,6 +84,7 @@ async fn a_refused_right_is_logged_with_who_and_what(place: Place) {
     assert_eq!(lines(&log), expected, "{log}");
 }
 
+#[both_databases]
 async fn many_refusals_of_one_user_leave_few_lines(place: Place) {
     let serving = serve(&place);
     let admin = Client::new(&serving.url).sign_in("admin", ADMIN_PASSWORD).await;
@@ -94,7 +96,7 @@ async fn many_refusals_of_one_user_leave_few_lines(place: Place) {
     bob.send("{ allEmails }", json!({})).await;
     let lines = lines(&serving.stop());
     let of = |id: &str| lines.iter().filter(|line| line[0] == id).count();
-    // Two minutes may have begun meanwhile.
+    // A new minute may have begun meanwhile.
     assert!((20..=60).contains(&of(&ada_id)), "{}", of(&ada_id));
     assert_eq!(of(&bob_id), 1);
 }

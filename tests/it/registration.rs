@@ -1,8 +1,9 @@
-//! Registering: nothing is told to strangers, nothing is gained by being first, and one link makes one account.
+//! Registration: no disclosure to strangers, no advantage of registering first, one account per link.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _};
 use serde_json::{Value, json};
@@ -15,31 +16,6 @@ use vestibule::tools::secret::Secret;
 use crate::parity::registration::{Link, REGISTER, VERIFY, register, sign_up, token, wanted};
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
-
-crate::tests![
-    registering_again_kills_the_first_link_before_any_mail_goes_out,
-    a_free_a_pending_and_a_taken_address_get_the_same_answer_for_the_same_work,
-    asking_for_another_mail_tells_nothing_either,
-    the_owner_of_a_taken_address_is_told_by_mail,
-    word_to_the_owner_is_tried_again,
-    the_link_that_is_followed_decides_the_password,
-    only_the_last_of_two_registrations_gets_a_mail,
-    of_look_alike_addresses_only_one_gets_an_account,
-    look_alike_names_are_one,
-    a_name_taken_meanwhile_gets_a_number,
-    an_address_taken_meanwhile_leaves_the_link_worthless,
-    closed_registration_closes_every_way_in,
-    one_of_many_who_follow_a_link_at_once_gets_the_account,
-    another_mail_has_another_link_and_the_first_is_dead,
-    an_old_link_confirms_but_does_not_sign_in,
-    what_has_run_out_is_swept_away_by_the_worker,
-    a_second_copy_of_the_mail_has_the_same_link,
-    a_mail_that_was_overtaken_while_it_waited_is_not_sent,
-    nothing_secret_is_stored,
-    registering_leaves_its_events,
-    one_document_registers_once,
-    no_header_can_be_smuggled_into_a_mail,
-];
 
 const RESEND: &str = "mutation($email: String!) { resendVerification(input: { email: $email }) {
     success message errors { code field }
@@ -65,7 +41,7 @@ fn with_username(email: &str, username: &str) -> Value {
     json!({ "input": { "email": email, "password": PASSWORD, "username": username } })
 }
 
-/// How many mails, audit events and registrations there are.
+/// Numbers of mails, audit events and registrations.
 async fn rows(app: &TestApp) -> [u64; 3] {
     [
         mail::Entity::find().count(app.db()).await.unwrap(),
@@ -74,7 +50,7 @@ async fn rows(app: &TestApp) -> [u64; 3] {
     ]
 }
 
-/// What somebody learns from an answer, and how many statements it took.
+/// Response to a registration, and the number of its statements.
 async fn observe(
     app: &TestApp,
     counter: &AtomicUsize,
@@ -92,6 +68,7 @@ async fn observe(
     (body, headers.map(|(name, value)| format!("{name}: {value:?}")).collect(), statements)
 }
 
+#[both_databases]
 async fn a_free_a_pending_and_a_taken_address_get_the_same_answer_for_the_same_work(place: Place) {
     let counter = Arc::new(AtomicUsize::new(0));
     let app = TestApp::start_counting(&place, Arc::clone(&counter)).await;
@@ -113,7 +90,8 @@ async fn a_free_a_pending_and_a_taken_address_get_the_same_answer_for_the_same_w
     assert_eq!(written(after_pending, after_taken), [1, 1, 1]);
 }
 
-async fn asking_for_another_mail_tells_nothing_either(place: Place) {
+#[both_databases]
+async fn a_request_for_another_mail_reveals_nothing(place: Place) {
     let counter = Arc::new(AtomicUsize::new(0));
     let app = TestApp::start_counting(&place, Arc::clone(&counter)).await;
     app.add_user("ada").await;
@@ -134,7 +112,8 @@ async fn asking_for_another_mail_tells_nothing_either(place: Place) {
     assert_eq!(app.anyone().refusals(RESEND, json!({ "email": " " })).await, ["REQUIRED email"]);
 }
 
-async fn the_owner_of_a_taken_address_is_told_by_mail(place: Place) {
+#[both_databases]
+async fn the_owner_of_a_taken_address_is_notified_by_mail(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = json!({ "email": "Ada@example.com", "firstName": "Ada", "lastName": "Lovelace", "password": PASSWORD });
     app.add(ada).await;
@@ -151,6 +130,7 @@ async fn the_owner_of_a_taken_address_is_told_by_mail(place: Place) {
     app.anyone().sign_in("ada@example.com", PASSWORD).await;
 }
 
+#[both_databases]
 async fn word_to_the_owner_is_tried_again(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
@@ -163,6 +143,7 @@ async fn word_to_the_owner_is_tried_again(place: Place) {
     assert!(mails[0].text.contains("already have an account"));
 }
 
+#[both_databases]
 async fn the_link_that_is_followed_decides_the_password(place: Place) {
     let app = TestApp::start(&place).await;
     let attacker = register(&app, with_password("ada@example.com", LONG)).await;
@@ -175,6 +156,7 @@ async fn the_link_that_is_followed_decides_the_password(place: Place) {
     assert_eq!(app.anyone().refusals(login, json!({ "p": LONG })).await, ["INVALID_CREDENTIALS"]);
 }
 
+#[both_databases]
 async fn only_the_last_of_two_registrations_gets_a_mail(place: Place) {
     let app = TestApp::start(&place).await;
     app.anyone().data(REGISTER, with_username("ada@example.com", "first")).await;
@@ -183,14 +165,15 @@ async fn only_the_last_of_two_registrations_gets_a_mail(place: Place) {
     assert_eq!(rows(&app).await[2], 0);
 }
 
-/// With Cyrillic letters in it, which look like the Latin ones.
+/// Address with Cyrillic letters that look like Latin ones.
 const LOOK_ALIKE: &str = "аdа@example.com";
 
+#[both_databases]
 async fn of_look_alike_addresses_only_one_gets_an_account(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let plain = register(&app, wanted("ada@example.com")).await;
     let look_alike = register(&app, wanted(LOOK_ALIKE)).await;
-    // Each registration waits at its own address, and neither replaces the other.
+    // Each registration is pending for its own address, and neither replaces the other.
     app.anyone().data(RESEND, json!({ "email": "Ada@example.com" })).await;
     let mails = app.mails().await;
     assert_eq!((mails.len(), mails[0].to.as_str()), (1, "ada@example.com"));
@@ -198,12 +181,13 @@ async fn of_look_alike_addresses_only_one_gets_an_account(place: Place) {
     assert_eq!(verify(&app, &plain).await["errors"], json!([]));
     verify_refused(&app, &look_alike).await;
 
-    // Ada has nothing to do with the look-alike, whose owner learns nothing of her account.
+    // Ada is unrelated to the look-alike, whose owner learns nothing of her account.
     app.anyone().data(REGISTER, wanted(LOOK_ALIKE)).await;
     assert_eq!(app.mails().await.len(), 0);
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 2);
 }
 
+#[both_databases]
 async fn look_alike_names_are_one(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
@@ -216,6 +200,7 @@ async fn look_alike_names_are_one(place: Place) {
     assert_eq!(rows(&app).await[2], 0);
 }
 
+#[both_databases]
 async fn a_name_taken_meanwhile_gets_a_number(place: Place) {
     let app = TestApp::start(&place).await;
     let long = "x".repeat(150);
@@ -234,6 +219,7 @@ async fn a_name_taken_meanwhile_gets_a_number(place: Place) {
     }
 }
 
+#[both_databases]
 async fn an_address_taken_meanwhile_leaves_the_link_worthless(place: Place) {
     let app = TestApp::start(&place).await;
     let link = register(&app, with_password("ada@example.com", LONG)).await;
@@ -243,6 +229,7 @@ async fn an_address_taken_meanwhile_leaves_the_link_worthless(place: Place) {
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 2);
 }
 
+#[both_databases]
 async fn closed_registration_closes_every_way_in(place: Place) {
     let open = TestApp::start(&place).await;
     let link = register(&open, wanted("ada@example.com")).await;
@@ -260,7 +247,8 @@ async fn closed_registration_closes_every_way_in(place: Place) {
     app.add_user("grace").await;
 }
 
-async fn one_of_many_who_follow_a_link_at_once_gets_the_account(place: Place) {
+#[both_databases]
+async fn of_many_concurrent_uses_of_a_link_one_gets_the_account(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
     let link = register(&app, wanted("ada@example.com")).await;
@@ -276,6 +264,7 @@ async fn one_of_many_who_follow_a_link_at_once_gets_the_account(place: Place) {
     assert_eq!(session::Entity::find().count(app.db()).await.unwrap(), 1);
 }
 
+#[both_databases]
 async fn another_mail_has_another_link_and_the_first_is_dead(place: Place) {
     let app = TestApp::start(&place).await;
     let first = register(&app, wanted("ada@example.com")).await;
@@ -291,6 +280,7 @@ async fn another_mail_has_another_link_and_the_first_is_dead(place: Place) {
     assert_eq!(app.mails().await.len(), 0);
 }
 
+#[both_databases]
 async fn an_old_link_confirms_but_does_not_sign_in(place: Place) {
     let app = TestApp::start(&place).await;
     let young = register(&app, wanted("ada@example.com")).await;
@@ -304,7 +294,7 @@ async fn an_old_link_confirms_but_does_not_sign_in(place: Place) {
     assert_eq!(answer.header("set-cookie"), "");
     app.anyone().sign_in("eve@example.com", PASSWORD).await;
 
-    // It is the link's age that counts, not that of the registration.
+    // The age of the link counts, not that of the registration.
     let first = register(&app, wanted("bob@example.com")).await;
     app.wait(Duration::from_hours(2));
     app.anyone().data(RESEND, json!({ "email": "bob@example.com" })).await;
@@ -312,19 +302,21 @@ async fn an_old_link_confirms_but_does_not_sign_in(place: Place) {
     assert!(verify(&app, &fresh).await["tokens"].is_object());
 }
 
-async fn what_has_run_out_is_swept_away_by_the_worker(place: Place) {
+#[both_databases]
+async fn the_worker_deletes_expired_registrations(place: Place) {
     let app = TestApp::start(&place).await;
     register(&app, wanted("ada@example.com")).await;
     app.wait(Duration::from_hours(23));
     register(&app, wanted("eve@example.com")).await;
     app.wait(Duration::from_hours(1));
-    vestibule::worker::round(&app.app).await.unwrap();
+    vestibule::worker::run_maintenance(&app.app).await.unwrap();
     let left = registration::Entity::find().one(app.db()).await.unwrap().unwrap();
     assert_eq!(left.email, "eve@example.com");
     app.anyone().data(RESEND, json!({ "email": "ada@example.com" })).await;
     assert_eq!(app.mails().await.len(), 0);
 }
 
+#[both_databases]
 async fn a_second_copy_of_the_mail_has_the_same_link(place: Place) {
     let app = TestApp::start(&place).await;
     let secret = sign_up(&app, wanted("ada@example.com")).await;
@@ -337,6 +329,7 @@ async fn a_second_copy_of_the_mail_has_the_same_link(place: Place) {
     assert!(verify(&app, &link).await["user"].is_object());
 }
 
+#[both_databases]
 async fn a_mail_that_was_overtaken_while_it_waited_is_not_sent(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     for overtake in [(REGISTER, wanted("ada@example.com")), (RESEND, json!({ "email": "ada@example.com" }))] {
@@ -352,6 +345,7 @@ async fn a_mail_that_was_overtaken_while_it_waited_is_not_sent(place: Place) {
     }
 }
 
+#[both_databases]
 async fn nothing_secret_is_stored(place: Place) {
     let app = TestApp::start(&place).await;
     let link = register(&app, wanted("ada@example.com")).await;
@@ -363,6 +357,7 @@ async fn nothing_secret_is_stored(place: Place) {
     assert_eq!((mail.kind, mail.sealed_token), (mail::Kind::VerifyEmail, None));
 }
 
+#[both_databases]
 async fn registering_leaves_its_events(place: Place) {
     let app = TestApp::start(&place).await;
     let known = audit_event::Entity::find().count(app.db()).await.unwrap();
@@ -380,6 +375,7 @@ async fn registering_leaves_its_events(place: Place) {
     assert_eq!(seen, [(Action::Registered, None, id, from), (Action::EmailVerified, id, id, from)]);
 }
 
+#[both_databases]
 async fn no_header_can_be_smuggled_into_a_mail(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     for smuggled in [
@@ -411,6 +407,7 @@ async fn no_header_can_be_smuggled_into_a_mail(place: Place) {
     }
 }
 
+#[both_databases]
 async fn one_document_registers_once(place: Place) {
     let app = TestApp::start(&place).await;
     for field in [
@@ -423,6 +420,7 @@ async fn one_document_registers_once(place: Place) {
     }
 }
 
+#[both_databases]
 async fn registering_again_kills_the_first_link_before_any_mail_goes_out(place: Place) {
     let app = TestApp::start(&place).await;
     let first = register(&app, wanted("ada@example.com")).await;

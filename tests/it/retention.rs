@@ -1,7 +1,8 @@
-//! What is personal goes away in time, and nothing else does.
+//! Retention: personal data is deleted in time, and nothing else.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use test_macros::both_databases;
 
 use image::ImageFormat;
 use sea_orm::ActiveValue::Set;
@@ -18,26 +19,16 @@ use crate::parity::registration::{REGISTER, wanted};
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
 
-crate::tests![
-    what_has_run_out_leaves_no_row,
-    the_trail_forgets_who_it_was_but_not_what_happened,
-    a_long_trail_forgets_in_steps,
-    mails_that_were_sent_are_forgotten,
-    an_address_that_nobody_confirmed_is_forgotten,
-    files_that_a_store_would_not_let_go_are_deleted_later,
-    files_of_an_upload_that_broke_off_are_deleted,
-    a_picture_in_use_is_never_swept_away,
-];
-
 const DAY: Duration = Duration::from_hours(24);
 
 const REQUEST: &str = "mutation($e: String!) { requestReset(input: { email: $e }) { success } }";
 
 async fn round(app: &TestApp) {
-    worker::round(&app.app).await.unwrap();
+    worker::run_maintenance(&app.app).await.unwrap();
 }
 
-async fn what_has_run_out_leaves_no_row(place: Place) {
+#[both_databases]
+async fn expired_rows_are_deleted(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     ada.sign_in(&app).await;
@@ -52,7 +43,7 @@ async fn what_has_run_out_leaves_no_row(place: Place) {
         ]
     };
     round(&app).await;
-    // The sessions are those of the superuser, who made the account, and of the user.
+    // The sessions of the superuser, who created the account, and of the user.
     assert_eq!(counts().await, [1, 1, 2]);
     app.wait(Duration::from_mins(61));
     round(&app).await;
@@ -65,7 +56,8 @@ async fn what_has_run_out_leaves_no_row(place: Place) {
     assert_eq!(counts().await, [0, 0, 0]);
 }
 
-async fn the_trail_forgets_who_it_was_but_not_what_happened(place: Place) {
+#[both_databases]
+async fn the_trail_keeps_events_without_personal_data(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     ada.sign_in(&app).await;
@@ -75,7 +67,7 @@ async fn the_trail_forgets_who_it_was_but_not_what_happened(place: Place) {
         audit_event::Entity::find().filter(with).count(app.db()).await.unwrap()
     };
     let before = events().await;
-    // The superuser was made by no client.
+    // The superuser was created without a client.
     assert_eq!(known().await, before - 1);
     app.wait(179 * DAY);
     round(&app).await;
@@ -90,6 +82,7 @@ async fn the_trail_forgets_who_it_was_but_not_what_happened(place: Place) {
     assert_eq!((events().await, known().await), (before + 1, 0));
 }
 
+#[both_databases]
 async fn a_long_trail_forgets_in_steps(place: Place) {
     let statements = Arc::new(Mutex::new(Vec::new()));
     let app = TestApp::start_recording(&place, Arc::clone(&statements)).await;
@@ -118,6 +111,7 @@ async fn a_long_trail_forgets_in_steps(place: Place) {
     assert_eq!(steps.count(), 3, "a thousand at a time");
 }
 
+#[both_databases]
 async fn mails_that_were_sent_are_forgotten(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -143,6 +137,7 @@ async fn mails_that_were_sent_are_forgotten(place: Place) {
     assert_eq!(rows().await, 0);
 }
 
+#[both_databases]
 async fn an_address_that_nobody_confirmed_is_forgotten(place: Place) {
     let app = TestApp::start(&place).await;
     let update = "mutation($e: String!, $p: String!) { updateMe(input: { email: $e, currentPassword: $p }) { errors { code } } }";
@@ -167,6 +162,7 @@ async fn leftovers(app: &TestApp) -> u64 {
     pending_deletion::Entity::find().count(app.db()).await.unwrap()
 }
 
+#[both_databases]
 async fn files_that_a_store_would_not_let_go_are_deleted_later(place: Place) {
     let app = TestApp::start(&place).await;
     let people = [app.add_user("ada").await, app.add_user("bob").await];
@@ -178,7 +174,7 @@ async fn files_that_a_store_would_not_let_go_are_deleted_later(place: Place) {
     ]) {
         let client = person.sign_in(&app).await;
         upload(&client, picture.clone()).await;
-        // A folder that is a file deletes nothing.
+        // A file in place of the folder makes every deletion fail.
         std::fs::rename(&media, &away).unwrap();
         std::fs::write(&media, "a file where the folder should be").unwrap();
         assert_eq!(client.refusals(leave, json!({})).await, [""; 0], "what was asked for is done all the same");
@@ -192,11 +188,12 @@ async fn files_that_a_store_would_not_let_go_are_deleted_later(place: Place) {
     }
 }
 
+#[both_databases]
 async fn files_of_an_upload_that_broke_off_are_deleted(place: Place) {
     use sea_orm::ConnectionTrait as _;
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
-    // As if the process ended between the files and the row: the row cannot be written, nor the files be deleted.
+    // As if the process had died between deleting files and the row: the row cannot be written, nor the files deleted.
     app.db().execute_unprepared("ALTER TABLE audit_events RENAME TO elsewhere").await.unwrap();
     assert_eq!(send(&ada, form(file(80, 80, ImageFormat::Png))).await.code(), "INTERNAL_SERVER_ERROR");
     app.db().execute_unprepared("ALTER TABLE elsewhere RENAME TO audit_events").await.unwrap();
@@ -216,6 +213,7 @@ async fn files_of_an_upload_that_broke_off_are_deleted(place: Place) {
     assert_eq!((stored(&place).len(), leftovers(&app).await), (0, 0));
 }
 
+#[both_databases]
 async fn a_picture_in_use_is_never_swept_away(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;

@@ -1,6 +1,7 @@
-//! The table of rights: it names every operation and every field of a user, and what it says is so.
+//! Check of `docs/rights.md`: it lists every operation and every field of a user, and matches the service.
 
 use std::collections::{BTreeMap, BTreeSet};
+use test_macros::both_databases;
 
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -11,8 +12,6 @@ use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![the_table_names_every_operation_and_field, what_the_table_says_of_each_operation_is_so];
-
 const TABLE: &str = include_str!("../../docs/rights.md");
 
 const SCHEMA: &str = "{ __schema {
@@ -21,7 +20,7 @@ const SCHEMA: &str = "{ __schema {
 fragment F on __Field { name args { name type { ...T } defaultValue } type { ...T } }
 fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
-/// The rows of the tables whose first column is a name in backquotes.
+/// Rows of tables with a name in backticks in the first column.
 fn rows() -> BTreeMap<&'static str, Vec<&'static str>> {
     let rows = TABLE.lines().filter_map(|line| {
         let mut cells = line.trim_matches('|').split('|').map(str::trim);
@@ -40,6 +39,7 @@ fn operations(schema: &Value) -> Vec<(&'static str, Value)> {
     roots.into_iter().flat_map(of).collect()
 }
 
+#[both_databases]
 async fn the_table_names_every_operation_and_field(place: Place) {
     let app = TestApp::start(&place).await;
     let schema = app.anyone().data(SCHEMA, json!({})).await;
@@ -52,7 +52,7 @@ async fn the_table_names_every_operation_and_field(place: Place) {
     assert_eq!(told, names);
 }
 
-/// An input that changes nothing, for each operation that needs one.
+/// Input without effect, for each operation that requires one.
 fn harmless(operation: &str) -> Value {
     let nobody = "00000000-0000-7000-8000-000000000000";
     match operation {
@@ -78,7 +78,7 @@ fn harmless(operation: &str) -> Value {
     }
 }
 
-/// A document of one operation, its arguments as variables.
+/// Document with one operation, and its arguments as variables.
 fn document(root: &str, field: &Value, variables: &Value) -> String {
     let args = field["args"].as_array().unwrap().iter();
     let args: Vec<(&str, String)> = args
@@ -104,7 +104,7 @@ fn spell(ty: &Value) -> String {
     }
 }
 
-/// How an operation is answered: `yes` whatever comes of it, or why it may not be called.
+/// Permission for an operation: `yes` for any result, or the reason of the refusal.
 async fn ask(url: &str, client: &Client, root: &str, field: &Value) -> String {
     let name = field["name"].as_str().unwrap();
     let variables = harmless(name);
@@ -130,7 +130,7 @@ async fn ask(url: &str, client: &Client, root: &str, field: &Value) -> String {
     }
 }
 
-/// The same of a subscription: by its first result, or its end.
+/// Permission for a subscription, from its first result or its end.
 async fn ask_by_socket(url: &str, client: &Client, document: &str) -> String {
     let mut socket = Socket::open(url).await;
     let payload = client.access.as_ref().map(|token| json!({ "Authorization": format!("Bearer {token}") }));
@@ -149,7 +149,8 @@ async fn ask_by_socket(url: &str, client: &Client, document: &str) -> String {
     }
 }
 
-async fn what_the_table_says_of_each_operation_is_so(place: Place) {
+#[both_databases]
+async fn the_table_is_right_about_each_operation(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let anyone = app.anyone();
     let user = app.add_user("ada").await.sign_in(&app).await;

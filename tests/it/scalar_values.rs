@@ -1,6 +1,7 @@
-//! Every value of a scalar that is accepted can be stored and shown; every other value is refused with a code.
+//! Scalars: every accepted value can be stored and returned; all others are refused with a code.
 
 use std::collections::BTreeMap;
+use test_macros::both_databases;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -16,14 +17,6 @@ use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![
-    no_value_of_a_scalar_in_the_schema_is_a_fault_of_ours,
-    a_text_that_is_accepted_is_shown_as_it_was_given,
-    a_time_that_is_accepted_is_shown_as_it_was_given,
-    a_time_that_an_older_version_stored_hides_no_list,
-    times_at_the_edges_filter_lists_without_a_fault,
-];
-
 const SCHEMA: &str = "{ __schema {
     queryType { fields { ...F } } mutationType { fields { ...F } }
     types { kind name inputFields { name type { ...T } defaultValue } enumValues { name } }
@@ -31,7 +24,7 @@ const SCHEMA: &str = "{ __schema {
 fragment F on __Field { name args { name type { ...T } defaultValue } type { ...T } }
 fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
-/// All lists that show what was stored.
+/// All lists that return stored values.
 const LISTS: [&str; 7] = [
     "{ me { id username email pendingEmail firstName lastName name phone address bio dateJoined updatedAt lastLogin } }",
     "{ users(first: 200) { nodes { id username email firstName lastName name phone address bio dateJoined updatedAt } } }",
@@ -42,10 +35,10 @@ const LISTS: [&str; 7] = [
     "{ outgoingMails(first: 200) { nodes { id kind recipient createdAt nextAttemptAt sentAt lastError } } }",
 ];
 
-/// Operations that end the session of whoever asks, or take a file.
+/// Operations that end the caller's session, or take a file.
 const LEFT_OUT: [&str; 4] = ["logout", "refresh", "uploadAvatar", "importUsers"];
 
-/// Values at the edges of what a scalar can be.
+/// Boundary values of a scalar.
 fn extremes(scalar: &str) -> Vec<Value> {
     match scalar {
         "Int" => vec![json!(0), json!(-1), json!(i32::MAX), json!(i32::MIN), json!(i64::MAX), json!(1.5)],
@@ -99,10 +92,10 @@ const TEXTS: [&str; 20] = [
     "x\u{0}@example.com",
 ];
 
-/// The types of the schema by their names.
+/// Types of the schema by name.
 type Types = BTreeMap<String, Value>;
 
-/// The type below its wrappings.
+/// Named type without list and non-null wrappers.
 fn named(ty: &Value) -> &Value {
     if ty["ofType"].is_null() { ty } else { named(&ty["ofType"]) }
 }
@@ -115,7 +108,7 @@ fn spell(ty: &Value) -> String {
     }
 }
 
-/// An ordinary value of a type; of inputs, what must be there.
+/// Ordinary value of a type; required fields only for inputs.
 fn ordinary(types: &Types, ty: &Value, id: &str) -> Value {
     if ty["kind"] == "NON_NULL" {
         return ordinary(types, &ty["ofType"], id);
@@ -145,7 +138,7 @@ fn ordinary(types: &Types, ty: &Value, id: &str) -> Value {
     }
 }
 
-/// The places of scalars in a value of this type: each as the fields that lead there, and the scalar.
+/// Paths and types of all scalars in a value of this type.
 fn places(types: &Types, ty: &Value, path: &[String], found: &mut Vec<(Vec<String>, String)>) {
     let name = named(ty)["name"].as_str().unwrap();
     if let Some(fields) = types[name]["inputFields"].as_array() {
@@ -158,7 +151,7 @@ fn places(types: &Types, ty: &Value, path: &[String], found: &mut Vec<(Vec<Strin
     }
 }
 
-/// Puts a value at a place.
+/// Sets the value at a path.
 fn put(into: &mut Value, path: &[String], value: Value) {
     let Some((first, rest)) = path.split_first() else {
         *into = value;
@@ -170,7 +163,7 @@ fn put(into: &mut Value, path: &[String], value: Value) {
     put(&mut into[first.as_str()], rest, value);
 }
 
-/// What must hold of each answer.
+/// Asserts that a response is not an internal error.
 fn is_no_fault(answer: &crate::test_client::Answer, what: &str) {
     assert!(answer.status < 500, "{what}: {}", answer.body);
     let codes = answer.body["errors"].as_array().into_iter().flatten();
@@ -191,6 +184,7 @@ async fn all_lists_are_shown(client: &Client, after: &str) {
     }
 }
 
+#[both_databases]
 async fn no_value_of_a_scalar_in_the_schema_is_a_fault_of_ours(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let admin = app.admin().await;
@@ -209,7 +203,7 @@ async fn no_value_of_a_scalar_in_the_schema_is_a_fault_of_ours(place: Place) {
                 let mut found = Vec::new();
                 places(&types, &arg["type"], &[], &mut found);
                 for (path, scalar) in found {
-                    // What stands beside it, and what the document says, is as usual.
+                    // Other fields and parts of the document are unaffected.
                     let others = field["args"].as_array().unwrap().iter();
                     let needed: Vec<&Value> = others
                         .filter(|other| {
@@ -251,14 +245,14 @@ async fn no_value_of_a_scalar_in_the_schema_is_a_fault_of_ours(place: Place) {
     all_lists_are_shown(&admin, "the mails").await;
 }
 
-/// So many values of a kind, the same in each run.
+/// Reproducible sample of values.
 fn draw<T>(of: impl Strategy<Value = T>, count: usize) -> Vec<T> {
     let mut runner = TestRunner::deterministic();
     (0..count).map(|_| of.new_tree(&mut runner).unwrap().current()).collect()
 }
 
-/// A text as the service keeps it: composed, with line feeds, and without blanks and invisible characters around it.
-/// `is_one_line` says whether marks are dropped that say where a line may break.
+/// Text as stored by the service: composed, with line feeds, trimmed of blanks and invisible characters. `is_one_line`
+/// also drops characters that only suggest line breaks.
 fn kept(text: &str, is_one_line: bool) -> String {
     use unicode_normalization::UnicodeNormalization as _;
     let text = text.replace("\r\n", "\n");
@@ -266,6 +260,7 @@ fn kept(text: &str, is_one_line: bool) -> String {
     vestibule::tools::text::trim(&text).nfc().filter(|c| !dropped.contains(*c)).collect()
 }
 
+#[both_databases]
 async fn a_text_that_is_accepted_is_shown_as_it_was_given(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -308,10 +303,11 @@ async fn a_text_that_is_accepted_is_shown_as_it_was_given(place: Place) {
     ada.data("{ apiTokens { name } recentSamples { key title } }", json!({})).await;
 }
 
+#[both_databases]
 async fn a_time_that_is_accepted_is_shown_as_it_was_given(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.limits.limits = false;
-        // As late as a setting can put it.
+        // The latest time allowed by a setting.
         config.api_tokens.api_token_ttl = std::time::Duration::from_secs(10 * 365 * 24 * 60 * 60);
     })
     .await;
@@ -343,6 +339,7 @@ async fn a_time_that_is_accepted_is_shown_as_it_was_given(place: Place) {
     ada.data("{ apiTokens { expiresAt } }", json!({})).await;
 }
 
+#[both_databases]
 async fn a_time_that_an_older_version_stored_hides_no_list(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -361,6 +358,7 @@ async fn a_time_that_an_older_version_stored_hides_no_list(place: Place) {
     }
 }
 
+#[both_databases]
 async fn times_at_the_edges_filter_lists_without_a_fault(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;

@@ -1,14 +1,14 @@
-//! `docs/security.md` tells the truth: its figures are the program's, and every test that it names is there.
+//! Comparison of the documents with the code: tests named in `docs/security.md` exist, and figures match constants.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use libtest_mimic::{Failed, Trial};
+use crate::Outcome;
 
 const PAGE: &str = include_str!("../../docs/security.md");
 
-/// Steps that are not in this suite, each with a command of its own.
+/// Checks outside this suite, each with a separate command.
 const STEPS: [&str; 8] = [
     "tests/django/run",
     "tests/silence/run",
@@ -20,18 +20,9 @@ const STEPS: [&str; 8] = [
     ".ci/run",
 ];
 
-/// `names` are the situations of this suite, as `module::name`.
-pub(crate) fn trials(names: Vec<String>) -> Vec<Trial> {
-    vec![
-        Trial::test("security::every_test_that_the_page_names_exists", move || tests_exist(&names)),
-        Trial::test("security::the_page_tells_every_limit_with_its_default", limits_are_told),
-        Trial::test("security::figures_in_sentences_are_those_of_the_code", figures_are_true),
-    ]
-}
-
-/// The last cells of the tables of promises: what shows each.
-fn shown() -> Vec<(&'static str, Vec<&'static str>)> {
-    let (_, tables) = PAGE.split_once("\n## Requirement, promise, test").expect("the page has its tables");
+/// Rows of the tables of promises, with the tests in their last cells.
+fn promises() -> Vec<(&'static str, Vec<&'static str>)> {
+    let (_, tables) = PAGE.split_once("\n## Promises and their tests").expect("the page has tables of promises");
     let rows = tables.lines().filter(|line| line.starts_with('|') && !line.starts_with("|-"));
     let rows =
         rows.filter(|line| !["| requirement", "| class", "| further rule"].iter().any(|head| line.starts_with(head)));
@@ -42,25 +33,43 @@ fn shown() -> Vec<(&'static str, Vec<&'static str>)> {
     .collect()
 }
 
-fn tests_exist(names: &[String]) -> Result<(), Failed> {
+#[test]
+fn every_test_that_the_page_names_exists() -> Outcome {
+    let names = names()?;
     let mut problems = Vec::new();
-    let rows = shown();
+    let rows = promises();
     assert!(rows.len() > 60, "the tables were not found");
     for (line, tests) in rows {
         if tests.is_empty() && !line.contains("not promised") {
-            problems.push(format!("nothing shows this: {line}"));
+            problems.push(format!("no test for this promise: {line}"));
         }
         for test in tests {
-            if !STEPS.contains(&test) && !names.iter().any(|name| name == test) && !is_there(test) {
-                problems.push(format!("there is no test {test}"));
+            if !STEPS.contains(&test) && !names.iter().any(|name| name == test) && !exists(test) {
+                problems.push(format!("test {test} does not exist"));
             }
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n").into()) }
 }
 
-/// Whether there is a test of this path in the library, or one of this suite that is of no database.
-fn is_there(test: &str) -> bool {
+/// The tests of this suite that run on both databases, as `module::name`.
+pub(crate) fn names() -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let mut names = Vec::new();
+    for file in crate::architecture::rust_files(&root) {
+        let path = file.strip_prefix(&root)?.with_extension("");
+        let module = path.iter().filter_map(|part| part.to_str()).collect::<Vec<_>>().join("::");
+        let text = fs::read_to_string(&file)?;
+        for rest in text.split("#[both_databases]\nasync fn ").skip(1) {
+            let name = rest.split('(').next().unwrap_or_default();
+            names.push(format!("{module}::{name}"));
+        }
+    }
+    Ok(names)
+}
+
+/// True for a test with this path in the library, or one in this suite that uses no database.
+fn exists(test: &str) -> bool {
     let Some((module, name)) = test.rsplit_once("::") else { return false };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = module.trim_end_matches("::tests").replace("::", "/");
@@ -72,108 +81,210 @@ fn is_there(test: &str) -> bool {
     ] {
         let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
         let is_function = text.contains(&format!("fn {name}("));
-        if is_function && (text.contains("#[test]") || text.contains("#[tokio::test"))
-            || text.contains(&format!("Trial::test(\"{test}\""))
-        {
+        if is_function && (text.contains("#[test]") || text.contains("#[tokio::test")) {
             return true;
         }
     }
     false
 }
 
-fn limits_are_told() -> Result<(), Failed> {
+#[test]
+fn the_page_lists_every_limit_with_its_default() -> Outcome {
+    let is_limit = |name: &str| {
+        ["_LIMIT_", "_TTL", "_KEEP_", "_GRACE", "_SOCKETS", "_CONNECTIONS", "_TIMEOUT", "_ARGON2", "_MIN_LENGTH"]
+            .iter()
+            .any(|part| name.contains(part))
+    };
+    let limits = settings()?.into_iter().filter(|(name, _)| is_limit(name));
+    let rows: Vec<String> =
+        limits.map(|(name, default)| format!("| `{name}` | `{}` |", default.as_deref().unwrap_or("none"))).collect();
+    assert!(rows.len() > 15, "the help lists no limits");
+    let missing: Vec<_> = rows.iter().filter(|row| !PAGE.contains(row.as_str())).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("docs/security.md has no rows: {missing:#?}").into()) }
+}
+
+/// Names of settings and their defaults.
+type Defaults = Vec<(String, Option<String>)>;
+
+/// Settings with their defaults, from `serve --help`.
+fn settings() -> Result<Defaults, Box<dyn std::error::Error>> {
     let help = Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["serve", "--help"]).output()?;
     let help = String::from_utf8(help.stdout)?;
     let mut lines = help.lines().map(str::trim).peekable();
-    let mut untold = Vec::new();
-    let mut told = 0;
+    let mut settings = Vec::new();
     while let Some(line) = lines.next() {
         let Some(name) = line.strip_prefix("[env: ").map(|rest| rest.trim_end_matches([']', '='])) else { continue };
-        let is_meant =
-            ["_LIMIT_", "_TTL", "_KEEP_", "_GRACE", "_SOCKETS", "_CONNECTIONS", "_TIMEOUT", "_ARGON2", "_MIN_LENGTH"];
-        if !is_meant.iter().any(|part| name.contains(part)) {
-            continue;
-        }
-        let default =
-            lines.peek().and_then(|line| line.strip_prefix("[default: ")?.strip_suffix(']')).unwrap_or("none");
-        match PAGE.contains(&format!("| `{name}` | `{default}` |")) {
-            true => told += 1,
-            false => untold.push(format!("| `{name}` | `{default}` |")),
-        }
+        let default = lines.peek().and_then(|line| line.strip_prefix("[default: ")?.strip_suffix(']'));
+        settings.push((name.to_owned(), default.map(str::to_owned)));
     }
-    assert!(told + untold.len() > 15, "the program tells of no limits");
-    if untold.is_empty() { Ok(()) } else { Err(format!("docs/security.md has no rows: {untold:#?}").into()) }
+    Ok(settings)
 }
 
-/// Sentences of the page with a `{}` for each figure, and the constants that the figures are, in their units.
-const FIGURES: [(&str, &[Figure]); 16] = [
-    (
-        "a document has {} KiB, {} selections, {} aliases, {} directives",
-        &[
-            Figure("graphql/execution/limits/mod.rs", "MAX_BYTES", KIB),
-            Figure("graphql/execution/limits/mod.rs", "MAX_SELECTIONS", 1),
-            Figure("graphql/execution/limits/mod.rs", "MAX_ALIASES", 1),
-            Figure("graphql/execution/limits/mod.rs", "MAX_DIRECTIVES", 1),
-        ],
-    ),
-    ("and {} levels at most", &[Figure("graphql/mod.rs", "MAX_DEPTH", 1)]),
-    ("A body has {} KiB", &[Figure("http/graphql/mod.rs", "MAX_BODY", KIB)]),
-    (
-        "A user sends {} at once and all together {}",
-        &[Figure("http/graphql/multipart.rs", "ARRIVING_PER_USER", 1), Figure("http/graphql/multipart.rs", "ARRIVING", 1)],
-    ),
-    (
-        "{} at a time, {} of them of one user",
-        &[Figure("http/graphql/multipart.rs", "IN_MEMORY", 1), Figure("http/graphql/multipart.rs", "IN_MEMORY_PER_USER", 1)],
-    ),
-    ("A user has {} at most; one more ends", &[Figure("domain/auth/sessions.rs", "SESSIONS_PER_USER", 1)]),
-    ("{} lines a minute for each user", &[Figure("domain/auth/refused_rights.rs", "LINES", 1)]),
-    ("A network is known to an account for {} days", &[Figure("domain/auth/known_networks.rs", "KNOWN_FOR", DAY)]),
-    ("within {} days keeps a budget of its own", &[Figure("domain/auth/known_networks.rs", "KNOWN_FOR", DAY)]),
-    ("| {} days after the last sign-in from there |", &[Figure("domain/auth/known_networks.rs", "KNOWN_FOR", DAY)]),
-    ("reloads ({} s)", &[Figure("domain/auth/signing_keys.rs", "RELOAD", SECOND)]),
-    ("renewed ({} min)", &[Figure("domain/auth/signing_keys.rs", "CACHE", 60 * SECOND)]),
-    ("signing in with it ends after {} hours", &[Figure("domain/auth/passwords.rs", "TEMPORARY", 3600 * SECOND)]),
-    ("has {} times the budget of one client", &[Figure("tools/network.rs", "SITE_FACTOR", 1)]),
-    (
-        "are refused to others for {} days on every path",
-        &[Figure("domain/users/reserved.rs", "USERNAME_RESERVED", DAY)],
-    ),
-    ("have 8 to {} characters", &[Figure("tools/password/mod.rs", "MAX_LENGTH", 1)]),
-];
+/// Source of a figure.
+enum Figure {
+    /// A constant of a file below `src/`, and the unit of the figure. Durations are in milliseconds.
+    Constant(&'static str, &'static str, u64),
+    /// The default of a setting.
+    Setting(&'static str),
+}
+
+use Figure::{Constant, Setting};
 
 const KIB: u64 = 1024;
-/// Times are in milliseconds.
 const SECOND: u64 = 1000;
-const DAY: u64 = 24 * 3600 * SECOND;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
 
-/// A constant of this file below `src/`, and its unit.
-struct Figure(&'static str, &'static str, u64);
+const SECURITY: &str = "docs/security.md";
+const OPERATIONS: &str = "docs/operations.md";
+const SPREADSHEETS: &str = "docs/spreadsheets.md";
+const DJANGO: &str = "docs/django.md";
+const MONITORING: &str = "docs/watching.md";
+const PERFORMANCE: &str = "docs/performance.md";
+const README: &str = "README.md";
+
+const LIMITS: &str = "graphql/execution/limits/mod.rs";
+const UPLOADS: &str = "http/graphql/multipart.rs";
+const SHEETS: &str = "tools/sheet/read.rs";
+const HASHES: &str = "tools/password/django.rs";
+const PARAMS: &str = "tools/password/params.rs";
+const KEYS: &str = "domain/auth/signing_keys.rs";
+const RESERVED: &str = "domain/users/reserved.rs";
+
+const KNOWN: Figure = Constant("domain/auth/known_networks.rs", "KNOWN_FOR", DAY);
+const SESSIONS: Figure = Constant("domain/auth/sessions.rs", "SESSIONS_PER_USER", 1);
+const TEMPORARY: Figure = Constant("domain/auth/passwords.rs", "TEMPORARY", HOUR);
+const UNDELIVERED: Figure = Constant("domain/outbox/link.rs", "WAITS_FOR", DAY);
+const MAX_BODY: Figure = Constant("http/graphql/mod.rs", "MAX_BODY", KIB);
+const MAX_FILE: Figure = Constant(SHEETS, "MAX_MEGABYTES", 1);
+const MAX_PASSWORD: Figure = Constant("tools/password/mod.rs", "MAX_LENGTH", 1);
+const MAX_WAIT: Figure = Constant("tools/password/hasher.rs", "MAX_WAIT", 1);
+const RELOAD: Figure = Constant(KEYS, "RELOAD", SECOND);
+const CACHE: Figure = Constant(KEYS, "CACHE", MINUTE);
+const SKEW: Figure = Constant("tools/clock.rs", "SKEW", MINUTE);
+
+/// Sentences of documents, with a `{}` for each figure.
+const FIGURES: &[(&str, &str, &[Figure])] = &[
+    (SECURITY, "have {} to {} characters", &[Setting("VESTIBULE_PASSWORD_MIN_LENGTH"), MAX_PASSWORD]),
+    (SECURITY, "A user has {} at most; one more ends", &[SESSIONS]),
+    (SECURITY, "a user has {} sessions at most", &[SESSIONS]),
+    (SECURITY, "are refused to others for {} days on every path", &[Constant(RESERVED, "USERNAME_RESERVED", DAY)]),
+    (SECURITY, "After {} renames within that time", &[Constant(RESERVED, "MOST_RESERVED", 1)]),
+    (SECURITY, "within {} days keeps a budget of its own", &[KNOWN]),
+    (SECURITY, "A network is known to an account for {} days", &[KNOWN]),
+    (SECURITY, "| {} days after the last sign-in from there |", &[KNOWN]),
+    (SECURITY, "every instance reloads ({} s)", &[RELOAD]),
+    (SECURITY, "key set are renewed ({} min), and clocks may differ ({} min)", &[CACHE, SKEW]),
+    (SECURITY, "signing in with it ends after {} hours", &[TEMPORARY]),
+    (SECURITY, "has {} times the budget of one client", &[Constant("tools/network.rs", "SITE_FACTOR", 1)]),
+    (SECURITY, "a reset link, from the delivery of its email; an undelivered email waits for {} days", &[UNDELIVERED]),
+    (SECURITY, "the pending registration or address; an undelivered email waits for {} days", &[UNDELIVERED]),
+    (SECURITY, "a document has {} KiB", &[Constant(LIMITS, "MAX_BYTES", KIB)]),
+    (SECURITY, "{} selections", &[Constant(LIMITS, "MAX_SELECTIONS", 1)]),
+    (SECURITY, "{} aliases", &[Constant(LIMITS, "MAX_ALIASES", 1)]),
+    (SECURITY, "{} directives", &[Constant(LIMITS, "MAX_DIRECTIVES", 1)]),
+    (SECURITY, "and {} levels at most", &[Constant("graphql/mod.rs", "MAX_FIELD_DEPTH", 1)]),
+    (SECURITY, "A mutation has {} fields at most", &[Constant(LIMITS, "MAX_MUTATIONS", 1)]),
+    (SECURITY, "A body has {} KiB at most; with a file, {} MiB for the file", &[MAX_BODY, MAX_FILE]),
+    (SECURITY, "and {} KiB for the rest", &[Constant(UPLOADS, "MAX_AROUND", KIB)]),
+    (SECURITY, "A user sends {} files at a time", &[Constant(UPLOADS, "ARRIVING_PER_USER", 1)]),
+    (SECURITY, "a client network {} times as many", &[Constant(UPLOADS, "ARRIVING_PER_NETWORK", 1)]),
+    (SECURITY, "All users together send {}, each of {} MiB at most", &[Constant(UPLOADS, "ARRIVING", 1), MAX_FILE]),
+    (SECURITY, "{} are reserved for imports by staff", &[Constant(UPLOADS, "RESERVED_FOR_IMPORTS", 1)]),
+    (SECURITY, "After {} seconds a file must arrive", &[Constant(UPLOADS, "RATE_WINDOW", SECOND)]),
+    (SECURITY, "arrive at {} KiB a second", &[Constant(UPLOADS, "MIN_IN_WINDOW", 5 * KIB)]),
+    (SECURITY, "loaded into memory: {} at a time", &[Constant(UPLOADS, "IN_MEMORY", 1)]),
+    (SECURITY, "at a time, {} of them of one user", &[Constant(UPLOADS, "IN_MEMORY_PER_USER", 1)]),
+    (SECURITY, "After {} ms of waiting", &[MAX_WAIT]),
+    (SECURITY, "{} lines a minute for each user", &[Constant("domain/auth/refused_rights.rs", "LINES", 1)]),
+    (SECURITY, "a leeway of {} seconds", &[Constant("tools/token.rs", "LEEWAY", 1)]),
+    (SECURITY, "a digest is kept for {} minutes", &[Constant("domain/sent_forms.rs", "KNOWN_FOR", MINUTE)]),
+    (OPERATIONS, "a temporary password expires after {} hours", &[TEMPORARY]),
+    (
+        OPERATIONS,
+        "sends a ping every {} seconds",
+        &[Constant("http/graphql/socket/connection.rs", "PING_INTERVAL", SECOND)],
+    ),
+    (OPERATIONS, "Documents without a file have {} KiB at most", &[MAX_BODY]),
+    (OPERATIONS, "An email is tried {} times", &[Constant("domain/outbox/deliver.rs", "ATTEMPTS", 1)]),
+    (OPERATIONS, "undelivered for {} days are dropped", &[UNDELIVERED]),
+    (OPERATIONS, "After `VESTIBULE_REFRESH_TTL` ({})", &[Setting("VESTIBULE_REFRESH_TTL")]),
+    (OPERATIONS, "Rows are read {} at a time", &[Constant("domain/operator/copy/mod.rs", "BATCH", 1)]),
+    (OPERATIONS, "`VESTIBULE_DATABASE_READERS` ({})", &[Setting("VESTIBULE_DATABASE_READERS")]),
+    (OPERATIONS, "`VESTIBULE_DATABASE_WRITERS` ({})", &[Setting("VESTIBULE_DATABASE_WRITERS")]),
+    (OPERATIONS, "Connecting times out after {} s", &[Constant("database/postgres.rs", "CONNECT_TIMEOUT", SECOND)]),
+    (OPERATIONS, "It ends within {} s in any case", &[Constant("http/connection/server.rs", "FINISH_TIMEOUT", SECOND)]),
+    (OPERATIONS, "every instance has reloaded ({} s)", &[RELOAD]),
+    (OPERATIONS, "have been renewed ({} min), and clocks may differ ({} min)", &[CACHE, SKEW]),
+    (SPREADSHEETS, "at most {} rows, heading included", &[Constant(SHEETS, "MAX_ROW", 1)]),
+    (SPREADSHEETS, "and {} columns", &[Constant(SHEETS, "MAX_COLUMNS", 1)]),
+    (SPREADSHEETS, "a file has at most {} MiB", &[MAX_FILE]),
+    (SPREADSHEETS, "its lease expires after {} seconds", &[Constant("domain/leases.rs", "LEASE", SECOND)]),
+    (DJANGO, "more than {} rounds of PBKDF2", &[Constant(HASHES, "MAX_ITERATIONS", 1)]),
+    (DJANGO, "{} MiB of memory", &[Constant(HASHES, "MAX_MEMORY", KIB)]),
+    (DJANGO, "{} passes or", &[Constant(PARAMS, "MAX_PASSES", 1)]),
+    (DJANGO, "{} lanes of Argon2", &[Constant(PARAMS, "MAX_LANES", 1)]),
+    (DJANGO, "N · r · p above {} for scrypt", &[Constant(HASHES, "MAX_SCRYPT_WORK", 1)]),
+    (DJANGO, "a cost above {} for bcrypt", &[Constant(HASHES, "MAX_BCRYPT_COST", 1)]),
+    (DJANGO, "fewer than {} rounds of PBKDF2", &[Constant(HASHES, "WEAK_ITERATIONS", 1)]),
+    (DJANGO, "a cost below {} for bcrypt", &[Constant(HASHES, "WEAK_BCRYPT", 1)]),
+    (DJANGO, "N · r below {} for scrypt", &[Constant(HASHES, "WEAK_SCRYPT", 1)]),
+    (DJANGO, "Passwords of more than {} characters must be reset", &[MAX_PASSWORD]),
+    (MONITORING, "queried every {} seconds at most", &[Constant("http/routes/metrics.rs", "COUNT_PAUSE", SECOND)]),
+    (PERFORMANCE, "sign-ins wait for it for {} ms at most", &[MAX_WAIT]),
+    (README, "minimum password length, {} to {} characters", &[Setting("VESTIBULE_PASSWORD_MIN_LENGTH"), MAX_PASSWORD]),
+    (README, "Networks the user signed in from in the last {} days are exempt", &[KNOWN]),
+];
 
 impl Figure {
-    fn read(&self) -> String {
-        let Self(file, name, unit) = self;
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let (_, rest) = text.split_once(&format!("const {name}: ")).unwrap_or_else(|| panic!("{file} has no {name}"));
-        let value =
-            rest.split_once(" = ").and_then(|(_, rest)| rest.split_once(';')).expect("a constant has a value").0;
-        let (factor, product) = match value.strip_suffix(')').and_then(|call| call.split_once('(')) {
-            Some(("Duration::from_secs", seconds)) => (SECOND, seconds),
-            Some(("Duration::from_millis", millis)) => (1, millis),
-            _ => (1, value),
-        };
-        let number =
-            |text: &str| text.trim().replace('_', "").parse::<u64>().unwrap_or_else(|_| panic!("{name}: {value}"));
-        (factor * product.split('*').map(number).product::<u64>() / unit).to_string()
+    fn read(&self, settings: &Defaults) -> String {
+        match self {
+            Constant(file, name, unit) => grouped(constant(file, name) / unit),
+            Setting(name) => {
+                let default = settings.iter().find(|(known, _)| known == name).and_then(|(_, default)| default.clone());
+                default.unwrap_or_else(|| panic!("{name} has no default"))
+            }
+        }
     }
 }
 
-fn figures_are_true() -> Result<(), Failed> {
-    let page = PAGE.split_whitespace().collect::<Vec<_>>().join(" ");
-    let sentences = FIGURES.iter().map(|(sentence, figures)| {
-        figures.iter().fold((*sentence).to_owned(), |text, figure| text.replacen("{}", &figure.read(), 1))
-    });
-    let untrue: Vec<String> = sentences.filter(|sentence| !page.contains(sentence.as_str())).collect();
-    if untrue.is_empty() { Ok(()) } else { Err(format!("docs/security.md does not say: {untrue:#?}").into()) }
+/// Value of a constant that is defined as a product of numbers.
+fn constant(file: &str, name: &str) -> u64 {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let (_, rest) = text.split_once(&format!("const {name}: ")).unwrap_or_else(|| panic!("{file} has no {name}"));
+    let value = rest.split_once(" = ").and_then(|(_, rest)| rest.split_once(';')).expect("a constant has a value").0;
+    let (unit, product) = match value.strip_suffix(')').and_then(|call| call.split_once('(')) {
+        Some(("Duration::from_secs", seconds)) => (SECOND, seconds),
+        Some(("Duration::from_millis", millis)) => (1, millis),
+        _ => (1, value),
+    };
+    let number = |text: &str| text.replace('_', "").parse::<u64>().unwrap_or_else(|_| panic!("{name}: {value}"));
+    let factor = |text: &str| match text.trim().trim_matches(['(', ')']).split_once(" << ") {
+        Some((base, bits)) => number(base) << number(bits),
+        None => number(text.trim()),
+    };
+    unit * product.split('*').map(factor).product::<u64>()
+}
+
+/// The number with separators, as in `10,000`.
+fn grouped(number: u64) -> String {
+    if number < 1000 { number.to_string() } else { format!("{},{:03}", grouped(number / 1000), number % 1000) }
+}
+
+#[test]
+fn figures_in_sentences_are_those_of_the_code() -> Outcome {
+    let settings = settings()?;
+    let mut missing = Vec::new();
+    for (document, sentence, figures) in FIGURES {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document))?;
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let sentence =
+            figures.iter().fold((*sentence).to_owned(), |text, figure| text.replacen("{}", &figure.read(&settings), 1));
+        if !text.contains(&sentence) {
+            missing.push(format!("{document} does not say: {sentence}"));
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(missing.join("\n").into()) }
 }

@@ -1,6 +1,7 @@
-//! Staying signed in: rotation, grace, reuse, ends.
+//! Sessions: rotation, grace period, reuse, and expiry.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
@@ -12,35 +13,6 @@ use vestibule::entity::session;
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::{Answer, Client};
 use crate::test_database::Place;
-
-crate::tests![
-    two_tabs_that_refresh_at_once_get_the_same_successor,
-    a_lost_answer_is_repeated_however_late_while_nothing_of_it_was_used,
-    a_used_access_token_ends_the_repeating,
-    a_reused_token_ends_the_session_and_is_audited,
-    one_mail_an_hour_tells_of_reused_tokens,
-    two_generations_back_is_reuse_even_within_the_grace,
-    of_many_refreshes_at_once_all_get_one_successor,
-    two_instances_refresh_one_session,
-    an_unused_session_ends_and_a_used_one_ends_too_in_time,
-    a_step_back_of_the_clock_does_no_harm,
-    a_step_back_of_the_clock_does_not_make_a_dead_token_young,
-    signing_in_replaces_the_session_in_the_cookie_and_a_stale_cookie_does_no_harm,
-    logout_everywhere_ends_every_session,
-    signing_out_with_a_token_that_was_exchanged_before_is_reuse,
-    signing_out_with_the_predecessor_works_as_long_as_it_may_be_repeated,
-    signing_out_with_a_token_that_ran_out_ends_nothing_else,
-    a_refresh_token_is_in_the_cookie_or_in_the_body,
-    a_refresh_token_from_the_cookie_is_never_told_to_scripts,
-    a_foreign_page_that_asks_for_the_cookie_is_refused_before_anything_happens,
-    signing_in_for_the_body_leaves_no_dead_cookie,
-    the_fifty_first_session_ends_the_oldest,
-    a_bad_bearer_matters_only_where_one_is_needed,
-    a_cookie_from_a_foreign_page_is_not_used,
-    dead_sessions_are_swept_away,
-    the_signing_key_rotates_and_old_tokens_run_out,
-    only_one_successor_whatever_happens,
-];
 
 const ME: &str = "{ me { id } }";
 const TTL: Duration = Duration::from_mins(5);
@@ -54,6 +26,7 @@ fn dead() -> Result<(), String> {
     Err("INVALID_TOKEN".to_owned())
 }
 
+#[both_databases]
 async fn two_tabs_that_refresh_at_once_get_the_same_successor(place: Place) {
     let app = TestApp::start(&place).await;
     let mut one = app.add_user("ada").await.sign_in(&app).await;
@@ -66,6 +39,7 @@ async fn two_tabs_that_refresh_at_once_get_the_same_successor(place: Place) {
     assert!(alive(&two).await);
 }
 
+#[both_databases]
 async fn a_lost_answer_is_repeated_however_late_while_nothing_of_it_was_used(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
@@ -78,6 +52,7 @@ async fn a_lost_answer_is_repeated_however_late_while_nothing_of_it_was_used(pla
     assert!(alive(&client).await);
 }
 
+#[both_databases]
 async fn a_used_access_token_ends_the_repeating(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
@@ -89,6 +64,7 @@ async fn a_used_access_token_ends_the_repeating(place: Place) {
     assert!(!alive(&client).await, "one of the two is a thief: both are out");
 }
 
+#[both_databases]
 async fn a_reused_token_ends_the_session_and_is_audited(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -106,6 +82,7 @@ async fn a_reused_token_ends_the_session_and_is_audited(place: Place) {
     assert_eq!(events[0].target_id.map(|id| id.to_string()), Some(ada.id));
 }
 
+#[both_databases]
 async fn two_generations_back_is_reuse_even_within_the_grace(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
@@ -116,6 +93,7 @@ async fn two_generations_back_is_reuse_even_within_the_grace(place: Place) {
     assert_eq!(client.refresh().await, dead());
 }
 
+#[both_databases]
 async fn of_many_refreshes_at_once_all_get_one_successor(place: Place) {
     let app = TestApp::start(&place).await;
     let client = app.add_user("ada").await.sign_in(&app).await;
@@ -132,6 +110,7 @@ async fn of_many_refreshes_at_once_all_get_one_successor(place: Place) {
     assert_eq!(sessions.iter().map(|session| session.counter).collect::<Vec<_>>(), [1]);
 }
 
+#[both_databases]
 async fn two_instances_refresh_one_session(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
@@ -147,6 +126,7 @@ async fn two_instances_refresh_one_session(place: Place) {
     assert_eq!(elsewhere.code(ME, json!({})).await, "UNAUTHENTICATED REVOKED");
 }
 
+#[both_databases]
 async fn an_unused_session_ends_and_a_used_one_ends_too_in_time(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -167,6 +147,7 @@ async fn an_unused_session_ends_and_a_used_one_ends_too_in_time(place: Place) {
     assert_eq!(busy.refresh().await, dead());
 }
 
+#[both_databases]
 async fn a_step_back_of_the_clock_does_no_harm(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
@@ -176,6 +157,7 @@ async fn a_step_back_of_the_clock_does_no_harm(place: Place) {
     assert!(alive(&client).await);
 }
 
+#[both_databases]
 async fn a_step_back_of_the_clock_does_not_make_a_dead_token_young(place: Place) {
     let app = TestApp::start(&place).await;
     let mut thief = app.add_user("ada").await.sign_in(&app).await;
@@ -187,6 +169,7 @@ async fn a_step_back_of_the_clock_does_not_make_a_dead_token_young(place: Place)
     assert_eq!(owner.code(ME, json!({})).await, "UNAUTHENTICATED REVOKED");
 }
 
+#[both_databases]
 async fn signing_in_replaces_the_session_in_the_cookie_and_a_stale_cookie_does_no_harm(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -199,7 +182,7 @@ async fn signing_in_replaces_the_session_in_the_cookie_and_a_stale_cookie_does_n
         browser(stale).sign_in("ada", PASSWORD).await;
     }
 
-    // One that was exchanged before is reuse here, too.
+    // Using an exchanged token is reuse here, too.
     let mut rotated = ada.sign_in(&app).await;
     let old = rotated.refresh.clone();
     rotated.refresh().await.unwrap();
@@ -213,6 +196,7 @@ async fn signing_in_replaces_the_session_in_the_cookie_and_a_stale_cookie_does_n
     assert!(refused.header("set-cookie").starts_with("refresh_token=; Max-Age=0;"));
 }
 
+#[both_databases]
 async fn logout_everywhere_ends_every_session(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -222,7 +206,7 @@ async fn logout_everywhere_ends_every_session(place: Place) {
     laptop.data(logout, json!({ "e": true })).await;
     assert!(!alive(&laptop).await && !alive(&phone).await);
     assert!(alive(&bob).await);
-    // Once more is no error, but nobody at all cannot sign out.
+    // Repeating it is no error, but sign-out without any token is.
     assert_eq!(laptop.data(logout, json!({ "e": false })).await["logout"]["success"], true);
     assert_eq!(app.anyone().code(logout, json!({ "e": false })).await, "UNAUTHENTICATED MISSING");
     let nonsense = "mutation { logout(input: { refreshToken: \"nonsense\" }) { success errors { code field } } }";
@@ -236,6 +220,7 @@ async fn count_of(app: &TestApp, action: Action) -> usize {
     events.all(app.db()).await.unwrap().len()
 }
 
+#[both_databases]
 async fn signing_out_with_a_token_that_was_exchanged_before_is_reuse(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -258,16 +243,17 @@ async fn signing_out_with_a_token_that_was_exchanged_before_is_reuse(place: Plac
         assert_eq!(count_of(&app, Action::RefreshReused).await, round + 1);
         assert_eq!(count_of(&app, Action::Logout).await, 0);
         assert_eq!(app.mails().await.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), [ada.email.as_str()]);
-        // One mail an hour tells of it.
+        // One mail an hour reports it.
         app.wait(Duration::from_hours(1));
     }
 }
 
+#[both_databases]
 async fn signing_out_with_the_predecessor_works_as_long_as_it_may_be_repeated(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let everywhere = |client: &Client| json!({ "input": { "refreshToken": client.refresh, "everywhere": true } });
-    // Within the grace, though its successor is in use; later, as long as that is not.
+    // Within the grace period even with the successor in use; later only while it is unused.
     for (is_used, wait) in [(true, Duration::from_secs(10)), (false, DAY)] {
         let (mut laptop, mut phone) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
         let tab = laptop.clone();
@@ -291,6 +277,7 @@ async fn signing_out_with_the_predecessor_works_as_long_as_it_may_be_repeated(pl
     assert_eq!(count_of(&app, Action::RefreshReused).await, 1);
 }
 
+#[both_databases]
 async fn signing_out_with_a_token_that_ran_out_ends_nothing_else(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -317,7 +304,7 @@ async fn start_with_listed_origin(place: &Place) -> TestApp {
 
 type Headers<'a> = &'a [(&'static str, &'a str)];
 
-/// The refresh token of a response: in the cookie, and in the body.
+/// Refresh token of a response: from the cookie, and from the body.
 fn given(answer: &Answer, field: &str) -> (Option<String>, Option<String>) {
     let payload = &answer.body["data"][field];
     assert_eq!(payload["errors"], json!([]), "{}", answer.body);
@@ -327,6 +314,7 @@ fn given(answer: &Answer, field: &str) -> (Option<String>, Option<String>) {
     (cookie.map(str::to_owned), payload["tokens"]["refreshToken"].as_str().map(str::to_owned))
 }
 
+#[both_databases]
 async fn a_refresh_token_is_in_the_cookie_or_in_the_body(place: Place) {
     let app = start_with_listed_origin(&place).await;
     app.add_user("ada").await;
@@ -370,7 +358,8 @@ async fn a_refresh_token_is_in_the_cookie_or_in_the_body(place: Place) {
     }
 }
 
-async fn a_refresh_token_from_the_cookie_is_never_told_to_scripts(place: Place) {
+#[both_databases]
+async fn a_refresh_token_from_the_cookie_is_never_shown_to_scripts(place: Place) {
     let app = start_with_listed_origin(&place).await;
     let ada = app.add_user("ada").await;
     for origin in [None, Some(app.url.as_str()), Some(LISTED)] {
@@ -398,6 +387,7 @@ async fn a_refresh_token_from_the_cookie_is_never_told_to_scripts(place: Place) 
     }
 }
 
+#[both_databases]
 async fn a_foreign_page_that_asks_for_the_cookie_is_refused_before_anything_happens(place: Place) {
     let app = start_with_listed_origin(&place).await;
     let ada = app.add_user("ada").await;
@@ -411,7 +401,7 @@ async fn a_foreign_page_that_asks_for_the_cookie_is_refused_before_anything_happ
     owner.refresh().await.unwrap();
     assert_eq!(count_of(&app, Action::RefreshReused).await, 0);
 
-    // The link is still good.
+    // The link is still valid.
     app.anyone().data("mutation { requestReset(input: { email: \"ada@example.com\" }) { success } }", json!({})).await;
     let (uid, token) = crate::parity::recovery::link(&app.mails().await[0]);
     let confirm = "mutation($input: ConfirmResetInput!) { confirmReset(input: $input) {
@@ -438,6 +428,7 @@ async fn a_foreign_page_that_asks_for_the_cookie_is_refused_before_anything_happ
     assert!(cookie.is_some() && body.is_none());
 }
 
+#[both_databases]
 async fn signing_in_for_the_body_leaves_no_dead_cookie(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -451,6 +442,7 @@ async fn signing_in_for_the_body_leaves_no_dead_cookie(place: Place) {
     assert_eq!(before.refresh().await, dead(), "the new session took its place");
 }
 
+#[both_databases]
 async fn the_fifty_first_session_ends_the_oldest(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -470,6 +462,7 @@ async fn the_fifty_first_session_ends_the_oldest(place: Place) {
     assert_eq!(count, 50);
 }
 
+#[both_databases]
 async fn a_bad_bearer_matters_only_where_one_is_needed(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
@@ -487,6 +480,7 @@ async fn a_bad_bearer_matters_only_where_one_is_needed(place: Place) {
     assert_eq!(basic.code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
 }
 
+#[both_databases]
 async fn a_cookie_from_a_foreign_page_is_not_used(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
@@ -502,6 +496,7 @@ async fn a_cookie_from_a_foreign_page_is_not_used(place: Place) {
     client.refresh().await.unwrap();
 }
 
+#[both_databases]
 async fn dead_sessions_are_swept_away(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await.sign_in(&app).await;
@@ -514,12 +509,13 @@ async fn dead_sessions_are_swept_away(place: Place) {
     assert_eq!(session::Entity::find().count(app.db()).await.unwrap(), 0);
 }
 
-/// Making one account signs the superuser in once.
+/// Number of superuser sessions: creating an account signs the superuser in once.
 fn session_count_of_admin() -> u64 {
     1
 }
 
-async fn the_signing_key_rotates_and_old_tokens_run_out(place: Place) {
+#[both_databases]
+async fn the_signing_key_rotates_and_old_tokens_expire(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
@@ -532,7 +528,7 @@ async fn the_signing_key_rotates_and_old_tokens_run_out(place: Place) {
     assert!(alive(&client).await, "the old key still verifies");
     client.refresh().await.unwrap();
     assert!(alive(&client).await);
-    // The other instance meets the new key for the first time in this token, many times at once.
+    // The other instance sees the new key for the first time in this token, in many concurrent requests.
     let elsewhere = second.anyone().with_token(client.access.clone().unwrap());
     let met = futures_util::future::join_all((0..20).map(|_| alive(&elsewhere))).await;
     assert!(met.iter().all(|alive| *alive), "{met:?}");
@@ -542,9 +538,10 @@ async fn the_signing_key_rotates_and_old_tokens_run_out(place: Place) {
     assert_eq!(jwks(&app).await, 1);
 }
 
-/// Random walks through the states of a session against a model that is written down here a second time: a session
-/// lives until a token that was rotated away comes back at a time when it must not.
-async fn only_one_successor_whatever_happens(place: Place) {
+/// Random walks through the states of a session, compared with a second model: a session lasts until a rotated token is
+/// used after its grace period.
+#[both_databases]
+async fn every_order_of_uses_leaves_only_one_successor(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let mut random = oorandom(7);
@@ -592,7 +589,7 @@ async fn only_one_successor_whatever_happens(place: Place) {
     }
 }
 
-/// A small generator of numbers (xorshift), so that a failing walk can be walked again.
+/// Small random number generator (xorshift), for reproducible walks.
 fn oorandom(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed;
     move || {
@@ -603,7 +600,8 @@ fn oorandom(seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
-async fn one_mail_an_hour_tells_of_reused_tokens(place: Place) {
+#[both_databases]
+async fn one_mail_an_hour_reports_reused_tokens(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let reuse = async || {

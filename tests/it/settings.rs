@@ -1,16 +1,13 @@
-//! The manual knows every setting, and its defaults are those of the program.
+//! Check of the manual: it lists every setting with the program's default.
 
 use std::process::Command;
 
-use libtest_mimic::{Failed, Trial};
+use crate::Outcome;
 
 const MANUAL: &str = include_str!("../../README.md");
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![Trial::test("settings::the_manual_tells_every_setting_with_its_default", the_manual_tells_all)]
-}
-
-fn the_manual_tells_all() -> Result<(), Failed> {
+#[test]
+fn the_manual_lists_every_setting_with_its_default() -> Outcome {
     let help = Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["serve", "--help"]).output()?;
     let help = String::from_utf8(help.stdout)?;
     let mut untold = Vec::new();
@@ -35,7 +32,7 @@ fn the_manual_tells_all() -> Result<(), Failed> {
     if untold.is_empty() { Ok(()) } else { Err(format!("README.md does not tell: {untold:#?}").into()) }
 }
 
-/// The default that the manual gives for a setting: of a row with several settings, the one at its place, or the only one.
+/// Default in the manual: in a row with several settings, the one at the same position, or the only one.
 fn in_manual(name: &str) -> Option<String> {
     let quoted = format!("`{name}`");
     MANUAL.lines().filter_map(|line| line.strip_prefix("| ")).find_map(|row| {
@@ -46,7 +43,7 @@ fn in_manual(name: &str) -> Option<String> {
     })
 }
 
-/// The parts of a cell, with commas between them; those within backticks are no such commas.
+/// Parts of a cell, separated by commas outside backticks.
 fn parts(cell: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut is_quoted = false;

@@ -1,6 +1,7 @@
-//! The keys that sign access tokens: published before they sign, rotated with overlap, revoked at once.
+//! Signing keys: published before use, rotated with overlap, revoked immediately.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,28 +17,17 @@ use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![
-    a_new_key_is_published_before_it_signs,
-    a_key_signs_at_once_where_that_was_asked_for,
-    of_rotations_at_once_one_key_comes,
-    a_clock_that_is_set_back_silences_no_key_and_revives_none,
-    a_revoked_key_ends_at_once_and_another_signs,
-    revoking_a_published_key_calls_its_rotation_off,
-    a_key_that_is_not_there_cannot_be_revoked,
-    what_the_operator_does_to_keys_is_audited,
-];
-
 const ME: &str = "{ me { id } }";
 const TTL: Duration = Duration::from_mins(5);
 
-/// The id of the key that signed a client's access token.
+/// Id of the key that signed a client's access token.
 pub(crate) fn kid(client: &Client) -> String {
     let header = client.access.as_deref().unwrap().split('.').next().unwrap();
     let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
     header["kid"].as_str().unwrap().to_owned()
 }
 
-/// The ids of the keys that an instance publishes.
+/// Ids of the keys published by an instance.
 async fn published(app: &TestApp) -> Vec<String> {
     let answer = app.anyone().get("/.well-known/jwks.json").await;
     assert_eq!(answer.header("cache-control"), format!("public, max-age={}", CACHE.as_secs()));
@@ -53,7 +43,7 @@ async fn revoke(app: &TestApp, kid: &str) -> String {
     app.app.revoke_key(&app.app.clock.now(), &Operator::new(), kid).await.unwrap()
 }
 
-/// Lets the time pass and both instances load the keys, as their workers do.
+/// Advances the clock, and lets both instances reload the keys like their workers.
 async fn wait(apps: [&TestApp; 2], span: Duration) {
     apps[0].wait(span);
     for app in apps {
@@ -61,6 +51,7 @@ async fn wait(apps: [&TestApp; 2], span: Duration) {
     }
 }
 
+#[both_databases]
 async fn a_new_key_is_published_before_it_signs(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
@@ -73,7 +64,7 @@ async fn a_new_key_is_published_before_it_signs(place: Place) {
         NOTICE >= RELOAD + CACHE,
         "whoever fetched the set just before an instance reloaded has it for long enough"
     );
-    // Keys of one millisecond have no order.
+    // Keys of the same millisecond have no order.
     app.wait(Duration::from_secs(1));
     let new = rotate(&app, Start::Announced).await;
     assert_eq!(published(&app).await, [new.as_str(), &old]);
@@ -96,6 +87,7 @@ async fn a_new_key_is_published_before_it_signs(place: Place) {
     assert_eq!(published(&second).await, [new]);
 }
 
+#[both_databases]
 async fn a_key_signs_at_once_where_that_was_asked_for(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -113,7 +105,8 @@ async fn a_key_signs_at_once_where_that_was_asked_for(place: Place) {
     assert_eq!(published(&app).await, [new]);
 }
 
-async fn of_rotations_at_once_one_key_comes(place: Place) {
+#[both_databases]
+async fn concurrent_rotations_create_one_key(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
     let rotations = [&app, &second, &app, &second].map(|app| rotate(app, Start::Announced));
@@ -124,6 +117,7 @@ async fn of_rotations_at_once_one_key_comes(place: Place) {
     assert_ne!(rotate(&app, Start::Announced).await, keys[0], "it signs by now, so that the next is another");
 }
 
+#[both_databases]
 async fn a_clock_that_is_set_back_silences_no_key_and_revives_none(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
@@ -139,13 +133,14 @@ async fn a_clock_that_is_set_back_silences_no_key_and_revives_none(place: Place)
         assert_eq!(kid(&client), new);
         client.data(ME, json!({})).await;
     }
-    // Rotated by the clock of today, no older key outlives that of tomorrow.
+    // After a rotation at an earlier time, no older key remains valid longer than the later key.
     rotate(&app, Start::Announced).await;
     wait([&app, &second], NOTICE + TTL + NOTICE).await;
     let left = published(&second).await;
     assert!(left.len() == 1 && ![first, leaked, new].contains(&left[0]), "{left:?}");
 }
 
+#[both_databases]
 async fn a_revoked_key_ends_at_once_and_another_signs(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
@@ -154,7 +149,7 @@ async fn a_revoked_key_ends_at_once_and_another_signs(place: Place) {
     let new = revoke(&app, &leaked).await;
     assert_eq!(published(&app).await, [new.as_str()]);
     assert_eq!(client.code(ME, json!({})).await, "UNAUTHENTICATED INVALID");
-    // The other instance looks the same once it has reloaded, which each does within ten seconds.
+    // The other instance agrees after reloading, at most ten seconds later.
     assert!(RELOAD <= Duration::from_secs(10));
     let elsewhere = second.anyone().with_token(client.access.clone().unwrap());
     elsewhere.data(ME, json!({})).await;
@@ -164,7 +159,7 @@ async fn a_revoked_key_ends_at_once_and_another_signs(place: Place) {
     assert_eq!(kid(&client), new);
     client.data(ME, json!({})).await;
 
-    // Where a successor is published, it is the one.
+    // A published successor becomes the signing key.
     let next = rotate(&app, Start::Announced).await;
     assert_eq!(revoke(&app, &new).await, next);
     client.refresh().await.unwrap();
@@ -172,6 +167,7 @@ async fn a_revoked_key_ends_at_once_and_another_signs(place: Place) {
     assert_eq!(signing_key::Entity::find().count(app.db()).await.unwrap(), 1);
 }
 
+#[both_databases]
 async fn revoking_a_published_key_calls_its_rotation_off(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
@@ -181,12 +177,13 @@ async fn revoking_a_published_key_calls_its_rotation_off(place: Place) {
     assert_eq!(revoke(&app, &new).await, old);
     wait([&app, &second], NOTICE + TTL + NOTICE).await;
     assert_eq!(kid(&ada.sign_in(&second).await), old, "it goes on as if nothing had been");
-    // One that only verifies goes without anything else.
+    // A key that only verifies is removed without further changes.
     let next = rotate(&app, Start::AtOnce).await;
     assert_eq!(revoke(&app, &old).await, next);
     assert_eq!(published(&app).await, [next]);
 }
 
+#[both_databases]
 async fn a_key_that_is_not_there_cannot_be_revoked(place: Place) {
     let app = TestApp::start(&place).await;
     let refused = app.app.revoke_key(&app.app.clock.now(), &Operator::new(), "none").await.unwrap_err();
@@ -194,7 +191,8 @@ async fn a_key_that_is_not_there_cannot_be_revoked(place: Place) {
     assert_eq!(signing_key::Entity::find().count(app.db()).await.unwrap(), 1);
 }
 
-async fn what_the_operator_does_to_keys_is_audited(place: Place) {
+#[both_databases]
+async fn operations_on_keys_by_the_operator_are_audited(place: Place) {
     let app = TestApp::start(&place).await;
     let key = rotate(&app, Start::AtOnce).await;
     revoke(&app, &key).await;

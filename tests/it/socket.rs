@@ -1,4 +1,4 @@
-//! A client of the WebSocket that sends frames as they come and states what it expects.
+//! A WebSocket client with assertions, which sends raw frames.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::test_client::Client;
 
-/// How long something may take that must happen; it takes much less.
+/// Timeout of expected events, which normally take much less.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An open connection.
 pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    /// Opens a connection with these headers; otherwise the status and the code of the refusal.
+    /// Opens a connection with these headers, or returns the status and code of the refusal.
     pub(crate) async fn open_with(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, (u16, String)> {
         let mut request = format!("{}/graphql", url.replace("http://", "ws://")).into_client_request().unwrap();
         for (name, value) in headers {
@@ -41,7 +41,7 @@ impl Socket {
 
     /// Opens a connection.
     pub(crate) async fn open(url: &str) -> Self {
-        Self::open_with(url, &[("sec-websocket-protocol", "graphql-transport-ws")]).await.expect("it is opened")
+        Self::open_with(url, &[("sec-websocket-protocol", "graphql-transport-ws")]).await.expect("the connection opens")
     }
 
     /// Opens a connection as this client.
@@ -61,16 +61,16 @@ impl Socket {
 
     /// Sends a frame.
     pub(crate) async fn send(&mut self, frame: Message) {
-        // Where the service has closed the connection already, what it says next tells.
+        // If the service has closed the connection, the next message reports it.
         let _ = self.0.send(frame).await;
     }
 
-    /// Sends a document as the operation of this name.
+    /// Sends a document as an operation with this id.
     pub(crate) async fn subscribe(&mut self, id: &str, document: &str) {
         self.say(json!({ "type": "subscribe", "id": id, "payload": { "query": document } })).await;
     }
 
-    /// Whether the service says anything, and not good-bye.
+    /// True if the service sends a message instead of closing the connection.
     pub(crate) async fn is_welcome(&mut self) -> bool {
         matches!(self.frame().await, Message::Text(_))
     }
@@ -83,7 +83,7 @@ impl Socket {
         }
     }
 
-    /// The data of the next result of this operation.
+    /// Data of the next result of this operation.
     pub(crate) async fn data(&mut self, id: &str) -> Value {
         let message = self.hear().await;
         assert_eq!((&message["type"], &message["id"]), (&json!("next"), &json!(id)), "{message}");
@@ -91,23 +91,23 @@ impl Socket {
         message["payload"]["data"].clone()
     }
 
-    /// The code of the error that this operation ends with.
+    /// Code of the error that ends this operation.
     pub(crate) async fn refusal(&mut self, id: &str) -> String {
         let message = self.hear().await;
         assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!(id)), "{message}");
         message["payload"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{message}")).to_owned()
     }
 
-    /// The code with which the service closes the connection; whatever it says before is passed over.
+    /// Close code of the service; earlier messages are skipped.
     pub(crate) async fn closed(&mut self) -> u16 {
         loop {
             if let Message::Close(frame) = self.frame().await {
-                return frame.expect("it says why").code.into();
+                return frame.expect("the close frame has a code").code.into();
             }
         }
     }
 
-    /// Closes the connection, and returns the code with which the service does so too.
+    /// Closes the connection, and returns the service's close code.
     pub(crate) async fn leave(&mut self) -> u16 {
         let frame = CloseFrame { code: 1000.into(), reason: "".into() };
         self.0.close(Some(frame)).await.expect("the connection is open");
@@ -116,8 +116,8 @@ impl Socket {
 
     async fn frame(&mut self) -> Message {
         loop {
-            let frame = tokio::time::timeout(TIMEOUT, self.0.next()).await.expect("something comes");
-            match frame.expect("the connection is open").expect("frames are right") {
+            let frame = tokio::time::timeout(TIMEOUT, self.0.next()).await.expect("the service sends a frame");
+            match frame.expect("the connection is open").expect("the frame is valid") {
                 Message::Ping(_) | Message::Pong(_) => {}
                 frame => return frame,
             }

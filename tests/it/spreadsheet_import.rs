@@ -1,6 +1,7 @@
-//! Users from spreadsheets.
+//! Import of users from spreadsheets.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use calamine::{Reader as _, Xlsx};
 use reqwest::multipart::{Form, Part};
@@ -18,36 +19,6 @@ use crate::test_app::{ADMIN, PASSWORD, TestApp};
 use crate::test_client::{Answer, Client};
 use crate::test_database::Place;
 
-crate::tests![
-    users_are_created_with_defaults_and_invited,
-    users_are_updated_by_address_and_the_rest_stays,
-    a_second_time_changes_nothing,
-    all_that_is_wrong_is_told_by_row_and_column,
-    the_heading_decides,
-    guard_rails_hold,
-    a_dry_run_writes_nothing,
-    one_wrong_row_keeps_all_out,
-    usernames_are_made_where_none_are_given,
-    each_change_leaves_its_event,
-    whoever_is_deactivated_is_out,
-    what_is_exported_is_imported_unchanged,
-    only_staff_by_a_session_may_import,
-    the_sheet_to_fill_in_shows_users_to_staff_only,
-    many_users_are_imported_and_updated,
-    a_row_that_resembles_an_account_is_wrong_and_names_both_addresses,
-    changes_of_rights_are_listed_by_a_dry_run_and_by_the_import,
-    the_command_line_imports_too,
-    a_file_whose_quotation_marks_do_not_match_is_refused_with_the_line,
-    a_formula_without_a_value_is_an_error_of_its_row,
-    rows_that_nobody_filled_in_are_no_users,
-    a_workbook_with_a_logo_is_imported,
-    the_sheet_of_users_is_found_and_others_are_named,
-    what_people_paste_is_cleaned_or_named,
-    files_of_spreadsheet_programs_are_read_as_they_show,
-    the_sheet_to_fill_in_explains_its_columns,
-    an_import_of_another_instance_keeps_others_waiting_and_costs_them_nothing,
-];
-
 const IMPORT: &str = "mutation($input: ImportUsersInput!) { importUsers(input: $input) {
     created updated unchanged sheet otherSheets rightsChangeCount rightsChanges { row userId email field before after } rowErrors { row column code message } errors { code field message }
 } }";
@@ -60,7 +31,7 @@ pub(crate) async fn post(client: &Client, file: Vec<u8>, mut input: Value) -> An
     send(client, Form::new().text("operations", operations).text("map", MAP).part("0", file)).await
 }
 
-/// The payload of an import.
+/// Payload of an import.
 pub(crate) async fn import(client: &Client, file: impl Into<Vec<u8>>) -> Value {
     import_with(client, file, json!({})).await
 }
@@ -71,7 +42,7 @@ async fn import_with(client: &Client, file: impl Into<Vec<u8>>, input: Value) ->
     answer.body["data"]["importUsers"].clone()
 }
 
-/// A workbook of these rows.
+/// A workbook with these rows.
 pub(crate) fn workbook<'a>(rows: impl IntoIterator<Item = impl IntoIterator<Item = &'a str>>) -> Vec<u8> {
     let mut book = Workbook::new();
     let sheet = book.add_worksheet();
@@ -81,14 +52,14 @@ pub(crate) fn workbook<'a>(rows: impl IntoIterator<Item = impl IntoIterator<Item
     book.save_to_buffer().unwrap()
 }
 
-/// How many users an import created, updated and left; it must have had no errors.
+/// Numbers of created, updated and unchanged users; the import must have no errors.
 pub(crate) fn counts(payload: &Value) -> (u64, u64, u64) {
     assert_eq!((&payload["rowErrors"], &payload["errors"]), (&json!([]), &json!([])), "{payload}");
     let count = |name: &str| payload[name].as_u64().unwrap();
     (count("created"), count("updated"), count("unchanged"))
 }
 
-/// The errors of rows, each as `ROW COLUMN CODE`; nothing else may have happened.
+/// Row errors as `ROW COLUMN CODE`; nothing may have been written.
 fn row_errors(payload: &Value) -> Vec<String> {
     assert_eq!(payload["errors"], json!([]));
     assert!(payload["created"].is_null() && payload["updated"].is_null() && payload["unchanged"].is_null());
@@ -111,7 +82,7 @@ async fn events(app: &TestApp) -> Vec<(Action, Option<uuid::Uuid>)> {
     events
 }
 
-/// The rows of the sheet to fill in.
+/// Rows of the template.
 pub(crate) async fn template(client: &Client) -> Vec<Vec<String>> {
     let mut book = Xlsx::new(std::io::Cursor::new(download(client, "/import/users.xlsx").await)).unwrap();
     let range = book.worksheet_range("Users").unwrap();
@@ -128,6 +99,7 @@ pub(crate) async fn download(client: &Client, path: &str) -> Vec<u8> {
     response.bytes().await.unwrap().to_vec()
 }
 
+#[both_databases]
 async fn users_are_created_with_defaults_and_invited(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -174,7 +146,7 @@ async fn users_are_created_with_defaults_and_invited(place: Place) {
     assert_eq!((bob.role, bob.permission), (user::Role::Member, user::Permission::OnlyView));
     assert!(bob.is_active && bob.first_name.is_empty());
 
-    // Only who may sign in is written to. The link sets a password, and confirms the address.
+    // Only users who can sign in get a mail. The link sets a password, and confirms the address.
     let mails = app.mails().await;
     assert_eq!(mails.len(), 1);
     assert!(mails[0].to == "bob@example.com" && mails[0].text.contains("/account/"), "{}", mails[0].text);
@@ -186,6 +158,7 @@ async fn users_are_created_with_defaults_and_invited(place: Place) {
     );
 }
 
+#[both_databases]
 async fn users_are_updated_by_address_and_the_rest_stays(place: Place) {
     let app = TestApp::start(&place).await;
     app.add(
@@ -213,6 +186,7 @@ async fn users_are_updated_by_address_and_the_rest_stays(place: Place) {
     assert_eq!(app.mails().await.len(), 0);
 }
 
+#[both_databases]
 async fn a_second_time_changes_nothing(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -228,7 +202,8 @@ async fn a_second_time_changes_nothing(place: Place) {
     assert_eq!(app.mails().await.len(), 0);
 }
 
-async fn all_that_is_wrong_is_told_by_row_and_column(place: Place) {
+#[both_databases]
+async fn all_errors_are_reported_by_row_and_column(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
     let admin = app.admin().await;
@@ -269,6 +244,7 @@ async fn all_that_is_wrong_is_told_by_row_and_column(place: Place) {
     assert_eq!((errors.len(), errors[999].as_str()), (1000, "1001 email INVALID"));
 }
 
+#[both_databases]
 async fn the_heading_decides(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -298,6 +274,7 @@ async fn the_heading_decides(place: Place) {
     }
 }
 
+#[both_databases]
 async fn guard_rails_hold(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
@@ -311,7 +288,7 @@ async fn guard_rails_hold(place: Place) {
         (&staff, "admin@localhost,Mallory,,", "2 email CANNOT_EDIT_SUPERUSER"),
         (&staff, "admin@localhost,,,no", "2 email CANNOT_EDIT_SUPERUSER"),
         (&staff, "admin@localhost,,MANAGER,", "2 email CANNOT_EDIT_SUPERUSER"),
-        // Nothing would change, which staff shall not find out.
+        // Nothing would change, which staff must not learn.
         (&staff, "admin@localhost,,MEMBER,yes", "2 email CANNOT_EDIT_SUPERUSER"),
         (&staff, "boss@example.com,,,no", "2 is_active CANNOT_DEACTIVATE_SELF"),
         (&staff, "boss@example.com,,ADMIN,", "2 role CANNOT_DEMOTE_SELF"),
@@ -336,6 +313,7 @@ async fn guard_rails_hold(place: Place) {
     assert!(kept.is_active && kept.is_superuser && kept.first_name == "Al");
 }
 
+#[both_databases]
 async fn a_dry_run_writes_nothing(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
@@ -351,6 +329,7 @@ async fn a_dry_run_writes_nothing(place: Place) {
     assert_eq!(import(&admin, file).await, told);
 }
 
+#[both_databases]
 async fn one_wrong_row_keeps_all_out(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -363,6 +342,7 @@ async fn one_wrong_row_keeps_all_out(place: Place) {
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 1);
 }
 
+#[both_databases]
 async fn usernames_are_made_where_none_are_given(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ann").await;
@@ -376,14 +356,15 @@ async fn usernames_are_made_where_none_are_given(place: Place) {
     assert_eq!(user(&app, "z@x.example").await.username, "bob");
     assert!(user(&app, "bob@x.example").await.username.starts_with("user-"));
 
-    // Names that trade places are refused: each is taken as long as the other has it.
+    // Swapped names are refused: each is taken while the other user has it.
     let swap = "email,username\nz@x.example,ann2\nz@y.example,bob\n";
     let expected = ["2 username ALREADY_EXISTS", "3 username ALREADY_EXISTS"];
     assert_eq!(row_errors(&import(&admin, swap).await), expected);
-    // One's own name in another spelling is no other's.
+    // A user's name in another spelling is no conflict.
     assert_eq!(counts(&import(&admin, "email,username\nz@x.example,BOB\n").await), (0, 1, 0));
 }
 
+#[both_databases]
 async fn each_change_leaves_its_event(place: Place) {
     let app = TestApp::start(&place).await;
     for name in ["ada", "bea", "cy", "dora"] {
@@ -415,7 +396,8 @@ async fn each_change_leaves_its_event(place: Place) {
     assert_eq!((last.actor_id.map(|id| id.to_string()), last.ip.as_deref()), (Some(boss.id), Some("127.0.0.1")));
 }
 
-async fn whoever_is_deactivated_is_out(place: Place) {
+#[both_databases]
+async fn users_deactivated_by_an_import_are_signed_out(place: Place) {
     let app = TestApp::start(&place).await;
     let mut ada = app.add_user("ada").await.sign_in(&app).await;
     import(&app.admin().await, "email,is_active\nada@example.com,false\n").await;
@@ -423,7 +405,8 @@ async fn whoever_is_deactivated_is_out(place: Place) {
     assert_eq!(ada.refresh().await, Err("INVALID_TOKEN".to_owned()));
 }
 
-async fn what_is_exported_is_imported_unchanged(place: Place) {
+#[both_databases]
+async fn an_export_is_imported_unchanged(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_staff("boss").await;
     app.add(
@@ -441,6 +424,7 @@ async fn what_is_exported_is_imported_unchanged(place: Place) {
     assert_eq!(imported.count(app.db()).await.unwrap(), 0);
 }
 
+#[both_databases]
 async fn only_staff_by_a_session_may_import(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -456,6 +440,7 @@ async fn only_staff_by_a_session_may_import(place: Place) {
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 3);
 }
 
+#[both_databases]
 async fn the_sheet_to_fill_in_shows_users_to_staff_only(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -488,6 +473,7 @@ async fn the_sheet_to_fill_in_shows_users_to_staff_only(place: Place) {
     assert_eq!(answer.header("cache-control"), "no-store");
 }
 
+#[both_databases]
 async fn many_users_are_imported_and_updated(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -504,6 +490,7 @@ async fn many_users_are_imported_and_updated(place: Place) {
     assert_eq!(queued, 2300);
 }
 
+#[both_databases]
 async fn a_row_that_resembles_an_account_is_wrong_and_names_both_addresses(place: Place) {
     let app = TestApp::start(&place).await;
     app.add(json!({ "email": "boss@ex\u{430}mple.com", "username": "intruder" })).await;
@@ -519,7 +506,7 @@ async fn a_row_that_resembles_an_account_is_wrong_and_names_both_addresses(place
         let message = payload["rowErrors"][0]["message"].as_str().unwrap();
         assert!(message.contains(row) && message.contains(other), "{message}");
     }
-    // Staff do not see superusers, by their look-alikes neither.
+    // Staff cannot see superusers, not even by look-alikes.
     let payload = import(&staff, "email\n\u{430}dmin@localhost\n").await;
     assert_eq!(row_errors(&payload), ["2 email ALREADY_EXISTS"]);
     assert!(!payload["rowErrors"][0]["message"].as_str().unwrap().contains(ADMIN.0));
@@ -530,13 +517,14 @@ async fn a_row_that_resembles_an_account_is_wrong_and_names_both_addresses(place
     assert!(message.contains("\u{430}nn@example.com looks like the address ann@example.com in row 2"), "{message}");
     let intruder = user(&app, "boss@ex\u{430}mple.com").await;
     assert_eq!((intruder.role, intruder.username.as_str()), (user::Role::Member, "intruder"));
-    // An equal spelling is the same user.
+    // An equivalent spelling is the same user.
     app.add(json!({ "email": "zoe@m\u{fc}nchen.example", "username": "zoe" })).await;
     let file = "email,first_name\nZOE@xn--mnchen-3ya.example,Zoe\n";
     assert_eq!(counts(&import(&admin, file).await), (0, 1, 0));
     assert_eq!(user(&app, "zoe@m\u{fc}nchen.example").await.first_name, "Zoe");
 }
 
+#[both_databases]
 async fn changes_of_rights_are_listed_by_a_dry_run_and_by_the_import(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -579,6 +567,7 @@ async fn changes_of_rights_are_listed_by_a_dry_run_and_by_the_import(place: Plac
     assert_eq!((many["rightsChanges"].as_array().unwrap().len(), &many["rightsChangeCount"]), (1000, &json!(1100)));
 }
 
+#[both_databases]
 async fn the_command_line_imports_too(place: Place) {
     let file = place.folder.join("users.csv");
     let path = file.to_str().unwrap();
@@ -598,10 +587,10 @@ async fn the_command_line_imports_too(place: Place) {
     assert!(!success);
     let expected = [
         "row 2, role: Use ADMIN, MANAGER, AGENT or MEMBER.",
-        "row 4, email: Enter an e-mail address such as name@example.com.",
+        "row 4, email: Enter an email address such as name@example.com.",
     ];
     assert_eq!(printed.lines().collect::<Vec<_>>(), expected);
-    assert_eq!(errors, "vestibule: nothing was imported: mend these rows first\n");
+    assert_eq!(errors, "vestibule: nothing was imported: fix these rows and try again\n");
     let (success, printed, errors) = import("\0", &[]);
     assert!(!success && printed.is_empty() && errors.starts_with("vestibule: file: The file is neither"), "{errors}");
 
@@ -613,22 +602,23 @@ async fn the_command_line_imports_too(place: Place) {
     assert!(events.iter().all(|event| event.actor_id.is_none()));
 }
 
+#[both_databases]
 async fn a_file_whose_quotation_marks_do_not_match_is_refused_with_the_line(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
     for (file, expected) in [
         (
             "email,address\nuq1@example.com,\"One Road\nuq2@example.com,Two Road\nuq3@example.com,Three Road\n",
-            "Line 2: the quotation mark that begins a cell is never closed.",
+            "Line 2: the quotation mark that opens a cell is never closed.",
         ),
         (
             "email,address,first_name\num1@example.com,\"One Road,A\num2@example.com,\"Two Road\",B\n\
              um3@example.com,Three Road,C\n",
-            "Line 2: the quotation mark that begins a cell is not closed before line 3, where text follows.",
+            "Line 2: the quotation mark that opens a cell is not closed before line 3, where text follows.",
         ),
         (
             "email,bio\na@example.com, \"x, y\"\n",
-            "Line 2: a quotation mark stands within a cell that does not begin with one.",
+            "Line 2: a cell contains a quotation mark but does not start with one.",
         ),
     ] {
         let payload = import(&admin, file).await;
@@ -640,6 +630,7 @@ async fn a_file_whose_quotation_marks_do_not_match_is_refused_with_the_line(plac
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 1);
 }
 
+#[both_databases]
 async fn a_formula_without_a_value_is_an_error_of_its_row(place: Place) {
     let app = TestApp::start(&place).await;
     let file = include_bytes!("../sheets/formula-without-value.xlsx");
@@ -647,19 +638,20 @@ async fn a_formula_without_a_value_is_an_error_of_its_row(place: Place) {
     assert_eq!(row_errors(&payload), ["2 first_name INVALID", "2 is_active INVALID"]);
     let message = payload["rowErrors"][1]["message"].as_str().unwrap();
     assert!(
-        message.starts_with("The cell has a formula without a value. Open the file in a spreadsheet program"),
+        message.starts_with("The cell has a formula that was never calculated. Open the file in a spreadsheet program"),
         "{message}"
     );
     assert_eq!(user::Entity::find().count(app.db()).await.unwrap(), 1);
 }
 
+#[both_databases]
 async fn rows_that_nobody_filled_in_are_no_users(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
     let blank = "email,first_name\r\nr3@example.com,A\r\n,\r\n , \r\n,,\r\nr4@example.com,B\r\n,\r\n";
     assert_eq!(counts(&import(&admin, blank).await), (2, 0, 0));
 
-    // A column of boxes to tick has one in each of the thousand rows of a new sheet.
+    // A column of checkboxes has one in each of the thousand rows of a new sheet.
     let mut book = Workbook::new();
     let sheet = book.add_worksheet();
     sheet.write_row(0, 0, ["email", "is_active", "first_name"]).unwrap();
@@ -678,6 +670,7 @@ async fn rows_that_nobody_filled_in_are_no_users(place: Place) {
     }
 }
 
+#[both_databases]
 async fn a_workbook_with_a_logo_is_imported(place: Place) {
     let app = TestApp::start(&place).await;
     let file = include_bytes!("../sheets/logo-svg.xlsx");
@@ -685,6 +678,7 @@ async fn a_workbook_with_a_logo_is_imported(place: Place) {
     assert_eq!(user(&app, "op@example.com").await.first_name, "Op");
 }
 
+#[both_databases]
 async fn the_sheet_of_users_is_found_and_others_are_named(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -705,7 +699,8 @@ async fn the_sheet_of_users_is_found_and_others_are_named(place: Place) {
     assert_eq!((&payload["sheet"], &payload["otherSheets"]), (&Value::Null, &json!([])));
 }
 
-async fn what_people_paste_is_cleaned_or_named(place: Place) {
+#[both_databases]
+async fn pasted_invisible_characters_are_removed_or_reported(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
     let file = "email,first_name,phone\n\u{feff}ann@example.com\u{200b},Zo\u{200b}e,\u{202a}+44 20\u{202c}\n";
@@ -716,7 +711,7 @@ async fn what_people_paste_is_cleaned_or_named(place: Place) {
     let payload = import(&admin, "email\nbob@ex\u{200b}ample.com\n").await;
     assert_eq!(row_errors(&payload), ["2 email INVALID"]);
     let message = &payload["rowErrors"][0]["message"];
-    assert_eq!(message, "There is an invisible character in this (U+200B). Type it anew.");
+    assert_eq!(message, "This contains an invisible character (U+200B). Type it again instead of pasting it.");
     app.anyone()
         .data(
             "mutation { requestReset(input: { email: \"\u{200e}ann@example.com \" }) { success errors { code } } }",
@@ -727,6 +722,7 @@ async fn what_people_paste_is_cleaned_or_named(place: Place) {
     assert_eq!(mails.last().map(|mail| mail.to.as_str()), Some("ann@example.com"));
 }
 
+#[both_databases]
 async fn files_of_spreadsheet_programs_are_read_as_they_show(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -748,7 +744,7 @@ async fn files_of_spreadsheet_programs_are_read_as_they_show(place: Place) {
     assert_eq!(counts(&import(&admin, book.save_to_buffer().unwrap()).await), (1, 0, 0));
     let zero = user(&app, "zero@example.com").await;
     assert_eq!((zero.phone.as_str(), zero.bio.as_str()), ("0612345678", "12.5"));
-    // A byte order mark makes Excel read the text as UTF-8; the import takes it as it comes.
+    // A byte order mark makes Excel read the text as UTF-8; the import accepts both forms.
     let marked = download(&admin, "/export/users.csv?bom=true").await;
     assert!(marked.starts_with(b"\xef\xbb\xbf\"email\""));
     assert_eq!(counts(&import(&admin, marked).await), (0, 0, 4));
@@ -757,6 +753,7 @@ async fn files_of_spreadsheet_programs_are_read_as_they_show(place: Place) {
     assert_eq!((answer.status, &answer.body["errors"][0]["message"]), (400, &json!("Use `bom=true` or `bom=false`.")));
 }
 
+#[both_databases]
 async fn the_sheet_to_fill_in_explains_its_columns(place: Place) {
     let app = TestApp::start(&place).await;
     let mut book = Xlsx::new(std::io::Cursor::new(download(&app.anyone(), "/import/users.xlsx").await)).unwrap();
@@ -767,7 +764,7 @@ async fn the_sheet_to_fill_in_explains_its_columns(place: Place) {
     assert_eq!(names, vestibule::domain::import::spreadsheet::COLUMNS);
     assert_eq!(rows[8][2..], ["ADMIN, MANAGER, AGENT, MEMBER", "MEMBER"]);
     assert!(rows.iter().all(|row| row.iter().all(|cell| cell.len() < 200)), "{rows:?}");
-    // Filled in as it is, it is imported.
+    // The filled-in template is imported.
     let filled = template(&app.admin().await).await;
     assert_eq!(
         counts(&import(&app.admin().await, workbook(filled.iter().map(|row| row.iter().map(String::as_str)))).await),
@@ -775,6 +772,7 @@ async fn the_sheet_to_fill_in_explains_its_columns(place: Place) {
     );
 }
 
+#[both_databases]
 async fn an_import_of_another_instance_keeps_others_waiting_and_costs_them_nothing(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_bulk = "1/1h".parse().unwrap()).await;
     let admin = app.admin().await;
@@ -786,8 +784,9 @@ async fn an_import_of_another_instance_keeps_others_waiting_and_costs_them_nothi
     for _ in 0..3 {
         let refused = post(&admin, file.to_vec(), json!({})).await;
         assert_eq!(refused.body["errors"][0]["extensions"]["code"], "SERVICE_UNAVAILABLE", "{}", refused.body);
+        assert!(refused.body["errors"][0]["message"].as_str().unwrap().starts_with("Another import is running"));
     }
-    // The other instance died: its turn ends, and nothing of the limit was used up.
+    // The other instance died: its turn expires, and the limit is unchanged.
     app.wait(vestibule::domain::leases::LEASE);
     assert_eq!(counts(&import(&admin, *file).await), (1, 0, 0));
     assert_eq!(lease::Entity::find().count(app.db()).await.unwrap(), 0, "the turn was given back");

@@ -1,19 +1,20 @@
-//! Requests that are under way while their session ends, their API token is deleted, or the rights of their user change: what
-//! was decided first holds, and the request behind it changes nothing.
+//! Concurrent revocation: a request behind the end of its session, the deletion of its API token, or a change of its
+//! user's rights changes nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use test_macros::both_databases;
 
 use futures_util::future::join_all;
 use sea_orm::{
     ColumnTrait as _, ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, EntityTrait as _,
-    PaginatorTrait as _, QueryFilter as _,
+    PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 use vestibule::config::Config;
-use vestibule::entity::audit_event::Action;
+use vestibule::entity::audit_event::{Action, Reason};
 use vestibule::entity::{api_token, audit_event, user};
 
 use crate::test_app::{PASSWORD, Person, TestApp};
@@ -21,21 +22,7 @@ use crate::test_client::Client;
 use crate::test_database::Place;
 use crate::undo_email_change::{move_by_staff, undo_token};
 
-crate::tests![
-    a_request_behind_the_reset_of_its_password_changes_nothing,
-    a_request_behind_a_password_that_staff_set_changes_nothing,
-    a_request_behind_a_logout_everywhere_changes_nothing,
-    a_request_behind_the_end_of_its_session_changes_nothing,
-    a_request_behind_a_change_of_the_password_changes_nothing,
-    a_request_behind_a_deactivation_changes_nothing,
-    a_request_behind_a_demotion_does_only_what_is_left_to_its_user,
-    a_request_behind_the_deletion_of_its_token_changes_nothing,
-    a_list_behind_a_demotion_is_neither_given_out_nor_recorded,
-    a_password_that_is_replaced_meanwhile_proves_nothing,
-    what_waits_for_an_account_comes_later_in_the_trail,
-];
-
-/// Keeps everybody else from writing (on PostgreSQL, to the account of the one who acts), and knows who waits for that.
+/// Blocks all other writers (on PostgreSQL, writers to the actor's account), and reports the waiting ones.
 struct Hold {
     outside: DatabaseConnection,
     counter: Arc<AtomicUsize>,
@@ -44,7 +31,7 @@ struct Hold {
 
 impl Hold {
     async fn begin(app: &TestApp, place: &Place, counter: &Arc<AtomicUsize>) -> Self {
-        // What was written before gives its connection back first.
+        // Earlier writes release their connection first.
         while app.app.db.pools().iter().any(|pool| pool.idle < pool.open as usize) {
             tokio::task::yield_now().await;
         }
@@ -61,7 +48,7 @@ impl Hold {
         Self { outside, counter: Arc::clone(counter), is_sqlite }
     }
 
-    /// Waits until a revocation stands in line for its transaction.
+    /// Waits until a revocation is blocked.
     async fn first_waits(&self, app: &TestApp) {
         loop {
             let waits = match self.is_sqlite {
@@ -75,7 +62,7 @@ impl Hold {
         }
     }
 
-    /// Waits until so many requests know who sent them, and stand in line behind that.
+    /// Waits until this number of requests are authenticated and blocked behind the revocation.
     async fn others_wait(&self, before: usize, count: usize) {
         loop {
             let waits = match self.is_sqlite {
@@ -89,7 +76,7 @@ impl Hold {
         }
     }
 
-    /// Transactions that wait for a lock in this database.
+    /// Number of transactions that wait for a lock in this database.
     async fn waiting(&self) -> i64 {
         let sql = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_locks \
                    WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
@@ -104,7 +91,7 @@ impl Hold {
     }
 }
 
-/// What a member of staff may have under way.
+/// Concurrent operations of a staff member.
 const UNDER_WAY: [(&str, &str); 6] = [
     ("createApiToken", "mutation { createApiToken(input: { name: \"mine\", scopes: [READ] }) { errors { code } } }"),
     ("updateMe", "mutation { updateMe(input: { firstName: \"Mallory\" }) { errors { code } } }"),
@@ -117,7 +104,7 @@ const UNDER_WAY: [(&str, &str); 6] = [
     ("deleteUser", "mutation($other: ID!) { deleteUser(input: { id: $other }) { errors { code } } }"),
 ];
 
-/// Staff with requests under way, and those whom these concern.
+/// A staff member with concurrent requests, and the affected users.
 struct Scene {
     app: TestApp,
     place: Place,
@@ -131,7 +118,7 @@ struct Scene {
 impl Scene {
     async fn set(place: Place) -> Self {
         let counter = Arc::new(AtomicUsize::new(0));
-        // Limits are rows, too, and an attempt that is counted would stand in line before what it is counted for.
+        // Limits are rows, too; counting an attempt would block before the attempt itself.
         let no_limits = |config: &mut Config| config.limits.limits = false;
         let app = TestApp::start_counting_with(&place, Arc::clone(&counter), no_limits).await;
         let actor = app.add_staff("mallory").await;
@@ -140,7 +127,7 @@ impl Scene {
         Self { app, place, counter, actor, client, victim, other }
     }
 
-    /// Has a revocation stand in line, these documents behind it, and lets them go. Returns the codes of the documents.
+    /// Queues a revocation, queues these documents behind it, and releases them. Returns the codes of the documents.
     async fn run(&self, client: &Client, revocation: impl Future<Output = ()>, documents: &[&str]) -> Vec<String> {
         let hold = Hold::begin(&self.app, &self.place, &self.counter).await;
         let stale = async {
@@ -159,7 +146,7 @@ impl Scene {
         tokio::join!(revocation, stale).1
     }
 
-    /// All that staff could do is refused, and nothing of it was done.
+    /// Asserts that all operations of staff are refused and have no effect.
     async fn nothing_was_done(&self, revocation: impl Future<Output = ()>, expected: &str) {
         let documents = UNDER_WAY.map(|(_, document)| document);
         let codes = self.run(&self.client, revocation, &documents).await;
@@ -181,20 +168,21 @@ impl Scene {
     }
 }
 
-/// The code of an answer: of its error, or of its payload's; empty where it did what was asked.
+/// Error code of a response or its payload; empty on success.
 fn outcome(body: &Value) -> String {
     let extensions = &body["errors"][0]["extensions"];
     match (extensions["code"].as_str(), extensions["reason"].as_str()) {
         (Some(code), Some(reason)) => format!("{code} {reason}"),
         (Some(code), None) => code.to_owned(),
         (None, _) => {
-            let payload = body["data"].as_object().and_then(|data| data.values().next()).expect("there is an answer");
+            let payload =
+                body["data"].as_object().and_then(|data| data.values().next()).expect("the response has a payload");
             payload["errors"][0]["code"].as_str().unwrap_or_default().to_owned()
         }
     }
 }
 
-/// The same client after its token was used once: the first use is noted, which would stand in line as well.
+/// The same client after its token was used once. The first use is recorded, which would be blocked as well.
 async fn used(client: Client) -> Client {
     client.data("{ me { id } }", json!({})).await;
     client
@@ -208,6 +196,7 @@ async fn done(client: &Client, document: &str, variables: Value) {
     assert_eq!(outcome(&client.send(document, variables).await.body), "");
 }
 
+#[both_databases]
 async fn a_request_behind_the_reset_of_its_password_changes_nothing(place: Place) {
     let scene = Scene::set(place).await;
     let request = "mutation($e: String!) { requestReset(input: { email: $e }) { success } }";
@@ -221,6 +210,7 @@ async fn a_request_behind_the_reset_of_its_password_changes_nothing(place: Place
     scene.nothing_was_done(reset, "UNAUTHENTICATED REVOKED").await;
 }
 
+#[both_databases]
 async fn a_request_behind_a_password_that_staff_set_changes_nothing(place: Place) {
     let scene = Scene::set(place).await;
     let admin = used(scene.app.admin().await).await;
@@ -230,6 +220,7 @@ async fn a_request_behind_a_password_that_staff_set_changes_nothing(place: Place
     scene.nothing_was_done(set, "UNAUTHENTICATED REVOKED").await;
 }
 
+#[both_databases]
 async fn a_request_behind_a_logout_everywhere_changes_nothing(place: Place) {
     let scene = Scene::set(place).await;
     let elsewhere = used(scene.actor.sign_in(&scene.app).await).await;
@@ -238,6 +229,7 @@ async fn a_request_behind_a_logout_everywhere_changes_nothing(place: Place) {
     scene.nothing_was_done(logout, "UNAUTHENTICATED REVOKED").await;
 }
 
+#[both_databases]
 async fn a_request_behind_the_end_of_its_session_changes_nothing(place: Place) {
     let scene = Scene::set(place).await;
     let sessions = scene.client.data("{ sessions { id } }", json!({})).await;
@@ -248,6 +240,7 @@ async fn a_request_behind_the_end_of_its_session_changes_nothing(place: Place) {
     scene.nothing_was_done(revoke, "UNAUTHENTICATED REVOKED").await;
 }
 
+#[both_databases]
 async fn a_request_behind_a_change_of_the_password_changes_nothing(place: Place) {
     let scene = Scene::set(place).await;
     let elsewhere = used(scene.actor.sign_in(&scene.app).await).await;
@@ -257,6 +250,7 @@ async fn a_request_behind_a_change_of_the_password_changes_nothing(place: Place)
     scene.nothing_was_done(change, "UNAUTHENTICATED REVOKED").await;
 }
 
+#[both_databases]
 async fn a_request_behind_a_deactivation_changes_nothing(place: Place) {
     let scene = Scene::set(place).await;
     let admin = used(scene.app.admin().await).await;
@@ -268,6 +262,7 @@ async fn a_request_behind_a_deactivation_changes_nothing(place: Place) {
     assert!(by_actor.iter().all(|event| event.action == Action::Login), "{by_actor:?}");
 }
 
+#[both_databases]
 async fn a_request_behind_a_demotion_does_only_what_is_left_to_its_user(place: Place) {
     let scene = Scene::set(place).await;
     let admin = used(scene.app.admin().await).await;
@@ -280,11 +275,12 @@ async fn a_request_behind_a_demotion_does_only_what_is_left_to_its_user(place: P
     done(&scene.client, UNDER_WAY[1].1, json!({})).await;
 }
 
+#[both_databases]
 async fn a_request_behind_the_deletion_of_its_token_changes_nothing(place: Place) {
     let scene = Scene::set(place).await;
     let (token, secret) = crate::api_tokens::make(&scene.client, &["WRITE"]).await;
     let script = scene.app.anyone().with_token(secret);
-    // The first use is noted, which would stand in line as well.
+    // The first use is recorded, which would be blocked as well.
     done(&script, "mutation { updateMe(input: { lastName: \"M\" }) { errors { code } } }", json!({})).await;
     let delete = "mutation($id: ID!) { deleteApiToken(input: { id: $id }) { errors { code } } }";
     let delete = done(&scene.client, delete, json!({ "id": token }));
@@ -293,6 +289,7 @@ async fn a_request_behind_the_deletion_of_its_token_changes_nothing(place: Place
     scene.rows_are_as_before().await;
 }
 
+#[both_databases]
 async fn a_list_behind_a_demotion_is_neither_given_out_nor_recorded(place: Place) {
     let scene = Scene::set(place).await;
     let admin = used(scene.app.admin().await).await;
@@ -303,6 +300,7 @@ async fn a_list_behind_a_demotion_is_neither_given_out_nor_recorded(place: Place
     assert_eq!(audit_event::Entity::find().filter(exported).count(scene.app.db()).await.unwrap(), 0);
 }
 
+#[both_databases]
 async fn a_password_that_is_replaced_meanwhile_proves_nothing(place: Place) {
     let scene = Scene::set(place).await;
     let change = "mutation($p: String!) { changePassword(input: { oldPassword: $p,
@@ -320,7 +318,8 @@ async fn a_password_that_is_replaced_meanwhile_proves_nothing(place: Place) {
     assert_eq!((mallory.pending_email, mallory.is_active), (None, true));
 }
 
-async fn what_waits_for_an_account_comes_later_in_the_trail(place: Place) {
+#[both_databases]
+async fn events_that_wait_for_an_account_come_later_in_the_trail(place: Place) {
     let scene = Scene::set(place).await;
     scene.app.prove(&scene.actor).await;
     let told = move_by_staff(&scene.app, &scene.actor, "moved@example.com").await;
@@ -348,4 +347,35 @@ async fn what_waits_for_an_account_comes_later_in_the_trail(place: Place) {
     };
     assert!(time(Action::Login) >= time(Action::StaffRevoked), "the sign-in waited for the demotion");
     assert!(time(Action::EmailChangeUndone) >= time(Action::Deactivated), "the undo waited for the deactivation");
+}
+
+/// Sign-in events of the victim, oldest first.
+async fn sign_in_events(app: &TestApp, target: &Person) -> Vec<(Action, Option<Reason>)> {
+    let target: Uuid = target.id.parse().unwrap();
+    let events = audit_event::Entity::find().filter(audit_event::Column::TargetId.eq(target));
+    let events = events.order_by_asc(audit_event::Column::CreatedAt).order_by_asc(audit_event::Column::Id);
+    events.all(app.db()).await.unwrap().into_iter().map(|event| (event.action, event.reason)).collect()
+}
+
+#[both_databases]
+async fn a_failed_sign_in_is_recorded_after_the_change_it_waited_for(place: Place) {
+    let scene = Scene::set(place).await;
+    let login = "mutation { login(input: { identifier: \"mallory\", password: \"wrong\" }) { errors { code } } }";
+    let right = format!(
+        "mutation {{ login(input: {{ identifier: \"mallory\", password: \"{PASSWORD}\" }}) {{ errors {{ code }} }} }}"
+    );
+    let admin = used(scene.app.admin().await).await;
+    let deactivate = async {
+        let variables = json!({ "id": scene.actor.id });
+        admin.data("mutation($id: ID!) { toggleActive(input: { id: $id }) { errors { code } } }", variables).await;
+    };
+    let anyone = scene.app.anyone();
+    // On PostgreSQL, a wrong password waits for no lock.
+    let documents: &[&str] = if scene.place.database_url.starts_with("sqlite") { &[login, &right] } else { &[&right] };
+    scene.run(&anyone, deactivate, documents).await;
+    let events = sign_in_events(&scene.app, &scene.actor).await;
+    let ended = events.iter().position(|(action, _)| *action == Action::Deactivated).unwrap();
+    let failed = events[ended..].iter().filter(|(action, _)| *action == Action::LoginFailed);
+    assert_eq!(failed.clone().count(), documents.len(), "{events:?}");
+    assert!(failed.map(|(_, reason)| reason).any(|reason| *reason == Some(Reason::ChangedMeanwhile)), "{events:?}");
 }

@@ -1,4 +1,4 @@
-//! A service to test: the real router on a real port, with a clock that the test sets and mails that stay in memory.
+//! A service under test: the real router on a real port, with a settable clock and mails in memory.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,44 +23,44 @@ use vestibule::worker;
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-/// The superuser that every test finds.
+/// Address and password of the superuser.
 pub(crate) const ADMIN: (&str, &str) = ("admin@localhost", "a rather long phrase of mine");
 
-/// The password of everybody else.
+/// Password of all other users.
 pub(crate) const PASSWORD: &str = "another long phrase, theirs";
 
-/// When tests begin.
+/// Time at the start of each test.
 pub(crate) const START: &str = "2026-01-05T09:00:00Z";
 
-/// A running service. It stops with the test.
+/// A running service, stopped on drop.
 pub(crate) struct TestApp {
-    /// What the service was built from.
+    /// State of the service.
     pub(crate) app: Arc<App>,
-    /// Its clock, which stands still until the test moves it.
+    /// Clock of the service, which only the test advances.
     pub(crate) clock: SetClock,
-    /// Where it listens.
+    /// Base URL of the service.
     pub(crate) url: String,
     memory: Memory,
 }
 
 impl TestApp {
-    /// A service with the default settings.
+    /// Starts a service with the default settings.
     pub(crate) async fn start(place: &Place) -> Self {
         Self::start_with(place, |_| {}).await
     }
 
-    /// A service with some other settings.
+    /// Starts a service with changed settings.
     pub(crate) async fn start_with(place: &Place, change: impl FnOnce(&mut Config)) -> Self {
         let clock = SetClock::new(Timestamp::parse(START).unwrap());
         Self::start_at(place, clock, change, |_| {}).await
     }
 
-    /// A service that counts its statements.
+    /// Starts a service that counts its statements.
     pub(crate) async fn start_counting(place: &Place, counter: Arc<AtomicUsize>) -> Self {
         Self::start_counting_with(place, counter, |_| {}).await
     }
 
-    /// A service with some other settings that counts its statements.
+    /// Starts a service with changed settings that counts its statements.
     pub(crate) async fn start_counting_with(
         place: &Place,
         counter: Arc<AtomicUsize>,
@@ -73,14 +73,14 @@ impl TestApp {
         Self::start_at(place, clock, change, |app| app.db.on_statement(count)).await
     }
 
-    /// A service whose statements are kept.
+    /// Starts a service that records its statements.
     pub(crate) async fn start_recording(place: &Place, statements: Arc<Mutex<Vec<Statement>>>) -> Self {
         let clock = SetClock::new(Timestamp::parse(START).unwrap());
         let keep = move |statement: &Statement| statements.lock().unwrap().push(statement.clone());
         Self::start_at(place, clock, |_| {}, |app| app.db.on_statement(keep)).await
     }
 
-    /// A service in which each statement that has this text among its values panics, in the resolver that made it.
+    /// Starts a service whose resolvers panic at each statement with this text among its values.
     pub(crate) async fn start_panicking(place: &Place, text: &'static str) -> Self {
         let clock = SetClock::new(Timestamp::parse(START).unwrap());
         let strike = move |statement: &Statement| {
@@ -89,12 +89,12 @@ impl TestApp {
         Self::start_at(place, clock, |_| {}, |app| app.db.on_statement(strike)).await
     }
 
-    /// One more service on the same database, with the same clock, as a second instance would be.
+    /// Starts a second instance with the same database and clock.
     pub(crate) async fn start_second(&self, place: &Place) -> Self {
         self.start_second_with(place, |_| {}).await
     }
 
-    /// The same with some other settings.
+    /// Starts a second instance with changed settings.
     pub(crate) async fn start_second_with(&self, place: &Place, change: impl FnOnce(&mut Config)) -> Self {
         let public_url = self.app.public_url.clone();
         let change = |config: &mut Config| {
@@ -104,14 +104,14 @@ impl TestApp {
         Self::start_at(place, self.clock, change, |_| {}).await
     }
 
-    /// A service whose mails go to files, as by default.
+    /// Starts a service that writes mails to files, the default.
     pub(crate) async fn start_on_files(place: &Place) -> Self {
         let clock = SetClock::new(Timestamp::parse(START).unwrap());
         let files = |app: &mut App| app.mailer.transport = Transport::new(&app.config.mail_url(), &Trust::default());
         Self::start_at(place, clock, |_| {}, files).await
     }
 
-    /// A service whose clock shows the system's time, beside which commands are run.
+    /// Starts a service with the system clock, for tests that run commands beside it.
     pub(crate) async fn start_at_system_time(place: &Place) -> Self {
         Self::start_at(place, SetClock::new(Clock::System.now().at), |_| {}, |_| {}).await
     }
@@ -134,22 +134,22 @@ impl TestApp {
         let mut app = App::open(config, public_url, Clock::Set(clock)).await.expect("the service starts");
         let memory = Memory::default();
         app.mailer.transport = Transport::Memory(memory.clone());
-        // The program that runs is the one of the tests, which reads no sheets.
+        // The running program is the test, which reads no sheets.
         let reader = Reader::new(env!("CARGO_BIN_EXE_vestibule").into());
         app.importer = Importer::new(reader, app.limits.clone(), app.clock);
         equip(&mut app);
         let app = Arc::new(app);
-        app.ensure_superuser().await.expect("the first superuser is made");
+        app.ensure_superuser().await.expect("the first superuser is created");
         tokio::spawn(http::serve(
             listener,
             http::router(&app),
-            http::ServerOptions::of(&app.config, &app.traffic),
+            http::ServerOptions::of(&app.config, &app.request_metrics),
             std::future::pending(),
         ));
         Self { app, clock, url, memory }
     }
 
-    /// A client that is not signed in.
+    /// An anonymous client.
     pub(crate) fn anyone(&self) -> Client {
         Client::new(&self.url)
     }
@@ -159,32 +159,32 @@ impl TestApp {
         self.anyone().sign_in(ADMIN.0, ADMIN.1).await
     }
 
-    /// Makes an account, as the superuser would; its address is `NAME@example.com`, its password [`PASSWORD`].
+    /// Creates an account as the superuser, with the address `NAME@example.com` and [`PASSWORD`].
     pub(crate) async fn add_user(&self, name: &str) -> Person {
         self.add(json!({ "username": name, "email": format!("{name}@example.com"), "password": PASSWORD })).await
     }
 
-    /// Makes an account whose user proved by a mailed link that they read its address, as by registering.
+    /// Creates an account with an address confirmed by a link, as after registering.
     pub(crate) async fn add_reader(&self, name: &str) -> Person {
         let person = self.add_user(name).await;
         self.prove(&person).await;
         person
     }
 
-    /// Notes that the person proved to read their present address.
+    /// Records that the person confirmed their current address.
     pub(crate) async fn prove(&self, person: &Person) {
         let prove = user::Entity::update_many().col_expr(user::Column::EmailProved, Expr::value(true));
         let own = user::Column::Id.eq(person.id.parse::<uuid::Uuid>().unwrap());
         assert_eq!(prove.filter(own).exec(self.db()).await.unwrap().rows_affected, 1);
     }
 
-    /// Makes a staff account.
+    /// Creates a staff account.
     pub(crate) async fn add_staff(&self, name: &str) -> Person {
         let email = format!("{name}@example.com");
         self.add(json!({ "username": name, "email": email, "password": PASSWORD, "isStaff": true })).await
     }
 
-    /// Makes an account of this `CreateUserInput`.
+    /// Creates an account with this `CreateUserInput`.
     pub(crate) async fn add(&self, input: serde_json::Value) -> Person {
         let create = "mutation($input: CreateUserInput!) {
             createUser(input: $input) { user { id email } errors { code field message } }
@@ -197,16 +197,16 @@ impl TestApp {
         Person { id: text("id"), email: text("email") }
     }
 
-    /// Lets the worker work as it does in the process: what it does comes at its own time.
+    /// Starts the worker as in the process, with its own schedule.
     pub(crate) fn start_worker(&self) {
         tokio::spawn(worker::run(Arc::clone(&self.app), std::future::pending()));
     }
 
-    /// Lets the worker deliver what is due.
+    /// Delivers the due mails.
     pub(crate) async fn deliver(&self) {
         loop {
             let now = self.app.clock.now();
-            let mails = self.app.take_mails(&now, 10).await.expect("mails are taken");
+            let mails = self.app.take_mails(&now, 10).await.expect("mails are delivered");
             if mails.is_empty() {
                 return;
             }
@@ -214,41 +214,41 @@ impl TestApp {
         }
     }
 
-    /// Lets the worker deliver what is due, and returns the mails that went out since this was last asked.
+    /// Delivers the due mails, and returns those sent since the last call.
     pub(crate) async fn mails(&self) -> Vec<Message> {
         self.deliver().await;
         self.memory.take()
     }
 
-    /// The same where commands, which know the system's time alone, have put mails in line.
+    /// Like `mails`, for mails queued by commands, which use the system clock.
     pub(crate) async fn mails_at_system_time(&self) -> Vec<Message> {
         let ahead = Clock::System.now().at.millis() - self.clock_now().millis();
         self.wait(Duration::from_millis(u64::try_from(ahead).unwrap_or_default()));
         self.mails().await
     }
 
-    /// The way mails go, to let it fail.
+    /// Mail transport, for simulated failures.
     pub(crate) fn transport(&self) -> &Memory {
         &self.memory
     }
 
-    /// Moves the clock on.
+    /// Advances the clock.
     pub(crate) fn wait(&self, span: Duration) {
         self.clock.advance(span);
     }
 
-    /// What the clock shows.
+    /// Current time of the clock.
     pub(crate) fn clock_now(&self) -> Timestamp {
         self.app.clock.now().at
     }
 
-    /// The database, to look at rows.
+    /// The database, for direct access to rows.
     pub(crate) fn db(&self) -> &Writer {
         self.app.db.writer()
     }
 }
 
-/// Somebody with an account.
+/// A user with an account.
 #[derive(Clone, Debug)]
 pub(crate) struct Person {
     pub(crate) id: String,
@@ -256,7 +256,7 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// The person, signed in.
+    /// A client signed in as this person.
     pub(crate) async fn sign_in(&self, app: &TestApp) -> Client {
         app.anyone().sign_in(&self.email, PASSWORD).await
     }

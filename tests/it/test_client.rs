@@ -1,21 +1,21 @@
-//! A client of the service that states what it expects.
+//! A client of the service with assertions.
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-/// A GraphQL client over HTTP; it remembers its access token and cookie only where it is told to.
+/// A GraphQL client over HTTP. It keeps an access token and a cookie only on request.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     url: String,
     http: reqwest::Client,
-    /// The access token that it sends.
+    /// Access token to send.
     pub(crate) access: Option<String>,
-    /// The refresh token that it holds.
+    /// Current refresh token.
     pub(crate) refresh: String,
     headers: Vec<(&'static str, String)>,
 }
 
-/// An answer of the service.
+/// A response of the service.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -33,7 +33,7 @@ const REFRESH: &str = "mutation($input: RefreshInput!) { refresh(input: $input) 
 
 impl Client {
     pub(crate) fn new(url: &str) -> Self {
-        // Whether the service has chosen one in this process depends on what runs beside this.
+        // The TLS provider of the process depends on other concurrent tests.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { url: url.to_owned(), http, access: None, refresh: String::new(), headers: Vec::new() }
@@ -60,7 +60,7 @@ impl Client {
         self
     }
 
-    /// Refreshes with the token that it holds, and holds the next; otherwise the code of the refusal.
+    /// Refreshes with the current token and keeps the next one, or returns the code of the refusal.
     pub(crate) async fn refresh(&mut self) -> Result<(), String> {
         let data = self.data(REFRESH, json!({ "input": { "refreshToken": self.refresh } })).await;
         match data["refresh"]["errors"][0]["code"].as_str() {
@@ -93,12 +93,12 @@ impl Client {
         self.finish(self.http.get(format!("{}{path}", self.url))).await
     }
 
-    /// A request to build otherwise.
+    /// Starts building a custom request.
     pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method.parse().unwrap(), format!("{}{path}", self.url))
     }
 
-    /// Sends a request that was built otherwise, with this client's token and headers.
+    /// Sends a custom request with this client's token and headers.
     pub(crate) async fn finish(&self, mut request: reqwest::RequestBuilder) -> Answer {
         if let Some(token) = &self.access {
             request = request.bearer_auth(token);
@@ -106,39 +106,40 @@ impl Client {
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
-        let response = request.send().await.expect("the service answers");
+        let response = request.send().await.expect("the service responds");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.expect("the answer is whole");
+        let text = response.text().await.expect("the response is complete");
         Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
     }
 
-    /// The data of a document that no error may befall.
+    /// Data of a document that must succeed.
     pub(crate) async fn data(&self, document: &str, variables: Value) -> Value {
         let answer = self.send(document, variables).await;
         assert!(answer.body["errors"].is_null(), "{document}: {}", answer.body);
         answer.body["data"].clone()
     }
 
-    /// The code of the error of a document that must have one.
+    /// Error code of a document that must fail.
     pub(crate) async fn code(&self, document: &str, variables: Value) -> String {
         let answer = self.send(document, variables).await;
         answer.code()
     }
 
-    /// The codes in the only payload of a mutation, each with its field: `CODE field`.
+    /// Error codes in the only payload of a mutation, as `CODE field`.
     pub(crate) async fn refusals(&self, document: &str, variables: Value) -> Vec<String> {
         let data = self.data(document, variables).await;
-        let payload = data.as_object().and_then(|fields| fields.values().next()).expect("there is a payload").clone();
+        let payload =
+            data.as_object().and_then(|fields| fields.values().next()).expect("the response has a payload").clone();
         let one = |error: &Value| match error["field"].as_str() {
             Some(field) => format!("{} {field}", error["code"].as_str().unwrap()),
             None => error["code"].as_str().unwrap().to_owned(),
         };
-        payload["errors"].as_array().expect("the document asks for errors").iter().map(one).collect()
+        payload["errors"].as_array().expect("the document requests errors").iter().map(one).collect()
     }
 }
 
 impl Answer {
-    /// The code of the first error; for UNAUTHENTICATED its reason, too.
+    /// Code of the first error; for UNAUTHENTICATED, with its reason.
     pub(crate) fn code(&self) -> String {
         let extensions = &self.body["errors"][0]["extensions"];
         let code = extensions["code"].as_str().unwrap_or_else(|| panic!("there is no error: {}", self.body));
@@ -148,7 +149,7 @@ impl Answer {
         }
     }
 
-    /// A header as text; empty where there is none.
+    /// A header as text; empty if missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }

@@ -1,21 +1,13 @@
-//! The forms in which a request may be written, as the specifications of GraphQL and JSON have them.
+//! Equivalent forms of requests, as specified by GraphQL and JSON.
 
 use serde_json::{Value, json};
+use test_macros::both_databases;
 
 use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-crate::tests![
-    block_strings_hold_what_was_meant,
-    strings_have_escapes_for_every_character,
-    an_integer_may_be_written_with_a_fraction_of_nought_in_variables,
-    an_empty_operation_name_is_none_by_every_method,
-    the_charset_and_the_path_may_be_spelled_otherwise,
-    bodies_that_are_not_plain_json_are_told_what_is_wrong,
-];
-
-/// Records a sample whose title is written like this in the document, and returns the title.
+/// Records a sample with this title in the document, and returns the stored title.
 async fn title(client: &Client, written: &str) -> Value {
     let record = format!(
         "mutation {{ recordSample(input: {{ key: \"S\", title: {written} }}) {{ sample {{ title }} errors {{ message }} }} }}"
@@ -24,7 +16,8 @@ async fn title(client: &Client, written: &str) -> Value {
     data["recordSample"]["sample"]["title"].clone()
 }
 
-async fn block_strings_hold_what_was_meant(place: Place) {
+#[both_databases]
+async fn block_strings_are_read_as_specified(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     assert_eq!(title(&ada, r#""""say \""" aloud""""#).await, r#"say """ aloud"#);
@@ -37,6 +30,7 @@ async fn block_strings_hold_what_was_meant(place: Place) {
     assert_eq!(wrong.body["errors"][0]["locations"], json!([{ "line": 4, "column": 7 }]), "{}", wrong.body);
 }
 
+#[both_databases]
 async fn strings_have_escapes_for_every_character(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -47,6 +41,7 @@ async fn strings_have_escapes_for_every_character(place: Place) {
     }
 }
 
+#[both_databases]
 async fn an_integer_may_be_written_with_a_fraction_of_nought_in_variables(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -70,6 +65,7 @@ async fn an_integer_may_be_written_with_a_fraction_of_nought_in_variables(place:
     assert_eq!(admin.code(literal, json!({})).await, "BAD_USER_INPUT", "a document has integers of its own");
 }
 
+#[both_databases]
 async fn an_empty_operation_name_is_none_by_every_method(place: Place) {
     let app = TestApp::start(&place).await;
     let anyone = app.anyone();
@@ -79,6 +75,7 @@ async fn an_empty_operation_name_is_none_by_every_method(place: Place) {
     assert_eq!(answer.body["data"]["__typename"], "Query");
 }
 
+#[both_databases]
 async fn the_charset_and_the_path_may_be_spelled_otherwise(place: Place) {
     let app = TestApp::start(&place).await;
     for path in ["/graphql", "/graphql/"] {
@@ -92,13 +89,14 @@ async fn the_charset_and_the_path_may_be_spelled_otherwise(place: Place) {
     }
 }
 
-async fn bodies_that_are_not_plain_json_are_told_what_is_wrong(place: Place) {
+#[both_databases]
+async fn bodies_that_are_not_plain_json_are_refused_with_a_reason(place: Place) {
     let app = TestApp::start(&place).await;
     for (body, told) in [
         (&b"\xef\xbb\xbf{\"query\":\"{ __typename }\"}"[..], "byte order mark"),
         (b"{\"query\":\"{ __typename } # \xfc\"}", "must be UTF-8"),
-        (br#"{"query":"{ __typename } # \ud83d"}"#, "half a character"),
-        (br#"{"query":"{ __typename }","query":"{ __typename }"}"#, "names no member twice"),
+        (br#"{"query":"{ __typename } # \ud83d"}"#, "half of a surrogate pair"),
+        (br#"{"query":"{ __typename }","query":"{ __typename }"}"#, "duplicate members"),
         (b"query { __typename }", "must be JSON."),
     ] {
         let answer = app.anyone().post(body.to_vec()).await;

@@ -1,12 +1,12 @@
-//! Databases of each release go on with this version: `tests/fixtures` has one of each, with rows of every kind.
+//! Upgrades: databases of each release in `tests/fixtures`, with rows of every kind, work with this version.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use test_macros::both_databases;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use libtest_mimic::Trial;
 use sea_orm::{ColumnTrait as _, ConnectionTrait as _, Database, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use uuid::Uuid;
 use vestibule::config::Config;
@@ -16,31 +16,19 @@ use vestibule::tools::token::RefreshToken;
 use crate::copy::schema;
 use crate::fixture::{Furnished, furnish};
 use crate::test_app::TestApp;
-use crate::test_database::{Place, Test};
+use crate::test_database::Place;
 
-crate::tests![
-    a_database_of_each_release_is_migrated_and_goes_on_working,
-    each_release_has_its_database,
-    who_proved_an_address_before_that_was_noted_is_known,
-];
-
-/// What the rows were sealed with; it guards nothing else.
+/// Secret that sealed the rows; it protects nothing else.
 const SECRET: &str = "IYYdP2T5b6fhxojgUuL+tybRyxHOaR/W";
 
-/// Where tokens say that they come from.
+/// Issuer of the tokens.
 const PUBLIC_URL: &str = "http://id.example.com";
-
-/// Writes the database of this version; only `tests/fixtures/add` asks for it.
-pub(crate) fn trials() -> Vec<Trial> {
-    let write = Test::new("upgrade::the_database_of_this_version_is_written", |place| Box::pin(write(place)));
-    write.trials().map(|trial| trial.with_ignored_flag(true)).into()
-}
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// The releases whose databases are there.
+/// Directories of the releases with databases.
 fn releases() -> Vec<PathBuf> {
     let entries = fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path());
     let mut releases: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
@@ -65,7 +53,8 @@ fn tokens_of(place: &Place) -> &'static str {
     if is_sqlite(place) { "sqlite.json" } else { "postgres.json" }
 }
 
-async fn a_database_of_each_release_is_migrated_and_goes_on_working(place: Place) {
+#[both_databases]
+async fn a_database_of_each_release_is_migrated_and_works(place: Place) {
     let fresh = TestApp::start(&place).await;
     let present = schema(fresh.db()).await;
     let releases = releases();
@@ -87,8 +76,8 @@ async fn a_database_of_each_release_is_migrated_and_goes_on_working(place: Place
     }
 }
 
-/// Refresh tokens of 0.1.0 named no installation and are refused, because a copy of the database would take them as well.
-/// Puts the present token of the same session in their place, for everything else that is to be found again.
+/// Replaces the refresh token of 0.1.0 with the current one of the same session. Tokens of 0.1.0 name no installation
+/// and are refused, because a copy of the database would accept them as well.
 async fn renew(app: &TestApp, furnished: &mut Furnished) {
     let mut old = app.anyone();
     furnished.refresh.clone_into(&mut old.refresh);
@@ -99,7 +88,7 @@ async fn renew(app: &TestApp, furnished: &mut Furnished) {
     furnished.refresh = RefreshToken { session, counter }.to_text(&app.app.token_issuer().master_keys);
 }
 
-/// Makes a database of what a dump says.
+/// Creates a database from a dump.
 async fn load(place: &Place, dump: &str) -> String {
     let url = place.second_database().await;
     match url.strip_prefix("sqlite://") {
@@ -115,7 +104,7 @@ async fn load(place: &Place, dump: &str) -> String {
     url
 }
 
-/// Makes room for the next.
+/// Drops the database.
 async fn unload(place: &Place, url: &str) {
     match url.strip_prefix("sqlite://") {
         Some(file) => {
@@ -131,9 +120,10 @@ async fn unload(place: &Place, url: &str) {
     }
 }
 
+#[both_databases]
 async fn each_release_has_its_database(place: Place) {
     let changes = include_str!("../../CHANGELOG.md").lines().filter_map(|line| line.strip_prefix("## "));
-    // A version gets its database when it is released.
+    // A version gets its database at its release.
     let changes = changes.filter(|heading| !heading.ends_with("unreleased"));
     let versions = changes.map(|heading| heading.trim_matches(['[', ']']).split([' ', ']']).next().unwrap_or_default());
     for version in versions.filter(|version| version.starts_with(|first: char| first.is_ascii_digit())) {
@@ -142,7 +132,9 @@ async fn each_release_has_its_database(place: Place) {
     }
 }
 
-async fn write(place: Place) {
+/// Writes the database of this version; run only by `tests/fixtures/add`.
+#[both_databases(ignore = "it writes the fixtures of a release")]
+async fn the_database_of_this_version_is_written(place: Place) {
     let app = TestApp::start_with(&place, as_then).await;
     let furnished = furnish(&app).await;
     app.app.db.clone().close().await.unwrap();
@@ -163,13 +155,14 @@ async fn write(place: Place) {
     let dumped = dump.output().expect("sqlite3 and pg_dump are installed");
     assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
     let text = String::from_utf8(dumped.stdout).unwrap();
-    // What pg_dump says to psql alone is no SQL.
+    // Commands of pg_dump for psql are no SQL.
     let text: String = text.lines().filter(|line| !line.starts_with('\\')).map(|line| format!("{line}\n")).collect();
     fs::write(folder.join(dump_of(&place)), text).unwrap();
     fs::write(folder.join(tokens_of(&place)), serde_json::to_string_pretty(&furnished).unwrap() + "\n").unwrap();
 }
 
-async fn who_proved_an_address_before_that_was_noted_is_known(place: Place) {
+#[both_databases]
+async fn addresses_proved_before_the_column_existed_are_known(place: Place) {
     use crate::parity::registration::{VERIFY, register, wanted};
     let app = TestApp::start(&place).await;
     for email in ["registered@example.com", "moved@example.com"] {

@@ -1,6 +1,7 @@
-//! Requests with a file: their form, their length, and who may send them.
+//! Uploads: form, length limits, and rights.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use image::ImageFormat;
 use reqwest::multipart::{Form, Part};
@@ -12,20 +13,9 @@ use crate::avatars::{MAP, REMOVE, UPLOAD, file, form, operations, send, stored};
 use crate::test_app::TestApp;
 use crate::test_database::Place;
 
-crate::tests![
-    requests_with_files_are_of_one_form,
-    a_body_that_is_too_long_is_not_taken_in_for_ever,
-    nobody_else_may_upload,
-    a_text_that_stands_for_a_file_is_none,
-    a_file_is_for_the_one_variable_that_the_map_names,
-    uploads_that_trickle_hold_nobody_else_up,
-    whoever_may_not_send_a_file_is_refused_before_it_is_read,
-    a_file_that_is_too_large_leaves_nothing_on_the_disk,
-];
-
 const IMPORT: &str = "mutation($input: ImportUsersInput!) { importUsers(input: $input) { created errors { code } } }";
 
-/// A request with a file of which only the beginning is sent.
+/// A partially sent request with a file.
 struct Begun(TcpStream);
 
 impl Begun {
@@ -45,7 +35,7 @@ impl Begun {
         Self(socket)
     }
 
-    /// The answer, which comes although the file is not there yet; none where the service goes on reading.
+    /// Response before the file is complete; `None` if the service keeps reading.
     async fn answer(&mut self, patience: Duration) -> Option<String> {
         let mut answer = Vec::new();
         let read = async {
@@ -60,6 +50,7 @@ impl Begun {
     }
 }
 
+#[both_databases]
 async fn requests_with_files_are_of_one_form(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -128,6 +119,7 @@ async fn requests_with_files_are_of_one_form(place: Place) {
     assert_eq!(ada.finish(request.header("graphql-require-preflight", "1")).await.status, 400);
 }
 
+#[both_databases]
 async fn a_body_that_is_too_long_is_not_taken_in_for_ever(place: Place) {
     let app = TestApp::start(&place).await;
     let head = "POST /graphql HTTP/1.1\r\nhost: x\r\ngraphql-require-preflight: 1\r\n\
@@ -138,7 +130,7 @@ async fn a_body_that_is_too_long_is_not_taken_in_for_ever(place: Place) {
     socket.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 413");
 
-    // Neither headers of a part without end nor a body without announced length. Sixteen MiB are read and forgotten.
+    // Neither endless headers of a part nor a body without a length. Sixteen MiB are read and discarded.
     for endless in ["--x\r\nx: ", "--x\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n"] {
         let mut socket = tokio::net::TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
         socket.write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
@@ -152,6 +144,7 @@ async fn a_body_that_is_too_long_is_not_taken_in_for_ever(place: Place) {
     }
 }
 
+#[both_databases]
 async fn nobody_else_may_upload(place: Place) {
     let app = TestApp::start(&place).await;
     let png = file(8, 8, ImageFormat::Png);
@@ -161,7 +154,8 @@ async fn nobody_else_may_upload(place: Place) {
     assert_eq!(stored(&place), [""; 0]);
 }
 
-async fn a_text_that_stands_for_a_file_is_none(place: Place) {
+#[both_databases]
+async fn a_text_in_place_of_a_file_is_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     for text in [
@@ -183,6 +177,7 @@ async fn a_text_that_stands_for_a_file_is_none(place: Place) {
     assert_eq!(stored(&place), [""; 0]);
 }
 
+#[both_databases]
 async fn a_file_is_for_the_one_variable_that_the_map_names(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
@@ -204,7 +199,7 @@ async fn a_file_is_for_the_one_variable_that_the_map_names(place: Place) {
     ] {
         assert_eq!(send(&ada, form(variables.clone(), map)).await.code(), "BAD_REQUEST", "{variables} {map}");
     }
-    // Where a file comes for a variable that takes none, it is not read for another.
+    // A file for a variable of another type is not read.
     let other = "mutation($name: String!) { updateMe(input: { firstName: $name }) { errors { code } } }";
     let operations = json!({ "query": other, "variables": { "name": null } }).to_string();
     let map = r#"{"0":["variables.name"]}"#;
@@ -215,6 +210,7 @@ async fn a_file_is_for_the_one_variable_that_the_map_names(place: Place) {
     assert_eq!(me["me"]["firstName"], "");
 }
 
+#[both_databases]
 async fn uploads_that_trickle_hold_nobody_else_up(place: Place) {
     let app = TestApp::start(&place).await;
     let eve = app.add_user("eve").await.sign_in(&app).await;
@@ -226,11 +222,11 @@ async fn uploads_that_trickle_hold_nobody_else_up(place: Place) {
         trickling.push(Begun::send(&app, UPLOAD, None).await);
     }
     for begun in &mut trickling {
-        // The connections of those who were refused may end at any time.
+        // Refused connections may be closed at any time.
         let _ = begun.0.write_all(b",").await;
     }
     for begun in &mut trickling {
-        // Of a user's files, four may arrive at once, and nobody's are read of whom it is not known who they are.
+        // At most four files per user are read concurrently, and none of unknown callers.
         let answer = begun.answer(Duration::from_millis(100)).await;
         refused += usize::from(answer.is_some_and(|answer| answer.contains("SERVICE_UNAVAILABLE")));
     }
@@ -241,12 +237,13 @@ async fn uploads_that_trickle_hold_nobody_else_up(place: Place) {
         let payload = crate::spreadsheet_import::import(&boss, "email\nnew@example.com\n").await;
         assert_eq!(crate::spreadsheet_import::counts(&payload), (1, 0, 0));
     };
-    tokio::time::timeout(Duration::from_secs(8), promptly).await.expect("nobody waits for what trickles");
-    // Not even the user whose uploads trickle is kept from anything else.
+    tokio::time::timeout(Duration::from_secs(8), promptly).await.expect("a slow upload blocks no others");
+    // Slow uploads do not block anything else for the same user.
     eve.data("{ me { id } }", json!({})).await;
 }
 
-async fn whoever_may_not_send_a_file_is_refused_before_it_is_read(place: Place) {
+#[both_databases]
+async fn a_file_without_the_right_to_send_it_is_refused_before_it_is_read(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
@@ -268,7 +265,7 @@ async fn whoever_may_not_send_a_file_is_refused_before_it_is_read(place: Place) 
         let answer = begun.answer(Duration::from_secs(8)).await;
         assert!(answer.as_ref().is_some_and(|answer| answer.contains(code)), "{document} {token:?}: {answer:?}");
     }
-    // Nor is it read because something else stands beside it, or because another operation would take it.
+    // Nor is it read because of other fields, or because another operation would accept it.
     let import = "importUsers(input: $input) { errors { code } }";
     let besides = [
         format!("mutation($input: ImportUsersInput!) {{ removeAvatar {{ errors {{ code }} }} {import} }}"),
@@ -286,7 +283,7 @@ async fn whoever_may_not_send_a_file_is_refused_before_it_is_read(place: Place) 
             assert!(begun.answer(Duration::from_secs(8)).await.is_some(), "{document}");
         }
     }
-    // Of those who may, it is read.
+    // It is read for callers with the right.
     for (document, token) in [(UPLOAD, Some(writing.as_str())), (IMPORT, boss.access.as_deref())] {
         let mut begun = Begun::send(&app, document, token).await;
         assert_eq!(begun.answer(Duration::from_millis(100)).await, None, "{document}");
@@ -294,6 +291,7 @@ async fn whoever_may_not_send_a_file_is_refused_before_it_is_read(place: Place) 
     assert_eq!(stored(&place), [""; 0]);
 }
 
+#[both_databases]
 async fn a_file_that_is_too_large_leaves_nothing_on_the_disk(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;

@@ -1,7 +1,8 @@
-//! Finding users: searching, filtering, ordering, and paging through it all.
+//! User search: search, filters, order, and pagination.
 
 use std::cmp::Reverse;
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, EntityTrait as _};
 use serde_json::{Value, json};
@@ -10,19 +11,6 @@ use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::Place;
 use vestibule::entity::user::{self, Role};
-
-crate::tests![
-    any_part_of_a_name_or_address_is_found_in_any_case,
-    signs_that_mean_something_to_databases_are_letters,
-    one_letter_and_two_are_enough,
-    a_search_knows_every_change,
-    filters_hold_together,
-    every_order_can_be_paged_both_ways_without_gaps_or_repeats,
-    a_page_is_reached_by_its_number,
-    a_cursor_is_good_for_its_own_order_only,
-    hostile_texts_find_nothing_and_break_nothing,
-    among_thousands_every_way_of_looking_finds_the_same,
-];
 
 const FIND: &str = "query(
     $first: Int, $after: String, $last: Int, $before: String, $offset: Int,
@@ -43,12 +31,12 @@ fn names(data: &Value) -> Vec<String> {
     nodes.iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The usernames that a search finds; the count must agree.
+/// Usernames found by a search; the count must agree.
 async fn found(client: &Client, search: &str) -> Vec<String> {
     let data = client.data(FIND, json!({ "search": search })).await;
     let names = names(&data);
     assert_eq!(data["users"]["totalCount"], names.len(), "{search}");
-    // A short page is found by another way than a whole list.
+    // A short page uses another plan than a whole list.
     let page = client.data(FIND, json!({ "search": search, "first": 1 })).await;
     assert_eq!(self::names(&page), names[..names.len().min(1)], "{search}");
     names
@@ -72,6 +60,7 @@ async fn people(place: &Place) -> (TestApp, Client) {
     (app, staff)
 }
 
+#[both_databases]
 async fn any_part_of_a_name_or_address_is_found_in_any_case(place: Place) {
     let (app, staff) = people(&place).await;
     for (search, expected) in [
@@ -97,6 +86,7 @@ async fn any_part_of_a_name_or_address_is_found_in_any_case(place: Place) {
     assert_eq!(found(&app.admin().await, "admin").await, ["admin"]);
 }
 
+#[both_databases]
 async fn signs_that_mean_something_to_databases_are_letters(place: Place) {
     let (_app, staff) = people(&place).await;
     for (search, expected) in [
@@ -121,6 +111,7 @@ async fn signs_that_mean_something_to_databases_are_letters(place: Place) {
     }
 }
 
+#[both_databases]
 async fn one_letter_and_two_are_enough(place: Place) {
     let (_app, staff) = people(&place).await;
     assert_eq!(found(&staff, "Y").await, ["cy"]);
@@ -128,13 +119,14 @@ async fn one_letter_and_two_are_enough(place: Place) {
     assert_eq!(found(&staff, "XB").await, ["bobxb"]);
     assert_eq!(found(&staff, "李").await, ["cy"]);
     assert_eq!(found(&staff, "Å").await, ["bob_b"]);
-    // The last letters of all that is searched.
+    // The last letters of the whole search text.
     assert_eq!(found(&staff, "\\").await, ["eve"]);
     assert_eq!(found(&staff, "龍").await, ["cy"]);
     assert_eq!(found(&staff, "qq").await, [""; 0]);
     assert_eq!(found(&staff, "e").await, ["ada", "bob_b", "bobxb", "cy", "dora", "eve", "zoe"]);
 }
 
+#[both_databases]
 async fn a_search_knows_every_change(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
@@ -161,6 +153,7 @@ async fn ada_signed_in(app: &TestApp) -> Client {
     app.anyone().sign_in("ada", crate::test_app::PASSWORD).await
 }
 
+#[both_databases]
 async fn filters_hold_together(place: Place) {
     let (app, staff) = people(&place).await;
     let filtered = async |filter: Value, search: Value| {
@@ -194,6 +187,7 @@ async fn filters_hold_together(place: Place) {
     assert_eq!(staff.code(FIND, json!({ "filter": { "joinedOn": "20260107" } })).await, "BAD_USER_INPUT");
 }
 
+#[both_databases]
 async fn every_order_can_be_paged_both_ways_without_gaps_or_repeats(place: Place) {
     let app = TestApp::start(&place).await;
     for number in 0..12 {
@@ -257,6 +251,7 @@ async fn every_order_can_be_paged_both_ways_without_gaps_or_repeats(place: Place
     }
 }
 
+#[both_databases]
 async fn a_page_is_reached_by_its_number(place: Place) {
     let (_app, staff) = people(&place).await;
     let data = staff.data(FIND, json!({ "first": 3, "offset": 3 })).await;
@@ -279,6 +274,7 @@ async fn a_page_is_reached_by_its_number(place: Place) {
     }
 }
 
+#[both_databases]
 async fn a_cursor_is_good_for_its_own_order_only(place: Place) {
     let (_app, staff) = people(&place).await;
     let by = |field: &str, direction: &str| json!([{ "field": field, "direction": direction }]);
@@ -292,6 +288,7 @@ async fn a_cursor_is_good_for_its_own_order_only(place: Place) {
     assert_eq!(names(&staff.data(FIND, list).await).len(), 6);
 }
 
+#[both_databases]
 async fn hostile_texts_find_nothing_and_break_nothing(place: Place) {
     let (_app, staff) = people(&place).await;
     for text in [
@@ -351,8 +348,8 @@ async fn hostile_texts_find_nothing_and_break_nothing(place: Place) {
     assert_eq!(found(&staff, "").await.len(), 7);
 }
 
-/// Adds so many users that a stretch of a list is not the whole list: every other one is inactive, every third not
-/// verified, every hundredth a manager, and "seldom" is found every 97th time.
+/// Adds many users: every other one is inactive, every third not verified, every hundredth a manager, and every 97th
+/// matches "seldom".
 async fn crowd(app: &TestApp, number: u32) {
     let is_postgres = app.db().get_database_backend() == DatabaseBackend::Postgres;
     let (id, flag) = if is_postgres { ("gen_random_uuid()", "") } else { ("randomblob(16)", "0 + ") };
@@ -369,9 +366,10 @@ async fn crowd(app: &TestApp, number: u32) {
     app.db().execute_unprepared(&statement).await.unwrap();
 }
 
-/// Whether a filter lets this user pass.
+/// Predicate of a filter.
 type Passes = fn(&user::Model) -> bool;
 
+#[both_databases]
 async fn among_thousands_every_way_of_looking_finds_the_same(place: Place) {
     let app = TestApp::start(&place).await;
     crowd(&app, 8000).await;

@@ -1,23 +1,14 @@
-//! Changing users: guard rails, what follows from a change, and what `viewerCan` says of it beforehand.
+//! User updates: guard rails, consequences, and agreement with `viewerCan`.
 
 use serde_json::{Value, json};
+use test_macros::both_databases;
 use vestibule::tools::mail::SendError;
 
 use crate::parity::desk::UPDATE;
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
 
-crate::tests![
-    guard_rails_hold_for_every_field,
-    what_is_wrong_is_told_per_field_and_nothing_is_changed,
-    an_update_of_a_superuser_that_changes_nothing_shows_staff_nothing,
-    what_stays_the_same_needs_no_right_and_leaves_no_trace,
-    viewer_can_says_what_the_mutations_do,
-    two_who_delete_the_same_users_do_not_wait_for_each_other,
-    mails_of_the_outbox_are_seen_and_retried,
-    the_trail_is_filtered_by_user_action_and_time,
-];
-
+#[both_databases]
 async fn guard_rails_hold_for_every_field(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await;
@@ -62,7 +53,8 @@ async fn guard_rails_hold_for_every_field(place: Place) {
     );
 }
 
-async fn what_is_wrong_is_told_per_field_and_nothing_is_changed(place: Place) {
+#[both_databases]
+async fn errors_are_reported_per_field_and_nothing_is_changed(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     app.add_user("bob").await;
@@ -91,6 +83,7 @@ async fn what_is_wrong_is_told_per_field_and_nothing_is_changed(place: Place) {
     assert!(app.mails().await.is_empty());
 }
 
+#[both_databases]
 async fn an_update_of_a_superuser_that_changes_nothing_shows_staff_nothing(place: Place) {
     let app = TestApp::start(&place).await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
@@ -104,7 +97,8 @@ async fn an_update_of_a_superuser_that_changes_nothing_shows_staff_nothing(place
     }
 }
 
-async fn what_stays_the_same_needs_no_right_and_leaves_no_trace(place: Place) {
+#[both_databases]
+async fn unchanged_values_need_no_right_and_leave_no_trace(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let boss = app.add_staff("boss").await;
@@ -122,7 +116,8 @@ async fn what_stays_the_same_needs_no_right_and_leaves_no_trace(place: Place) {
     assert!(app.mails().await.is_empty());
 }
 
-async fn viewer_can_says_what_the_mutations_do(place: Place) {
+#[both_databases]
+async fn viewer_can_agrees_with_the_mutations(place: Place) {
     let app = TestApp::start(&place).await;
     let (ada, boss) = (app.add_user("ada").await, app.add_staff("boss").await);
     let staff = boss.sign_in(&app).await;
@@ -154,6 +149,7 @@ async fn viewer_can_says_what_the_mutations_do(place: Place) {
     assert_eq!(own["me"]["viewerCan"], json!({ "update": no, "delete": no }));
 }
 
+#[both_databases]
 async fn two_who_delete_the_same_users_do_not_wait_for_each_other(place: Place) {
     let app = TestApp::start(&place).await;
     let mut ids = Vec::new();
@@ -169,6 +165,7 @@ async fn two_who_delete_the_same_users_do_not_wait_for_each_other(place: Place) 
     assert_eq!(deleted, [json!(6), Value::Null]);
 }
 
+#[both_databases]
 async fn mails_of_the_outbox_are_seen_and_retried(place: Place) {
     let app = TestApp::start(&place).await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
@@ -199,7 +196,7 @@ async fn mails_of_the_outbox_are_seen_and_retried(place: Place) {
     assert_eq!(staff.refusals(retry, json!({ "id": mail["id"] })).await, ["INVALID id"]);
     assert_eq!(staff.refusals(retry, json!({ "id": "nonsense" })).await, ["NOT_FOUND id"]);
 
-    // Those to superusers show to superusers only.
+    // Mails to superusers are shown to superusers only.
     app.transport().fail_next(1, &SendError::permanent("550 closed"));
     app.anyone().data(ask, json!({ "email": "admin@localhost" })).await;
     app.deliver().await;
@@ -213,6 +210,7 @@ async fn mails_of_the_outbox_are_seen_and_retried(place: Place) {
     assert_eq!(ada.code(retry, json!({ "id": hidden["id"] })).await, "FORBIDDEN");
 }
 
+#[both_databases]
 async fn the_trail_is_filtered_by_user_action_and_time(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;

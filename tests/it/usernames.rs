@@ -1,6 +1,7 @@
-//! Usernames, which are public: they show nothing of an address, and how many of them can be tried is limited.
+//! Usernames are public: they reveal nothing of an address, and attempts to find them are limited.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::EntityTrait as _;
 use serde_json::{Value, json};
@@ -10,18 +11,11 @@ use crate::parity::registration::{REGISTER, VERIFY, register, wanted};
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
 
-crate::tests![
-    usernames_nobody_chose_show_nothing_of_the_address,
-    the_first_superuser_is_named_admin_whatever_the_address,
-    registrations_are_limited_before_anything_is_looked_up,
-    what_is_wrong_by_form_alone_is_not_counted,
-    usernames_that_a_user_tries_are_limited,
-];
-
 fn named(email: &str, username: &str) -> Value {
     json!({ "input": { "email": email, "password": PASSWORD, "username": username } })
 }
 
+#[both_databases]
 async fn usernames_nobody_chose_show_nothing_of_the_address(place: Place) {
     let app = TestApp::start(&place).await;
     app.add(json!({ "email": "grace.hopper@example.com" })).await;
@@ -35,18 +29,20 @@ async fn usernames_nobody_chose_show_nothing_of_the_address(place: Place) {
         let rest = user.username.strip_prefix("user-").unwrap_or_else(|| panic!("{}", user.username));
         assert!(rest.len() == 8 && !["grace", "hopper", "margaret"].iter().any(|name| user.username.contains(name)));
     }
-    // So the local part of an address tells nobody that it has an account.
+    // So the local part of an address does not reveal an account.
     let refusals = app.anyone().refusals(REGISTER, named("eve@example.com", "grace.hopper")).await;
     assert_eq!(refusals, [""; 0]);
 }
 
-async fn the_first_superuser_is_named_admin_whatever_the_address(place: Place) {
+#[both_databases]
+async fn the_first_superuser_is_named_admin_for_any_address(place: Place) {
     let app = TestApp::start_with(&place, |config| config.admin_email = "jane.doe@corp.example".parse().unwrap()).await;
     let users = user::Entity::find().all(app.db()).await.unwrap();
     let found: Vec<(&str, &str)> = users.iter().map(|user| (user.email.as_str(), user.username.as_str())).collect();
     assert_eq!(found, [("jane.doe@corp.example", "admin")]);
 }
 
+#[both_databases]
 async fn registrations_are_limited_before_anything_is_looked_up(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_register = "5/1h".parse().unwrap()).await;
     app.add_user("ada").await;
@@ -66,7 +62,8 @@ async fn registrations_are_limited_before_anything_is_looked_up(place: Place) {
     assert_eq!(app.anyone().refusals(REGISTER, named("eve@example.com", "free")).await, [""; 0]);
 }
 
-async fn what_is_wrong_by_form_alone_is_not_counted(place: Place) {
+#[both_databases]
+async fn syntactically_invalid_input_is_not_counted(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_register = "1/1h".parse().unwrap()).await;
     for _ in 0..3 {
         assert_eq!(app.anyone().refusals(REGISTER, wanted("nonsense")).await, ["INVALID email"]);
@@ -76,6 +73,7 @@ async fn what_is_wrong_by_form_alone_is_not_counted(place: Place) {
     assert_eq!(app.anyone().refusals(REGISTER, wanted("eve@example.com")).await, [""; 0]);
 }
 
+#[both_databases]
 async fn usernames_that_a_user_tries_are_limited(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_register = "4/1h".parse().unwrap()).await;
     app.add_user("ada").await;
@@ -87,7 +85,7 @@ async fn usernames_that_a_user_tries_are_limited(place: Place) {
     }
     assert_eq!(eve.code(rename, json!({ "n": "ada" })).await, "RATE_LIMITED");
     assert_eq!(eve.code(rename, json!({ "n": "free" })).await, "RATE_LIMITED");
-    // One's own is no question, and others have their own budget.
+    // The current username is not counted, and other users have separate limits.
     assert_eq!(eve.refusals(rename, json!({ "n": "eve" })).await, [""; 0]);
     assert_eq!(bob.refusals(rename, json!({ "n": "robert" })).await, [""; 0]);
 }

@@ -1,18 +1,13 @@
-//! The list of users, as a connection.
+//! List of users as a connection.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use serde_json::{Value, json};
 
 use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    pages_go_forward_and_backward_without_gaps_or_repeats,
-    a_page_makes_sense_or_is_refused,
-    rows_that_come_in_between_neither_repeat_nor_hide_others,
-];
 
 const PAGE: &str = "query($first: Int, $after: String, $last: Int, $before: String) {
     users(first: $first, after: $after, last: $last, before: $before) {
@@ -29,7 +24,7 @@ async fn page(client: &Client, variables: Value) -> (Vec<String>, Value) {
     (names, data["users"]["pageInfo"].clone())
 }
 
-/// Seven users, three of whom joined in the same moment; the superuser joined first.
+/// Seven users, three of whom joined at the same time, and the superuser, who joined first.
 async fn eight(place: &Place) -> (TestApp, Client) {
     let app = TestApp::start(place).await;
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
@@ -42,6 +37,7 @@ async fn eight(place: &Place) -> (TestApp, Client) {
     (app, admin)
 }
 
+#[both_databases]
 async fn pages_go_forward_and_backward_without_gaps_or_repeats(place: Place) {
     let (_app, admin) = eight(&place).await;
     let (all, info) = page(&admin, json!({})).await;
@@ -73,6 +69,7 @@ async fn pages_go_forward_and_backward_without_gaps_or_repeats(place: Place) {
     assert_eq!(page(&admin, json!({ "first": 0 })).await.0, [""; 0]);
 }
 
+#[both_databases]
 async fn a_page_makes_sense_or_is_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
@@ -89,6 +86,7 @@ async fn a_page_makes_sense_or_is_refused(place: Place) {
     }
 }
 
+#[both_databases]
 async fn rows_that_come_in_between_neither_repeat_nor_hide_others(place: Place) {
     let (app, admin) = eight(&place).await;
     let (_, info) = page(&admin, json!({ "first": 3 })).await;

@@ -1,7 +1,7 @@
-//! Whether the tests would notice if a guard were gone. In a copy of the code, every guard of `guards.toml` is put under a
-//! switch; the copy is built once, and then the tests of each guard run with it removed, and one of them must fail.
+//! Mutation tests: checks that the tests notice the removal of each guard. In a copy of the code, every guard of
+//! `guards.toml` gets a switch. The copy is built once. Then the tests of each guard run without it, and one must fail.
 
-#![expect(clippy::print_stdout, reason = "its table is what it is for")]
+#![expect(clippy::print_stdout, reason = "it prints a table")]
 
 mod table;
 
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-/// What is not copied.
+/// Files and directories that are not copied.
 const LEFT_OUT: [&str; 6] = [".git", "target", "data", "node_modules", "corpus", "artifacts"];
 
-/// What tells the copy which guard is removed.
+/// Code added to the copy that reports if a guard is removed.
 const SWITCH: &str = r#"
 pub(crate) fn mutant(number: usize) -> bool {
     static REMOVED: std::sync::LazyLock<Option<usize>> =
@@ -23,7 +23,7 @@ pub(crate) fn mutant(number: usize) -> bool {
 }
 "#;
 
-/// How long tests may take before they count as hanging, and so as failed.
+/// Timeout of the tests of a guard. Tests that hang count as failed.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -43,24 +43,24 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     for (number, guard) in guards.iter().enumerate().filter(|(_, guard)| guard.name.contains(&filter)) {
         let (program, tests) = match guard.test.split_once(' ') {
             Some(("lib", tests)) => (&lib, tests),
-            // One database is enough: what is asked is whether anybody looks.
+            // One database is enough to find a missing test.
             Some(("it", tests)) => (&it, tests),
-            _ => return Err(format!("{}: its test is of neither `lib` nor `it`", guard.name).into()),
+            _ => return Err(format!("{}: its test must start with `lib` or `it`", guard.name).into()),
         };
         let verdict = match (run(program, tests, None, &copy, &log)?, run(program, tests, Some(number), &copy, &log)?) {
             (Ran::Passed, Ran::Failed) => "noticed",
-            (Ran::Passed, Ran::Hung) => "noticed, as the test hung",
+            (Ran::Passed, Ran::Hung) => "noticed: the test hung",
             (Ran::Passed, Ran::Passed) => "UNNOTICED",
-            _ => "NO SUCH TEST, or it fails with the guard in place",
+            _ => "NO SUCH TEST, or it fails even with the guard",
         };
         unnoticed += usize::from(!verdict.starts_with("noticed"));
         println!("{verdict:<10} {:<70} {tests}", guard.name);
     }
-    println!("\n{} guards, {unnoticed} of them not seen to be tested", guards.len());
+    println!("\n{} guards, {unnoticed} unnoticed", guards.len());
     Ok(if unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Copies a folder, some of its files changed; what is as it shall be already stays untouched, so that little is built.
+/// Copies a directory with some files changed. Up-to-date files are not touched, so that little is rebuilt.
 fn clone(from: &Path, to: &Path, change: &mut impl FnMut(&str) -> Option<String>) -> Result<(), Box<dyn Error>> {
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
@@ -87,8 +87,8 @@ fn clone(from: &Path, to: &Path, change: &mut impl FnMut(&str) -> Option<String>
     Ok(())
 }
 
-/// Builds the copy's tests; the programs of the unit tests and of the situations. They have a folder of their own: in that
-/// of the code itself they would be taken for its own.
+/// Builds the tests of the copy, and returns the programs of the unit tests and the integration tests. They need a
+/// separate target directory: in that of the original code they would be mistaken for its own.
 fn build(copy: &Path, out: &Path) -> Result<[PathBuf; 2], Box<dyn Error>> {
     let built = Command::new(env!("CARGO"))
         .args(["test", "--locked", "--lib", "--test", "it", "--no-run", "--message-format", "json"])
@@ -117,14 +117,14 @@ fn build(copy: &Path, out: &Path) -> Result<[PathBuf; 2], Box<dyn Error>> {
     }
 }
 
-/// How tests went.
+/// Result of a test run.
 enum Ran {
     Passed,
     Failed,
     Hung,
 }
 
-/// Runs the tests whose names have this in them; none at all is a failure.
+/// Runs the tests whose names contain this text; fails if there are none.
 fn run(program: &Path, tests: &str, removed: Option<usize>, copy: &Path, log: &Path) -> Result<Ran, Box<dyn Error>> {
     let output = File::create(log)?;
     let mut command = Command::new(program);

@@ -1,4 +1,4 @@
-//! The table of guards, and where in the code each stands.
+//! The table of guards, and their places in the code.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,20 +10,20 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Guard {
-    /// What it keeps off.
+    /// Description of the rule that it enforces.
     pub(crate) name: String,
-    /// The file that it is in.
+    /// Its file.
     file: String,
-    /// Its text, found once in the file: an expression, a statement with its semicolon, or the pattern of an arm with its
-    /// arrow.
+    /// Its text, unique in the file: an expression, a statement with its semicolon, or the pattern of a match arm with
+    /// its arrow.
     text: String,
-    /// For an expression, what stands for it where it is removed. Statements and arms are left out.
+    /// Replacement of an expression. Statements and arms are omitted instead.
     with: Option<String>,
-    /// A longer text, found once in the file, in which `text` is found once.
+    /// A longer text, unique in the file, that contains `text` once.
     within: Option<String>,
-    /// Another guard that has to be removed along with it.
+    /// Another guard to remove together with it.
     also: Option<Box<Guard>>,
-    /// `lib` or `it`, and a part of the names of the tests, one of which must fail.
+    /// `lib` or `it`, and a part of the names of the tests. One of them must fail.
     #[serde(default)]
     pub(crate) test: String,
 }
@@ -34,13 +34,13 @@ struct Table {
     guard: Vec<Guard>,
 }
 
-/// Guards of the same place, with their numbers in the table.
+/// Guards of one place, with their numbers in the table.
 type Numbered<'a> = Vec<(usize, &'a Guard)>;
 
-/// Files by their path below the root of the repository.
+/// Contents of files by path, relative to the root of the repository.
 pub(crate) type Files = BTreeMap<String, String>;
 
-/// The guards of `tests/mutations/guards.toml` and the files that they are in.
+/// Reads the guards of `tests/mutations/guards.toml` and their files.
 pub(crate) fn read(root: &Path) -> Result<(Vec<Guard>, Files), String> {
     let text = read_file(root, "tests/mutations/guards.toml")?;
     let Table { guard: guards } = toml::from_str(&text).map_err(|error| error.to_string())?;
@@ -57,12 +57,12 @@ fn read_file(root: &Path, path: &str) -> Result<String, String> {
     std::fs::read_to_string(root.join(path)).map_err(|error| format!("{path}: {error}"))
 }
 
-/// The files with every guard under a switch: where `crate::mutant` says so of its place in the table, it is removed.
+/// Puts every guard under a switch: it is removed if `crate::mutant` returns true for its number.
 ///
 /// # Errors
-/// All guards that are not found once, or overlap others.
+/// All guards that are not found exactly once, or overlap others.
 pub(crate) fn plant(guards: &[Guard], mut files: Files) -> Result<Files, Vec<String>> {
-    // By file and place, with their numbers.
+    // Guards by file and place.
     let mut places: BTreeMap<(&str, usize), (Range<usize>, Numbered<'_>)> = BTreeMap::new();
     let mut problems = Vec::new();
     for (number, guard) in guards.iter().enumerate() {
@@ -96,7 +96,7 @@ pub(crate) fn plant(guards: &[Guard], mut files: Files) -> Result<Files, Vec<Str
             (file.to_owned(), range, parts.into_iter().fold(text, |text, (number, part)| part.switched(&text, number)))
         })
         .collect();
-    // From the end, so that the places before it stay where they are.
+    // In reverse order, so that earlier places stay valid.
     for (file, range, text) in changes.into_iter().rev() {
         if let Some(source) = files.get_mut(&file) {
             source.replace_range(range, &text);
@@ -114,7 +114,7 @@ impl Guard {
         let once = |source: &str, text: &str| match source.match_indices(text).map(|(at, _)| at).collect::<Vec<_>>()[..]
         {
             [at] => Ok(at),
-            ref places => Err(format!("`{text}` is found {} times", places.len())),
+            ref places => Err(format!("found `{text}` {} times", places.len())),
         };
         let (start, source) = match &self.within {
             None => (0, source),
@@ -124,7 +124,7 @@ impl Guard {
         Ok(start..start + self.text.len())
     }
 
-    /// The text with this guard under its switch.
+    /// Text with this guard under its switch.
     fn switched(&self, text: &str, number: usize) -> String {
         let removed = format!("crate::mutant({number})");
         match &self.with {

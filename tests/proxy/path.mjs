@@ -62,6 +62,7 @@ assert.ok(files.length > 0 || graphiql.text.includes(`${BASE}/graphql`), graphiq
 for (const file of files) assert.equal((await browser.ask(file)).status, 200, file);
 
 assert.equal((await browser.ask(`${BASE}/.well-known/jwks.json`)).status, 200);
+assert.equal((await browser.ask(`${BASE}/import/users.xlsx`)).status, 200);
 console.log(`ok    ${kind}: pages, forms, cookies, GraphiQL and keys are under ${BASE}`);
 await cleanUp();
 process.exit(0);

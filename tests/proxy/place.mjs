@@ -90,6 +90,17 @@ function fill(name, places) {
   return text;
 }
 
+/** The locations of nginx that lead to the service, as they are in the configuration. */
+const locations = (site) => /^ {4}location \/ .*?(?=^ {4}location @)/ms.exec(site)[0];
+
+/** The same under a path, as they are in the manual. */
+function locationsUnder(path) {
+  const manual = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
+  const [, snippet] = /```nginx\n(.*?)```/s.exec(manual);
+  assert.ok(snippet.includes(`location ${path}/ {`), `the manual has no location ${path}/`);
+  return `${snippet}\n`;
+}
+
 const proxies = {
   nginx({ key, file }, ports, upstreams, path) {
     const servers = upstreams.map((port) => `    server 127.0.0.1:${port} max_fails=1 fail_timeout=2s;\n`).join("");
@@ -104,8 +115,7 @@ const proxies = {
       ["/var/log/nginx/vestibule.log", join(folder, "access.log")],
       ["id.example.com", "localhost"],
       // The path is passed on.
-      ["location / {", `location ${path}/ {`],
-      ["location /export/ {", `location ${path}/export/ {`],
+      ...(path ? [[locations(readFileSync(new URL("nginx.conf", packaging), "utf8")), locationsUnder(path)]] : []),
     ]);
     const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => {
       mkdirSync(join(folder, kind), { recursive: true });
@@ -123,7 +133,7 @@ const proxies = {
     // The path is taken off.
     const beneath = path && [
       ["\treverse_proxy ", `\thandle_path ${path}/* {\n\treverse_proxy `],
-      ["\t# What Caddy itself has to say", "\t}\n\t# What Caddy itself has to say"],
+      ["\t# Caddy's own errors", "\t}\n\t# Caddy's own errors"],
     ];
     const site = fill("Caddyfile", [
       ["id.example.com {\n", `localhost {\n\ttls ${file} ${key}\n`],

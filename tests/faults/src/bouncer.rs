@@ -12,7 +12,7 @@ use crate::database::run;
 use crate::outcome::{Outcome, wait_until};
 use crate::service::signal;
 
-/// A running PgBouncer; it stops when this is dropped.
+/// A running PgBouncer, stopped on drop.
 pub(crate) struct Bouncer {
     child: Child,
     pub(crate) port: u16,
@@ -20,12 +20,12 @@ pub(crate) struct Bouncer {
 }
 
 impl Bouncer {
-    /// Starts it in front of the server on this port, with this `pool_mode` and otherwise its defaults.
+    /// Starts PgBouncer in front of the server on this port, with this `pool_mode` and default settings.
     pub(crate) async fn start(server: u16, pool_mode: &str) -> Outcome<Self> {
         let folder = tempfile::tempdir()?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let here = folder.path().display();
-        // By `any`, everybody is the user that the database is given.
+        // `any` maps every client to the user of the database entry.
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={server} user=vestibule\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nauth_type = any\npool_mode = {pool_mode}\nunix_socket_dir =\nlogfile = {here}/log\n"
@@ -43,7 +43,7 @@ impl Bouncer {
         let bouncer = Self { child, port, _folder: folder };
         let listens = async || Ok(TcpStream::connect(("127.0.0.1", port)).await.is_ok());
         let waited = wait_until(Duration::from_secs(10), listens).await;
-        waited.map_err(|error| format!("pgbouncer does not listen: {error}"))?;
+        waited.map_err(|error| format!("pgbouncer is not listening: {error}"))?;
         Ok(bouncer)
     }
 }
@@ -56,7 +56,7 @@ impl Drop for Bouncer {
     }
 }
 
-/// Why nothing can be tried behind PgBouncer here.
+/// Reason to skip rows with PgBouncer.
 pub(crate) fn left_out() -> Option<&'static str> {
     program().is_none().then_some("PgBouncer is not installed (on Debian: apt-get install pgbouncer)")
 }

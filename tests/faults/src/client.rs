@@ -1,4 +1,4 @@
-//! A client that takes whatever comes.
+//! A GraphQL client that accepts any response.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub(crate) struct Client {
     pub(crate) refresh: String,
 }
 
-/// What came back, and after how long.
+/// A response and its latency.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -28,26 +28,26 @@ const TOKENS: &str = "tokens { accessToken refreshToken } errors { code }";
 
 impl Client {
     pub(crate) fn new(address: &str) -> Self {
-        // Refused where it was chosen already.
+        // An error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build();
-        let http = http.expect("the defaults make a client");
+        let http = http.expect("the default settings are valid");
         Self { url: format!("http://{address}"), http, access: None, refresh: String::new() }
     }
 
-    /// The same client at another instance.
+    /// The same client for another instance.
     pub(crate) fn at(&self, address: &str) -> Self {
         Self { url: format!("http://{address}"), ..self.clone() }
     }
 
-    /// The same client at another address of this machine.
+    /// The same client with another source address of this machine.
     pub(crate) fn coming_from(mut self, ip: IpAddr) -> Self {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).local_address(ip).build();
-        self.http = http.expect("the defaults make a client");
+        self.http = http.expect("the default settings are valid");
         self
     }
 
-    /// Sends a document; an error means that no answer came.
+    /// Sends a document; an error means that no response arrived.
     pub(crate) async fn ask(&self, document: &str, variables: &Value) -> Outcome<Answer> {
         let body = json!({ "query": document, "variables": variables }).to_string();
         let request = self.http.post(format!("{}/graphql", self.url)).header("content-type", "application/json");
@@ -72,7 +72,7 @@ impl Client {
         self.finish(request.header("content-type", "multipart/form-data; boundary=x").body(body)).await
     }
 
-    /// Gets a path.
+    /// Sends a GET request.
     pub(crate) async fn get(&self, path: &str) -> Outcome<Answer> {
         self.finish(self.http.get(format!("{}{path}", self.url))).await
     }
@@ -89,7 +89,7 @@ impl Client {
         Ok(Answer { status, body, took: asked.elapsed() })
     }
 
-    /// The data of a document that must succeed.
+    /// Data of a document that must succeed.
     pub(crate) async fn data(&self, document: &str, variables: &Value) -> Outcome<Value> {
         let mut answer = self.ask(document, variables).await?;
         because(answer.code().is_none(), || format!("{document}: {}", answer.body))?;
@@ -103,19 +103,19 @@ impl Client {
         Ok(self)
     }
 
-    /// What signing in is answered.
+    /// Response to a sign-in.
     pub(crate) async fn login(&self, identifier: &str, password: &str) -> Outcome<Answer> {
         let input = json!({ "input": { "identifier": identifier, "password": password } });
         self.ask(&format!("mutation($input: LoginInput!) {{ login(input: $input) {{ {TOKENS} }} }}"), &input).await
     }
 
-    /// What refreshing with this token is answered.
+    /// Response to a refresh with this token.
     pub(crate) async fn refresh_with(&self, token: &str) -> Outcome<Answer> {
         let input = json!({ "input": { "refreshToken": token } });
         self.ask(&format!("mutation($input: RefreshInput!) {{ refresh(input: $input) {{ {TOKENS} }} }}"), &input).await
     }
 
-    /// Refreshes, and holds the next tokens.
+    /// Refreshes, and keeps the new tokens.
     pub(crate) async fn refreshed(&self) -> Outcome<Self> {
         let answer = self.refresh_with(&self.refresh).await?;
         let mut next = self.clone();
@@ -123,17 +123,17 @@ impl Client {
         Ok(next)
     }
 
-    /// The value of the header that says who asks.
+    /// Value of the `Authorization` header.
     pub(crate) fn authorization(&self) -> Option<String> {
         self.access.as_ref().map(|token| format!("Bearer {token}"))
     }
 
-    /// Whether the access token is good.
+    /// True if the access token is valid.
     pub(crate) async fn me(&self) -> Outcome<Answer> {
         self.ask("{ me { id } }", &Value::Null).await
     }
 
-    /// Holds the tokens of this answer.
+    /// Keeps the tokens of this response.
     pub(crate) fn take(&mut self, tokens: &Value, answer: &Answer) -> Outcome<()> {
         let text = |name: &str| tokens[name].as_str().map(str::to_owned);
         self.access = Some(text("accessToken").ok_or_else(|| format!("no tokens: {}", answer.body))?);
@@ -143,7 +143,7 @@ impl Client {
 }
 
 impl Answer {
-    /// The code of the first error, of the answer or of the only payload.
+    /// Code of the first error, of the response or of its only payload.
     pub(crate) fn code(&self) -> Option<&str> {
         let code = self.body["errors"][0]["extensions"]["code"].as_str();
         code.or_else(|| self.refusal()).or((self.status >= 400).then_some("HTTP"))
@@ -154,12 +154,12 @@ impl Answer {
         payload["errors"][0]["code"].as_str()
     }
 
-    /// Fails unless it is an answer of this code.
+    /// Fails unless the response has this code.
     pub(crate) fn must_be(&self, code: &str) -> Outcome<()> {
         because(self.code() == Some(code), || format!("instead of {code}: {} {}", self.status, self.body))
     }
 
-    /// Fails unless it is an answer without any error.
+    /// Fails if the response has any error.
     pub(crate) fn must_succeed(&self) -> Outcome<()> {
         because(self.code().is_none(), || format!("{} {}", self.status, self.body))
     }

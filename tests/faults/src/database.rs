@@ -1,4 +1,4 @@
-//! Where a service keeps its data: a folder of its own and, on PostgreSQL, a database on a server of our own.
+//! Data of a service: a directory and, for PostgreSQL, a database on our own server.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::outcome::{Outcome, because, wait_until};
 use crate::service::signal;
 
-/// Which database a fault is tried on.
+/// Kind of database for a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Sqlite,
@@ -28,7 +28,7 @@ impl Kind {
     }
 }
 
-/// A fresh folder and database; both are gone when it is dropped.
+/// A fresh directory and database, deleted on drop.
 pub(crate) struct Place {
     pub(crate) kind: Kind,
     pub(crate) folder: TempDir,
@@ -42,19 +42,19 @@ impl Place {
         Ok(Self { kind: Kind::Sqlite, folder, url })
     }
 
-    /// The SQLite file.
+    /// Path of the SQLite file.
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("vestibule.db")
     }
 
-    /// A connection beside the service's.
+    /// A separate connection to the database.
     pub(crate) async fn connect(&self) -> Outcome<DatabaseConnection> {
         let mut options = ConnectOptions::new(&self.url);
         options.max_connections(1).sqlx_logging(false);
         Ok(Database::connect(options).await?)
     }
 
-    /// The first column, a text, of what this finds.
+    /// Texts in the first column of a query.
     pub(crate) async fn texts(&self, sql: &str) -> Outcome<Vec<String>> {
         let db = self.connect().await?;
         let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
@@ -63,7 +63,7 @@ impl Place {
         Ok(texts)
     }
 
-    /// What SQLite finds wrong with its own file.
+    /// Damage found by SQLite's integrity check.
     pub(crate) async fn check_integrity(&self) -> Outcome<()> {
         if self.kind == Kind::Sqlite {
             let found = self.texts("PRAGMA integrity_check").await?;
@@ -73,19 +73,19 @@ impl Place {
     }
 }
 
-/// A PostgreSQL server of our own in a temporary folder; it stops when it is dropped.
+/// Our own PostgreSQL server in a temporary directory, stopped on drop.
 pub(crate) struct Cluster {
     programs: PathBuf,
     folder: TempDir,
-    /// Where it listens.
+    /// Port.
     pub(crate) port: u16,
     databases: AtomicU32,
 }
 
 impl Cluster {
-    /// Makes and starts one; an error tells why that cannot be.
+    /// Creates and starts a server.
     pub(crate) fn start() -> Outcome<Self> {
-        let programs = find_programs().ok_or("no initdb was found on PATH or in /usr/lib/postgresql")?;
+        let programs = find_programs().ok_or("found no initdb on PATH or in /usr/lib/postgresql")?;
         let folder = tempfile::tempdir()?;
         if rustix::process::geteuid().is_root() {
             run(Command::new("chown").arg("postgres").arg(folder.path()))?;
@@ -101,7 +101,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// A standby of this server, which follows each of its commits; to be promoted by `control`.
+    /// A streaming standby of this server, to be promoted by `control`.
     pub(crate) fn standby(&self) -> Outcome<Self> {
         let folder = tempfile::tempdir()?;
         if rustix::process::geteuid().is_root() {
@@ -116,7 +116,7 @@ impl Cluster {
         Ok(standby)
     }
 
-    /// Waits until a standby follows, and lets each commit wait for it from then on, so that none is lost with the server.
+    /// Waits for a standby, and makes replication synchronous, so that no commit is lost with the server.
     pub(crate) async fn wait_for_standby(&self, place: &Place) -> Outcome<()> {
         let follows = async || {
             Ok(!place.texts("SELECT state::text FROM pg_stat_replication WHERE state = 'streaming'").await?.is_empty())
@@ -128,7 +128,7 @@ impl Cluster {
         Ok(db.close().await?)
     }
 
-    /// A fresh database.
+    /// Creates a fresh database.
     pub(crate) async fn place(&self) -> Outcome<Place> {
         let name = format!("faults_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let server = format!("postgres://vestibule@127.0.0.1:{}", self.port);
@@ -148,12 +148,12 @@ impl Cluster {
         run(&mut command)
     }
 
-    /// Stops all its processes where they are, or lets them go on.
+    /// Suspends all its processes, or resumes them.
     pub(crate) fn freeze(&self, frozen: bool) -> Outcome<()> {
         let wanted = if frozen { Signal::STOP } else { Signal::CONT };
         let text = std::fs::read_to_string(self.data().join("postmaster.pid"))?;
         let postmaster: u32 = text.lines().next().ok_or("postmaster.pid is empty")?.parse()?;
-        // Twice, for those that were being born.
+        // Twice, to include processes that were being forked.
         for _ in 0..2 {
             for process in children(postmaster)?.into_iter().chain([postmaster]) {
                 // A backend may have ended meanwhile.
@@ -167,16 +167,16 @@ impl Cluster {
         self.folder.path().join("data")
     }
 
-    /// One of PostgreSQL's programs that only speak to a server.
+    /// A client program of PostgreSQL.
     pub(crate) fn client(&self, name: &str) -> Command {
         let beside = self.programs.join(name);
         Command::new(if beside.is_file() { beside } else { name.into() })
     }
 
-    /// One of PostgreSQL's programs, which do not run as root.
+    /// A server program of PostgreSQL, which refuses to run as root.
     fn program(&self, name: &str) -> Command {
         let beside = self.programs.join(name);
-        // Debian links some of them elsewhere.
+        // Debian links some programs elsewhere.
         let linked = self.programs.join("initdb").canonicalize().ok().map(|initdb| initdb.with_file_name(name));
         let program = if beside.is_file() { beside } else { linked.unwrap_or(beside) };
         if !rustix::process::geteuid().is_root() {
@@ -192,7 +192,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         let _ = self.freeze(false);
         if let Err(error) = self.control(&["stop", "--mode=immediate", "--wait"]) {
-            eprintln!("the PostgreSQL server of our own did not stop: {error}");
+            eprintln!("our own PostgreSQL server did not stop: {error}");
         }
     }
 }
@@ -220,9 +220,9 @@ fn children(parent: u32) -> Outcome<Vec<u32>> {
     Ok(found)
 }
 
-/// Runs a program to its end; what it printed is told where it fails.
+/// Runs a program to its end; an error contains its output.
 pub(crate) fn run(command: &mut Command) -> Outcome<()> {
-    // The server that pg_ctl starts keeps what it was given, so that a pipe would never end.
+    // The server started by pg_ctl inherits the output, so a pipe would never end.
     let printed = tempfile::tempfile()?;
     command.stdin(Stdio::null()).stdout(printed.try_clone()?).stderr(printed.try_clone()?);
     let ended = command.status()?;
@@ -234,18 +234,18 @@ pub(crate) fn run(command: &mut Command) -> Outcome<()> {
     })
 }
 
-/// Where Debian keeps the library that shows a process another time; none where it is not installed.
+/// Path of libfaketime on Debian; `None` if it is not installed.
 pub(crate) fn faketime() -> Option<PathBuf> {
     let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib", "/usr/local/lib"];
     places.iter().map(|place| Path::new(place).join("faketime/libfaketime.so.1")).find(|path| path.is_file())
 }
 
-/// Waits until the database holds no more rows that this counts.
+/// Waits until this count of rows is zero.
 pub(crate) async fn until_none(place: &Place, sql: &str, patience: Duration) -> Outcome<Duration> {
     let db = place.connect().await?;
     let count = async || {
         let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
-        let count: i64 = row.ok_or("COUNT gives a row")?.try_get_by_index(0)?;
+        let count: i64 = row.ok_or("COUNT returns a row")?.try_get_by_index(0)?;
         Ok(count == 0)
     };
     let waited = wait_until(patience, count).await.map_err(|error| format!("{sql}: {error}"))?;

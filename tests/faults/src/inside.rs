@@ -1,5 +1,5 @@
-//! The service with a fault inside, as a child of this program: the same library, whose statements are watched. The product
-//! itself has no way to let it panic or die.
+//! The service with a fault inside, as a child process: the same library with observed statements. The service itself
+//! has no way to make it panic or die.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -16,13 +16,13 @@ use vestibule::worker;
 
 use crate::outcome::Outcome;
 
-/// A statement that has this among its values panics in the resolver that made it.
+/// A statement with this value panics in its resolver.
 pub(crate) const PANIC: &str = "panic-ordered";
 
-/// The process dies once a refresh is committed, before it is answered.
+/// The process dies after a refresh is committed and before its response.
 pub(crate) const DIE_AFTER_REFRESH: &str = "die-after-refresh";
 
-/// Serves as `vestibule serve` does, with the fault.
+/// Serves like `vestibule serve`, with the fault.
 pub(crate) async fn serve(fault: String) -> Outcome<()> {
     let text = |name: &str| crate::setting(name).ok_or_else(|| format!("{name} is missing"));
     let mut config = Config::defaults();
@@ -43,7 +43,7 @@ pub(crate) async fn serve(fault: String) -> Outcome<()> {
     http::serve(
         listener,
         http::router(&app),
-        http::ServerOptions::of(&app.config, &app.traffic),
+        http::ServerOptions::of(&app.config, &app.request_metrics),
         std::future::pending(),
     )
     .await;
@@ -55,7 +55,7 @@ fn strike(fault: &str, statement: &Statement) {
     assert!(!is_ordered, "{PANIC}");
     let is_refresh = statement.sql.starts_with("UPDATE \"sessions\"") && statement.sql.contains("\"counter\" =");
     if fault == DIE_AFTER_REFRESH && is_refresh {
-        // Nothing can be done about a failure, and the row fails then.
+        // A failure is ignored here and makes the row fail.
         let _ = kill_process(getpid(), Signal::KILL);
     }
 }

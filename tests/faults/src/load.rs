@@ -1,4 +1,4 @@
-//! Clients that write and read while something breaks, and keep a ledger of what they were told.
+//! Clients that write and read during a fault, and record acknowledged changes in a ledger.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,16 +16,16 @@ const CREATE: &str = "mutation($input: CreateUserInput!) { createUser(input: $in
 const SET: &str =
     "mutation($input: SetUserPasswordInput!) { setUserPassword(input: $input) { user { id } errors { code } } }";
 
-/// The first password of everybody in the ledger, and the second.
+/// First and second password of each account in the ledger.
 const PASSWORDS: [&str; 2] = ["their first long phrase, 1", "their second long phrase, 2"];
 
-/// How many accounts are signed in to at the end to see which password holds; the last ones, which are most at risk.
+/// Number of accounts whose passwords are checked at the end; the last ones, which are most at risk.
 const SIGN_INS: usize = 60;
 
-/// What was acknowledged, and how everything was answered.
+/// Acknowledged changes, and all responses.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    /// By address: whether the second password was acknowledged, or may have been set.
+    /// State of the second password by address: acknowledged, or possibly set.
     accounts: Mutex<Vec<(String, Second)>>,
     answers: Mutex<Vec<Seen>>,
     serial: AtomicUsize,
@@ -38,18 +38,18 @@ enum Second {
     Yes,
 }
 
-/// How a request was answered.
+/// Response to a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) at: Instant,
     pub(crate) took: Duration,
-    /// None where no answer came, empty where all was well.
+    /// Error code; `None` without a response, empty for success.
     pub(crate) code: Option<String>,
     what: String,
 }
 
 impl Ledger {
-    /// Creates an account, and gives it another password.
+    /// Creates an account, and changes its password.
     async fn write(&self, client: &Client) {
         let email = format!("writer-{}@example.com", self.serial.fetch_add(1, Ordering::SeqCst));
         let input = json!({ "input": { "email": email, "password": PASSWORDS[0] } });
@@ -79,36 +79,37 @@ impl Ledger {
         answer.ok()
     }
 
-    /// How many accounts were acknowledged.
+    /// Number of acknowledged accounts.
     pub(crate) fn acknowledged(&self) -> usize {
         lock(&self.accounts).len()
     }
 
-    /// Everything that was answered.
+    /// All responses.
     pub(crate) fn answers(&self) -> Vec<Seen> {
         lock(&self.answers).clone()
     }
 
-    /// Fails where anything but success and these codes was answered, or an answer took longer. No answer at all is
-    /// allowed where the service itself was killed.
+    /// Fails if a response is neither a success nor one of these codes, or took longer. A missing response is allowed
+    /// only if the service itself was killed.
     pub(crate) fn check_answers(&self, codes: &[&str], slowest: Duration, killed: bool) -> Outcome<()> {
         for Seen { took, code, what, .. } in self.answers() {
-            because(took <= slowest, || format!("an answer took {took:.1?}: {what}"))?;
+            because(took <= slowest, || format!("a response took {took:.1?}: {what}"))?;
             match code {
                 Some(code) => because(code.is_empty() || codes.contains(&code.as_str()), || what)?,
-                None => because(killed, || format!("no answer came: {what}"))?,
+                None => because(killed, || format!("no response: {what}"))?,
             }
         }
         Ok(())
     }
 
-    /// When the first success came after this.
+    /// Time of the first success after this.
     pub(crate) fn success_after(&self, instant: Instant) -> Option<Instant> {
         let answers = self.answers();
         answers.iter().filter(|seen| seen.at > instant && seen.code.as_deref() == Some("")).map(|seen| seen.at).min()
     }
 
-    /// Compares the ledger with what is there: each account once with one welcome mail and one event, and its password.
+    /// Compares the ledger with the database: each account must exist once, with one welcome email, one event, and its
+    /// password.
     pub(crate) async fn compare(&self, place: &Place, client: &Client) -> Outcome<Findings> {
         let accounts = lock(&self.accounts).clone();
         let counted = async |sql: &str| {
@@ -128,7 +129,7 @@ impl Ledger {
             findings.lost +=
                 [&users, &mails, &events].iter().filter(|counts| !counts.contains_key(email)).count().min(1);
         }
-        // Whatever is there is there whole, acknowledged or not.
+        // Every account must be complete, acknowledged or not.
         for email in users.keys() {
             let each = [&users, &mails, &events].map(|counts| counts.get(email).copied().unwrap_or_default());
             findings.duplicates += usize::from(each.iter().any(|count| *count > 1));
@@ -148,14 +149,14 @@ impl Ledger {
     }
 }
 
-/// Clients at work; they stop when this is dropped.
+/// Running clients, stopped on drop.
 pub(crate) struct Load {
     work: JoinSet<()>,
     stop: Arc<AtomicBool>,
 }
 
 impl Load {
-    /// Starts writers, and readers who ask who they are. Each pauses for this long between two requests.
+    /// Starts writers, and readers that query `me`. Each pauses for this long between requests.
     pub(crate) fn start(
         ledger: &Arc<Ledger>,
         client: &Client,
@@ -179,14 +180,14 @@ impl Load {
         Self { work, stop }
     }
 
-    /// Lets everybody finish what they are at.
+    /// Lets all clients finish.
     pub(crate) async fn stop(mut self) {
         self.stop.store(true, Ordering::SeqCst);
         while self.work.join_next().await.is_some() {}
     }
 }
 
-/// Makes an account, and returns its id.
+/// Creates an account, and returns its id.
 pub(crate) async fn create(admin: &Client, input: Value) -> Outcome<String> {
     let data = admin.data(CREATE, &json!({ "input": input })).await?;
     Ok(data["createUser"]["user"]["id"].as_str().ok_or("the account has an id")?.to_owned())

@@ -1,6 +1,5 @@
-//! Breaks what the service stands on, one thing after the other, and looks at what is left: every row starts real processes
-//! with a fresh database, and fails where something that was acknowledged is lost, or the service does not do what is
-//! expected of it. `README.md` beside this tells how to run it.
+//! Fault injection. Each row breaks one dependency of the service, with real processes and a fresh database. It fails
+//! if anything acknowledged is lost or the service does not behave as expected. See `README.md` in this directory.
 
 mod bouncer;
 mod client;
@@ -28,31 +27,31 @@ use crate::database::Kind;
 use crate::outcome::{Findings, Outcome};
 use crate::rows::{Lab, Row};
 
-/// How long one row may take; more means that something hangs.
+/// Timeout of one row.
 const TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Breaks what the service stands on, and looks at what is left
+/// Inject faults into the service's dependencies and check the results
 #[derive(Parser)]
 struct Arguments {
-    /// Which faults to try; all where none is named
+    /// Names of faults to inject [default: all]
     names: Vec<String>,
 
-    /// Only list the faults
+    /// List the faults and exit
     #[arg(long)]
     list: bool,
 
-    /// The service to judge; the debug build where none is given
+    /// Binary of the service [default: the debug build]
     #[arg(long, env = "VESTIBULE_BIN")]
     binary: Option<PathBuf>,
 
-    /// Serve with a fault inside: how this program starts itself
+    /// Serve with a fault inside; used by this program itself
     #[arg(long, hide = true)]
     inside: Option<String>,
 }
 
 static BINARY: OnceLock<PathBuf> = OnceLock::new();
 
-/// The service that is judged.
+/// Service under test.
 fn binary() -> &'static PathBuf {
     BINARY.get_or_init(|| PathBuf::from("target/debug/vestibule"))
 }
@@ -62,7 +61,7 @@ fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-#[expect(clippy::print_stdout, reason = "what this program is run for")]
+#[expect(clippy::print_stdout, reason = "it is a tool that prints")]
 fn say(line: &str) {
     println!("{line}");
 }
@@ -79,14 +78,14 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Tells whether all went well.
+/// Runs the rows; returns true if all of them passed.
 async fn run(arguments: Arguments) -> Outcome<bool> {
     if let Some(fault) = arguments.inside {
         return inside::serve(fault).await.map(|()| true);
     }
     let mut rows = rows::all();
     for name in &arguments.names {
-        outcome::because(rows.iter().any(|row| row.name == name), || format!("there is no fault {name}: see --list"))?;
+        outcome::because(rows.iter().any(|row| row.name == name), || format!("unknown fault {name}: see --list"))?;
     }
     rows.retain(|row| arguments.names.is_empty() || arguments.names.iter().any(|name| name == row.name));
     if arguments.list {
@@ -123,20 +122,20 @@ async fn run(arguments: Arguments) -> Outcome<bool> {
         }
     }
     say(&format!("\n{}\n{}", HEADING, lines.join("\n")));
-    say(if all_well { "\nAll is as expected." } else { "\nSomething is not as expected." });
+    say(if all_well { "\nAll faults passed." } else { "\nSome faults failed." });
     Ok(all_well)
 }
 
 const HEADING: &str = "fault             database    acknowledged   lost  duplicates  recovery  verdict";
 
-/// Tries a fault. Where the service was too slow or answered otherwise than expected, once more: a machine that is busy
-/// with other things may have been the cause. Where something was lost, there is no second try.
+/// Injects a fault. If the service is too slow or responds unexpectedly, there is one retry, because other load on the
+/// machine may be the cause. If anything is lost, there is no retry.
 async fn attempt(lab: &Lab, row: &Row, kind: Kind) -> (String, bool) {
     let mut before = String::new();
     loop {
         let started = Instant::now();
         let outcome = tokio::time::timeout(TIMEOUT, (row.run)(lab, kind)).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(format!("it hung for {TIMEOUT:?}").into()));
+        let outcome = outcome.unwrap_or_else(|_| Err(format!("timed out after {TIMEOUT:?}").into()));
         let took = started.elapsed();
         let checked = outcome.map(|findings| (findings, findings.check()));
         match checked {
@@ -147,7 +146,7 @@ async fn attempt(lab: &Lab, row: &Row, kind: Kind) -> (String, bool) {
             Ok((findings, Err(error))) => {
                 return (line(row, kind, Some(findings), &failed(row, &error.to_string())), false);
             }
-            Err(error) if before.is_empty() => before = format!(" at the second try; at the first: {error}"),
+            Err(error) if before.is_empty() => before = format!(" at the second attempt; at the first: {error}"),
             Err(error) => return (line(row, kind, None, &failed(row, &format!("{error}{before}"))), false),
         }
     }
@@ -172,7 +171,7 @@ fn build() -> Outcome<PathBuf> {
     let cargo = setting("CARGO").unwrap_or_else(|| "cargo".to_owned());
     let built =
         std::process::Command::new(cargo).args(["build", "--package", "vestibule", "--bin", "vestibule"]).status()?;
-    outcome::because(built.success(), || "the service could not be built".to_owned())?;
-    // Both are built into the same folder.
+    outcome::because(built.success(), || "cannot build the service".to_owned())?;
+    // Both binaries are built into the same directory.
     Ok(std::env::current_exe()?.with_file_name("vestibule"))
 }

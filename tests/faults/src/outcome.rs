@@ -1,41 +1,41 @@
-//! What came of a fault.
+//! Results of a fault.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-/// What everything here returns; an error is an expectation that was not met, in a sentence.
+/// Result of all functions here; an error describes an expectation that was not met.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What was counted while a fault lasted and after it.
+/// Counts during and after a fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Findings {
-    /// What the service said it had done.
+    /// Acknowledged changes.
     pub(crate) acknowledged: usize,
-    /// Of these, what was not there afterwards.
+    /// Acknowledged changes that were missing afterwards.
     pub(crate) lost: usize,
-    /// What was there more often than it should be.
+    /// Unexpected duplicates.
     pub(crate) duplicates: usize,
-    /// Duplicates that the service's promise allows: a mail may be sent once more after a kill.
+    /// Allowed duplicates: an email may be sent again after a kill.
     pub(crate) allowed_duplicates: usize,
-    /// From the end of the fault until the service did its work again.
+    /// Time from the end of the fault until the service worked again.
     pub(crate) recovery: Option<Duration>,
 }
 
 impl Findings {
-    /// Nothing was lost, and nothing is there too often.
+    /// Fails if anything was lost or duplicated.
     pub(crate) fn check(self) -> Outcome<()> {
-        because(self.acknowledged > 0, || "nothing was acknowledged, so that nothing was tried".to_owned())?;
+        because(self.acknowledged > 0, || "nothing was acknowledged, so nothing was tested".to_owned())?;
         because(self.lost == 0, || format!("{} were lost", self.lost))?;
         because(self.duplicates <= self.allowed_duplicates, || format!("{} duplicates", self.duplicates))
     }
 }
 
-/// Fails with the sentence unless it holds.
+/// Fails with the message unless the condition is true.
 pub(crate) fn because(holds: bool, sentence: impl FnOnce() -> String) -> Outcome<()> {
     if holds { Ok(()) } else { Err(sentence().into()) }
 }
 
-/// Asks again and again until the answer is yes, and tells how long that took.
+/// Polls until the condition is true, and returns the time taken.
 pub(crate) async fn wait_until(patience: Duration, mut ask: impl AsyncFnMut() -> Outcome<bool>) -> Outcome<Duration> {
     let started = Instant::now();
     loop {
@@ -47,12 +47,12 @@ pub(crate) async fn wait_until(patience: Duration, mut ask: impl AsyncFnMut() ->
     }
 }
 
-/// The time that 95 of 100 did not exceed.
+/// The 95th percentile.
 pub(crate) fn p95(times: Vec<Duration>) -> Duration {
     percentile(times, 95)
 }
 
-/// The time that so many of 100 did not exceed.
+/// A percentile.
 pub(crate) fn percentile(mut times: Vec<Duration>, of_100: usize) -> Duration {
     times.sort_unstable();
     times.get((times.len() * of_100 / 100).min(times.len().saturating_sub(1))).copied().unwrap_or_default()

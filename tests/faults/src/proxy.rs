@@ -1,4 +1,4 @@
-//! nginx in front of two instances, with the configuration that operators are given.
+//! nginx in front of two instances, with the configuration in `packaging/`.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -11,32 +11,32 @@ use tokio::net::TcpStream;
 use crate::outcome::{Outcome, because, wait_until};
 use crate::service::signal;
 
-/// What operators are given.
+/// Configuration for operators.
 const SITE: &str = include_str!("../../../packaging/nginx.conf");
 
-/// A running nginx; it stops when this is dropped.
+/// A running nginx, stopped on drop.
 pub(crate) struct Proxy {
     child: Child,
     folder: TempDir,
-    /// Where it listens, as host and port.
+    /// Listen address as host and port.
     pub(crate) address: String,
 }
 
-/// A request that nginx has passed on, and is done with.
+/// A completed request in nginx's log.
 pub(crate) struct Passed {
-    /// When nginx began and ended, in milliseconds since the epoch.
+    /// Start and end in milliseconds since the epoch.
     pub(crate) began: i64,
     pub(crate) ended: i64,
     pub(crate) status: u16,
     pub(crate) method: String,
-    /// The instances that it was passed to, or was to be, one after the other.
+    /// Instances it was passed to, in order.
     pub(crate) instances: Vec<String>,
-    /// Whether one had it already when it was passed to the next.
+    /// True if an instance had already received it when it was passed to the next.
     pub(crate) was_sent_twice: bool,
 }
 
 impl Proxy {
-    /// Starts it in front of these.
+    /// Starts nginx in front of these instances.
     pub(crate) async fn start(instances: [&str; 2]) -> Outcome<Self> {
         let folder = tempfile::tempdir()?;
         let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
@@ -52,12 +52,12 @@ impl Proxy {
             ("/var/log/nginx/vestibule.log vestibule", format!("{here}/passed.log passed")),
         ];
         for (from, to) in changes {
-            because(site.contains(from), || format!("packaging/nginx.conf says nothing of {from}"))?;
+            because(site.contains(from), || format!("packaging/nginx.conf does not contain {from}"))?;
             site = site.replace(from, &to);
         }
         let site: Vec<&str> = site.lines().filter(|line| !line.trim_start().starts_with("ssl_")).collect();
         std::fs::write(folder.path().join("site.conf"), site.join("\n"))?;
-        // Its processes would otherwise be somebody who may not look into the folder.
+        // Otherwise its workers run as a user without access to the directory.
         let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
         let paths =
             ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {here}/{kind};"));
@@ -77,11 +77,11 @@ impl Proxy {
         let listens = async || Ok(TcpStream::connect(&proxy.address).await.is_ok());
         wait_until(Duration::from_secs(10), listens)
             .await
-            .map_err(|error| format!("nginx does not listen: {error}"))?;
+            .map_err(|error| format!("nginx is not listening: {error}"))?;
         Ok(proxy)
     }
 
-    /// What it has passed on so far.
+    /// Requests completed so far.
     pub(crate) fn passed(&self) -> Outcome<Vec<Passed>> {
         let log = std::fs::read_to_string(self.folder.path().join("passed.log"))?;
         let whole = log.rfind('\n').map_or("", |end| &log[..end]);
@@ -91,7 +91,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // Killed, it would leave its workers behind.
+        // A kill would leave its workers running.
         if signal(self.child.id(), Signal::TERM).is_ok() {
             let _ = self.child.wait();
         }
@@ -104,12 +104,12 @@ fn parse(line: &str) -> Option<Passed> {
     let (ended, took) = (millis()?, millis()?);
     let (status, method) = (fields.next()?.parse().ok()?, fields.next()?.to_owned());
     let instances: Vec<String> = fields.next()?.split(", ").map(str::to_owned).collect();
-    // Without a time, there was no connection.
+    // A missing time means that there was no connection.
     let was_sent_twice = instances.len() > 1 && !fields.next()?.starts_with('-');
     Some(Passed { began: ended - took, ended, status, method, instances, was_sent_twice })
 }
 
-/// Why nothing can be tried behind nginx here.
+/// Reason to skip rows with nginx.
 pub(crate) fn left_out() -> Option<&'static str> {
     program().is_none().then_some("nginx is not installed (on Debian: apt-get install nginx-light)")
 }

@@ -1,4 +1,4 @@
-//! What leads connections to one server or another: connections that are open stay where they are.
+//! TCP proxy with a switchable target; open connections keep theirs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::outcome::Outcome;
 
-/// A TCP proxy on this machine; it ends when this is dropped.
+/// A TCP proxy on this machine, stopped on drop.
 pub(crate) struct Relay {
     pub(crate) port: u16,
     target: Arc<AtomicU16>,
@@ -18,7 +18,7 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Leads to the server on this port.
+    /// Starts a proxy to the server on this port.
     pub(crate) async fn start(target: u16) -> Outcome<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
@@ -42,12 +42,12 @@ impl Relay {
         Ok(Self { port, target, cut, _work: work })
     }
 
-    /// Leads new connections to another server.
+    /// Switches new connections to another server.
     pub(crate) fn lead_to(&self, target: u16) {
         self.target.store(target, Ordering::SeqCst);
     }
 
-    /// Ends the connections that are open.
+    /// Closes all open connections.
     pub(crate) fn cut(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
     }
@@ -55,7 +55,7 @@ impl Relay {
 
 async fn lead(mut client: TcpStream, port: u16) {
     if let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await {
-        // Either end may go away at any time.
+        // Either end may disconnect at any time.
         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The service as a process of its own.
+//! The service as a separate process.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,28 +14,28 @@ use crate::client::Client;
 use crate::database::Place;
 use crate::outcome::{Outcome, because};
 
-/// The first superuser's password.
+/// Password of the first superuser.
 pub(crate) const PASSWORD: &str = "a rather long phrase of mine";
 
-/// How long a debug binary may take to start on a slow machine; a good one takes a second.
+/// Start timeout of a debug binary on a slow machine. A fast machine needs a second.
 const START: Duration = Duration::from_secs(60);
 
-/// A running service; it is killed when this is dropped.
+/// A running service, killed on drop.
 pub(crate) struct Service {
     child: Child,
-    /// Kept, so that what it still prints does not stop it.
+    /// Kept open, so that later output does not stop the process.
     _printed: Lines<BufReader<ChildStdout>>,
-    /// Whether this start made the first superuser.
+    /// True if this start created the first superuser.
     pub(crate) made_superuser: bool,
-    /// Where it listens, as host and port.
+    /// Listen address as host and port.
     pub(crate) address: String,
-    /// From the start of the process to the line that tells where it listens.
+    /// Time from the start of the process to its listening line.
     pub(crate) started_in: Duration,
     log: PathBuf,
 }
 
 impl Service {
-    /// Starts the service that is judged.
+    /// Starts the service under test.
     pub(crate) async fn start(place: &Place, settings: &[(&str, &str)]) -> Outcome<Self> {
         let mut command = Command::new(crate::binary());
         equip(&mut command, place);
@@ -43,7 +43,7 @@ impl Service {
         Self::launch(command, place).await
     }
 
-    /// Starts the service with a fault inside: this program as the child that `inside.rs` describes.
+    /// Starts the service with a fault inside: this program as the child process of `inside.rs`.
     pub(crate) async fn start_faulty(place: &Place, fault: &str) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--inside", fault]);
@@ -51,9 +51,9 @@ impl Service {
         Self::launch(command, place).await
     }
 
-    /// Starts the service as this program's child.
+    /// Starts the service as a child process.
     pub(crate) async fn start_under(program: &[OsString], place: &Place, settings: &[(&str, &str)]) -> Outcome<Self> {
-        let (first, rest) = program.split_first().ok_or("there is no program")?;
+        let (first, rest) = program.split_first().ok_or("no program is given")?;
         let mut command = Command::new(first);
         command.args(rest).arg(crate::binary());
         equip(&mut command, place);
@@ -69,7 +69,7 @@ impl Service {
         because(ended.success(), || format!("vestibule {} failed", arguments.join(" ")))
     }
 
-    /// What a command of the service printed, whether it found fault or not.
+    /// Output of a command of the service, regardless of its exit code.
     pub(crate) async fn printed(place: &Place, arguments: &[&str]) -> Outcome<String> {
         let mut command = Command::new(crate::binary());
         equip(&mut command, place);
@@ -94,15 +94,15 @@ impl Service {
             }
             Ok::<_, std::io::Error>(None)
         };
-        let address = timeout(START, listening).await.map_err(|_| "it did not start within a minute")??;
+        let address = timeout(START, listening).await.map_err(|_| "the service did not start within a minute")??;
         let Some(address) = address else {
             let errors = std::fs::read_to_string(&log)?;
-            return Err(errors.lines().last().unwrap_or("it ended without a word").to_owned().into());
+            return Err(errors.lines().last().unwrap_or("the service exited without output").to_owned().into());
         };
         Ok(Self { child, _printed: printed, made_superuser, address, started_in: started.elapsed(), log })
     }
 
-    /// A client that is not signed in.
+    /// An anonymous client.
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.address)
     }
@@ -114,48 +114,50 @@ impl Service {
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, wanted: Signal) -> Outcome<()> {
-        signal(self.child.id().ok_or("it has ended")?, wanted)
+        signal(self.child.id().ok_or("the process has ended")?, wanted)
     }
 
-    /// Kills it where it is, as `kill -9` does.
+    /// Kills the process with SIGKILL.
     pub(crate) async fn kill(mut self) -> Outcome<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// Waits for its end, and tells whether it ended well.
+    /// Waits for the process to end, and returns true for exit code 0.
     pub(crate) async fn ended(&mut self, patience: Duration) -> Outcome<bool> {
         let ended = timeout(patience, self.child.wait()).await;
-        Ok(ended.map_err(|_| format!("it was still there after {patience:?}"))??.success())
+        Ok(ended.map_err(|_| format!("the process was still running after {patience:?}"))??.success())
     }
 
-    /// Whether it still lives.
+    /// True if the process is running.
     pub(crate) fn lives(&mut self) -> Outcome<bool> {
         Ok(self.child.try_wait()?.is_none())
     }
 
-    /// The memory that it occupies, in MiB.
+    /// Memory in use in MiB.
     pub(crate) fn memory(&self) -> Outcome<u64> {
-        let id = self.child.id().ok_or("it has ended")?;
+        let id = self.child.id().ok_or("the process has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("this is no Linux")?;
         Ok(line.split_whitespace().next().ok_or("VmRSS has a number")?.parse::<u64>()? / 1024)
     }
 
-    /// Nothing in its log tells of a fault of its own.
+    /// Fails if the log contains a panic or an internal error.
     pub(crate) fn check_log(&self) -> Outcome<()> {
         let log = std::fs::read_to_string(&self.log)?;
-        let fault = log.lines().find(|line| line.contains("panicked") || line.contains("by a fault of the service"));
-        because(fault.is_none(), || format!("the log says: {}", fault.unwrap_or_default()))
+        let is_fault =
+            |line: &&str| ["panicked", "internal error", "request failed"].iter().any(|text| line.contains(text));
+        let fault = log.lines().find(is_fault);
+        because(fault.is_none(), || format!("found in the log: {}", fault.unwrap_or_default()))
     }
 }
 
 /// Sends a signal to a process.
 pub(crate) fn signal(process: u32, wanted: Signal) -> Outcome<()> {
-    let id = Pid::from_raw(process.cast_signed()).ok_or("there is no process 0")?;
+    let id = Pid::from_raw(process.cast_signed()).ok_or("process id 0")?;
     Ok(kill_process(id, wanted)?)
 }
 
-/// The settings that all have: nothing of this machine's, cheap hashes, and one public address for every port.
+/// Common settings: none of this machine, cheap hashes, and the same public URL for every port.
 fn equip(command: &mut Command, place: &Place) {
     command.env_clear().current_dir(place.folder.path());
     command.env("VESTIBULE_DATABASE_URL", &place.url).env("VESTIBULE_DATA_DIR", place.folder.path());

@@ -1,4 +1,4 @@
-//! A mail server that takes mails, or does not.
+//! A mail server that accepts or rejects emails.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,26 +10,26 @@ use tokio::task::JoinSet;
 
 use crate::outcome::Outcome;
 
-/// How the server deals with mails.
+/// Behaviour of the server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Manner {
     Accepting,
-    /// Takes each after a while.
+    /// Accepts each email after a delay.
     Slow,
-    /// Answers 451 to every recipient.
+    /// Responds with 451 to every recipient.
     Later,
-    /// Answers 550 to every recipient.
+    /// Responds with 550 to every recipient.
     Never,
 }
 
-/// Addresses of which the server says nothing any more, whatever its manner.
+/// Recipients to which the server never responds, in any mode.
 pub(crate) const TARPIT: &str = "tarpit";
 
-/// How long a slow server takes for a mail.
+/// Delay of a slow server per email.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// The server; dropped, it is down, and its port is free.
+/// The server; on drop it stops and frees its port.
 pub(crate) struct Sink {
     pub(crate) port: u16,
     shared: Arc<Shared>,
@@ -42,7 +42,7 @@ struct Shared {
     taken: Mutex<Vec<Taken>>,
 }
 
-/// A mail that the server said it had taken.
+/// An email that the server has accepted.
 #[derive(Clone)]
 pub(crate) struct Taken {
     pub(crate) recipient: String,
@@ -50,7 +50,7 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// A parameter of the link in it.
+    /// A parameter of the link in the email.
     pub(crate) fn parameter(&self, name: &str) -> Option<String> {
         let text = self.text.replace("=\r\n", "").replace("=3D", "=");
         let (_, rest) = text.split_once(&format!("{name}="))?;
@@ -60,12 +60,12 @@ impl Taken {
 }
 
 impl Sink {
-    /// A server on a free port.
+    /// Starts a server on a free port.
     pub(crate) async fn start() -> Outcome<Self> {
         Self::start_at(0).await
     }
 
-    /// A server on this port.
+    /// Starts a server on this port.
     pub(crate) async fn start_at(port: u16) -> Outcome<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let port = listener.local_addr()?.port();
@@ -76,14 +76,14 @@ impl Sink {
             let mut talks = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let shared = Arc::clone(&for_all);
-                // A client that goes away ends its talk, and nothing else.
+                // A client that disconnects ends only its own connection.
                 talks.spawn(async move { drop(talk(stream, &shared).await) });
             }
         });
         Ok(Self { port, shared, _work: work })
     }
 
-    /// The setting that leads mails here.
+    /// Mail URL of the server.
     pub(crate) fn url(&self) -> String {
         format!("smtp://127.0.0.1:{}", self.port)
     }
@@ -92,12 +92,12 @@ impl Sink {
         self.shared.manner.store(manner as u8, Ordering::SeqCst);
     }
 
-    /// What it took so far.
+    /// Emails accepted so far.
     pub(crate) fn taken(&self) -> Vec<Taken> {
         self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many of what it took were for such addresses, and how many addresses those are.
+    /// Number of accepted emails to matching addresses, and number of these addresses.
     pub(crate) fn count(&self, prefix: &str) -> (usize, usize) {
         let taken = self.taken();
         let mut recipients: Vec<&str> = taken.iter().map(|mail| mail.recipient.as_str()).collect();
@@ -144,7 +144,7 @@ async fn talk(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
                 if manner == Manner::Slow as u8 {
                     tokio::time::sleep(SLOW).await;
                 }
-                // From here on it is taken, whether or not the client lives to hear it.
+                // From here on the email is accepted, even if the client dies before the response.
                 let taken = Taken { recipient: recipient.clone(), text };
                 shared.taken.lock().unwrap_or_else(PoisonError::into_inner).push(taken);
                 b"250 taken\r\n"

@@ -1,4 +1,4 @@
-//! Clients of all kinds behind a balancer, each of which knows what it was told, and what it was not.
+//! Clients of all kinds behind a load balancer. Each records what was acknowledged and what is uncertain.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,20 +14,20 @@ use crate::load::create;
 use crate::outcome::{Outcome, because};
 use crate::service::PASSWORD;
 
-/// How many there are of each kind.
+/// Number of clients of each kind.
 const EACH: usize = 4;
 
 const CREATE: &str = "mutation($input: CreateUserInput!) { createUser(input: $input) { user { id } errors { code } } }";
 const UPDATE: &str = "mutation($input: UpdateMeInput!) { updateMe(input: $input) { user { id } errors { code } } }";
 const LOGOUT: &str = "mutation { logout { success errors { code } } }";
 
-/// How a request ended.
+/// Result of a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     Done,
-    /// By an answer that it should not have had.
+    /// An unexpected response.
     Refused(String),
-    /// Nobody knows whether it was done: the balancer had no answer to give, or there was no balancer.
+    /// Unknown: the load balancer returned no response of an instance, or was unreachable.
     Unanswered,
 }
 
@@ -39,23 +39,23 @@ pub(crate) struct Note {
     pub(crate) fate: Fate,
 }
 
-/// What must be there afterwards, and what may be.
+/// Expected state afterwards: what must exist and what may exist.
 #[derive(Default)]
 struct Ledger {
     acknowledged: HashSet<String>,
     perhaps: HashSet<String>,
 }
 
-/// What a client knows in the end.
+/// Knowledge of a client at the end.
 enum Known {
     Nothing,
-    /// A session that is alive.
+    /// A valid session.
     Session(Client),
     /// Accounts.
     Created(Ledger),
-    /// How often somebody's profile was written, what was last, and what may have been since.
+    /// Number of writes to a profile, its last acknowledged value, and values that may have been written since.
     Profile(Client, usize, Ledger),
-    /// How often an account was signed in to, and may have been besides.
+    /// Number of acknowledged sign-ins to an account, and of uncertain ones.
     SignIns {
         email: String,
         acknowledged: usize,
@@ -63,7 +63,7 @@ enum Known {
     },
 }
 
-/// Clients at work.
+/// Running clients.
 pub(crate) struct Traffic {
     notes: Arc<Notes>,
     work: JoinSet<Outcome<Known>>,
@@ -75,7 +75,7 @@ struct Notes {
     stop: AtomicBool,
 }
 
-/// What all of them know, compared with what is there.
+/// Knowledge of all clients, compared with the database.
 #[derive(Default)]
 pub(crate) struct Compared {
     pub(crate) acknowledged: usize,
@@ -88,12 +88,12 @@ impl Notes {
         !self.stop.load(Ordering::SeqCst)
     }
 
-    /// Waits for an answer, and notes it. Without one that is good, there is none.
+    /// Waits for a response and records it. Returns `None` unless it is a success.
     async fn take(&self, ask: impl Future<Output = Outcome<Answer>>) -> Option<Answer> {
         self.expect(ask, None).await
     }
 
-    /// The same, where this code is the good answer.
+    /// Waits for a response with this code and records it.
     async fn expect(&self, ask: impl Future<Output = Outcome<Answer>>, code: Option<&str>) -> Option<Answer> {
         let began = Instant::now();
         let answer = ask.await;
@@ -110,14 +110,14 @@ impl Notes {
     }
 }
 
-/// Whether nginx answered itself, for want of an instance that did: with the words of its configuration.
+/// True if nginx itself responded because no instance did, with the message of its configuration.
 fn is_nginxs(answer: &Answer) -> bool {
     let message = answer.body["errors"][0]["message"].as_str();
-    message.is_some_and(|message| message.starts_with("The service does not answer."))
+    message.is_some_and(|message| message.starts_with("The service is unavailable. Try again soon. A change"))
 }
 
 impl Traffic {
-    /// Starts clients of the service at the other end of this one, who is staff.
+    /// Starts clients of the same service as this client, which is staff.
     pub(crate) async fn start(admin: &Client) -> Outcome<Self> {
         let mut traffic = Self { notes: Arc::default(), work: JoinSet::new() };
         for number in 0..EACH {
@@ -138,7 +138,7 @@ impl Traffic {
         Ok(traffic)
     }
 
-    /// Lets everybody finish what they are at. Returns all requests, and what became of what was acknowledged.
+    /// Lets all clients finish. Returns all requests, and the fate of acknowledged changes.
     pub(crate) async fn stop(mut self, place: &Place) -> Outcome<(Vec<Note>, Compared)> {
         self.notes.stop.store(true, Ordering::SeqCst);
         let mut compared = Compared::default();
@@ -167,18 +167,20 @@ impl Compared {
             Known::Created(ledger) => {
                 let prefix =
                     ledger.acknowledged.iter().next().and_then(|email| email.split_once('.')).map(|(prefix, _)| prefix);
-                let prefix = prefix.ok_or("nobody was created")?;
+                let prefix = prefix.ok_or("no user was created")?;
                 let users = place.texts(&format!("SELECT email FROM users WHERE email LIKE '{prefix}.%'")).await?;
                 let welcomed = "SELECT recipient FROM mails WHERE kind = 'WELCOME' AND recipient";
                 let mails = place.texts(&format!("{welcomed} LIKE '{prefix}.%'")).await?;
                 let there: HashSet<String> = users.iter().cloned().collect();
-                because(there.iter().all(|user| mails.contains(user)), || "some were not welcomed".to_owned())?;
+                because(there.iter().all(|user| mails.contains(user)), || {
+                    "some welcome emails are missing".to_owned()
+                })?;
                 self.acknowledged += ledger.acknowledged.len();
                 self.lost += ledger.acknowledged.difference(&there).count();
                 self.doubled += users.len() - there.len() + mails.len().abs_diff(there.len());
                 let strangers =
                     there.iter().filter(|user| !ledger.acknowledged.contains(*user) && !ledger.perhaps.contains(*user));
-                because(strangers.count() == 0, || "accounts are there that nobody asked for".to_owned())?;
+                because(strangers.count() == 0, || "there are accounts that no client created".to_owned())?;
             }
             Known::SignIns { email, acknowledged, perhaps } => {
                 let events =
@@ -188,7 +190,7 @@ impl Compared {
                 let open = place.texts(&format!("{open} WHERE u.email = '{email}'")).await?.len();
                 self.acknowledged += acknowledged;
                 self.lost += acknowledged.saturating_sub(events);
-                // Each was ended again, but those of which nobody knows.
+                // Each session was ended, except uncertain ones.
                 self.doubled += events.saturating_sub(acknowledged + perhaps) + open.saturating_sub(perhaps);
             }
         }
@@ -196,7 +198,7 @@ impl Compared {
     }
 }
 
-/// Asks who it is, by POST or GET.
+/// Queries `me`, by POST or GET.
 async fn read(notes: Arc<Notes>, client: Client, by_get: bool) -> Outcome<Known> {
     while notes.go_on() {
         match by_get {
@@ -207,7 +209,7 @@ async fn read(notes: Arc<Notes>, client: Client, by_get: bool) -> Outcome<Known>
     Ok(Known::Nothing)
 }
 
-/// Refreshes a session, and uses what it got. What was not answered is asked once more, with the same token.
+/// Refreshes a session, and uses the new token. A refresh without a response is repeated with the same token.
 async fn refresh(notes: Arc<Notes>, mut client: Client) -> Outcome<Known> {
     while notes.go_on() {
         if let Some(answer) = notes.take(client.refresh_with(&client.refresh)).await {
@@ -218,7 +220,7 @@ async fn refresh(notes: Arc<Notes>, mut client: Client) -> Outcome<Known> {
     Ok(Known::Session(client))
 }
 
-/// Writes one number after the other to a profile.
+/// Writes increasing numbers to a profile.
 async fn change(notes: Arc<Notes>, client: Client) -> Outcome<Known> {
     let (mut written, mut ledger, mut number) = (0, Ledger::default(), 0_u64);
     while notes.go_on() {
@@ -234,7 +236,7 @@ async fn change(notes: Arc<Notes>, client: Client) -> Outcome<Known> {
     Ok(Known::Profile(client, written, ledger))
 }
 
-/// Makes accounts.
+/// Creates accounts.
 async fn make(notes: Arc<Notes>, admin: Client, maker: usize) -> Outcome<Known> {
     let (mut ledger, mut number) = (Ledger::default(), 0_u64);
     while notes.go_on() {
@@ -248,7 +250,7 @@ async fn make(notes: Arc<Notes>, admin: Client, maker: usize) -> Outcome<Known> 
     Ok(Known::Created(ledger))
 }
 
-/// Signs in, and out again; from then on nobody may know the session, whoever is asked.
+/// Signs in and out again; then no instance may accept the session.
 async fn come_and_go(notes: Arc<Notes>, anyone: Client, email: String) -> Outcome<Known> {
     let (mut acknowledged, mut perhaps) = (0, 0);
     while notes.go_on() {
@@ -261,7 +263,7 @@ async fn come_and_go(notes: Arc<Notes>, anyone: Client, email: String) -> Outcom
         client.take(&answer.body["data"]["login"]["tokens"], &answer)?;
         notes.take(client.me()).await;
         while notes.take(client.ask(LOGOUT, &Value::Null)).await.is_none() {
-            because(notes.go_on(), || "signing out was not answered to the last".to_owned())?;
+            because(notes.go_on(), || "a sign-out got no response".to_owned())?;
         }
         notes.expect(client.me(), Some("UNAUTHENTICATED")).await;
     }

@@ -1,27 +1,17 @@
-//! The own account: rows 11 and 18.
+//! Accounts.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use serde_json::json;
 
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
 
-crate::tests![
-    row_10_the_session_is_kept_alive_by_refreshing_near_expiry,
-    row_11_who_am_i,
-    row_12_change_own_names_phone_address_and_bio,
-    row_13_change_own_address_once_confirmed_and_the_old_one_is_told,
-    row_14_change_own_password_and_only_the_present_session_goes_on,
-    row_15_deactivate_own_account,
-    row_16_delete_own_account,
-    row_18_the_samples_that_i_modified_last_newest_first,
-    row_20_last_activity_is_kept,
-];
-
 const NEW: &str = "quite a new long phrase";
 
-async fn row_10_the_session_is_kept_alive_by_refreshing_near_expiry(place: Place) {
+#[both_databases]
+async fn the_session_is_kept_alive_by_refreshing_near_expiry(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
     let expiry =
@@ -36,7 +26,8 @@ async fn row_10_the_session_is_kept_alive_by_refreshing_near_expiry(place: Place
     }
 }
 
-async fn row_12_change_own_names_phone_address_and_bio(place: Place) {
+#[both_databases]
+async fn users_change_their_names_phone_address_and_bio(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let update = "mutation($input: UpdateMeInput!) { updateMe(input: $input) {
@@ -65,7 +56,8 @@ async fn row_12_change_own_names_phone_address_and_bio(place: Place) {
     assert_eq!(ada.data("{ me { firstName } }", json!({})).await["me"]["firstName"], "Ada");
 }
 
-async fn row_14_change_own_password_and_only_the_present_session_goes_on(place: Place) {
+#[both_databases]
+async fn a_password_change_ends_all_other_sessions(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let (mut present, mut other) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
@@ -89,7 +81,8 @@ async fn row_14_change_own_password_and_only_the_present_session_goes_on(place: 
     assert!(mails[0].subject.contains("was changed"), "{}", mails[0].subject);
 }
 
-async fn row_15_deactivate_own_account(place: Place) {
+#[both_databases]
+async fn users_deactivate_their_account(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let (client, other) = (ada.sign_in(&app).await, ada.sign_in(&app).await);
@@ -108,7 +101,8 @@ async fn row_15_deactivate_own_account(place: Place) {
     ada.sign_in(&app).await;
 }
 
-async fn row_16_delete_own_account(place: Place) {
+#[both_databases]
+async fn users_delete_their_account(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let client = ada.sign_in(&app).await;
@@ -123,7 +117,8 @@ async fn row_16_delete_own_account(place: Place) {
     assert_ne!(again.id, ada.id, "the address is free again, the id is not, and the name is later");
 }
 
-async fn row_20_last_activity_is_kept(place: Place) {
+#[both_databases]
+async fn last_activity_is_recorded(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let client = ada.sign_in(&app).await;
@@ -141,7 +136,8 @@ async fn row_20_last_activity_is_kept(place: Place) {
     assert_eq!(seen().await["isOnline"], false);
 }
 
-async fn row_11_who_am_i(place: Place) {
+#[both_databases]
+async fn me_returns_the_signed_in_user(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app
         .add(json!({
@@ -168,7 +164,8 @@ async fn row_11_who_am_i(place: Place) {
     );
 }
 
-async fn row_18_the_samples_that_i_modified_last_newest_first(place: Place) {
+#[both_databases]
+async fn recent_samples_are_those_the_user_modified_newest_first(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let bob = app.add_user("bob").await.sign_in(&app).await;
@@ -199,7 +196,8 @@ async fn row_18_the_samples_that_i_modified_last_newest_first(place: Place) {
     assert_eq!(app.anyone().code("{ recentSamples { key } }", json!({})).await, "UNAUTHENTICATED MISSING");
 }
 
-async fn row_13_change_own_address_once_confirmed_and_the_old_one_is_told(place: Place) {
+#[both_databases]
+async fn a_new_address_applies_once_confirmed_and_the_old_one_is_notified(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let client = ada.sign_in(&app).await;
@@ -216,7 +214,7 @@ async fn row_13_change_own_address_once_confirmed_and_the_old_one_is_told(place:
     assert_eq!(first.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), ["countess@example.com"]);
     app.anyone().sign_in("ada@example.com", PASSWORD).await;
 
-    // A newer wish makes the older link worthless: it went to another address.
+    // A newer request invalidates the older link, which went to another address.
     client.data(update, json!({ "e": "lovelace@example.com", "p": PASSWORD })).await;
     assert_eq!(app.anyone().refusals(verify, json!({ "t": token(&first[0]) })).await, ["INVALID_TOKEN token"]);
     let second = app.mails().await;

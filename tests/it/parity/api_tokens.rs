@@ -1,12 +1,11 @@
-//! Tokens for data exports: row 19.
+//! API tokens for data exports.
 
 use serde_json::json;
+use test_macros::both_databases;
 
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![row_19_a_token_for_data_exports_is_created_renewed_and_deleted];
 
 const RECORD: &str = "mutation($input: RecordSampleInput!) { recordSample(input: $input) { errors { code } } }";
 
@@ -16,12 +15,13 @@ async fn lines(client: &Client, path: &str) -> Vec<String> {
     answer.body.as_str().unwrap().lines().map(str::to_owned).collect()
 }
 
-async fn row_19_a_token_for_data_exports_is_created_renewed_and_deleted(place: Place) {
+#[both_databases]
+async fn a_token_for_data_exports_is_created_rotated_and_deleted(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     ada.data(RECORD, json!({ "input": { "key": "S-1", "title": "Water, cold" } })).await;
 
-    // Without scopes named, a token is for exports.
+    // Without scopes, a token is for exports.
     let create =
         "mutation { createApiToken(input: { name: \"nightly\" }) { apiToken { id scopes } secret errors { code } } }";
     let created = ada.data(create, json!({})).await["createApiToken"].clone();

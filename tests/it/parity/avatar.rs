@@ -1,15 +1,15 @@
-//! The picture: row 17.
+//! Avatars.
 
 use image::ImageFormat;
 use serde_json::json;
+use test_macros::both_databases;
 
 use crate::avatars::{file, path, stored, upload};
 use crate::test_app::TestApp;
 use crate::test_database::Place;
 
-crate::tests![row_17_an_avatar_is_uploaded_as_multipart_and_served_under_media];
-
-async fn row_17_an_avatar_is_uploaded_as_multipart_and_served_under_media(place: Place) {
+#[both_databases]
+async fn an_avatar_is_uploaded_as_multipart_and_served_under_media(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     assert!(ada.data("{ me { avatarUrl } }", json!({})).await["me"]["avatarUrl"].is_null());

@@ -1,16 +1,13 @@
-//! For those who build on it: rows 58 and 60.
+//! Schema description and CORS, for developers.
 
 use serde_json::json;
+use test_macros::both_databases;
 
 use crate::test_app::TestApp;
 use crate::test_database::Place;
 
-crate::tests![
-    row_58_the_schema_can_be_asked_for_and_explored,
-    row_60_pages_of_configured_origins_may_call_and_no_others,
-];
-
-async fn row_58_the_schema_can_be_asked_for_and_explored(place: Place) {
+#[both_databases]
+async fn the_schema_can_be_queried_and_explored(place: Place) {
     let app = TestApp::start(&place).await;
     let types = app.anyone().data("{ __schema { queryType { name } types { name } } }", json!({})).await;
     assert_eq!(types["__schema"]["queryType"]["name"], "Query");
@@ -26,7 +23,8 @@ async fn row_58_the_schema_can_be_asked_for_and_explored(place: Place) {
     assert_eq!(app.anyone().get("/graphiql").await.status, 404);
 }
 
-async fn row_60_pages_of_configured_origins_may_call_and_no_others(place: Place) {
+#[both_databases]
+async fn only_pages_of_configured_origins_may_call(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.allowed_origins = vec!["https://app.example".parse().unwrap()];
     })

@@ -1,21 +1,17 @@
-//! Users from spreadsheets: rows 55, 56 and 62.
+//! Spreadsheets of users.
 
 use serde_json::json;
+use test_macros::both_databases;
 
 use crate::spreadsheet_import::{counts, download, import, post, template, workbook};
 use crate::test_app::TestApp;
 use crate::test_database::Place;
 
-crate::tests![
-    row_55_a_sheet_to_fill_in_has_headings_for_anyone_and_users_for_staff,
-    row_56_the_filled_sheet_creates_and_updates_users_by_address,
-    row_62_lists_of_users_move_out_and_in,
-];
-
 const HEADINGS: [&str; 10] =
     ["email", "username", "first_name", "last_name", "bio", "phone", "address", "role", "permission", "is_active"];
 
-async fn row_55_a_sheet_to_fill_in_has_headings_for_anyone_and_users_for_staff(place: Place) {
+#[both_databases]
+async fn the_template_has_headings_for_anyone_and_users_for_staff(place: Place) {
     let app = TestApp::start(&place).await;
     assert_eq!(template(&app.anyone()).await, [HEADINGS]);
     let boss = app.add_staff("boss").await.sign_in(&app).await;
@@ -23,7 +19,8 @@ async fn row_55_a_sheet_to_fill_in_has_headings_for_anyone_and_users_for_staff(p
     assert_eq!(template(&boss).await, [HEADINGS, expected]);
 }
 
-async fn row_56_the_filled_sheet_creates_and_updates_users_by_address(place: Place) {
+#[both_databases]
+async fn a_filled_template_creates_and_updates_users_by_address(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
     let admin = app.admin().await;
@@ -51,7 +48,8 @@ async fn row_56_the_filled_sheet_creates_and_updates_users_by_address(place: Pla
     );
 }
 
-async fn row_62_lists_of_users_move_out_and_in(place: Place) {
+#[both_databases]
+async fn large_lists_of_users_are_exported_and_imported(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
     let rows: String = (0..1500).map(|number| format!("u{number}@example.com,U{number}\n")).collect();

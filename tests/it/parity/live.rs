@@ -1,17 +1,17 @@
-//! Presence: row 57.
+//! Online users.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use serde_json::json;
 
 use crate::test_app::TestApp;
 use crate::test_database::Place;
 
-crate::tests![row_57_who_was_active_within_five_minutes_is_online];
-
 const ONLINE: &str = "{ onlineUsers { username isOnline lastActivity } onlineCount }";
 
-async fn row_57_who_was_active_within_five_minutes_is_online(place: Place) {
+#[both_databases]
+async fn users_active_within_five_minutes_are_online(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let admin = app.admin().await;
@@ -23,9 +23,9 @@ async fn row_57_who_was_active_within_five_minutes_is_online(place: Place) {
     app.wait(Duration::from_secs(100));
     assert_eq!(ada.code("{ onlineUsers { id } }", json!({})).await, "FORBIDDEN");
     assert_eq!(app.anyone().code(ONLINE, json!({})).await, "UNAUTHENTICATED MISSING");
-    // Superusers count for superusers only.
+    // Superusers are counted for superusers only.
     assert_eq!(ada.data("{ onlineCount }", json!({})).await["onlineCount"], 1);
-    // Whether it was written down yet or not, the answer is the same.
+    // The response is the same before and after the activity was recorded.
     for _ in 0..2 {
         let both = [row("admin", "2026-01-05T09:03:20.000Z"), row("ada", "2026-01-05T09:03:20.000Z")];
         let seen = admin.data(ONLINE, json!({})).await;

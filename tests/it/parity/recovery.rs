@@ -1,6 +1,7 @@
-//! A forgotten password: rows 26 to 34.
+//! Password reset.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::json;
@@ -10,20 +11,6 @@ use vestibule::tools::mail::Message;
 use crate::pages::{Browser, text};
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
-
-crate::tests![
-    row_26_a_reset_mail_goes_to_active_users_only_and_the_address_is_taken_in_any_case,
-    row_27_the_answer_never_tells_whether_the_account_exists,
-    row_28_the_link_is_built_on_the_configured_front_end_or_on_the_built_in_page,
-    row_29_the_mail_tells_name_site_validity_link_and_whom_to_ask,
-    row_30_uid_token_and_new_password_set_the_password,
-    row_31_a_used_expired_or_overtaken_link_is_refused,
-    row_32_a_weak_password_is_refused_and_the_link_stays_good,
-    row_33_on_request_the_user_is_signed_in_at_once_but_never_staff,
-    row_35_pages_lead_from_a_forgotten_password_to_being_signed_in,
-    row_36_requests_are_logged_and_throttled_per_address_and_per_client,
-    row_34_a_page_can_ask_beforehand_whether_a_link_is_good,
-];
 
 pub(crate) const REQUEST: &str = "mutation($email: String!) { requestReset(input: { email: $email }) {
     success message errors { code field }
@@ -35,7 +22,7 @@ pub(crate) const CONFIRM: &str = "mutation($input: ConfirmResetInput!) { confirm
 
 const NEW: &str = "quite a new long phrase";
 
-/// The `uid` and the `token` of the link in a mail.
+/// The `uid` and `token` of the link in a mail.
 pub(crate) fn link(mail: &Message) -> (String, String) {
     let after = |name: &str| {
         let (_, rest) = mail.text.split_once(name).expect("the mail has a link");
@@ -44,7 +31,7 @@ pub(crate) fn link(mail: &Message) -> (String, String) {
     (after("uid="), after("token="))
 }
 
-/// Asks for a reset and returns the link of the mail.
+/// Requests a reset, and returns the link of the mail.
 pub(crate) async fn reset_link(app: &TestApp, email: &str) -> (String, String) {
     app.mails().await;
     app.anyone().data(REQUEST, json!({ "email": email })).await;
@@ -57,7 +44,8 @@ fn confirm((uid, token): &(String, String), password: &str) -> serde_json::Value
     json!({ "input": { "uid": uid, "token": token, "newPassword": password, "newPasswordConfirm": password } })
 }
 
-async fn row_26_a_reset_mail_goes_to_active_users_only_and_the_address_is_taken_in_any_case(place: Place) {
+#[both_databases]
+async fn reset_mails_go_to_active_users_only_and_addresses_match_in_any_case(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("Ada").await;
     app.add(json!({ "email": "gone@example.com", "password": PASSWORD, "isActive": false })).await;
@@ -70,7 +58,8 @@ async fn row_26_a_reset_mail_goes_to_active_users_only_and_the_address_is_taken_
     assert_eq!(app.anyone().refusals(REQUEST, json!({ "email": "" })).await, ["REQUIRED email"]);
 }
 
-async fn row_27_the_answer_never_tells_whether_the_account_exists(place: Place) {
+#[both_databases]
+async fn the_response_never_reveals_whether_the_account_exists(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
     let before = written(&app).await;
@@ -82,7 +71,7 @@ async fn row_27_the_answer_never_tells_whether_the_account_exists(place: Place) 
     assert_eq!(known.body["data"]["requestReset"]["success"], true);
     let names = |headers: &reqwest::header::HeaderMap| headers.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&known.headers), names(&unknown.headers));
-    // The request does the same work in both cases: what differs is found out later, by the worker.
+    // The request does the same work in both cases: the worker finds the difference later.
     assert_eq!((after_known.0 - before.0, after_known.1 - before.1), (1, 1));
     assert_eq!((after_unknown.0 - after_known.0, after_unknown.1 - after_known.1), (1, 1));
 }
@@ -92,7 +81,8 @@ async fn written(app: &TestApp) -> (u64, u64) {
     (mails, audit_event::Entity::find().count(app.db()).await.unwrap())
 }
 
-async fn row_28_the_link_is_built_on_the_configured_front_end_or_on_the_built_in_page(place: Place) {
+#[both_databases]
+async fn the_link_leads_to_the_configured_front_end_or_the_built_in_page(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.frontend_url = Some("https://app.example/".parse().unwrap());
     })
@@ -110,7 +100,8 @@ async fn row_28_the_link_is_built_on_the_configured_front_end_or_on_the_built_in
     assert!(app.mails().await[0].text.contains(&built_in));
 }
 
-async fn row_29_the_mail_tells_name_site_validity_link_and_whom_to_ask(place: Place) {
+#[both_databases]
+async fn the_mail_has_name_site_validity_link_and_contact(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         "Analytical Engines".clone_into(&mut config.site_name);
         config.support = Some("help@example.com".to_owned());
@@ -126,7 +117,8 @@ async fn row_29_the_mail_tells_name_site_validity_link_and_whom_to_ask(place: Pl
     }
 }
 
-async fn row_30_uid_token_and_new_password_set_the_password(place: Place) {
+#[both_databases]
+async fn uid_token_and_new_password_set_the_password(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let before = ada.sign_in(&app).await;
@@ -149,7 +141,8 @@ async fn row_30_uid_token_and_new_password_set_the_password(place: Place) {
     assert!(told[0].subject.contains("password"), "{}", told[0].subject);
 }
 
-async fn row_31_a_used_expired_or_overtaken_link_is_refused(place: Place) {
+#[both_databases]
+async fn a_used_expired_or_superseded_link_is_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let refused = async |link: &(String, String)| {
@@ -176,7 +169,8 @@ async fn row_31_a_used_expired_or_overtaken_link_is_refused(place: Place) {
     app.anyone().data(CONFIRM, confirm(&newer, NEW)).await;
 }
 
-async fn row_32_a_weak_password_is_refused_and_the_link_stays_good(place: Place) {
+#[both_databases]
+async fn a_weak_password_is_refused_and_the_link_stays_valid(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("adalovelace").await;
     let link = reset_link(&app, &ada.email).await;
@@ -192,7 +186,8 @@ async fn row_32_a_weak_password_is_refused_and_the_link_stays_good(place: Place)
     app.anyone().sign_in("adalovelace", NEW).await;
 }
 
-async fn row_33_on_request_the_user_is_signed_in_at_once_but_never_staff(place: Place) {
+#[both_databases]
+async fn on_request_a_reset_signs_the_user_in_but_never_staff(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let sign_in = |link| {
@@ -217,7 +212,8 @@ async fn row_33_on_request_the_user_is_signed_in_at_once_but_never_staff(place: 
     assert_eq!(answer.header("set-cookie"), "");
 }
 
-async fn row_34_a_page_can_ask_beforehand_whether_a_link_is_good(place: Place) {
+#[both_databases]
+async fn a_page_can_check_a_link_without_spending_it(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let link = reset_link(&app, &ada.email).await;
@@ -233,7 +229,8 @@ async fn row_34_a_page_can_ask_beforehand_whether_a_link_is_good(place: Place) {
     assert!(!good(&link.0, &link.1).await);
 }
 
-async fn row_36_requests_are_logged_and_throttled_per_address_and_per_client(place: Place) {
+#[both_databases]
+async fn reset_requests_are_audited_and_limited_per_address_and_per_client(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
     let events = async || {
@@ -253,7 +250,7 @@ async fn row_36_requests_are_logged_and_throttled_per_address_and_per_client(pla
     app.anyone().data(REQUEST, json!({ "email": "ada@example.com" })).await;
     assert_eq!(app.anyone().code(REQUEST, json!({ "email": "ada@example.com" })).await, "RATE_LIMITED");
 
-    // The limits are the database's, so a second instance knows what the first has given.
+    // The limits are stored in the database, so a second instance shares them.
     let second = app.start_second(&place).await;
     assert_eq!(second.anyone().code(REQUEST, json!({ "email": "ada@example.com" })).await, "RATE_LIMITED");
     app.wait(Duration::from_secs(60 * 60));
@@ -263,7 +260,8 @@ async fn row_36_requests_are_logged_and_throttled_per_address_and_per_client(pla
     assert_eq!(second.anyone().code(REQUEST, json!({ "email": "new@example.com" })).await, "RATE_LIMITED");
 }
 
-async fn row_35_pages_lead_from_a_forgotten_password_to_being_signed_in(place: Place) {
+#[both_databases]
+async fn pages_lead_from_a_forgotten_password_to_sign_in(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let mut browser = Browser::new(&app);
@@ -276,7 +274,7 @@ async fn row_35_pages_lead_from_a_forgotten_password_to_being_signed_in(place: P
     let (uid, token) = link(&app.mails().await[0]);
     let reset = browser.open(&format!("/account/reset?uid={uid}&token={token}")).await;
     let set = browser.submit(&reset, &[("newPassword", NEW), ("newPasswordConfirm", NEW)]).await;
-    assert!(text(&set).contains("Your new password is set: sign in with it."));
+    assert!(text(&set).contains("Your new password is set. Sign in with it."));
     let signed_in = browser.submit(&set, &[("identifier", "ada"), ("password", NEW)]).await;
     assert!(text(&signed_in).contains("You are signed in"));
     let refresh = "mutation { refresh { user { username } errors { code } } }";

@@ -1,20 +1,13 @@
-//! Registering: rows 21 to 25.
+//! Registration.
 
 use std::time::Duration;
+use test_macros::both_databases;
 
 use serde_json::{Value, json};
 use vestibule::tools::mail::Message;
 
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
-
-crate::tests![
-    row_21_sign_up_with_email_and_password_twice_username_names_and_phone,
-    row_22_a_verification_mail_whose_link_makes_the_account_once_and_in_time,
-    row_23_role_and_permission_cannot_be_chosen_at_sign_up,
-    row_24_what_is_wrong_with_the_input_is_told_per_field,
-    row_25_before_verification_nothing_but_a_pending_registration_exists,
-];
 
 pub(crate) const REGISTER: &str = "mutation($input: RegisterInput!) { register(input: $input) {
     success message registrationSecret errors { code field message }
@@ -31,23 +24,23 @@ pub(crate) const LOGIN: &str = "mutation($input: LoginInput!) { login(input: $in
     tokens { accessToken } user { id } errors { code field message }
 } }";
 
-/// The least that one registers with.
+/// Minimal input of a registration.
 pub(crate) fn wanted(email: &str) -> Value {
     json!({ "input": { "email": email, "password": PASSWORD, "passwordConfirm": PASSWORD } })
 }
 
-/// The token of the link in a mail.
+/// Token of the link in a mail.
 pub(crate) fn token(mail: &Message) -> String {
     token_of(mail, "/account/verify?token=")
 }
 
-/// The token of the link in a mail that begins with this path.
+/// Token of the link with this path in a mail.
 pub(crate) fn token_of(mail: &Message, path: &str) -> String {
     let (_, rest) = mail.text.split_once(path).expect("the mail has a link");
     rest.split(char::is_whitespace).next().unwrap().to_owned()
 }
 
-/// What the client that registered has once the mail came.
+/// Data of the client that registered, after the mail has arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     pub(crate) token: String,
@@ -55,30 +48,30 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// The variables of [`VERIFY`] for the client that registered.
+    /// Variables of [`VERIFY`] for the client that registered.
     pub(crate) fn variables(&self) -> Value {
         json!({ "token": self.token, "secret": self.secret })
     }
 
-    /// The same for somebody who has the mail alone.
+    /// Variables of [`VERIFY`] for another client with the mail.
     pub(crate) fn without_secret(&self) -> Value {
         json!({ "token": self.token })
     }
 
-    /// The same for somebody who has the mail alone and enters a password.
+    /// Variables of [`VERIFY`] for another client with the mail and a password.
     pub(crate) fn with_password(&self, password: &str) -> Value {
         json!({ "token": self.token, "password": password })
     }
 }
 
-/// Registers and returns the secret of the client.
+/// Registers, and returns the secret of the client.
 pub(crate) async fn sign_up(app: &TestApp, input: Value) -> String {
     let data = app.anyone().data(REGISTER, input).await;
     assert_eq!(data["register"]["errors"], json!([]));
-    data["register"]["registrationSecret"].as_str().expect("clients that are no browsers get the secret").to_owned()
+    data["register"]["registrationSecret"].as_str().expect("the response has the secret").to_owned()
 }
 
-/// Registers and returns the link of the only mail that this sends.
+/// Registers, and returns the link of the only mail sent.
 pub(crate) async fn register(app: &TestApp, input: Value) -> Link {
     let secret = sign_up(app, input).await;
     let mails = app.mails().await;
@@ -86,7 +79,8 @@ pub(crate) async fn register(app: &TestApp, input: Value) -> Link {
     Link { token: token(&mails[0]), secret }
 }
 
-async fn row_21_sign_up_with_email_and_password_twice_username_names_and_phone(place: Place) {
+#[both_databases]
+async fn sign_up_takes_email_password_twice_username_names_and_phone(place: Place) {
     let app = TestApp::start(&place).await;
     let mut input = json!({
         "email": "Ada@example.com", "password": PASSWORD, "passwordConfirm": "something else entirely",
@@ -121,7 +115,8 @@ async fn row_21_sign_up_with_email_and_password_twice_username_names_and_phone(p
     app.anyone().sign_in("grace.hopper@example.com", PASSWORD).await;
 }
 
-async fn row_22_a_verification_mail_whose_link_makes_the_account_once_and_in_time(place: Place) {
+#[both_databases]
+async fn a_verification_link_creates_the_account_once_before_it_expires(place: Place) {
     let app = TestApp::start_with(&place, |config| {
         config.frontend_url = Some("https://app.example/".parse().unwrap());
     })
@@ -162,7 +157,8 @@ async fn row_22_a_verification_mail_whose_link_makes_the_account_once_and_in_tim
     assert_eq!(verified["verifyEmail"]["user"]["email"], "grace@example.com");
 }
 
-async fn row_23_role_and_permission_cannot_be_chosen_at_sign_up(place: Place) {
+#[both_databases]
+async fn role_and_permission_cannot_be_chosen_at_sign_up(place: Place) {
     let app = TestApp::start(&place).await;
     for (field, value) in [
         ("role", json!("ADMIN")),
@@ -184,7 +180,8 @@ async fn row_23_role_and_permission_cannot_be_chosen_at_sign_up(place: Place) {
     assert_eq!((&user["isStaff"], &user["isSuperuser"]), (&json!(false), &json!(false)));
 }
 
-async fn row_24_what_is_wrong_with_the_input_is_told_per_field(place: Place) {
+#[both_databases]
+async fn errors_in_the_input_are_reported_per_field(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
     let all = json!({ "input": {
@@ -220,7 +217,8 @@ async fn row_24_what_is_wrong_with_the_input_is_told_per_field(place: Place) {
     assert_eq!(app.mails().await.len(), 0, "nothing is sent for what is refused");
 }
 
-async fn row_25_before_verification_nothing_but_a_pending_registration_exists(place: Place) {
+#[both_databases]
+async fn before_verification_only_a_pending_registration_exists(place: Place) {
     let app = TestApp::start(&place).await;
     let mut input = wanted("ada@example.com");
     input["input"]["username"] = json!("ada");

@@ -1,22 +1,11 @@
-//! Signing in: rows 1 to 9.
+//! Sign-in.
 
 use serde_json::json;
+use test_macros::both_databases;
 use vestibule::entity::user;
 
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_database::Place;
-
-crate::tests![
-    row_01_email_and_password_give_an_access_and_a_refresh_token,
-    row_02_the_identifier_may_be_email_or_username_in_any_case,
-    row_03_wrong_credentials_get_one_message_whatever_is_wrong,
-    row_04_only_the_right_password_tells_that_an_account_is_inactive,
-    row_05_an_unverified_account_cannot_sign_in,
-    row_06_the_refresh_token_comes_in_the_request_or_in_the_cookie,
-    row_07_refresh_rotates_and_the_old_token_is_dead,
-    row_08_logout_kills_the_refresh_token_by_argument_or_cookie,
-    row_09_a_guarded_field_tells_that_no_credentials_were_provided,
-];
 
 const LOGIN: &str = "mutation($input: LoginInput!) { login(input: $input) {
     tokens { accessToken refreshToken tokenType accessExpiresAt refreshExpiresAt }
@@ -32,7 +21,8 @@ const LOGOUT: &str = "mutation($input: LogoutInput! = {}) { logout(input: $input
     success errors { code field message }
 } }";
 
-async fn row_01_email_and_password_give_an_access_and_a_refresh_token(place: Place) {
+#[both_databases]
+async fn email_and_password_give_an_access_and_a_refresh_token(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let input = json!({ "input": { "identifier": ada.email, "password": PASSWORD } });
@@ -47,7 +37,8 @@ async fn row_01_email_and_password_give_an_access_and_a_refresh_token(place: Pla
     assert_eq!(client.data("{ me { email } }", json!({})).await["me"]["email"], "ada@example.com");
 }
 
-async fn row_02_the_identifier_may_be_email_or_username_in_any_case(place: Place) {
+#[both_databases]
+async fn the_identifier_may_be_email_or_username_in_any_case(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("Ada").await;
     for identifier in ["ada@example.com", "ADA@Example.COM", "ada", "ADA", " ada "] {
@@ -55,7 +46,8 @@ async fn row_02_the_identifier_may_be_email_or_username_in_any_case(place: Place
     }
 }
 
-async fn row_03_wrong_credentials_get_one_message_whatever_is_wrong(place: Place) {
+#[both_databases]
+async fn wrong_passwords_and_unknown_accounts_get_the_same_message(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
     app.add(json!({ "email": "invited@example.com" })).await;
@@ -76,7 +68,8 @@ async fn row_03_wrong_credentials_get_one_message_whatever_is_wrong(place: Place
     assert!(answers.iter().all(|answer| *answer == answers[0]));
 }
 
-async fn row_04_only_the_right_password_tells_that_an_account_is_inactive(place: Place) {
+#[both_databases]
+async fn only_the_right_password_reveals_that_an_account_is_inactive(place: Place) {
     let app = TestApp::start(&place).await;
     app.add(json!({ "username": "ada", "email": "ada@example.com", "password": PASSWORD, "isActive": false })).await;
     let login = |password: &str| json!({ "input": { "identifier": "ada", "password": password } });
@@ -84,7 +77,8 @@ async fn row_04_only_the_right_password_tells_that_an_account_is_inactive(place:
     assert_eq!(app.anyone().refusals(LOGIN, login("wrong")).await, ["INVALID_CREDENTIALS"]);
 }
 
-async fn row_05_an_unverified_account_cannot_sign_in(place: Place) {
+#[both_databases]
+async fn an_unverified_account_cannot_sign_in(place: Place) {
     use sea_orm::{EntityTrait as _, QueryFilter as _, sea_query::Expr};
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
@@ -99,7 +93,8 @@ async fn row_05_an_unverified_account_cannot_sign_in(place: Place) {
     assert_eq!(app.anyone().refusals(LOGIN, login("wrong")).await, ["INVALID_CREDENTIALS"]);
 }
 
-async fn row_06_the_refresh_token_comes_in_the_request_or_in_the_cookie(place: Place) {
+#[both_databases]
+async fn the_refresh_token_comes_in_the_request_or_in_the_cookie(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
     let input = json!({ "input": { "identifier": "ada", "password": PASSWORD } });
@@ -126,7 +121,8 @@ async fn row_06_the_refresh_token_comes_in_the_request_or_in_the_cookie(place: P
     assert_eq!(app.anyone().refusals(REFRESH, json!({})).await, ["INVALID_TOKEN"]);
 }
 
-async fn row_07_refresh_rotates_and_the_old_token_is_dead(place: Place) {
+#[both_databases]
+async fn refresh_rotates_and_the_old_token_is_refused(place: Place) {
     let app = TestApp::start(&place).await;
     let mut client = app.add_user("ada").await.sign_in(&app).await;
     let mut thief = client.clone();
@@ -137,7 +133,8 @@ async fn row_07_refresh_rotates_and_the_old_token_is_dead(place: Place) {
     assert_eq!(thief.refresh().await, Err("INVALID_TOKEN".to_owned()));
 }
 
-async fn row_08_logout_kills_the_refresh_token_by_argument_or_cookie(place: Place) {
+#[both_databases]
+async fn logout_revokes_the_refresh_token_by_argument_or_cookie(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
 
@@ -156,11 +153,12 @@ async fn row_08_logout_kills_the_refresh_token_by_argument_or_cookie(place: Plac
     assert_eq!(client.refresh().await, Err("INVALID_TOKEN".to_owned()));
 }
 
-async fn row_09_a_guarded_field_tells_that_no_credentials_were_provided(place: Place) {
+#[both_databases]
+async fn a_guarded_field_reports_missing_credentials(place: Place) {
     let app = TestApp::start(&place).await;
     let answer = app.anyone().send("{ me { id } }", json!({})).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.code(), "UNAUTHENTICATED MISSING");
-    assert_eq!(answer.body["errors"][0]["message"], "Authentication credentials were not provided.");
+    assert_eq!(answer.body["errors"][0]["message"], "You need to sign in.");
     assert_eq!(answer.body["data"], json!({ "me": null }));
 }

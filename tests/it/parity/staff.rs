@@ -1,22 +1,12 @@
-//! Administering users: rows 37 to 39, 45, 47 to 49, 54.
+//! User administration: rights, creation, and toggles.
 
 use serde_json::{Value, json};
+use test_macros::both_databases;
 
 use super::recovery::link;
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
-
-crate::tests![
-    row_37_others_than_staff_are_told_that_they_may_not,
-    row_38_staff_means_staff_flag_admin_role_or_superuser,
-    row_39_superusers_show_to_superusers_only,
-    row_45_a_user_is_created_with_a_welcome_link_or_with_a_given_password,
-    row_47_staff_is_toggled_and_a_deactivated_user_is_out_at_once,
-    row_48_nobody_demotes_or_deactivates_themself,
-    row_49_superusers_cannot_be_changed,
-    row_54_all_addresses_separated_by_semicolons,
-];
 
 const STAFF: &str = "mutation($id: ID!, $to: Boolean) { toggleStaff(input: { id: $id, isStaff: $to }) {
     user { username isStaff } errors { code field }
@@ -32,7 +22,8 @@ const CREATE: &str = "mutation($input: CreateUserInput!) { createUser(input: $in
 
 const USERS: &str = "{ users { totalCount nodes { username } } }";
 
-async fn row_37_others_than_staff_are_told_that_they_may_not(place: Place) {
+#[both_databases]
+async fn staff_operations_are_forbidden_for_others(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let client = ada.sign_in(&app).await;
@@ -51,7 +42,8 @@ async fn row_37_others_than_staff_are_told_that_they_may_not(place: Place) {
     assert_eq!(app.admin().await.data(USERS, json!({})).await["users"]["totalCount"], 2);
 }
 
-async fn row_38_staff_means_staff_flag_admin_role_or_superuser(place: Place) {
+#[both_databases]
+async fn staff_means_staff_flag_admin_role_or_superuser(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
     admin.data(USERS, json!({})).await;
@@ -62,13 +54,14 @@ async fn row_38_staff_means_staff_flag_admin_role_or_superuser(place: Place) {
     let manager = app.add(json!({ "email": "m@example.com", "password": PASSWORD, "role": "MANAGER" })).await;
     assert_eq!(manager.sign_in(&app).await.code(USERS, json!({})).await, "FORBIDDEN");
 
-    // Rights are today's: whoever loses them loses them with the next request.
+    // Rights are current: losing them applies to the next request.
     let client = flag.sign_in(&app).await;
     admin.data(STAFF, json!({ "id": flag.id, "to": false })).await;
     assert_eq!(client.code(USERS, json!({})).await, "FORBIDDEN");
 }
 
-async fn row_39_superusers_show_to_superusers_only(place: Place) {
+#[both_databases]
+async fn superusers_show_to_superusers_only(place: Place) {
     let app = TestApp::start(&place).await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
     let admin = app.admin().await;
@@ -92,7 +85,8 @@ async fn row_39_superusers_show_to_superusers_only(place: Place) {
     assert_eq!(admin.data(user, json!({ "id": "no such id" })).await["user"], Value::Null);
 }
 
-async fn row_45_a_user_is_created_with_a_welcome_link_or_with_a_given_password(place: Place) {
+#[both_databases]
+async fn a_user_is_created_with_a_welcome_link_or_with_a_given_password(place: Place) {
     let app = TestApp::start(&place).await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
 
@@ -138,7 +132,8 @@ async fn row_45_a_user_is_created_with_a_welcome_link_or_with_a_given_password(p
     assert_eq!(staff.data(USERS, json!({})).await["users"]["totalCount"], 4);
 }
 
-async fn row_47_staff_is_toggled_and_a_deactivated_user_is_out_at_once(place: Place) {
+#[both_databases]
+async fn staff_is_toggled_and_a_deactivated_user_is_signed_out_immediately(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await.sign_in(&app).await;
     let ada = app.add_user("ada").await;
@@ -162,7 +157,8 @@ async fn row_47_staff_is_toggled_and_a_deactivated_user_is_out_at_once(place: Pl
     assert_eq!(boss.refusals(ACTIVE, json!({ "id": "nobody" })).await, ["NOT_FOUND id"]);
 }
 
-async fn row_48_nobody_demotes_or_deactivates_themself(place: Place) {
+#[both_databases]
+async fn nobody_demotes_or_deactivates_themself(place: Place) {
     let app = TestApp::start(&place).await;
     let boss = app.add_staff("boss").await;
     let client = boss.sign_in(&app).await;
@@ -173,7 +169,8 @@ async fn row_48_nobody_demotes_or_deactivates_themself(place: Place) {
     client.data(USERS, json!({})).await;
 }
 
-async fn row_49_superusers_cannot_be_changed(place: Place) {
+#[both_databases]
+async fn superusers_cannot_be_changed(place: Place) {
     let app = TestApp::start(&place).await;
     let staff = app.add_staff("boss").await.sign_in(&app).await;
     let admin = app.admin().await;
@@ -184,7 +181,8 @@ async fn row_49_superusers_cannot_be_changed(place: Place) {
     admin.data("{ me { id } }", json!({})).await;
 }
 
-async fn row_54_all_addresses_separated_by_semicolons(place: Place) {
+#[both_databases]
+async fn all_addresses_are_separated_by_semicolons(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("Bob").await;
     let staff = app.add_staff("ada").await.sign_in(&app).await;

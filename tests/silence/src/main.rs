@@ -1,11 +1,11 @@
-//! Whether strangers can find out who has an account, by what is answered or by how long it takes.
+//! Measures whether responses or their timing reveal that an account exists.
 //!
-//! The program starts the service on a fresh database, with passwords hashed as by default, and puts the same questions about
-//! those who have an account and those who have none, in random order, each name once. It compares the answers byte by byte,
-//! and the times by the probability that an answer about one kind of name takes longer than one about the other (the area
-//! under the ROC curve, Mann and Whitney's U divided by the number of pairs): 0.5 where time tells nothing, 0 or 1 where it
-//! tells all. What is further from 0.5 than 0.15 is measured anew, with other names, and counts as told at the third time:
-//! with 120 names of each kind, chance alone goes that far once in thousands of times.
+//! The program starts the service on a fresh database with default password hashing. It sends the same requests about
+//! names with and without an account, in random order, each name once. It compares the responses byte by byte. It
+//! compares the times by the probability that a response for one kind of name takes longer than for the other (the area
+//! under the ROC curve, Mann and Whitney's U divided by the number of pairs): 0.5 means no information, 0 or 1 full
+//! information. A deviation above 0.15 is measured again with other names, and fails at the third time: with 120 names
+//! of each kind, chance alone exceeds it once in thousands of measurements.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a check may end at once and say why")]
 
@@ -24,37 +24,37 @@ use service::Service;
 use statistics::{further_than_chance, longer};
 use wire::{Answer, Browser};
 
-/// How many names of each kind are asked for in one measurement.
+/// Number of names of each kind in a measurement.
 const SAMPLES: usize = 120;
 
-/// How often something may be measured before it counts.
+/// Number of measurements with a deviation before it counts as a failure.
 const ATTEMPTS: usize = 3;
 
 fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "settings of the check, not of the service")]
     let (mut arguments, postgres) = (std::env::args().skip(1), std::env::var("VESTIBULE_TEST_POSTGRES_URL").ok());
     let (program, only) = (arguments.next(), arguments.next().unwrap_or_default());
-    // It is started in a folder of its own.
+    // The service is started in its own folder.
     let program = program.and_then(|program| std::path::absolute(program).ok()?.into_os_string().into_string().ok());
     let Some(program) = program else {
-        println!("name the program to measure and, where not all questions are to be put, a part of their names");
+        println!("Usage: silence PROGRAM [PART OF A REQUEST NAME]");
         return ExitCode::FAILURE;
     };
     let mut told = measure("SQLite", Service::on_sqlite(&program), &only);
     match postgres.filter(|url| !url.is_empty()) {
         Some(server) => told += measure("PostgreSQL", Service::on_postgres(&program, &server), &only),
-        None => println!("\nPostgreSQL was left out: VESTIBULE_TEST_POSTGRES_URL names no server"),
+        None => println!("\nPostgreSQL skipped: VESTIBULE_TEST_POSTGRES_URL is not set"),
     }
     match told {
         0 => ExitCode::SUCCESS,
         _ => {
-            println!("\n{told} of these tell strangers who has an account");
+            println!("\n{told} of these reveal whether an account exists");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Puts the questions with this part of a name to a service, prints what they tell, and returns how many tell anything.
+/// Measures all requests whose names contain this text, prints the results, and returns the number of failures.
 fn measure(database: &str, service: Service, only: &str) -> usize {
     println!("\n{database}, {SAMPLES} names of each kind\n");
     println!("{:<22} {:<28} {:<6} {:>5}  {:>9} {:>9}", "operation", "pair", "equal", "AUC", "median", "median");
@@ -67,7 +67,7 @@ fn measure(database: &str, service: Service, only: &str) -> usize {
     told
 }
 
-/// Puts a question until time tells nothing, or has told often enough; returns how many kinds it tells apart.
+/// Measures a request until its times are equal or have failed often enough; returns the number of failed kinds.
 fn ask(question: &Question, service: &Service, people: &mut People) -> usize {
     let mut left: Vec<Kind> = question.kinds.to_vec();
     let mut told = 0;
@@ -89,7 +89,7 @@ fn ask(question: &Question, service: &Service, people: &mut People) -> usize {
                 }
                 _ => {
                     told += 1;
-                    "  TOLD"
+                    "  REVEALED"
                 }
             };
             let pair = format!("nobody, {}", kind.name());
@@ -108,14 +108,14 @@ fn ask(question: &Question, service: &Service, people: &mut People) -> usize {
     told
 }
 
-/// What was answered about one kind of names, and how long it took.
+/// Responses and times for one kind of names.
 #[derive(Default)]
 struct Sample {
     answers: Vec<Answer>,
     times: Vec<Duration>,
 }
 
-/// Asks for fresh names of each kind, in random order.
+/// Sends the request for fresh names of each kind, in random order.
 fn sample(question: &Question, service: &Service, people: &mut People, kinds: &[Kind]) -> Vec<Sample> {
     let mut order = Vec::new();
     for (index, kind) in kinds.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Names to ask for, each once: of people who have an account of some kind, and of people who have none.
+//! Names for the requests, each used once: with accounts of several kinds, and without an account.
 
 use std::collections::HashMap;
 
@@ -8,37 +8,37 @@ use crate::questions::QUESTIONS;
 use crate::service::Service;
 use crate::wire::{Browser, Request};
 
-/// What the service knows of somebody.
+/// State of a person in the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// Nothing.
+    /// Unknown.
     Nobody,
     /// An account with a password.
     Active,
-    /// An account of staff.
+    /// A staff account.
     Staff,
-    /// An account that was deactivated.
+    /// A deactivated account.
     Inactive,
-    /// An account whose address was never confirmed.
+    /// An account with an unconfirmed address.
     Unverified,
-    /// An account that was imported and has no password.
+    /// An imported account without a password.
     Imported,
-    /// A registration that waits to be confirmed.
+    /// A pending registration.
     Waiting,
 }
 
 const WITH_ACCOUNT: [Kind; 5] = [Kind::Active, Kind::Staff, Kind::Inactive, Kind::Unverified, Kind::Imported];
 
-/// Somebody to ask for.
+/// Subject of a request.
 pub(crate) struct Person {
     pub(crate) name: String,
     pub(crate) email: String,
     pub(crate) id: String,
 }
 
-/// All of them.
+/// All names.
 pub(crate) struct People {
-    /// The accounts' ids, by their usernames.
+    /// Ids of the accounts by username.
     ids: HashMap<String, String>,
     drawn: HashMap<Kind, usize>,
 }
@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// A name of six letters; all names are as long.
+    /// First letter of the names. All names have the same length.
     fn letter(self) -> char {
         match self {
             Self::Nobody => 'n',
@@ -71,14 +71,14 @@ impl Kind {
 
     fn person(self, number: usize) -> Person {
         let name = format!("q{}{number:05}", self.letter());
-        // An id that nobody has; that of an account takes its place.
+        // Unknown id, replaced with that of an account if there is one.
         let id = format!("01890000-0000-7000-8000-{number:012}");
         Person { email: format!("{name}@example.com"), name, id }
     }
 }
 
 impl People {
-    /// Makes the accounts: with the hash of one password, as nobody is to guess any of them right.
+    /// Creates the accounts. All share one password hash, because no request has the right password.
     pub(crate) fn make(service: &Service) -> Self {
         let mut sheet = "email,username\n".to_owned();
         for kind in WITH_ACCOUNT {
@@ -102,7 +102,7 @@ impl People {
         Self { ids: service.ids("SELECT username, id FROM users WHERE username LIKE 'q%'"), drawn: HashMap::new() }
     }
 
-    /// Names of this kind for which nobody asked yet.
+    /// Draws unused names of this kind.
     pub(crate) fn draw(&mut self, service: &Service, kind: Kind, count: usize) -> Vec<Person> {
         let first = self.drawn.entry(kind).or_default();
         let mut drawn: Vec<Person> = (*first..*first + count).map(|number| kind.person(number)).collect();
@@ -124,6 +124,6 @@ fn register(service: &Service, people: &[Person]) {
     for person in people {
         let request: Request = crate::questions::register(&person.email);
         let answer = browser.send(&request).0;
-        assert!(answer.body.contains("\"success\":true"), "the registration is not taken on: {}", answer.body);
+        assert!(answer.body.contains("\"success\":true"), "the registration was refused: {}", answer.body);
     }
 }

@@ -1,23 +1,23 @@
-//! What strangers can ask.
+//! Requests that anyone may send.
 
 use serde_json::{Value, json};
 
 use crate::people::{Kind, Person};
 use crate::wire::{Answer, Browser, Request};
 
-/// A question about somebody.
+/// A request about a person.
 pub(crate) struct Question {
     pub(crate) name: &'static str,
-    /// Whom it is put about, beside nobody.
+    /// Kinds of people to compare with unknown ones.
     pub(crate) kinds: &'static [Kind],
     put: fn(&Browser, &Person) -> Request,
-    /// Whether the answer repeats the name, as pages do with what was typed.
+    /// True if the response repeats the name, like pages that show the input again.
     echoes: bool,
-    /// How often it is put about each name. The shortest time counts, because whatever else the machine does only adds to it.
+    /// Number of requests for each name. The shortest time counts, because other load on the machine only adds to it.
     pub(crate) times: usize,
 }
 
-/// All of them.
+/// All requests.
 pub(crate) const QUESTIONS: &[Question] = &[
     Question {
         name: "login, by address",
@@ -125,16 +125,16 @@ pub(crate) const QUESTIONS: &[Question] = &[
 
 const PASSWORD: &str = "another long phrase, theirs";
 
-/// The token of no link.
+/// Token without a link.
 const WRONG: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 impl Question {
-    /// The question about this person.
+    /// Builds the request about this person.
     pub(crate) fn request(&self, browser: &Browser, person: &Person) -> Request {
         (self.put)(browser, person)
     }
 
-    /// The answer without the name that was typed, where a page shows it again.
+    /// Removes the name from the response if the page repeats it.
     pub(crate) fn without_echo(&self, mut answer: Answer, person: &Person) -> Answer {
         if self.echoes {
             answer.body = answer.body.replace(&person.email, "[as typed]");
@@ -143,7 +143,7 @@ impl Question {
     }
 }
 
-/// Registering this address.
+/// Builds a registration of this address.
 pub(crate) fn register(email: &str) -> Request {
     document(
         "mutation($i: RegisterInput!) { register(input: $i) { success message errors { code } } }",

@@ -1,4 +1,4 @@
-//! The service to ask: the program itself on a fresh database.
+//! The service under test: the program on a fresh database.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,20 +9,20 @@ use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, QueryResult, Statement};
 use tempfile::TempDir;
 
-/// The password of the first superuser.
+/// Password of the first superuser.
 pub(crate) const PASSWORD: &str = "a rather long phrase of mine";
 
-/// So many of everything that no limit is reached, at the cost of looking at each.
+/// Limit that is never reached, while each check of it still takes its time.
 const PLENTY: &str = "1000000/1000s";
 
 /// A running service.
 pub(crate) struct Service {
     child: Child,
-    /// Where it listens, as host and port.
+    /// Listen address as host and port.
     pub(crate) address: String,
     program: String,
     database_url: Option<String>,
-    /// The server and the database to drop in the end.
+    /// The server, and the database to drop at the end.
     database: Option<(String, String)>,
     folder: TempDir,
 }
@@ -35,7 +35,7 @@ impl Service {
     pub(crate) fn on_postgres(program: &str, server: &str) -> Self {
         let name = format!("vestibule_silence_{}", std::process::id());
         execute(server, &format!("CREATE DATABASE {name}"));
-        let (base, _) = server.rsplit_once('/').expect("the address ends in a database");
+        let (base, _) = server.rsplit_once('/').expect("the URL names a database");
         Self::start(program, Some(format!("{base}/{name}")), Some((server.to_owned(), name)))
     }
 
@@ -49,7 +49,7 @@ impl Service {
         Self { child, address, program: program.to_owned(), database_url, database, folder }
     }
 
-    /// Makes accounts without passwords, as an import of this sheet leaves them.
+    /// Creates accounts without passwords by importing this sheet.
     pub(crate) fn import(&self, sheet: &str) {
         let path = self.folder.path().join("people.csv");
         std::fs::File::create(&path).and_then(|mut file| file.write_all(sheet.as_bytes())).unwrap();
@@ -58,16 +58,16 @@ impl Service {
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
-    /// Changes rows as no face of the service lets anybody.
+    /// Changes rows directly in the database.
     pub(crate) fn execute(&self, statement: &str) {
         execute(&self.url(), statement);
     }
 
-    /// The names and ids that a statement finds.
+    /// Names and ids returned by a statement.
     pub(crate) fn ids(&self, statement: &str) -> HashMap<String, String> {
         in_database(&self.url(), async |db| {
             let found = db.query_all_raw(Statement::from_string(db.get_database_backend(), statement));
-            let found = found.await.expect("the statement is right");
+            let found = found.await.expect("the statement is valid");
             let pair = |row: &QueryResult| {
                 (row.try_get_by_index(0).unwrap(), row.try_get_by_index::<Uuid>(1).unwrap().to_string())
             };
@@ -115,14 +115,14 @@ fn command(program: &str, folder: &Path, database_url: Option<&str>) -> Command 
 
 fn execute(url: &str, statement: &str) {
     in_database(url, async |db| {
-        db.execute_unprepared(statement).await.expect("the statement is right");
+        db.execute_unprepared(statement).await.expect("the statement is valid");
     });
 }
 
 fn in_database<T>(url: &str, work: impl AsyncFnOnce(&DatabaseConnection) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let db = Database::connect(url).await.expect("the database answers");
+        let db = Database::connect(url).await.expect("the database is reachable");
         let done = work(&db).await;
         db.close().await.unwrap();
         done

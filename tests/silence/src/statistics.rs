@@ -1,11 +1,11 @@
-//! How far apart two samples of times are.
+//! Comparison of two samples of times.
 
 use std::time::Duration;
 
-/// How far from a half is more than chance and noise do.
+/// Maximum deviation from one half by chance and noise.
 const MOST: f64 = 0.15;
 
-/// The probability that one of `these` is longer than one of `those`; of equals, half.
+/// Probability that one of `these` is longer than one of `those`; ties count half.
 pub(crate) fn longer(these: &[Duration], those: &[Duration]) -> f64 {
     let wins: f64 = these
         .iter()
@@ -21,7 +21,7 @@ pub(crate) fn longer(these: &[Duration], those: &[Duration]) -> f64 {
     wins / pairs
 }
 
-/// Whether a probability is so far from a half that time tells.
+/// True if the deviation from one half is too large for chance.
 pub(crate) fn further_than_chance(auc: f64) -> bool {
     (auc - 0.5).abs() > MOST
 }
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_always_longer_is_told_and_what_is_as_long_is_not() {
+    fn longer_times_are_detected_and_equal_times_are_not() {
         let auc = |these: &[u64], those: &[u64]| longer(&times(these), &times(those));
         assert!((auc(&[3, 4], &[1, 2]) - 1.0).abs() < 1e-9 && further_than_chance(1.0));
         assert!(auc(&[1, 2], &[3, 4]).abs() < 1e-9 && further_than_chance(0.0));

@@ -1,10 +1,10 @@
-//! A client that times its answers: one connection, one request after the other, nothing between it and the socket.
+//! A client that measures response times: one connection, sequential requests, nothing between it and the socket.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// What an answer tells, but for its number and the time.
+/// Response without its request id and date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -20,7 +20,7 @@ impl Request {
         Self(format!("GET {path} HTTP/1.1\r\nhost: x\r\n"))
     }
 
-    /// A body of this media type; it may bring headers of its own.
+    /// A POST request with a body of this media type, optionally followed by further headers.
     pub(crate) fn post(path: &str, media_and_headers: &str, body: &str) -> Self {
         let length = body.len();
         Self(format!(
@@ -28,22 +28,22 @@ impl Request {
         ))
     }
 
-    /// The bytes, with this cookie.
+    /// Serialized request with this cookie.
     fn bytes(&self, csrf: &str) -> String {
         let (head, body) = self.0.split_once('\u{1}').unwrap_or((&self.0, ""));
         format!("{head}cookie: csrf={csrf}\r\n\r\n{body}")
     }
 }
 
-/// A connection, and the secret of the pages' forms.
+/// A connection, and the CSRF secret of the pages' forms.
 pub(crate) struct Browser {
     stream: TcpStream,
-    /// What is in the cookie, and has to be in each form.
+    /// Value of the cookie, required in each form.
     pub(crate) csrf: String,
 }
 
 impl Browser {
-    /// Connects, and opens a page for the sake of its cookie.
+    /// Connects, and opens a page to receive its cookie.
     pub(crate) fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).expect("the service listens");
         stream.set_nodelay(true).unwrap();
@@ -56,7 +56,7 @@ impl Browser {
         browser
     }
 
-    /// Sends a request, and returns the answer with the time until all of it was there.
+    /// Sends a request, and returns the response with the time until it was complete.
     pub(crate) fn send(&mut self, request: &Request) -> (Answer, Duration) {
         let bytes = request.bytes(&self.csrf);
         let started = Instant::now();
@@ -64,7 +64,7 @@ impl Browser {
         let mut received = Vec::new();
         let mut chunk = [0; 16 * 1024];
         let (head, length) = loop {
-            let read = self.stream.read(&mut chunk).expect("the service answers");
+            let read = self.stream.read(&mut chunk).expect("the service responds");
             assert!(read > 0, "the connection broke off: {}", String::from_utf8_lossy(&received));
             received.extend_from_slice(&chunk[..read]);
             if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! Two instances behind nginx under load: one is killed, both are restarted, and the signing key is rotated.
+//! Two instances behind nginx under load: a kill of one, restarts of both, and a rotation of the signing key.
 
 use std::time::{Duration, Instant};
 
@@ -14,16 +14,16 @@ use crate::rows::Lab;
 use crate::service::Service;
 use crate::traffic::{Fate, Note, Traffic};
 
-/// How long each state of the two is looked at.
+/// Duration of each phase.
 const WHILE: Duration = Duration::from_secs(6);
 
-/// How often each is restarted.
+/// Number of restarts of each instance.
 const RESTARTS: usize = 3;
 
-/// What nginx may be behind with: it looks at its clock, and at what was closed, once a round.
+/// Tolerance for nginx, which updates its clock and notices closed connections once per event loop.
 const LAG: i64 = 20;
 
-/// Where instances listen, and come back to: addresses that no client's connection is given by the system meanwhile.
+/// Listen addresses of the instances, which the system never assigns to client connections.
 pub(super) fn addresses() -> Outcome<[String; 2]> {
     let free = |ip| Ok::<_, std::io::Error>(std::net::TcpListener::bind((ip, 0))?.local_addr()?.to_string());
     Ok([free("127.0.0.2")?, free("127.0.0.3")?])
@@ -35,13 +35,13 @@ pub(super) async fn start(place: &Place, address: &str, settings: &[(&str, &str)
     Service::start(place, &[&own, settings].concat()).await
 }
 
-/// A stretch of time in which one thing is the case.
+/// A phase of the trial.
 struct Stretch {
     what: &'static str,
     began: Instant,
 }
 
-/// What the two go through.
+/// The trial.
 struct Trial {
     place: Place,
     addresses: [String; 2],
@@ -49,7 +49,7 @@ struct Trial {
     stretches: Vec<Stretch>,
 }
 
-/// When an instance was killed, and gone, in milliseconds since the epoch.
+/// Start and end of the kill of an instance, in milliseconds since the epoch.
 struct Killed {
     from: i64,
     to: i64,
@@ -64,7 +64,7 @@ impl Trial {
         self.stretches.push(Stretch { what, began: Instant::now() });
     }
 
-    /// Waits until nginx has been answered by this one again.
+    /// Waits until nginx gets a response from this instance again.
     async fn until_used(&self, address: &str) -> Outcome<Duration> {
         let since = now();
         let used = |passed: &Passed| {
@@ -74,7 +74,7 @@ impl Trial {
         Ok(wait_until(Duration::from_secs(20), again).await.map_err(|error| format!("nginx and {address}: {error}"))?)
     }
 
-    /// Stops an instance in good order and starts it again.
+    /// Stops an instance gracefully and starts it again.
     async fn restart(&self, service: &mut Service) -> Outcome<()> {
         let address = service.address.clone();
         service.signal(Signal::TERM)?;
@@ -84,9 +84,9 @@ impl Trial {
         Ok(())
     }
 
-    /// Prints what became of the requests that began in each stretch.
+    /// Prints the results of the requests that started in each phase.
     fn print(&self, notes: &[Note], ended: Instant) {
-        crate::say("requests that began while           seconds  requests   a second      p50      p99  failed");
+        crate::say("requests started in phase           seconds  requests      per s      p50      p99  failed");
         let ends = self.stretches.iter().skip(1).map(|next| next.began).chain([ended]);
         for (Stretch { what, began }, end) in self.stretches.iter().zip(ends) {
             let within: Vec<&Note> = notes.iter().filter(|note| note.began >= *began && note.began < end).collect();
@@ -102,8 +102,8 @@ impl Trial {
         }
     }
 
-    /// Counts the requests that failed otherwise than they may, which are those that had been sent to the one that was killed
-    /// when it was, and that nginx must not send twice; and those that it did send twice.
+    /// Counts unexpected failures, and requests that nginx sent twice. A failure is expected if the request was in
+    /// flight at the killed instance and nginx must not repeat it.
     fn judge(&self, notes: &[Note], killed: &Killed) -> Outcome<(usize, usize)> {
         let passed = self.proxy.passed()?;
         let (failed, answered): (Vec<&Passed>, Vec<&Passed>) = passed.iter().partition(|passed| passed.status >= 499);
@@ -124,7 +124,7 @@ impl Trial {
         ));
         for Passed { began, status, method, instances, .. } in &strange {
             let after = began - killed.from;
-            crate::say(&format!("{method} failed with {status} at {instances:?}, begun {after} ms after the kill"));
+            crate::say(&format!("{method} failed with {status} at {instances:?}, started {after} ms after the kill"));
         }
         let (mut refused, mut unanswered) = (0, 0);
         for note in notes {
@@ -138,49 +138,51 @@ impl Trial {
             }
         }
         because(failed.len() == unanswered, || {
-            format!("nginx answered {} requests with an error, and clients saw {unanswered}", failed.len())
+            format!("nginx returned {} errors, but clients saw {unanswered}", failed.len())
         })?;
-        because(excused.len() + repeated.len() > 0, || "nothing was in flight at the one that was killed".to_owned())?;
+        because(excused.len() + repeated.len() > 0, || "no request was in flight at the killed instance".to_owned())?;
         let sent_twice = passed.iter().filter(|passed| passed.method == "POST" && passed.was_sent_twice).count();
         Ok((refused + strange.len(), sent_twice))
     }
 }
 
-/// Kills one under load, starts it again, restarts both in good order, and rotates the signing key.
+/// Kills one instance under load, restarts it, restarts both gracefully, and rotates the signing key.
 pub(super) async fn under_load(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let (place, addresses) = (lab.place(kind).await?, addresses()?);
     let (one, two) = tokio::join!(start(&place, &addresses[0], &[]), start(&place, &addresses[1], &[]));
     let (mut one, mut two) = (one?, two?);
-    because(one.made_superuser != two.made_superuser, || "not one of them made the first superuser".to_owned())?;
+    because(one.made_superuser != two.made_superuser, || {
+        "not exactly one instance created the first superuser".to_owned()
+    })?;
     let keys = place.texts("SELECT kid FROM signing_keys").await?.len();
-    because(keys == 1, || format!("{keys} signing keys were made"))?;
+    because(keys == 1, || format!("{keys} signing keys were created"))?;
     let proxy = Proxy::start([&addresses[0], &addresses[1]]).await?;
     let admin = one.admin().await?.at(&proxy.address);
     let mut trial = Trial { place, addresses, proxy, stretches: Vec::new() };
     let traffic = Traffic::start(&admin).await?;
 
-    trial.begin("both are up");
+    trial.begin("both up");
     sleep(WHILE).await;
-    trial.begin("one was killed");
+    trial.begin("one killed");
     let from = now();
     one.kill().await?;
     let killed = Killed { from, to: now() };
     sleep(WHILE).await;
-    trial.begin("it is started again");
+    trial.begin("it is restarting");
     let started = Instant::now();
     one = start(&trial.place, &trial.addresses[0], &[]).await?;
     trial.until_used(&trial.addresses[0]).await?;
     let recovery = Some(started.elapsed());
-    trial.begin("both are up again");
+    trial.begin("both up again");
     sleep(WHILE).await;
-    trial.begin("they are restarted, one by one");
+    trial.begin("rolling restarts");
     for _ in 0..RESTARTS {
         trial.restart(&mut two).await?;
         trial.restart(&mut one).await?;
     }
-    trial.begin("the key is rotated, one restarted");
+    trial.begin("key rotation and one restart");
     Service::run(&trial.place, &["keys", "rotate", "--now"]).await?;
-    // It signs by the new key from its start, which the other one meets in tokens.
+    // It signs with the new key from its start; the other instance learns the key from a token.
     trial.restart(&mut one).await?;
     sleep(WHILE).await;
     for service in [&one, &two] {

@@ -1,4 +1,4 @@
-//! Clients that are slow, idle, or very many.
+//! Slow, idle, or very many clients.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ const HALF_BODY: &str =
 const HALF_FORM: &str = "POST /account/sign-in HTTP/1.1\r\nhost: x\r\n\
     content-type: application/x-www-form-urlencoded\r\ncontent-length: 1000\r\n\r\na";
 
-/// The times in which `me` was answered, asked so often.
+/// Latencies of this number of `me` queries.
 async fn ask_me(client: &Client, times: usize) -> Outcome<Duration> {
     let mut took = Vec::new();
     for _ in 0..times {
@@ -37,7 +37,7 @@ async fn ask_me(client: &Client, times: usize) -> Outcome<Duration> {
     Ok(p95(took))
 }
 
-/// Opens connections that send a byte a second, or nothing at all, and waits until the service has had enough.
+/// Opens connections that send one byte per second or nothing, and waits until the service closes them.
 pub(super) async fn slow(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let place = lab.place(kind).await?;
     let service = Service::start(&place, &[]).await?;
@@ -57,12 +57,12 @@ pub(super) async fn slow(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let bound = quiet * 2 + Duration::from_millis(100);
     because(meanwhile < bound, || format!("`me` took {meanwhile:?} instead of {quiet:?}"))?;
     let ended = timeout(Duration::from_secs(25), join_all(slow)).await;
-    because(ended.is_ok(), || "some were still connected after 25 s".to_owned())?;
+    because(ended.is_ok(), || "some clients were still connected after 25 s".to_owned())?;
     service.check_log()?;
     Ok(Findings { acknowledged: 200, recovery: Some(begun.elapsed()), ..Findings::default() })
 }
 
-/// Sends a byte a second until the service hangs up.
+/// Sends one byte per second until the service closes the connection.
 async fn drip(mut stream: TcpStream, sends: bool) {
     let mut answer = [0; 1024];
     loop {
@@ -78,7 +78,7 @@ async fn drip(mut stream: TcpStream, sends: bool) {
     }
 }
 
-/// A socket by graphql-transport-ws whose caller was recognised.
+/// An authenticated graphql-transport-ws socket.
 pub(super) async fn connect(address: &str, client: &Client) -> Outcome<WebSocketStream<TcpStream>> {
     let mut request = format!("ws://{address}/graphql").into_client_request()?;
     request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse()?);
@@ -90,7 +90,7 @@ pub(super) async fn connect(address: &str, client: &Client) -> Outcome<WebSocket
     Ok(socket)
 }
 
-/// Keeps a thousand connections open that say nothing.
+/// Keeps a thousand idle connections open.
 pub(super) async fn idle_sockets(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let place = lab.place(kind).await?;
     let most = [("VESTIBULE_SOCKETS_PER_CLIENT", "1000"), ("VESTIBULE_CONNECTIONS_PER_CLIENT", "1100")];
@@ -101,12 +101,12 @@ pub(super) async fn idle_sockets(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     for _ in 0..20 {
         let opened = join_all((0..50).map(|_| connect(&service.address, &admin))).await;
         for mut socket in opened.into_iter().collect::<Outcome<Vec<_>>>()? {
-            // Reading answers the pings.
+            // Reading responds to pings.
             sockets.spawn(async move { while socket.next().await.is_some_and(|received| received.is_ok()) {} });
         }
     }
     because(connect(&service.address, &admin).await.is_err(), || {
-        "one more than the setting allows was let in".to_owned()
+        "a connection beyond the limit was accepted".to_owned()
     })?;
     let meanwhile = ask_me(&admin, 200).await?;
     let bound = quiet * 2 + Duration::from_millis(100);
@@ -123,14 +123,14 @@ pub(super) async fn idle_sockets(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     Ok(Findings { acknowledged: 1000, lost, recovery: Some(gone.elapsed()), ..Findings::default() })
 }
 
-/// Lets two hundred sign in at once, with hashes as expensive as by default, and somebody else ask meanwhile.
+/// Runs two hundred simultaneous sign-ins with default hashes, and another client's queries meanwhile.
 pub(super) async fn argon2(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let place = lab.place(kind).await?;
     let service = Service::start(&place, &[("VESTIBULE_ARGON2", "m=19456,t=2,p=1")]).await?;
     let admin = service.admin().await?;
     let memory = service.memory()?;
     let client = service.client();
-    // Not the prober's account, whose session would end: nobody has more than fifty.
+    // A different account, because a user has at most fifty sessions and the prober's would end.
     create(&admin, json!({ "email": "many@example.com", "password": PASSWORD })).await?;
     let sign_ins =
         tokio::spawn(async move { join_all((0..200).map(|_| client.login("many@example.com", PASSWORD))).await });
@@ -152,12 +152,12 @@ pub(super) async fn argon2(lab: &Lab, kind: Kind) -> Outcome<Findings> {
             }
         }
     }
-    because(done > 0 && turned_away > 0, || format!("{done} were let in and {turned_away} turned away"))?;
+    because(done > 0 && turned_away > 0, || format!("{done} signed in, {turned_away} refused"))?;
     let prober = p95(took);
     because(prober < Duration::from_millis(500), || format!("`me` took {prober:?} meanwhile"))?;
     let cores = u64::try_from(std::thread::available_parallelism()?.get())?;
     let (more, bound) = (service.memory()?.saturating_sub(memory), 64 + 20 * cores);
-    because(more < bound, || format!("{more} MiB more than before, of {bound} allowed"))?;
+    because(more < bound, || format!("{more} MiB more than before, the limit is {bound}"))?;
     let after = Instant::now();
     client_again(&service).await?;
     service.check_log()?;

@@ -1,4 +1,4 @@
-//! The clock is set back, or those of two instances differ.
+//! A clock that is set back, and instances with different clocks.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,12 +18,12 @@ const CONFIRM: &str =
     "mutation($input: ConfirmResetInput!) { confirmReset(input: $input) { success errors { code } } }";
 const LOGOUT: &str = "mutation { logout { success errors { code } } }";
 
-/// Why this cannot be tried here.
+/// Reason to skip these rows.
 pub(super) fn left_out() -> Option<&'static str> {
     faketime().is_none().then_some("libfaketime is not installed (on Debian: apt-get install faketime)")
 }
 
-/// Starts an instance whose clock is off by what a file says, at any time.
+/// Starts an instance whose clock offset is read from a file.
 async fn start(place: &Place, offset: &Path, settings: &[(&str, &str)]) -> Outcome<Service> {
     let library = faketime().ok_or("libfaketime is not installed")?;
     let (library, offset) = (library.to_string_lossy(), offset.to_string_lossy());
@@ -31,13 +31,13 @@ async fn start(place: &Place, offset: &Path, settings: &[(&str, &str)]) -> Outco
         ("LD_PRELOAD", library.as_ref()),
         ("FAKETIME_TIMESTAMP_FILE", offset.as_ref()),
         ("FAKETIME_NO_CACHE", "1"),
-        // How long something takes is not what a set clock changes.
+        // Setting the clock does not change the monotonic clock.
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
     ];
     Service::start(place, &[&faked, settings].concat()).await
 }
 
-/// Sets the clock back by two hours under a running service.
+/// Sets the clock of a running service back by two hours.
 pub(super) async fn step_back(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let (place, sink) = (lab.place(kind).await?, Sink::start().await?);
     let offset = place.folder.path().join("offset");
@@ -50,8 +50,7 @@ pub(super) async fn step_back(lab: &Lab, kind: Kind) -> Outcome<Findings> {
             .await?;
     }
 
-    // A session that has ended, one whose first refresh token was rotated away and its successor used, a link that is spent,
-    // and a limit that is used up.
+    // An ended session, a session with a used refresh token and successor, a used link, and an exhausted limit.
     let ended = service.client().sign_in("ada", PASSWORD).await?;
     ended.data(LOGOUT, &Value::Null).await?;
     let first = service.client().sign_in("bob", PASSWORD).await?;
@@ -86,15 +85,15 @@ pub(super) async fn step_back(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     second.me().await?.must_succeed()?;
     first.refresh_with(&first.refresh).await?.must_be("INVALID_TOKEN")?;
     second.me().await?.must_be("UNAUTHENTICATED")?;
-    // No limit is off, and none holds for longer than it should: it begins anew at most.
+    // No limit is off or lasts longer than it should; at most it restarts.
     let mut looked_at = 0;
     for _ in 0..12 {
         let answer = service.client().login("nobody", "a wrong password").await?;
         looked_at += usize::from(answer.code() == Some("INVALID_CREDENTIALS"));
     }
-    because(looked_at <= 10, || format!("{looked_at} wrong passwords in a row were looked at"))?;
+    because(looked_at <= 10, || format!("{looked_at} consecutive wrong passwords were checked"))?;
     service.client().sign_in("ada", PASSWORD).await?;
-    // And mails go out.
+    // Emails are sent.
     service.client().data(RESET, &json!({ "input": { "email": "ada@example.com" } })).await?;
     let arrived =
         || sink.taken().iter().any(|mail| mail.recipient == "ada@example.com" && mail.parameter("token").is_some());
@@ -105,17 +104,17 @@ pub(super) async fn step_back(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     Ok(Findings { acknowledged: 5, ..Findings::default() })
 }
 
-/// What the service's clock shows, in seconds since the epoch: when a new access token runs out.
+/// Time of the service's clock in seconds since the epoch, from the expiry of a new access token.
 async fn shown(service: &Service) -> Outcome<i64> {
     let login = "mutation($input: LoginInput!) { login(input: $input) { tokens { accessExpiresAt } errors { code } } }";
     let input = json!({ "input": { "identifier": "admin", "password": PASSWORD } });
     let data = service.client().data(login, &input).await?;
-    let text = data["login"]["tokens"]["accessExpiresAt"].as_str().ok_or("an access token runs out")?;
+    let text = data["login"]["tokens"]["accessExpiresAt"].as_str().ok_or("an access token expires")?;
     let at = vestibule::tools::clock::Timestamp::parse(text).ok_or("it is a time")?;
     Ok(at.seconds())
 }
 
-/// Two instances whose clocks differ use each other's tokens.
+/// Checks that two instances with different clocks accept each other's tokens.
 pub(super) async fn skew(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let mut tried = 0;
     for seconds in ["3", "60"] {

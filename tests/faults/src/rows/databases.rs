@@ -1,4 +1,4 @@
-//! The database goes away, stands still, or belongs to somebody else for a while.
+//! A database that is down, frozen, or locked for a while.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const BUSY: &[&str] = &["SERVICE_UNAVAILABLE"];
 /// About twenty requests a second, half of them writes.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long it may take until writes are acknowledged again.
+/// Time limit until writes are acknowledged again.
 const RECOVERY: Duration = Duration::from_secs(10);
 
 /// Restarts PostgreSQL as after a crash, and leaves it down for two seconds.
@@ -33,13 +33,13 @@ pub(super) async fn restart(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     sleep(Duration::from_secs(2)).await;
     load.stop().await;
     ledger.check_answers(BUSY, Duration::from_secs(5), false)?;
-    because(refused(&ledger) > 0, || "nobody noticed the restart".to_owned())?;
+    because(refused(&ledger) > 0, || "no client noticed the restart".to_owned())?;
     let findings = ledger.compare(&place, &service.client()).await?;
     service.check_log()?;
     Ok(Findings { recovery, ..findings })
 }
 
-/// Stops all of PostgreSQL's processes for ten seconds.
+/// Suspends all PostgreSQL processes for ten seconds.
 pub(super) async fn freeze(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let (place, cluster) = (lab.place(kind).await?, lab.cluster().await?);
     let (ledger, service, load) = under_load(&place).await?;
@@ -53,7 +53,7 @@ pub(super) async fn freeze(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     because(statuses == (200, 503), || format!("/healthz and /readyz: {statuses:?}"))?;
     load.stop().await;
     ledger.check_answers(BUSY, Duration::from_secs(12), false)?;
-    because(refused(&ledger) > 0, || "nobody noticed that it stood still".to_owned())?;
+    because(refused(&ledger) > 0, || "no client noticed the freeze".to_owned())?;
     let findings = ledger.compare(&place, &service.client()).await?;
     service.check_log()?;
     Ok(Findings { recovery, ..findings })
@@ -76,9 +76,9 @@ pub(super) async fn lock(_: &Lab, _: Kind) -> Outcome<Findings> {
     other.execute_unprepared("COMMIT").await?;
     let recovery = Some(recovered(&ledger, Instant::now()).await?);
     load.stop().await;
-    // Five seconds for a turn among the writers, and five for the lock; no document is executed for longer than ten.
+    // Five seconds for the writer's queue and five for the lock; the request timeout is ten seconds.
     ledger.check_answers(BUSY, Duration::from_secs(12), false)?;
-    because(refused(&ledger) > 0, || "nobody noticed the lock".to_owned())?;
+    because(refused(&ledger) > 0, || "no client noticed the lock".to_owned())?;
     let findings = ledger.compare(&place, &service.client()).await?;
     service.check_log()?;
     Ok(Findings { recovery, ..findings })
@@ -92,7 +92,7 @@ async fn under_load(place: &Place) -> Outcome<(Arc<Ledger>, Service, Load)> {
     Ok((ledger, service, load))
 }
 
-/// Waits until something is acknowledged again.
+/// Waits until a write is acknowledged again.
 async fn recovered(ledger: &Ledger, since: Instant) -> Outcome<Duration> {
     let before = ledger.acknowledged();
     wait_until(RECOVERY, async || Ok(ledger.acknowledged() > before && ledger.success_after(since).is_some())).await

@@ -1,4 +1,4 @@
-//! The disk is full.
+//! A full disk.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,13 +11,13 @@ use crate::outcome::{Findings, Outcome, because, wait_until};
 use crate::rows::Lab;
 use crate::service::Service;
 
-/// Why this cannot be tried here.
+/// Reason to skip these rows.
 pub(super) fn left_out() -> Option<&'static str> {
     let root = rustix::process::geteuid().is_root();
     (!root).then_some("only root can mount a small file system")
 }
 
-/// A small file system, unmounted when it is dropped.
+/// A small file system, unmounted on drop.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -28,7 +28,7 @@ impl Disk {
         Ok(Self(path))
     }
 
-    /// Takes all the room that is left.
+    /// Uses up all free space.
     fn fill(&self) -> Outcome<PathBuf> {
         let path = self.0.join("filler");
         let mut file = std::fs::File::create(&path)?;
@@ -47,7 +47,7 @@ impl Drop for Disk {
     }
 }
 
-/// Fills the disk under database and avatars, and makes room again.
+/// Fills the disk of database and avatars, and frees space again.
 pub(super) async fn full(_: &Lab, _: Kind) -> Outcome<Findings> {
     let mut place = Place::sqlite()?;
     let disk = Disk::mount(&place)?;
@@ -61,7 +61,7 @@ pub(super) async fn full(_: &Lab, _: Kind) -> Outcome<Findings> {
     tokio::time::sleep(Duration::from_secs(1)).await;
     admin.upload(&picture()).await?.must_succeed()?;
     let files = files_in(&media)?;
-    // Signed in, and nothing written with the token yet.
+    // Signed in, but no write with the token yet.
     let reader = service.admin().await?;
 
     let filler = disk.fill()?;
@@ -73,7 +73,7 @@ pub(super) async fn full(_: &Lab, _: Kind) -> Outcome<Findings> {
     for _ in 0..20 {
         reader.me().await?.must_succeed()?;
         let login = service.client().login("admin@localhost", "a wrong password").await?;
-        // What the log holds already may be written over, so that a small write can still succeed.
+        // A small write can still succeed by reusing space of the write-ahead log.
         if login.code() != Some("INVALID_CREDENTIALS") {
             login.must_be("SERVICE_UNAVAILABLE")?;
         }
@@ -106,7 +106,7 @@ fn files_in(folder: &std::path::Path) -> Outcome<usize> {
     Ok(count)
 }
 
-/// A picture of 16 by 16 points: a PNG of one stored block (RFC 2083, RFC 1950, RFC 1951).
+/// An image of 16 by 16 pixels: a PNG of one stored block (RFC 2083, RFC 1950, RFC 1951).
 fn picture() -> Vec<u8> {
     const SIDE: u8 = 16;
     let row = [vec![0], (0..SIDE * 3).collect()].concat();

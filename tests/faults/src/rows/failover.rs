@@ -1,4 +1,4 @@
-//! Another server takes the place of the one that is connected.
+//! Failover to another database server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,16 +22,16 @@ const BUSY: &[&str] = &["SERVICE_UNAVAILABLE"];
 /// About twenty requests a second, half of them writes.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long it may take until the new server is written to.
+/// Time limit until writes reach the new server.
 const TAKE_OVER: Duration = Duration::from_secs(15);
 
-/// How long stopping may take, whatever hangs.
+/// Time limit for stopping.
 const STOP: Duration = Duration::from_secs(10);
 
-/// How many writes must succeed one after the other.
+/// Number of consecutive writes that must succeed.
 const IN_A_ROW: usize = 50;
 
-/// Freezes the primary for good amid writes of two instances, and promotes its standby.
+/// Freezes the primary permanently during writes of two instances, and promotes its standby.
 pub(super) async fn freeze_primary(_: &Lab, _: Kind) -> Outcome<Findings> {
     let primary = Cluster::start()?;
     let standby = primary.standby()?;
@@ -63,12 +63,12 @@ pub(super) async fn freeze_primary(_: &Lab, _: Kind) -> Outcome<Findings> {
     one.check_log()?;
     for service in [&mut one, &mut two] {
         service.signal(Signal::TERM)?;
-        because(service.ended(STOP).await?, || "it did not end well".to_owned())?;
+        because(service.ended(STOP).await?, || "the service did not exit cleanly".to_owned())?;
     }
     Ok(Findings { recovery: Some(recovery), ..findings })
 }
 
-/// Freezes the only server, and lets the service stop meanwhile.
+/// Freezes the only server, and stops the service meanwhile.
 pub(super) async fn stop_amid_freeze(_: &Lab, _: Kind) -> Outcome<Findings> {
     let primary = Cluster::start()?;
     let place = primary.place().await?;
@@ -80,13 +80,13 @@ pub(super) async fn stop_amid_freeze(_: &Lab, _: Kind) -> Outcome<Findings> {
     sleep(Duration::from_secs(1)).await;
     service.signal(Signal::TERM)?;
     let told = Instant::now();
-    because(service.ended(STOP).await?, || "it did not end well".to_owned())?;
+    because(service.ended(STOP).await?, || "the service did not exit cleanly".to_owned())?;
     let recovery = Some(told.elapsed());
     drop(load);
     Ok(Findings { acknowledged: ledger.acknowledged(), recovery, ..Findings::default() })
 }
 
-/// Leads to a standby for a while, and back.
+/// Switches to a standby for a while, and back.
 pub(super) async fn lead_to_standby(_: &Lab, _: Kind) -> Outcome<Findings> {
     let primary = Cluster::start()?;
     let standby = primary.standby()?;
@@ -130,12 +130,12 @@ pub(super) async fn behind_pgbouncer(lab: &Lab, kind: Kind) -> Outcome<Findings>
     let service = Service::start(&there, &[]).await?;
     let admin = service.admin().await?;
     all_succeed(&admin, "pooled").await?;
-    // PostgreSQL's own limit holds, although PgBouncer lets no such parameter through.
+    // PostgreSQL's own timeout is active, although PgBouncer does not forward the parameter.
     let outside = place.connect().await?;
     outside.execute_unprepared("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await?;
     let me = admin.me().await?;
     me.must_be(BUSY[0])?;
-    because(me.took < Duration::from_secs(8), || format!("the answer took {:?}", me.took))?;
+    because(me.took < Duration::from_secs(8), || format!("the response took {:?}", me.took))?;
     outside.execute_unprepared("ROLLBACK").await?;
     all_succeed(&admin, "again").await?;
     service.check_log()?;
@@ -148,7 +148,7 @@ async fn place_behind(primary: &Cluster, relay: &Relay) -> Outcome<Place> {
     Ok(Place { url, ..place })
 }
 
-/// Whether an account can be made; one of this name may be there already.
+/// True if an account can be created, or exists already.
 async fn writes(client: &Client, name: &str) -> Outcome<bool> {
     let input = json!({ "input": { "email": format!("{name}@example.com") } });
     let document = "mutation($input: CreateUserInput!) { createUser(input: $input) { errors { code } } }";
@@ -156,7 +156,7 @@ async fn writes(client: &Client, name: &str) -> Outcome<bool> {
     Ok(answer.code().is_none_or(|code| code == "ALREADY_EXISTS"))
 }
 
-/// Makes accounts one after the other, none of which may fail.
+/// Creates accounts sequentially, none of which may fail.
 async fn all_succeed(client: &Client, name: &str) -> Outcome<()> {
     for number in 0..IN_A_ROW {
         create(client, json!({ "email": format!("{name}-{number}@example.com") })).await?;

@@ -15,7 +15,7 @@ use crate::rows::Lab;
 use crate::service::{PASSWORD, Service};
 use crate::sink::Sink;
 
-/// How many ask each of the two instances at once.
+/// Number of simultaneous requests to each of the two instances.
 const EACH: usize = 25;
 
 const RESET: &str = "mutation($input: RequestResetInput!) { requestReset(input: $input) { success errors { code } } }";
@@ -30,7 +30,7 @@ const MOVE: &str = "mutation($input: UpdateMeInput!) { updateMe(input: $input) {
 const RECORD: &str =
     "mutation($input: RecordSampleInput!) { recordSample(input: $input) { sample { id } errors { code } } }";
 
-/// Lets both instances be asked at once, and counts those that won. Whoever lost must have been told so by this code.
+/// Sends simultaneous requests to both instances, and counts the winners. All others must get this code.
 async fn winners<F: Future<Output = Outcome<Answer>>>(
     both: &[Client; 2],
     ask: impl Fn(Client, usize) -> F,
@@ -48,7 +48,7 @@ async fn winners<F: Future<Output = Outcome<Answer>>>(
     Ok(won)
 }
 
-/// Everything that is single-use, on two instances, fifty times at once.
+/// Everything single-use, fifty times simultaneously on two instances.
 pub(super) async fn race(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let (place, sink) = (lab.place(kind).await?, Sink::start().await?);
     let mail_url = sink.url();
@@ -100,13 +100,13 @@ pub(super) async fn race(lab: &Lab, kind: Kind) -> Outcome<Findings> {
         because(*won == 1, || format!("{what}: {won} winners"))?;
     }
 
-    // All who record the same sample get the same one.
+    // All requests that record the same sample get the same one.
     let record = ask(RECORD, json!({ "key": "one", "title": "One" }));
     winners(&staff, record, "none may fail").await?;
     let samples = place.texts("SELECT key FROM samples").await?.len();
     because(samples == 1, || format!("{samples} samples of one key"))?;
 
-    // A refresh token asked for by all at once has one successor, and the session lives on.
+    // A simultaneously used refresh token has one successor, and the session stays valid.
     let asked = (0..2 * EACH).map(|number| {
         let (client, token) = (both[number % 2].clone(), new.refresh.clone());
         async move { client.refresh_with(&token).await }
@@ -120,7 +120,7 @@ pub(super) async fn race(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     because(successors.len() == 1, || format!("{} successors of one refresh token", successors.len()))?;
     limits(&place, &settings).await?;
 
-    // Each mail was sent by one of the two.
+    // Each email was sent by one of the two.
     let queued = async || Ok(place.texts("SELECT recipient FROM mails WHERE status = 'QUEUED'").await?.is_empty());
     wait_until(Duration::from_secs(30), queued).await?;
     let sent = place.texts("SELECT recipient FROM mails").await?.len();
@@ -136,7 +136,7 @@ pub(super) async fn race(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     })
 }
 
-/// Of wrong passwords at both instances at once, no more are looked at than one limit lets through.
+/// Checks that simultaneous wrong passwords at both instances share one limit.
 async fn limits(place: &crate::database::Place, settings: &[(&str, &str)]) -> Outcome<()> {
     let settings = [settings, &[("VESTIBULE_LIMITS", "on")]].concat();
     let (one, two) = (Service::start(place, &settings).await?, Service::start(place, &settings).await?);
@@ -150,10 +150,10 @@ async fn limits(place: &crate::database::Place, settings: &[(&str, &str)]) -> Ou
             _ => answer.must_be("RATE_LIMITED")?,
         }
     }
-    because(looked_at == 10, || format!("{looked_at} wrong passwords were looked at instead of 10"))
+    because(looked_at == 10, || format!("{looked_at} wrong passwords were checked instead of 10"))
 }
 
-/// A parameter of the link in the last mail to this address, once it is there.
+/// A parameter of the link in the last email to this address, once it has arrived.
 async fn link(sink: &Sink, recipient: &str, parameter: &str) -> Outcome<String> {
     let found = || {
         let taken = sink.taken().into_iter().rev();
@@ -164,7 +164,7 @@ async fn link(sink: &Sink, recipient: &str, parameter: &str) -> Outcome<String> 
     Ok(found().unwrap_or_default())
 }
 
-/// Four instances start at once where there is nothing yet.
+/// Starts four instances simultaneously on an empty database.
 pub(super) async fn start_together(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let mut slowest = Duration::ZERO;
     for _ in 0..3 {
@@ -172,7 +172,7 @@ pub(super) async fn start_together(lab: &Lab, kind: Kind) -> Outcome<Findings> {
         let started = join_all((0..4).map(|_| Service::start(&place, &[]))).await;
         let instances = started.into_iter().collect::<Outcome<Vec<_>>>()?;
         let made = instances.iter().filter(|instance| instance.made_superuser).count();
-        because(made == 1, || format!("{made} of them made the first superuser"))?;
+        because(made == 1, || format!("{made} instances created the first superuser"))?;
         let client = instances[0].admin().await?;
         for instance in &instances {
             client.at(&instance.address).me().await?.must_succeed()?;
@@ -183,7 +183,7 @@ pub(super) async fn start_together(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     Ok(Findings { acknowledged: 12, recovery: Some(slowest), ..Findings::default() })
 }
 
-/// Starts on a database that a later version has changed.
+/// Starts on a database changed by a newer version.
 pub(super) async fn older_binary(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let place = lab.place(kind).await?;
     Service::start(&place, &[]).await?.kill().await?;
@@ -193,9 +193,9 @@ pub(super) async fn older_binary(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let log = place.folder.path().join("log");
     std::fs::write(&log, "")?;
     let refused = Service::start(&place, &[]).await.err().map(|error| error.to_string());
-    let expected = "vestibule: the database was changed by a newer version of Vestibule: run that one";
+    let expected = "vestibule: the database was changed by a newer version of Vestibule. Run that version";
     because(refused.as_deref() == Some(expected), || format!("it said {refused:?}"))?;
     let lines = std::fs::read_to_string(&log)?.lines().count();
-    because(lines == 1, || format!("it said so in {lines} lines"))?;
+    because(lines == 1, || format!("the error has {lines} lines"))?;
     Ok(Findings { acknowledged: 1, ..Findings::default() })
 }

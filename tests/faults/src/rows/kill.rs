@@ -1,4 +1,4 @@
-//! The process dies at once, or the machine does.
+//! Sudden death of the process or the machine.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::outcome::{Findings, Outcome, because};
 use crate::rows::Lab;
 use crate::service::Service;
 
-/// Kills it three times while eight clients write.
+/// Kills the service three times while eight clients write.
 pub(super) async fn under_writes(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let place = lab.place(kind).await?;
     let ledger = Arc::new(Ledger::default());
@@ -37,16 +37,16 @@ pub(super) async fn under_writes(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let findings = ledger.compare(&place, &service.client()).await?;
     ledger.check_answers(&[], Duration::from_secs(30), true)?;
     service.check_log()?;
-    because(slowest < Duration::from_secs(15), || format!("it took {slowest:.1?} to start again"))?;
+    because(slowest < Duration::from_secs(15), || format!("a restart took {slowest:.1?}"))?;
     Ok(Findings { recovery: Some(slowest), ..findings })
 }
 
-/// Kills it when a refresh was committed and not yet answered, and repeats the refresh.
+/// Kills the service between the commit of a refresh and its response, and repeats the refresh.
 pub(super) async fn after_refresh(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let place = lab.place(kind).await?;
     let mut service = Service::start_faulty(&place, inside::DIE_AFTER_REFRESH).await?;
     let client = service.admin().await?;
-    because(client.refreshed().await.is_err(), || "the refresh was answered".to_owned())?;
+    because(client.refreshed().await.is_err(), || "the refresh got a response".to_owned())?;
     service.ended(Duration::from_secs(30)).await?;
     let counters = place.texts("SELECT CAST(counter AS TEXT) FROM sessions").await?;
     because(counters == ["1"], || format!("the refresh was not committed: {counters:?}"))?;
@@ -62,7 +62,7 @@ pub(super) async fn after_refresh(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     Ok(Findings { acknowledged: 1, recovery, ..Findings::default() })
 }
 
-/// Counts what is made durable, and opens copies of the files that were taken while clients wrote.
+/// Counts fsync calls, and opens copies of the files taken while clients write.
 pub(super) async fn power_loss(_: &Lab, _: Kind) -> Outcome<Findings> {
     count_syncs().await?;
     let place = Place::sqlite()?;
@@ -73,7 +73,7 @@ pub(super) async fn power_loss(_: &Lab, _: Kind) -> Outcome<Findings> {
     let mut all = Findings::default();
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(700)).await;
-        // Copied while it stands still, as a snapshot of the disk is; the database first and its log last.
+        // Copied while the process is suspended, like a snapshot of the disk; the database first and its log last.
         service.signal(Signal::STOP)?;
         let copy = Place::sqlite()?;
         let copied = ["", "-wal"].iter().try_for_each(|end| {
@@ -94,11 +94,11 @@ pub(super) async fn power_loss(_: &Lab, _: Kind) -> Outcome<Findings> {
     Ok(Findings { lost: all.lost + compared.lost, duplicates: compared.duplicates, ..all })
 }
 
-/// Writes one after the other, each of which must be made durable by an fsync of its own.
+/// Sequential writes, each of which needs its own fsync.
 async fn count_syncs() -> Outcome<()> {
     let strace = ["/usr/bin/strace", "/usr/local/bin/strace"].into_iter().find(|path| Path::new(path).is_file());
     let Some(strace) = strace else {
-        crate::say("  power-loss: without strace the calls of fsync are not counted");
+        crate::say("  power-loss: fsync calls are not counted without strace");
         return Ok(());
     };
     let place = Place::sqlite()?;
@@ -120,7 +120,7 @@ async fn count_syncs() -> Outcome<()> {
         .await?;
     }
     let made = count()? - before;
-    // strace takes its child along where it is told to end itself.
+    // A terminated strace also ends its child.
     service.signal(Signal::TERM)?;
-    because(made >= writes, || format!("{made} calls of fsync for {writes} acknowledged writes"))
+    because(made >= writes, || format!("{made} fsync calls for {writes} acknowledged writes"))
 }

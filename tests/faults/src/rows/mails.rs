@@ -1,4 +1,4 @@
-//! The mail server is down, slow, stuck or refuses; or the service is killed while it sends.
+//! A mail server that is down, slow, stuck or rejects emails, and a kill of the service while it sends.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn start(place: &Place, sink: &Sink) -> Outcome<Service> {
     Service::start(place, &[("VESTIBULE_MAIL_URL", &sink.url())]).await
 }
 
-/// Registers so many addresses, each of which gets a mail, and tells how long the answers took.
+/// Registers addresses, each of which gets an email, and returns the latencies.
 async fn register(client: &Client, prefix: &str, count: usize) -> Outcome<Duration> {
     let mut times = Vec::new();
     for number in 0..count {
@@ -31,7 +31,7 @@ async fn register(client: &Client, prefix: &str, count: usize) -> Outcome<Durati
     Ok(p95(times))
 }
 
-/// What became of so many mails.
+/// Results of sending emails.
 fn findings(sink: &Sink, prefix: &str, acknowledged: usize) -> Findings {
     let (all, different) = sink.count(prefix);
     Findings {
@@ -51,7 +51,7 @@ pub(super) async fn down(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     drop(sink);
     let down = register(&service.client(), "down", 100).await?;
     because(down < up * 3 + Duration::from_millis(100), || format!("answers took {down:?} instead of {up:?}"))?;
-    // Long enough for some to be tried twice.
+    // Long enough for some retries.
     tokio::time::sleep(Duration::from_secs(7)).await;
     let (sink, back) = (Sink::start_at(port).await?, Instant::now());
     wait_until(Duration::from_secs(45), async || Ok(sink.count("down").1 == 100)).await?;
@@ -119,7 +119,7 @@ pub(super) async fn kill(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     wait_until(Duration::from_secs(20), async || Ok(sink.count("killed").0 >= 20)).await?;
     let before = sink.count("killed").0;
     service.kill().await?;
-    because(before < 200, || "all were sent before the kill".to_owned())?;
+    because(before < 200, || "all emails were sent before the kill".to_owned())?;
     sink.set(Manner::Accepting);
     let (service, back) = (start(&place, &sink).await?, Instant::now());
     wait_until(Duration::from_secs(75), async || Ok(sink.count("killed").1 == 200)).await?;

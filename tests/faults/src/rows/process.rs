@@ -1,4 +1,4 @@
-//! The process is told to stop, or a resolver panics.
+//! Graceful shutdown, and panics in resolvers.
 
 use std::time::{Duration, Instant};
 
@@ -19,11 +19,11 @@ use crate::rows::{Lab, clients};
 use crate::service::{PASSWORD, Service};
 use crate::sink::{Sink, TARPIT};
 
-/// Sends SIGTERM amid sign-ins, open sockets, a half-sent request, and mails that a server does not answer.
+/// Sends SIGTERM during sign-ins, with open sockets, a half-sent request, and emails to a server that does not respond.
 pub(super) async fn terminate(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let (place, sink) = (lab.place(kind).await?, Sink::start().await?);
     let mail_url = sink.url();
-    // A hash that takes a while, so that requests are under way.
+    // A slow hash, so that requests are in progress.
     let settings = [("VESTIBULE_MAIL_URL", mail_url.as_str()), ("VESTIBULE_ARGON2", "m=65536,t=4,p=1")];
     let mut service = Service::start(&place, &settings).await?;
     let admin = service.admin().await?;
@@ -48,24 +48,24 @@ pub(super) async fn terminate(lab: &Lab, kind: Kind) -> Outcome<Findings> {
         let last = timeout(Duration::from_secs(15), socket.next()).await?;
         let going_away = matches!(&last, Some(Ok(Message::Close(Some(frame)))) if u16::from(frame.code) == 1001);
         sockets_lost += usize::from(!going_away);
-        // Answers the good-bye.
+        // Responds to the close frame.
         let _ = timeout(Duration::from_secs(5), socket.next()).await;
     }
     because(sockets_lost == 0, || format!("{sockets_lost} sockets were not closed with 1001"))?;
     let answers = sign_ins.await?;
     let acknowledged = answers.len();
     let lost = answers.iter().filter(|answer| !answer.as_ref().is_ok_and(|answer| answer.code().is_none())).count();
-    because(service.ended(Duration::from_secs(15)).await?, || "it did not end well".to_owned())?;
+    because(service.ended(Duration::from_secs(15)).await?, || "the service did not exit cleanly".to_owned())?;
     let recovery = Some(told.elapsed());
     service.check_log()?;
     let mails = place.texts("SELECT recipient FROM mails WHERE status = 'QUEUED'").await?.len();
-    because(mails == 30, || format!("{mails} of 30 mails still wait"))?;
+    because(mails == 30, || format!("{mails} of 30 emails are waiting"))?;
     Ok(Findings { acknowledged, lost, recovery, ..Findings::default() })
 }
 
 const CREATE: &str = "mutation($input: CreateUserInput!) { createUser(input: $input) { user { id } errors { code } } }";
 
-/// Lets resolvers panic, alone and within transactions, more often than there are connections to the database.
+/// Makes resolvers panic, outside and inside transactions, more often than there are database connections.
 pub(super) async fn panic(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let place = lab.place(kind).await?;
     let mut service = Service::start_faulty(&place, PANIC).await?;
@@ -78,7 +78,9 @@ pub(super) async fn panic(lab: &Lab, kind: Kind) -> Outcome<Findings> {
         for answer in [in_query, in_transaction] {
             answer.must_be("INTERNAL_SERVER_ERROR")?;
             let text = answer.body.to_string();
-            because(!text.contains("panic") && !text.contains("src/"), || format!("it tells too much: {text}"))?;
+            because(!text.contains("panic") && !text.contains("src/"), || {
+                format!("the response reveals too much: {text}")
+            })?;
         }
     }
     let began = Instant::now();
@@ -87,9 +89,9 @@ pub(super) async fn panic(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let recovery = Some(began.elapsed());
     because(service.lives()?, || "the process ended".to_owned())?;
     let left = place.texts(&format!("SELECT email FROM users WHERE email LIKE '{PANIC}%'")).await?;
-    because(left.is_empty(), || format!("what panicked was committed: {left:?}"))?;
+    because(left.is_empty(), || format!("a panicked transaction was committed: {left:?}"))?;
     let closed = timeout(Duration::from_millis(100), socket.next()).await;
-    because(closed.is_err(), || "a socket beside it was closed".to_owned())?;
+    because(closed.is_err(), || "another socket was closed".to_owned())?;
     let data = admin.data("{ me { id } }", &Value::Null).await?;
     because(data["me"]["id"].is_string(), || data.to_string())?;
     Ok(Findings { acknowledged: 1, recovery, ..Findings::default() })

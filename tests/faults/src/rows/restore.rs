@@ -1,4 +1,4 @@
-//! Backups that are taken under load, and restored as the manual says.
+//! Backups under load, restored by the manual.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::outcome::{Findings, Outcome, because};
 use crate::rows::Lab;
 use crate::service::{PASSWORD, Service};
 
-/// How long clients write before a backup begins.
+/// Duration of writes before a backup starts.
 const BEFORE: Duration = Duration::from_secs(2);
 
-/// Takes a backup in each way that there is, amid writes, loses the database, and starts the service on what is restored.
+/// Takes a backup by each method during writes, drops the database, and starts the service on the restored one.
 pub(super) async fn by_the_manual(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let mut all = Findings::default();
     let dumps = match kind {
@@ -36,7 +36,7 @@ pub(super) async fn by_the_manual(lab: &Lab, kind: Kind) -> Outcome<Findings> {
             true => dump(lab, &place, &backup).await?,
             false => Service::run(&place, &["backup", &backup.display().to_string()]).await?,
         }
-        because(ledger.acknowledged() > acknowledged, || "nobody could write meanwhile".to_owned())?;
+        because(ledger.acknowledged() > acknowledged, || "no write succeeded meanwhile".to_owned())?;
         load.stop().await;
         ledger.check_answers(&[], Duration::from_secs(5), false)?;
         service.check_log()?;
@@ -61,7 +61,7 @@ pub(super) async fn by_the_manual(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     Ok(all)
 }
 
-/// Who was signed in still is, and everybody can sign in and write.
+/// Checks that sessions are still valid, and that users can sign in and write.
 async fn goes_on(service: &Service, before: &Client) -> Outcome<()> {
     before.me().await?.must_succeed()?;
     let next = before.refreshed().await?;
@@ -80,7 +80,7 @@ async fn restore(lab: &Lab, place: &Place, backup: &Path) -> Outcome<()> {
     run(command.arg("--no-owner").arg("--exit-on-error").arg("--dbname").arg(&place.url).arg(backup))
 }
 
-/// Copies what `vestibule backup` wrote to an empty database.
+/// Copies the output of `vestibule backup` to an empty database.
 async fn copy(backup: &Path, target: &Place) -> Outcome<()> {
     let source = Place { url: format!("sqlite://{}", backup.display()), ..Place::sqlite()? };
     Service::run(&source, &["copy", "--to", &target.url]).await

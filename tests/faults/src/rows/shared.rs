@@ -1,4 +1,4 @@
-//! What two instances behind nginx know of each other: sessions, limits, who is online, and who has to go.
+//! State shared by two instances behind nginx: sessions, limits, presence, and revocations.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -23,18 +23,18 @@ use crate::service::{PASSWORD, Service};
 
 const LOGOUT: &str = "mutation { logout { success errors { code } } }";
 
-/// How long hearing of something may take.
+/// Timeout of a notification.
 const HEARING: Duration = Duration::from_secs(10);
 
-/// How many listen behind nginx.
+/// Number of subscribers behind nginx.
 const LISTENERS: usize = 20;
 
-/// With limits on, by name and by client.
+/// Settings with rate limits on, per account and per client.
 const LIMITS: &[(&str, &str)] = &[("VESTIBULE_LIMITS", "on")];
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// Looks at all of it, at two instances and at nginx in front of them.
+/// Checks the shared state, at two instances and through nginx.
 pub(super) async fn between_two(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let (place, addresses) = (lab.place(kind).await?, addresses()?);
     let (one, mut two) = tokio::try_join!(start(&place, &addresses[0], LIMITS), start(&place, &addresses[1], LIMITS))?;
@@ -54,7 +54,7 @@ pub(super) async fn between_two(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     for client in [two.client(), one.client(), admin.clone()] {
         client.login("bob", PASSWORD).await?.must_be("RATE_LIMITED")?;
     }
-    // From elsewhere, which nginx tells, the owner is let in.
+    // Another client address, forwarded by nginx, is not limited.
     let elsewhere = admin.clone().coming_from("127.0.0.9".parse()?).sign_in("bob", PASSWORD).await?;
     let data = elsewhere.data("{ sessions { ip } }", &Value::Null).await?;
     because(data["sessions"][0]["ip"] == "127.0.0.9", || format!("the client's address is {}", data["sessions"]))?;
@@ -67,7 +67,7 @@ pub(super) async fn between_two(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let mut socket = listen(&one.address, &dora).await?;
     dora.at(&two.address).data(LOGOUT, &Value::Null).await?;
     let code = closed(&mut socket).await?;
-    because(code == 4403, || format!("who was signed out at the other one was closed with {code}"))?;
+    because(code == 4403, || format!("after a sign-out at the other instance, the socket was closed with {code}"))?;
     held += 2;
 
     let sockets = join_all((0..LISTENERS).map(|_| listen(&proxy.address, &admin))).await;
@@ -76,7 +76,7 @@ pub(super) async fn between_two(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     one.kill().await?;
     let mut reconnected = 0;
     for socket in &mut sockets {
-        // Those at the other one hear nothing, or of somebody.
+        // Subscribers at the other instance get no message, or one about a user.
         while let Ok(received) = timeout(Duration::from_millis(200), socket.next()).await {
             if matches!(received, None | Some(Err(_))) {
                 *socket = listen(&proxy.address, &admin).await?;
@@ -86,17 +86,17 @@ pub(super) async fn between_two(lab: &Lab, kind: Kind) -> Outcome<Findings> {
         }
     }
     because((1..LISTENERS).contains(&reconnected), || {
-        format!("{reconnected} of {LISTENERS} were at the one that was killed")
+        format!("{reconnected} of {LISTENERS} subscribers were at the killed instance")
     })?;
     come(&admin, "eve").await?;
     join_all(sockets.iter_mut().map(|socket| hear(socket, "eve@"))).await.into_iter().collect::<Outcome<()>>()?;
     let recovery = Some(died.elapsed());
     crate::say(&format!(
-        "{reconnected} of {LISTENERS} listeners were at the one that was killed, came back through nginx, and hear again"
+        "{reconnected} of {LISTENERS} subscribers were at the killed instance, reconnected through nginx, and get messages again"
     ));
     held += LISTENERS;
 
-    // The one that is back tells the other's listeners as well.
+    // The restarted instance also notifies subscribers of the other one.
     let back = start(&place, &addresses[0], LIMITS).await?;
     come(&back.client(), "fay").await?;
     join_all(sockets.iter_mut().map(|socket| hear(socket, "fay@"))).await.into_iter().collect::<Outcome<()>>()?;
@@ -105,14 +105,14 @@ pub(super) async fn between_two(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     Ok(Findings { acknowledged: held + LISTENERS, recovery, ..Findings::default() })
 }
 
-/// Sessions that are opened, used and ended by turns. Returns how many things held.
+/// Opens, uses and ends sessions at alternating instances. Returns the number of successful checks.
 async fn sessions(one: &Service, two: &Service) -> Outcome<usize> {
     let (at_one, at_two) = (&one.address, &two.address);
     let mut client = one.client().sign_in("ada", PASSWORD).await?;
     for address in [at_two, at_one, at_two, at_one] {
         client = client.at(address).refreshed().await?;
         client.me().await?.must_succeed()?;
-        // Both at once give the same successor.
+        // Simultaneous refreshes at both return the same successor.
         let asked = [at_one, at_two, at_one, at_two].map(|address| client.at(address));
         let answers = join_all(asked.iter().map(|client| client.refresh_with(&client.refresh))).await;
         let mut successors = HashSet::new();
@@ -123,7 +123,7 @@ async fn sessions(one: &Service, two: &Service) -> Outcome<usize> {
         }
         because(successors.len() == 1, || format!("{} successors of one refresh token", successors.len()))?;
     }
-    // A token that was rotated away twice is a stolen one, wherever it comes.
+    // A token older than the last two counts as stolen at any instance.
     let first = one.client().sign_in("ada", PASSWORD).await?;
     let second = first.at(at_two).refreshed().await?;
     let third = second.at(at_one).refreshed().await?;
@@ -133,7 +133,7 @@ async fn sessions(one: &Service, two: &Service) -> Outcome<usize> {
         third.at(address).me().await?.must_be("UNAUTHENTICATED")?;
         third.at(address).refresh_with(&third.refresh).await?.must_be("INVALID_TOKEN")?;
     }
-    // Signed out at one, at once out at the other.
+    // A sign-out at one instance takes effect immediately at the other.
     for (here, there) in [(at_one, at_two), (at_two, at_one)] {
         let client = one.client().at(here).sign_in("ada", PASSWORD).await?;
         client.at(there).me().await?.must_succeed()?;
@@ -144,7 +144,7 @@ async fn sessions(one: &Service, two: &Service) -> Outcome<usize> {
     Ok(4 + 1 + 2)
 }
 
-/// Wrong passwords, by turns, reach the limit of one.
+/// Wrong passwords at alternating instances share one limit.
 async fn wrong_passwords(one: &Service, two: &Service) -> Outcome<()> {
     for round in 0..10 {
         let client = if round % 2 == 0 { one.client() } else { two.client() };
@@ -156,12 +156,12 @@ async fn wrong_passwords(one: &Service, two: &Service) -> Outcome<()> {
     Ok(())
 }
 
-/// Signs somebody in who asks something, and so is online.
+/// Signs a user in and sends a query, so that the user is online.
 async fn come(anyone: &Client, name: &str) -> Outcome<()> {
     anyone.clone().sign_in(name, PASSWORD).await?.me().await?.must_succeed()
 }
 
-/// A socket that listens to who is online.
+/// A socket with a subscription to online users.
 async fn listen(address: &str, client: &Client) -> Outcome<Socket> {
     let mut socket = clients::connect(address, client).await?;
     let query = json!({ "query": "subscription { onlineUsers { email } }" });
@@ -171,7 +171,7 @@ async fn listen(address: &str, client: &Client) -> Outcome<Socket> {
     Ok(socket)
 }
 
-/// Waits until the list of who is online has somebody.
+/// Waits until a user appears in the list of online users.
 async fn hear(socket: &mut Socket, who: &str) -> Outcome<()> {
     let heard = async {
         while let Some(received) = socket.next().await {
@@ -181,10 +181,10 @@ async fn hear(socket: &mut Socket, who: &str) -> Outcome<()> {
         }
         Err::<(), Box<dyn std::error::Error + Send + Sync>>("the socket was closed".into())
     };
-    timeout(HEARING, heard).await.map_err(|_| format!("{who} was not heard of"))?
+    timeout(HEARING, heard).await.map_err(|_| format!("no message about {who}"))?
 }
 
-/// Waits until the service closes the socket, and tells why it did.
+/// Waits until the service closes the socket, and returns the close code.
 async fn closed(socket: &mut Socket) -> Outcome<u16> {
     let code = async {
         while let Some(received) = socket.next().await {
@@ -192,7 +192,7 @@ async fn closed(socket: &mut Socket) -> Outcome<u16> {
                 return Ok(frame.map_or(0, |frame| frame.code.into()));
             }
         }
-        Err::<u16, Box<dyn std::error::Error + Send + Sync>>("the socket broke off".into())
+        Err::<u16, Box<dyn std::error::Error + Send + Sync>>("the socket ended without a close frame".into())
     };
     timeout(HEARING, code).await.map_err(|_| "the socket was not closed".to_owned())?
 }
