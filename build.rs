@@ -1,9 +1,9 @@
-//! Puts the bundle of GraphiQL into the binary, if it has been built: `graphiql/dist`, which `npm run build` writes.
+//! Embeds the GraphiQL bundle into the binary if `npm run build` has written `graphiql/dist`.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-#[expect(clippy::disallowed_methods, reason = "cargo tells a build script its folders by the environment")]
+#[expect(clippy::disallowed_methods, reason = "cargo passes directories to a build script in the environment")]
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=graphiql/dist");
@@ -12,7 +12,7 @@ fn main() -> io::Result<()> {
     fs::write(folder("OUT_DIR")?.join("graphiql.rs"), code(&bundle)?)
 }
 
-/// The bundle as an expression.
+/// The bundle as a Rust expression.
 fn code(bundle: &Path) -> io::Result<String> {
     let page = bundle.join("index.html.gz");
     if !page.exists() {

@@ -6,7 +6,7 @@ import { defineConfig, type Plugin } from "vite";
 
 const dist = join(import.meta.dirname, "dist");
 
-/** The files of the bundle lie in the binary as they are sent. */
+/** Compresses the files of the bundle; the binary contains them as they are sent. */
 function compressed(): Plugin {
   return {
     name: "compressed",
@@ -29,7 +29,7 @@ function compressed(): Plugin {
 
 export default defineConfig({
   base: "/graphiql/",
-  // The service puts its own path in front of what the page names; everything else is found beside the file that names it.
+  // The service prefixes its path to URLs in the page; all other URLs are relative to their file.
   experimental: { renderBuiltUrl: (_, { hostType }) => (hostType === "html" ? undefined : { relative: true }) },
   plugins: [react(), compressed()],
   build: {
@@ -37,7 +37,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 4096,
     rolldownOptions: {
-      // The packages are compiled already; what they told their compiler matters no more.
+      // The packages are compiled already; their compiler options no longer apply.
       onLog: (level, log, handle) => log.code === "MODULE_LEVEL_DIRECTIVE" || handle(level, log),
     },
   },

@@ -1,18 +1,18 @@
-//! Made-up rows, made inside the database. Their tables have no indexes meanwhile, which are built anew afterwards: in
-//! order, which takes a fraction of the time.
+//! Synthetic rows, generated inside the database. Indexes are dropped meanwhile and rebuilt afterwards, which takes a
+//! fraction of the time.
 
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseBackend, DatabaseConnection, Statement};
 
-/// How many rows a statement makes.
+/// Number of rows per statement.
 const BATCH: u64 = 100_000;
 
 /// A day in milliseconds.
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
-/// How far back events go, in days, and for how many of them it is told where a request came from.
+/// Age of the oldest event in days, and age of the oldest event with a client address.
 const DAYS: [u64; 2] = [360, 179];
 
-/// A connection of its own to the service's database.
+/// Separate connection to the service's database.
 pub(crate) struct Store {
     pub(crate) db: DatabaseConnection,
     is_postgres: bool,
@@ -26,7 +26,7 @@ impl Store {
         options.max_connections(1);
         let db = Database::connect(options).await.expect("the database can be reached");
         let is_postgres = db.get_database_backend() == DatabaseBackend::Postgres;
-        // Made-up rows need not outlive a power cut.
+        // Synthetic rows need not be durable.
         let quick = match is_postgres {
             true => "SET synchronous_commit = off; SET statement_timeout = 0; SET maintenance_work_mem = '256MB'",
             false => "PRAGMA synchronous = OFF; PRAGMA cache_size = -400000; PRAGMA temp_store = MEMORY",
@@ -35,7 +35,7 @@ impl Store {
         Self { db, is_postgres, users: 0, events: 0 }
     }
 
-    /// Adds users, each with a session, and events until there are so many.
+    /// Adds users with a session each, and events, up to these totals.
     pub(crate) async fn fill(&mut self, users: u64, events: u64, now: u64) {
         let made = self.without_indexes("users").await;
         self.in_parts(self.users, users, |begin, end| self.users_from(begin, end)).await;
@@ -56,25 +56,25 @@ impl Store {
         self.settle().await;
     }
 
-    /// Adds events of which it is told for too long already where they came from.
+    /// Adds events whose client address is due for deletion.
     pub(crate) async fn add_overdue(&self, number: u64, now: u64) {
         let span = (now - (DAYS[0] + 20) * DAY, now - (DAYS[0] + 10) * DAY);
         self.in_parts(0, number, |begin, end| self.events_from((begin, end, number), span, 0)).await;
     }
 
-    /// For how many events it is told for too long where they came from.
+    /// Number of events whose client address is due for deletion.
     pub(crate) async fn overdue(&self, now: u64) -> i64 {
         let until = now - DAYS[0] * DAY;
         self.number(&format!("SELECT count(*) FROM audit_events WHERE ip IS NOT NULL AND created_at < {until}")).await
     }
 
-    /// What a background process of PostgreSQL does otherwise, at a time of its own.
+    /// Vacuums and analyzes now, instead of in PostgreSQL's background process.
     async fn settle(&self) {
         if self.is_postgres {
             for table in ["users", "sessions", "audit_events"] {
                 self.run(&format!("VACUUM ANALYZE {table}")).await;
             }
-            // Not every user may.
+            // Some users lack the permission.
             let _ = self.db.execute_unprepared("CHECKPOINT").await;
         } else {
             self.run("PRAGMA wal_checkpoint(TRUNCATE)").await;
@@ -105,7 +105,7 @@ impl Store {
         }
     }
 
-    /// Drops the indexes of a table but for that of its key, and returns the statements that made them.
+    /// Drops the indexes of a table except that of its key, and returns the statements that create them.
     async fn without_indexes(&self, table: &str) -> Vec<String> {
         let list = match self.is_postgres {
             true => format!(
@@ -148,7 +148,7 @@ impl Store {
         )
     }
 
-    /// A session of each user who has none, used within the last 29 days.
+    /// Adds a session for each user without one, used within the last 29 days.
     fn sessions_from(&self, now: u64) -> String {
         let (id, ago) = match self.is_postgres {
             true => ("gen_random_uuid()", "CAST(random() * 2505600000 AS bigint)"),
@@ -162,7 +162,7 @@ impl Store {
         )
     }
 
-    /// Numbers the users, so that events can be given to them.
+    /// Numbers the users, so that events can be assigned to them.
     async fn name_people(&self) {
         let id = if self.is_postgres { "uuid" } else { "blob" };
         self.run("DROP TABLE IF EXISTS people").await;
@@ -171,8 +171,8 @@ impl Store {
         self.run(if self.is_postgres { "ANALYZE people" } else { "SELECT 1" }).await;
     }
 
-    /// Events number `begin` to `end` of `all`: nine of ten are what users do themselves, one what the first of the staff
-    /// does to them, and once in a hundred thousand somebody becomes staff.
+    /// Adds events `begin` to `end` of `all`: nine of ten by users themselves, one by the first staff user, and one in
+    /// a hundred thousand grants the staff flag.
     fn events_from(&self, (begin, end, all): (u64, u64, u64), (first, last): (u64, u64), known_since: u64) -> String {
         let (hex, id) = match self.is_postgres {
             true => (

@@ -1,21 +1,21 @@
-//! What staff wait for in front of a large service.
+//! Latencies for staff on a large service.
 //!
 //! `cargo bench --bench large -- [USERS] [EVENTS]` starts the release binary on a fresh SQLite file and, where
-//! `VESTIBULE_TEST_POSTGRES_URL` names a server, on a fresh PostgreSQL database. It fills them with a thousand users and a
-//! tenth of the audit events, measures, fills them up (to a million users, a session each, and ten million events by
-//! default), measures again, and prints how long each kind of page takes, small and large: over one kept connection, as
-//! staff who are no superuser, the lowest of three rounds' medians and 99th percentiles. Then it exports and imports, and
-//! lets the service sweep while somebody signs in.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers may say what it finds, or end")]
+//! `VESTIBULE_TEST_POSTGRES_URL` names a server, on a fresh PostgreSQL database. It fills them with a thousand users
+//! and a tenth of the audit events, measures, fills them up (by default to a million users with a session each, and ten
+//! million events), and measures again. It prints the latency of each kind of page for both sizes: over one keep-alive
+//! connection, as staff without superuser rights, the lowest median and 99th percentile of three rounds. Then it
+//! exports, imports, and measures sign-ins while the service deletes expired data.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers may print and panic")]
 
 #[path = "../load/cores.rs"]
 mod cores;
 mod fill;
-#[expect(dead_code, reason = "each driver needs another part of it")]
+#[expect(dead_code, reason = "each driver uses a different part of it")]
 #[path = "../load/service.rs"]
 mod service;
 mod transfer;
-#[expect(dead_code, reason = "each driver needs another part of it")]
+#[expect(dead_code, reason = "each driver uses a different part of it")]
 #[path = "../load/wire.rs"]
 mod wire;
 
@@ -29,13 +29,13 @@ use wire::Wire;
 
 const PASSWORD: &str = "a rather long phrase of mine";
 
-/// How many rounds there are, and how often each page is asked for in one.
+/// Number of rounds, and requests per page in each.
 const ROUNDS: [usize; 2] = [3, 100];
 
-/// The users while the service is small.
+/// Number of users of the small service.
 const FEW: u64 = 1000;
 
-/// How many events a round of the worker has to forget something of.
+/// Number of events with a client address to delete.
 const OVERDUE: u64 = 100_000;
 
 const USERS: &str =
@@ -61,14 +61,14 @@ const CREATE: &str = "mutation($email: String!) {
     createUser(input: { email: $email }) { user { id } errors { message } }
 }";
 
-/// What a kind of request takes, in milliseconds.
+/// Latency of a kind of request in milliseconds.
 #[derive(Clone, Copy)]
 struct Took {
     p50: f64,
     p99: f64,
 }
 
-/// Something to measure.
+/// A request to measure.
 struct Case {
     name: &'static str,
     document: &'static str,
@@ -82,7 +82,7 @@ async fn main() {
     measure("SQLite", Service::on_sqlite(), users, events).await;
     match service::postgres_url() {
         Some(server) => measure("PostgreSQL", Service::on_postgres(&server).await, users, events).await,
-        None => println!("PostgreSQL was left out: set VESTIBULE_TEST_POSTGRES_URL to a server to measure it as well"),
+        None => println!("PostgreSQL skipped: set VESTIBULE_TEST_POSTGRES_URL to a server to measure it as well"),
     }
 }
 
@@ -94,7 +94,7 @@ async fn measure(name: &str, service: Service, users: u64, events: u64) {
         store.fill(users, events, now()).await;
         let (memory, size) = (service.memory(), database_size(&store).await);
         println!(
-            "{name}: {users} users and {events} events are there after {:.0?}, {size} MiB; the service has {memory} MiB",
+            "{name}: {users} users and {events} events created in {:.0?}, {size} MiB; the service uses {memory} MiB",
             began.elapsed()
         );
         let staff = appoint(&store).await;
@@ -106,7 +106,7 @@ async fn measure(name: &str, service: Service, users: u64, events: u64) {
         let ratio = large.p50 / small.p50;
         println!("  {case:<46}{:>11.2}{:>9.2}{:>11.2}{:>9.2}{ratio:>8.1}", small.p50, small.p99, large.p50, large.p99);
     }
-    println!("  the service has {} MiB", service.memory());
+    println!("  the service uses {} MiB", service.memory());
     let access = sign_in(&service, "admin").await;
     transfer::measure(&service, &access, users).await;
     sweep(&service, &store).await;
@@ -116,12 +116,12 @@ async fn measure(name: &str, service: Service, users: u64, events: u64) {
 }
 
 fn now() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "a driver lives in the time of the service that it drives")]
+    #[expect(clippy::disallowed_methods, reason = "a driver uses the same clock as the service")]
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     u64::try_from(since.as_millis()).unwrap()
 }
 
-/// The size of the database, in MiB.
+/// Size of the database in MiB.
 async fn database_size(store: &Store) -> i64 {
     let bytes = match store.db.get_database_backend() {
         sea_orm::DatabaseBackend::Sqlite => "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
@@ -130,7 +130,7 @@ async fn database_size(store: &Store) -> i64 {
     store.number(bytes).await / (1024 * 1024)
 }
 
-/// Gives the first of the made-up staff the administrator's password, and returns the name.
+/// Gives the first synthetic staff user the administrator's password, and returns the username.
 async fn appoint(store: &Store) -> String {
     store
         .run("UPDATE users SET username_key = 'boss', password_hash = (SELECT password_hash FROM users WHERE username_key = 'admin')
@@ -166,7 +166,7 @@ async fn pages(service: &Service, staff: &str, size: u64) -> Vec<(&'static str, 
     let me = Case { name: "me", document: "{ me { id username } }", variables: json!({}) };
     figures.push((me.name, time(&mut wire, &access, &me).await));
     figures.push(("createUser", creations(&mut wire, &access, size).await));
-    // The last of all, as a user has fifty sessions at most.
+    // Measured last, because a user has at most fifty sessions.
     figures.push(("signing in", logins(&mut wire, 100).await));
     figures
 }
@@ -245,14 +245,14 @@ async fn answer(wire: &mut Wire, access: &str, document: &str, variables: &Value
     answer["data"].take()
 }
 
-/// The lowest figures of the rounds: whatever else the machine does makes them higher only.
+/// Lowest figures of all rounds, because other load on the machine only raises them.
 async fn time(wire: &mut Wire, access: &str, case: &Case) -> Took {
     let request = wire::post_with(Some(access), case.document, &case.variables);
     let mut best = Took { p50: f64::MAX, p99: f64::MAX };
     for _ in 0..ROUNDS[0] {
         let began = Instant::now();
         let mut took = Vec::new();
-        // What is slow is asked for less often.
+        // Slow requests are repeated less often.
         while took.len() < ROUNDS[1] && (took.len() < 10 || began.elapsed() < Duration::from_secs(3)) {
             let asked = Instant::now();
             let answer = wire.ask_json(&request).await;
@@ -295,11 +295,11 @@ async fn creations(wire: &mut Wire, access: &str, size: u64) -> Took {
     figures(took)
 }
 
-/// How long signing in takes while the worker forgets where events came from.
+/// Latency of sign-ins while the worker deletes client addresses of events.
 async fn sweep(service: &Service, store: &Store) {
     let now = now();
     store.add_overdue(OVERDUE, now).await;
-    // The worker looks once a minute.
+    // The worker runs once a minute.
     let waited = Instant::now();
     while store.overdue(now).await == i64::try_from(OVERDUE).unwrap() && waited.elapsed() < Duration::from_secs(100) {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -316,7 +316,7 @@ async fn sweep(service: &Service, store: &Store) {
     let slowest = took.iter().max().copied().unwrap_or_default();
     let figures = if took.is_empty() { Took { p50: 0.0, p99: 0.0 } } else { figures(took) };
     println!(
-        "  forgetting where {OVERDUE} events came from took {:.1?}; signing in meanwhile: {:.1} ms, p99 {:.1}, slowest {:.1?}",
+        "  deleting the client addresses of {OVERDUE} events took {:.1?}; sign-in meanwhile: {:.1} ms, p99 {:.1}, max {:.1?}",
         began.elapsed(),
         figures.p50,
         figures.p99,

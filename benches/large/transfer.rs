@@ -1,4 +1,4 @@
-//! Everybody at once: exports, and an import.
+//! Exports of all users, and an import.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::service::Service;
 
-/// The most rows that are imported.
+/// Maximum number of imported rows.
 const ROWS: u64 = 100_000;
 
 const EMAILS: &str = "{ allEmails }";
@@ -16,9 +16,9 @@ const IMPORT: &str = "mutation($input: ImportUsersInput!) {
     importUsers(input: $input) { created rowErrors { message } errors { message } }
 }";
 
-/// Exports all users in each way, and imports others, and prints what that took.
+/// Exports all users in each format, imports others, and prints the time taken.
 pub(crate) async fn measure(service: &Service, access: &str, users: u64) {
-    // The client wants one, though nothing here is encrypted; of several calls the first one did it.
+    // The client requires a TLS provider, although nothing is encrypted here. Only the first call installs it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     for path in ["export/users.csv", "export/users.xlsx"] {
@@ -65,7 +65,7 @@ pub(crate) async fn measure(service: &Service, access: &str, users: u64) {
 
 fn report(service: &Service, name: &str, (first, all): (Duration, Duration), bytes: usize, before: u64) {
     println!(
-        "  {name:<20} {:>6} KiB in {all:>7.1?}, first byte after {first:>7.1?}; the service had {before} MiB, at most {} MiB",
+        "  {name:<20} {:>6} KiB in {all:>7.1?}, first byte after {first:>7.1?}; the service used {before} MiB, peak {} MiB",
         bytes / 1024,
         service.peak()
     );

@@ -1,8 +1,8 @@
-//! Somebody reads, and somebody refreshes, while something else goes on.
+//! Reads and refreshes at a fixed rate during other work.
 //!
-//! Requests go out at a fixed pace, and each is timed from when it was due, whatever became of those before: a driver that
-//! waits for an answer before it asks again leaves out just those requests that would have waited ("coordinated
-//! omission"). The driver's own timer adds a millisecond at most.
+//! Each request is timed from its due time, regardless of earlier ones. A driver that waits for a response before it
+//! sends the next request omits exactly the requests that would have waited ("coordinated omission"). The driver's own
+//! timer adds at most a millisecond.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -15,33 +15,33 @@ use crate::service::Service;
 use crate::wire::{self, Tokens, Waits, Wire};
 use crate::{ME, PASSWORD, row};
 
-/// `me` in a second, in all, and over how many connections.
+/// Total reads of `me` per second, and number of connections.
 const READS: u32 = 200;
 const READERS: u32 = 40;
 
-/// Refreshes in a second, in all, and of how many sessions.
+/// Total refreshes per second, and number of sessions.
 const REFRESHES: u32 = 10;
 const REFRESHERS: u32 = 10;
 
-/// Between two looks at the memory.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval between samples of the memory.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Those who read and refresh.
+/// Clients that read and refresh.
 pub(crate) struct Beside<'a> {
     service: &'a Service,
     me: Vec<u8>,
     sessions: Vec<Tokens>,
 }
 
-/// What they noticed.
+/// Observations of the clients.
 pub(crate) struct Noticed {
     me: Paced,
     refresh: Paced,
-    /// The most memory that the service and what it started occupied, in MiB.
+    /// Peak memory of the service and its child processes in MiB.
     pub(crate) memory: u64,
 }
 
-/// Requests that went out at a fixed pace.
+/// Requests sent at a fixed rate.
 #[derive(Default)]
 struct Paced {
     waits: Vec<Duration>,
@@ -49,7 +49,7 @@ struct Paced {
 }
 
 impl<'a> Beside<'a> {
-    /// Signs them in.
+    /// Signs the clients in.
     pub(crate) async fn of(service: &'a Service) -> Self {
         let reader = Wire::connect(service).await.sign_in(PASSWORD).await;
         let mut sessions = Vec::new();
@@ -59,7 +59,7 @@ impl<'a> Beside<'a> {
         Self { service, me: wire::post(Some(&reader.access), ME), sessions }
     }
 
-    /// Lets them read and refresh until this has ended.
+    /// Reads and refreshes until the work has ended.
     pub(crate) async fn during<T>(&mut self, load: impl Future<Output = T>) -> (T, Noticed) {
         let Self { service, me, sessions } = self;
         let (began, over) = (Instant::now(), &Cell::new(false));
@@ -86,7 +86,7 @@ impl<'a> Beside<'a> {
             let mut most = 0;
             while !over.get() {
                 most = most.max(service.memory_in_all());
-                sleep(LOOK).await;
+                sleep(SAMPLE_INTERVAL).await;
             }
             most
         };
@@ -95,17 +95,17 @@ impl<'a> Beside<'a> {
     }
 }
 
-/// When the requests of one connection are due.
+/// Due times of the requests of one connection.
 struct Due {
     began: Instant,
     lane: u32,
     lanes: u32,
-    /// Of all connections.
+    /// Total over all connections.
     per_second: u32,
 }
 
 impl Due {
-    /// Asks as often as is due until it is over; what this yields is whether it was answered.
+    /// Sends each request when it is due, until the work has ended. The request returns true if it succeeded.
     async fn pace(self, over: &Cell<bool>, mut ask: impl AsyncFnMut() -> bool) -> Paced {
         let mut paced = Paced::default();
         let mut next = self.lane;
@@ -134,7 +134,7 @@ impl Paced {
         })
     }
 
-    #[expect(clippy::print_stdout, reason = "this is what it is for")]
+    #[expect(clippy::print_stdout, reason = "it is a tool that prints")]
     fn print(self, name: &str, when: &str) {
         let Self { waits, refused } = self;
         let count = waits.len();
@@ -145,7 +145,7 @@ impl Paced {
 }
 
 impl Noticed {
-    /// Prints it; `when` says what went on.
+    /// Prints a row; `when` describes the work.
     pub(crate) fn print(self, when: &str) {
         self.me.print("me", when);
         self.refresh.print("refresh", when);

@@ -1,11 +1,11 @@
-//! Which core does what, so that "per core" is meant literally: the service has the first and the driver the others, as far
-//! as there are two.
+//! CPU affinity, for figures per core: the service runs on the first core and the driver on the others, if there are at
+//! least two.
 
 use std::sync::LazyLock;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The first core, and the others.
+/// First core, and other cores.
 static CORES: LazyLock<Option<(CpuSet, CpuSet)>> = LazyLock::new(|| {
     let mut others = sched_getaffinity(None).expect("this is Linux");
     let first = (0..CpuSet::MAX_CPU).find(|core| others.is_set(*core))?;
@@ -15,7 +15,7 @@ static CORES: LazyLock<Option<(CpuSet, CpuSet)>> = LazyLock::new(|| {
     (others.count() > 0).then_some((alone, others))
 });
 
-/// Starts a process that stays on the first core; this thread stays on the others.
+/// Starts a process pinned to the first core, and pins this thread to the others.
 pub(crate) fn start_alone<T>(start: impl FnOnce() -> T) -> T {
     let Some((alone, others)) = &*CORES else { return start() };
     sched_setaffinity(None, alone).expect("it is one of ours");

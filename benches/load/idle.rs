@@ -1,4 +1,4 @@
-//! Connections by WebSocket that listen and are told nothing, as most are most of the time.
+//! Idle WebSocket connections with a subscription, the typical case.
 
 use std::time::{Duration, Instant};
 
@@ -12,18 +12,18 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::service::Service;
 
-/// How many there are. The driver and the service each need as many file descriptors: see `ulimit -n`.
+/// Number of connections. The driver and the service each need as many file descriptors: see `ulimit -n`.
 pub(crate) const CONNECTIONS: u16 = 5000;
 
-/// Open connections; dropped, they close.
+/// Open connections, closed on drop.
 pub(crate) struct Idle {
-    /// How long it took to open them, one after the other.
+    /// Time taken to open them one after the other.
     pub(crate) opened_in: Duration,
     connections: JoinSet<()>,
 }
 
 impl Idle {
-    /// Opens them all, signs in on each, and listens to who is online.
+    /// Opens all connections, signs in on each, and subscribes to online users.
     pub(crate) async fn open(service: &Service, access: &str) -> Self {
         let started = Instant::now();
         let mut connections = JoinSet::new();
@@ -39,17 +39,17 @@ impl Idle {
                 (json!({ "type": "connection_init", "payload": { "token": access } }), "connection_ack"),
                 (json!({ "type": "subscribe", "id": "1", "payload": listen }), "next"),
             ] {
-                socket.send(Message::text(message.to_string())).await.expect("the connection holds");
-                let heard = socket.next().await.expect("the connection is open").expect("the connection holds");
+                socket.send(Message::text(message.to_string())).await.expect("the connection stays open");
+                let heard = socket.next().await.expect("the connection is open").expect("the connection stays open");
                 assert!(heard.to_text().unwrap().contains(answer), "{heard}");
             }
-            // Reading answers the pings.
+            // Reading responds to pings.
             connections.spawn(async move { while let Some(Ok(_)) = socket.next().await {} });
         }
         Self { opened_in: started.elapsed(), connections }
     }
 
-    /// How many are still open.
+    /// Number of connections still open.
     pub(crate) fn count(&mut self) -> usize {
         while self.connections.try_join_next().is_some() {}
         self.connections.len()

@@ -1,4 +1,4 @@
-//! What goes on beside those who read: many who sign in at once, many who listen, an import.
+//! Work during which reads are measured: simultaneous sign-ins, idle subscriptions, an import.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -15,14 +15,14 @@ use crate::idle::{self, Idle};
 use crate::service::Service;
 use crate::wire::{self, Wire};
 
-/// How many sign in at once.
+/// Number of simultaneous sign-ins.
 const STORM: usize = 200;
 
-/// How many rows are imported.
+/// Number of imported rows.
 const ROWS: u32 = 100_000;
 
-/// Two hundred sign in at once, and again as soon as they are signed in; who is refused tries again after a second, as
-/// the answer says.
+/// Two hundred clients sign in simultaneously and repeatedly. A refused client retries after a second, as the response
+/// says.
 pub(crate) async fn storm(name: &str, service: &Service, beside: &mut Beside<'_>, span: Duration) {
     people(service).await;
     let ((), calm) = beside.during(sleep(span)).await;
@@ -43,13 +43,13 @@ pub(crate) async fn storm(name: &str, service: &Service, beside: &mut Beside<'_>
     let (_, stormy) = beside.during(join_all(each)).await;
     let (signed_in, refused, most) = (signed_in.get(), refused.get(), stormy.memory);
     let took = began.elapsed();
-    println!("{name}: {STORM} sign in at once: {signed_in} did in {took:.1?}, {refused} times one was told to wait");
-    println!("{name}: {before} MiB before, {most} MiB at most");
+    println!("{name}: {STORM} simultaneous sign-ins: {signed_in} succeeded in {took:.1?}, {refused} refused");
+    println!("{name}: {before} MiB before, peak {most} MiB");
     calm.print("before");
     stormy.print("during the storm");
 }
 
-/// Thousands of WebSockets listen and are told nothing.
+/// Thousands of idle WebSockets with a subscription.
 pub(crate) async fn sockets(name: &str, service: &Service, beside: &mut Beside<'_>, span: Duration) {
     let access = Wire::connect(service).await.sign_in(PASSWORD).await.access;
     let ((), calm) = beside.during(sleep(span)).await;
@@ -57,7 +57,7 @@ pub(crate) async fn sockets(name: &str, service: &Service, beside: &mut Beside<'
     let (mut idle, opening) = beside.during(Idle::open(service, &access)).await;
     let ((), listening) = beside.during(sleep(span)).await;
     let (took, count, more) = (idle.opened_in, idle::CONNECTIONS, service.memory().saturating_sub(before));
-    println!("{name}: {count} idle connections take {more} MiB, opened in {took:.1?}");
+    println!("{name}: {count} idle connections use {more} MiB, opened in {took:.1?}");
     calm.print("before");
     opening.print("while they open");
     listening.print("with them");
@@ -78,14 +78,12 @@ pub(crate) async fn import(name: &str, service: &Service, beside: &mut Beside<'_
     };
     let (took, busy) = beside.during(importing).await;
     let more = busy.memory.saturating_sub(before);
-    println!(
-        "{name}: {ROWS} rows imported in {took:.1?}, with {more} MiB more at most, the reader of the sheet included"
-    );
+    println!("{name}: {ROWS} rows imported in {took:.1?}, using up to {more} MiB more, including the sheet reader");
     calm.print("before");
     busy.print("during the import");
 }
 
-/// Makes those who sign in; they have the first superuser's password.
+/// Creates the users that sign in, with the first superuser's password.
 async fn people(service: &Service) {
     let mut options = ConnectOptions::new(service.database_url());
     options.max_connections(1);
@@ -105,7 +103,7 @@ async fn people(service: &Service) {
     db.execute_unprepared(&statement).await.expect("the rows fit");
 }
 
-/// The sheet to import.
+/// Spreadsheet to import.
 fn workbook() -> Vec<u8> {
     let mut book = Workbook::new();
     let sheet = book.add_worksheet();
@@ -124,7 +122,7 @@ fn workbook() -> Vec<u8> {
     book.save_to_buffer().unwrap()
 }
 
-/// The request that imports it: the multipart form of the GraphQL multipart request specification.
+/// Import request, a form of the GraphQL multipart request specification.
 fn upload(access: &str, sheet: &[u8]) -> Vec<u8> {
     let import = "mutation($input: ImportUsersInput!) { importUsers(input: $input) {
         created rowErrors { row column code message } errors { code field message }

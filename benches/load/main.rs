@@ -1,21 +1,21 @@
-//! The load driver: what one core of the service does in a second, and what those who read notice of what others do.
+//! Load driver: throughput of the service on one core, and latency of reads during other work.
 //!
 //! `cargo bench --bench load -- [SECONDS] [PART …]` starts the release binary on a fresh SQLite file and, where
-//! `VESTIBULE_TEST_POSTGRES_URL` names a server, on a fresh PostgreSQL database. The parts are `speed`, `storm`, `sockets`
-//! and `import`; without any, all are run. The service has one core and the driver the others.
+//! `VESTIBULE_TEST_POSTGRES_URL` names a server, on a fresh PostgreSQL database. The parts are `speed`, `storm`,
+//! `sockets` and `import`; the default is all. The service runs on one core and the driver on the others.
 //!
-//! `speed` sends requests over kept connections and prints how many were answered by the clock and for each second of
-//! processor time that the service spent. Beside the figures stand references from the same run, because absolute figures
-//! move with the machine. The other parts print how long reading takes before something begins and while it goes on: a
-//! storm of sign-ins, thousands of idle WebSockets, an import.
-#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers may say what it finds, or end")]
+//! `speed` sends requests over keep-alive connections and prints responses per second of wall-clock time and of the
+//! service's CPU time. It also prints reference figures from the same run, because absolute figures depend on the
+//! machine. The other parts print the latency of reads before and during some work: many simultaneous sign-ins,
+//! thousands of idle WebSockets, an import.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers may print and panic")]
 
 mod beside;
 mod cores;
 mod idle;
 mod loaded;
 mod reference;
-#[expect(dead_code, reason = "each driver needs another part of it")]
+#[expect(dead_code, reason = "each driver uses a different part of it")]
 mod service;
 mod wire;
 
@@ -26,7 +26,7 @@ use service::Service;
 use vestibule::tools::password::Argon2Engine;
 use wire::{Figures, Waits, Wire};
 
-/// How many connections ask at the same time.
+/// Number of parallel connections.
 const CLIENTS: usize = 16;
 
 const PASSWORD: &str = "a rather long phrase of mine";
@@ -35,9 +35,9 @@ const ME: &str = "{ me { id username email } }";
 
 const PARTS: [&str; 4] = ["speed", "storm", "sockets", "import"];
 
-/// What to measure.
+/// Measurements to run.
 struct Plan {
-    /// For how long each thing is measured.
+    /// Duration of each measurement.
     span: Duration,
     parts: Vec<&'static str>,
 }
@@ -70,7 +70,7 @@ async fn main() {
         return reference::serve().await;
     }
     let plan = Plan::of(std::env::args().skip(1));
-    let columns = ["by the clock", "per CPU-second", "p50 ms", "p95 ms", "p99 ms", "max ms"];
+    let columns = ["per second", "per CPU-second", "p50 ms", "p95 ms", "p99 ms", "max ms"];
     let [clock, cpu, p50, p95, p99, max] = columns;
     println!("{:<34}{clock:>14}{cpu:>16}{p50:>9}{p95:>9}{p99:>9}{max:>9}", "");
     let bare = if plan.has("speed") { references(plan.span).await } else { f64::NAN };
@@ -84,11 +84,11 @@ async fn main() {
             }
             measure("PostgreSQL", service, &plan, bare).await;
         }
-        None => println!("PostgreSQL was left out: set VESTIBULE_TEST_POSTGRES_URL to a server to measure it as well"),
+        None => println!("PostgreSQL skipped: set VESTIBULE_TEST_POSTGRES_URL to a server to measure it as well"),
     }
 }
 
-/// Prints what the parts can do alone; yields the hashes of the default engine.
+/// Prints the reference figures, and returns the hashes per second of the default engine.
 async fn references(span: Duration) -> f64 {
     let default = Argon2Engine::default().to_string();
     let mut bare = 0.0;
@@ -111,7 +111,7 @@ async fn references(span: Duration) -> f64 {
 }
 
 async fn measure(name: &str, service: Service, plan: &Plan, bare: f64) {
-    println!("{name}: idle {} MiB, first answer after {:?}", service.memory(), service.started_in);
+    println!("{name}: idle {} MiB, first response after {:?}", service.memory(), service.started_in);
     if plan.has("speed") {
         speed(&service, plan.span, bare).await;
     }
@@ -162,7 +162,7 @@ fn print(name: &str, figures: &Figures) {
     println!("  {name:<32}{per_second:>14.0}{per_cpu_second:>16.0}{}", row(waits));
 }
 
-/// The columns of a row in which stands how long answers took.
+/// Columns of a row with latencies.
 fn row(Waits { p50, p95, p99, max }: &Waits) -> String {
     format!("{p50:>9.2}{p95:>9.2}{p99:>9.2}{max:>9.2}")
 }

@@ -1,4 +1,4 @@
-//! What the parts can do alone, on this machine and in this run.
+//! Reference figures of single components, on this machine and in this run.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use axum::{Json, Router};
 use futures_util::future::join_all;
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseBackend, Statement};
 
-/// Hashes that one thread makes in a second of processor time with the service's default parameters, by the name of the
-/// engine: by `argon2` with memory that is kept, and by `argon2-rust` where it was built in.
+/// Hashes per second of CPU time of one thread with the service's default parameters, for each engine: `argon2` with
+/// reused memory, and `argon2-rust` if built in.
 pub(crate) fn hashes(span: Duration) -> Vec<(&'static str, f64)> {
     let (password, salt, mut tag) = (b"a rather long phrase", b"sixteen bytes...", [0; 32]);
 
@@ -42,7 +42,7 @@ pub(crate) fn hashes(span: Duration) -> Vec<(&'static str, f64)> {
     rates
 }
 
-/// How often this can be done in a second of processor time.
+/// Repetitions per second of CPU time.
 fn repeat(span: Duration, mut work: impl FnMut()) -> f64 {
     let started = Instant::now();
     let cpu = cpu_of("self");
@@ -54,8 +54,8 @@ fn repeat(span: Duration, mut work: impl FnMut()) -> f64 {
     f64::from(count) / cpu_of("self").saturating_sub(cpu).as_secs_f64()
 }
 
-/// How often a row is changed durably in a second on SQLite: by one writer that commits each change, and by one that commits
-/// as many together as there are clients.
+/// Durable row updates per second on SQLite: of a writer that commits each one, and of a writer that commits one per
+/// client together.
 pub(crate) fn sqlite_commits(span: Duration, clients: u32) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
     let db = rusqlite::Connection::open(folder.path().join("bare.db")).unwrap();
@@ -83,11 +83,10 @@ pub(crate) fn sqlite_commits(span: Duration, clients: u32) -> (f64, f64) {
     (rate(1), rate(clients))
 }
 
-/// How often a row is changed durably in a second on PostgreSQL, by one statement each, over as many connections as there
-/// are clients.
+/// Durable row updates per second on PostgreSQL, one statement each, with one connection per client.
 pub(crate) async fn postgres_commits(url: &str, span: Duration, clients: usize) -> f64 {
     let prepare = async |sql: &str| {
-        let db = Database::connect(url).await.expect("the PostgreSQL server answers");
+        let db = Database::connect(url).await.expect("the PostgreSQL server responds");
         db.execute_unprepared(sql).await.unwrap();
         db.close().await.unwrap();
     };
@@ -97,7 +96,7 @@ pub(crate) async fn postgres_commits(url: &str, span: Duration, clients: usize) 
     let each = (0..clients).map(async |id| {
         let mut options = ConnectOptions::new(url);
         options.max_connections(1).test_before_acquire(false).sqlx_logging(false);
-        let db = Database::connect(options).await.expect("the PostgreSQL server answers");
+        let db = Database::connect(options).await.expect("the PostgreSQL server responds");
         let sql = "UPDATE reference SET n = n + 1 WHERE id = $1 RETURNING n";
         let id = i32::try_from(id).unwrap();
         let mut count = 0_u32;
@@ -114,8 +113,8 @@ pub(crate) async fn postgres_commits(url: &str, span: Duration, clients: usize) 
     rate
 }
 
-/// What the web framework and the GraphQL library can do alone: an answer of two letters at `/`, and a field that is
-/// known at `/graphql`.
+/// Serves the bare web framework and GraphQL library: a response of two letters at `/`, and a constant field at
+/// `/graphql`.
 pub(crate) async fn serve() {
     struct Query;
     #[Object]

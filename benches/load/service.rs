@@ -9,17 +9,17 @@ use tempfile::TempDir;
 
 use crate::cores;
 
-/// The argument by which this program serves as a reference.
+/// Argument that makes this program serve the references.
 pub(crate) const REFERENCE: &str = "--serve-as-reference";
 
 /// A running service.
 pub(crate) struct Service {
     child: Child,
-    /// Where it listens, as host and port.
+    /// Listen address as host and port.
     pub(crate) address: String,
-    /// From the start of the process to the line that tells where it listens, on a database that was there before.
+    /// Time from the start of the process to its listening line, on an existing database.
     pub(crate) started_in: Duration,
-    /// The server and the database to drop in the end.
+    /// Server, and database to drop at the end.
     database: Option<(String, String)>,
     folder: TempDir,
 }
@@ -42,9 +42,9 @@ impl Service {
         Self::start(Some(&format!("{base}/{name}")), Some((server.to_owned(), name)))
     }
 
-    /// Not the service, but what its parts can do alone: see [`crate::reference::serve`].
+    /// Reference server instead of the service: see [`crate::reference::serve`].
     pub(crate) fn reference() -> Self {
-        let mut command = Command::new(std::env::current_exe().expect("this program is somewhere"));
+        let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
         command.arg(REFERENCE).stdout(Stdio::piped());
         let started = Instant::now();
         let (child, address) = listening(&mut command);
@@ -61,7 +61,7 @@ impl Service {
         Self { child, address, started_in: started.elapsed(), database, folder }
     }
 
-    /// The address of its database.
+    /// URL of its database.
     pub(crate) fn database_url(&self) -> String {
         match &self.database {
             None => format!("sqlite://{}", self.folder.path().join("data/vestibule.db").display()),
@@ -69,32 +69,32 @@ impl Service {
         }
     }
 
-    /// The processor time that it has spent so far.
+    /// CPU time used so far.
     pub(crate) fn cpu(&self) -> Duration {
         cpu_of(&self.child.id().to_string())
     }
 
-    /// The memory that it occupies, in MiB.
+    /// Memory in use in MiB.
     pub(crate) fn memory(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// The memory that it and the processes that it started occupy, in MiB. What they share is counted for each.
+    /// Memory of the service and its child processes in MiB. Shared memory is counted for each.
     pub(crate) fn memory_in_all(&self) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("this is Linux");
         let started = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
         let started = started.collect::<String>();
-        // One of them may have ended meanwhile.
+        // A process may have ended meanwhile.
         let theirs = started.split_whitespace().filter_map(|process| status_of(process, "VmRSS:"));
         self.memory() + theirs.sum::<u64>() / 1024
     }
 
-    /// The most memory that it has occupied since the peak was last forgotten, in MiB.
+    /// Peak memory since the last reset in MiB.
     pub(crate) fn peak(&self) -> u64 {
         self.status("VmHWM:")
     }
 
-    /// Forgets the peak, and returns the memory that it occupies, in MiB.
+    /// Resets the peak, and returns the memory in use in MiB.
     pub(crate) fn forget_peak(&self) -> u64 {
         // Documented in proc(5).
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("it is our own process");
@@ -115,13 +115,13 @@ impl Service {
     }
 }
 
-/// What the system says of a process's memory, in KiB; none where there is no such process any more.
+/// Memory of a process in KiB; `None` if it has ended.
 fn status_of(process: &str, name: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     status.lines().find(|line| line.starts_with(name))?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// The processor time that a process has spent so far; `self` is this one.
+/// CPU time of a process so far; `self` is this one.
 pub(crate) fn cpu_of(process: &str) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("this is Linux");
     let after_name = stat.rsplit(") ").next().unwrap();
@@ -143,7 +143,7 @@ fn launch(folder: &std::path::Path, url: Option<&str>) -> (Child, String) {
     listening(&mut command)
 }
 
-/// Starts it on a core of its own, and waits until it tells where it listens.
+/// Starts the service on its own core, and waits for its listening line.
 fn listening(command: &mut Command) -> (Child, String) {
     let mut child = cores::start_alone(|| command.spawn()).expect("the release binary was built");
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -1,4 +1,4 @@
-//! HTTP/1.1 with as little work as possible: requests are made beforehand, and of answers only the length is read.
+//! Minimal HTTP/1.1 client: requests are built in advance, and only the length of responses is parsed.
 
 use std::time::{Duration, Instant};
 
@@ -9,33 +9,33 @@ use tokio::net::TcpStream;
 
 use crate::service::Service;
 
-/// What was measured.
+/// Results of a measurement.
 pub(crate) struct Figures {
-    /// Answers in a second by the clock.
+    /// Responses per second of wall-clock time.
     pub(crate) per_second: f64,
-    /// Answers for a second of the service's processor time.
+    /// Responses per second of the service's CPU time.
     pub(crate) per_cpu_second: f64,
-    /// How long they took.
+    /// Latencies.
     pub(crate) waits: Waits,
 }
 
-/// How long answers took, in milliseconds.
+/// Latencies of responses in milliseconds.
 pub(crate) struct Waits {
     pub(crate) p50: f64,
     pub(crate) p95: f64,
-    /// Of a hundred answers, all but one were quicker.
+    /// The 99th percentile.
     pub(crate) p99: f64,
-    /// The slowest.
+    /// The maximum.
     pub(crate) max: f64,
 }
 
-/// A kept connection.
+/// A keep-alive connection.
 pub(crate) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-/// The tokens of a session.
+/// Tokens of a session.
 pub(crate) struct Tokens {
     pub(crate) access: String,
     refresh: String,
@@ -74,33 +74,33 @@ impl Wire {
         Self { stream, buffer: vec![0; 16 * 1024] }
     }
 
-    /// Sends a request and returns the body of its answer.
+    /// Sends a request and returns the body of the response.
     async fn ask(&mut self, request: &[u8]) -> &[u8] {
         let (head, body) = self.exchange(request).await;
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         body
     }
 
-    /// Sends a request and returns what was answered; none where it was refused.
+    /// Sends a request and returns the body of the response; `None` if it was refused.
     pub(crate) async fn try_ask(&mut self, request: &[u8]) -> Option<Value> {
         let (head, body) = self.exchange(request).await;
         let answer: Value = serde_json::from_slice(body).ok()?;
         (head.starts_with("HTTP/1.1 200") && answer["errors"].is_null()).then_some(answer)
     }
 
-    /// Sends a request and returns head and body of its answer.
+    /// Sends a request and returns head and body of the response.
     async fn exchange(&mut self, request: &[u8]) -> (&str, &[u8]) {
-        self.stream.write_all(request).await.expect("the connection holds");
+        self.stream.write_all(request).await.expect("the connection stays open");
         let mut filled = 0;
         loop {
-            let read = self.stream.read(&mut self.buffer[filled..]).await.expect("the connection holds");
+            let read = self.stream.read(&mut self.buffer[filled..]).await.expect("the connection stays open");
             assert!(read > 0, "the service closed the connection");
             filled += read;
             let head_end = self.buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n");
             let Some(head_end) = head_end.map(|at| at + 4) else { continue };
             let head = std::str::from_utf8(&self.buffer[..head_end]).unwrap();
             let length =
-                head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("answers have a length");
+                head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("responses have a length");
             let end = head_end + length.parse::<usize>().unwrap();
             if filled >= end {
                 let (head, body) = self.buffer[..end].split_at(head_end);
@@ -109,7 +109,7 @@ impl Wire {
         }
     }
 
-    /// The same, read.
+    /// Sends a request and returns the parsed body.
     pub(crate) async fn ask_json(&mut self, request: &[u8]) -> Value {
         serde_json::from_slice(self.ask(request).await).unwrap()
     }
@@ -120,7 +120,7 @@ impl Wire {
 }
 
 impl Tokens {
-    /// Those that a mutation answered with.
+    /// Tokens in the response of a mutation.
     pub(crate) fn of(answer: &Value, mutation: &str) -> Self {
         let tokens = &answer["data"][mutation]["tokens"];
         let text = |name: &str| tokens[name].as_str().unwrap_or_else(|| panic!("no tokens: {answer}")).to_owned();
@@ -128,7 +128,7 @@ impl Tokens {
     }
 }
 
-/// Asks over as many connections as there are clients, each the same thing again and again.
+/// Repeats the same request over one connection per client.
 pub(crate) async fn ask_all(
     service: &Service,
     clients: usize,
@@ -154,7 +154,7 @@ pub(crate) async fn ask_all(
     figures(latencies, started.elapsed(), service.cpu().saturating_sub(cpu))
 }
 
-/// Refreshes each session again and again.
+/// Refreshes each session repeatedly.
 pub(crate) async fn refresh_all(service: &Service, sessions: Vec<Tokens>, span: Duration) -> Figures {
     let cpu = service.cpu();
     let started = Instant::now();
@@ -184,7 +184,7 @@ fn figures(latencies: Vec<Duration>, elapsed: Duration, cpu: Duration) -> Figure
 }
 
 impl Waits {
-    /// What there is to say about these; there must be one at least.
+    /// Statistics of latencies, of which there must be at least one.
     pub(crate) fn of(mut latencies: Vec<Duration>) -> Self {
         latencies.sort_unstable();
         let last = latencies.len() - 1;

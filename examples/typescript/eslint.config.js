@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 const schema = process.env.VESTIBULE_SCHEMA ?? fileURLToPath(new URL("../../schema.graphql", import.meta.url));
 const documents = fileURLToPath(new URL("../graphql/*.graphql", import.meta.url));
 
-/** The operation documents against the schema, by the rules that graphql-eslint recommends for operations. */
+/** Checks the operation documents against the schema, with the rules that graphql-eslint recommends for operations. */
 export default [
   {
     files: ["**/*.graphql"],

@@ -1,4 +1,4 @@
-//! What the targets of cargo-fuzz have in common: they are those of `vestibule::fuzzing`, by their names.
+//! Shared code of the cargo-fuzz targets, which run the targets of `vestibule::fuzzing` by name.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use vestibule::fuzzing::Target;
 
 pub use libfuzzer_sys;
 
-/// The target of this name, whose seeds are put into its corpus.
+/// Returns the target with this name, and writes its seeds into its corpus.
 pub fn begin(name: &str) -> Target {
     let target = vestibule::fuzzing::target(name).expect("the service has a target of this name");
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
@@ -17,7 +17,7 @@ pub fn begin(name: &str) -> Target {
     target
 }
 
-/// Feeds the target of this name.
+/// Defines the fuzz target with this name.
 #[macro_export]
 macro_rules! feed {
     ($name:literal) => {

@@ -1,7 +1,7 @@
 import { type FormEvent, useState, useSyncExternalStore } from "react";
 import type { Session } from "./session";
 
-/** The line on top: who is signed in, or the form to sign in with. */
+/** The bar at the top: the signed-in user, or the sign-in form. */
 export function Bar({ session }: { session: Session }) {
   const user = useSyncExternalStore(session.onChange, () => session.user);
   const [problem, setProblem] = useState<string | null>(null);
@@ -36,7 +36,7 @@ export function Bar({ session }: { session: Session }) {
       {user === null ? (
         <form onSubmit={signIn}>
           <label>
-            E-mail address or username
+            Email address or username
             <input name="identifier" autoComplete="username" autoCapitalize="none" required />
           </label>
           <label>

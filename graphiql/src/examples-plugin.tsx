@@ -1,7 +1,7 @@
 import { type GraphiQLPlugin, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { type Example, EXAMPLES } from "./examples";
 
-/** Lists the example operations; each opens in a tab of its own. */
+/** Lists the example operations; each opens in a new tab. */
 export const EXAMPLES_PLUGIN: GraphiQLPlugin = {
   title: "Examples",
   icon: () => (

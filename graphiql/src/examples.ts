@@ -1,6 +1,6 @@
-/** The operations of `examples/graphql`, as the page begins with them and lists them. */
+/** The operations of `examples/graphql`, for the initial tabs and the list. */
 
-/** An operation to begin with. */
+/** An example operation. */
 export interface Example {
   name: string;
   query: string;
@@ -13,7 +13,7 @@ const texts = import.meta.glob<string>("../../examples/graphql/*.graphql", {
   eager: true,
 });
 
-/** Variables for those that need some to be of use. */
+/** Variables of the examples that need some. */
 const VARIABLES: Record<string, object> = {
   auditEvents: { first: 10 },
   createApiToken: { input: { name: "my script" } },
@@ -21,23 +21,23 @@ const VARIABLES: Record<string, object> = {
   outgoingMails: { first: 10 },
   recentSamples: { first: 10 },
   requestReset: { input: { email: "ada@example.com" } },
-  updateMe: { input: { bio: "I keep the door." } },
+  updateMe: { input: { bio: "I collect samples." } },
   users: { first: 10, search: "" },
 };
 
-/** What takes or gives a secret: GraphiQL keeps what is typed in the browser's storage, where none belongs. */
+/** Operations with secrets, left out because GraphiQL saves its tabs in the browser's storage. */
 const SECRET = ["changePassword", "confirmReset", "deactivateMe", "deleteMe", "login", "refresh", "register", "setUserPassword"];
 
-/** Those that take a file, which GraphiQL cannot send. */
+/** Operations with files, which GraphiQL cannot send. */
 const WITH_FILES = ["importUsers", "uploadAvatar"];
 
-/** All, in the order of their names. */
+/** All examples, ordered by name. */
 export const EXAMPLES: Example[] = Object.entries(texts)
   .map(([path, query]) => ({ name: path.replace(/^.*\/|\.graphql$/g, ""), query: query.trimEnd() }))
   .filter(({ name }) => !SECRET.includes(name) && !WITH_FILES.includes(name))
   .map(({ name, query }) => ({ name, query, variables: variablesOf(name) }));
 
-/** Those of the tabs that a page begins with that nobody has changed yet. */
+/** The examples in the initial tabs. */
 export const FIRST: Example[] = ["me", "updateMe", "sessions", "users", "onlineUsers.subscription", "auditEvents"].flatMap(
   (name) => EXAMPLES.filter((example) => example.name === name),
 );

@@ -3,13 +3,13 @@ import { type DocumentNode, Kind, parse } from "graphql";
 import { createClient } from "graphql-ws";
 import type { Session } from "./session";
 
-/** The close code by which the service says that the token does not hold, or ran out. */
+/** Close code for an invalid or expired token. */
 const FORBIDDEN = 4403;
-/** How long after a refresh that failed the next is tried, and the longest time that timers take, in milliseconds. */
+/** Time to wait after a failed refresh, and maximum delay of timers, in milliseconds. */
 const AGAIN = 5_000;
 const LONGEST = 2 ** 31 - 1;
 
-/** Sends GraphiQL's operations: with the session's token, subscriptions by one WebSocket. */
+/** Sends GraphiQL's operations with the session's token; subscriptions share one WebSocket. */
 export function fetcherOf(session: Session): Fetcher {
   let refused = false;
   let open: WebSocket | null = null;
@@ -36,14 +36,14 @@ export function fetcherOf(session: Session): Fetcher {
       },
     },
   });
-  // Whoever signs in next must not go on hearing what the one before was told.
+  // The next user must not receive results of the previous one.
   session.onChange(() => {
     open = null;
     wsClient.terminate();
   });
   session.onToken(prolong);
 
-  /** The service closes the connection when its token runs out: sends a newer one in a ping, and refreshes in time. */
+  /** Keeps the connection open: refreshes the token in time and sends it in a ping. */
   function prolong(): void {
     clearTimeout(timer);
     const token = session.held;
@@ -54,7 +54,7 @@ export function fetcherOf(session: Session): Fetcher {
       open.send(JSON.stringify({ type: "ping", payload: { Authorization: `Bearer ${token}` } }));
     }
     const wait = session.refreshAt - Date.now();
-    // A refresh that succeeds calls this again.
+    // A successful refresh calls this again.
     if (Number.isFinite(wait)) timer = setTimeout(renew, Math.min(Math.max(wait, 0), LONGEST));
   }
 
@@ -85,7 +85,7 @@ function read(query: string): DocumentNode | undefined {
   }
 }
 
-/** What GraphiQL knows of a document comes a moment after its text: who runs a tab at once gets the name of the last. */
+/** Sets the operation name, because GraphiQL updates it late and may send that of the previous tab. */
 function named(parameters: FetcherParams, document: DocumentNode | undefined): FetcherParams {
   const operations = document?.definitions.filter((definition) => definition.kind === Kind.OPERATION_DEFINITION) ?? [];
   return operations.length === 1 ? { ...parameters, operationName: operations[0]?.name?.value ?? null } : parameters;

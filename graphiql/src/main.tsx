@@ -14,20 +14,20 @@ import { FIRST } from "./examples";
 import { fetcherOf } from "./fetcher";
 import { Session } from "./session";
 
-// The service may be under a path of its host.
+// The public URL may have a path.
 const session = new Session(location.pathname.replace(/\/graphiql\/?$/, "") + "/graphql");
 const send = fetcherOf(session);
 const plugins = [EXAMPLES_PLUGIN, explorerPlugin(), HISTORY_PLUGIN];
 const tabs = FIRST.map(({ query, variables }) => ({ query, variables }));
 
-/** The fetcher, which also tells whether the service answered with its schema. */
+/** The fetcher. It also reports whether the service returned its schema. */
 function noticing(tell: (hasSchema: boolean) => void): Fetcher {
   return (async (...parameters: Parameters<typeof send>) => {
     const answer = await send(...parameters);
     if (parameters[0].operationName !== "IntrospectionQuery") return answer;
     const schema = (answer as { data?: { __schema?: object | null } | null }).data?.__schema;
     tell(Boolean(schema));
-    return schema ? answer : { data: {}, errors: [new GraphQLError("This service does not tell its schema.")] };
+    return schema ? answer : { data: {}, errors: [new GraphQLError("This service does not publish its schema.")] };
   }) as Fetcher;
 }
 
@@ -39,8 +39,8 @@ function Page() {
       <Bar session={session} />
       {!hasSchema && (
         <p className="bar notice" role="status">
-          This service does not tell its schema (VESTIBULE_INTROSPECTION): operations can be run, but not looked up or
-          completed.
+          This service does not publish its schema (VESTIBULE_INTROSPECTION). Operations can be run, but documentation and
+          completion are not available.
         </p>
       )}
       <main>

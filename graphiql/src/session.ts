@@ -1,6 +1,6 @@
-/** Who is signed in, and the access token that goes with every request. */
+/** The signed-in user, and the access token for every request. */
 
-/** The signed-in user as the page names it. */
+/** The signed-in user as shown on the page. */
 export interface User {
   id: string;
   name: string;
@@ -28,12 +28,12 @@ const LOGIN = `mutation GraphiQLLogin($input: LoginInput!) { login(input: $input
 const REFRESH = `mutation GraphiQLRefresh { refresh { ${SIGNED_IN} } }`;
 const LOGOUT = "mutation GraphiQLLogout { logout { errors { message } } }";
 
-/** How long before its end a token is replaced, in milliseconds. */
+/** Maximum time before its expiry at which a token is replaced, in milliseconds. */
 const LEEWAY = 30_000;
 
 /**
- * One session for all tabs of the browser: the refresh token is the cookie, which no script can read, and the access
- * token is in memory alone. What changes the cookie runs in one tab at a time.
+ * One session for all tabs of the browser. The refresh token is in the cookie, which scripts cannot read; the access token
+ * is only in memory. Changes to the cookie run in one tab at a time.
  */
 export class Session {
   #user: User | null = null;
@@ -48,44 +48,44 @@ export class Session {
     this.#tabs.addEventListener("message", () => void this.refresh());
   }
 
-  /** Who is signed in. */
+  /** The signed-in user. */
   get user(): User | null {
     return this.#user;
   }
 
-  /** Calls `listener` whenever somebody else, or nobody, is signed in; returns how to stop that. */
+  /** Calls `listener` when another user, or no user, is signed in. Returns a function that removes it. */
   readonly onChange = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
 
-  /** The access token held now, whether or not it is about to run out. */
+  /** The current access token, even if it is about to expire. */
   get held(): string | null {
     return this.#token;
   }
 
-  /** When to replace the token, in milliseconds since 1970. */
+  /** Time of the next refresh, in milliseconds since 1970. */
   get refreshAt(): number {
     return this.#refreshAt;
   }
 
-  /** Calls `listener` whenever there is another access token. */
+  /** Calls `listener` with every new access token. */
   onToken(listener: () => void): void {
     this.#tokenListeners.add(listener);
   }
 
-  /** A token that holds, or null where nobody is signed in. */
+  /** Returns a valid token, or null if signed out. */
   async token(): Promise<string | null> {
     if (this.#token !== null && Date.now() >= this.#refreshAt) await this.refresh();
     return this.#token;
   }
 
-  /** Takes the next token by the cookie. Nobody is signed in where the service refuses it. */
+  /** Gets the next token by the cookie. Signed out if the service refuses it. */
   refresh(): Promise<void> {
     this.#refreshing ??= alone(async () => {
       const answer = await this.#send(REFRESH);
       const payload = answer.data?.["refresh"];
-      // A limit or a fault of the service says nothing about the session.
+      // A rate limit or an internal error does not end the session.
       if (payload || hasCode(answer, "UNAUTHENTICATED")) this.#become(payload ?? null);
     })
       .catch(() => undefined)
@@ -95,7 +95,7 @@ export class Session {
     return this.#refreshing;
   }
 
-  /** Signs in, in all tabs. Returns what the person can mend, if anything. */
+  /** Signs in, in all tabs. Returns an error message, or null. */
   signIn(identifier: string, password: string): Promise<string | null> {
     return alone(async () => {
       const answer = await this.#send(LOGIN, { input: { identifier, password } });
@@ -107,7 +107,7 @@ export class Session {
     });
   }
 
-  /** Signs out, in all tabs. Returns why that was not possible, if it was not. */
+  /** Signs out, in all tabs. Returns an error message, or null. */
   signOut(): Promise<string | null> {
     return alone(async () => {
       const answer = await this.#send(LOGOUT, {}, this.#token);
@@ -118,7 +118,7 @@ export class Session {
     });
   }
 
-  /** `fetch` with the token, unless the request has another; once more with the next if the service does not take it. */
+  /** `fetch` with the token, unless the request has its own. Retries once with the next token if it is refused. */
   readonly fetch: typeof globalThis.fetch = async (input, init) => {
     const headers = new Headers(init?.headers);
     const own = !headers.has("authorization");
@@ -130,7 +130,7 @@ export class Session {
     const [response, token] = await attempt();
     if (token === null) return response;
     const answer = (await response.clone().json().catch(() => ({}))) as Answer;
-    // What was carried out in part must not happen twice.
+    // A partly executed operation must not run twice.
     const nothing = Object.values(answer.data ?? {}).every((field) => field === null);
     if (!nothing || !hasCode(answer, "UNAUTHENTICATED")) return response;
     await this.refresh();
@@ -149,7 +149,7 @@ export class Session {
     this.#token = payload?.tokens?.accessToken ?? null;
     this.#user = payload?.tokens ? payload.user : null;
     const left = Date.parse(payload?.tokens?.accessExpiresAt ?? "") - Date.now();
-    // A token that ran out before it came means that this clock is wrong; then UNAUTHENTICATED will tell.
+    // A token that arrives expired means that this clock is wrong. The refresh then waits for UNAUTHENTICATED.
     this.#refreshAt = left > 0 ? Date.now() + left - Math.min(LEEWAY, left / 4) : Number.POSITIVE_INFINITY;
     if (this.#user?.id !== before) for (const listener of this.#listeners) listener();
     for (const listener of this.#tokenListeners) listener();
@@ -157,7 +157,7 @@ export class Session {
 }
 
 async function alone<T>(work: () => Promise<T>): Promise<T> {
-  // Browsers keep locks from pages that came over plain HTTP from another machine.
+  // Browsers provide no locks to pages over plain HTTP from another machine.
   return "locks" in navigator ? navigator.locks.request("vestibule graphiql", work) : work();
 }
 
@@ -166,5 +166,5 @@ function hasCode(answer: Answer, code: string): boolean {
 }
 
 function told(payload: Payload | null, answer: Answer): string {
-  return payload?.errors[0]?.message ?? answer.errors?.[0]?.message ?? "The service gave no answer.";
+  return payload?.errors[0]?.message ?? answer.errors?.[0]?.message ?? "The service did not respond.";
 }

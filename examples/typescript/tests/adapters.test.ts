@@ -23,14 +23,14 @@ afterAll(() => {
   service.stop();
 });
 
-/** Makes the token that the client holds one that the service refuses. */
+/** Invalidates the client's current token. */
 async function breakToken(): Promise<void> {
   await client.request(MeDocument);
   browser.broken.add(browser.token);
   browser.sent.length = 0;
 }
 
-test("Apollo Client refreshes and goes on, and keeps what it was told", async () => {
+test("Apollo Client refreshes, continues and caches results", async () => {
   const apollo = new ApolloClient({ link: vestibuleLink(client), cache: new InMemoryCache() });
   await breakToken();
   const asked = await Promise.all([apollo.query({ query: MeDocument }), apollo.query({ query: PasswordPolicyDocument })]);
@@ -41,7 +41,7 @@ test("Apollo Client refreshes and goes on, and keeps what it was told", async ()
   expect(apollo.readQuery({ query: MeDocument })?.me?.bio).toBe("by Apollo");
 });
 
-test("urql refreshes and goes on", async () => {
+test("urql refreshes and continues", async () => {
   const urql = createClient({ url: service.url, exchanges: [vestibuleExchange(client)], preferGetMethod: false });
   await breakToken();
   const { data, error } = await urql.query(MeDocument, {}).toPromise();
@@ -51,7 +51,7 @@ test("urql refreshes and goes on", async () => {
   expect(written.data?.updateMe?.user?.bio).toBe("by urql");
 });
 
-test("errors come to Apollo Client and urql as errors", async () => {
+test("Apollo Client and urql receive errors as errors", async () => {
   const stranger = createVestibuleClient({ url: service.url, fetch: new Browser().fetch });
   const apollo = new ApolloClient({ link: vestibuleLink(stranger), cache: new InMemoryCache() });
   const urql = createClient({ url: service.url, exchanges: [vestibuleExchange(stranger)], preferGetMethod: false });
@@ -60,7 +60,7 @@ test("errors come to Apollo Client and urql as errors", async () => {
   expect(error?.graphQLErrors[0]?.extensions["code"]).toBe("UNAUTHENTICATED");
 });
 
-test("a document of gql.tada is as good", async () => {
+test("a document of gql.tada works the same", async () => {
   expect(await rename(client, "Ada")).toEqual({ name: "Ada" });
   expect(await rename(client, "A".repeat(1000))).toEqual({ mend: "A shorter name, please." });
 });

@@ -1,14 +1,14 @@
 import type { TabMessage, Tabs } from "../src";
 
-/** A `fetch` that keeps cookies as one browser does, notes what is sent, and can be tampered with. */
+/** A `fetch` with the cookies of one browser, which records requests and can manipulate them. */
 export class Browser {
   /** The names of the operations sent, in order. */
   readonly sent: string[] = [];
-  /** Access tokens that arrive at the service as rubbish. */
+  /** Access tokens that are replaced by invalid ones on their way to the service. */
   readonly broken = new Set<string>();
-  /** The access token sent last. */
+  /** The last access token sent. */
   token = "";
-  /** Whether the network is down for operations of this name. */
+  /** True if the network is down for operations of this name. */
   down: string | null = null;
   readonly #cookies = new Map<string, string>();
 
@@ -21,7 +21,7 @@ export class Browser {
     if (token !== undefined) this.token = token;
     if (token !== undefined && this.broken.has(token)) headers.set("authorization", "Bearer rubbish");
     const withCookies = init.credentials === "include";
-    // As browsers do, and scripts cannot change it.
+    // Browsers set this header, and scripts cannot change it.
     headers.set("origin", new URL(String(url)).origin);
     if (withCookies) headers.set("cookie", [...this.#cookies].map(([key, value]) => `${key}=${value}`).join("; "));
     const response = await fetch(url, { ...init, headers });
@@ -29,7 +29,7 @@ export class Browser {
     return response;
   };
 
-  /** How often an operation was sent. */
+  /** Number of times an operation was sent. */
   count(name: string): number {
     return this.sent.filter((sent) => sent === name).length;
   }
@@ -47,7 +47,7 @@ function operationName(body: RequestInit["body"]): string {
   return /(?:query|mutation) (\w+)/.exec(String(text))?.[1] ?? "";
 }
 
-/** Tabs within this process, with the two promises that a browser makes: one lock, and messages that come later. */
+/** Tabs within this process, with the two guarantees of a browser: one lock, and asynchronous messages. */
 export class TabHub {
   readonly #heard = new Map<Tabs, (message: TabMessage) => void>();
   #last: Promise<unknown> = Promise.resolve();

@@ -19,7 +19,7 @@ import {
 import { Browser, TabHub } from "./browser";
 import { ADMIN, type Service, startService, waitFor } from "./service";
 
-/** Who registers, and resets the password to this one. */
+/** The user who registers, and later sets this password by a reset. */
 const ADA = { identifier: "ada@example.com", password: "moths in the relay 9" };
 let service: Service;
 const opened: VestibuleClient[] = [];
@@ -38,7 +38,7 @@ function open(options: Partial<VestibuleOptions> = {}): VestibuleClient {
   return client;
 }
 
-/** A signed-in client of its own browser, and the token that it holds. */
+/** A signed-in client in its own browser, and its token. */
 async function signedIn(options: Partial<VestibuleOptions> = {}) {
   const browser = new Browser();
   const client = open({ fetch: browser.fetch, ...options });
@@ -49,34 +49,34 @@ async function signedIn(options: Partial<VestibuleOptions> = {}) {
 }
 
 describe("signing in", () => {
-  test("gives the user, and every request its token", async () => {
+  test("returns the user, and adds its token to every request", async () => {
     const { client } = await signedIn();
     const { me } = await client.request(MeDocument);
     expect(me?.email).toBe(ADMIN.identifier);
     expect(client.session).toEqual({ status: "signedIn", userId: me?.id });
   });
 
-  test("tells a wrong password as data", async () => {
+  test("returns a wrong password as data", async () => {
     const client = open({ fetch: new Browser().fetch });
     const payload = await client.signIn({ ...ADMIN, password: "not the password" });
     expect(payload.errors.map(({ code }) => code)).toEqual(["INVALID_CREDENTIALS"]);
     expect(client.session).toEqual({ status: "unknown" });
   });
 
-  test("is not needed for what anyone may ask", async () => {
+  test("is not needed for public operations", async () => {
     const browser = new Browser();
     const { passwordPolicy } = await open({ fetch: browser.fetch }).request(PasswordPolicyDocument);
     expect(passwordPolicy.minLength).toBe(8);
     expect(browser.sent).toEqual(["PasswordPolicy"]);
   });
 
-  test("comes with the link that confirms an address, and with the one that sets a password", async () => {
+  test("happens by the link that confirms an address, and by the one that sets a password", async () => {
     const client = open({ fetch: new Browser().fetch });
     const input = { email: ADA.identifier, password: "the analytical engine weaves" };
     const { register } = await client.request(RegisterDocument, { input });
     expect(register?.errors).toEqual([]);
     const registrationSecret = register?.registrationSecret;
-    const token = linkIn(await service.mail(ADA.identifier, "Confirm your e-mail address")).get("token") ?? "";
+    const token = linkIn(await service.mail(ADA.identifier, "Confirm your email address")).get("token") ?? "";
     const { verifyEmail } = await client.request(VerifyEmailDocument, { input: { token, registrationSecret } });
     if (!verifyEmail?.tokens || !verifyEmail.user) throw new Error("not verified");
     await client.adopt(verifyEmail.tokens);
@@ -93,7 +93,7 @@ describe("signing in", () => {
 });
 
 describe("staying signed in", () => {
-  test("ten callers with a token that does not hold cause one refresh, and all get their answer", async () => {
+  test("ten callers with an invalid token cause one refresh, and all get their response", async () => {
     const { browser, client, token } = await signedIn();
     browser.broken.add(token);
     const answers = await Promise.all(Array.from({ length: 10 }, () => client.request(MeDocument)));
@@ -101,7 +101,7 @@ describe("staying signed in", () => {
     expect([browser.count("Me"), browser.count("Refresh")]).toEqual([20, 1]);
   });
 
-  test("a token about to run out is replaced before the request", async () => {
+  test("a token about to expire is replaced before the request", async () => {
     let ahead = 0;
     const { browser, client } = await signedIn({ now: () => Date.now() + ahead });
     await client.request(MeDocument);
@@ -138,7 +138,7 @@ describe("staying signed in", () => {
     expect(browser.sent).toEqual(["UpdateMe", "Refresh", "UpdateMe", "UploadAvatar"]);
   });
 
-  test("a mutation of which some field was carried out is not repeated", async () => {
+  test("a mutation with an executed field is not repeated", async () => {
     const calls: string[] = [];
     const client = open({
       fetch: canned((name) => {
@@ -167,7 +167,7 @@ describe("staying signed in", () => {
     expect(client.session).toEqual({ status: "signedIn", userId: "eve" });
   });
 
-  test("a refusal for want of rights is no reason to refresh", async () => {
+  test("a missing right does not cause a refresh", async () => {
     const browser = new Browser();
     const client = open({ fetch: browser.fetch });
     await client.signIn(ADA);
@@ -175,14 +175,14 @@ describe("staying signed in", () => {
     expect(browser.count("Refresh")).toBe(0);
   });
 
-  test("a clock that is a year ahead does not make every request refresh", async () => {
+  test("a clock that is a year ahead does not cause a refresh for every request", async () => {
     const { browser, client } = await signedIn({ now: () => Date.now() + 365 * 86_400_000 });
     await client.request(MeDocument);
     await client.request(MeDocument);
     expect(browser.sent).toEqual(["Me", "Me"]);
   });
 
-  test("a network that fails while refreshing signs nobody out", async () => {
+  test("a network failure during a refresh does not sign out", async () => {
     const { browser, client, token } = await signedIn();
     browser.broken.add(token);
     browser.down = "Refresh";
@@ -211,7 +211,7 @@ describe("staying signed in", () => {
     expect(refreshes).toBe(1);
   });
 
-  test("a service that does not answer keeps nobody waiting for ever", async () => {
+  test("a service that does not respond causes a timeout", async () => {
     const client = open({
       patience: 50,
       fetch: (_url, init) =>
@@ -223,7 +223,7 @@ describe("staying signed in", () => {
     expect(client.session.status).toBe("unknown");
   });
 
-  test("a limit met while refreshing signs nobody out, and says when to try again", async () => {
+  test("a rate limit during a refresh does not sign out, and reports when to try again", async () => {
     const limited = { message: "Too many.", extensions: { code: "RATE_LIMITED", retryAfter: 7 } };
     const store = memoryStore("kept");
     const client = open({
@@ -234,7 +234,7 @@ describe("staying signed in", () => {
     expect([client.session.status, store.read()]).toEqual(["unknown", "kept"]);
   });
 
-  test("as long as the token holds, a failing refresh is no matter", async () => {
+  test("a failed refresh does not matter while the token is valid", async () => {
     let ahead = 0;
     const { browser, client } = await signedIn({ now: () => Date.now() + ahead });
     browser.down = "Refresh";
@@ -279,7 +279,7 @@ describe("without cookies", () => {
     await expect(open({ store: memoryStore() }).adopt(tokens)).rejects.toThrow("refreshTokenIn");
   });
 
-  test("an empty store asks nobody", async () => {
+  test("an empty store sends no request", async () => {
     const browser = new Browser();
     const client = open({ store: memoryStore(), fetch: browser.fetch });
     expect(await client.restore()).toEqual({ status: "signedOut" });
@@ -344,11 +344,11 @@ describe("tabs", () => {
   });
 });
 
-const unauthenticated = { message: "Sign in first.", extensions: { code: "UNAUTHENTICATED", reason: "EXPIRED" } };
+const unauthenticated = { message: "You need to sign in.", extensions: { code: "UNAUTHENTICATED", reason: "EXPIRED" } };
 const later = new Date(Date.now() + 300_000).toISOString();
 const expiring = { tokenType: "Bearer", accessExpiresAt: later, refreshExpiresAt: later };
 
-/** A service that answers by heart, for what the real one does not do on demand. */
+/** A service with fixed responses, for cases that the real one does not produce on demand. */
 function canned(answer: (name: string) => object): typeof fetch {
   return async (_url, init) => {
     const name = /(?:query|mutation) (\w+)/.exec(String(init?.body))?.[1] ?? "";

@@ -9,7 +9,7 @@ const schema = buildSchema(
   readFileSync(process.env["VESTIBULE_SCHEMA"] ?? new URL("../../../schema.graphql", import.meta.url), "utf8"),
 );
 
-/** What a document itself is refused for. Without variables and without anybody signed in, most fail for those. */
+/** Codes of errors in a document itself. Without variables and a user, most documents fail for other reasons. */
 const DOCUMENT_REFUSED = new Set(["GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "QUERY_TOO_COMPLEX"]);
 
 function rootFieldOf(document: DocumentNode): string {

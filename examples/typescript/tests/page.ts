@@ -1,6 +1,6 @@
 import { createVestibuleClient, MeDocument } from "../src";
 
-/** What the browser test calls in a page. */
+/** Functions that the browser test calls in a page. */
 const page = {
   client: createVestibuleClient({ url: new URLSearchParams(location.search).get("url") ?? "" }),
   email: async () => (await page.client.request(MeDocument)).me?.email,

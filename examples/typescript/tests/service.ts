@@ -7,15 +7,15 @@ import { createInterface } from "node:readline";
 /** The first superuser of a service under test. */
 export const ADMIN = { identifier: "admin@example.com", password: "correct horse battery staple 42" };
 
-/** A real service on a fresh folder. */
+/** A real service with a new data directory. */
 export interface Service {
   /** Its address, without a path. */
   origin: string;
-  /** Its endpoint. */
+  /** Its GraphQL endpoint. */
   url: string;
-  /** The newest mail to this address with this in its subject, once it is there. */
+  /** Waits for the newest email to this address with this text in its subject. */
   mail(to: string, subject: string): Promise<string>;
-  /** Ends it and removes its folder. */
+  /** Stops it and removes its directory. */
   stop(): void;
 }
 
@@ -49,7 +49,7 @@ export async function startService(settings: Record<string, string> = {}): Promi
   };
 }
 
-/** Asks until there is an answer. */
+/** Polls until there is a result. */
 export async function waitFor<T>(ask: () => T | undefined): Promise<T> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const answer = ask();

@@ -28,7 +28,7 @@ describe("subscriptions", () => {
     return client;
   }
 
-  /** Watches who is online; what came, and how it ended. */
+  /** Watches the online users. Returns the results, and how the subscription ended. */
   function watch(client: VestibuleClient) {
     const heard = { lists: [] as WatchOnlineUsersSubscription["onlineUsers"][], error: undefined as Error | undefined };
     const end = client.subscribe(WatchOnlineUsersDocument, {}, {
@@ -40,7 +40,7 @@ describe("subscriptions", () => {
     return { heard, end };
   }
 
-  test("say at once what holds", async () => {
+  test("deliver the current state immediately", async () => {
     const client = open();
     const { user } = await client.signIn(ADMIN);
     const { heard, end } = watch(client);
@@ -49,7 +49,7 @@ describe("subscriptions", () => {
     end();
   });
 
-  test("refresh a token that is refused, and go on", async () => {
+  test("refresh a refused token, and continue", async () => {
     const browser = new Browser();
     const client = open({
       fetch: async (url, init) => {
@@ -65,7 +65,7 @@ describe("subscriptions", () => {
     end();
   });
 
-  test("try again when the connection cannot be made", async () => {
+  test("retry after a failed connection", async () => {
     let attempts = 0;
     class Flaky extends WebSocket {
       constructor(url: string, protocol: string) {
@@ -108,7 +108,7 @@ describe("subscriptions", () => {
       await other.restore();
       await waitFor(() => (pings.length > 0 ? true : undefined));
 
-      // The service takes a token for five seconds longer, and looks twice a second.
+      // The service accepts a token for five more seconds, and checks twice a second.
       await new Promise((resolve) => setTimeout(resolve, 11_000));
       expect([connections, heard.error]).toEqual([1, undefined]);
       expect(new Set(pings).size).toBe(pings.length);
@@ -119,7 +119,7 @@ describe("subscriptions", () => {
     }
   }, 30_000);
 
-  test("are made anew where no token could be had in time", async () => {
+  test("reconnect if no token was available in time", async () => {
     const short = await startService({ VESTIBULE_ACCESS_TTL: "1s" });
     try {
       let connections = 0;
@@ -155,7 +155,7 @@ describe("subscriptions", () => {
     expect(await waitFor(() => heard.error)).toMatchObject({ code: "UNAUTHENTICATED" });
   });
 
-  test("need somebody signed in", async () => {
+  test("require a signed-in user", async () => {
     const { heard } = watch(open());
     expect(await waitFor(() => heard.error)).toMatchObject({ code: "UNAUTHENTICATED" });
   });

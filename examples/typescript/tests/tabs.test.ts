@@ -34,7 +34,7 @@ afterAll(async () => {
   service.stop();
 });
 
-/** A browser with two tabs, signed in in the first, whose tokens can be made not to hold. */
+/** A browser with two tabs, signed in in the first, whose tokens can be invalidated. */
 async function twoTabs() {
   const context = await browser.newContext();
   const broken = new Set<string>();
@@ -55,7 +55,7 @@ async function twoTabs() {
       refused += 1;
       if (refused === 2) both();
     }
-    // No refresh goes out before both tabs have found that their token does not hold.
+    // No refresh is sent before both tabs have found their token invalid.
     if (name === "Refresh" && broken.size > 0) await bothRefused;
     await route.continue({ headers }).catch(() => undefined);
   });
@@ -75,7 +75,7 @@ async function tab(context: BrowserContext): Promise<Page> {
   return opened;
 }
 
-/** What the tabs hold now, read off a request. */
+/** The current tokens of the tabs, read from a request. */
 async function tokenOf(opened: Page): Promise<string> {
   const [request] = await Promise.all([
     opened.waitForRequest((sent) => sent.headers()["authorization"] !== undefined),
@@ -84,7 +84,7 @@ async function tokenOf(opened: Page): Promise<string> {
   return request.headers()["authorization"]?.replace("Bearer ", "") ?? "";
 }
 
-test("two tabs that refresh at the same moment refresh once, and both go on", async () => {
+test("two tabs that refresh at the same time refresh once, and both continue", async () => {
   const { context, one, two, sent, broken } = await twoTabs();
   for (const token of [await tokenOf(one), await tokenOf(two)]) broken.add(token);
   sent.length = 0;
@@ -95,7 +95,7 @@ test("two tabs that refresh at the same moment refresh once, and both go on", as
   await context.close();
 });
 
-test("a tab that is closed while it refreshes leaves the other to do it", async () => {
+test("if a tab is closed while it refreshes, the other one refreshes", async () => {
   const { context, one, two, broken } = await twoTabs();
   for (const token of [await tokenOf(one), await tokenOf(two)]) broken.add(token);
   const refreshing = one.waitForRequest((request) => request.postData()?.includes("mutation Refresh") ?? false);

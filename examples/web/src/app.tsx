@@ -10,7 +10,7 @@ import { Users } from "./pages/users";
 import { Link, usePath } from "./route";
 import { client, explain, useQuery, useSession } from "./vestibule";
 
-/** The whole app: what is shown depends on the path and on who is signed in. */
+/** The app. The page depends on the path and the session. */
 export function App() {
   const session = useSession();
   const path = usePath();
@@ -27,7 +27,7 @@ export function App() {
     <Outside
       page={
         problem === null ? (
-          <p role="status">One moment …</p>
+          <p role="status">Loading …</p>
         ) : (
           <div role="alert">
             <p className="bad">{problem}</p>
@@ -45,7 +45,7 @@ function Outside({ page }: { page: React.ReactNode }) {
   return <main className="narrow">{page}</main>;
 }
 
-/** The pages of somebody who is signed in. */
+/** The pages for signed-in users. */
 function Inside({ path }: { path: string }) {
   const me = useQuery(MeDocument, {});
   const user = me.data?.me;

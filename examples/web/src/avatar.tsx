@@ -1,4 +1,4 @@
-/** A picture, or the first letter where there is none. */
+/** The avatar, or the first letter of the name without one. */
 export function Avatar({ name, url, size }: { name: string; url: string | null; size: number }) {
   const style = { width: size, height: size };
   if (url !== null) return <img className="avatar" src={url} alt="" style={style} />;

@@ -2,23 +2,23 @@ import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } fr
 import type { UserErrorCode } from "vestibule";
 import { explain } from "./vestibule";
 
-/** What the person can mend, as every payload lists it. */
+/** An error that the user can fix, as in every payload. */
 export interface Mendable {
   code: UserErrorCode;
   field: string | null;
   message: string;
 }
 
-/** The state of a form: what is wrong with it, what came of it, whether it is being sent. */
+/** The state of a form: errors, success message, and progress. */
 export interface Sending {
   errors: readonly Mendable[];
   note: string | null;
   busy: boolean;
-  /** Sends; `send` gives the payload's errors and, where there are none, what to tell. */
+  /** Submits the form. `send` returns the payload's errors, or a message without errors. */
   send: (send: () => Promise<{ errors: readonly Mendable[]; note?: string }>) => Promise<void>;
 }
 
-/** For a form with these fields; what is wrong with others is told above its button. */
+/** The state of a form with these fields. Errors of other fields are shown above its button. */
 export function useSending(fields: readonly string[] = []): Sending {
   const [errors, setErrors] = useState<readonly Mendable[]>([]);
   const [note, setNote] = useState<string | null>(null);
@@ -43,7 +43,7 @@ export function useSending(fields: readonly string[] = []): Sending {
   return { errors, note, busy, send };
 }
 
-/** A form that sends its fields by name, and brings people to the first field that is wrong. */
+/** A form that submits its fields by name, and focuses the first invalid field. */
 export function Form(props: {
   label: string;
   submit: string;
@@ -71,7 +71,7 @@ export function Form(props: {
   );
 }
 
-/** What came of it, said aloud by screen readers; errors of fields stand at their fields. */
+/** The result, announced by screen readers. Errors of fields are shown at the fields. */
 export function Notices({ sending: { errors, note } }: { sending: Sending }) {
   const general = errors.filter(({ field }) => field === null);
   return (
@@ -88,13 +88,13 @@ export function Notices({ sending: { errors, note } }: { sending: Sending }) {
   );
 }
 
-/** A labelled field with what is wrong with it. */
+/** A labelled field with its errors. */
 export function Field(props: {
   name: string;
   label: string;
   errors: readonly Mendable[];
   type?: "text" | "password" | "tel";
-  /** The keyboard of a telephone. Addresses are text: browsers refuse some of them in fields of the type `email`. */
+  /** On-screen keyboard. Email fields have the type `text`: browsers reject some addresses in `email` fields. */
   inputMode?: "email";
   value?: string;
   autoComplete?: string;
@@ -124,7 +124,7 @@ export function Field(props: {
   );
 }
 
-/** The text of a field. */
+/** Returns the text of a field. */
 export function text(fields: FormData, name: string): string {
   const value = fields.get(name);
   return typeof value === "string" ? value : "";

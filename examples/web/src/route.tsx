@@ -11,12 +11,12 @@ function subscribe(changed: () => void): () => void {
   };
 }
 
-/** The path of the page, kept up to date. */
+/** The current path, updated on navigation. */
 export function usePath(): string {
   return useSyncExternalStore(subscribe, () => location.pathname);
 }
 
-/** Goes to another page of the app. */
+/** Navigates to another page of the app. */
 export function go(path: string): void {
   history.pushState(null, "", path);
   for (const changed of [...listeners]) changed();

@@ -1,4 +1,4 @@
-// The client, and what React needs to use it.
+// The client and its React hooks.
 import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import {
   ConnectionError,
@@ -16,26 +16,26 @@ export const client = createVestibuleClient({
 
 const subscribe = (changed: () => void): (() => void) => client.onSessionChange(changed);
 
-/** Who is signed in, whichever tab that happened in. */
+/** The session state, shared by all tabs. */
 export function useSession(): SessionState {
   return useSyncExternalStore(subscribe, () => client.session);
 }
 
-/** What a query answered. */
+/** The state of a query. */
 export interface Answer<TData> {
-  /** The answer that came last; it stays while the next is under way. */
+  /** The last result, kept while the next one loads. */
   data: TData | null;
-  /** Why none came. */
+  /** Message of the last error. */
   error: string | null;
-  /** Whether one is under way. */
+  /** True while a request is running. */
   loading: boolean;
-  /** Asks again. */
+  /** Repeats the query. */
   reload: () => void;
-  /** Puts something newer in its place, such as what a mutation gave back. */
+  /** Replaces the result, for example with that of a mutation. */
   replace: (change: (data: TData) => TData) => void;
 }
 
-/** Asks a query, and again whenever its variables change. */
+/** Runs a query, and repeats it when its variables change. */
 export function useQuery<TData, TVariables extends object>(
   document: TypedDocumentNode<TData, TVariables>,
   variables: TVariables,
@@ -72,12 +72,12 @@ export function useQuery<TData, TVariables extends object>(
   return { data, error, loading, reload, replace };
 }
 
-/** What to tell people about a request that failed. */
+/** Message for the user about a failed request. */
 export function explain(error: unknown): string {
-  if (error instanceof ConnectionError) return "The service cannot be reached. Is there a network?";
+  if (error instanceof ConnectionError) return "The service cannot be reached. Check your network connection.";
   if (!(error instanceof VestibuleError)) return "Something went wrong on this page.";
-  if (error.code === "RATE_LIMITED") return `That was too often. Try again in ${error.retryAfter ?? 60} seconds.`;
-  if (error.code === "FORBIDDEN") return "Only staff may do that.";
-  if (error.code === "UNAUTHENTICATED") return "You are signed out. Sign in again.";
+  if (error.code === "RATE_LIMITED") return `Too many attempts. Try again in ${error.retryAfter ?? 60} seconds.`;
+  if (error.code === "FORBIDDEN") return "You do not have permission to do this.";
+  if (error.code === "UNAUTHENTICATED") return "Your session has ended. Sign in again.";
   return error.message;
 }

@@ -1,5 +1,4 @@
-// The app in a real browser, on a real service: what people and staff do in it, how it looks, what an accessibility
-// checker finds. Usage: node tests/app.mjs [FOLDER FOR SCREENSHOTS]; VESTIBULE_BIN names the service.
+// The app in a real browser, with a real service: actions of users and staff, screenshots, and an accessibility check. Usage: node tests/app.mjs [FOLDER FOR SCREENSHOTS]; VESTIBULE_BIN names the service.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -20,7 +19,7 @@ const admin = { identifier: "admin@example.com", password: "correct horse batter
 const folder = mkdtempSync(join(tmpdir(), "vestibule-web-"));
 mkdirSync(shots, { recursive: true });
 
-/** Serves what was built; every path of the app is the same page. */
+/** Serves the build; every path of the app is the same page. */
 async function servePages() {
   const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
   const server = createServer((request, response) => {
@@ -33,7 +32,7 @@ async function servePages() {
   return { server, origin: `http://127.0.0.1:${server.address().port}` };
 }
 
-/** Starts the service on a fresh folder; its mails lead to the app. */
+/** Starts the service with a new data directory; links in its emails lead to the app. */
 async function startService(origin) {
   const env = {
     PATH: process.env.PATH,
@@ -53,7 +52,7 @@ async function startService(origin) {
   throw new Error("the service did not start");
 }
 
-/** The link in the newest mail with this subject, once it is there. */
+/** Waits for the newest email with this subject, and returns its link. */
 async function linkOf(page, subject) {
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const mails = existsSync(join(folder, "mail")) ? readdirSync(join(folder, "mail")).sort().reverse() : [];
@@ -67,7 +66,7 @@ async function linkOf(page, subject) {
   throw new Error(`no mail "${subject}" came`);
 }
 
-/** Nothing for the checker to find, nothing to scroll sideways; a picture to look at. */
+/** Checks accessibility and horizontal overflow, and takes a screenshot. */
 async function inspect(page, name) {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => globalThis.axe.run());
@@ -77,7 +76,7 @@ async function inspect(page, name) {
 }
 
 async function signIn(page, { identifier, password }) {
-  await page.getByLabel("E-mail address or username").fill(identifier);
+  await page.getByLabel("Email address or username").fill(identifier);
   await page.getByLabel("Password").fill(password);
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Sign out", exact: true }).waitFor();
@@ -100,9 +99,9 @@ try {
   const broken = [];
   page.on("pageerror", (error) => broken.push(error.message));
 
-  // Signing in: a wrong password is told, the right one lets in, a reload keeps it.
+  // Sign-in: a wrong password is refused, the right one is accepted, and a reload keeps the session.
   await page.goto(origin);
-  await page.getByLabel("E-mail address or username").fill(admin.identifier);
+  await page.getByLabel("Email address or username").fill(admin.identifier);
   await page.getByLabel("Password").fill("not the password");
   await page.keyboard.press("Enter");
   await page.getByRole("alert").filter({ hasText: /\w/ }).waitFor();
@@ -112,7 +111,7 @@ try {
   await page.getByRole("heading", { level: 1, name: "admin" }).waitFor();
   passed += 1;
 
-  // The own details and picture.
+  // Details and avatar of the user.
   await page.getByLabel("First name").fill("A".repeat(500));
   await page.getByRole("button", { name: "Save" }).click();
   await page.locator("input[name=firstName][aria-invalid=true]:focus").waitFor();
@@ -129,23 +128,23 @@ try {
   await page.locator("main img.avatar").waitFor({ state: "detached" });
   passed += 1;
 
-  // Users from a file: tried, mended, tried again, imported.
+  // Import: dry run with an error, corrected dry run, import.
   const rows = Array.from({ length: 14 }, (_, index) => `user${index}@example.com,First${index},Last${index}`);
   const csv = (lines) => ({ name: "users.csv", mimeType: "text/csv", buffer: Buffer.from(`email,first_name,last_name\n${lines.join("\n")}\n`) });
   await page.getByRole("link", { name: "Import" }).click();
   await page.getByLabel("File").setInputFiles(csv([...rows, "not an address,X,Y"]));
-  await page.getByRole("button", { name: "Try it" }).click();
+  await page.getByRole("button", { name: "Check" }).click();
   await page.getByRole("cell", { name: "email" }).waitFor();
   assert.ok(await page.getByRole("button", { name: "Import" }).isDisabled());
   await inspect(page, "import-wrong");
   await page.getByLabel("File").setInputFiles(csv(rows));
-  await page.getByRole("button", { name: "Try it" }).click();
-  await page.getByText("This would be done: 14 created").waitFor();
+  await page.getByRole("button", { name: "Check" }).click();
+  await page.getByText("The import would have this result: 14 created").waitFor();
   await page.getByRole("button", { name: "Import" }).click();
   await page.getByText(/^Done: 14 created/).waitFor();
   passed += 1;
 
-  // The users: pages, order, search.
+  // Users: pages, order, search.
   await page.getByRole("link", { name: "Users" }).click();
   await page.getByText("15 users").waitFor();
   assert.equal(await page.locator("tbody tr").count(), 10);
@@ -153,17 +152,17 @@ try {
   await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 5);
   await page.getByRole("button", { name: "Previous page" }).click();
   await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 10);
-  await page.getByRole("button", { name: "E-mail address" }).click();
+  await page.getByRole("button", { name: "Email address" }).click();
   await page.locator("tbody tr").first().getByText(admin.identifier).waitFor();
-  assert.equal(await page.getByRole("columnheader", { name: "E-mail address" }).getAttribute("aria-sort"), "ascending");
+  assert.equal(await page.getByRole("columnheader", { name: "Email address" }).getAttribute("aria-sort"), "ascending");
   await page.getByLabel("Search").fill("last7");
   await page.getByText("1 user", { exact: true }).waitFor();
   passed += 1;
 
-  // The switches: grey where the service would refuse, and they do what they say.
+  // Switches: disabled if the service would refuse, effective otherwise.
   const staff = page.getByRole("switch", { name: "Staff: First7 Last7" });
   await staff.click();
-  await page.getByText("First7 Last7 is staff now.").waitFor();
+  await page.getByText("First7 Last7 is now staff.").waitFor();
   assert.ok(await staff.isChecked());
   await page.getByLabel("Search").fill("");
   await page.getByText("15 users").waitFor();
@@ -173,13 +172,13 @@ try {
   await inspect(page, "users");
   passed += 1;
 
-  // Who is online, live: somebody else signs in, by the link of a mail, and appears.
+  // Online users, live: another user signs in by an emailed link, and appears.
   await page.getByRole("link", { name: "Online" }).click();
   await page.getByText("1 online").waitFor();
   const guest = await (await browser.newContext({ colorScheme: "dark", viewport: { width: 320, height: 700 } })).newPage();
   guest.setDefaultTimeout(30_000);
   await guest.goto(`${origin}/forgot`);
-  await guest.getByLabel("E-mail address").fill("user7@example.com");
+  await guest.getByLabel("Email address").fill("user7@example.com");
   await guest.keyboard.press("Enter");
   await guest.getByRole("status").filter({ hasText: /\w/ }).waitFor();
   await inspect(guest, "forgot-dark-320");
@@ -191,7 +190,7 @@ try {
   await guest.getByRole("textbox", { name: "New password" }).fill("orchids under the stairs 55");
   await guest.keyboard.press("Enter");
   await guest.getByRole("status").getByText("Your new password is set").waitFor();
-  await guest.getByRole("link", { name: "Back to signing in" }).click();
+  await guest.getByRole("link", { name: "Back to sign-in" }).click();
   await signIn(guest, { identifier: "user7@example.com", password: "orchids under the stairs 55" });
   await guest.getByRole("heading", { level: 1, name: "First7 Last7" }).waitFor();
   await page.getByText("2 online").waitFor();
@@ -199,7 +198,7 @@ try {
   await inspect(page, "online");
   passed += 1;
 
-  // Staff that is no superuser may not change one; and the narrow, dark look of a wide table.
+  // Staff cannot change a superuser. A wide table in a narrow, dark window.
   await inspect(guest, "profile-dark-320");
   await guest.getByRole("link", { name: "Users" }).click();
   await guest.getByText(/users$/).waitFor();

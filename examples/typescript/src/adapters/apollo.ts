@@ -5,8 +5,8 @@ import type { GraphQLResult } from "../client/errors";
 import { operationOf } from "../client/transport";
 
 /**
- * The last link of an Apollo Client: queries, mutations with files, and subscriptions go through the Vestibule client.
- * Clear Apollo's cache when somebody else signs in: `client.onSessionChange(() => apollo.clearStore())`.
+ * Terminating link for Apollo Client: queries, mutations with files, and subscriptions use the Vestibule client.
+ * Clear Apollo's cache when another user signs in: `client.onSessionChange(() => apollo.clearStore())`.
  */
 export function vestibuleLink(client: VestibuleClient): ApolloLink {
   return new ApolloLink(

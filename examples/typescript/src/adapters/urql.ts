@@ -4,8 +4,8 @@ import type { VestibuleClient } from "../client/client";
 import type { GraphQLResult } from "../client/errors";
 
 /**
- * The last exchange of urql: queries, mutations with files, and subscriptions go through the Vestibule client.
- * Make a new urql client when somebody else signs in, which is how urql forgets: `client.onSessionChange(…)`.
+ * Terminating exchange for urql: queries, mutations with files, and subscriptions use the Vestibule client.
+ * Create a new urql client when another user signs in, to clear its cache: `client.onSessionChange(…)`.
  */
 export function vestibuleExchange(client: VestibuleClient): Exchange {
   return ({ forward }) =>

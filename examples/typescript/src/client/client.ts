@@ -8,69 +8,69 @@ import type { RefreshTokenStore } from "./store";
 import { browserTabs, hasTabs, noTabs, type Tabs } from "./tabs";
 import { httpTransport, operationOf, type Variables } from "./transport";
 
-/** What `createVestibuleClient` can be told. */
+/** Options of `createVestibuleClient`. */
 export interface VestibuleOptions {
-  /** The service's endpoint, such as `https://id.example.com/graphql`. */
+  /** URL of the service, such as `https://id.example.com/graphql`. */
   url: string;
-  /** Where to keep the refresh token; without it, the browser's cookie serves. */
+  /** Store of the refresh token. Default: the browser's cookie. */
   store?: RefreshTokenStore;
-  /** How tabs agree. By default those of a browser do, unless there is a store, which each tab may have for itself. */
+  /** Coordination of tabs. Default: the browser's tabs, unless there is a `store`, as each tab may have another. */
   tabs?: Tabs;
-  /** Instead of the global `fetch`. */
+  /** Replacement for the global `fetch`. */
   fetch?: typeof globalThis.fetch;
-  /** Instead of the global `WebSocket`, which Node has from version 22 on. */
+  /** Replacement for the global `WebSocket`, which Node has since version 22. */
   webSocket?: unknown;
-  /** Instead of the clock. */
+  /** Replacement for the system clock. */
   now?: () => number;
-  /** How long signing in, refreshing and signing out may take, in milliseconds: 15 000 if not given. */
+  /** Timeout of sign-in, refresh and sign-out, in milliseconds. Default: 15 000. */
   patience?: number;
 }
 
-/** How a request is made. */
+/** Options of a request. */
 export interface RequestOptions {
-  /** Ends the request early. */
+  /** Cancels the request. */
   signal?: AbortSignal;
 }
 
-/** The variables of a document: they may be left out where none is needed. */
+/** The variables of a document; optional if the document requires none. */
 export type VariablesOf<TVariables> = Record<string, never> extends TVariables
   ? [variables?: TVariables, options?: RequestOptions]
   : [variables: TVariables, options?: RequestOptions];
 
 /** A client of one Vestibule service. */
 export interface VestibuleClient {
-  /** Who is signed in, as far as is known. */
+  /** The session state as far as it is known. */
   readonly session: SessionState;
-  /** Calls `listener` whenever that changes, in whichever tab; returns how to stop that. */
+  /** Calls `listener` when another user, or no user, is signed in, in any tab. Returns a function that removes it. */
   onSessionChange(listener: (session: SessionState) => void): () => void;
-  /** Finds out at a page's start whether somebody is signed in. Throws if the service cannot be reached. */
+  /** Restores the session after a page load. Throws if the service cannot be reached. */
   restore(): Promise<SessionState>;
-  /** Signs in with a password; the payload's `errors` say what the person can mend. */
+  /** Signs in with a password. Errors that the user can fix are in the payload's `errors`. */
   signIn(input: LoginInput): Promise<SignInResult>;
-  /** Takes over the tokens that `verifyEmail` or `confirmReset` gave; with a store, ask for `refreshTokenIn: "BODY"`. */
+  /** Starts a session with tokens of `verifyEmail` or `confirmReset`. A store requires `refreshTokenIn: "BODY"`. */
   adopt(tokens: AuthTokens): Promise<void>;
-  /** Signs out, in all tabs; `everywhere` ends the user's sessions on other devices too. */
+  /** Signs out in all tabs. `everywhere` also ends the user's sessions on other devices. */
   signOut(options?: { everywhere?: boolean }): Promise<void>;
-  /** The data of a query or mutation; throws `VestibuleError` if there are errors, `ConnectionError` without answer. */
+  /** The data of a query or mutation. Throws `VestibuleError` for errors, `ConnectionError` without a response. */
   request<TData, TVariables extends Variables>(
     document: TypedDocumentNode<TData, TVariables>,
     ...rest: VariablesOf<TVariables>
   ): Promise<TData>;
-  /** Data and errors of a query or mutation, as other GraphQL clients want them. */
+  /** Returns data and errors of a query or mutation, for adapters of other GraphQL clients. */
   execute(document: DocumentNode, variables?: Variables, options?: RequestOptions): Promise<GraphQLResult>;
-  /** Tells `sink` what a subscription says, each time; returns how to end it. It outlives lost connections. */
+  /** Passes each result of a subscription to `sink`, and reconnects if needed. Returns a function that ends it. */
   subscribe<TData, TVariables extends Variables>(
     document: TypedDocumentNode<TData, TVariables>,
     variables: TVariables,
     sink: Sink<TData>,
   ): () => void;
-  /** Data and errors of a subscription, as other GraphQL clients want them. */
+  /** Subscribes to data and errors, for adapters of other GraphQL clients. */
   subscribeTo(document: DocumentNode, variables: Variables, sink: Sink<GraphQLResult>): () => void;
-  /** Ends subscriptions and forgets the tokens, without signing out. */
+  /** Ends subscriptions and discards the tokens, without signing out. */
   close(): void;
 }
 
-/** Makes a client: access token in memory, refresh token in the cookie or in a store, one session in all tabs. */
+/** Creates a client: access token in memory, refresh token in the cookie or in a store, one session in all tabs. */
 export function createVestibuleClient(options: VestibuleOptions): VestibuleClient {
   const { url, store = null, now = Date.now, patience = 15_000 } = options;
   const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
@@ -129,12 +129,12 @@ export function createVestibuleClient(options: VestibuleOptions): VestibuleClien
   };
 }
 
-/** Whether another user is signed in than when the request was made: then it is not that one's request to repeat. */
+/** True if another user has signed in since the request was sent. It must not be repeated as that user. */
 function isOther(before: SessionState, after: SessionState): boolean {
   return before.status === "signedIn" && (after.status !== "signedIn" || after.userId !== before.userId);
 }
 
-/** Whether some field of a mutation was carried out, which must not happen twice. */
+/** True if a field of a mutation was executed, which must not happen twice. */
 function didSomething({ data }: GraphQLResult): boolean {
   return typeof data === "object" && data !== null && Object.values(data).some((field) => field !== null);
 }
@@ -143,7 +143,7 @@ function failed(result: GraphQLResult): boolean {
   return result.errors !== undefined || !result.data;
 }
 
-/** The document says what type the data has: the types are generated from the schema that the service has. */
+/** Casts the data to the type of the document, which is generated from the schema of the service. */
 function dataOf<TData>(result: GraphQLResult, _document: TypedDocumentNode<TData, never>): TData {
   if (failed(result)) throw new VestibuleError(result.errors ?? [], result.data);
   return result.data as TData;

@@ -16,46 +16,46 @@ import type { RefreshTokenStore } from "./store";
 import type { TabMessage, Tabs } from "./tabs";
 import type { Send, Variables } from "./transport";
 
-/** An access token and when to replace it. */
+/** An access token and its times. */
 export interface AccessToken {
   /** For the header `Authorization: Bearer …`. */
   token: string;
-  /** When it runs out, in milliseconds since 1970. */
+  /** Expiry, in milliseconds since 1970. */
   expiresAt: number;
-  /** When to refresh. */
+  /** Time of the next refresh, in milliseconds since 1970. */
   refreshAt: number;
 }
 
-/** Who is signed in, as far as the client knows. `unknown` is how a page begins: the cookie cannot be looked at. */
+/** The session state. `unknown` is the state after a page load, because scripts cannot read the cookie. */
 export type SessionState =
   | { readonly status: "unknown" | "signedOut" }
   | { readonly status: "signedIn"; readonly userId: string };
 
-/** What signing in gives: the user, or what the person can mend. */
+/** Result of signing in: the user, or errors that the user can fix. */
 export type SignInResult = NonNullable<LoginMutation["login"]>;
 
-/** Tokens as every mutation that signs somebody in gives them. */
+/** Tokens as returned by every mutation that signs in. */
 export type AuthTokens = NonNullable<SignInResult["tokens"]>;
 
-/** What `Credentials` needs. */
+/** Dependencies of `Credentials`. */
 export interface CredentialsSetup {
   send: Send;
   tabs: Tabs;
   store: RefreshTokenStore | null;
-  /** Milliseconds since 1970. */
+  /** The current time in milliseconds since 1970. */
   now: () => number;
-  /** How long signing in, refreshing and signing out may take, in milliseconds. */
+  /** Timeout of sign-in, refresh and sign-out, in milliseconds. */
   patience: number;
 }
 
-/** How long before its end a token is replaced, at most. */
+/** Maximum time before its expiry at which a token is replaced, in milliseconds. */
 const LEEWAY = 30_000;
-/** How long to wait for the tokens of the tab that has just refreshed. */
+/** Time to wait for the tokens of a tab that has just refreshed, in milliseconds. */
 const HEARSAY = 300;
 
 /**
- * The tokens of one session, shared by all tabs. Whatever changes them runs while nothing else does, in any tab: so
- * a refresh cannot overtake a sign-out, and a refresh token is presented once.
+ * The tokens of one session, shared by all tabs. Changes run one at a time over all tabs. So a refresh cannot overtake
+ * a sign-out, and a refresh token is sent once.
  */
 export class Credentials {
   #state: SessionState = { status: "unknown" };
@@ -71,42 +71,42 @@ export class Credentials {
     setup.tabs.listen((message) => this.#hear(message));
   }
 
-  /** Who is signed in. */
+  /** The session state. */
   get state(): SessionState {
     return this.#state;
   }
 
-  /** The access token held now, whether or not it is about to run out. */
+  /** The current access token, even if it is about to expire. */
   get access(): AccessToken | null {
     return this.#access;
   }
 
-  /** Calls `listener` with every new access token, whichever tab got it; returns how to stop that. */
+  /** Calls `listener` with every new access token, from any tab. Returns a function that removes the listener. */
   onAccess(listener: (access: AccessToken) => void): () => void {
     this.#accessListeners.add(listener);
     return () => this.#accessListeners.delete(listener);
   }
 
-  /** Calls `listener` whenever somebody else, or nobody, is signed in; returns how to stop that. */
+  /** Calls `listener` after each change of the signed-in user. Returns a function that removes the listener. */
   onChange(listener: (state: SessionState) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** A token for the next request, refreshed if it is about to run out; null without one. */
+  /** Returns a token for the next request, refreshed if it is about to expire; null if signed out. */
   async token(): Promise<string | null> {
     const access = this.#access;
     if (access === null || this.#setup.now() < access.refreshAt) return access?.token ?? null;
     try {
       return await this.renew(access.token);
     } catch (error) {
-      // As long as the token holds, it does not matter that there is no other yet.
+      // A failed refresh does not matter while the current token is valid.
       if (this.#setup.now() < access.expiresAt) return access.token;
       throw error;
     }
   }
 
-  /** Another token than `stale`, by one refresh for everybody who asks; null if the service says that the session ended. */
+  /** Replaces the token `stale`, by one refresh for all callers. Returns null if the session has ended. */
   async renew(stale: string | null): Promise<string | null> {
     if (this.#access !== null && this.#access.token !== stale) return this.#access.token;
     if (this.#state.status === "signedOut") return null;
@@ -116,7 +116,7 @@ export class Credentials {
     return this.#refreshing;
   }
 
-  /** Signs in, here and in all other tabs. */
+  /** Signs in, in this and all other tabs. */
   signIn(input: LoginInput): Promise<SignInResult> {
     return this.#setup.tabs.exclusively(async () => {
       const refreshTokenIn: RefreshTokenTransport = this.#setup.store ? "BODY" : "COOKIE";
@@ -128,7 +128,7 @@ export class Credentials {
     });
   }
 
-  /** Takes over tokens that another mutation gave, such as `verifyEmail`. */
+  /** Starts a session with the tokens of another mutation, such as `verifyEmail`. */
   adopt(tokens: AuthTokens): Promise<void> {
     return this.#setup.tabs.exclusively(async () => {
       if (this.#setup.store && tokens.refreshToken === null) {
@@ -141,8 +141,8 @@ export class Credentials {
   }
 
   /**
-   * Signs out, here and in all other tabs; `everywhere` ends the user's sessions on other devices too. Throws, and
-   * stays signed in, if the service cannot be reached: the session would live on.
+   * Signs out, in this and all other tabs. `everywhere` also ends the user's sessions on other devices. Throws, and
+   * stays signed in, if the service cannot be reached, because the session would still be valid.
    */
   signOut(everywhere: boolean): Promise<void> {
     return this.#setup.tabs.exclusively(async () => {
@@ -155,7 +155,7 @@ export class Credentials {
     });
   }
 
-  /** Leaves the other tabs and forgets the tokens, without signing out. */
+  /** Stops the exchange with other tabs and discards the tokens, without signing out. */
   close(): void {
     this.#setup.tabs.close();
     this.#listeners.clear();
@@ -174,7 +174,7 @@ export class Credentials {
         await this.#end();
         return null;
       }
-      // The cookie's successor comes as a cookie by itself.
+      // The next token of a cookie arrives as a cookie.
       const refreshTokenIn: RefreshTokenTransport = "BODY";
       const input = refreshToken === null ? {} : { refreshToken, refreshTokenIn };
       const result = await this.#call<RefreshMutation>(RefreshDocument, { input });
@@ -183,7 +183,7 @@ export class Credentials {
         await this.#accept(payload.tokens, payload.user.id);
         return payload.tokens.accessToken;
       }
-      // Only a clear no ends the session here; a limit or a fault says nothing about it.
+      // Only an explicit refusal ends the session; a rate limit or an internal error does not.
       const refused = payload ? payload.errors.length > 0 : isUnauthenticated(result);
       if (!refused) throw new VestibuleError(result.errors ?? [], result.data);
       await this.#end();
@@ -191,7 +191,7 @@ export class Credentials {
     });
   }
 
-  /** Who had to wait for another tab has probably waited for the very tokens it wants. */
+  /** After waiting for another tab, the tokens of that tab are probably on their way. */
   async #askAround(stale: string | null): Promise<void> {
     if (this.#state.status === "signedOut" || (this.#access !== null && this.#access.token !== stale)) return;
     await new Promise<void>((resolve) => {
@@ -233,7 +233,7 @@ export class Credentials {
     const now = this.#setup.now();
     const expiresAt = Date.parse(tokens.accessExpiresAt);
     const left = expiresAt - now;
-    // A token that has run out before it came means that this clock is wrong; then UNAUTHENTICATED will tell.
+    // A token that arrives expired means that this clock is wrong. The refresh then waits for UNAUTHENTICATED.
     const refreshAt = left > 0 ? expiresAt - Math.min(LEEWAY, left / 4) : Number.POSITIVE_INFINITY;
     this.#access = { token: tokens.accessToken, expiresAt, refreshAt };
     this.#setup.tabs.post({ type: "signedIn", access: this.#access, userId });
@@ -261,11 +261,11 @@ export class Credentials {
     if (!same) for (const listener of [...this.#listeners]) listener(next);
   }
 
-  /** Sends with a limit in time: other tabs wait for this one. */
+  /** Sends with a timeout, because other tabs wait for this one. */
   async #call<TData>(document: DocumentNode, variables: Variables, token?: string): Promise<GraphQLResult<TData>> {
     const { send, patience } = this.#setup;
     const control = new AbortController();
-    const timer = setTimeout(() => control.abort(new ConnectionError("The service took too long to answer.")), patience);
+    const timer = setTimeout(() => control.abort(new ConnectionError("The service took too long to respond.")), patience);
     try {
       return (await send(document, variables, { token, signal: control.signal })) as GraphQLResult<TData>;
     } finally {

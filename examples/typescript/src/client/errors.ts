@@ -1,24 +1,24 @@
 import type { GraphQLFormattedError } from "graphql";
 
-/** What the service answers to one document. */
+/** The response to one document. */
 export interface GraphQLResult<TData = unknown> {
-  /** The data; null or missing where nothing could be had. */
+  /** The data; null or missing if no part of the operation succeeded. */
   data?: TData | null;
-  /** What went wrong; data may be there besides. */
+  /** The errors; `data` may be present in addition. */
   errors?: readonly GraphQLFormattedError[];
 }
 
-/** The service answered with errors: not signed in, not allowed, a malformed request, a limit, a fault of its own. */
+/** GraphQL errors: not signed in, not allowed, an invalid request, a rate limit, or an internal error. */
 export class VestibuleError extends Error {
   override readonly name = "VestibuleError";
 
   constructor(
-    /** The errors as they came. */
+    /** The errors as received. */
     readonly errors: readonly GraphQLFormattedError[],
-    /** What data came besides. */
+    /** The data received with the errors. */
     readonly data: unknown = null,
   ) {
-    super(errors[0]?.message ?? "The service answered with an error.");
+    super(errors[0]?.message ?? "The service returned an error.");
   }
 
   /** The code of the first error, such as `FORBIDDEN`. */
@@ -26,32 +26,32 @@ export class VestibuleError extends Error {
     return text(this.errors[0]?.extensions?.["code"]);
   }
 
-  /** Why the client counts as signed out, where the code is `UNAUTHENTICATED`. */
+  /** Reason for the code `UNAUTHENTICATED`. */
   get reason(): string | undefined {
     return text(this.errors[0]?.extensions?.["reason"]);
   }
 
-  /** In how many seconds to try again, where the code is `RATE_LIMITED` or `SERVICE_UNAVAILABLE`. */
+  /** Seconds to wait before a retry, for the codes `RATE_LIMITED` and `SERVICE_UNAVAILABLE`. */
   get retryAfter(): number | undefined {
     const seconds = this.errors[0]?.extensions?.["retryAfter"];
     return typeof seconds === "number" ? seconds : undefined;
   }
 }
 
-/** The service could not be reached, or what answered was not the service. */
+/** The service could not be reached, or the response was not from the service. */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
 
-/** Whether the service does not know who calls: the one case in which refreshing helps. */
+/** True if the credential was not accepted: the only case in which a refresh helps. */
 export function isUnauthenticated(result: GraphQLResult): boolean {
   return result.errors?.some((error) => error.extensions?.["code"] === "UNAUTHENTICATED") ?? false;
 }
 
-/** The same errors that the service gives to a client that is signed out. */
+/** The errors that the service returns to a client that is signed out. */
 export function signedOutError(): VestibuleError {
   return new VestibuleError([
-    { message: "Sign in first.", extensions: { code: "UNAUTHENTICATED", reason: "MISSING" } },
+    { message: "You need to sign in.", extensions: { code: "UNAUTHENTICATED", reason: "MISSING" } },
   ]);
 }
 

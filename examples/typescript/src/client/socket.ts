@@ -4,30 +4,30 @@ import type { AccessToken, Credentials, SessionState } from "./credentials";
 import { ConnectionError, type GraphQLResult, signedOutError, VestibuleError } from "./errors";
 import { documentText, type Variables } from "./transport";
 
-/** The close code by which the service says that the token does not hold or ran out, or that the session has ended. */
+/** Close code for an invalid or expired token, or an ended session. */
 const FORBIDDEN = 4403;
-/** How long a connection may be silent before it is asked whether it lives, in milliseconds. */
+/** Time without messages before a ping is sent, in milliseconds. */
 const KEEP_ALIVE = 20_000;
-/** How long the answer may take. */
+/** Timeout for the pong, in milliseconds. */
 const PATIENCE = 10_000;
-/** How long after a refresh that failed the next is tried, in milliseconds. */
+/** Time to wait after a failed refresh, in milliseconds. */
 const AGAIN = 5_000;
-/** The longest time that timers of browsers take. */
+/** Maximum delay of timers in browsers. */
 const LONGEST = 2 ** 31 - 1;
 
-/** Who hears what a subscription says. */
+/** The receiver of a subscription. */
 export interface Sink<T> {
-  /** Something new. */
+  /** A new result. */
   next(value: T): void;
-  /** The subscription failed; nothing more will come. */
+  /** The subscription failed; no more results follow. */
   error?(error: Error): void;
-  /** The subscription ended; nothing more will come. */
+  /** The subscription ended; no more results follow. */
   complete?(): void;
 }
 
 /**
- * Subscriptions over one WebSocket, opened with the first and closed after the last. The service closes it when its access
- * token runs out, so it is refreshed in time and the new token sent in a ping.
+ * Subscriptions over one WebSocket, opened with the first and closed after the last. The service closes it when its
+ * access token expires, so the token is refreshed in time and sent in a ping.
  */
 export class Socket {
   readonly #client: Client;
@@ -48,7 +48,7 @@ export class Socket {
       webSocketImpl,
       lazy: true,
       keepAlive: KEEP_ALIVE,
-      // Also what browsers report as a mere error event, such as a network that is away.
+      // Includes the plain error events of browsers, such as for a missing network.
       shouldRetry: (reason) => !(reason instanceof NobodySignedIn),
       retryAttempts: Number.POSITIVE_INFINITY,
       retryWait: (retries) => delay(Math.min(30_000, 500 * 2 ** retries) * (0.5 + Math.random() / 2)),
@@ -62,7 +62,7 @@ export class Socket {
         return { Authorization: `Bearer ${token}` };
       },
       on: {
-        // A connection that was lost without a word is noticed by the answer that does not come.
+        // A missing pong reveals a connection that was lost silently.
         ping: (received) => {
           if (!received) this.#deadline = setTimeout(() => this.#client.terminate(), PATIENCE);
         },
@@ -71,7 +71,7 @@ export class Socket {
         },
         connected: (socket) => {
           this.#open = socket as WebSocket;
-          // Another tab may have refreshed since the token of this connection was chosen.
+          // Another tab may have refreshed since this connection got its token.
           if (credentials.access !== null) this.#prolong(credentials.access);
         },
         closed: (event) => {
@@ -83,13 +83,13 @@ export class Socket {
       },
     });
     credentials.onAccess((access) => this.#prolong(access));
-    // Whoever signs in next must not go on hearing what the one before was told.
+    // The next user must not receive results of the previous one.
     credentials.onChange((state) => {
       if (this.#user !== null && this.#user !== userOf(state)) this.#client.terminate();
     });
   }
 
-  /** Tells `sink` what the subscription says; returns how to end it. */
+  /** Passes each result to `sink`. Returns a function that ends the subscription. */
   subscribe(document: DocumentNode, variables: Variables, sink: Sink<GraphQLResult>): () => void {
     return this.#client.subscribe(
       { query: documentText(document), variables: { ...variables } },
@@ -107,7 +107,7 @@ export class Socket {
     void this.#client.dispose();
   }
 
-  /** Sends a newer token of the same user over the open connection, and sees to it that there will be a next one. */
+  /** Sends a newer token of the same user over the open connection, and schedules the next refresh. */
   #prolong(access: AccessToken): void {
     if (this.#open === null || this.#user !== userOf(this.#credentials.state)) return;
     if (access.token !== this.#sent) {
@@ -123,7 +123,7 @@ export class Socket {
     if (!Number.isFinite(milliseconds)) return;
     this.#refresh = setTimeout(
       () => {
-        // A new token comes by `onAccess`. Without one the connection ends, and is made anew once there is one.
+        // A new token arrives by `onAccess`. Without one, the connection ends, and reopens once a token is available.
         const before = this.#sent;
         void this.#credentials.token().catch(() => undefined).then(() => {
           if (this.#open !== null && this.#sent === before) this.#refreshIn(AGAIN);
@@ -134,14 +134,14 @@ export class Socket {
   }
 }
 
-/** Not a `VestibuleError`: graphql-ws takes whatever has `code` and `reason` for a lost connection, and tries again. */
+/** Not a `VestibuleError`: graphql-ws takes objects with `code` and `reason` for a lost connection, and retries. */
 class NobodySignedIn extends Error {}
 
-/** graphql-ws throws lists of errors, close events, and what `connectionParams` threw. */
+/** graphql-ws throws lists of errors, close events, and errors thrown by `connectionParams`. */
 function understood(error: unknown): Error {
   if (Array.isArray(error)) return new VestibuleError(error);
   if (error instanceof NobodySignedIn) return signedOutError();
-  return new ConnectionError("The connection for subscriptions ended.", { cause: error });
+  return new ConnectionError("The connection for subscriptions was closed.", { cause: error });
 }
 
 function userOf(state: SessionState): string | null {

@@ -1,27 +1,27 @@
 import type { AccessToken } from "./credentials";
 
-/** What tabs tell each other. Only pages of the same origin can listen. */
+/** Messages between tabs. Only pages of the same origin receive them. */
 export type TabMessage =
-  /** These are the tokens now: of a sign-in, a refresh, or in answer to `ask`. */
+  /** The current tokens: after a sign-in, a refresh, or in reply to `ask`. */
   | { type: "signedIn"; access: AccessToken; userId: string }
   /** The session has ended. */
   | { type: "signedOut" }
-  /** Who has tokens? */
+  /** Request for the current tokens. */
   | { type: "ask" };
 
-/** How the tabs of one browser agree, so that they act as one client. */
+/** Coordination of the tabs of one browser, so that they act as one client. */
 export interface Tabs {
-  /** Runs `work` while no other tab does; tells it whether it had to wait for one. */
+  /** Runs `work` under a lock over all tabs. Its argument is true if it had to wait. */
   exclusively<T>(work: (waited: boolean) => Promise<T>): Promise<T>;
-  /** Tells all other tabs. */
+  /** Sends a message to all other tabs. */
   post(message: TabMessage): void;
-  /** Says what to do with messages of other tabs. */
+  /** Sets the handler for messages of other tabs. */
   listen(hear: (message: TabMessage) => void): void;
-  /** Leaves. */
+  /** Ends the exchange of messages. */
   close(): void;
 }
 
-/** Tabs by Web Locks and BroadcastChannel, for all pages of this origin that use the same name. */
+/** Tabs that use Web Locks and BroadcastChannel, for all pages of this origin with the same name. */
 export function browserTabs(name: string): Tabs {
   const channel = new BroadcastChannel(name);
   return {
@@ -39,7 +39,7 @@ export function browserTabs(name: string): Tabs {
   };
 }
 
-/** For where there are no tabs: only the calls within this client wait for each other. */
+/** Coordination without tabs: only calls within this client wait for each other. */
 export function noTabs(): Tabs {
   let last: Promise<unknown> = Promise.resolve();
   return {
@@ -54,7 +54,7 @@ export function noTabs(): Tabs {
   };
 }
 
-/** Whether this is a browser whose tabs can agree. Node has BroadcastChannel too, but no tabs. */
+/** True in a browser with the required APIs. Node has BroadcastChannel too, but no tabs. */
 export function hasTabs(): boolean {
   return typeof document !== "undefined" && typeof BroadcastChannel !== "undefined" && "locks" in navigator;
 }

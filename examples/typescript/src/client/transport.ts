@@ -5,20 +5,20 @@ import { multipart, takeFiles } from "./upload";
 /** Variables of an operation. */
 export type Variables = object;
 
-/** How one request is sent. */
+/** Options of one request. */
 export interface SendOptions {
-  /** The access token to send along. */
+  /** The access token of the request. */
   token?: string | null | undefined;
-  /** Ends the request early. */
+  /** Cancels the request. */
   signal?: AbortSignal | undefined;
 }
 
-/** Sends a document once and gives the answer as it came; throws `ConnectionError` if none came. */
+/** Sends a document once and returns the response unchanged. Throws `ConnectionError` without a response. */
 export type Send = (document: DocumentNode, variables: Variables, options?: SendOptions) => Promise<GraphQLResult>;
 
 const texts = new WeakMap<DocumentNode, string>();
 
-/** The text of a document, printed once. */
+/** Returns the text of a document, printed once and cached. */
 export function documentText(document: DocumentNode): string {
   const known = texts.get(document);
   if (known !== undefined) return known;
@@ -27,7 +27,7 @@ export function documentText(document: DocumentNode): string {
   return text;
 }
 
-/** Whether a document is a query, a mutation or a subscription. */
+/** Returns the kind of a document: query, mutation or subscription. */
 export function operationOf(document: DocumentNode): "query" | "mutation" | "subscription" {
   for (const definition of document.definitions) {
     if (definition.kind === Kind.OPERATION_DEFINITION) return definition.operation;
@@ -35,14 +35,14 @@ export function operationOf(document: DocumentNode): "query" | "mutation" | "sub
   return "query";
 }
 
-/** GraphQL over HTTP; files among the variables go by the multipart request specification. */
+/** GraphQL over HTTP. Files among the variables are sent by the multipart request specification. */
 export function httpTransport(url: string, fetch: typeof globalThis.fetch, cookies: boolean): Send {
   return async (document, variables, { token, signal } = {}) => {
     const headers: Record<string, string> = { accept: "application/graphql-response+json, application/json;q=0.9" };
     if (token) headers["authorization"] = `Bearer ${token}`;
     const { plain, files } = takeFiles(variables);
     const operations = JSON.stringify({ query: documentText(document), variables: plain });
-    // A form is what other sites could send as well; the header shows that this is not one of them.
+    // Other sites can send forms, but not this header.
     headers[files.length > 0 ? "graphql-require-preflight" : "content-type"] =
       files.length > 0 ? "1" : "application/json";
     const body = files.length > 0 ? multipart(operations, files) : operations;

@@ -1,12 +1,12 @@
-/** A file and where among the variables it stands. */
+/** A file and its path in the variables. */
 export interface FoundFile {
-  /** Such as `variables.input.file`. */
+  /** The path, such as `variables.input.file`. */
   path: string;
   /** The file itself. */
   file: Blob;
 }
 
-/** Variables without their files, which JSON cannot carry, and the files. */
+/** Separates files, which JSON cannot represent, from the variables. */
 export function takeFiles(variables: object): { plain: unknown; files: FoundFile[] } {
   const files: FoundFile[] = [];
   const walk = (value: unknown, path: string): unknown => {
@@ -23,7 +23,7 @@ export function takeFiles(variables: object): { plain: unknown; files: FoundFile
   return { plain: walk(variables, "variables"), files };
 }
 
-/** The form of the GraphQL multipart request specification. */
+/** Builds the form of the GraphQL multipart request specification. */
 export function multipart(operations: string, files: readonly FoundFile[]): FormData {
   const form = new FormData();
   form.append("operations", operations);

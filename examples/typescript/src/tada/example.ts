@@ -1,5 +1,5 @@
-// The same client with gql.tada: documents stand where they are used, and their types come from the schema at once,
-// without generating anything per document.
+// The same client with gql.tada: documents are written where they are used, and their types come from the schema
+// without generated code for each document.
 import { initGraphQLTada } from "gql.tada";
 import type { VestibuleClient } from "../client/client";
 import type { introspection } from "./graphql-env";
@@ -26,7 +26,7 @@ const Rename = graphql(`
   }
 `);
 
-/** Changes the own first name; gives the name as others see it, or what the person can mend. */
+/** Changes the user's first name. Returns the full name, or errors that the user can fix. */
 export async function rename(client: VestibuleClient, firstName: string): Promise<{ name: string } | { mend: string }> {
   const { updateMe } = await client.request(Rename, { firstName });
   const [error] = updateMe?.errors ?? [];
@@ -34,7 +34,7 @@ export async function rename(client: VestibuleClient, firstName: string): Promis
   return error ? { mend: error.message } : { name: updateMe?.user?.name ?? "" };
 }
 
-/** What the compiler refuses. */
+/** Calls that the compiler rejects. */
 export function refusals(client: VestibuleClient): void {
   // @ts-expect-error a variable of another type
   void client.request(Rename, { firstName: 1 });

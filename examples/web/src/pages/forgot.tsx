@@ -3,7 +3,7 @@ import { Field, Form, text, useSending } from "../form";
 import { Link } from "../route";
 import { client } from "../vestibule";
 
-/** Asking for the mail with the link to a new password. */
+/** Requests the email with the link to reset the password. */
 export function Forgot() {
   const sending = useSending(["email"]);
   const onSend = (fields: FormData): void => {
@@ -14,13 +14,13 @@ export function Forgot() {
   };
   return (
     <>
-      <h1>Forgot the password</h1>
-      <p>You get a mail with a link to set a new one.</p>
-      <Form label="Forgot the password" submit="Send the mail" sending={sending} onSend={onSend}>
-        <Field name="email" label="E-mail address" inputMode="email" errors={sending.errors} autoComplete="email" />
+      <h1>Forgot your password?</h1>
+      <p>We’ll send you an email with a link to set a new one.</p>
+      <Form label="Forgot your password?" submit="Send the email" sending={sending} onSend={onSend}>
+        <Field name="email" label="Email address" inputMode="email" errors={sending.errors} autoComplete="email" />
       </Form>
       <p>
-        <Link to="/">Back to signing in</Link>
+        <Link to="/">Back to sign-in</Link>
       </p>
     </>
   );

@@ -5,7 +5,7 @@ import { client } from "../vestibule";
 
 type Report = NonNullable<ImportUsersMutation["importUsers"]>;
 
-/** Users from a spreadsheet: tried first, then done. */
+/** Imports users from a spreadsheet, after a dry run. */
 export function Import() {
   const [file, setFile] = useState<File | null>(null);
   const [sendWelcome, setSendWelcome] = useState(true);
@@ -40,19 +40,19 @@ export function Import() {
       <p>
         <label>
           <input type="checkbox" checked={sendWelcome} onChange={(event) => setSendWelcome(event.target.checked)} /> Send
-          new users a welcome mail
+          new users a welcome email
         </label>
       </p>
       <p className="buttons">
         <button type="button" className="quiet" disabled={file === null || sending.busy} onClick={() => run(true)}>
-          Try it
+          Check
         </button>
         <button type="button" disabled={!fits || sending.busy} onClick={() => run(false)}>
           Import
         </button>
       </p>
       <Notices sending={sending} />
-      <div role="status">{fits && <p className="good">This would be done: {summary(tried)}.</p>}</div>
+      <div role="status">{fits && <p className="good">The import would have this result: {summary(tried)}.</p>}</div>
       {tried !== null && tried.rowErrors.length > 0 && <Wrong rows={tried.rowErrors} />}
     </>
   );
@@ -60,14 +60,14 @@ export function Import() {
 
 function Wrong({ rows }: { rows: Report["rowErrors"] }) {
   return (
-    <div className="scroll" role="region" aria-label="What is wrong" tabIndex={0}>
+    <div className="scroll" role="region" aria-label="Errors" tabIndex={0}>
       <table>
-        <caption>Mend these rows and try again</caption>
+        <caption>Fix these rows and try again</caption>
         <thead>
           <tr>
             <th scope="col">Row</th>
             <th scope="col">Column</th>
-            <th scope="col">What is wrong</th>
+            <th scope="col">Problem</th>
           </tr>
         </thead>
         <tbody>

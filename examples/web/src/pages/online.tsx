@@ -3,7 +3,7 @@ import { WatchOnlineUsersDocument, type WatchOnlineUsersSubscription } from "ves
 import { Avatar } from "../avatar";
 import { client, explain } from "../vestibule";
 
-/** Who is online, as it changes. */
+/** The online users, updated live. */
 export function Online() {
   const [users, setUsers] = useState<WatchOnlineUsersSubscription["onlineUsers"] | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
@@ -19,7 +19,7 @@ export function Online() {
     <>
       <h1>Online now</h1>
       <div role="alert">{problem !== null && <p className="bad">{problem}</p>}</div>
-      <p role="status">{users === null ? "One moment …" : `${users.length} online`}</p>
+      <p role="status">{users === null ? "Loading …" : `${users.length} online`}</p>
       <ul className="people">
         {users?.map(({ id, name, username, avatarUrl }) => (
           <li key={id} className="person">

@@ -6,7 +6,7 @@ import { client } from "../vestibule";
 
 type Me = NonNullable<MeQuery["me"]>;
 
-/** The own details and picture. */
+/** The user's own details and avatar. */
 export function Profile({ user, onChange }: { user: Me; onChange: (user: Me) => void }) {
   const sending = useSending(["firstName", "lastName", "phone", "address", "bio"]);
   const onSend = (fields: FormData): void => {
@@ -33,7 +33,7 @@ export function Profile({ user, onChange }: { user: Me; onChange: (user: Me) => 
           <Field name="firstName" label="First name" value={user.firstName} errors={sending.errors} autoComplete="given-name" />
           <Field name="lastName" label="Last name" value={user.lastName} errors={sending.errors} autoComplete="family-name" />
         </div>
-        <Field name="phone" label="Telephone" type="tel" value={user.phone} errors={sending.errors} autoComplete="tel" />
+        <Field name="phone" label="Phone" type="tel" value={user.phone} errors={sending.errors} autoComplete="tel" />
         <Field name="address" label="Address" value={user.address} errors={sending.errors} lines={3} autoComplete="street-address" />
         <Field name="bio" label="About you" value={user.bio} errors={sending.errors} lines={4} />
       </Form>
@@ -52,14 +52,14 @@ function Picture({ user, onChange }: { user: Me; onChange: (user: Me) => void })
     void sending.send(async () => {
       const { uploadAvatar } = await client.request(UploadAvatarDocument, { input: { file } });
       if (uploadAvatar?.user) onChange({ ...user, avatarUrl: uploadAvatar.user.avatarUrl });
-      return { errors: uploadAvatar?.errors ?? [], note: "A new picture." };
+      return { errors: uploadAvatar?.errors ?? [], note: "Your picture has been updated." };
     });
   };
   const remove = (): void => {
     void sending.send(async () => {
       const { removeAvatar } = await client.request(RemoveAvatarDocument);
       if (removeAvatar?.user) onChange({ ...user, avatarUrl: null });
-      return { errors: removeAvatar?.errors ?? [], note: "The picture is removed." };
+      return { errors: removeAvatar?.errors ?? [], note: "Your picture has been removed." };
     });
   };
   return (

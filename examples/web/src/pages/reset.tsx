@@ -3,7 +3,7 @@ import { Field, Form, text, useSending } from "../form";
 import { go, Link } from "../route";
 import { client } from "../vestibule";
 
-/** Where the link of a mail leads: setting a password, which signs in whoever is not staff. */
+/** Target of the link in the email: sets a password, and signs in users who are not staff. */
 export function Reset() {
   const sending = useSending(["newPassword"]);
   const onSend = (fields: FormData): void => {
@@ -21,14 +21,14 @@ export function Reset() {
         await client.adopt(confirmReset.tokens);
         go("/");
       }
-      // Staff has to sign in with the new password.
+      // Staff must sign in with the new password.
       return { errors: confirmReset?.errors ?? [], note: confirmReset?.message ?? "" };
     });
   };
   return (
     <>
-      <h1>A new password</h1>
-      <Form label="A new password" submit="Set the password" sending={sending} onSend={onSend}>
+      <h1>Set a new password</h1>
+      <Form label="Set a new password" submit="Set password" sending={sending} onSend={onSend}>
         <Field
           name="newPassword"
           label="New password"
@@ -38,7 +38,7 @@ export function Reset() {
         />
       </Form>
       <p>
-        <Link to="/">Back to signing in</Link>
+        <Link to="/">Back to sign-in</Link>
       </p>
     </>
   );

@@ -2,7 +2,7 @@ import { Field, Form, text, useSending } from "../form";
 import { Link } from "../route";
 import { client } from "../vestibule";
 
-/** Signing in; what comes next follows from the session. */
+/** The sign-in form. The app reacts to the change of session. */
 export function SignIn() {
   const sending = useSending(["identifier", "password"]);
   const onSend = (fields: FormData): void => {
@@ -13,7 +13,7 @@ export function SignIn() {
     <>
       <h1>Sign in</h1>
       <Form label="Sign in" submit="Sign in" sending={sending} onSend={onSend}>
-        <Field name="identifier" label="E-mail address or username" errors={sending.errors} autoComplete="username" />
+        <Field name="identifier" label="Email address or username" errors={sending.errors} autoComplete="username" />
         <Field
           name="password"
           label="Password"
@@ -23,7 +23,7 @@ export function SignIn() {
         />
       </Form>
       <p>
-        <Link to="/forgot">Forgot the password?</Link>
+        <Link to="/forgot">Forgot your password?</Link>
       </p>
     </>
   );

@@ -17,11 +17,11 @@ type Place = { after: string } | { before: string } | null;
 const PAGE = 10;
 const COLUMNS: readonly { field: UserOrderField; label: string }[] = [
   { field: "USERNAME", label: "Name" },
-  { field: "EMAIL", label: "E-mail address" },
+  { field: "EMAIL", label: "Email address" },
   { field: "DATE_JOINED", label: "Joined" },
 ];
 
-/** All users: searched, in order, page by page, and their two switches. */
+/** All users: search, order, pages, and two switches for each user. */
 export function Users() {
   const [typed, setTyped] = useState("");
   const [search, setSearch] = useState("");
@@ -68,7 +68,7 @@ export function Users() {
         <label htmlFor="search">Search</label>
         <input id="search" type="search" value={typed} onChange={(event) => setTyped(event.target.value)} />
       </search>
-      <p role="status">{users ? found(users.totalCount) : "One moment …"}</p>
+      <p role="status">{users ? found(users.totalCount) : "Loading …"}</p>
       <div role="alert">{error !== null && <p className="bad">{error}</p>}</div>
       <Notices sending={sending} />
       <div className="scroll" role="region" aria-label="The list" tabIndex={0}>
@@ -125,14 +125,14 @@ function Row({ user, sending, onChange }: { user: User; sending: Sending; onChan
     void sending.send(async () => {
       const { toggleStaff } = await client.request(ToggleStaffDocument, { input: { id: user.id, isStaff } });
       if (toggleStaff?.user) onChange(toggleStaff.user);
-      return { errors: toggleStaff?.errors ?? [], note: `${user.name} is ${isStaff ? "staff" : "not staff"} now.` };
+      return { errors: toggleStaff?.errors ?? [], note: `${user.name} is ${isStaff ? "now staff" : "no longer staff"}.` };
     });
   };
   const toggleActive = (isActive: boolean): void => {
     void sending.send(async () => {
       const { toggleActive } = await client.request(ToggleActiveDocument, { input: { id: user.id, isActive } });
       if (toggleActive?.user) onChange(toggleActive.user);
-      return { errors: toggleActive?.errors ?? [], note: `${user.name} is ${isActive ? "active" : "not active"} now.` };
+      return { errors: toggleActive?.errors ?? [], note: `${user.name} is ${isActive ? "now active" : "no longer active"}.` };
     });
   };
   return (
@@ -161,7 +161,7 @@ function Row({ user, sending, onChange }: { user: User; sending: Sending; onChan
   );
 }
 
-/** A switch that is grey where the service would refuse, and says why. */
+/** A switch, disabled with the reason if the service would refuse it. */
 function Switch(props: {
   label: string;
   on: boolean;
@@ -187,15 +187,15 @@ function Switch(props: {
 function because(reason: UserErrorCode | null): string {
   switch (reason) {
     case "CANNOT_DEMOTE_SELF":
-      return "You cannot take your own staff rights away.";
+      return "You cannot revoke your own staff rights.";
     case "CANNOT_DEACTIVATE_SELF":
-      return "You cannot deactivate yourself.";
+      return "You cannot deactivate your own account.";
     case "CANNOT_EDIT_SUPERUSER":
-      return "Only superusers may change a superuser.";
+      return "Only superusers can change a superuser.";
     case "LAST_SUPERUSER":
-      return "Somebody must stay superuser.";
+      return "This is the last superuser.";
     default:
-      return "You may not change this.";
+      return "You do not have permission to change this.";
   }
 }
 
