@@ -147,7 +147,7 @@ try {
   // The schema: its documentation, its explorer, and what the editor says of a field that does not exist.
   await page.getByRole("button", { name: "Show Documentation Explorer" }).click();
   await page.getByRole("link", { name: "Query", exact: true }).click();
-  await page.getByText("The signed-in user.", { exact: true }).first().waitFor();
+  await page.getByText("Returns your own account. API tokens need the scope READ.", { exact: true }).first().waitFor();
   await page.getByRole("button", { name: "Show GraphiQL Explorer" }).click();
   await page.locator(".docExplorerWrap, .graphiql-explorer-root").first().waitFor();
   await page.screenshot({ path: join(shots, "graphiql-explorer.png") });

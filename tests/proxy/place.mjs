@@ -17,11 +17,15 @@ const packaging = new URL("../../packaging/", import.meta.url);
 const children = [];
 
 /** A port that nobody listens on. */
+const given = new Set();
+
 export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address();
   await new Promise((resolve) => server.close(resolve));
+  if (given.has(port)) return freePort();
+  given.add(port);
   return port;
 }
 

@@ -34,7 +34,7 @@ export default [
             // Outcomes, and parts of lists, by the Relay cursor specification.
             suffixes: ["Payload", "Connection", "Edge"],
             // Values that are a part of another object and exist nowhere else.
-            types: ["ActionCheck", "AuditFieldChange", "AuthTokens", "ImportRightsChange", "ImportRowError", "PageInfo", "PasswordPolicy", "UserActions", "UserError"],
+            types: ["ActionCheck", "AuditFieldChange", "AuthTokens", "ImportRightsChange", "ImportRowError", "PageInfo", "PasswordPolicy", "UserActions", "UserError", "UserErrorParam"],
           },
         },
       ],

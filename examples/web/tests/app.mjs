@@ -134,7 +134,7 @@ try {
   await page.getByRole("link", { name: "Import" }).click();
   await page.getByLabel("File").setInputFiles(csv([...rows, "not an address,X,Y"]));
   await page.getByRole("button", { name: "Check" }).click();
-  await page.getByRole("cell", { name: "email" }).waitFor();
+  await page.getByRole("cell", { name: "email", exact: true }).waitFor();
   assert.ok(await page.getByRole("button", { name: "Import" }).isDisabled());
   await inspect(page, "import-wrong");
   await page.getByLabel("File").setInputFiles(csv(rows));

@@ -308,10 +308,10 @@ async fn by_password(
     if !verdict.matches {
         return Err(wrong_password().into());
     }
+    rate_limits::give_back(db.writer(), attempt).await?;
     if passwords.has_expired(user, now) {
         return Err(password_expired().of("password").into());
     }
-    rate_limits::give_back(db.writer(), attempt).await?;
     Ok(Proof::Password)
 }
 

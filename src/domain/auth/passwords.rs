@@ -161,7 +161,14 @@ impl Passwords {
     ) -> Result<(Verdict, Attempt)> {
         let attempt = rate_limits::take_attempt(db, now, client, &self.limits, account).await?;
         let stored = user.filter(|_| !attempt.is_void).and_then(|user| user.password_hash.as_deref());
-        Ok((self.hasher.verify(&Password::new(typed), stored).await?, attempt))
+        match self.hasher.verify(&Password::new(typed), stored).await {
+            Ok(verdict) => Ok((verdict, attempt)),
+            Err(error) => {
+                // A busy service must not lock out an owner.
+                rate_limits::give_back(db.writer(), attempt).await?;
+                Err(error)
+            }
+        }
     }
 
     /// A new hash of a correct password, for a stored hash with other parameters.

@@ -109,10 +109,14 @@ pub async fn sign_in(
             record_failure(db, now, client, Some(&user), Some(attempt), Reason::NewPasswordRefused).await?;
             return Err(Error::Refused(refusals));
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            rate_limits::give_back(db.writer(), attempt).await?;
+            return Err(error);
+        }
     };
     let is_outdated = verdict.outdated && new_hash.is_none();
-    let fresh_hash = if is_outdated { Some(passwords.rehash(input.password).await?) } else { None };
+    // A sign-in does not fail for the sake of newer parameters.
+    let fresh_hash = if is_outdated { passwords.rehash(input.password).await.ok() } else { None };
 
     let (txn, _) = db.begin(now).await?;
     sessions::lock_owners(&txn, Some(user.id), input.replaces.map(|token| token.session)).await?;

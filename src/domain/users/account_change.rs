@@ -170,15 +170,10 @@ impl AccountChange {
                 self.detail().is_some() || (after.role, after.permission) != (before.role, before.permission)
             }
         };
-        let is_other_email = match by {
-            // The update already records another spelling.
-            ChangedBy::Django => self.moves(),
-            ChangedBy::Staff | ChangedBy::Spreadsheet => after.email != before.email,
-        };
         let flag = |before: bool, after: bool, on, off| (before != after).then_some(if after { on } else { off });
         [
             is_update.then_some(Action::UserUpdated),
-            is_other_email.then_some(Action::EmailChanged),
+            (after.email != before.email).then_some(Action::EmailChanged),
             self.sets_password().then_some(Action::PasswordSet),
             flag(before.is_staff, after.is_staff, Action::StaffGranted, Action::StaffRevoked),
             flag(before.is_active, after.is_active, Action::Activated, Action::Deactivated),

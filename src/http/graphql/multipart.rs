@@ -17,9 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_graphql::{Request, UploadValue, Value, Variables};
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use multer::{Field, Multipart};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
@@ -48,6 +48,12 @@ const MAX_MAP: usize = 4 * 1024;
 
 /// Longest stored part of a file, in bytes: one more than the limit of its consumers, so that they notice the excess.
 const MAX_FILE: usize = crate::tools::sheet::read::MAX_BYTES + 1;
+
+/// Longest boundary, in bytes (RFC 2046, section 5.1.1).
+const MAX_BOUNDARY: usize = 70;
+
+/// Size up to which chunks are joined before they are parsed, in bytes.
+const MIN_CHUNK: usize = 4 * 1024;
 
 /// Longest content before and after the file, in bytes. The parser searches it repeatedly for the end of headers, so
 /// that it must be short.
@@ -175,6 +181,9 @@ pub(in crate::http) async fn head(
     let text = media_type::content_type(headers).unwrap_or_default();
     let boundary =
         multer::parse_boundary(text).map_err(|_| bad("The Content-Type multipart/form-data requires a boundary."))?;
+    if boundary.len() > MAX_BOUNDARY {
+        return Err(bad("The boundary of multipart/form-data must have 70 characters at most."));
+    }
     let allowance = Arc::new(Allowance::default());
     let counted = Arc::clone(&allowance);
     let chunks = futures_util::stream::unfold((body.into_data_stream(), false), move |(mut chunks, again)| {
@@ -185,12 +194,30 @@ pub(in crate::http) async fn head(
             if again {
                 tokio::task::yield_now().await;
             }
-            let chunk = chunks.next().await?.map_err(|_| BodyError::Incomplete);
+            let chunk = next_chunk(&mut chunks).await?;
             Some((chunk.and_then(|chunk| counted.spend(chunk.len()).map(|()| chunk)), (chunks, true)))
         }
     });
     let parts = Parts { multipart: Multipart::new(chunks, boundary), allowance };
     timeout(limit, parts.head()).await.unwrap_or_else(|_| Err(RequestError::body_timeout()))
+}
+
+/// The next chunk, joined with those that have arrived already up to [`MIN_CHUNK`]: the parser searches the buffered bytes
+/// again for each chunk.
+async fn next_chunk(chunks: &mut BodyDataStream) -> Option<Result<Bytes, BodyError>> {
+    let Ok(first) = chunks.next().await? else { return Some(Err(BodyError::Incomplete)) };
+    if first.len() >= MIN_CHUNK {
+        return Some(Ok(first));
+    }
+    let mut joined = first.to_vec();
+    while joined.len() < MIN_CHUNK {
+        match chunks.next().now_or_never() {
+            Some(Some(Ok(more))) => joined.extend_from_slice(&more),
+            Some(Some(Err(_))) => return Some(Err(BodyError::Incomplete)),
+            Some(None) | None => break,
+        }
+    }
+    Some(Ok(joined.into()))
 }
 
 /// A body up to its file.
@@ -505,6 +532,21 @@ mod tests {
         assert!(rate.keeps_up(1, after(4)) && rate.keeps_up(1, after(5)), "connections gain speed");
         assert!(rate.keeps_up(MIN_IN_WINDOW - 1, after(9)) && rate.keeps_up(1, after(10)));
         assert!(rate.keeps_up(MIN_IN_WINDOW - 1, after(14)) && !rate.keeps_up(0, after(15)));
+    }
+
+    #[tokio::test]
+    async fn tiny_chunks_are_joined_and_a_boundary_is_short() {
+        let bytes = futures_util::stream::iter((0..10_000).map(|_| Ok::<_, BodyError>(Bytes::from_static(b"x"))));
+        let mut chunks = Body::from_stream(bytes).into_data_stream();
+        let mut sizes = Vec::new();
+        while let Some(chunk) = next_chunk(&mut chunks).await {
+            sizes.push(chunk.unwrap().len());
+        }
+        assert_eq!(sizes, [MIN_CHUNK, MIN_CHUNK, 10_000 - 2 * MIN_CHUNK]);
+        let boundary = format!("multipart/form-data; boundary={}", "x".repeat(MAX_BOUNDARY + 1));
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, boundary.parse().unwrap())]);
+        let refused = head(&headers, Body::empty(), Duration::from_secs(1)).await.err().unwrap();
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     }
 
     #[tokio::test]
