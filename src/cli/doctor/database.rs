@@ -37,6 +37,9 @@ pub(super) async fn check(config: &Config, secrets: Option<&MasterSecrets>) -> (
         );
         return (report, None);
     }
+    if let Some(obstacle) = url.sqlite_path().and_then(database::file_obstacle) {
+        report.fail("database", obstacle, "chown or chmod the file and its folder for the user of the service");
+    }
     let options = match Options::of(config) {
         Ok(options) => options,
         Err(problem) => {
@@ -52,9 +55,6 @@ pub(super) async fn check(config: &Config, secrets: Option<&MasterSecrets>) -> (
             return (report, None);
         }
     };
-    if let Some(obstacle) = url.sqlite_path().and_then(database::file_obstacle) {
-        report.fail("database", obstacle, "chown or chmod the file and its folder for the user of the service");
-    }
     match db.unfit().await {
         Ok(None) => {}
         Ok(Some(Unfit { found, remedy })) => {
