@@ -19,7 +19,7 @@ pub struct Sources {
     /// The command, with the values of the settings file as its defaults.
     pub command: Command,
     /// True if the working directory has a `vestibule.toml` that is not read.
-    pub ignored_file: bool,
+    ignored_file: bool,
     secrets: Secrets,
     file: SettingsFile,
 }
@@ -90,18 +90,13 @@ impl Sources {
         Ok(Self { command, ignored_file: here.is_file() && !is_read, secrets, file })
     }
 
-    /// The settings file that was read.
-    pub fn file(&self) -> Option<&Path> {
-        self.file.exists.then_some(self.file.path.as_path())
-    }
-
     /// Adds the secrets and facts about the sources to the settings.
     ///
     /// # Errors
     /// One line that names the setting without quoting the secret.
     pub fn complete(&self, config: &mut Config) -> Result<(), String> {
         config.ignored_file = self.ignored_file;
-        config.read_file = self.file().map(Path::to_owned);
+        config.read_file = self.file.exists.then(|| self.file.path.clone());
         self.secrets.put_into(config)
     }
 

@@ -1,5 +1,7 @@
 //! `/account/password`: sign-in and password change in one step.
 
+use std::time::Duration;
+
 use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _};
 use test_macros::both_databases;
 use uuid::Uuid;
@@ -46,7 +48,9 @@ async fn a_refused_change_ends_no_session_and_opens_none(place: Place) {
     }
     assert_eq!(events(&app).await, before_events);
 
-    // Rules that depend on the account are checked after the old password, and that attempt is recorded.
+    // Rules that depend on the account are checked after the old password, and that attempt is recorded. Events of the same
+    // moment have no order.
+    app.wait(Duration::from_secs(1));
     let refused = browser.submit(&page, &typed(&ada.email, PASSWORD, &ada.email, &ada.email)).await;
     assert_eq!(refused.status, 422);
     let new = events(&app).await.split_off(before_events.len());

@@ -3,7 +3,7 @@
 //! `docs/security.md` shows the table, and a test compares the two.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
-use sea_orm::{ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
 use crate::domain::{outbox, rate_limits};
@@ -146,10 +146,7 @@ async fn end_links(txn: &DatabaseTransaction, users: &[Uuid], cause: Cause) -> R
     let emails: Vec<String> = emails.into_tuple().all(txn).await?;
     // A request that was not looked up yet has no user. It is deleted like one to an unknown address: its row would show
     // that the address has an account.
-    let resets = outbox::without_user(txn, &emails, Condition::all().add(mail::Column::Kind.eq(Kind::ResetPassword)));
-    for ids in resets.await?.chunks(1000) {
-        mail::Entity::delete_many().filter(mail::Column::Id.is_in(ids.iter().copied())).exec(txn).await?;
-    }
+    outbox::forget_reset_requests(txn, &emails).await?;
     let addresses = emails.iter().map(|email| identifier::canonical_address(email));
     registration::Entity::delete_many().filter(registration::Column::EmailKey.is_in(addresses)).exec(txn).await?;
     Ok(())
@@ -157,18 +154,14 @@ async fn end_links(txn: &DatabaseTransaction, users: &[Uuid], cause: Cause) -> R
 
 /// Cancels the unsent mails of these kinds to these users; a worker that is sending one gives it up.
 pub(in crate::domain) async fn cancel_mails(txn: &DatabaseTransaction, users: &[Uuid], kinds: &[Kind]) -> Result<()> {
-    let theirs = Condition::all().add(mail::Column::UserId.is_in(users.iter().copied()));
-    cancel(txn, theirs.add(mail::Column::Kind.is_in(kinds.iter().copied()))).await
-}
-
-async fn cancel(txn: &DatabaseTransaction, which: Condition) -> Result<()> {
     let none = || Expr::value(Option::<Timestamp>::None);
     mail::Entity::update_many()
         .col_expr(mail::Column::Status, Expr::value(Status::Cancelled))
         .col_expr(mail::Column::NextAttemptAt, none())
         .col_expr(mail::Column::LeasedUntil, none())
         .col_expr(mail::Column::SealedToken, Expr::value(Option::<Vec<u8>>::None))
-        .filter(which)
+        .filter(mail::Column::UserId.is_in(users.iter().copied()))
+        .filter(mail::Column::Kind.is_in(kinds.iter().copied()))
         .filter(mail::Column::Status.is_in([Status::Queued, Status::Held, Status::Failed]))
         .exec(txn)
         .await?;

@@ -37,7 +37,7 @@ pub use self::deliver::{deliver, take};
 pub use self::held_welcome::{hold, release};
 pub use self::link::WAITS_FOR;
 pub use self::remove::forget;
-pub(in crate::domain) use self::remove::without_user;
+pub(in crate::domain) use self::remove::forget_reset_requests;
 
 /// Dependencies of delivery.
 #[derive(Debug)]

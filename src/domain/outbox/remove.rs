@@ -36,22 +36,13 @@ pub async fn forget(txn: &DatabaseTransaction, user: &user::Model) -> Result<()>
     Ok(())
 }
 
-/// Removes mails without a user to any of these addresses.
-async fn forget_addresses(txn: &DatabaseTransaction, addresses: &[String], which: Condition) -> Result<()> {
-    let ids = without_user(txn, addresses, which).await?;
-    // Limited by the number of parameters per statement.
-    for ids in ids.chunks(1000) {
-        mail::Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied())).exec(txn).await?;
-    }
-    Ok(())
+/// Removes the requested resets of these addresses that were not looked up yet, and so have no user.
+pub(in crate::domain) async fn forget_reset_requests(txn: &DatabaseTransaction, addresses: &[String]) -> Result<()> {
+    forget_addresses(txn, addresses, Condition::all().add(Column::Kind.eq(Kind::ResetPassword))).await
 }
 
-/// Ids of the mails without a user to any of these addresses.
-pub(in crate::domain) async fn without_user(
-    txn: &DatabaseTransaction,
-    addresses: &[String],
-    which: Condition,
-) -> Result<Vec<Uuid>> {
+/// Removes mails without a user to any of these addresses.
+async fn forget_addresses(txn: &DatabaseTransaction, addresses: &[String], which: Condition) -> Result<()> {
     let keys: BTreeSet<String> = addresses.iter().map(|address| identifier::fold(address)).collect();
     let similar = mail::Entity::find()
         .filter(Column::UserId.is_null().and(Column::RecipientKey.is_in(keys)))
@@ -60,7 +51,12 @@ pub(in crate::domain) async fn without_user(
         .columns([Column::Id, Column::Recipient]);
     let similar: Vec<(Uuid, String)> = similar.into_tuple().all(txn).await?;
     let same = similar.into_iter().filter(|(_, recipient)| addresses.iter().any(|address| is_same(address, recipient)));
-    Ok(same.map(|(id, _)| id).collect())
+    let ids: Vec<_> = same.map(|(id, _)| id).collect();
+    // Limited by the number of parameters per statement.
+    for ids in ids.chunks(1000) {
+        mail::Entity::delete_many().filter(Column::Id.is_in(ids.iter().copied())).exec(txn).await?;
+    }
+    Ok(())
 }
 
 /// The addresses that no account has.
