@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { ApolloGateway, LocalGraphQLDataSource, RemoteGraphQLDataSource } from "@apollo/gateway";
 import { composeServices } from "@apollo/composition";
 import { buildSubgraphSchema } from "@apollo/subgraph";
-import { execute, parse, specifiedRules, validate } from "graphql";
+import { parse, specifiedRules, validate } from "graphql";
 
 const [binary] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), "vestibule-federation-"));

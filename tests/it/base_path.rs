@@ -85,7 +85,7 @@ async fn graphiql_and_its_files_are_under_the_path(place: Place) {
     let page = app.anyone().get("/id/graphiql").await;
     let html = text(&page);
     let files: Vec<&str> = html.split('"').filter(|part| part.contains("/graphiql/assets/")).collect();
-    assert!(!files.is_empty() || html.contains("/id/graphql"), "{html}");
+    assert!(!files.is_empty(), "{html}");
     for file in files {
         assert!(file.starts_with("/id/graphiql/assets/"), "{file}");
         assert_eq!(app.anyone().get(file).await.status, 200, "{file}");

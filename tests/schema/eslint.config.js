@@ -42,8 +42,7 @@ export default [
         "error",
         {
           withEdgeSuffix: true,
-          // There is no `node(id:)`: what a client refetches it asks for by `user(id:)`, with that field's rights.
-          shouldImplementNode: false,
+          shouldImplementNode: true,
           // Lists of a fixed length, such as the sessions of a user, are plain lists, and connections have `nodes`.
           listTypeCanWrapOnlyEdgeType: false,
         },

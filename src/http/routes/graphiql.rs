@@ -1,4 +1,4 @@
-//! GraphiQL: the own bundle if it is in the binary, otherwise the library's page.
+//! GraphiQL: the bundle of `graphiql/`, which is part of the binary.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use axum::response::{Html, IntoResponse as _, Redirect, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use flate2::read::GzDecoder;
 
@@ -21,23 +21,12 @@ struct Bundle {
     assets: &'static [(&'static str, &'static [u8])],
 }
 
-/// `None` if the bundle was not built before the binary.
-static BUNDLE: Option<Bundle> = include!(concat!(env!("OUT_DIR"), "/graphiql.rs"));
+static BUNDLE: Bundle = include!(concat!(env!("OUT_DIR"), "/graphiql.rs"));
 
 /// Nothing is loaded from elsewhere. The editor adds inline styles to the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self' 'unsafe-inline'; \
                       font-src 'self' data:; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
-
-/// Policy for the library's page, which loads its scripts and styles from unpkg.com.
-const LIBRARY_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline' https://unpkg.com; style-src \
-                              'unsafe-inline' https://unpkg.com; font-src data: https://unpkg.com; img-src data: \
-                              https:; connect-src 'self'; frame-ancestors 'none'";
-
-/// Notice above the library's page.
-const NOTICE: &str = "<p style=\"margin: 0; padding: 0.5rem 1rem; font: 0.9375rem/1.5 system-ui, sans-serif\">This is \
-                      an older GraphiQL from unpkg.com. For the built-in one, run <code>npm run build --prefix \
-                      graphiql</code> before <code>cargo build</code>.</p>";
 
 /// Routes, if GraphiQL is enabled.
 pub(in crate::http) fn routes(app: &App) -> Router<Arc<App>> {
@@ -58,16 +47,12 @@ pub(in crate::http) fn lead_here(app: &App) -> Response {
 /// `/graphiql`
 async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let base = app.public_url.path();
-    let Some(bundle) = &BUNDLE else {
-        let page = crate::graphql::graphiql_page(base).replacen("<body>", &format!("<body>{NOTICE}"), 1);
-        return ([(header::CONTENT_SECURITY_POLICY, LIBRARY_POLICY)], Html(page)).into_response();
-    };
     let kind = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
     if base.is_empty() {
-        return (kind, unpacked(bundle.page, &headers)).into_response();
+        return (kind, unpacked(BUNDLE.page, &headers)).into_response();
     }
     // The page names its assets from the root; they find the others by relative paths.
-    match inflated(bundle.page).map(String::from_utf8) {
+    match inflated(BUNDLE.page).map(String::from_utf8) {
         Some(Ok(page)) => (kind, page.replace("\"/graphiql/", &format!("\"{base}/graphiql/"))).into_response(),
         _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -75,8 +60,7 @@ async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
 
 /// `/graphiql/assets/{name}`
 async fn asset(name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Response {
-    let assets = BUNDLE.as_ref().map_or(&[][..], |bundle| bundle.assets);
-    let named = name.ok().and_then(|Path(name)| assets.iter().find(|(known, _)| *known == name));
+    let named = name.ok().and_then(|Path(name)| BUNDLE.assets.iter().find(|(known, _)| *known == name));
     let Some((name, packed)) = named else {
         return (StatusCode::NOT_FOUND, "File not found.\n").into_response();
     };
