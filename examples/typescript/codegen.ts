@@ -9,7 +9,7 @@ const config: CodegenConfig = {
       presetConfig: { fragmentMasking: false },
       config: {
         strictScalars: true,
-        scalars: { DateTime: "string", Date: "string", Upload: "Blob" },
+        scalars: { DateTime: "string", Date: "string", Upload: "../client/upload#UploadFile" },
         enumsAsTypes: true,
         useTypeImports: true,
         avoidOptionals: { field: true },

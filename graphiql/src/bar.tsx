@@ -1,39 +1,66 @@
-import { type FormEvent, useState, useSyncExternalStore } from "react";
-import type { Session } from "./session";
+import { type SubmitEvent, useState } from "react";
+import { ConnectionError, type VestibuleClient } from "vestibule";
+import { useSession } from "./session";
 
 /** The bar at the top: the signed-in user, or the sign-in form. */
-export function Bar({ session }: { session: Session }) {
-  const user = useSyncExternalStore(session.onChange, () => session.user);
+export function Bar({ client }: { client: VestibuleClient }) {
+  const { isSignedIn, user } = useSession(client);
   const [problem, setProblem] = useState<string | null>(null);
   const [said, setSaid] = useState("");
   const [busy, setBusy] = useState(false);
 
+  /** Runs an action, which returns an error message or null. */
   async function attempt(work: () => Promise<string | null>): Promise<void> {
     setBusy(true);
     setSaid("");
     try {
       setProblem(await work());
-    } catch {
-      setProblem("The service cannot be reached.");
+    } catch (error) {
+      const isAway = error instanceof ConnectionError || !(error instanceof Error);
+      setProblem(isAway ? "The service cannot be reached." : error.message);
     }
     setBusy(false);
   }
 
-  function signIn(event: FormEvent<HTMLFormElement>): void {
+  function signIn(event: SubmitEvent<HTMLFormElement>): void {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    void attempt(() => session.signIn(String(form.get("identifier")), String(form.get("password"))));
+    const input = { identifier: textOf(form, "identifier"), password: textOf(form, "password") };
+    void attempt(async () => {
+      const { errors } = await client.signIn(input);
+      return errors[0]?.message ?? null;
+    });
   }
 
-  async function copyToken(): Promise<void> {
-    await navigator.clipboard.writeText((await session.token()) ?? "");
-    setSaid("Copied.");
+  function signOut(): void {
+    void attempt(async () => {
+      await client.signOut();
+      return null;
+    });
+  }
+
+  function copyToken(): void {
+    void attempt(async () => {
+      await navigator.clipboard.writeText((await client.accessToken()) ?? "");
+      setSaid("Copied.");
+      return null;
+    });
   }
 
   return (
     <header className="bar">
       <strong>Vestibule</strong>
-      {user === null ? (
+      {isSignedIn ? (
+        <>
+          <span className="who">{user === null ? "Signed in" : `Signed in as ${user.name} (${user.email})`}</span>
+          <button type="button" onClick={copyToken}>
+            Copy the access token
+          </button>
+          <button type="button" disabled={busy} onClick={signOut}>
+            Sign out
+          </button>
+        </>
+      ) : (
         <form onSubmit={signIn}>
           <label>
             Email address or username
@@ -45,21 +72,14 @@ export function Bar({ session }: { session: Session }) {
           </label>
           <button disabled={busy}>Sign in</button>
         </form>
-      ) : (
-        <>
-          <span className="who">
-            Signed in as {user.name} ({user.email})
-          </span>
-          <button type="button" onClick={() => void copyToken()}>
-            Copy the access token
-          </button>
-          <button type="button" disabled={busy} onClick={() => void attempt(() => session.signOut())}>
-            Sign out
-          </button>
-        </>
       )}
       <span role="status">{said}</span>
       {problem !== null && <span role="alert">{problem}</span>}
     </header>
   );
+}
+
+function textOf(form: FormData, name: string): string {
+  const value = form.get(name);
+  return typeof value === "string" ? value : "";
 }

@@ -13,12 +13,12 @@ export const EXAMPLES_PLUGIN: GraphiQLPlugin = {
 };
 
 function Examples() {
-  const { addTab } = useGraphiQLActions();
+  const actions = useGraphiQLActions();
   const queryEditor = useGraphiQL((state) => state.queryEditor);
   const variableEditor = useGraphiQL((state) => state.variableEditor);
 
   function open({ query, variables }: Example): void {
-    addTab();
+    actions.addTab();
     queryEditor?.setValue(query);
     variableEditor?.setValue(variables);
   }

@@ -1,92 +1,74 @@
-import { createGraphiQLFetcher, type Fetcher, type FetcherParams } from "@graphiql/toolkit";
-import { type DocumentNode, Kind, parse } from "graphql";
-import { createClient } from "graphql-ws";
-import type { Session } from "./session";
+import type { Fetcher, Observable } from "@graphiql/toolkit";
+import { type ExecutionResult, Kind, parse } from "graphql";
+import { type GraphQLResult, operationOf, type VestibuleClient, VestibuleError } from "vestibule";
 
-/** Close code for an invalid or expired token. */
-const FORBIDDEN = 4403;
-/** Time to wait after a failed refresh, and maximum delay of timers, in milliseconds. */
-const AGAIN = 5_000;
-const LONGEST = 2 ** 31 - 1;
-
-/** Sends GraphiQL's operations with the session's token; subscriptions share one WebSocket. */
-export function fetcherOf(session: Session): Fetcher {
-  let refused = false;
-  let open: WebSocket | null = null;
-  let sent: string | null = null;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const wsClient = createClient({
-    url: new URL(session.url, location.href).href.replace(/^http/, "ws"),
-    connectionParams: async () => {
-      if (refused) await session.refresh();
-      refused = false;
-      const token = await session.token();
-      sent = token;
-      return token === null ? {} : { Authorization: `Bearer ${token}` };
-    },
-    on: {
-      connected: (socket) => {
-        open = socket as WebSocket;
-        prolong();
-      },
-      closed: (event) => {
-        open = null;
-        clearTimeout(timer);
-        refused = (event as CloseEvent).code === FORBIDDEN;
-      },
-    },
-  });
-  // The next user must not receive results of the previous one.
-  session.onChange(() => {
-    open = null;
-    wsClient.terminate();
-  });
-  session.onToken(prolong);
-
-  /** Keeps the connection open: refreshes the token in time and sends it in a ping. */
-  function prolong(): void {
-    clearTimeout(timer);
-    const token = session.held;
-    if (open === null || token === null) return;
-    const isNew = token !== sent;
-    if (isNew) {
-      sent = token;
-      open.send(JSON.stringify({ type: "ping", payload: { Authorization: `Bearer ${token}` } }));
+/** Sends GraphiQL's operations with the session of the client. Headers typed into a tab are sent with its requests. */
+export function fetcherOf(client: VestibuleClient): Fetcher {
+  return ({ query, variables: given, operationName: selected }, options) => {
+    const operationName = nameOf(query, selected);
+    const variables = objectOf(given);
+    if (operationOf(query, operationName) === "subscription") {
+      return subscription(client, query, variables, operationName);
     }
-    const wait = session.refreshAt - Date.now();
-    // A successful refresh calls this again.
-    if (Number.isFinite(wait)) timer = setTimeout(renew, Math.min(Math.max(wait, 0), LONGEST));
-  }
-
-  function renew(): void {
-    const before = sent;
-    void session.token().then((token) => {
-      if (open !== null && token === before) timer = setTimeout(renew, AGAIN);
-    });
-  }
-
-  const send = createGraphiQLFetcher({
-    url: session.url,
-    fetch: session.fetch,
-    wsClient,
-    enableIncrementalDelivery: false,
-  });
-  return (parameters, options) => {
-    const documentAST = read(parameters.query);
-    return send(named(parameters, documentAST), documentAST ? { ...options, documentAST } : options);
+    const headers = stringsOf(options?.headers);
+    return client.execute(query, variables, { operationName, headers }).then(asGraphiQL, failed);
   };
 }
 
-function read(query: string): DocumentNode | undefined {
+function subscription(
+  client: VestibuleClient,
+  query: string,
+  variables: object,
+  operationName: string | null,
+): Observable<ExecutionResult> {
+  // GraphiQL subscribes with an object.
+  return {
+    subscribe: (observer: Observer) => {
+      const sink = {
+        next: (result: GraphQLResult) => observer.next(asGraphiQL(result)),
+        error: (error: Error) => observer.error(error instanceof VestibuleError ? error.errors : error),
+        complete: () => observer.complete(),
+      };
+      return { unsubscribe: client.subscribeTo(query, variables, sink, operationName) };
+    },
+  } as Observable<ExecutionResult>;
+}
+
+interface Observer {
+  next: (result: ExecutionResult) => void;
+  error: (error: unknown) => void;
+  complete: () => void;
+}
+
+/** The result of a request that failed before it was executed, such as in a refresh. */
+function failed(error: unknown): ExecutionResult {
+  if (error instanceof VestibuleError) return asGraphiQL({ errors: error.errors });
+  return asGraphiQL({ errors: [{ message: error instanceof Error ? error.message : String(error) }] });
+}
+
+function asGraphiQL(result: GraphQLResult): ExecutionResult {
+  return result as ExecutionResult;
+}
+
+/** The name of the only operation: GraphiQL updates its own late, and may send that of the previous tab. */
+function nameOf(query: string, selected: string | null | undefined): string | null {
+  const operations = definitionsOf(query).filter((definition) => definition.kind === Kind.OPERATION_DEFINITION);
+  const [only] = operations;
+  return operations.length === 1 ? (only?.name?.value ?? null) : (selected ?? null);
+}
+
+function definitionsOf(query: string) {
   try {
-    return parse(query);
+    return parse(query, { noLocation: true }).definitions;
   } catch {
-    return undefined;
+    return [];
   }
 }
 
-/** Sets the operation name, because GraphiQL updates it late and may send that of the previous tab. */
-function named(parameters: FetcherParams, document: DocumentNode | undefined): FetcherParams {
-  const operations = document?.definitions.filter((definition) => definition.kind === Kind.OPERATION_DEFINITION) ?? [];
-  return operations.length === 1 ? { ...parameters, operationName: operations[0]?.name?.value ?? null } : parameters;
+function objectOf(variables: unknown): object {
+  return typeof variables === "object" && variables !== null ? variables : {};
+}
+
+function stringsOf(headers: Record<string, unknown> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, String(value)]));
 }

@@ -8,15 +8,16 @@ import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import { GraphQLError } from "graphql";
 import { StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
+import { createVestibuleClient } from "vestibule";
 import { Bar } from "./bar";
 import { EXAMPLES_PLUGIN } from "./examples-plugin";
 import { FIRST } from "./examples";
 import { fetcherOf } from "./fetcher";
-import { Session } from "./session";
 
-// The public URL may have a path.
-const session = new Session(location.pathname.replace(/\/graphiql\/?$/, "") + "/graphql");
-const send = fetcherOf(session);
+// The public URL may have a path. Each response is shown as it is, without a retry.
+const path = `${location.pathname.replace(/\/graphiql\/?$/, "")}/graphql`;
+const client = createVestibuleClient({ url: new URL(path, location.origin).href, retryWithin: 0 });
+const send = fetcherOf(client);
 const plugins = [EXAMPLES_PLUGIN, explorerPlugin(), HISTORY_PLUGIN];
 const tabs = FIRST.map(({ query, variables }) => ({ query, variables }));
 
@@ -36,7 +37,7 @@ function Page() {
   const [fetcher] = useState(() => noticing(setHasSchema));
   return (
     <>
-      <Bar session={session} />
+      <Bar client={client} />
       {!hasSchema && (
         <p className="bar notice" role="status">
           This service does not publish its schema (VESTIBULE_INTROSPECTION). Operations can be run, but documentation and
@@ -52,7 +53,8 @@ function Page() {
   );
 }
 
-void session.refresh();
+// Without the service, the page shows the sign-in form.
+client.restore().catch(() => undefined);
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>
     <Page />

@@ -1,10 +1,14 @@
 // The WebSocket under the client of the package graphql-ws, and by raw frames where that client is too well-behaved.
-// Usage: node socket.mjs BINARY
+// Usage: node socket.mjs BINARY [--count]
 
 import assert from "node:assert/strict";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
+import { report } from "./report.mjs";
 import { refresh, session, signIn, start } from "./service.mjs";
+
+/** Time limit of a check, in milliseconds. The longest waits nine seconds for the end of an access token. */
+const TIME_LIMIT = 25_000;
 
 const LISTEN = "subscription Listen { onlineUsers { id username } }";
 
@@ -70,7 +74,7 @@ async function rawSignedIn() {
   return connection;
 }
 
-const tests = {
+const checks = {
   async "a query is answered and completed"() {
     const one = client(signedIn);
     assert.deepEqual(await take(one, "query Me { me { username } }"), [{ data: { me: { username: "admin" } } }]);
@@ -163,7 +167,7 @@ const tests = {
       const listen = (from, name) => {
         const listening = from.iterate({ query: LISTEN });
         const ended = (async () => {
-          for await (const _ of listening);
+          while (!(await listening.next()).done);
         })().catch((error) => (ends[name] = error));
         return ended;
       };
@@ -259,19 +263,25 @@ const tests = {
   },
 };
 
-let passed = 0;
-try {
-  for (const [name, test] of Object.entries(tests)) {
-    try {
-      await test();
-      passed += 1;
-    } catch (error) {
-      console.error(`failed: ${name}:`, error);
-    }
+/** Why a check fails; `undefined` if it passes. */
+async function failureOf(check) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end after ${TIME_LIMIT / 1000} seconds`)), TIME_LIMIT);
+  });
+  try {
+    await Promise.race([check(), late]);
+    return undefined;
+  } catch (error) {
+    return error;
+  } finally {
+    clearTimeout(timer);
   }
-} finally {
-  await stop();
 }
-const all = Object.keys(tests).length;
-console.log(`graphql-ws: ${passed} of ${all} passed`);
-process.exit(passed === all ? 0 : 1);
+
+// All at once: each has its own connection, and some wait for a time limit of the service.
+const outcomes = await Promise.all(Object.entries(checks).map(async ([name, check]) => [name, await failureOf(check)]));
+await stop();
+report("graphql-ws", outcomes.length, outcomes.filter(([, failure]) => failure));
+// Connections of failed checks are still open.
+process.exit();

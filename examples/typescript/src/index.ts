@@ -1,12 +1,15 @@
 export type { TypedDocumentNode } from "@graphql-typed-document-node/core";
 export { createVestibuleClient } from "./client/client";
-export type { RequestOptions, VariablesOf, VestibuleClient, VestibuleOptions } from "./client/client";
+export type { ExecuteOptions, RequestOptions, VestibuleClient, VestibuleOptions } from "./client/client";
 export type { AccessToken, AuthTokens, SessionState, SignInResult } from "./client/credentials";
-export { ConnectionError, VestibuleError } from "./client/errors";
-export type { GraphQLResult } from "./client/errors";
+export { ConnectionError, ERROR_CODES, VestibuleError } from "./client/errors";
+export type { ErrorCode, GraphQLResult, UnauthenticatedReason } from "./client/errors";
 export type { Sink } from "./client/socket";
 export { memoryStore } from "./client/store";
 export type { RefreshTokenStore } from "./client/store";
 export { browserTabs, noTabs } from "./client/tabs";
 export type { TabMessage, Tabs } from "./client/tabs";
+export { operationOf } from "./client/transport";
+export type { AnyDocument } from "./client/transport";
+export type { ReactNativeFile, UploadFile } from "./client/upload";
 export * from "./gql/graphql";

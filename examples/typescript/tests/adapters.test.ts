@@ -18,8 +18,8 @@ beforeAll(async () => {
   client = createVestibuleClient({ url: service.url, fetch: browser.fetch });
   await client.signIn(ADMIN);
 });
-afterAll(() => {
-  client.close();
+afterAll(async () => {
+  await client.close();
   service.stop();
 });
 

@@ -14,7 +14,7 @@ export class Browser {
 
   readonly fetch = async (url: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
     const headers = new Headers(init.headers);
-    const name = operationName(init.body);
+    const name = operationName(init);
     this.sent.push(name);
     if (this.down === name) throw new TypeError("fetch failed");
     const token = headers.get("authorization")?.replace("Bearer ", "");
@@ -22,7 +22,7 @@ export class Browser {
     if (token !== undefined && this.broken.has(token)) headers.set("authorization", "Bearer rubbish");
     const withCookies = init.credentials === "include";
     // Browsers set this header, and scripts cannot change it.
-    headers.set("origin", new URL(String(url)).origin);
+    headers.set("origin", new URL(url instanceof Request ? url.url : url).origin);
     if (withCookies) headers.set("cookie", [...this.#cookies].map(([key, value]) => `${key}=${value}`).join("; "));
     const response = await fetch(url, { ...init, headers });
     if (withCookies) for (const cookie of response.headers.getSetCookie()) this.#keep(cookie);
@@ -42,9 +42,10 @@ export class Browser {
   }
 }
 
-function operationName(body: RequestInit["body"]): string {
-  const text = body instanceof FormData ? body.get("operations") : body;
-  return /(?:query|mutation) (\w+)/.exec(String(text))?.[1] ?? "";
+/** The name of the operation in a request of the client. */
+export function operationName(init: RequestInit = {}): string {
+  const text = init.body instanceof FormData ? init.body.get("operations") : init.body;
+  return typeof text === "string" ? (/(?:query|mutation) (\w+)/.exec(text)?.[1] ?? "") : "";
 }
 
 /** Tabs within this process, with the two guarantees of a browser: one lock, and asynchronous messages. */
@@ -68,6 +69,7 @@ export class TabHub {
         return turn;
       },
       post: (message) => {
+        if (!this.#heard.has(tab)) throw new Error("This tab is closed.");
         for (const [other, hear] of this.#heard) if (other !== tab) setTimeout(() => hear(structuredClone(message)));
       },
       listen: (hear) => {

@@ -17,8 +17,8 @@ describe("subscriptions", () => {
   beforeAll(async () => {
     service = await startService();
   });
-  afterAll(() => {
-    for (const client of opened) client.close();
+  afterAll(async () => {
+    await Promise.all(opened.map((client) => client.close()));
     service.stop();
   });
 

@@ -107,6 +107,21 @@ test("if a tab is closed while it refreshes, the other one refreshes", async () 
   await context.close();
 });
 
+test("if a client is closed while it refreshes, the other tab gets its token", async () => {
+  const { context, one, two, sent, broken } = await twoTabs();
+  for (const token of [await tokenOf(one), await tokenOf(two)]) broken.add(token);
+  sent.length = 0;
+  const refreshing = one.waitForRequest((request) => request.postData()?.includes("mutation Refresh") ?? false);
+  const emails = [one.evaluate(() => page.email())];
+  await refreshing;
+  const closed = one.evaluate(() => page.client.close());
+  emails.push(two.evaluate(() => page.email()));
+  expect(await Promise.all(emails)).toEqual(Array(2).fill(ADMIN.identifier));
+  await closed;
+  expect(sent.filter((name) => name === "Refresh")).toHaveLength(1);
+  await context.close();
+});
+
 test("tabs sign in and out together, and scripts never see the cookie", async () => {
   const { context, one, two } = await twoTabs();
   expect(await two.evaluate(() => page.client.session.status)).toBe("signedIn");
@@ -125,8 +140,7 @@ async function bundle(): Promise<string> {
     logLevel: "error",
     build: { write: false, lib: { entry: fileURLToPath(new URL("page.ts", import.meta.url)), formats: ["es"], fileName: "page" } },
   });
-  const [first] = Array.isArray(built) ? built : [built];
-  const chunk = first !== undefined && "output" in first ? first.output[0] : undefined;
-  if (chunk === undefined) throw new Error("nothing was built");
-  return chunk.code;
+  const output = Array.isArray(built) ? built[0] : built;
+  if (output === undefined || !("output" in output)) throw new Error("nothing was built");
+  return output.output[0].code;
 }

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 import { MeDocument } from "vestibule";
 import { Forgot } from "./pages/forgot";
 import { Import } from "./pages/import";
@@ -49,14 +49,7 @@ function Outside({ page }: { page: React.ReactNode }) {
 function Inside({ path }: { path: string }) {
   const me = useQuery(MeDocument, {});
   const user = me.data?.me;
-  const main = useRef<HTMLElement>(null);
-  const [before, setBefore] = useState(path);
   const [problem, setProblem] = useState<string | null>(null);
-  useEffect(() => {
-    if (path === before) return;
-    setBefore(path);
-    main.current?.focus();
-  }, [path, before]);
   const signOut = (): void => {
     client.signOut().catch((error: unknown) => setProblem(`You are still signed in. ${explain(error)}`));
   };
@@ -78,7 +71,7 @@ function Inside({ path }: { path: string }) {
           Sign out
         </button>
       </header>
-      <main ref={main} tabIndex={-1}>
+      <main>
         <div role="alert">{(problem ?? me.error) && <p className="bad">{problem ?? me.error}</p>}</div>
         {user && page(path, user, (next) => me.replace(() => ({ me: next })))}
       </main>

@@ -1,4 +1,4 @@
-import { type FormEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
+import { type ReactNode, type RefObject, type SubmitEvent, useEffect, useId, useRef, useState } from "react";
 import type { UserErrorCode } from "vestibule";
 import { explain } from "./vestibule";
 
@@ -43,7 +43,19 @@ export function useSending(fields: readonly string[] = []): Sending {
   return { errors, note, busy, send };
 }
 
-/** A form that submits its fields by name, and focuses the first invalid field. */
+/** Focuses the first error in an element after each failed submit: a field, a message, or a list. */
+export function useFirstError<TElement extends HTMLElement>(errors: readonly unknown[]): RefObject<TElement | null> {
+  const place = useRef<TElement>(null);
+  useEffect(() => {
+    if (errors.length === 0) return;
+    place.current
+      ?.querySelector<HTMLElement>("[aria-invalid=true], [role=alert]:not(:empty), [data-errors]")
+      ?.focus();
+  }, [errors]);
+  return place;
+}
+
+/** A form that submits its fields by name, and focuses the first error. */
 export function Form(props: {
   label: string;
   submit: string;
@@ -52,22 +64,44 @@ export function Form(props: {
   children: ReactNode;
 }) {
   const { label, submit, sending, onSend, children } = props;
-  const form = useRef<HTMLFormElement>(null);
-  useEffect(() => {
-    if (sending.errors.length > 0) form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
-  }, [sending.errors]);
-  const onSubmit = (event: FormEvent<HTMLFormElement>): void => {
+  const form = useFirstError<HTMLFormElement>(sending.errors);
+  const onSubmit = (event: SubmitEvent<HTMLFormElement>): void => {
     event.preventDefault();
-    onSend(new FormData(event.currentTarget));
+    if (!sending.busy) onSend(new FormData(event.currentTarget));
   };
   return (
     <form ref={form} aria-label={label} onSubmit={onSubmit} noValidate>
       {children}
       <Notices sending={sending} />
-      <button type="submit" disabled={sending.busy}>
+      <Button type="submit" busy={sending.busy}>
         {submit}
-      </button>
+      </Button>
     </form>
+  );
+}
+
+/** A button that keeps the focus while it is busy, and ignores clicks then. */
+export function Button(props: {
+  type?: "button" | "submit";
+  quiet?: boolean;
+  busy: boolean;
+  disabled?: boolean;
+  onClick?: () => void;
+  children: string;
+}) {
+  const { type = "button", quiet = false, busy, disabled = false, onClick, children } = props;
+  return (
+    <button
+      type={type}
+      className={quiet ? "quiet" : undefined}
+      disabled={disabled}
+      aria-disabled={busy || disabled}
+      onClick={() => {
+        if (!busy) onClick?.();
+      }}
+    >
+      {children}
+    </button>
   );
 }
 
@@ -76,7 +110,7 @@ export function Notices({ sending: { errors, note } }: { sending: Sending }) {
   const general = errors.filter(({ field }) => field === null);
   return (
     <>
-      <div role="alert">
+      <div role="alert" tabIndex={-1}>
         {general.map(({ message }) => (
           <p key={message} className="bad">
             {message}

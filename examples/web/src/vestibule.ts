@@ -5,13 +5,12 @@ import {
   createVestibuleClient,
   type SessionState,
   type TypedDocumentNode,
-  type VariablesOf,
   VestibuleError,
 } from "vestibule";
 
 /** The one client of the page. */
 export const client = createVestibuleClient({
-  url: import.meta.env["VITE_VESTIBULE_URL"] ?? "http://127.0.0.1:8000/graphql",
+  url: import.meta.env.VITE_VESTIBULE_URL ?? "http://127.0.0.1:8000/graphql",
 });
 
 const subscribe = (changed: () => void): (() => void) => client.onSessionChange(changed);
@@ -44,12 +43,13 @@ export function useQuery<TData, TVariables extends object>(
   const [error, setError] = useState<string | null>(null);
   const [loading, setLoading] = useState(true);
   const [asked, setAsked] = useState(0);
-  const key = JSON.stringify(variables);
+  // Callers pass a new object each time.
+  const [sent, setSent] = useState(variables);
+  if (JSON.stringify(sent) !== JSON.stringify(variables)) setSent(variables);
   useEffect(() => {
     const control = new AbortController();
-    const rest = [JSON.parse(key), { signal: control.signal }] as unknown as VariablesOf<TVariables>;
     setLoading(true);
-    client.request(document, ...rest).then(
+    client.request(document, sent, { signal: control.signal }).then(
       (next) => {
         if (control.signal.aborted) return;
         setData(next);
@@ -63,7 +63,7 @@ export function useQuery<TData, TVariables extends object>(
       },
     );
     return () => control.abort();
-  }, [document, key, asked]);
+  }, [document, sent, asked]);
   const reload = useCallback(() => setAsked((times) => times + 1), []);
   const replace = useCallback(
     (change: (data: TData) => TData) => setData((now) => (now === null ? null : change(now))),
@@ -76,8 +76,22 @@ export function useQuery<TData, TVariables extends object>(
 export function explain(error: unknown): string {
   if (error instanceof ConnectionError) return "The service cannot be reached. Check your network connection.";
   if (!(error instanceof VestibuleError)) return "Something went wrong on this page.";
-  if (error.code === "RATE_LIMITED") return `Too many attempts. Try again in ${error.retryAfter ?? 60} seconds.`;
-  if (error.code === "FORBIDDEN") return "You do not have permission to do this.";
-  if (error.code === "UNAUTHENTICATED") return "Your session has ended. Sign in again.";
-  return error.message;
+  switch (error.code) {
+    case "RATE_LIMITED":
+      return `Too many attempts. Try again in ${seconds(error.retryAfter)}.`;
+    case "SERVICE_UNAVAILABLE":
+      return `The service is busy. Try again in ${seconds(error.retryAfter)}.`;
+    case "FORBIDDEN":
+      return "You do not have permission to do this.";
+    case "UNAUTHENTICATED":
+      return "Your session has ended. Sign in again.";
+    case "INTERNAL_SERVER_ERROR":
+      return `Something went wrong in the service. Report this number: ${error.requestId ?? "unknown"}.`;
+    default:
+      return error.message;
+  }
+}
+
+function seconds(count = 60): string {
+  return count === 1 ? "1 second" : `${count} seconds`;
 }

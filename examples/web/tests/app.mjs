@@ -1,7 +1,8 @@
-// The app in a real browser, with a real service: actions of users and staff, screenshots, and an accessibility check. Usage: node tests/app.mjs [FOLDER FOR SCREENSHOTS]; VESTIBULE_BIN names the service.
+// The app in a real browser, with a real service: actions of users and staff, titles and focus, screenshots, and an
+// accessibility check. Usage: node tests/app.mjs [FOLDER FOR SCREENSHOTS]; VESTIBULE_BIN names the service.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -10,6 +11,7 @@ import { extname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { build } from "vite";
 
 const here = fileURLToPath(new URL("..", import.meta.url));
 const binary = resolve(process.env.VESTIBULE_BIN ?? join(here, "../../target/debug/vestibule"));
@@ -75,20 +77,24 @@ async function inspect(page, name) {
   await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
 }
 
-async function signIn(page, { identifier, password }) {
+/** Waits for a page: its title, and the focus on its heading. */
+async function arrived(page, heading) {
+  await page.getByRole("heading", { level: 1, name: heading, exact: true }).waitFor();
+  assert.equal(await page.title(), `${heading} · Vestibule`);
+  await page.locator("h1:focus").waitFor();
+}
+
+async function signIn(page, { identifier, password }, name) {
   await page.getByLabel("Email address or username").fill(identifier);
   await page.getByLabel("Password").fill(password);
   await page.keyboard.press("Enter");
-  await page.getByRole("button", { name: "Sign out", exact: true }).waitFor();
+  await arrived(page, name);
 }
 
 const { server, origin } = await servePages();
 const { service, url } = await startService(origin);
-execFileSync("npx", ["vite", "build", "--logLevel", "error"], {
-  cwd: here,
-  env: { ...process.env, VITE_VESTIBULE_URL: url },
-  stdio: "inherit",
-});
+process.env.VITE_VESTIBULE_URL = url;
+await build({ root: here, logLevel: "error" });
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"];
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: flags });
 let passed = 0;
@@ -100,15 +106,21 @@ try {
   page.on("pageerror", (error) => broken.push(error.message));
 
   // Sign-in: a wrong password is refused, the right one is accepted, and a reload keeps the session.
+  // The focus moves to the error, then to the heading of the next page, but not when the app starts.
   await page.goto(origin);
+  await page.getByRole("heading", { level: 1, name: "Sign in" }).waitFor();
+  assert.equal(await page.title(), "Sign in · Vestibule");
+  assert.equal(await page.evaluate(() => document.activeElement.tagName), "BODY");
   await page.getByLabel("Email address or username").fill(admin.identifier);
   await page.getByLabel("Password").fill("not the password");
   await page.keyboard.press("Enter");
-  await page.getByRole("alert").filter({ hasText: /\w/ }).waitFor();
+  await page.locator("[role=alert]:focus").filter({ hasText: /\w/ }).waitFor();
   await inspect(page, "sign-in-refused");
-  await signIn(page, admin);
+  await signIn(page, admin, "admin");
   await page.reload();
   await page.getByRole("heading", { level: 1, name: "admin" }).waitFor();
+  assert.equal(await page.title(), "admin · Vestibule");
+  assert.equal(await page.evaluate(() => document.activeElement.tagName), "BODY");
   passed += 1;
 
   // Details and avatar of the user.
@@ -119,6 +131,8 @@ try {
   await page.getByLabel("Last name").fill("Lovelace");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByRole("heading", { level: 1, name: "Ada Lovelace" }).waitFor();
+  assert.equal(await page.title(), "Ada Lovelace · Vestibule");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Save");
   const picture = await page.screenshot({ clip: { x: 0, y: 0, width: 300, height: 300 } });
   await page.locator("input[type=file]").setInputFiles({ name: "me.png", mimeType: "image/png", buffer: picture });
   await page.locator("img.avatar").waitFor();
@@ -126,15 +140,18 @@ try {
   await inspect(page, "profile");
   await page.getByRole("button", { name: "Remove the picture" }).click();
   await page.locator("main img.avatar").waitFor({ state: "detached" });
+  await page.locator("input[type=file]:focus").waitFor();
   passed += 1;
 
   // Import: dry run with an error, corrected dry run, import.
   const rows = Array.from({ length: 14 }, (_, index) => `user${index}@example.com,First${index},Last${index}`);
   const csv = (lines) => ({ name: "users.csv", mimeType: "text/csv", buffer: Buffer.from(`email,first_name,last_name\n${lines.join("\n")}\n`) });
   await page.getByRole("link", { name: "Import" }).click();
+  await arrived(page, "Import users");
   await page.getByLabel("File").setInputFiles(csv([...rows, "not an address,X,Y"]));
   await page.getByRole("button", { name: "Check" }).click();
   await page.getByRole("cell", { name: "email", exact: true }).waitFor();
+  await page.locator("[aria-label=Errors]:focus").waitFor();
   assert.ok(await page.getByRole("button", { name: "Import" }).isDisabled());
   await inspect(page, "import-wrong");
   await page.getByLabel("File").setInputFiles(csv(rows));
@@ -146,10 +163,16 @@ try {
 
   // Users: pages, order, search.
   await page.getByRole("link", { name: "Users" }).click();
+  await arrived(page, "Users");
+  await page.goBack();
+  await arrived(page, "Import users");
+  await page.goForward();
+  await arrived(page, "Users");
   await page.getByText("15 users").waitFor();
   assert.equal(await page.locator("tbody tr").count(), 10);
   await page.getByRole("button", { name: "Next page" }).click();
   await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 5);
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Next page");
   await page.getByRole("button", { name: "Previous page" }).click();
   await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 10);
   await page.getByRole("button", { name: "Email address" }).click();
@@ -174,6 +197,7 @@ try {
 
   // Online users, live: another user signs in by an emailed link, and appears.
   await page.getByRole("link", { name: "Online" }).click();
+  await arrived(page, "Online now");
   await page.getByText("1 online").waitFor();
   const guest = await (await browser.newContext({ colorScheme: "dark", viewport: { width: 320, height: 700 } })).newPage();
   guest.setDefaultTimeout(30_000);
@@ -191,8 +215,8 @@ try {
   await guest.keyboard.press("Enter");
   await guest.getByRole("status").getByText("Your new password is set").waitFor();
   await guest.getByRole("link", { name: "Back to sign-in" }).click();
-  await signIn(guest, { identifier: "user7@example.com", password: "orchids under the stairs 55" });
-  await guest.getByRole("heading", { level: 1, name: "First7 Last7" }).waitFor();
+  await arrived(guest, "Sign in");
+  await signIn(guest, { identifier: "user7@example.com", password: "orchids under the stairs 55" }, "First7 Last7");
   await page.getByText("2 online").waitFor();
   await page.getByRole("listitem").filter({ hasText: "First7 Last7" }).waitFor();
   await inspect(page, "online");
@@ -210,7 +234,8 @@ try {
   await second.goto(origin);
   await second.getByRole("heading", { level: 1, name: "Ada Lovelace" }).waitFor();
   await second.getByRole("button", { name: "Sign out", exact: true }).click();
-  await page.getByRole("heading", { level: 1, name: "Sign in" }).waitFor();
+  await arrived(page, "Sign in");
+  await arrived(second, "Sign in");
   await inspect(page, "sign-in");
   passed += 1;
   assert.deepEqual(broken, []);

@@ -32,22 +32,22 @@ export function vestibuleExchange(client: VestibuleClient): Exchange {
 
 function resultsOf(client: VestibuleClient, operation: Operation): Source<OperationResult> {
   const variables: object = operation.variables ?? {};
-  return make(({ next, complete }) => {
-    const fail = (error: Error): void => {
-      next(makeErrorResult(operation, error));
-      complete();
+  return make((observer) => {
+    const fail = (error: unknown): void => {
+      observer.next(makeErrorResult(operation, error instanceof Error ? error : new Error(String(error))));
+      observer.complete();
     };
     if (operation.kind === "subscription") {
       return client.subscribeTo(operation.query, variables, {
-        next: (result) => next(makeResult(operation, asUrql(result, true))),
+        next: (result) => observer.next(makeResult(operation, asUrql(result, true))),
         error: fail,
-        complete,
+        complete: () => observer.complete(),
       });
     }
     const control = new AbortController();
     client.execute(operation.query, variables, { signal: control.signal }).then((result) => {
-      next(makeResult(operation, asUrql(result, false)));
-      complete();
+      observer.next(makeResult(operation, asUrql(result, false)));
+      observer.complete();
     }, fail);
     return () => control.abort();
   });

@@ -1,12 +1,20 @@
 import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
-import type { DocumentNode } from "graphql";
 import type { LoginInput } from "../gql/graphql";
 import { type AuthTokens, Credentials, type SessionState, type SignInResult } from "./credentials";
-import { type GraphQLResult, isUnauthenticated, VestibuleError } from "./errors";
+import {
+  closedError,
+  ConnectionError,
+  delayOf,
+  errorOf,
+  type GraphQLResult,
+  isUnauthenticated,
+  type Received,
+  VestibuleError,
+} from "./errors";
 import { type Sink, Socket } from "./socket";
 import type { RefreshTokenStore } from "./store";
 import { browserTabs, hasTabs, noTabs, type Tabs } from "./tabs";
-import { httpTransport, operationOf, type Variables } from "./transport";
+import { type AnyDocument, httpTransport, operationOf, throwIfAborted, type Variables } from "./transport";
 
 /** Options of `createVestibuleClient`. */
 export interface VestibuleOptions {
@@ -24,6 +32,11 @@ export interface VestibuleOptions {
   now?: () => number;
   /** Timeout of sign-in, refresh and sign-out, in milliseconds. Default: 15 000. */
   patience?: number;
+  /**
+   * Longest `retryAfter` after which a query is sent again, in milliseconds. Longer ones are reported at once. Default:
+   * 10 000; 0 reports all.
+   */
+  retryWithin?: number;
 }
 
 /** Options of a request. */
@@ -32,10 +45,13 @@ export interface RequestOptions {
   signal?: AbortSignal;
 }
 
-/** The variables of a document; optional if the document requires none. */
-export type VariablesOf<TVariables> = Record<string, never> extends TVariables
-  ? [variables?: TVariables, options?: RequestOptions]
-  : [variables: TVariables, options?: RequestOptions];
+/** Options of a request of an adapter. */
+export interface ExecuteOptions extends RequestOptions {
+  /** Name of the operation, if the document has several. */
+  operationName?: string | null | undefined;
+  /** More headers. With `authorization`, the request is sent once, and without the session. */
+  headers?: Record<string, string>;
+}
 
 /** A client of one Vestibule service. */
 export interface VestibuleClient {
@@ -51,13 +67,22 @@ export interface VestibuleClient {
   adopt(tokens: AuthTokens): Promise<void>;
   /** Signs out in all tabs. `everywhere` also ends the user's sessions on other devices. */
   signOut(options?: { everywhere?: boolean }): Promise<void>;
+  /** Returns a valid access token for requests outside GraphQL, such as exports; null if signed out. */
+  accessToken(): Promise<string | null>;
   /** The data of a query or mutation. Throws `VestibuleError` for errors, `ConnectionError` without a response. */
   request<TData, TVariables extends Variables>(
     document: TypedDocumentNode<TData, TVariables>,
-    ...rest: VariablesOf<TVariables>
+    variables: TVariables,
+    options?: RequestOptions,
   ): Promise<TData>;
+  /** The same for a document that requires no variables. */
+  request<TData>(document: TypedDocumentNode<TData, Record<string, never>>): Promise<TData>;
   /** Returns data and errors of a query or mutation, for adapters of other GraphQL clients. */
-  execute(document: DocumentNode, variables?: Variables, options?: RequestOptions): Promise<GraphQLResult>;
+  execute<TData>(
+    document: AnyDocument<TData>,
+    variables?: Variables,
+    options?: ExecuteOptions,
+  ): Promise<GraphQLResult<TData>>;
   /** Passes each result of a subscription to `sink`, and reconnects if needed. Returns a function that ends it. */
   subscribe<TData, TVariables extends Variables>(
     document: TypedDocumentNode<TData, TVariables>,
@@ -65,33 +90,83 @@ export interface VestibuleClient {
     sink: Sink<TData>,
   ): () => void;
   /** Subscribes to data and errors, for adapters of other GraphQL clients. */
-  subscribeTo(document: DocumentNode, variables: Variables, sink: Sink<GraphQLResult>): () => void;
-  /** Ends subscriptions and discards the tokens, without signing out. */
-  close(): void;
+  subscribeTo<TData>(
+    document: AnyDocument<TData>,
+    variables: Variables,
+    sink: Sink<GraphQLResult<TData>>,
+    operationName?: string | null,
+  ): () => void;
+  /**
+   * Ends subscriptions and discards the tokens, without signing out. Requests that were sent continue; new calls fail.
+   * A refresh, sign-in or sign-out under way ends first: when the promise resolves, its refresh token is stored, and the
+   * other tabs have its session.
+   */
+  close(): Promise<void>;
 }
+
+/** Maximum number of times that a query is sent again after the delay that the service asked for. */
+const REPEATS = 2;
+/** Maximum random addition to a delay, in milliseconds, so that clients do not return at the same moment. */
+const JITTER = 250;
 
 /** Creates a client: access token in memory, refresh token in the cookie or in a store, one session in all tabs. */
 export function createVestibuleClient(options: VestibuleOptions): VestibuleClient {
-  const { url, store = null, now = Date.now, patience = 15_000 } = options;
+  const { url, store = null, now = () => Date.now(), patience = 15_000, retryWithin = 10_000 } = options;
   const fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
   const tabs = options.tabs ?? (store === null && hasTabs() ? browserTabs(`vestibule ${url}`) : noTabs());
   const send = httpTransport(url, fetch, store === null);
   const credentials = new Credentials({ send, tabs, store, now, patience });
   let socket: Socket | null = null;
 
-  async function execute(document: DocumentNode, variables: Variables = {}, { signal }: RequestOptions = {}) {
+  /** Sends a document, and once more with the next token if its token is refused. */
+  async function authorized<TData>(document: AnyDocument<TData>, variables: Variables, requested: ExecuteOptions) {
+    if (new Headers(requested.headers).has("authorization")) return send(document, variables, requested);
     const asked = credentials.state;
     const token = await credentials.token();
-    const result = await send(document, variables, { token, signal });
-    if (!isUnauthenticated(result) || (operationOf(document) === "mutation" && didSomething(result))) return result;
+    const received = await send(document, variables, { ...requested, token });
+    if (!isUnauthenticated(received.result)) return received;
+    const isMutation = operationOf(document, requested.operationName) === "mutation";
+    if (isMutation && didSomething(received.result)) return received;
     const renewed = await credentials.renew(token);
-    if (renewed === null || renewed === token || isOther(asked, credentials.state)) return result;
-    return send(document, variables, { token: renewed, signal });
+    if (renewed === null || renewed === token || isOther(asked, credentials.state)) return received;
+    return send(document, variables, { ...requested, token: renewed });
   }
 
-  function subscribeTo(document: DocumentNode, variables: Variables, sink: Sink<GraphQLResult>) {
+  /** Sends a document. A query is sent again after the delay that the service asks for, unless the delay is long. */
+  async function receive<TData>(
+    document: AnyDocument<TData>,
+    variables: Variables = {},
+    requested: ExecuteOptions = {},
+    // A mutation may have been executed in spite of the error.
+    repeats = operationOf(document, requested.operationName) === "query" ? REPEATS : 0,
+  ): Promise<Received<TData>> {
+    const mayRepeat = (seconds: number | undefined): seconds is number =>
+      seconds !== undefined && repeats > 0 && seconds * 1000 <= retryWithin;
+    let seconds: number | undefined;
+    try {
+      const received = await authorized(document, variables, requested);
+      seconds = delayOf(received.result.errors ?? [], received.http);
+      if (!mayRepeat(seconds)) return received;
+    } catch (error) {
+      seconds = delayAfter(error);
+      if (!mayRepeat(seconds)) throw error;
+    }
+    await pause(seconds * 1000 + Math.random() * JITTER, requested.signal);
+    return receive(document, variables, requested, repeats - 1);
+  }
+
+  function subscribeTo<TData>(
+    document: AnyDocument<TData>,
+    variables: Variables,
+    sink: Sink<GraphQLResult<TData>>,
+    operationName?: string | null,
+  ): () => void {
+    if (credentials.isClosed) {
+      sink.error?.(closedError());
+      return () => undefined;
+    }
     socket ??= new Socket(url.replace(/^http/, "ws"), credentials, options.webSocket ?? globalThis.WebSocket, now);
-    return socket.subscribe(document, variables, sink);
+    return socket.subscribe(document, variables, sink, operationName);
   }
 
   return {
@@ -106,25 +181,38 @@ export function createVestibuleClient(options: VestibuleOptions): VestibuleClien
     signIn: (input) => credentials.signIn(input),
     adopt: (tokens) => credentials.adopt(tokens),
     signOut: ({ everywhere = false } = {}) => credentials.signOut(everywhere),
-    async request(document, ...[variables, requestOptions]) {
-      return dataOf(await execute(document, variables, requestOptions), document);
+    accessToken: () => (credentials.state.status === "unknown" ? credentials.renew(null) : credentials.token()),
+    async request<TData, TVariables extends Variables>(
+      document: TypedDocumentNode<TData, TVariables>,
+      variables?: TVariables,
+      requested?: RequestOptions,
+    ): Promise<TData> {
+      const received = await receive(document, variables, requested);
+      if (!isComplete(received.result)) throw errorOf(received);
+      return received.result.data;
     },
-    execute,
+    async execute(document, variables, requested) {
+      return (await receive(document, variables, requested)).result;
+    },
     subscribe(document, variables, sink) {
       const end = subscribeTo(document, variables, {
-        ...sink,
         next(result) {
-          if (!failed(result)) return sink.next(dataOf(result, document));
-          end();
-          sink.error?.(new VestibuleError(result.errors ?? [], result.data));
+          if (isComplete(result)) {
+            sink.next(result.data);
+          } else {
+            end();
+            sink.error?.(new VestibuleError(result.errors ?? [], result.data));
+          }
         },
+        error: (error) => sink.error?.(error),
+        complete: () => sink.complete?.(),
       });
       return end;
     },
     subscribeTo,
-    close() {
+    async close() {
       socket?.close();
-      credentials.close();
+      await credentials.close();
     },
   };
 }
@@ -139,12 +227,27 @@ function didSomething({ data }: GraphQLResult): boolean {
   return typeof data === "object" && data !== null && Object.values(data).some((field) => field !== null);
 }
 
-function failed(result: GraphQLResult): boolean {
-  return result.errors !== undefined || !result.data;
+/** True for a result with data and without errors. */
+function isComplete<TData>(result: GraphQLResult<TData>): result is GraphQLResult<TData> & { data: TData } {
+  return result.errors === undefined && result.data !== undefined && result.data !== null;
 }
 
-/** Casts the data to the type of the document, which is generated from the schema of the service. */
-function dataOf<TData>(result: GraphQLResult, _document: TypedDocumentNode<TData, never>): TData {
-  if (failed(result)) throw new VestibuleError(result.errors ?? [], result.data);
-  return result.data as TData;
+/** Returns the seconds that the service asked to wait: in a failed refresh, or as a proxy in its place. */
+function delayAfter(error: unknown): number | undefined {
+  return error instanceof VestibuleError || error instanceof ConnectionError ? error.retryAfter : undefined;
+}
+
+/** Waits; throws if the request is cancelled. */
+async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(done, milliseconds);
+    function done(): void {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    }
+    signal?.addEventListener("abort", done);
+    if (signal?.aborted) done();
+  });
+  throwIfAborted(signal);
 }

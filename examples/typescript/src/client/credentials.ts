@@ -1,17 +1,16 @@
-import type { DocumentNode } from "graphql";
+import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
 import {
   LoginDocument,
   type LoginInput,
   type LoginMutation,
   LogoutDocument,
-  type LogoutMutation,
   MeDocument,
-  type MeQuery,
   RefreshDocument,
   type RefreshMutation,
+  type RefreshMutationVariables,
   type RefreshTokenTransport,
 } from "../gql/graphql";
-import { ConnectionError, type GraphQLResult, isUnauthenticated, VestibuleError } from "./errors";
+import { closedError, ConnectionError, errorOf, isUnauthenticated, type Received, VestibuleError } from "./errors";
 import type { RefreshTokenStore } from "./store";
 import type { TabMessage, Tabs } from "./tabs";
 import type { Send, Variables } from "./transport";
@@ -61,6 +60,11 @@ export class Credentials {
   #state: SessionState = { status: "unknown" };
   #access: AccessToken | null = null;
   #refreshing: Promise<string | null> | null = null;
+  /** The last failure of a refresh that asked for a delay. Until then, no refresh is sent. */
+  #postponed: { until: number; error: VestibuleError | ConnectionError } | null = null;
+  #closing: Promise<void> | null = null;
+  /** Changes of the session under way. `close` waits for them. */
+  readonly #changes = new Set<Promise<unknown>>();
   readonly #listeners = new Set<(state: SessionState) => void>();
   readonly #accessListeners = new Set<(access: AccessToken) => void>();
   readonly #waiting = new Set<() => void>();
@@ -68,7 +72,9 @@ export class Credentials {
 
   constructor(setup: CredentialsSetup) {
     this.#setup = setup;
-    setup.tabs.listen((message) => this.#hear(message));
+    setup.tabs.listen((message) => {
+      this.#hear(message);
+    });
   }
 
   /** The session state. */
@@ -79,6 +85,11 @@ export class Credentials {
   /** The current access token, even if it is about to expire. */
   get access(): AccessToken | null {
     return this.#access;
+  }
+
+  /** True after `close`. */
+  get isClosed(): boolean {
+    return this.#closing !== null;
   }
 
   /** Calls `listener` with every new access token, from any tab. Returns a function that removes the listener. */
@@ -95,6 +106,7 @@ export class Credentials {
 
   /** Returns a token for the next request, refreshed if it is about to expire; null if signed out. */
   async token(): Promise<string | null> {
+    this.#assertOpen();
     const access = this.#access;
     if (access === null || this.#setup.now() < access.refreshAt) return access?.token ?? null;
     try {
@@ -108,6 +120,7 @@ export class Credentials {
 
   /** Replaces the token `stale`, by one refresh for all callers. Returns null if the session has ended. */
   async renew(stale: string | null): Promise<string | null> {
+    this.#assertOpen();
     if (this.#access !== null && this.#access.token !== stale) return this.#access.token;
     if (this.#state.status === "signedOut") return null;
     this.#refreshing ??= this.#refresh(stale).finally(() => {
@@ -118,11 +131,11 @@ export class Credentials {
 
   /** Signs in, in this and all other tabs. */
   signIn(input: LoginInput): Promise<SignInResult> {
-    return this.#setup.tabs.exclusively(async () => {
+    return this.#change(async () => {
       const refreshTokenIn: RefreshTokenTransport = this.#setup.store ? "BODY" : "COOKIE";
-      const result = await this.#call<LoginMutation>(LoginDocument, { input: { refreshTokenIn, ...input } });
-      const payload = result.data?.login;
-      if (!payload) throw new VestibuleError(result.errors ?? [], result.data);
+      const received = await this.#call(LoginDocument, { input: { refreshTokenIn, ...input } });
+      const payload = received.result.data?.login;
+      if (!payload) throw errorOf(received);
       if (payload.tokens && payload.user) await this.#accept(payload.tokens, payload.user.id);
       return payload;
     });
@@ -130,13 +143,14 @@ export class Credentials {
 
   /** Starts a session with the tokens of another mutation, such as `verifyEmail`. */
   adopt(tokens: AuthTokens): Promise<void> {
-    return this.#setup.tabs.exclusively(async () => {
+    return this.#change(async () => {
       if (this.#setup.store && tokens.refreshToken === null) {
         throw new Error('These tokens cannot be stored. Ask for them with `refreshTokenIn: "BODY"`.');
       }
-      const result = await this.#call<MeQuery>(MeDocument, {}, tokens.accessToken);
-      if (!result.data?.me) throw new VestibuleError(result.errors ?? [], result.data);
-      await this.#accept(tokens, result.data.me.id);
+      const received = await this.#call(MeDocument, {}, tokens.accessToken);
+      const user = received.result.data?.me;
+      if (!user) throw errorOf(received);
+      await this.#accept(tokens, user.id);
     });
   }
 
@@ -145,28 +159,57 @@ export class Credentials {
    * stays signed in, if the service cannot be reached, because the session would still be valid.
    */
   signOut(everywhere: boolean): Promise<void> {
-    return this.#setup.tabs.exclusively(async () => {
+    return this.#change(async () => {
       const { store } = this.#setup;
       const refreshToken = store ? await store.read() : null;
       const input = refreshToken === null ? { everywhere } : { everywhere, refreshToken };
-      const result = await this.#call<LogoutMutation>(LogoutDocument, { input }, this.#access?.token);
-      if (!result.data?.logout && !isUnauthenticated(result)) throw new VestibuleError(result.errors ?? [], result.data);
+      const received = await this.#call(LogoutDocument, { input }, this.#access?.token);
+      if (!received.result.data?.logout && !isUnauthenticated(received.result)) throw errorOf(received);
       await this.#end();
     });
   }
 
-  /** Stops the exchange with other tabs and discards the tokens, without signing out. */
-  close(): void {
-    this.#setup.tabs.close();
+  /**
+   * Discards the tokens and ends the exchange with other tabs, without signing out. Changes that have begun end first,
+   * so that no refresh token is lost; others fail.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#finish();
+    return this.#closing;
+  }
+
+  async #finish(): Promise<void> {
     this.#listeners.clear();
     this.#accessListeners.clear();
+    await Promise.allSettled(this.#changes);
     this.#access = null;
+    this.#setup.tabs.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== null) throw closedError();
+  }
+
+  /** Runs a change of the session, one at a time over all tabs. */
+  async #change<T>(work: (waited: boolean) => Promise<T>): Promise<T> {
+    this.#assertOpen();
+    return this.#setup.tabs.exclusively(async (waited) => {
+      this.#assertOpen();
+      const change = work(waited);
+      this.#changes.add(change);
+      try {
+        return await change;
+      } finally {
+        this.#changes.delete(change);
+      }
+    });
   }
 
   #refresh(stale: string | null): Promise<string | null> {
-    const { store, tabs } = this.#setup;
-    return tabs.exclusively(async (waited) => {
+    const { store } = this.#setup;
+    return this.#change(async (waited) => {
       if (waited) await this.#askAround(stale);
+      this.#assertOpen();
       if (this.#access !== null && this.#access.token !== stale) return this.#access.token;
       if (this.#state.status === "signedOut") return null;
       const refreshToken = store ? await store.read() : null;
@@ -177,18 +220,38 @@ export class Credentials {
       // The next token of a cookie arrives as a cookie.
       const refreshTokenIn: RefreshTokenTransport = "BODY";
       const input = refreshToken === null ? {} : { refreshToken, refreshTokenIn };
-      const result = await this.#call<RefreshMutation>(RefreshDocument, { input });
-      const payload = result.data?.refresh;
+      const payload = await this.#sendRefresh({ input });
       if (payload?.tokens && payload.user) {
         await this.#accept(payload.tokens, payload.user.id);
         return payload.tokens.accessToken;
       }
-      // Only an explicit refusal ends the session; a rate limit or an internal error does not.
-      const refused = payload ? payload.errors.length > 0 : isUnauthenticated(result);
-      if (!refused) throw new VestibuleError(result.errors ?? [], result.data);
       await this.#end();
       return null;
     });
+  }
+
+  /**
+   * Sends a refresh, unless the delay that the service asked for after the last one has not passed. Returns no tokens
+   * if the session has ended. Only an explicit refusal ends it; a rate limit or an internal error does not.
+   */
+  async #sendRefresh(variables: RefreshMutationVariables): Promise<RefreshMutation["refresh"]> {
+    if (this.#postponed !== null && performance.now() < this.#postponed.until) throw this.#postponed.error;
+    try {
+      const received = await this.#call(RefreshDocument, variables);
+      const payload = received.result.data?.refresh ?? null;
+      const isAccepted = payload?.tokens && payload.user;
+      const isRefused = payload ? payload.errors.length > 0 : isUnauthenticated(received.result);
+      if (!isAccepted && !isRefused) throw errorOf(received);
+      return payload;
+    } catch (error) {
+      if (error instanceof VestibuleError || error instanceof ConnectionError) this.#postpone(error);
+      throw error;
+    }
+  }
+
+  #postpone(error: VestibuleError | ConnectionError): void {
+    if (error.retryAfter === undefined) return;
+    this.#postponed = { until: performance.now() + error.retryAfter * 1000, error };
   }
 
   /** After waiting for another tab, the tokens of that tab are probably on their way. */
@@ -207,6 +270,7 @@ export class Credentials {
   }
 
   #hear(message: TabMessage): void {
+    if (this.isClosed) return;
     if (message.type === "ask") {
       if (this.#access !== null && this.#state.status === "signedIn" && this.#setup.now() < this.#access.refreshAt) {
         this.#setup.tabs.post({ type: "signedIn", access: this.#access, userId: this.#state.userId });
@@ -262,12 +326,21 @@ export class Credentials {
   }
 
   /** Sends with a timeout, because other tabs wait for this one. */
-  async #call<TData>(document: DocumentNode, variables: Variables, token?: string): Promise<GraphQLResult<TData>> {
+  async #call<TData, TVariables extends Variables>(
+    document: TypedDocumentNode<TData, TVariables>,
+    variables: TVariables,
+    token?: string,
+  ): Promise<Received<TData>> {
     const { send, patience } = this.#setup;
     const control = new AbortController();
-    const timer = setTimeout(() => control.abort(new ConnectionError("The service took too long to respond.")), patience);
+    const timer = setTimeout(() => {
+      control.abort();
+    }, patience);
     try {
-      return (await send(document, variables, { token, signal: control.signal })) as GraphQLResult<TData>;
+      return await send(document, variables, { token, signal: control.signal });
+    } catch (cause) {
+      if (control.signal.aborted) throw new ConnectionError("The service took too long to respond.", { cause });
+      throw cause;
     } finally {
       clearTimeout(timer);
     }

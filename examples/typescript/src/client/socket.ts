@@ -1,8 +1,8 @@
-import type { DocumentNode } from "graphql";
+import type { GraphQLFormattedError } from "graphql";
 import { type Client, createClient } from "graphql-ws";
 import type { AccessToken, Credentials, SessionState } from "./credentials";
 import { ConnectionError, type GraphQLResult, signedOutError, VestibuleError } from "./errors";
-import { documentText, type Variables } from "./transport";
+import { type AnyDocument, documentText, type Variables } from "./transport";
 
 /** Close code for an invalid or expired token, or an ended session. */
 const FORBIDDEN = 4403;
@@ -90,11 +90,16 @@ export class Socket {
   }
 
   /** Passes each result to `sink`. Returns a function that ends the subscription. */
-  subscribe(document: DocumentNode, variables: Variables, sink: Sink<GraphQLResult>): () => void {
-    return this.#client.subscribe(
-      { query: documentText(document), variables: { ...variables } },
+  subscribe<TData>(
+    document: AnyDocument<TData>,
+    variables: Variables,
+    sink: Sink<GraphQLResult<TData>>,
+    operationName?: string | null,
+  ): () => void {
+    return this.#client.subscribe<TData>(
+      { query: documentText(document), variables: { ...variables }, operationName },
       {
-        next: (result) => sink.next(result as GraphQLResult),
+        next: (result) => sink.next(result),
         error: (error) => sink.error?.(understood(error)),
         complete: () => sink.complete?.(),
       },
@@ -104,7 +109,8 @@ export class Socket {
   /** Ends all subscriptions. */
   close(): void {
     clearTimeout(this.#refresh);
-    void this.#client.dispose();
+    // It rejects if a connection fails at this moment.
+    void Promise.resolve(this.#client.dispose()).catch(() => undefined);
   }
 
   /** Sends a newer token of the same user over the open connection, and schedules the next refresh. */
@@ -139,7 +145,7 @@ class NobodySignedIn extends Error {}
 
 /** graphql-ws throws lists of errors, close events, and errors thrown by `connectionParams`. */
 function understood(error: unknown): Error {
-  if (Array.isArray(error)) return new VestibuleError(error);
+  if (Array.isArray(error)) return new VestibuleError(error as GraphQLFormattedError[]);
   if (error instanceof NobodySignedIn) return signedOutError();
   return new ConnectionError("The connection for subscriptions was closed.", { cause: error });
 }

@@ -2,11 +2,12 @@
 // without generated code for each document.
 import { initGraphQLTada } from "gql.tada";
 import type { VestibuleClient } from "../client/client";
+import type { UploadFile } from "../client/upload";
 import type { introspection } from "./graphql-env";
 
 const graphql = initGraphQLTada<{
   introspection: introspection;
-  scalars: { ID: string; DateTime: string; Date: string; Upload: Blob };
+  scalars: { ID: string; DateTime: string; Date: string; Upload: UploadFile };
 }>();
 
 const Rename = graphql(`

@@ -1,5 +1,6 @@
 import { RequestResetDocument } from "vestibule";
 import { Field, Form, text, useSending } from "../form";
+import { Heading } from "../heading";
 import { Link } from "../route";
 import { client } from "../vestibule";
 
@@ -14,7 +15,7 @@ export function Forgot() {
   };
   return (
     <>
-      <h1>Forgot your password?</h1>
+      <Heading>Forgot your password?</Heading>
       <p>We’ll send you an email with a link to set a new one.</p>
       <Form label="Forgot your password?" submit="Send the email" sending={sending} onSend={onSend}>
         <Field name="email" label="Email address" inputMode="email" errors={sending.errors} autoComplete="email" />

@@ -1,9 +1,12 @@
 import { type ChangeEvent, useState } from "react";
 import { ImportUsersDocument, type ImportUsersMutation } from "vestibule";
-import { Notices, useSending } from "../form";
+import { Button, Notices, useFirstError, useSending } from "../form";
+import { Heading } from "../heading";
 import { client } from "../vestibule";
 
 type Report = NonNullable<ImportUsersMutation["importUsers"]>;
+
+const NONE: Report["rowErrors"] = [];
 
 /** Imports users from a spreadsheet, after a dry run. */
 export function Import() {
@@ -11,6 +14,8 @@ export function Import() {
   const [sendWelcome, setSendWelcome] = useState(true);
   const [tried, setTried] = useState<Report | null>(null);
   const sending = useSending();
+  const rowErrors = tried?.rowErrors ?? NONE;
+  const place = useFirstError<HTMLDivElement>(sending.errors.length > 0 ? sending.errors : rowErrors);
 
   const choose = (event: ChangeEvent<HTMLInputElement>): void => {
     setFile(event.target.files?.[0] ?? null);
@@ -20,18 +25,17 @@ export function Import() {
     if (file === null) return;
     void sending.send(async () => {
       const { importUsers } = await client.request(ImportUsersDocument, { input: { file, dryRun, sendWelcome } });
-      setTried(dryRun ? importUsers : null);
       const errors = importUsers?.errors ?? [];
-      return importUsers && !dryRun && importUsers.rowErrors.length === 0
-        ? { errors, note: `Done: ${summary(importUsers)}.` }
-        : { errors };
+      const isDone = importUsers !== null && !dryRun && errors.length === 0 && importUsers.rowErrors.length === 0;
+      setTried(isDone ? null : importUsers);
+      return isDone ? { errors, note: `Done: ${summary(importUsers)}.` } : { errors };
     });
   };
-  const fits = tried !== null && tried.errors.length === 0 && tried.rowErrors.length === 0;
+  const fits = tried !== null && tried.errors.length === 0 && rowErrors.length === 0;
 
   return (
     <>
-      <h1>Import users</h1>
+      <Heading>Import users</Heading>
       <p>An .xlsx or .csv file with a heading row. All rows are imported, or none.</p>
       <div className="field">
         <label htmlFor="file">File</label>
@@ -44,23 +48,25 @@ export function Import() {
         </label>
       </p>
       <p className="buttons">
-        <button type="button" className="quiet" disabled={file === null || sending.busy} onClick={() => run(true)}>
+        <Button quiet busy={sending.busy} disabled={file === null} onClick={() => run(true)}>
           Check
-        </button>
-        <button type="button" disabled={!fits || sending.busy} onClick={() => run(false)}>
+        </Button>
+        <Button busy={sending.busy} disabled={!fits} onClick={() => run(false)}>
           Import
-        </button>
+        </Button>
       </p>
-      <Notices sending={sending} />
-      <div role="status">{fits && <p className="good">The import would have this result: {summary(tried)}.</p>}</div>
-      {tried !== null && tried.rowErrors.length > 0 && <Wrong rows={tried.rowErrors} />}
+      <div ref={place}>
+        <Notices sending={sending} />
+        <div role="status">{fits && <p className="good">The import would have this result: {summary(tried)}.</p>}</div>
+        {rowErrors.length > 0 && <Wrong rows={rowErrors} />}
+      </div>
     </>
   );
 }
 
 function Wrong({ rows }: { rows: Report["rowErrors"] }) {
   return (
-    <div className="scroll" role="region" aria-label="Errors" tabIndex={0}>
+    <div className="scroll" role="region" aria-label="Errors" tabIndex={0} data-errors>
       <table>
         <caption>Fix these rows and try again</caption>
         <thead>

@@ -1,6 +1,7 @@
 import { useEffect, useState } from "react";
 import { WatchOnlineUsersDocument, type WatchOnlineUsersSubscription } from "vestibule";
 import { Avatar } from "../avatar";
+import { Heading } from "../heading";
 import { client, explain } from "../vestibule";
 
 /** The online users, updated live. */
@@ -17,7 +18,7 @@ export function Online() {
   );
   return (
     <>
-      <h1>Online now</h1>
+      <Heading>Online now</Heading>
       <div role="alert">{problem !== null && <p className="bad">{problem}</p>}</div>
       <p role="status">{users === null ? "Loading …" : `${users.length} online`}</p>
       <ul className="people">

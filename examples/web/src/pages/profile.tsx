@@ -1,7 +1,8 @@
-import { type ChangeEvent, useId } from "react";
+import { type ChangeEvent, useId, useRef } from "react";
 import { type MeQuery, RemoveAvatarDocument, UpdateMeDocument, UploadAvatarDocument } from "vestibule";
 import { Avatar } from "../avatar";
-import { Field, Form, Notices, text, useSending } from "../form";
+import { Button, Field, Form, Notices, text, useSending } from "../form";
+import { Heading } from "../heading";
 import { client } from "../vestibule";
 
 type Me = NonNullable<MeQuery["me"]>;
@@ -26,7 +27,7 @@ export function Profile({ user, onChange }: { user: Me; onChange: (user: Me) => 
   };
   return (
     <>
-      <h1>{user.name}</h1>
+      <Heading>{user.name}</Heading>
       <Picture user={user} onChange={onChange} />
       <Form label="Your details" submit="Save" sending={sending} onSend={onSend}>
         <div className="pair">
@@ -45,10 +46,11 @@ export function Profile({ user, onChange }: { user: Me; onChange: (user: Me) => 
 function Picture({ user, onChange }: { user: Me; onChange: (user: Me) => void }) {
   const sending = useSending();
   const id = useId();
+  const input = useRef<HTMLInputElement>(null);
   const upload = (event: ChangeEvent<HTMLInputElement>): void => {
     const file = event.target.files?.[0];
     event.target.value = "";
-    if (!file) return;
+    if (!file || sending.busy) return;
     void sending.send(async () => {
       const { uploadAvatar } = await client.request(UploadAvatarDocument, { input: { file } });
       if (uploadAvatar?.user) onChange({ ...user, avatarUrl: uploadAvatar.user.avatarUrl });
@@ -58,7 +60,11 @@ function Picture({ user, onChange }: { user: Me; onChange: (user: Me) => void })
   const remove = (): void => {
     void sending.send(async () => {
       const { removeAvatar } = await client.request(RemoveAvatarDocument);
-      if (removeAvatar?.user) onChange({ ...user, avatarUrl: null });
+      if (removeAvatar?.user) {
+        onChange({ ...user, avatarUrl: null });
+        // The button with the focus disappears.
+        input.current?.focus();
+      }
       return { errors: removeAvatar?.errors ?? [], note: "Your picture has been removed." };
     });
   };
@@ -69,11 +75,11 @@ function Picture({ user, onChange }: { user: Me; onChange: (user: Me) => void })
         <label htmlFor={id} className="button">
           {user.avatarUrl === null ? "Choose a picture" : "Choose another picture"}
         </label>
-        <input id={id} type="file" accept="image/*" className="hidden" onChange={upload} disabled={sending.busy} />
+        <input ref={input} id={id} type="file" accept="image/*" className="hidden" onChange={upload} />
         {user.avatarUrl !== null && (
-          <button type="button" className="quiet" onClick={remove} disabled={sending.busy}>
+          <Button quiet busy={sending.busy} onClick={remove}>
             Remove the picture
-          </button>
+          </Button>
         )}
         <Notices sending={sending} />
       </div>
@@ -94,9 +100,9 @@ function Everywhere() {
       <h2>Other devices</h2>
       <p>Lost a phone, or signed in on somebody else’s computer?</p>
       <Notices sending={sending} />
-      <button type="button" className="quiet" onClick={end} disabled={sending.busy}>
+      <Button quiet busy={sending.busy} onClick={end}>
         Sign out everywhere
-      </button>
+      </Button>
     </section>
   );
 }

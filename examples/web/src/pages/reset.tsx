@@ -1,5 +1,6 @@
 import { ConfirmResetDocument } from "vestibule";
 import { Field, Form, text, useSending } from "../form";
+import { Heading } from "../heading";
 import { go, Link } from "../route";
 import { client } from "../vestibule";
 
@@ -27,7 +28,7 @@ export function Reset() {
   };
   return (
     <>
-      <h1>Set a new password</h1>
+      <Heading>Set a new password</Heading>
       <Form label="Set a new password" submit="Set password" sending={sending} onSend={onSend}>
         <Field
           name="newPassword"

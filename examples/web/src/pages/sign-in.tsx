@@ -1,4 +1,5 @@
 import { Field, Form, text, useSending } from "../form";
+import { Heading } from "../heading";
 import { Link } from "../route";
 import { client } from "../vestibule";
 
@@ -11,7 +12,7 @@ export function SignIn() {
   };
   return (
     <>
-      <h1>Sign in</h1>
+      <Heading>Sign in</Heading>
       <Form label="Sign in" submit="Sign in" sending={sending} onSend={onSend}>
         <Field name="identifier" label="Email address or username" errors={sending.errors} autoComplete="username" />
         <Field

@@ -8,7 +8,8 @@ import {
   UsersDocument,
 } from "vestibule";
 import { Avatar } from "../avatar";
-import { Notices, type Sending, useSending } from "../form";
+import { Button, Notices, type Sending, useSending } from "../form";
+import { Heading } from "../heading";
 import { client, useQuery } from "../vestibule";
 
 type User = NonNullable<UsersQuery["users"]>["nodes"][number];
@@ -63,7 +64,7 @@ export function Users() {
 
   return (
     <>
-      <h1>Users</h1>
+      <Heading>Users</Heading>
       <search>
         <label htmlFor="search">Search</label>
         <input id="search" type="search" value={typed} onChange={(event) => setTyped(event.target.value)} />
@@ -98,22 +99,20 @@ export function Users() {
       </div>
       {users && (
         <nav aria-label="Pages of the list" className="pages">
-          <button
-            type="button"
-            className="quiet"
-            disabled={loading || !users.pageInfo.hasPreviousPage}
+          <Button
+            quiet
+            busy={loading || !users.pageInfo.hasPreviousPage}
             onClick={() => setPlace({ before: users.pageInfo.startCursor ?? "" })}
           >
             Previous page
-          </button>
-          <button
-            type="button"
-            className="quiet"
-            disabled={loading || !users.pageInfo.hasNextPage}
+          </Button>
+          <Button
+            quiet
+            busy={loading || !users.pageInfo.hasNextPage}
             onClick={() => setPlace({ after: users.pageInfo.endCursor ?? "" })}
           >
             Next page
-          </button>
+          </Button>
         </nav>
       )}
     </>

@@ -1,0 +1,5 @@
+/** Settings of the build. */
+interface ImportMetaEnv {
+  /** URL of the service. */
+  readonly VITE_VESTIBULE_URL?: string;
+}
