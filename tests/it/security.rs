@@ -52,7 +52,7 @@ fn every_test_that_the_page_names_exists() -> Outcome {
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n").into()) }
 }
 
-/// The tests of this suite that run on both databases, as `module::name`.
+/// The tests of this suite that use a database, as `module::name`.
 pub(crate) fn names() -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
     let mut names = Vec::new();
@@ -60,9 +60,11 @@ pub(crate) fn names() -> Result<Vec<String>, Box<dyn std::error::Error>> {
         let path = file.strip_prefix(&root)?.with_extension("");
         let module = path.iter().filter_map(|part| part.to_str()).collect::<Vec<_>>().join("::");
         let text = fs::read_to_string(&file)?;
-        for rest in text.split("#[both_databases]\nasync fn ").skip(1) {
-            let name = rest.split('(').next().unwrap_or_default();
-            names.push(format!("{module}::{name}"));
+        for attribute in ["both_databases", "sqlite_only", "postgres_only"] {
+            for rest in text.split(&format!("#[{attribute}]\nasync fn ")).skip(1) {
+                let name = rest.split('(').next().unwrap_or_default();
+                names.push(format!("{module}::{name}"));
+            }
         }
     }
     Ok(names)
@@ -142,7 +144,9 @@ const SPREADSHEETS: &str = "docs/spreadsheets.md";
 const DJANGO: &str = "docs/django.md";
 const MONITORING: &str = "docs/watching.md";
 const PERFORMANCE: &str = "docs/performance.md";
-const README: &str = "README.md";
+const SETTINGS: &str = "docs/settings.md";
+const API: &str = "docs/api.md";
+const DEPLOYMENT: &str = "docs/deployment.md";
 
 const LIMITS: &str = "graphql/execution/limits/mod.rs";
 const UPLOADS: &str = "http/graphql/multipart.rs";
@@ -151,6 +155,7 @@ const HASHES: &str = "tools/password/django.rs";
 const PARAMS: &str = "tools/password/params.rs";
 const KEYS: &str = "domain/auth/signing_keys.rs";
 const RESERVED: &str = "domain/users/reserved.rs";
+const SOCKET: &str = "http/graphql/socket/connection.rs";
 
 const KNOWN: Figure = Constant("domain/auth/known_networks.rs", "KNOWN_FOR", DAY);
 const SESSIONS: Figure = Constant("domain/auth/sessions.rs", "SESSIONS_PER_USER", 1);
@@ -163,6 +168,8 @@ const MAX_WAIT: Figure = Constant("tools/password/hasher.rs", "MAX_WAIT", 1);
 const RELOAD: Figure = Constant(KEYS, "RELOAD", SECOND);
 const CACHE: Figure = Constant(KEYS, "CACHE", MINUTE);
 const SKEW: Figure = Constant("tools/clock.rs", "SKEW", MINUTE);
+const PING: Figure = Constant(SOCKET, "PING_INTERVAL", SECOND);
+const FINISH: Figure = Constant("http/connection/server.rs", "FINISH_TIMEOUT", SECOND);
 
 /// Sentences of documents, with a `{}` for each figure.
 const FIGURES: &[(&str, &str, &[Figure])] = &[
@@ -201,11 +208,7 @@ const FIGURES: &[(&str, &str, &[Figure])] = &[
     (SECURITY, "a leeway of {} seconds", &[Constant("tools/token.rs", "LEEWAY", 1)]),
     (SECURITY, "a digest is kept for {} minutes", &[Constant("domain/sent_forms.rs", "KNOWN_FOR", MINUTE)]),
     (OPERATIONS, "a temporary password expires after {} hours", &[TEMPORARY]),
-    (
-        OPERATIONS,
-        "sends a ping every {} seconds",
-        &[Constant("http/graphql/socket/connection.rs", "PING_INTERVAL", SECOND)],
-    ),
+    (OPERATIONS, "sends a ping every {} seconds", &[PING]),
     (OPERATIONS, "Documents without a file have {} KiB at most", &[MAX_BODY]),
     (OPERATIONS, "An email is tried {} times", &[Constant("domain/outbox/deliver.rs", "ATTEMPTS", 1)]),
     (OPERATIONS, "undelivered for {} days are dropped", &[UNDELIVERED]),
@@ -214,7 +217,7 @@ const FIGURES: &[(&str, &str, &[Figure])] = &[
     (OPERATIONS, "`VESTIBULE_DATABASE_READERS` ({})", &[Setting("VESTIBULE_DATABASE_READERS")]),
     (OPERATIONS, "`VESTIBULE_DATABASE_WRITERS` ({})", &[Setting("VESTIBULE_DATABASE_WRITERS")]),
     (OPERATIONS, "Connecting times out after {} s", &[Constant("database/postgres.rs", "CONNECT_TIMEOUT", SECOND)]),
-    (OPERATIONS, "It ends within {} s in any case", &[Constant("http/connection/server.rs", "FINISH_TIMEOUT", SECOND)]),
+    (OPERATIONS, "It ends within {} s in any case", &[FINISH]),
     (OPERATIONS, "every instance has reloaded ({} s)", &[RELOAD]),
     (OPERATIONS, "have been renewed ({} min), and clocks may differ ({} min)", &[CACHE, SKEW]),
     (SPREADSHEETS, "at most {} rows, heading included", &[Constant(SHEETS, "MAX_ROW", 1)]),
@@ -233,8 +236,46 @@ const FIGURES: &[(&str, &str, &[Figure])] = &[
     (DJANGO, "Passwords of more than {} characters must be reset", &[MAX_PASSWORD]),
     (MONITORING, "queried every {} seconds at most", &[Constant("http/routes/metrics.rs", "COUNT_PAUSE", SECOND)]),
     (PERFORMANCE, "sign-ins wait for it for {} ms at most", &[MAX_WAIT]),
-    (README, "minimum password length, {} to {} characters", &[Setting("VESTIBULE_PASSWORD_MIN_LENGTH"), MAX_PASSWORD]),
-    (README, "Networks the user signed in from in the last {} days are exempt", &[KNOWN]),
+    (
+        SETTINGS,
+        "minimum password length, {} to {} characters",
+        &[Setting("VESTIBULE_PASSWORD_MIN_LENGTH"), MAX_PASSWORD],
+    ),
+    (SETTINGS, "Networks the user signed in from in the last {} days are exempt", &[KNOWN]),
+    (
+        API,
+        "| document | {} KiB, {} selections, {} levels, {} aliases, {} directives;",
+        &[
+            Constant(LIMITS, "MAX_BYTES", KIB),
+            Constant(LIMITS, "MAX_SELECTIONS", 1),
+            Constant("graphql/mod.rs", "MAX_FIELD_DEPTH", 1),
+            Constant(LIMITS, "MAX_ALIASES", 1),
+            Constant(LIMITS, "MAX_DIRECTIVES", 1),
+        ],
+    ),
+    (API, "| mutation | {} root fields", &[Constant(LIMITS, "MAX_MUTATIONS", 1)]),
+    (
+        API,
+        "| body | {} KiB; with a file, {} MiB for the file and {} KiB for the rest |",
+        &[MAX_BODY, MAX_FILE, Constant(UPLOADS, "MAX_AROUND", KIB)],
+    ),
+    (
+        API,
+        "| page of a list | {} items; {} by default |",
+        &[Constant("domain/paging.rs", "MAX_PAGE", 1), Constant("domain/paging.rs", "DEFAULT_PAGE", 1)],
+    ),
+    (
+        API,
+        "| WebSocket | {} KiB per message, {} operations at a time |",
+        &[Constant("http/graphql/socket/mod.rs", "MAX_MESSAGE", KIB), Constant(SOCKET, "MAX_OPERATIONS", 1)],
+    ),
+    (API, "| time | {} to execute a document;", &[Setting("VESTIBULE_REQUEST_TIMEOUT")]),
+    (API, "no `connection_init` within {} seconds", &[Constant(SOCKET, "INIT_TIMEOUT", SECOND)]),
+    (API, "sends a WebSocket ping every {} seconds", &[PING]),
+    (API, "may be cached for {} minutes", &[CACHE]),
+    (API, "`nodes(ids: …)` up to {}, as", &[Constant("graphql/nodes.rs", "MAX_IDS", 1)]),
+    (API, "The limit is {} entities per request", &[Constant("graphql/federation.rs", "MAX_REPRESENTATIONS", 1)]),
+    (DEPLOYMENT, "for at most {} seconds", &[FINISH]),
 ];
 
 impl Figure {
@@ -287,4 +328,53 @@ fn figures_in_sentences_are_those_of_the_code() -> Outcome {
         }
     }
     if missing.is_empty() { Ok(()) } else { Err(missing.join("\n").into()) }
+}
+
+/// Source of a file, or of all files of a folder, without its unit tests.
+fn sources(path: &str) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path);
+    let files = if path.is_dir() { crate::architecture::rust_files(&path) } else { vec![path] };
+    let mut sources = Vec::new();
+    for file in files {
+        sources.push(fs::read_to_string(file)?.split("#[cfg(test)]").next().unwrap_or_default().to_owned());
+    }
+    Ok(sources)
+}
+
+#[test]
+fn the_api_page_lists_every_code() -> Outcome {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(API))?;
+    let (user_errors, rest) = page.split_once("| `extensions.code` |").expect("the page has two tables of codes");
+    let (errors, rest) = rest.split_once("\n\n").expect("a table ends");
+    let is_code = |text: &&str| text.len() > 4 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let mut missing = Vec::new();
+
+    let schema = include_str!("../../schema.graphql");
+    let (_, codes) = schema.split_once("\nenum UserErrorCode {").expect("the schema has the codes");
+    let codes: Vec<&str> = codes.split('}').next().unwrap_or_default().lines().map(str::trim).filter(is_code).collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    let unlisted = codes.into_iter().filter(|code| !user_errors.contains(&format!("`{code}`")));
+    missing.extend(unlisted.map(str::to_owned));
+
+    let mut seen = 0;
+    for part in ["graphql/errors.rs", "graphql/federation.rs", "graphql/execution", "http/graphql"] {
+        for source in sources(part)? {
+            for code in source.split('"').filter(is_code).filter(|text| !text.starts_with("VESTIBULE_")) {
+                seen += 1;
+                if !errors.contains(code) {
+                    missing.push(code.to_owned());
+                }
+            }
+        }
+    }
+    assert!(seen > 30, "the codes were not found");
+
+    let protocol = sources("http/graphql/socket/protocol.rs")?.concat();
+    let lines = protocol.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let numbers = lines.flat_map(|line| line.split(|letter: char| !letter.is_ascii_digit()));
+    let numbers: Vec<&str> = numbers.filter(|number| number.len() == 4).collect();
+    assert!(numbers.len() > 8, "{numbers:?}");
+    let unlisted = numbers.into_iter().filter(|number| !rest.contains(&format!("\n| {number} |")));
+    missing.extend(unlisted.map(str::to_owned));
+    if missing.is_empty() { Ok(()) } else { Err(format!("{API} has no codes {missing:?}").into()) }
 }

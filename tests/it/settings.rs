@@ -1,41 +1,46 @@
-//! Check of the manual: it lists every setting with the program's default.
+//! Check of `docs/settings.md`: it lists every setting with the program's default, and no other setting.
 
 use std::process::Command;
 
 use crate::Outcome;
 
-const MANUAL: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../docs/settings.md");
 
 #[test]
 fn the_manual_lists_every_setting_with_its_default() -> Outcome {
     let help = Command::new(env!("CARGO_BIN_EXE_vestibule")).args(["serve", "--help"]).output()?;
     let help = String::from_utf8(help.stdout)?;
-    let mut untold = Vec::new();
+    let mut problems = Vec::new();
     let mut lines = help.lines().map(str::trim).peekable();
-    let mut settings = 0;
+    let mut settings = Vec::new();
     while let Some(line) = lines.next() {
         let Some(name) = line.strip_prefix("[env: ").map(|rest| rest.trim_end_matches([']', '='])) else { continue };
-        settings += 1;
+        settings.push(name);
         let default = lines.peek().and_then(|line| line.strip_prefix("[default: ")?.strip_suffix(']'));
         let default = default.map(|default| default.trim_matches('"'));
-        match in_manual(name) {
-            None => untold.push(name.to_owned()),
-            Some(told) if default.is_some_and(|default| told != format!("`{default}`")) => {
-                untold.push(format!("{name} = {}, not {told}", default.unwrap_or_default()));
+        match listed(name) {
+            None => problems.push(format!("{name} is missing")),
+            Some(listed) if default.is_some_and(|default| listed != format!("`{default}`")) => {
+                problems.push(format!("{name} = {}, not {listed}", default.unwrap_or_default()));
             }
             Some(_) => {}
         }
     }
-    if settings == 0 {
-        return Err("the program tells of no settings".into());
+    assert!(settings.len() > 50, "the help lists no settings");
+    let is_name = |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_';
+    for name in PAGE.split(|letter| !is_name(letter)).filter(|word| word.starts_with("VESTIBULE_")) {
+        // The prefix alone is in the description of names.
+        if name != "VESTIBULE_" && !settings.contains(&name) {
+            problems.push(format!("{name} does not exist"));
+        }
     }
-    if untold.is_empty() { Ok(()) } else { Err(format!("README.md does not tell: {untold:#?}").into()) }
+    if problems.is_empty() { Ok(()) } else { Err(format!("docs/settings.md: {problems:#?}").into()) }
 }
 
-/// Default in the manual: in a row with several settings, the one at the same position, or the only one.
-fn in_manual(name: &str) -> Option<String> {
+/// Default on the page: in a row with several settings, the one at the same position, or the only one.
+fn listed(name: &str) -> Option<String> {
     let quoted = format!("`{name}`");
-    MANUAL.lines().filter_map(|line| line.strip_prefix("| ")).find_map(|row| {
+    PAGE.lines().filter_map(|line| line.strip_prefix("| ")).find_map(|row| {
         let mut cells = row.split(" | ");
         let place = parts(cells.next()?).iter().position(|part| *part == quoted)?;
         let defaults = parts(cells.next()?);
