@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::config::{BaseUrl, Config, SecretKey};
 use crate::database::{self, Db, Unfit};
 use crate::domain::auth::authenticate;
-use crate::domain::auth::identity::{Caller, Client};
+use crate::domain::auth::identity::{Actor, Caller, Client};
 use crate::domain::auth::live_connections::LiveConnections;
 use crate::domain::auth::passwords::Passwords;
 use crate::domain::auth::refused_rights::RefusedRights;
@@ -126,11 +126,11 @@ impl App {
         if let Some(folder) = url.sqlite_path().and_then(std::path::Path::parent) {
             secret_file::make_folder(folder).map_err(|error| named(&folder.display(), &error))?;
         }
-        let options = database::Options::of(&config).map_err(Error::BadInput)?;
+        let options = database::Options::of(&config).map_err(Error::Command)?;
         let trust = options.trust.clone();
         let db = Db::connect(&url, &options).await.map_err(|error| named(&"VESTIBULE_DATABASE_URL", &error))?;
         if let Some(Unfit { found, remedy }) = db.unfit().await? {
-            return Err(Error::BadInput(format!("VESTIBULE_DATABASE_URL: {found}: {remedy}")));
+            return Err(Error::Command(format!("VESTIBULE_DATABASE_URL: {found}: {remedy}")));
         }
         let now = clock.now();
         let txn = db.begin_alone().await?;
@@ -220,7 +220,7 @@ impl App {
         };
         let (email, username) = (&self.config.admin_email, Username::First);
         let row = superuser::prepare(&now, &self.passwords, email, username, password.clone()).await?;
-        let user = superuser::insert(&txn, &now, &Client::default(), row).await?;
+        let user = superuser::insert(&txn, &now, Actor::Anyone, row).await?;
         txn.commit().await?;
         Ok(Some(FirstSuperuser { email: user.email, generated_password: password.generated().map(str::to_owned) }))
     }
@@ -354,7 +354,7 @@ async fn first_secret(txn: &DatabaseTransaction, path: &Path) -> Result<Vec<u8>>
         let found = "the database has signing keys, but the secret key that they are sealed with is missing";
         let remedy = format!("Set VESTIBULE_SECRET_KEY, or restore {}", path.display());
         let last = "If it is lost permanently, run `vestibule keys reset --lost-secret`";
-        return Err(Error::BadInput(format!("{found}. {remedy}. {last}")));
+        return Err(Error::Command(format!("{found}. {remedy}. {last}")));
     }
     secret_file::read_or_create(path).map_err(|error| named(&path.display(), &error))
 }

@@ -27,7 +27,9 @@ pub enum Error {
     /// The signed-in user lacks the right.
     Forbidden,
     /// The request is invalid; the text says what to change.
-    BadInput(String),
+    BadInput(Text),
+    /// A command or the start failed; the message tells the operator the reason.
+    Command(String),
     /// A rate limit is exceeded; retry after this time.
     RateLimited(Duration),
     /// A temporary failure; retry after this time.

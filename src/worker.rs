@@ -192,8 +192,8 @@ async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> R
     timeout(limit, work).await.unwrap_or(Err(Error::Unavailable(Duration::from_secs(1))))
 }
 
-/// Listens to notifications of other instances, if the database supports them.
-async fn listen(app: Arc<App>) {
+/// Listens to notifications of other instances, if the database supports them. Retries after errors, for ever.
+pub async fn listen(app: Arc<App>) {
     while let Err(error) = app.presence.listen_for_notifications(&app.db).await {
         tracing::warn!(?error, "listening for notifications failed; will retry");
         sleep(LISTEN_RETRY_DELAY).await;

@@ -1,14 +1,11 @@
 // Writes this collection from examples/graphql/*.graphql: one request for each query and mutation.
 // Usage: node generate.mjs [--check]; --check only compares, and fails on differences.
-// Requires `npm ci` in examples/typescript, for the package graphql. Subscriptions need a WebSocket and are omitted.
+// Requires `npm ci`, for the package graphql. Subscriptions need a WebSocket and are omitted.
 
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-
-const require = createRequire(new URL("../typescript/package.json", import.meta.url));
-const graphql = require("graphql");
+import * as graphql from "graphql";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const documents = join(here, "../graphql");

@@ -14,7 +14,7 @@ const MAX: u64 = 64 * 1024;
 /// # Errors
 /// One line that names the argument and never quotes the text; also if the argument itself contains a password.
 pub(super) fn read(name: &str, argument: &str) -> Result<String> {
-    let failed = |error: std::io::Error| Error::BadInput(format!("{name}: cannot read the database URL: {error}"));
+    let failed = |error: std::io::Error| Error::Command(format!("{name}: cannot read the database URL: {error}"));
     let mut text = String::new();
     match (argument, argument.strip_prefix('@')) {
         ("-", _) => std::io::stdin().take(MAX).read_to_string(&mut text).map_err(failed)?,
@@ -24,7 +24,7 @@ pub(super) fn read(name: &str, argument: &str) -> Result<String> {
         }
         _ if argument.parse::<DatabaseUrl>().is_ok_and(|url| url.has_password()) => {
             let problem = "every user of this machine could read the password in the process list";
-            return Err(Error::BadInput(format!("{name}: {problem}. Use @FILE, or - for standard input, instead.")));
+            return Err(Error::Command(format!("{name}: {problem}. Use @FILE, or - for standard input, instead.")));
         }
         _ => return Ok(argument.to_owned()),
     };

@@ -85,7 +85,7 @@ async fn list(db: &Db, operator: &Operator, options: ListOptions) -> Result<()> 
     let shown = options.first as usize;
     let has_more = tokens.len() > shown;
     tokens.truncate(shown);
-    let rows: Vec<Vec<String>> = tokens.into_iter().map(row).collect();
+    let rows: Vec<Vec<String>> = tokens.into_iter().map(|(token, owner)| row(token, owner)).collect();
     options.format.print(&["TOKEN", "OWNER", "NAME", "SCOPES", "PREFIX", "CREATED", "LAST USED", "ENDS"], &rows);
     if has_more {
         options.format.note("more API tokens exist; use --offset to list them");
@@ -93,7 +93,7 @@ async fn list(db: &Db, operator: &Operator, options: ListOptions) -> Result<()> 
     Ok(())
 }
 
-fn row((token, owner): (api_token::Model, Option<user::Model>)) -> Vec<String> {
+fn row(token: api_token::Model, owner: Option<user::Model>) -> Vec<String> {
     let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     let owner = owner.map(|owner| owner.email).unwrap_or_default();
     let (created, used, ends) = (token.created_at.to_string(), time(token.last_used_at), time(token.expires_at));

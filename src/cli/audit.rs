@@ -116,12 +116,14 @@ pub(super) async fn run(config: Config, command: AuditCommand) -> Result<()> {
 async fn follow(db: &Db, operator: &Operator, filter: Filter, seen: Vec<Model>, format: Format) -> Result<()> {
     let mut last = seen.last().map(|event| event.id);
     format.print_more(&HEADINGS, &rows(db, operator, &seen).await?);
-    loop {
+    // Without a reader, as after `head`, it would never end.
+    while !super::is_output_lost() {
         tokio::time::sleep(FOLLOW_INTERVAL).await;
         let new = newer(db, operator, &filter, last).await?;
         last = new.last().map(|event| event.id).or(last);
         format.print_more(&HEADINGS, &rows(db, operator, &new).await?);
     }
+    Ok(())
 }
 
 /// Events after `last`, oldest first; without it, at most one page.

@@ -24,9 +24,9 @@ pub(super) struct Options {
 /// name once it is complete, checked and synced to disk.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let file = options.file;
-    let failed = |error: io::Error| Error::BadInput(format!("{}: {error}", file.display()));
+    let failed = |error: io::Error| Error::Command(format!("{}: {error}", super::shown(&file)));
     if file.exists() {
-        return Err(Error::BadInput(format!("{} already exists: choose another name", file.display())));
+        return Err(Error::Command(format!("{} already exists: choose another name", super::shown(&file))));
     }
     let url = config.database_url();
     let source = super::open_read_only(&config).await?;
@@ -38,7 +38,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     written?;
     draft.publish(&file).map_err(failed)?;
     let size = fs::metadata(&file).map_err(failed)?.len();
-    super::say(&format!("backup written to {} ({size} bytes) and checked", file.display()));
+    super::say(&format!("backup written to {} ({size} bytes) and checked", super::shown(&file)));
     super::say(
         "not included: the secret key (secret.key or VESTIBULE_SECRET_KEY; store it separately) and the media store",
     );

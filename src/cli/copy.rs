@@ -23,17 +23,17 @@ pub(super) struct Options {
 /// Copies everything from the configured database.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let target = super::address::read("--to", &options.to)?;
-    let target: DatabaseUrl = target.parse().map_err(|problem| Error::BadInput(format!("--to: {problem}")))?;
+    let target: DatabaseUrl = target.parse().map_err(|problem| Error::Command(format!("--to: {problem}")))?;
     // Checked before this process opens the file itself.
     let is_open = config.database_url().sqlite_path().is_some_and(database::is_open_elsewhere);
     let source = super::open_read_only(&config).await?;
     if !options.while_running && (is_open || source.is_served().await?) {
         let problem =
             "the service is running on this database. Stop it first: changes made meanwhile would not be copied";
-        return Err(Error::BadInput(format!("{problem}. Use --while-running to copy anyway")));
+        return Err(Error::Command(format!("{problem}. Use --while-running to copy anyway")));
     }
-    let connections = database::Options::of(&config).map_err(Error::BadInput)?;
-    let named = |problem: String| Error::BadInput(format!("--to: {problem}"));
+    let connections = database::Options::of(&config).map_err(Error::Command)?;
+    let named = |problem: String| Error::Command(format!("--to: {problem}"));
     let target = Db::connect(&target, &connections).await.map_err(named)?;
     if let Some(Unfit { found, remedy }) = target.unfit().await? {
         return Err(named(format!("{found}: {remedy}")));

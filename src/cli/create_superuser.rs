@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use crate::config::Config;
-use crate::domain::auth::identity::Client;
+use crate::domain::auth::identity::Actor;
 use crate::domain::operator::{self, Operator};
 use crate::domain::users::superuser::{self, FirstPassword, Username};
 use crate::error::{Error, Result};
@@ -46,7 +46,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let username = options.username.as_deref().map_or(Username::Neutral, Username::Given);
     let row = superuser::prepare(&now, &app.passwords, &options.email, username, password.clone()).await?;
     let (txn, now) = app.db.begin(&now).await?;
-    let user = superuser::insert(&txn, &now, &Client::command_line(), row).await?;
+    let user = superuser::insert(&txn, &now, Actor::Operator, row).await?;
     txn.commit().await?;
     super::say(&format!("{} is now a superuser (username {})", user.email, user.username));
     if let Some(password) = password.generated() {

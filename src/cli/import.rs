@@ -6,8 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
-use crate::domain::auth::identity::Client;
-use crate::domain::import::spreadsheet::{self, Actor, Counts, Import, Outcome, Progress, RightsChange};
+use crate::domain::import::spreadsheet::{self, Counts, Import, Importing, Outcome, Progress, RightsChange};
+use crate::domain::operator::Operator;
 use crate::error::{Error, Result};
 
 /// Options of `import users`.
@@ -28,15 +28,16 @@ pub(super) struct Options {
 /// Imports users from a spreadsheet.
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let Options { file: path, dry_run, no_welcome } = options;
-    let file = tokio::fs::read(&path).await.map_err(|error| Error::internal(format!("{}: {error}", path.display())))?;
+    let file =
+        tokio::fs::read(&path).await.map_err(|error| Error::internal(format!("{}: {error}", super::shown(&path))))?;
     let app = super::open(config).await?;
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(100));
     let watch = |progress| show(&bar, progress);
     let import = Import { file, dry_run, send_welcome: !no_welcome };
-    let by = Client::command_line();
-    let imported =
-        spreadsheet::import(&app.db, &app.clock.now(), &app.importer, Actor::Operator(&by), import, &watch).await;
+    let operator = Operator::new();
+    let by = Importing::Operator(&operator);
+    let imported = spreadsheet::import(&app.db, &app.clock.now(), &app.importer, by, import, &watch).await;
     bar.finish_and_clear();
     match imported? {
         Outcome::Done(Counts { created, updated, unchanged }, rights, sheets) => {
@@ -56,7 +57,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
                 let column = error.column.as_ref().map(|column| format!(", {column}")).unwrap_or_default();
                 super::say(&format!("row {}{column}: {}", error.row, error.message));
             }
-            Err(Error::BadInput("nothing was imported: fix these rows and try again".to_owned()))
+            Err(Error::Command("nothing was imported: fix these rows and try again".to_owned()))
         }
     }
 }

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use crate::config::Config;
 use crate::domain::import::django::mapping::Mapping;
 use crate::domain::import::django::source::Source;
-use crate::domain::import::django::{self, Problem, Report, RightsChange};
+use crate::domain::import::django::{self, Problem, Report, RightsChange, TakeOver};
 use crate::error::{Error, Result};
 
 /// Options of `import django`.
@@ -52,7 +52,7 @@ pub(super) struct Options {
 pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let mapping = match &options.mapping {
         Some(path) => {
-            let named = |error: &dyn std::fmt::Display| Error::BadInput(format!("{}: {error}", path.display()));
+            let named = |error: &dyn std::fmt::Display| Error::Command(format!("{}: {error}", super::shown(path)));
             let text = tokio::fs::read_to_string(path).await.map_err(|error| named(&error))?;
             Mapping::parse(&text).map_err(|problem| named(&problem))?
         }
@@ -64,7 +64,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     if !is_address && *source != *options.source {
         // Text read from a file or standard input may contain a password.
         let problem = "SOURCE: it must be a database URL (sqlite://… or postgres://…) or the path of an export";
-        return Err(Error::BadInput(problem.to_owned()));
+        return Err(Error::Command(problem.to_owned()));
     }
     let source = Source::open(&source, &super::trust(&config)?, &mapping, options.tokens).await?;
     let token_life = config.api_tokens.api_token_ttl;
@@ -83,7 +83,8 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     };
     let mut report = Report::default();
     let users = source.users();
-    let moved = django::take_over(&app.db, &app.clock, (source, &mapping), how, &mut report, &watch).await;
+    let input = TakeOver { source, mapping: &mapping, options: how };
+    let moved = django::take_over(&app.db, &app.clock, input, &mut report, &watch).await;
     bar.finish_and_clear();
     print(&report, how);
     if let Err(error) = moved {
@@ -98,7 +99,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     if refused > 0 {
         let users = super::counted(refused as u64, "user was", "users were");
         let remedy = "fix the source or the mapping, and run the command again";
-        return Err(Error::BadInput(format!("{users} not imported: {remedy}")));
+        return Err(Error::Command(format!("{users} not imported: {remedy}")));
     }
     Ok(())
 }

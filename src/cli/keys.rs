@@ -60,7 +60,7 @@ async fn open(config: Config) -> Result<Arc<App>> {
 async fn reset(config: Config) -> Result<()> {
     let current = secret_file::known(config.secret_key.as_ref().map(SecretKey::bytes), &config.secret_key_path());
     let current =
-        current.map_err(|error| Error::BadInput(format!("{}: {error}", config.secret_key_path().display())))?;
+        current.map_err(|error| Error::Command(format!("{}: {error}", config.secret_key_path().display())))?;
     let db = super::open_migrated(&config).await?;
     let secrets = current.map(|current| MasterSecrets {
         current,
@@ -127,7 +127,7 @@ async fn reseal(config: Config) -> Result<()> {
         let secrets = super::counted(done.unreadable, "stored secret", "stored secrets");
         let problem = "can be opened with neither VESTIBULE_SECRET_KEY nor VESTIBULE_SECRET_KEY_PREVIOUS";
         let remedy = "Run the command again with the secret key that sealed them";
-        return Err(Error::BadInput(format!("{secrets} {problem}. {remedy}.")));
+        return Err(Error::Command(format!("{secrets} {problem}. {remedy}.")));
     }
     Ok(())
 }

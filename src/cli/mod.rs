@@ -43,6 +43,7 @@ use crate::tools::certificates::Trust;
 use crate::tools::clock::Clock;
 use crate::tools::io_error;
 use crate::tools::sheet;
+use crate::tools::text;
 
 /// Self-hosted identity service with a GraphQL API
 #[derive(Parser)]
@@ -273,7 +274,8 @@ fn explain(error: &Error) -> String {
         },
         Error::ImportRunning(_) => "another import is running: try again when it has finished".to_owned(),
         Error::Unavailable(_) => "the database did not respond in time: try again".to_owned(),
-        Error::BadInput(message) => message.clone(),
+        Error::BadInput(text) => text.english(),
+        Error::Command(message) => message.clone(),
         other => format!("{other:?}"),
     }
 }
@@ -291,10 +293,20 @@ fn say(line: &str) {
     }
 }
 
+/// True after an error on standard output, when further lines are lost.
+fn is_output_lost() -> bool {
+    OUTPUT.get().is_some()
+}
+
 /// Error on standard output, unless the pipe was closed.
 fn lost_output() -> Option<String> {
     let error = OUTPUT.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
     Some(format!("cannot write to standard output: {}", io_error::describe(error)))
+}
+
+/// Path of an argument, for a message.
+fn shown(path: &Path) -> String {
+    text::without_url(&path.to_string_lossy()).into_owned()
 }
 
 /// Formats a number with its singular or plural noun.
@@ -315,7 +327,7 @@ async fn open(config: Config) -> Result<Arc<App>, Error> {
         let state = (db.is_empty().await?, db.is_migrated().await?);
         db.close().await?;
         if state == (false, false) {
-            return Err(Error::BadInput(OUTDATED.to_owned()));
+            return Err(Error::Command(OUTDATED.to_owned()));
         }
     }
     open_and_migrate(config).await
@@ -329,12 +341,12 @@ async fn open_and_migrate(config: Config) -> Result<Arc<App>, Error> {
 
 /// Error about the configured database.
 fn of_database(problem: impl std::fmt::Display) -> Error {
-    Error::BadInput(format!("VESTIBULE_DATABASE_URL: {problem}"))
+    Error::Command(format!("VESTIBULE_DATABASE_URL: {problem}"))
 }
 
 /// Certificate authorities trusted by the settings.
 fn trust(config: &Config) -> Result<Trust, Error> {
-    Ok(database::Options::of(config).map_err(Error::BadInput)?.trust)
+    Ok(database::Options::of(config).map_err(Error::Command)?.trust)
 }
 
 /// Error for a missing public URL.
@@ -346,7 +358,7 @@ fn without_url() -> Error {
 async fn open_read_only(config: &Config) -> Result<Db, Error> {
     let url = config.database_url();
     if let Some(file) = url.sqlite_path().filter(|file| !file.is_file()) {
-        return Err(Error::BadInput(format!("no database at {}", file.display())));
+        return Err(Error::Command(format!("no database at {}", file.display())));
     }
     let db = Db::open_read_only(&url, &trust(config)?).await.map_err(of_database)?;
     match db.unfit().await? {
@@ -362,9 +374,9 @@ async fn open_migrated(config: &Config) -> Result<Db, Error> {
     let is_migrated = db.is_migrated().await?;
     db.close().await?;
     if !is_migrated {
-        return Err(Error::BadInput(OUTDATED.to_owned()));
+        return Err(Error::Command(OUTDATED.to_owned()));
     }
-    let options = database::Options::of(config).map_err(Error::BadInput)?;
+    let options = database::Options::of(config).map_err(Error::Command)?;
     Db::connect(&config.database_url(), &options).await.map_err(of_database)
 }
 

@@ -30,9 +30,9 @@ pub(super) fn print(config: &Config) -> Result<()> {
 
 /// Prints the changes, breaking ones first.
 pub(super) fn diff(config: &Config, options: &DiffOptions) -> Result<()> {
-    let name = options.old.display();
-    let old = std::fs::read_to_string(&options.old).map_err(|error| Error::BadInput(format!("{name}: {error}")))?;
-    let changes = compare(&old, &present(config)).map_err(|problem| Error::BadInput(format!("{name}: {problem}")))?;
+    let name = super::shown(&options.old);
+    let old = std::fs::read_to_string(&options.old).map_err(|error| Error::Command(format!("{name}: {error}")))?;
+    let changes = compare(&old, &present(config)).map_err(|problem| Error::Command(format!("{name}: {problem}")))?;
     for change in &changes {
         super::say(&change.to_string());
     }
@@ -40,10 +40,10 @@ pub(super) fn diff(config: &Config, options: &DiffOptions) -> Result<()> {
     let (breaking, dangerous) = (count(Severity::Breaking), count(Severity::Dangerous));
     super::say(&format!("{breaking} breaking, {dangerous} dangerous, {} safe", count(Severity::Safe)));
     if breaking > 0 {
-        return Err(Error::BadInput("the schema has breaking changes".to_owned()));
+        return Err(Error::Command("the schema has breaking changes".to_owned()));
     }
     if options.strict && dangerous > 0 {
-        return Err(Error::BadInput("the schema has dangerous changes (--strict)".to_owned()));
+        return Err(Error::Command("the schema has dangerous changes (--strict)".to_owned()));
     }
     Ok(())
 }

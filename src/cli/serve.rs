@@ -109,7 +109,7 @@ fn of_first_superuser(error: Error) -> Error {
     let Error::Refused(refusals) = &error else { return error };
     let Some(refusal) = refusals.first() else { return error };
     let setting = if refusal.field == Some("password") { "VESTIBULE_ADMIN_PASSWORD" } else { "VESTIBULE_ADMIN_EMAIL" };
-    Error::BadInput(format!("{setting}: {}", refusal.message()))
+    Error::Command(format!("{setting}: {}", refusal.message()))
 }
 
 /// Listens on the sockets passed by systemd, or on the configured address.

@@ -38,7 +38,7 @@ pub(super) fn man(command: Command, options: ManOptions) -> Result<()> {
         clap_mangen::Man::new(command).render(&mut page).map_err(Error::internal)?;
         return print(page);
     };
-    let failed = |error| Error::BadInput(format!("{}: {error}", folder.display()));
+    let failed = |error| Error::Command(format!("{}: {error}", super::shown(&folder)));
     std::fs::create_dir_all(&folder).and_then(|()| clap_mangen::generate_to(command, &folder)).map_err(failed)
 }
 

@@ -13,6 +13,7 @@ use clap::{Arg, ArgMatches, Args as _, Command};
 
 use super::Config;
 use super::secrets::{self, Secrets};
+use crate::tools::text;
 
 /// Sources of settings other than the command line.
 pub struct Sources {
@@ -202,7 +203,7 @@ impl SettingsFile {
             Err(error) => {
                 let is_missing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
                 if must_exist || !is_missing {
-                    return Err(format!("{}: {error}", path.display()));
+                    return Err(format!("{}: {error}", text::without_url(&path.to_string_lossy())));
                 }
                 Ok(Self { exists: false, ..Self::parse(path, "")? })
             }
@@ -233,20 +234,22 @@ impl SettingsFile {
     /// Uses the values of the file as defaults of the command's flags.
     pub(super) fn put_below(&mut self, mut command: Command) -> Result<Command, String> {
         for (key, value) in std::mem::take(&mut self.table) {
-            let known = |arg: &Arg| arg.get_id() == key.as_str() && arg.get_env().is_some() && key != "config_file";
-            if !command.get_arguments().any(known) {
+            let known = |arg: &&Arg| arg.get_id() == key.as_str() && arg.get_env().is_some() && key != "config_file";
+            let Some(setting) = command.get_arguments().find(known) else {
                 return Err(self.locate(&key, &format!("unknown setting {key}")));
-            }
+            };
+            let is_list = setting.get_value_delimiter().is_some();
             let value = match value {
                 // Lists are empty by default.
-                toml::Value::Array(list) if list.is_empty() => continue,
-                toml::Value::Array(list) => {
+                toml::Value::Array(list) if is_list && list.is_empty() => continue,
+                toml::Value::Array(list) if is_list => {
                     let texts: Option<Vec<String>> = list.into_iter().map(written).collect();
                     texts.map(|texts| texts.join(","))
                 }
                 value => written(value),
             };
-            let problem = || format!("{key} must be a string, a number, a boolean, or a list of these");
+            let kinds = if is_list { "number, a boolean, or a list of these" } else { "number or a boolean" };
+            let problem = || format!("{key} must be a string, a {kinds}");
             let value = value.ok_or_else(|| self.locate(&key, &problem()))?;
             command = command.mut_arg(key, |arg| arg.default_value(value));
         }
@@ -254,7 +257,7 @@ impl SettingsFile {
     }
 }
 
-/// Text of a value, as in a variable; `None` for a table or a time.
+/// Text of a single value, as in a variable; `None` for a list, a table or a time.
 fn written(value: toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text),
@@ -274,6 +277,10 @@ pub(super) fn explain_setting(error: &clap::Error) -> Option<(String, String)> {
     let text = explain_usage(error);
     let lines = || text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
     let problem = std::error::Error::source(error).map_or_else(lines, ToString::to_string);
+    let problem = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => mask_address_of(value, problem),
+        _ => problem,
+    };
     Some((setting.get_id().to_string(), format!("{}: {problem}", variable.display())))
 }
 
@@ -319,6 +326,14 @@ fn explain_missing_command(error: &clap::Error) -> Option<String> {
         _ => return None,
     };
     Some(format!("`{group}` needs a command: {}", names.join(", ")))
+}
+
+/// The problem of a value without the address in the value, which may contain a password.
+fn mask_address_of(value: &str, problem: String) -> String {
+    match value.split_once("://").map(|(_, address)| address.trim()) {
+        Some(address) if !address.is_empty() => problem.replace(&format!("://{address}"), "://…"),
+        _ => problem,
+    }
 }
 
 /// The text without addresses: an address in an argument may contain a password. A quote or blank within an address does

@@ -55,10 +55,137 @@ fn lists_and_numbers_may_be_written_as_such() {
     assert!((parse("otlp_sample = 1", &[]).unwrap().watch.otlp_sample - 1.0).abs() < 1e-9);
     let spaced = parse("trusted_proxies = '10.0.0.0/8, ::1 ,127.0.0.1'", &[]).unwrap();
     assert_eq!(spaced.trusted_proxies.len(), 3);
-    for file in ["listen = 2026-01-01", "trusted_proxies = [['10.0.0.0/8']]", "[refresh_ttl]\na = 1"] {
+    for (file, kinds) in [
+        ("listen = 2026-01-01", "number or a boolean"),
+        ("[refresh_ttl]\na = 1", "number or a boolean"),
+        ("registration = []", "number or a boolean"),
+        ("trusted_proxies = [['10.0.0.0/8']]", "number, a boolean, or a list of these"),
+    ] {
         let name = file.trim_start_matches('[').split([' ', ']']).next().unwrap();
-        let problem = parse(file, &[]).unwrap_err();
-        assert_eq!(problem, format!("f:1: {name} must be a string, a number, a boolean, or a list of these"));
+        assert_eq!(parse(file, &[]).unwrap_err(), format!("f:1: {name} must be a string, a {kinds}"));
+    }
+}
+
+/// Values of each type in TOML.
+const VALUES: [&str; 27] = [
+    "''",
+    "'x'",
+    "'on'",
+    "'15'",
+    "'10m'",
+    "'3/1h'",
+    "'0.5'",
+    "\"\"\"\n10m\"\"\"",
+    "true",
+    "false",
+    "0",
+    "1",
+    "15",
+    "-1",
+    "0x0f",
+    "9223372036854775807",
+    "0.5",
+    "15.0",
+    "1e-3",
+    "nan",
+    "-inf",
+    "2026-01-05",
+    "2026-01-05T09:00:00+01:00",
+    "00:10:00",
+    "[]",
+    "['x']",
+    "{ x = 1 }",
+];
+
+/// The values that a setting accepts, by the name of its value in the help; `None` for a setting with a syntax of its
+/// own, whose example is given.
+fn accepted(kind: &str) -> (Option<&'static [&'static str]>, &'static str) {
+    match kind {
+        "BOOL" | "ON|OFF" => (Some(&["'on'", "true", "false", "0", "1"]), "true"),
+        "DURATION" => (Some(&["'10m'", "\"\"\"\n10m\"\"\""]), "'10m'"),
+        "LIMIT" => (Some(&["'3/1h'"]), "'3/1h'"),
+        "NUMBER" | "CHARACTERS" => (Some(&["'15'", "15", "0x0f", "15.0"]), "15"),
+        "SHARE" => (Some(&["'0.5'", "0", "1", "0.5", "1e-3"]), "0.5"),
+        "ORIGINS" => (None, "['https://a.example', 'http://b.example:1']"),
+        "NETWORKS" => (None, "['10.0.0.0/8', '::1']"),
+        "ADDRESS" => (None, "'127.0.0.1:15'"),
+        "URL" => (None, "'https://a.example'"),
+        "MAILBOX" => (None, "'A <a@example.com>'"),
+        "PARAMETERS" => (None, "'m=19456,t=3,p=1'"),
+        "ENGINE" => (None, "'portable'"),
+        "STATE" => (None, "'closed'"),
+        "FORMAT" => (None, "'json'"),
+        // Any text.
+        "DIR" | "FILE" | "TEXT" | "NAME" | "EMAIL" | "FILTER" => (None, "'x'"),
+        other => panic!("{other} is a new kind of value"),
+    }
+}
+
+#[test]
+fn each_setting_reads_or_refuses_every_type_of_value() {
+    let command = Config::augment_args(Command::new("vestibule"));
+    let settings = command.get_arguments().filter(|arg| arg.get_env().is_some() && arg.get_id() != "config_file");
+    let mut seen = 0;
+    for setting in settings {
+        let (name, kind) = (setting.get_id().as_str(), setting.get_value_names().unwrap()[0].as_str());
+        let (accepted, example) = accepted(kind);
+        parse(&format!("{name} = {example}"), &[]).unwrap_or_else(|problem| panic!("{example}: {problem}"));
+        let is_list = setting.get_value_delimiter().is_some();
+        // Their limits differ.
+        let differs = |value: &str| matches!((kind, value), ("NUMBER", "1") | ("DURATION", "0"));
+        for value in VALUES.into_iter().filter(|value| !differs(value)) {
+            let read = parse(&format!("{name} = {value}"), &[]);
+            if let Some(accepted) = accepted {
+                assert_eq!(read.is_ok(), accepted.contains(&value), "{name} = {value}: {:?}", read.err());
+            }
+            let is_time = value.starts_with("2026") || value.starts_with("00:");
+            let is_of_no_setting = is_time || value.starts_with('{') || value.starts_with('[') && !is_list;
+            assert!(!is_of_no_setting || read.is_err(), "{name} = {value}");
+            if let Err(problem) = read {
+                let is_named =
+                    problem.contains(&format!("VESTIBULE_{}", name.to_uppercase())) || problem.contains(name);
+                let is_short = problem.lines().count() == 1 && problem.len() < 200;
+                assert!(problem.starts_with("f:1: ") && is_named && is_short, "{name} = {value}: {problem}");
+            }
+        }
+        seen += 1;
+    }
+    assert!(seen > 40, "the settings were not found");
+    for secret in secrets::names() {
+        for value in VALUES.into_iter().filter(|value| !value.starts_with(['\'', '"'])) {
+            let problem = parse(&format!("{secret} = {value}"), &[]).unwrap_err();
+            assert_eq!(problem, format!("f:1: {secret} must be a string"), "{value}");
+        }
+    }
+}
+
+#[test]
+fn numbers_and_flags_have_the_values_of_the_file() {
+    let config = parse("sockets = 0x0f\nlimits = 0\ngraphiql = 'off'\nfederation = true\nsite_name = 7", &[]).unwrap();
+    assert_eq!(
+        (config.sockets.sockets, config.limits.limits, config.graphiql, config.federation),
+        (15, false, false, true)
+    );
+    assert_eq!(config.site_name, "7");
+    let config =
+        parse("reset_ttl = \"\"\"\n10m\"\"\"\nlimit_link = '3/1h'\nallowed_origins = 'https://a.example'", &[])
+            .unwrap();
+    assert_eq!(config.links.reset_ttl, Duration::from_secs(600));
+    assert_eq!((config.limits.limit_link.count, config.limits.limit_link.per), (3, Duration::from_secs(3600)));
+    assert_eq!(config.allowed_origins.iter().map(Origin::as_str).collect::<Vec<_>>(), ["https://a.example"]);
+    for (file, problem) in [
+        ("a = 1\na = 2", "f:2: duplicate key"),
+        ("listen.port = 80", "f:1: listen must be a string, a number or a boolean"),
+        (
+            "[[allowed_origins]]\na = 1",
+            "f:1: allowed_origins must be a string, a number, a boolean, or a list of these",
+        ),
+        ("\n[database]\nreaders = 3", "f:2: unknown setting database"),
+        ("'refresh ttl' = '1d'", "f:1: unknown setting refresh ttl"),
+        ("log = 08", "f:1: "),
+    ] {
+        let found = parse(file, &[]).unwrap_err();
+        assert!(found.starts_with(problem) && found.lines().count() == 1, "{found}");
     }
 }
 

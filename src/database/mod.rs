@@ -358,7 +358,7 @@ impl Db {
 
     /// Writes a snapshot of an SQLite database into an empty or new file. Concurrent writes are possible.
     pub async fn write_into(&self, file: &Path) -> Result<()> {
-        let file = file.to_str().ok_or_else(|| Error::BadInput("the path of the file must be UTF-8".to_owned()))?;
+        let file = file.to_str().ok_or_else(|| Error::Command("the path of the file must be UTF-8".to_owned()))?;
         let statement = Statement::from_sql_and_values(DatabaseBackend::Sqlite, "VACUUM INTO $1", [file.into()]);
         self.reader.execute_raw(statement).await?;
         Ok(())

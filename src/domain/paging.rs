@@ -102,7 +102,7 @@ impl<M> OrderBy<M> {
             }
             rest.is_empty().then_some(place)
         };
-        read().ok_or_else(|| Error::BadInput(Text::new("cursor-invalid").english()))
+        read().ok_or_else(|| Error::BadInput(Text::new("cursor-invalid")))
     }
 
     /// The rows beyond a place.
@@ -202,7 +202,7 @@ impl<M> PageQuery<M> {
     /// # Errors
     /// [`Error::BadInput`] if the arguments are invalid.
     pub fn new(page: &PageArgs, order: OrderBy<M>) -> Result<Self> {
-        let bad = |text: Text| Err(Error::BadInput(text.english()));
+        let bad = |text: Text| Err(Error::BadInput(text));
         let (backward, limit) = match (page.first, page.last) {
             (Some(_), Some(_)) => return bad(Text::new("page-first-and-last")),
             (Some(first), None) => (false, count("first", first)?),
@@ -322,7 +322,7 @@ pub fn count(name: &str, value: i32) -> Result<u64> {
         Ok(value) if value <= MAX_PAGE => Ok(value),
         _ => {
             let text = Text::new("page-count-out-of-range").with("name", name).with("max", MAX_PAGE);
-            Err(Error::BadInput(text.english()))
+            Err(Error::BadInput(text))
         }
     }
 }

@@ -11,13 +11,14 @@ use crate::graphql::user_errors::outcome;
 use crate::tools::api_token::ApiToken as Secret;
 
 /// API token, as its row has it.
-pub(crate) struct ApiToken(api_token::Model);
+#[derive(Clone)]
+pub(crate) struct ApiToken(pub(crate) api_token::Model);
 
 /// A token for scripts, sent as `Authorization: Bearer …`. It acts as its owner, within its scopes.
 #[Object]
 impl ApiToken {
     /// Opaque id, never reused.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         self.0.id.into()
     }
 

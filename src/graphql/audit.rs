@@ -15,13 +15,13 @@ use crate::graphql::users::User;
 
 /// Audit event, as its row has it.
 #[derive(Clone)]
-pub(crate) struct AuditEvent(audit_event::Model);
+pub(crate) struct AuditEvent(pub(crate) audit_event::Model);
 
 /// An entry of the audit trail. Entries are kept when the users in them are deleted.
 #[Object]
 impl AuditEvent {
     /// Opaque id, never reused.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         self.0.id.into()
     }
 

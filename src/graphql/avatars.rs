@@ -8,6 +8,7 @@ use crate::graphql::context::{app, request, viewer};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
+use crate::texts::Text;
 
 /// Avatar to upload.
 #[derive(InputObject)]
@@ -50,8 +51,7 @@ impl AvatarsMutation {
         let (viewer, app) = (viewer(ctx)?, app(ctx));
         // Not `Upload::value`: it panics if a client sends the placeholder of a file without the file.
         let Some(file) = ctx.query_env.uploads.get(input.file.0) else {
-            let message = "`file` must be a file. Send the request as multipart/form-data.";
-            return Err(Error::BadInput(message.to_owned()).into());
+            return Err(Error::BadInput(Text::new("file-missing")).into());
         };
         let (now, file) = (&request(ctx).now, file.content.clone());
         let uploaded = avatars::upload(&app.db, now, viewer, &app.avatar_encoder, &app.media, file).await;

@@ -4,6 +4,7 @@
 //! Resolvers return [`Failure`], which has no `Display`: the library would otherwise turn any error into a message for
 //! the client, SQL text included. So `?` works on the service's own errors only.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use async_graphql::resolver_utils::EnumType as _;
@@ -33,7 +34,7 @@ impl From<Failure> for async_graphql::Error {
                 coded(text.english(), "UNAUTHENTICATED").extend_with(|_, extensions| extensions.set("reason", reason))
             }
             Error::Forbidden => coded(Text::new("no-permission").english(), "FORBIDDEN"),
-            Error::BadInput(message) => coded(message, "BAD_USER_INPUT"),
+            Error::BadInput(text) => coded(text.english(), "BAD_USER_INPUT"),
             Error::Refused(refusals) => {
                 let text = refusals.into_iter().next().map_or(Text::new("input-rejected"), |refusal| refusal.text);
                 coded(text.english(), "BAD_USER_INPUT")
@@ -44,12 +45,15 @@ impl From<Failure> for async_graphql::Error {
                 .extend_with(|_, extensions| extensions.set("retryAfter", wait.as_secs().max(1))),
             Error::RateLimited(wait) => coded(too_many_attempts(wait).english(), "RATE_LIMITED")
                 .extend_with(|_, extensions| extensions.set("retryAfter", wait.as_secs().max(1))),
-            Error::Internal(source) => {
-                tracing::error!(error = ?source, "request failed with an internal error");
-                coded(Text::new("internal-error").english(), "INTERNAL_SERVER_ERROR")
-            }
+            Error::Command(message) => internal(&message),
+            Error::Internal(source) => internal(&source),
         }
     }
+}
+
+fn internal(error: &dyn Debug) -> async_graphql::Error {
+    tracing::error!(?error, "request failed with an internal error");
+    coded(Text::new("internal-error").english(), "INTERNAL_SERVER_ERROR")
 }
 
 fn coded(message: String, code: &'static str) -> async_graphql::Error {

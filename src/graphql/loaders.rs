@@ -13,6 +13,7 @@ use crate::entity::{sample, user};
 use crate::error::Error;
 use crate::graphql::context::Request;
 use crate::graphql::errors::{Answer, Failure};
+use crate::graphql::nodes::{Node, Nodes};
 use crate::graphql::users::User;
 
 /// Loaders of one request.
@@ -20,6 +21,7 @@ pub(crate) struct Loaders {
     users: DataLoader<Users>,
     samples: DataLoader<Samples>,
     recent_samples: DataLoader<RecentSamples>,
+    nodes: DataLoader<Nodes>,
 }
 
 impl Loaders {
@@ -28,10 +30,12 @@ impl Loaders {
         let users = Users { app: Arc::clone(app), request: Arc::clone(request) };
         let samples = Samples { app: Arc::clone(app), request: Arc::clone(request) };
         let recent_samples = RecentSamples { app: Arc::clone(app) };
+        let nodes = Nodes { app: Arc::clone(app), request: Arc::clone(request) };
         Self {
             users: DataLoader::new(users, tokio::spawn),
             samples: DataLoader::new(samples, tokio::spawn),
             recent_samples: DataLoader::new(recent_samples, tokio::spawn),
+            nodes: DataLoader::new(nodes, tokio::spawn),
         }
     }
 }
@@ -52,6 +56,11 @@ pub(crate) async fn sample(ctx: &Context<'_>, id: Uuid) -> Answer<Option<sample:
 pub(crate) async fn samples_by_modifier(ctx: &Context<'_>, user: Uuid, first: u64) -> Answer<Vec<sample::Model>> {
     let found = ctx.data_unchecked::<Loaders>().recent_samples.load_one((user, first)).await.map_err(Failure::from)?;
     Ok(found.unwrap_or_default())
+}
+
+/// Objects with these ids that the viewer may read.
+pub(crate) async fn nodes(ctx: &Context<'_>, ids: impl IntoIterator<Item = Uuid>) -> Answer<HashMap<Uuid, Node>> {
+    Ok(ctx.data_unchecked::<Loaders>().nodes.load_many(ids).await?)
 }
 
 /// Users by id, limited to those visible to the viewer.

@@ -13,13 +13,13 @@ use crate::graphql::user_errors::outcome;
 
 /// Email, as its row has it. Its text is not stored.
 #[derive(Clone)]
-pub(crate) struct OutgoingMail(mail::Model);
+pub(crate) struct OutgoingMail(pub(crate) mail::Model);
 
 /// An email in the outbox. Its body and the secrets in it are never returned.
 #[Object]
 impl OutgoingMail {
     /// Opaque id, never reused.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         self.0.id.into()
     }
 

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use async_graphql::http::GraphiQLSource;
 use async_graphql::{MergedObject, MergedSubscription, ObjectType, Response, SDLExportOptions, Schema, SchemaBuilder};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -25,6 +24,8 @@ pub(crate) mod fuzzing;
 mod import;
 mod loaders;
 mod mails;
+// Objects by id.
+mod nodes;
 mod paging;
 mod passwords;
 mod presence;
@@ -58,6 +59,7 @@ struct Features(
     audit::AuditQuery,
     mails::MailsQuery,
     presence::PresenceQuery,
+    nodes::NodesQuery,
 );
 
 /// Queries.
@@ -133,6 +135,15 @@ pub fn schema(app: &Arc<App>) -> VestibuleSchema {
     }
 }
 
+/// Adds the data that resolvers need: the caller, and loaders for this request.
+pub fn with_request_data(
+    query: async_graphql::Request,
+    app: &Arc<App>,
+    request: &Arc<context::Request>,
+) -> async_graphql::Request {
+    query.data(loaders::Loaders::new(app, request)).data(Arc::clone(request))
+}
+
 /// SDL for clients and code generators; independent of the settings.
 pub fn sdl() -> String {
     build::<Query>().finish().sdl_with_options(sdl_options())
@@ -166,10 +177,4 @@ fn sdl_options() -> SDLExportOptions {
         .sorted_enum_items()
         .include_specified_by()
         .use_space_ident()
-}
-
-/// The library's GraphiQL page.
-pub fn graphiql_page(base: &str) -> String {
-    let endpoint = format!("{base}/graphql");
-    GraphiQLSource::build().endpoint(&endpoint).subscription_endpoint(&endpoint).title("Vestibule: GraphiQL").finish()
 }

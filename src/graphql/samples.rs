@@ -13,13 +13,14 @@ use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
 
 /// Sample, as its row has it.
+#[derive(Clone)]
 pub(crate) struct Sample(pub(crate) sample::Model);
 
 /// A sample owned by another system, with the user who modified it last.
 #[Object]
 impl Sample {
     /// Opaque id, never reused.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         self.0.id.into()
     }
 

@@ -5,6 +5,7 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 use crate::tools::clock::Timestamp;
 
 /// A point in time.
+#[derive(Clone)]
 pub(crate) struct DateTime(pub(crate) Timestamp);
 
 /// A point in time as in RFC 3339, in UTC with milliseconds: `2026-11-21T09:30:00.000Z`. Input may have any offset if

@@ -2,6 +2,9 @@
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
+use uuid::Uuid;
+
+use crate::config::SessionConfig;
 use crate::domain::auth::sessions;
 use crate::entity::session;
 use crate::graphql::context::{app, present, request};
@@ -10,10 +13,11 @@ use crate::graphql::scalars::DateTime;
 use crate::graphql::user_errors::outcome;
 
 /// A session: one device or browser on which a user is signed in.
-#[derive(SimpleObject)]
+#[derive(Clone, SimpleObject)]
 pub(crate) struct Session {
-    /// Opaque id.
-    id: ID,
+    /// Opaque id, never reused.
+    #[graphql(owned)]
+    pub(crate) id: ID,
     /// Time of the sign-in.
     created_at: DateTime,
     /// Time of the last refresh of its tokens.
@@ -28,16 +32,19 @@ pub(crate) struct Session {
     is_current: bool,
 }
 
-fn session(ctx: &Context<'_>, present: uuid::Uuid, session: session::Model) -> Session {
-    let idle = session.last_used_at.plus(app(ctx).config.sessions.refresh_ttl);
-    Session {
-        id: session.id.into(),
-        created_at: session.created_at.into(),
-        last_used_at: session.last_used_at.into(),
-        expires_at: idle.min(session.expires_at).into(),
-        ip: session.ip,
-        user_agent: session.user_agent,
-        is_current: session.id == present,
+impl Session {
+    /// The session of a row, for the owner of a request in this session.
+    pub(crate) fn new(lives: &SessionConfig, current: Uuid, session: session::Model) -> Self {
+        let idle = session.last_used_at.plus(lives.refresh_ttl);
+        Self {
+            id: session.id.into(),
+            created_at: session.created_at.into(),
+            last_used_at: session.last_used_at.into(),
+            expires_at: idle.min(session.expires_at).into(),
+            ip: session.ip,
+            user_agent: session.user_agent,
+            is_current: session.id == current,
+        }
     }
 }
 
@@ -65,8 +72,9 @@ impl SessionsQuery {
     /// Returns your sessions, most recently used first. Requires a session.
     async fn sessions(&self, ctx: &Context<'_>) -> Answer<Option<Vec<Session>>> {
         let (app, owner) = (app(ctx), present(ctx)?);
-        let found = sessions::list(&app.db, &request(ctx).now, owner, &app.config.sessions).await?;
-        Ok(Some(found.into_iter().map(|found| session(ctx, owner.session(), found)).collect()))
+        let lives = &app.config.sessions;
+        let found = sessions::list(&app.db, &request(ctx).now, owner, lives).await?;
+        Ok(Some(found.into_iter().map(|found| Session::new(lives, owner.session(), found)).collect()))
     }
 }
 
@@ -81,8 +89,9 @@ impl SessionsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Session to end.")] input: RevokeSessionInput,
     ) -> Answer<Option<RevokeSessionPayload>> {
-        let owner = present(ctx)?;
-        let (ended, errors) = outcome(ctx, sessions::revoke(&app(ctx).db, &request(ctx).now, owner, &input.id).await)?;
-        Ok(Some(RevokeSessionPayload { session: ended.map(|ended| session(ctx, owner.session(), ended)), errors }))
+        let (app, owner) = (app(ctx), present(ctx)?);
+        let (ended, errors) = outcome(ctx, sessions::revoke(&app.db, &request(ctx).now, owner, &input.id).await)?;
+        let session = ended.map(|ended| Session::new(&app.config.sessions, owner.session(), ended));
+        Ok(Some(RevokeSessionPayload { session, errors }))
     }
 }

@@ -126,7 +126,7 @@ pub(super) fn error_response(error: Error, request_id: &str) -> Response {
         Error::BadInput(_) | Error::Refused(_) => StatusCode::BAD_REQUEST,
         Error::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
         Error::Unavailable(_) | Error::ImportRunning(_) => StatusCode::SERVICE_UNAVAILABLE,
-        Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Error::Command(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let mut error = async_graphql::Error::from(Failure::from(error)).into_server_error(Pos::default());
     if status == StatusCode::INTERNAL_SERVER_ERROR {

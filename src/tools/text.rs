@@ -42,6 +42,11 @@ pub fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c) && !matches!(c, '\u{202d}' | '\u{202e}'))
 }
 
+/// The text for a message. A URL that was given by mistake may contain a password, so only its scheme is shown.
+pub fn without_url(text: &str) -> Cow<'_, str> {
+    text.split_once("://").map_or(Cow::Borrowed(text), |(scheme, _)| Cow::Owned(format!("{scheme}://…")))
+}
+
 /// True for characters that display nothing: soft hyphens, zero-width characters, directional marks, and byte order
 /// marks.
 pub fn is_invisible(c: char) -> bool {

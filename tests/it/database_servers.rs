@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use test_macros::both_databases;
+use test_macros::{both_databases, postgres_only, sqlite_only};
 
 use sea_orm::{ConnectionTrait as _, Database, Statement};
 use serde_json::json;
@@ -42,11 +42,8 @@ async fn administer(statement: &str) {
     server.close().await.unwrap();
 }
 
-#[both_databases]
+#[postgres_only]
 async fn a_database_that_is_not_utf8_is_refused(place: Place) {
-    if is_sqlite(&place) {
-        return;
-    }
     let url = format!("{}_2", place.database_url);
     let (_, name) = url.rsplit_once('/').unwrap();
     administer(&format!("CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")).await;
@@ -65,11 +62,8 @@ async fn a_database_that_is_not_utf8_is_refused(place: Place) {
     assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), 0, "nothing was made");
 }
 
-#[both_databases]
+#[postgres_only]
 async fn searching_works_where_its_extension_is_in_another_schema(place: Place) {
-    if is_sqlite(&place) {
-        return;
-    }
     let url = place.second_database().await;
     let db = Database::connect(&url).await.unwrap();
     db.execute_unprepared("CREATE SCHEMA \"Of others\"; CREATE EXTENSION pg_trgm SCHEMA \"Of others\"").await.unwrap();
@@ -82,11 +76,8 @@ async fn searching_works_where_its_extension_is_in_another_schema(place: Place) 
     assert_eq!(found["users"]["nodes"][0]["username"], "lovelace");
 }
 
-#[both_databases]
+#[postgres_only]
 async fn a_missing_extension_is_reported_with_the_command_that_creates_it(place: Place) {
-    if is_sqlite(&place) {
-        return;
-    }
     let url = place.second_database().await;
     let (_, name) = url.rsplit_once('/').unwrap();
     let role = format!("r_{name}");
@@ -101,11 +92,8 @@ async fn a_missing_extension_is_reported_with_the_command_that_creates_it(place:
     administer(&format!("DROP ROLE {role}")).await;
 }
 
-#[both_databases]
+#[sqlite_only]
 async fn a_data_folder_may_have_any_name(place: Place) {
-    if !is_sqlite(&place) {
-        return;
-    }
     for name in ["a b: c", "what?", "100%", "%41#1", "ünï&x=1"] {
         let folder = place.folder.join(name);
         let here = || {
@@ -307,11 +295,8 @@ async fn a_database_that_becomes_read_only_shows_in_readiness_and_doctor(place: 
     administer(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await;
 }
 
-#[both_databases]
+#[postgres_only]
 async fn an_extension_in_a_schema_without_the_right_to_it_is_reported(place: Place) {
-    if is_sqlite(&place) {
-        return;
-    }
     let url = place.second_database().await;
     let (_, name) = url.rsplit_once('/').unwrap();
     let role = format!("r_{name}");

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
-use test_macros::both_databases;
+use test_macros::{both_databases, sqlite_only};
 
 use sea_orm::{ActiveValue::Set, ConnectionTrait as _, Database, EntityTrait as _};
 use vestibule::entity::audit_event::{self, Action};
@@ -87,11 +87,8 @@ async fn quick_checks_send_and_measure_nothing(place: Place) {
     assert!(!printed.contains("127.0.0.1:1 ") && !checks("media") && !checks("hashing"), "{printed}");
 }
 
-#[both_databases]
+#[sqlite_only]
 async fn a_machine_on_which_nothing_was_started_yet_only_waits_for_that(place: Place) {
-    if !place.database_url.starts_with("sqlite") {
-        return;
-    }
     let (well, printed) = examined(doctor(&place));
     assert!(well, "{printed}");
     assert!(finding(&printed, "warn  database").contains("`vestibule migrate`"));
@@ -329,11 +326,8 @@ async fn pending_work_on_secrets_is_reported(place: Place) {
     assert!(finding(&given(0o640), "FAIL  files     ").contains("is writable by other users → chmod go-w "));
 }
 
-#[both_databases]
+#[sqlite_only]
 async fn a_time_for_a_hash_is_answered_with_parameters(place: Place) {
-    if !place.database_url.starts_with("sqlite") {
-        return;
-    }
     let mut asked = command(&place);
     asked.args(["doctor", "--time", "5ms", "--json", "--mail-to", "ada@example.com"]);
     let (success, printed, errors) = run(asked, &[], "");

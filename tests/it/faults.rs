@@ -1,7 +1,7 @@
 //! Failures of dependencies, and the errors reported for them. `tests/faults` breaks real processes.
 
 use std::time::Duration;
-use test_macros::both_databases;
+use test_macros::{both_databases, postgres_only, sqlite_only};
 
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, EntityTrait as _, PaginatorTrait as _, Statement};
 use serde_json::json;
@@ -47,11 +47,8 @@ async fn a_write_that_another_program_holds_up_is_to_be_tried_again(place: Place
     assert_eq!(rename(&ada).await, None);
 }
 
-#[both_databases]
+#[postgres_only]
 async fn a_statement_whose_connection_is_cut_is_to_be_tried_again(place: Place) {
-    if place.database_url.starts_with("sqlite") {
-        return;
-    }
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await.sign_in(&app).await;
     let other = hold(&place).await;
@@ -92,11 +89,8 @@ async fn a_resolver_that_panics_harms_nobody_else(place: Place) {
     admin.data(ME, json!({})).await;
 }
 
-#[both_databases]
+#[sqlite_only]
 async fn after_a_full_disk_nothing_is_acknowledged_that_is_not_kept(place: Place) {
-    if !place.database_url.starts_with("sqlite") {
-        return;
-    }
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
     admin.data(CREATE, json!({ "email": "ada@example.com" })).await;

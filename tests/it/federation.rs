@@ -153,8 +153,8 @@ async fn a_gateway_gets_the_schema(place: Place) {
     let data = app.anyone().data("{ _service { sdl } }", json!({})).await;
     let sdl = data["_service"]["sdl"].as_str().unwrap();
     for part in [
-        "type User @key(fields: \"id\")",
-        "type Sample @key(fields: \"id\")",
+        "type User implements Node @key(fields: \"id\")",
+        "type Sample implements Node @key(fields: \"id\")",
         "type PageInfo @shareable",
         "type UserError @shareable",
         "type Subscription",

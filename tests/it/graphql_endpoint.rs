@@ -333,7 +333,35 @@ async fn variables_are_checked_before_execution(place: Place) {
         let data = admin.data(optional, variables).await;
         assert_eq!(data, json!({ "recentSamples": [], "me": { "username": "admin" } }));
     }
-    assert_eq!(admin.data("{ __typename @skip(if: true) }", json!({})).await, json!({}));
+}
+
+#[both_databases]
+async fn an_object_stays_when_all_its_selections_are_skipped(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    for (document, data) in [
+        ("{ __typename @skip(if: true) }", json!({})),
+        ("{ passwordPolicy { minLength @skip(if: true) } }", json!({ "passwordPolicy": {} })),
+        ("{ me { ... @include(if: false) { id } } users { nodes { id @skip(if: true) } } }", {
+            json!({ "me": {}, "users": { "nodes": [{}] } })
+        }),
+        (
+            "query($more: Boolean = false) { me { ...More } } fragment More on User { ...Name @include(if: $more) }
+             fragment Name on User { username }",
+            json!({ "me": {} }),
+        ),
+        ("{ me { username id @skip(if: true) } }", json!({ "me": { "username": "admin" } })),
+        ("{ me { __selected: username id @skip(if: true) } }", json!({ "me": { "__selected": "admin" } })),
+        ("{ __schema { queryType { name @skip(if: false) } } }", {
+            json!({ "__schema": { "queryType": { "name": "Query" } } })
+        }),
+    ] {
+        assert_eq!(admin.data(document, json!({})).await, data, "{document}");
+    }
+    let mixed = "{ passwordPolicy { minLength @skip(if: true) } users { totalCount } }";
+    let answer = app.anyone().send(mixed, json!({})).await;
+    assert_eq!(answer.body["data"], json!({ "passwordPolicy": {}, "users": null }));
+    assert_eq!(answer.code(), "UNAUTHENTICATED MISSING");
 }
 
 #[both_databases]

@@ -1,7 +1,7 @@
 //! Integration tests: each starts the real router on a fresh database. They run on SQLite and, if
-//! `VESTIBULE_TEST_POSTGRES_URL` names a server, on PostgreSQL.
+//! `VESTIBULE_TEST_POSTGRES_URL` names a server, on PostgreSQL. Without a server, the latter are ignored.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may end immediately and say why")]
+#![expect(clippy::unwrap_used, reason = "a test may end immediately and say why")]
 #![expect(clippy::unused_async, reason = "every test of both databases has the same form")]
 
 mod test_app;
@@ -9,11 +9,13 @@ mod test_client;
 mod test_database;
 mod fixture;
 mod socket;
+mod relay;
 
 /// Result of a test that reports several problems together.
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 mod account;
+mod admin_role;
 mod api_tokens;
 mod architecture;
 mod audit;
@@ -23,8 +25,10 @@ mod backup;
 mod base_path;
 mod user_updates;
 mod object_store;
+mod failing_object_store;
 mod copy;
 mod database;
+mod older_schema;
 mod doctor;
 mod graphql_endpoint;
 mod examples;
@@ -40,20 +44,30 @@ mod pre_hijacking;
 mod hostile_sheets;
 mod address_identity;
 mod spreadsheet_import;
+mod concurrent_imports;
 mod rate_limits;
 mod mail_links;
 mod language;
 mod listening;
 mod presence;
+mod subscription_rights;
 mod data_loaders;
+mod key_rotation;
+mod leaving_clients;
+mod lost_connections;
+mod time_zones;
 mod mail;
 mod metrics;
 mod django_import;
 mod mutations;
+mod nodes;
 mod client_networks;
 mod cli_admin;
+mod operator_trail;
 mod outbox_order;
+mod expired_mails;
 mod pages;
+mod owner_notices;
 mod parity;
 mod password_page;
 mod passwords;
@@ -82,8 +96,10 @@ mod temporary_passwords;
 mod text_normalization;
 mod upgrade;
 mod certificate_authorities;
+mod smtp_encryption;
 mod undo_email_change;
 mod uploads;
 mod usernames;
 mod users;
+mod visible_counts;
 mod http_hardening;

@@ -76,6 +76,7 @@ async fn changes_on_the_page_take_from_the_budget_of_changes(place: Place) {
     }
     // Two changes of the user, and two of their own for the network of the client.
     assert_eq!(statuses, [200, 200, 200, 200, 429]);
+    assert_eq!(crate::rate_limits::exhausted_budgets_of_changes(&app, "ada").await, 2);
     let changed = audit_event::Entity::find().filter(audit_event::Column::Action.eq(Action::PasswordChanged));
     assert_eq!(changed.count(app.db()).await.unwrap(), 4);
     app.anyone().sign_in("ada", PASSWORD).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use test_macros::both_databases;
+use test_macros::{both_databases, postgres_only};
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -201,6 +201,34 @@ async fn a_good_bye_is_answered(place: Place) {
     socket.subscribe("1", LISTEN).await;
     socket.data("1").await;
     assert_eq!(socket.leave().await, 1000);
+}
+
+#[both_databases]
+async fn a_subscription_may_select_its_field_in_fragments(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut socket = Socket::sign_in(&app.url, &app.admin().await).await;
+    for (id, document) in [
+        ("1", "subscription { ...Online } fragment Online on Subscription { onlineUsers { username } }"),
+        ("2", "subscription { ... { ... on Subscription @include(if: true) { onlineUsers { username } } } }"),
+        (
+            "3",
+            "subscription { ...A @skip(if: false) } fragment A on Subscription { ...B }
+             fragment B on Subscription { onlineUsers { ...User } } fragment User on User { username }",
+        ),
+        ("4", "subscription { onlineUsers { username email @skip(if: true) ... @include(if: false) { id } } }"),
+    ] {
+        socket.subscribe(id, document).await;
+        assert_eq!(socket.data(id).await, json!({ "onlineUsers": [{ "username": "admin" }] }), "{document}");
+    }
+    socket.subscribe("5", "subscription { onlineUsers { ... @include(if: false) { id } } }").await;
+    assert_eq!(socket.data("5").await, json!({ "onlineUsers": [{}] }));
+    for document in [
+        "subscription { ...Query } fragment Query on Query { me { id } }",
+        "subscription { ...Online } fragment Online on Subscription { onlineUsers { id } } fragment Unused on User { id }",
+    ] {
+        socket.subscribe("6", document).await;
+        assert_eq!(socket.refusal("6").await, "GRAPHQL_VALIDATION_FAILED", "{document}");
+    }
 }
 
 #[both_databases]
@@ -524,12 +552,8 @@ async fn a_connection_ends_with_its_api_token(place: Place) {
     }
 }
 
-#[both_databases]
+#[postgres_only]
 async fn instances_notify_each_other_of_online_users(place: Place) {
-    if place.database_url.starts_with("sqlite:") {
-        println!("An SQLite file has one instance only.");
-        return;
-    }
     let one = TestApp::start(&place).await;
     let two = one.start_second(&place).await;
     one.start_worker();

@@ -261,7 +261,7 @@ async fn a_fresh_start_makes_everything_and_prints_where_it_listens(place: Place
 }
 
 /// The only mail in the folder, once it exists.
-async fn only_mail(place: &Place) -> String {
+pub(crate) async fn only_mail(place: &Place) -> String {
     let folder = place.folder.join("data/mail");
     let path = wait_for(|| {
         let mut files = std::fs::read_dir(&folder).ok()?.map(|file| file.unwrap().path());
@@ -637,9 +637,20 @@ async fn a_group_of_commands_names_its_commands(place: Place) {
     let (_, _, errors) = run(command(&place), &["copy", address], "");
     assert!(errors.contains("'postgres://…'") && !errors.contains("geheim"), "{errors}");
     for address in ["postgres://h/db?password=geheim", "postgres://u:pa'geheim@h/db", "postgres://u:a geheim@h"] {
-        for arguments in [["users", "list"], ["users", "show"], ["config", "show"]] {
-            let (_, _, errors) = run(command(&place), &[arguments[0], arguments[1], address], "");
-            assert!(!errors.contains("geheim"), "{errors}");
+        for arguments in [
+            ["users", "list"].as_slice(),
+            &["users", "show"],
+            &["config", "show"],
+            &["config", "show", "--listen"],
+            &["config", "show", "--access-ttl"],
+            &["config", "show", "--mail-from"],
+            &["config", "show", "--config"],
+            &["backup"],
+            &["import", "users"],
+            &["schema", "diff"],
+        ] {
+            let (success, printed, errors) = run(command(&place), &[arguments, &[address]].concat(), "");
+            assert!(!success && !errors.contains("geheim") && !printed.contains("geheim"), "{errors}");
         }
     }
 }

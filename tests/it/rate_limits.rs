@@ -6,7 +6,9 @@ use test_macros::both_databases;
 use futures_util::future::join_all;
 use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use serde_json::{Value, json};
-use vestibule::domain::rate_limits;
+use vestibule::domain::operator::limits::{self, LimitOwner};
+use vestibule::domain::operator::{Operator, users};
+use vestibule::domain::rate_limits::{self, LimitKind};
 use vestibule::entity::limit;
 
 use crate::test_app::{PASSWORD, TestApp};
@@ -478,6 +480,14 @@ async fn changes_are_counted_by_user_over_sessions_and_tokens(place: Place) {
     assert_eq!(later.code(rename, json!({ "n": "five" })).await, "RATE_LIMITED");
 }
 
+/// Number of exhausted budgets of changes that `vestibule limits show` lists for this user.
+pub(crate) async fn exhausted_budgets_of_changes(app: &TestApp, who: &str) -> usize {
+    let (operator, now) = (Operator::new(), app.app.clock.now());
+    let whose = LimitOwner::User(Box::new(users::find(&app.app.db, &operator, who).await.unwrap()));
+    let used = limits::list(&app.app.db, &now, &operator, &app.app.limits, &whose).await.unwrap();
+    used.iter().filter(|usage| usage.what == LimitKind::Writes && usage.exhausted_until.is_some()).count()
+}
+
 #[both_databases]
 async fn a_leaked_token_does_not_keep_its_owner_from_ending_it(place: Place) {
     let app = TestApp::start_with(&place, |config| config.limits.limit_writes = "4/1h".parse().unwrap()).await;
@@ -509,6 +519,7 @@ async fn a_leaked_token_does_not_keep_its_owner_from_ending_it(place: Place) {
     }
     let revoke = "mutation($id: ID!) { revokeSession(input: { id: $id }) { errors { code } } }";
     assert_eq!(thief.code(revoke, json!({ "id": other })).await, "RATE_LIMITED");
+    assert_eq!(exhausted_budgets_of_changes(&app, "boss").await, 2, "of the user, and of the thief's session");
     assert_eq!(owner.refusals(revoke, json!({ "id": other })).await, [""; 0]);
     assert!(thief.code("{ me { id } }", json!({})).await.starts_with("UNAUTHENTICATED"));
     let delete = "mutation($id: ID!) { deleteApiToken(input: { id: $id }) { errors { code } } }";

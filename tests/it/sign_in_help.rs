@@ -16,6 +16,9 @@ use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
+/// Timeout of expected events, which normally take much less.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
 const TRAIL: &str = "query($filter: AuditEventFilter) { auditEvents(first: 50, filter: $filter) { nodes {
     action reason target { username } changes { field before after }
 } } }";
@@ -245,10 +248,22 @@ async fn new_events_are_followed(place: Place) {
     let line = tokio::task::spawn_blocking(move || lines.next().unwrap().unwrap()).await.unwrap();
     let event: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((&event["reason"], &event["target"]), (&json!("UNKNOWN_ACCOUNT"), &Value::Null));
-    follower.kill().unwrap();
-    follower.wait().unwrap();
     let events = audit_event::Entity::find().filter(audit_event::Column::Reason.eq(Reason::UnknownAccount));
     assert_eq!(events.order_by_asc(audit_event::Column::Id).all(app.db()).await.unwrap().len(), 1);
+
+    // Nobody reads the next event.
+    fail(&app, "second", "x").await;
+    let ended = async {
+        loop {
+            match follower.try_wait().unwrap() {
+                Some(status) => return status,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let ended = tokio::time::timeout(TIMEOUT, ended).await;
+    let _ = follower.kill();
+    assert!(ended.expect("the command ends with its reader").success());
 }
 
 #[both_databases]

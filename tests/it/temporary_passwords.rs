@@ -5,7 +5,7 @@ use test_macros::both_databases;
 
 use serde_json::json;
 use vestibule::config::Config;
-use vestibule::domain::auth::identity::Client;
+use vestibule::domain::auth::identity::Actor;
 use vestibule::domain::operator::{self, Operator};
 use vestibule::domain::users::superuser::{self, FirstPassword, Username};
 use vestibule::entity::user;
@@ -29,7 +29,7 @@ async fn set_up(app: &TestApp) -> (user::Model, String) {
         .await
         .unwrap();
     let (txn, now) = app.app.db.begin(&now).await.unwrap();
-    let user = superuser::insert(&txn, &now, &Client::default(), row).await.unwrap();
+    let user = superuser::insert(&txn, &now, Actor::Anyone, row).await.unwrap();
     txn.commit().await.unwrap();
     (user, password.generated().unwrap().to_owned())
 }

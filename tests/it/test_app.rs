@@ -67,10 +67,7 @@ impl TestApp {
         change: impl FnOnce(&mut Config),
     ) -> Self {
         let clock = SetClock::new(Timestamp::parse(START).unwrap());
-        let count = move |_: &Statement| {
-            counter.fetch_add(1, Ordering::SeqCst);
-        };
-        Self::start_at(place, clock, change, |app| app.db.on_statement(count)).await
+        Self::start_at(place, clock, change, |app| count_statements(app, counter)).await
     }
 
     /// Starts a service that records its statements.
@@ -96,12 +93,31 @@ impl TestApp {
 
     /// Starts a second instance with changed settings.
     pub(crate) async fn start_second_with(&self, place: &Place, change: impl FnOnce(&mut Config)) -> Self {
+        self.start_beside(place, change, |_| {}).await
+    }
+
+    /// Starts a second instance with changed settings that counts its statements.
+    pub(crate) async fn start_second_counting_with(
+        &self,
+        place: &Place,
+        counter: Arc<AtomicUsize>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        self.start_beside(place, change, |app| count_statements(app, counter)).await
+    }
+
+    async fn start_beside(
+        &self,
+        place: &Place,
+        change: impl FnOnce(&mut Config),
+        equip: impl FnOnce(&mut App),
+    ) -> Self {
         let public_url = self.app.public_url.clone();
         let change = |config: &mut Config| {
             config.public_url = Some(public_url);
             change(config);
         };
-        Self::start_at(place, self.clock, change, |_| {}).await
+        Self::start_at(place, self.clock, change, equip).await
     }
 
     /// Starts a service that writes mails to files, the default.
@@ -246,6 +262,12 @@ impl TestApp {
     pub(crate) fn db(&self) -> &Writer {
         self.app.db.writer()
     }
+}
+
+fn count_statements(app: &mut App, counter: Arc<AtomicUsize>) {
+    app.db.on_statement(move |_: &Statement| {
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
 }
 
 /// A user with an account.

@@ -40,6 +40,9 @@ fn second(name: &str) -> String {
     format!("{name}_2")
 }
 
+/// Makes Cargo compile the tests again when the variable changes: without a server, tests of PostgreSQL are ignored.
+const _: Option<&str> = option_env!("VESTIBULE_TEST_POSTGRES_URL");
+
 /// URL of the PostgreSQL server for tests; its user must be allowed to create databases.
 pub(crate) fn postgres_url() -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the service")]
@@ -53,12 +56,9 @@ pub(crate) fn on_sqlite<F: Future<Output = ()>>(test: fn(Place) -> F) {
     block_on(test(Place { database_url, folder: folder.path().to_owned() }));
 }
 
-/// Runs a test on a fresh database of the PostgreSQL server; does nothing without a server.
+/// Runs a test on a fresh database of the PostgreSQL server.
 pub(crate) fn on_postgres<F: Future<Output = ()>>(test: fn(Place) -> F) {
-    let Some(server) = postgres_url() else {
-        println!("skipped: set VESTIBULE_TEST_POSTGRES_URL to a PostgreSQL server");
-        return;
-    };
+    let server = postgres_url().expect("VESTIBULE_TEST_POSTGRES_URL is set, as it was when the tests were compiled");
     let folder = TempDir::new().expect("a folder can be created");
     let name = format!("vestibule_test_{}", Clock::System.now().id().simple());
     let (base, _) = server.rsplit_once('/').expect("VESTIBULE_TEST_POSTGRES_URL is postgres://host/database");

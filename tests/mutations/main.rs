@@ -6,7 +6,9 @@
 mod table;
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -22,6 +24,9 @@ pub(crate) fn mutant(number: usize) -> bool {
     *REMOVED == Some(number)
 }
 "#;
+
+/// Setting of the tests: URL of a PostgreSQL server.
+const SERVER: &str = "VESTIBULE_TEST_POSTGRES_URL";
 
 /// Timeout of the tests of a guard. Tests that hang count as failed.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -39,14 +44,18 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     })?;
     let [lib, it] = build(&copy, &work.join("out"))?;
     let log = work.join("log");
-    let mut unnoticed = 0;
+    let (mut unnoticed, mut skipped) = (0, 0);
     for (number, guard) in guards.iter().enumerate().filter(|(_, guard)| guard.name.contains(&filter)) {
         let (program, tests) = match guard.test.split_once(' ') {
             Some(("lib", tests)) => (&lib, tests),
-            // One database is enough to find a missing test.
             Some(("it", tests)) => (&it, tests),
             _ => return Err(format!("{}: its test must start with `lib` or `it`", guard.name).into()),
         };
+        if is_of_postgres(tests) && setting(SERVER).is_none() {
+            println!("{:<10} {:<70} {tests}", "SKIPPED", guard.name);
+            skipped += 1;
+            continue;
+        }
         let verdict = match (run(program, tests, None, &copy, &log)?, run(program, tests, Some(number), &copy, &log)?) {
             (Ran::Passed, Ran::Failed) => "noticed",
             (Ran::Passed, Ran::Hung) => "noticed: the test hung",
@@ -57,6 +66,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         println!("{verdict:<10} {:<70} {tests}", guard.name);
     }
     println!("\n{} guards, {unnoticed} unnoticed", guards.len());
+    if skipped > 0 {
+        skip(&format!("mutations: {skipped} guards that only PostgreSQL needs: {SERVER} is not set"))?;
+    }
     Ok(if unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -94,6 +106,8 @@ fn build(copy: &Path, out: &Path) -> Result<[PathBuf; 2], Box<dyn Error>> {
         .args(["test", "--locked", "--lib", "--test", "it", "--no-run", "--message-format", "json"])
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", out)
+        // One database is enough to find a missing test, so that tests of PostgreSQL are ignored.
+        .env_remove(SERVER)
         .stderr(Stdio::inherit())
         .output()?;
     let mut programs = [const { None }; 2];
@@ -117,6 +131,26 @@ fn build(copy: &Path, out: &Path) -> Result<[PathBuf; 2], Box<dyn Error>> {
     }
 }
 
+/// True for a test of behaviour that only PostgreSQL has.
+fn is_of_postgres(tests: &str) -> bool {
+    tests.ends_with("::postgres")
+}
+
+/// Value of a variable; `None` if it is empty.
+fn setting(name: &str) -> Option<OsString> {
+    #[expect(clippy::disallowed_methods, reason = "settings of the tests, not of the service")]
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Reports something that cannot be checked on this machine, also to the file named by `VESTIBULE_SKIPPED`.
+fn skip(what: &str) -> Result<(), Box<dyn Error>> {
+    println!("SKIPPED: {what}");
+    if let Some(path) = setting("VESTIBULE_SKIPPED") {
+        File::options().create(true).append(true).open(path)?.write_all(format!("{what}\n").as_bytes())?;
+    }
+    Ok(())
+}
+
 /// Result of a test run.
 enum Ran {
     Passed,
@@ -128,7 +162,11 @@ enum Ran {
 fn run(program: &Path, tests: &str, removed: Option<usize>, copy: &Path, log: &Path) -> Result<Ran, Box<dyn Error>> {
     let output = File::create(log)?;
     let mut command = Command::new(program);
-    command.arg(tests).current_dir(copy).env_remove("VESTIBULE_TEST_POSTGRES_URL");
+    command.arg(tests).current_dir(copy);
+    match is_of_postgres(tests) {
+        true => command.arg("--include-ignored"),
+        false => command.env_remove(SERVER),
+    };
     command.stdout(output.try_clone()?).stderr(output);
     if let Some(number) = removed {
         command.env("VESTIBULE_MUTANT", number.to_string());

@@ -65,7 +65,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     print(&report, options.json)?;
     match report.count(Level::Fail) {
         0 => Ok(()),
-        failures => Err(Error::BadInput(super::counted(failures as u64, "check failed", "checks failed"))),
+        failures => Err(Error::Command(super::counted(failures as u64, "check failed", "checks failed"))),
     }
 }
 

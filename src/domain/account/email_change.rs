@@ -8,8 +8,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
 use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::outbox;
-use crate::domain::users::reserved::{self, ReservationHolder};
-use crate::domain::users::taken;
+use crate::domain::users::reserved::{self, ReservationHolder, Written};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::one_time_token::{self, Purpose};
@@ -19,30 +18,28 @@ use crate::tools::clock::Now;
 use crate::tools::identifier;
 use crate::tools::secret::Secret;
 
-/// Stores the pending address and queues the mail with the link. An earlier link becomes invalid, because it was sent
-/// to another address. A different spelling of the same address takes effect immediately.
-pub(super) async fn begin(
+/// Requests another address for the account, which the caller writes: the address is pending until its owner follows
+/// the link in the queued mail. An earlier link becomes invalid, because it was sent to another address. A different
+/// spelling of the same address takes effect immediately.
+pub(super) async fn request(
     txn: &DatabaseTransaction,
     now: &Now,
-    user: &user::Model,
+    account: &mut user::Model,
     email: String,
-) -> Result<user::Model> {
+) -> Result<()> {
     let earlier = Condition::all()
-        .add(one_time_token::Column::UserId.eq(user.id))
+        .add(one_time_token::Column::UserId.eq(account.id))
         .add(one_time_token::Column::Purpose.eq(Purpose::EmailChange));
     one_time_token::Entity::delete_many().filter(earlier).exec(txn).await?;
-    revocation::cancel_mails(txn, &[user.id], &[Kind::ConfirmNewEmail]).await?;
-    let update = user::Entity::update_many().filter(Column::Id.eq(user.id));
-    let update = if identifier::same_address(&email, &user.email) {
-        let key = Expr::value(identifier::fold(&email));
-        let update = update.col_expr(Column::Email, Expr::value(email)).col_expr(Column::EmailKey, key);
-        update.col_expr(Column::PendingEmail, Expr::value(Option::<String>::None))
+    revocation::cancel_mails(txn, &[account.id], &[Kind::ConfirmNewEmail]).await?;
+    if identifier::same_address(&email, &account.email) {
+        account.email = email;
+        account.pending_email = None;
     } else {
-        outbox::enqueue(txn, now, Kind::ConfirmNewEmail, &email, Some(user.id)).await?;
-        update.col_expr(Column::PendingEmail, Expr::value(email))
-    };
-    let changed = update.exec_with_returning(txn).await.map_err(taken)?;
-    changed.into_iter().next().ok_or_else(|| Error::internal("the account went away while it was changed"))
+        outbox::enqueue(txn, now, Kind::ConfirmNewEmail, &email, Some(account.id)).await?;
+        account.pending_email = Some(email);
+    }
+    Ok(())
 }
 
 /// A pending change of address.
@@ -120,12 +117,12 @@ pub(in crate::domain) async fn confirm(
         .await
         .map_err(|error| on_conflict(error, || Refusal::new(Code::InvalidToken, "email-change-taken")))?;
     let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
-    reserved::claim(txn, now, (Some(&before), &after), ReservationHolder::Reader).await.map_err(
-        |error| match error {
+    reserved::claim(txn, now, Written::changed(&before, &after), ReservationHolder::Reader).await.map_err(|error| {
+        match error {
             Error::Refused(_) => Refusal::new(Code::InvalidToken, "email-change-taken").into(),
             error => error,
-        },
-    )?;
+        }
+    })?;
     undo_email_change::announce(txn, now, MadeBy::User, &before, &after).await?;
     let event = Event::by_owner(client, Action::EmailChanged, before.id);
     audit::record(txn, now, event.changing(&before, &after)).await?;

@@ -20,7 +20,7 @@ pub mod delete;
 use crate::database::Db;
 use crate::domain::auth::authorize::Authorized;
 use crate::domain::auth::identity::SessionUser;
-use crate::domain::auth::passwords::Passwords;
+use crate::domain::auth::passwords::{Passwords, TypedPassword};
 use crate::domain::rate_limits::{self, Account};
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Now;
@@ -47,8 +47,9 @@ async fn prove<'a>(
     current: CurrentPassword<'_>,
 ) -> Result<Proof<'a>> {
     let CurrentPassword { typed, field } = current;
-    let account = Account::Own(owner.user().id);
-    let (verdict, attempt) = passwords.verify(db, now, owner.client(), account, Some(owner.user()), typed).await?;
+    let user = owner.user();
+    let entered = TypedPassword { account: Account::Own(user.id), user: Some(user), text: typed };
+    let (verdict, attempt) = passwords.verify(db, now, owner.client(), entered).await?;
     if !verdict.matches {
         return Err(incorrect(field, typed).into());
     }

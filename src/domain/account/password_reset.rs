@@ -36,7 +36,7 @@ pub async fn request(db: &Db, now: &Now, client: &Client, limits: &Limits, email
     rate_limits::take_mail(db, now, client, limits, MailPurpose::Reset, &email).await?;
     let (txn, ref now) = db.begin(now).await?;
     let id = outbox::enqueue(&txn, now, mail::Kind::ResetPassword, &email, None).await?;
-    audit::record_as(&txn, now, id, Event::by_anyone(client, Action::ResetRequested, None)).await?;
+    audit::record_with_mail(&txn, now, id, Event::by_anyone(client, Action::ResetRequested, None)).await?;
     txn.commit().await?;
     Ok(())
 }

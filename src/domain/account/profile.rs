@@ -1,8 +1,5 @@
 //! Changing names and other details.
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
-
 use super::{CurrentPassword, email_change, prove};
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
@@ -10,11 +7,10 @@ use crate::domain::auth::authorize::Also;
 use crate::domain::auth::identity::Viewer;
 use crate::domain::auth::passwords::Passwords;
 use crate::domain::rate_limits::{self, Purpose};
+use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::details::Details;
-use crate::domain::users::reserved::{self, ReservationHolder};
-use crate::domain::users::taken;
-use crate::entity::audit_event::Action;
-use crate::entity::user::{self, Column};
+use crate::domain::users::reserved;
+use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Now;
 use crate::tools::identifier;
@@ -66,27 +62,27 @@ pub async fn update(db: &Db, now: &Now, viewer: &Viewer, passwords: &Passwords, 
             rate_limits::take_mail(db, now, viewer.client(), passwords.limits(), Purpose::NewAddress, email).await?;
         }
     }
-    let details = details.changes(user);
-    if details == Details::default() && moves.is_none() {
-        return Ok(user.clone());
+    let mut wanted = user.clone();
+    details.clone().apply(&mut wanted);
+    if wanted == *user && moves.is_none() {
+        return Ok(wanted);
     }
 
     let authorized = viewer.begin(db, now, Also::Nobody).await?;
     proof.map_or(Ok(()), |proof| proof.check(&authorized))?;
     let (txn, now) = authorized.parts();
     let before = authorized.user();
-    if let Some(username) = &details.username {
-        reserved::may_rename(txn, now, before, username).await?;
-    }
-    let update = user::Entity::update_many().col_expr(Column::UpdatedAt, Expr::value(now.at));
-    let update = details.write(update).filter(Column::Id.eq(user.id)).filter(Column::IsActive.eq(true));
-    let changed = update.exec_with_returning(txn).await.map_err(taken)?;
-    let mut user = changed.into_iter().next().ok_or(Error::Forbidden)?;
-    reserved::claim(txn, now, (Some(before), &user), ReservationHolder::Reader).await?;
+    let mut after = before.clone();
+    details.apply(&mut after);
+    reserved::may_rename(txn, now, before, &after.username).await?;
     if let Some(email) = moves {
-        user = email_change::begin(txn, now, &user, email).await?;
+        email_change::request(txn, now, &mut after, email).await?;
     }
-    audit::record(txn, now, Event::by(&authorized, Action::UserUpdated, user.id).changing(before, &user)).await?;
+    let change = AccountChange::new(ChangedBy::Owner, before, after);
+    let user = change.write(txn, now).await?;
+    for action in change.actions() {
+        audit::record(txn, now, Event::by(&authorized, action, user.id).changing(before, &user)).await?;
+    }
     authorized.commit().await?;
     Ok(user)
 }

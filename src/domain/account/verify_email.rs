@@ -10,7 +10,7 @@ use crate::database::Db;
 use crate::domain::account::email_change::{self, EmailChange};
 use crate::domain::account::registration::pending::{self, Account};
 use crate::domain::auth::identity::{Caller, Client};
-use crate::domain::auth::passwords::{NewPassword, Passwords};
+use crate::domain::auth::passwords::{NewPassword, Passwords, TypedPassword};
 use crate::domain::auth::sessions::{self, SessionProof};
 use crate::domain::auth::sign_in::password_expired;
 use crate::domain::rate_limits::{self, Account as Attempted};
@@ -192,6 +192,7 @@ pub async fn verify_email(
 ) -> Result<Verified> {
     let attempt = rate_limits::take_link(db, now, client, rules.passwords.limits()).await?;
     let secret = Secret::from_text(input.link.token).ok_or_else(invalid_link)?;
+    let following = Following { client, lives: rules.lives, secret: &secret };
     // A secret belongs to one kind of link; the kinds are tried in turn.
     let verified = match registered(db, now, rules, &secret).await? {
         Some(waiting) => {
@@ -204,7 +205,7 @@ pub async fn verify_email(
                     return Err(password_required(&waiting).into());
                 }
             };
-            new_account(db, now, client, rules.lives, &input, &secret, account).await?
+            new_account(db, now, following, &input, account).await?
         }
         None => {
             let waiting = email_change::find(db.reader(), now, &secret).await?.ok_or_else(invalid_link)?;
@@ -215,7 +216,7 @@ pub async fn verify_email(
                 }
                 proof => proof?,
             };
-            moved(db, now, client, rules.lives, &secret, proof, input.form).await?
+            moved(db, now, following, proof, input.form).await?
         }
     };
     rate_limits::give_back(db.writer(), attempt).await?;
@@ -242,15 +243,23 @@ async fn account(
     Ok(Account::AddressOnly(passwords.accept(new, &[&waiting.email]).await?))
 }
 
+/// A client that follows a link.
+#[derive(Clone, Copy, Debug)]
+struct Following<'a> {
+    client: &'a Client,
+    lives: &'a SessionConfig,
+    /// The secret of the link.
+    secret: &'a Secret,
+}
+
 async fn new_account(
     db: &Db,
     now: &Now,
-    client: &Client,
-    lives: &SessionConfig,
+    following: Following<'_>,
     input: &Confirm<'_>,
-    secret: &Secret,
     account: Account,
 ) -> Result<Verified> {
+    let Following { client, lives, secret } = following;
     let (txn, ref now) = db.begin(now).await?;
     let completed = pending::complete(&txn, now, client, secret, account).await?;
     let (user, made_at) = completed.ok_or_else(invalid_link)?;
@@ -303,8 +312,8 @@ async fn by_password(
     user: &user::Model,
     typed: NewPassword<'_>,
 ) -> Result<Proof> {
-    let account = Attempted::Own(user.id);
-    let (verdict, attempt) = passwords.verify(db, now, client, account, Some(user), typed.password).await?;
+    let entered = TypedPassword { account: Attempted::Own(user.id), user: Some(user), text: typed.password };
+    let (verdict, attempt) = passwords.verify(db, now, client, entered).await?;
     if !verdict.matches {
         return Err(wrong_password().into());
     }
@@ -318,12 +327,11 @@ async fn by_password(
 async fn moved(
     db: &Db,
     now: &Now,
-    client: &Client,
-    lives: &SessionConfig,
-    secret: &Secret,
+    following: Following<'_>,
     proof: Proof,
     form: Option<&SentForm>,
 ) -> Result<Verified> {
+    let Following { client, lives, secret } = following;
     let (txn, ref now) = db.begin(now).await?;
     let found = email_change::lock(&txn, now, secret).await?.ok_or_else(invalid_link)?;
     // Waiting for the locks may have taken long; events of the other transactions come first in the trail.

@@ -11,7 +11,7 @@
 //! | nobody | a superuser | the event without target if strangers cause it by a name (LOGIN_FAILED, LIMIT_REACHED, RESET_REQUESTED, REGISTERED), because its absence would reveal that the name exists; otherwise nothing |
 //! | another user | a superuser | nothing |
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use sea_orm::sea_query::{Asterisk, Expr, Func, Query, SelectStatement, UnionType};
@@ -27,6 +27,7 @@ use crate::domain::paging::{Key, OrderBy, OrderTerm, Page, PageArgs, PageQuery};
 use crate::entity::audit_event::{self, Action, Column, Reason};
 use crate::entity::user;
 use crate::error::{Error, Result};
+use crate::texts::Text;
 use crate::tools::clock::Timestamp;
 
 /// Maximum number of events that are filtered one by one.
@@ -48,7 +49,7 @@ pub struct Filter {
 impl Filter {
     fn user(&self) -> Result<Option<Uuid>> {
         let id = self.user.as_deref().map(Uuid::parse_str).transpose();
-        id.map_err(|_| Error::BadInput("`userId` is not a valid user id.".to_owned()))
+        id.map_err(|_| Error::BadInput(Text::new("user-id-invalid")))
     }
 
     /// Condition for the time.
@@ -120,9 +121,9 @@ fn visible_of(user: Uuid) -> Condition {
 }
 
 /// Removes superusers from events that such staff see.
-async fn mask(db: &Db, page: &mut Page<audit_event::Model>) -> Result<()> {
-    let named: HashSet<Uuid> =
-        page.rows.iter().flat_map(|(event, _)| [event.actor_id, event.target_id]).flatten().collect();
+async fn mask<'a>(db: &Db, events: impl Iterator<Item = &'a mut audit_event::Model>) -> Result<()> {
+    let events: Vec<&mut audit_event::Model> = events.collect();
+    let named: HashSet<Uuid> = events.iter().flat_map(|event| [event.actor_id, event.target_id]).flatten().collect();
     if named.is_empty() {
         return Ok(());
     }
@@ -130,7 +131,7 @@ async fn mask(db: &Db, page: &mut Page<audit_event::Model>) -> Result<()> {
     let hidden: HashSet<Uuid> =
         hidden.select_only().column(user::Column::Id).into_tuple().all(db.reader()).await?.into_iter().collect();
     let is_hidden = |id: Option<Uuid>| id.is_some_and(|id| hidden.contains(&id));
-    for (event, _) in &mut page.rows {
+    for event in events {
         if is_hidden(event.target_id) {
             event.target_id = None;
             if event.action == Action::LoginFailed {
@@ -190,9 +191,21 @@ pub(in crate::domain) async fn page_of(
     };
     let mut page = span.page(span.of(events).all(db.reader()).await?);
     if !sees_all {
-        mask(db, &mut page).await?;
+        mask(db, page.rows.iter_mut().map(|(event, _)| event)).await?;
     }
     Ok(page)
+}
+
+/// The visible ones of these events, in one statement, and one more that finds the superusers to be removed from them.
+pub async fn find_many(db: &Db, staff: Staff<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, audit_event::Model>> {
+    let sees_all = staff.user().is_superuser;
+    let found = audit_event::Entity::find().filter(Column::Id.is_in(ids.iter().copied()));
+    let events = found.filter(Condition::all().add_option((!sees_all).then(visible)));
+    let mut events = events.all(db.reader()).await?;
+    if !sees_all {
+        mask(db, events.iter_mut()).await?;
+    }
+    Ok(events.into_iter().map(|event| (event.id, event)).collect())
 }
 
 /// Number of events that these staff may see.

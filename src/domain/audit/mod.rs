@@ -4,12 +4,14 @@ mod changes;
 // Reading the trail.
 pub mod list;
 
+use std::sync::LazyLock;
+
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use crate::domain::auth::authorize::Authorized;
-use crate::domain::auth::identity::Client;
+use crate::domain::auth::identity::{Actor, Client};
 use crate::entity::audit_change::Changes;
 use crate::entity::audit_event::{self, Action, Reason};
 use crate::entity::user;
@@ -21,8 +23,8 @@ use crate::tools::clock::Now;
 pub struct Event<'a> {
     /// Kind of event.
     pub action: Action,
-    /// The actor; `None` if nobody was signed in.
-    pub actor: Option<Uuid>,
+    /// The actor.
+    pub actor: Actor,
     /// The user concerned; `None` if unknown.
     pub target: Option<Uuid>,
     /// Origin of the request.
@@ -33,20 +35,29 @@ pub struct Event<'a> {
     pub changes: Changes,
 }
 
+/// The client of the operator's events.
+static COMMAND_LINE: LazyLock<Client> =
+    LazyLock::new(|| Client { ip: None, user_agent: Some("command line".to_owned()) });
+
 impl<'a> Event<'a> {
     /// An action without a signed-in user.
     pub fn by_anyone(client: &'a Client, action: Action, target: impl Into<Option<Uuid>>) -> Self {
-        Self { action, actor: None, target: target.into(), client, reason: None, changes: Changes::default() }
+        Self { action, actor: Actor::Anyone, target: target.into(), client, reason: None, changes: Changes::default() }
     }
 
     /// An action of a user on their own account, authorized in the same operation by a password, a token or a link.
     pub fn by_owner(client: &'a Client, action: Action, owner: Uuid) -> Self {
-        Self { actor: Some(owner), ..Self::by_anyone(client, action, owner) }
+        Self { actor: Actor::User(owner), ..Self::by_anyone(client, action, owner) }
+    }
+
+    /// An action of the operator. It has no actor in the trail; the client tells it apart.
+    pub(in crate::domain) fn by_operator(action: Action, target: impl Into<Option<Uuid>>) -> Self {
+        Self { actor: Actor::Operator, ..Self::by_anyone(&COMMAND_LINE, action, target) }
     }
 
     /// An action of a signed-in user, in the transaction that checked their rights.
-    pub fn by(actor: &'a Authorized, action: Action, target: impl Into<Option<Uuid>>) -> Self {
-        Self { actor: Some(actor.user().id), ..Self::by_anyone(actor.client(), action, target) }
+    pub fn by(authorized: &'a Authorized, action: Action, target: impl Into<Option<Uuid>>) -> Self {
+        Self { actor: authorized.actor(), ..Self::by_anyone(authorized.client(), action, target) }
     }
 
     /// Adds the fields that its action changed. Only rights and flags are recorded with values.
@@ -64,13 +75,20 @@ impl<'a> Event<'a> {
 
 /// Records an event under a new id.
 pub async fn record(db: &impl ConnectionTrait, now: &Now, event: Event<'_>) -> Result<()> {
-    record_as(db, now, now.id(), event).await
+    audit_event::Entity::insert(row(now, now.id(), event)).exec_without_returning(db).await?;
+    Ok(())
 }
 
-/// Records an event under the id of a mail, which determines its target later.
-pub async fn record_as(db: &impl ConnectionTrait, now: &Now, id: Uuid, event: Event<'_>) -> Result<()> {
-    audit_event::Entity::insert(row(now, id, event)).exec_without_returning(db).await?;
+/// Records an event with a mail that determines its target later.
+pub async fn record_with_mail(db: &impl ConnectionTrait, now: &Now, mail: Uuid, event: Event<'_>) -> Result<()> {
+    audit_event::Entity::insert(row(now, id_with_mail(mail), event)).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// The id of an event that was recorded with this mail. It follows from the mail's id, but differs from it, because
+/// ids are unique among all types.
+fn id_with_mail(mail: Uuid) -> Uuid {
+    Uuid::from_u128(mail.as_u128() ^ 1)
 }
 
 /// Records events, each under a new id; there may be thousands.
@@ -86,7 +104,7 @@ fn row(now: &Now, id: Uuid, event: Event<'_>) -> audit_event::ActiveModel {
     audit_event::ActiveModel {
         id: Set(id),
         action: Set(event.action),
-        actor_id: Set(event.actor),
+        actor_id: Set(event.actor.user()),
         target_id: Set(event.target),
         ip: Set(event.client.ip.clone()),
         user_agent: Set(event.client.user_agent.clone()),
@@ -96,11 +114,12 @@ fn row(now: &Now, id: Uuid, event: Event<'_>) -> audit_event::ActiveModel {
     }
 }
 
-/// Sets the target of an event that was recorded before it was known.
-pub async fn name_target(db: &impl ConnectionTrait, event: Uuid, target: Uuid) -> Result<()> {
+/// Sets the target of the event that was recorded with this mail.
+pub async fn name_target(db: &impl ConnectionTrait, mail: Uuid, target: Uuid) -> Result<()> {
+    // Versions before 0.2 gave the event the id of the mail.
     audit_event::Entity::update_many()
         .col_expr(audit_event::Column::TargetId, Expr::value(target))
-        .filter(audit_event::Column::Id.eq(event))
+        .filter(audit_event::Column::Id.is_in([id_with_mail(mail), mail]))
         .exec(db)
         .await?;
     Ok(())

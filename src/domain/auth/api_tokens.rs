@@ -1,6 +1,7 @@
 //! Personal API tokens for scripts. A token acts as its owner within its scopes, and cannot create, rotate or delete
 //! tokens; `domain/auth/identity.rs` defines the rights.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
@@ -58,6 +59,13 @@ pub struct Rules<'a> {
 pub async fn list(db: &Db, viewer: &Viewer) -> Result<Vec<api_token::Model>> {
     let own = api_token::Entity::find().filter(Column::UserId.eq(viewer.user().id));
     Ok(own.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db.reader()).await?)
+}
+
+/// The viewer's tokens among these, in one statement.
+pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap<Uuid, api_token::Model>> {
+    let own = api_token::Entity::find().filter(Column::UserId.eq(viewer.user().id));
+    let found = own.filter(Column::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
+    Ok(found.into_iter().map(|token| (token.id, token)).collect())
 }
 
 /// Creates a token and notifies its owner by mail. The secret is returned and not stored.

@@ -53,10 +53,24 @@ pub struct Client {
     pub user_agent: Option<String>,
 }
 
-impl Client {
-    /// The client in audit events of commands.
-    pub fn command_line() -> Self {
-        Self { ip: None, user_agent: Some("command line".to_owned()) }
+/// The party that acts, for audit events, guard rails and limits. It proves no right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// This user.
+    User(Uuid),
+    /// The operator, who runs the service and its commands.
+    Operator,
+    /// Anyone: nobody is signed in.
+    Anyone,
+}
+
+impl Actor {
+    /// The id of the user; `None` for others.
+    pub(in crate::domain) fn user(self) -> Option<Uuid> {
+        match self {
+            Self::User(id) => Some(id),
+            Self::Operator | Self::Anyone => None,
+        }
     }
 }
 
@@ -166,6 +180,11 @@ impl Viewer {
     /// The user.
     pub fn user(&self) -> &user::Model {
         &self.user
+    }
+
+    /// The user as an actor.
+    pub(in crate::domain) fn actor(&self) -> Actor {
+        Actor::User(self.user.id)
     }
 
     /// The session of the request; `None` with an API token.

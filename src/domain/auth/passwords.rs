@@ -37,6 +37,17 @@ pub struct NewPassword<'a> {
     pub fields: (&'static str, &'static str),
 }
 
+/// A typed password of an account.
+#[derive(Clone, Copy, Debug)]
+pub struct TypedPassword<'a> {
+    /// The account that was named.
+    pub account: Account<'a>,
+    /// The user, if there is one.
+    pub user: Option<&'a user::Model>,
+    /// The password.
+    pub text: &'a str,
+}
+
 impl Passwords {
     /// The rules of this site, whose name and host are not allowed in passwords.
     pub fn new(hasher: Hasher, policy: PasswordPolicy, site: Vec<String>, limits: Limits) -> Self {
@@ -155,13 +166,12 @@ impl Passwords {
         db: &Db,
         now: &Now,
         client: &Client,
-        account: Account<'_>,
-        user: Option<&user::Model>,
-        typed: &str,
+        typed: TypedPassword<'_>,
     ) -> Result<(Verdict, Attempt)> {
+        let TypedPassword { account, user, text } = typed;
         let attempt = rate_limits::take_attempt(db, now, client, &self.limits, account).await?;
         let stored = user.filter(|_| !attempt.is_void).and_then(|user| user.password_hash.as_deref());
-        match self.hasher.verify(&Password::new(typed), stored).await {
+        match self.hasher.verify(&Password::new(text), stored).await {
             Ok(verdict) => Ok((verdict, attempt)),
             Err(error) => {
                 // A busy service must not lock out an owner.

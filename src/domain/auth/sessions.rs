@@ -1,5 +1,6 @@
 //! Opening, refreshing and ending sessions. An ended session has no row.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -299,6 +300,19 @@ pub(in crate::domain) async fn replace(
 /// The valid sessions of a user, most recently used first.
 pub async fn list(db: &Db, now: &Now, owner: SessionUser<'_>, lives: &SessionConfig) -> Result<Vec<session::Model>> {
     alive_of(db, now, owner.user().id, lives).await
+}
+
+/// The valid ones of these sessions that belong to the owner, in one statement.
+pub async fn find_many(
+    db: &Db,
+    now: &Now,
+    owner: SessionUser<'_>,
+    lives: &SessionConfig,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, session::Model>> {
+    let own = are_alive(now, lives).add(Column::UserId.eq(owner.user().id)).add(Column::Id.is_in(ids.iter().copied()));
+    let found = session::Entity::find().filter(own).all(db.reader()).await?;
+    Ok(found.into_iter().map(|session| (session.id, session)).collect())
 }
 
 /// Condition of valid sessions.

@@ -8,7 +8,7 @@ use crate::database::Db;
 use crate::domain::account::change_password;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
-use crate::domain::auth::passwords::{self, NewPassword, Passwords};
+use crate::domain::auth::passwords::{self, NewPassword, Passwords, TypedPassword};
 use crate::domain::auth::sessions;
 use crate::domain::rate_limits::{self, Account, Attempt};
 use crate::domain::sent_forms::{self, SentForm};
@@ -79,7 +79,8 @@ pub async fn sign_in(
     // Attempts count by the key, so another spelling of the name has no attempts of its own.
     let key = identifier::fold(typed);
     let account = Account::Named(&key, found.as_ref().map(|user| user.id));
-    let (verdict, attempt) = passwords.verify(db, now, client, account, found.as_ref(), input.password).await?;
+    let entered = TypedPassword { account, user: found.as_ref(), text: input.password };
+    let (verdict, attempt) = passwords.verify(db, now, client, entered).await?;
     let user = match found {
         Some(user) if verdict.matches => user,
         other => {
@@ -89,24 +90,26 @@ pub async fn sign_in(
                 Some(user) if user.password_hash.is_none() => Reason::NoPassword,
                 Some(_) => Reason::WrongPassword,
             };
-            return refuse(db, now, client, other.as_ref(), None, reason, invalid_credentials()).await;
+            let failure = Failure { user: other.as_ref(), right: None, reason };
+            return refuse(db, now, client, failure, invalid_credentials()).await;
         }
     };
     if !user.is_active {
         let refusal = Refusal::new(Code::AccountInactive, "account-inactive");
-        return refuse(db, now, client, Some(&user), Some(attempt), Reason::AccountInactive, refusal).await;
+        return refuse(db, now, client, Failure::of(&user, attempt, Reason::AccountInactive), refusal).await;
     }
     if !user.is_verified {
         let refusal = Refusal::new(Code::EmailNotVerified, "email-unverified");
-        return refuse(db, now, client, Some(&user), Some(attempt), Reason::EmailNotVerified, refusal).await;
+        return refuse(db, now, client, Failure::of(&user, attempt, Reason::EmailNotVerified), refusal).await;
     }
     if passwords.has_expired(&user, now) {
-        return refuse(db, now, client, Some(&user), Some(attempt), Reason::PasswordExpired, password_expired()).await;
+        let failure = Failure::of(&user, attempt, Reason::PasswordExpired);
+        return refuse(db, now, client, failure, password_expired()).await;
     }
     let new_hash = match accept_replacement(passwords, &user, input.replacement).await {
         Ok(hash) => hash,
         Err(Error::Refused(refusals)) => {
-            record_failure(db, now, client, Some(&user), Some(attempt), Reason::NewPasswordRefused).await?;
+            record_failure(db, now, client, Failure::of(&user, attempt, Reason::NewPasswordRefused)).await?;
             return Err(Error::Refused(refusals));
         }
         Err(error) => {
@@ -133,14 +136,14 @@ pub async fn sign_in(
         .filter(Column::PasswordHash.eq(user.password_hash.clone()));
     let Some(user) = unchanged.exec_with_returning(&txn).await?.into_iter().next() else {
         txn.rollback().await?;
-        return refuse(db, now, client, Some(&user), Some(attempt), Reason::ChangedMeanwhile, invalid_credentials())
-            .await;
+        let failure = Failure::of(&user, attempt, Reason::ChangedMeanwhile);
+        return refuse(db, now, client, failure, invalid_credentials()).await;
     };
     if new_hash.is_some()
         && let Err(limited) = rate_limits::take_own_password(&txn, now, user.id, client, passwords.limits()).await
     {
         txn.rollback().await?;
-        record_failure(db, now, client, Some(&user), Some(attempt), Reason::LimitWrites).await?;
+        record_failure(db, now, client, Failure::of(&user, attempt, Reason::LimitWrites)).await?;
         return Err(limited);
     }
     if let Some(replaced) = input.replaces {
@@ -159,29 +162,31 @@ pub async fn sign_in(
     Ok((session, user))
 }
 
-async fn refuse<T>(
-    db: &Db,
-    now: &Now,
-    client: &Client,
-    user: Option<&user::Model>,
+/// A failed sign-in.
+#[derive(Debug)]
+struct Failure<'a> {
+    user: Option<&'a user::Model>,
+    /// The attempt, if the password was right.
     right: Option<Attempt>,
     reason: Reason,
-    refusal: Refusal,
-) -> Result<T> {
-    record_failure(db, now, client, user, right, reason).await?;
+}
+
+impl<'a> Failure<'a> {
+    /// A failure of this user with the right password.
+    fn of(user: &'a user::Model, attempt: Attempt, reason: Reason) -> Self {
+        Self { user: Some(user), right: Some(attempt), reason }
+    }
+}
+
+async fn refuse<T>(db: &Db, now: &Now, client: &Client, failure: Failure<'_>, refusal: Refusal) -> Result<T> {
+    record_failure(db, now, client, failure).await?;
     Err(refusal.into())
 }
 
 /// Records a failed sign-in at the current time, which may be long after the start of the request. The attempt of a right
 /// password is given back.
-async fn record_failure(
-    db: &Db,
-    now: &Now,
-    client: &Client,
-    user: Option<&user::Model>,
-    right: Option<Attempt>,
-    reason: Reason,
-) -> Result<()> {
+async fn record_failure(db: &Db, now: &Now, client: &Client, failure: Failure<'_>) -> Result<()> {
+    let Failure { user, right, reason } = failure;
     let (txn, now) = db.begin(now).await?;
     if let Some(attempt) = right {
         rate_limits::give_back(&txn, attempt).await?;

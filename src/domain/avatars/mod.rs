@@ -204,5 +204,5 @@ pub fn size(size: i32) -> Result<u32> {
     const SIZES: RangeInclusive<u32> = 1..=1024;
     let size = u32::try_from(size).ok().filter(|size| SIZES.contains(size));
     let text = || Text::new("avatar-size-out-of-range").with("min", u64::from(*SIZES.start()));
-    size.ok_or_else(|| Error::BadInput(text().with("max", u64::from(*SIZES.end())).english()))
+    size.ok_or_else(|| Error::BadInput(text().with("max", u64::from(*SIZES.end()))))
 }

@@ -14,6 +14,7 @@ use crate::entity::audit_event::Action;
 use crate::entity::mail;
 use crate::entity::signing_key::{self, Column};
 use crate::error::{Code, Error, Refusal, Result};
+use crate::texts::Text;
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::secret::{InstanceName, MasterKeys, MasterSecrets};
 
@@ -120,8 +121,7 @@ pub async fn reset(db: &Db, now: &Now, operator: &Operator, secrets: Option<&Mas
     if let Some(master_keys) = master_keys
         && keys.iter().any(|key| master_keys.unseal(&key.kid, &key.sealed_private_key).is_some())
     {
-        let message = "the secret key is not lost: it unseals the signing keys. To replace a key, run `vestibule keys rotate --now`";
-        return Err(Error::BadInput(message.to_owned()));
+        return Err(Error::BadInput(Text::new("operator-secret-not-lost")));
     }
     let txn = db.begin_alone().await?;
     let signing_keys = signing_key::Entity::delete_many().exec(&txn).await?.rows_affected;

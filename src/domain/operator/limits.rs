@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use uuid::Uuid;
 
 use super::Operator;
 use crate::database::Db;
@@ -12,7 +13,7 @@ use crate::domain::audit;
 use crate::domain::rate_limits::{LimitKind, Limits, Share};
 use crate::entity::audit_event::{self, Action};
 use crate::entity::limit::{self, Column};
-use crate::entity::user;
+use crate::entity::{api_token, session, user};
 use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::network::Networks;
@@ -106,5 +107,9 @@ async fn shares(db: &Db, limits: &Limits, whose: &LimitOwner) -> Result<Vec<Shar
     let ips: Vec<Option<String>> = failures.into_tuple().all(db.reader()).await?;
     let ips: HashSet<String> = ips.into_iter().flatten().collect();
     let networks: Vec<Networks> = ips.iter().map(|ip| Networks::of_text(Some(ip))).collect();
-    Ok(limits.of_account(user, &networks))
+    let sessions = session::Entity::find().filter(session::Column::UserId.eq(user.id)).select_only();
+    let sessions: Vec<Uuid> = sessions.column(session::Column::Id).into_tuple().all(db.reader()).await?;
+    let tokens = api_token::Entity::find().filter(api_token::Column::UserId.eq(user.id)).select_only();
+    let tokens: Vec<Uuid> = tokens.column(api_token::Column::Id).into_tuple().all(db.reader()).await?;
+    Ok(limits.of_account(user, &networks, &[sessions, tokens].concat()))
 }

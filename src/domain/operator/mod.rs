@@ -25,24 +25,23 @@ pub mod statistics;
 pub mod copy;
 
 use crate::domain::audit::Event;
-use crate::domain::auth::identity::Client;
 use crate::entity::audit_event::Action;
 use uuid::Uuid;
 
-/// The person who runs the command line.
+/// Proof that the command line was used.
 #[derive(Clone, Debug)]
-pub struct Operator(Client);
+pub struct Operator(());
 
 impl Operator {
     /// The operator. Code that handles requests must not create one.
     #[expect(clippy::new_without_default, reason = "a right should not come by default")]
     pub fn new() -> Self {
-        Self(Client::command_line())
+        Self(())
     }
 
-    /// The audit event of an action on a user or on the service. It has no actor; the client tells it apart from other
-    /// events without one.
-    fn did(&self, action: Action, target: impl Into<Option<Uuid>>) -> Event<'_> {
-        Event::by_anyone(&self.0, action, target)
+    /// The audit event of an action on a user or on the service.
+    #[expect(clippy::unused_self, reason = "the operator is the proof")]
+    pub(in crate::domain) fn did(&self, action: Action, target: impl Into<Option<Uuid>>) -> Event<'static> {
+        Event::by_operator(action, target)
     }
 }

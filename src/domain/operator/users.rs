@@ -21,6 +21,7 @@ use crate::entity::mail::Kind;
 use crate::entity::user::{self, Permission, Role};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Now;
+use crate::tools::text;
 
 /// The user with this id, username or email address.
 ///
@@ -31,9 +32,7 @@ pub async fn find(db: &Db, _operator: &Operator, who: &str) -> Result<user::Mode
         Ok(id) => user::Entity::find_by_id(id).one(db.reader()).await?,
         Err(_) => lookup::by_identifier(db.reader(), who).await?,
     };
-    // An address of a database that was given by mistake may contain a password.
-    let shown = who.split_once("://").map_or_else(|| who.to_owned(), |(scheme, _)| format!("{scheme}://…"));
-    let missing = || Refusal::new(Code::NotFound, "operator-user-missing").with("user", shown);
+    let missing = || Refusal::new(Code::NotFound, "operator-user-missing").with("user", &*text::without_url(who));
     Ok(found.ok_or_else(missing)?)
 }
 
@@ -120,7 +119,7 @@ pub async fn send_reset(db: &Db, now: &Now, operator: &Operator, id: Uuid) -> Re
         return Err(Refusal::new(Code::AccountInactive, "operator-account-deactivated").into());
     }
     let mail = outbox::enqueue(&txn, now, Kind::ResetPassword, &user.email, Some(id)).await?;
-    audit::record_as(&txn, now, mail, operator.did(Action::ResetRequested, id)).await?;
+    audit::record_with_mail(&txn, now, mail, operator.did(Action::ResetRequested, id)).await?;
     txn.commit().await?;
     Ok(())
 }

@@ -42,6 +42,7 @@ pub(super) async fn message(
     let composed = match mail.kind {
         _ if is_stale(mail, now) => {
             tracing::warn!(mail = %mail.id, kind = ?mail.kind, "dropping stale mail");
+            email_change::give_up(draft).await?;
             None
         }
         Kind::VerifyEmail => registration::answer(draft).await?,

@@ -90,7 +90,8 @@ impl Draft<'_> {
         Ok(theirs.one(self.txn).await?)
     }
 
-    async fn is_due(&self) -> Result<bool> {
+    /// True if the mail was not cancelled meanwhile.
+    pub(super) async fn is_due(&self) -> Result<bool> {
         // A mail that waits for its account to be activated has no time.
         let queued = mail::Entity::find_by_id(self.mail.id)
             .filter(Column::Status.eq(Status::Queued))
@@ -117,7 +118,7 @@ impl Draft<'_> {
         Ok(secret)
     }
 
-    /// Records the recipient, once known, in the mail's row and in the audit event of the same id.
+    /// Records the recipient, once known, in the mail's row and in the audit event that was recorded with the mail.
     pub(super) async fn found_user(&self, user: &user::Model) -> Result<()> {
         self.note([(Column::UserId, Expr::value(user.id))].into_iter().chain(addressed_to(&user.email))).await?;
         audit::name_target(self.txn, self.mail.id, user.id).await

@@ -1,9 +1,11 @@
 //! Mails about a change of address: the link to the new address, the notice to the old address with its undo link, and
 //! the notice of an undo.
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
 use crate::domain::outbox::draft::Draft;
+use crate::entity::mail::Kind;
 use crate::entity::one_time_token::Purpose;
 use crate::entity::user::{self, Column};
 use crate::error::Result;
@@ -20,6 +22,22 @@ pub(super) async fn confirm_new(draft: Draft<'_>) -> Result<Option<(Recipient, C
     let life = draft.mailer.links.verify_ttl;
     let Some(secret) = draft.user_secret(&user, Purpose::EmailChange, life).await? else { return Ok(None) };
     Ok(Some((at_that_address(draft, &user), Content::ConfirmNewEmail(draft.verify_link(&secret, life)))))
+}
+
+/// Removes the pending address whose confirmation is dropped before it had a link. A pending address with a link ends
+/// with the link.
+pub(super) async fn give_up(draft: Draft<'_>) -> Result<()> {
+    let (Kind::ConfirmNewEmail, Some(id), None) = (draft.mail.kind, draft.mail.user_id, &draft.mail.sealed_token)
+    else {
+        return Ok(());
+    };
+    // While the account is locked, no newer change begins.
+    user::Entity::find_for_update(id).one(draft.txn).await?;
+    if draft.is_due().await? {
+        let update = user::Entity::update_many().col_expr(Column::PendingEmail, Expr::value(Option::<String>::None));
+        update.filter(Column::Id.eq(id)).exec(draft.txn).await?;
+    }
+    Ok(())
 }
 
 /// The notice to the old address, with the undo link. A deactivated account gets it too, because a thief may have

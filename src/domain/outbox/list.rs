@@ -1,6 +1,8 @@
 //! Reading the outbox, and retrying failed mails. Neither exposes text or secrets: a row contains only the sealed
 //! secret of its link.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
     ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
@@ -61,6 +63,13 @@ pub(in crate::domain) async fn page_of(db: &Db, seen: Condition, page: &PageArgs
         key: Key::Id(|mail: &mail::Model| mail.id),
     };
     paging::page(db, mail::Entity::find().filter(seen), page, OrderBy(vec![id])).await
+}
+
+/// The visible ones of these mails, in one statement.
+pub async fn find_many(db: &Db, staff: Staff<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, mail::Model>> {
+    let seen = visible(staff, &Filter::default()).add(Column::Id.is_in(ids.iter().copied()));
+    let found = mail::Entity::find().filter(seen).all(db.reader()).await?;
+    Ok(found.into_iter().map(|mail| (mail.id, mail)).collect())
 }
 
 /// Counts these mails.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
-use crate::domain::auth::identity::{Client, Viewer};
+use crate::domain::auth::identity::{Actor, Client, Viewer};
 use crate::domain::users::lookup;
 use crate::entity::audit_event::{Action, Reason};
 use crate::entity::limit::{self, Column};
@@ -23,7 +23,7 @@ const MAX_WAITING: usize = 1000;
 /// Requester and account of a limit.
 #[derive(Clone, Debug)]
 pub(in crate::domain) struct LimitSubject {
-    actor: Option<Uuid>,
+    actor: Actor,
     target: Target,
     client: Client,
 }
@@ -46,7 +46,7 @@ impl From<Option<Uuid>> for Target {
 impl LimitSubject {
     /// A request by a stranger, for this account.
     pub(in crate::domain) fn stranger(client: &Client, target: impl Into<Target>) -> Arc<Self> {
-        Arc::new(Self { actor: None, target: target.into(), client: client.clone() })
+        Arc::new(Self { actor: Actor::Anyone, target: target.into(), client: client.clone() })
     }
 
     /// A request by a signed-in user for themselves.
@@ -60,7 +60,7 @@ impl LimitSubject {
     }
 
     fn of(user: Uuid) -> Self {
-        Self { actor: Some(user), target: Target::User(user), client: Client::default() }
+        Self { actor: Actor::User(user), target: Target::User(user), client: Client::default() }
     }
 }
 

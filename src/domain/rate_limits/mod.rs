@@ -382,10 +382,7 @@ pub(in crate::domain) async fn take_ending(
     limits: &Limits,
 ) -> Result<()> {
     match take_write(db, now, user, limits).await {
-        Err(Error::RateLimited(_)) => {
-            let reserve = limits.share(LimitKind::Writes, &format!("ending\0{credential}"));
-            limits.take(db, now, &reserve).await
-        }
+        Err(Error::RateLimited(_)) => limits.take(db, now, &limits.ending_reserve(credential)).await,
         taken => taken,
     }
 }
@@ -403,12 +400,7 @@ pub(in crate::domain) async fn take_own_password(
     limits: &Limits,
 ) -> Result<()> {
     match take_write(db, now, user, limits).await {
-        Err(Error::RateLimited(_)) => {
-            let networks = Networks::of_text(client.ip.as_deref());
-            let network = networks.each().map(|(network, _)| network).next().unwrap_or_default();
-            let reserve = limits.share(LimitKind::Writes, &format!("own password\0{user}\0{network}"));
-            limits.take(db, now, &reserve).await
-        }
+        Err(Error::RateLimited(_)) => limits.take(db, now, &limits.own_password_reserve(user, &networks(client))).await,
         taken => taken,
     }
 }
@@ -600,9 +592,9 @@ impl Share {
 }
 
 impl Limits {
-    /// All limits of an account: those for requests from anywhere, those for requests from these networks, and the
-    /// networks' own.
-    pub(super) fn of_account(&self, user: &user::Model, networks: &[Networks]) -> Vec<Share> {
+    /// All limits of an account: those for requests from anywhere, those for requests from these networks, the networks'
+    /// own, and the reserves of these credentials.
+    pub(super) fn of_account(&self, user: &user::Model, networks: &[Networks], credentials: &[Uuid]) -> Vec<Share> {
         let id = user.id.to_string();
         let names = [format!("name\0{}", user.username_key), format!("name\0{}", user.email_key), id.clone()];
         let mut shares: Vec<Share> = names.iter().map(|name| self.share(LimitKind::SignInToAccount, name)).collect();
@@ -613,12 +605,14 @@ impl Limits {
                 shares.extend(self.site_share(LimitKind::SignIn, networks, who));
             }
             shares.push(self.reset_reserve(&user.email, networks));
+            shares.push(self.own_password_reserve(user.id, networks));
             shares.extend(self.of_client(networks));
         }
         let mails = [Purpose::Reset, Purpose::Registration, Purpose::NewAddress, Purpose::Retry];
         shares.extend(mails.map(|purpose| self.mails_to(&user.email, purpose)));
         shares.push(self.welcome_to(&user.email));
         shares.push(self.share(LimitKind::Register, &format!("user\0{id}")));
+        shares.extend(credentials.iter().map(|credential| self.ending_reserve(*credential)));
         shares.extend(
             [LimitKind::Bulk, LimitKind::Welcome, LimitKind::ApiToken, LimitKind::Writes]
                 .map(|what| self.share(what, &id)),
@@ -652,6 +646,16 @@ impl Limits {
     fn reset_reserve(&self, email: &str, networks: &Networks) -> Share {
         let to = identifier::canonical_address(email);
         self.share(LimitKind::MailToAddress, &format!("{:?}\0{to}\0{}", Purpose::Reset, networks.subnet))
+    }
+
+    /// Changes with this credential that only end something, once the changes of its user are used up.
+    fn ending_reserve(&self, credential: Uuid) -> Share {
+        self.share(LimitKind::Writes, &format!("ending\0{credential}"))
+    }
+
+    /// Changes of the own password from this network, once the other changes of the user are used up.
+    fn own_password_reserve(&self, user: Uuid, networks: &Networks) -> Share {
+        self.share(LimitKind::Writes, &format!("own password\0{user}\0{}", networks.subnet))
     }
 
     /// Counts an exhausted limit.

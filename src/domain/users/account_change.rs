@@ -11,10 +11,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::guard_rails::{self, Change};
-use super::reserved::{self, ReservationHolder};
+use super::reserved::{self, ReservationHolder, Written};
 use super::{not_found, retry_on_conflict, taken};
 use crate::domain::account::undo_email_change::{self, MadeBy};
-use crate::domain::auth::identity::Manager;
+use crate::domain::auth::identity::{Actor, Manager};
 use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::{outbox, rate_limits};
 use crate::entity::audit_event::Action;
@@ -29,6 +29,8 @@ use crate::tools::{identifier, text};
 pub(in crate::domain) enum ChangedBy {
     /// A decision about one account by staff, the operator or its owner.
     Staff,
+    /// A change by the owner of their own details: names, another spelling of the address, or a pending address.
+    Owner,
     /// An import of a spreadsheet, which changes neither addresses nor passwords.
     Spreadsheet,
     /// An import from Django.
@@ -129,7 +131,9 @@ impl AccountChange {
         let (detail, is_active, is_staff) = match by {
             // Columns of the sheet, so that the error names a cell.
             ChangedBy::Spreadsheet => (self.detail(), "is_active", "is_staff"),
-            ChangedBy::Staff | ChangedBy::Django => (self.detail().map(|_| "id"), "isActive", "isStaff"),
+            ChangedBy::Staff | ChangedBy::Owner | ChangedBy::Django => {
+                (self.detail().map(|_| "id"), "isActive", "isStaff")
+            }
         };
         [
             detail.map(|field| (field, Change::Details)),
@@ -144,11 +148,11 @@ impl AccountChange {
         .flatten()
     }
 
-    /// Checks that this user, or the operator if `None`, may make the change.
+    /// Checks that this actor may make the change.
     ///
     /// # Errors
     /// All refusals of the guard rails, each with its input field.
-    pub(in crate::domain) fn check(&self, actor: Option<Uuid>) -> Result<()> {
+    pub(in crate::domain) fn check(&self, actor: Actor) -> Result<()> {
         let refused = self.guarded().filter_map(|(field, change)| {
             guard_rails::check(actor, &self.before, change).map_err(|refusal| refusal.of(field)).err()
         });
@@ -164,6 +168,7 @@ impl AccountChange {
     pub(in crate::domain) fn actions(&self) -> impl Iterator<Item = Action> {
         let Self { by, before, after, .. } = self;
         let is_update = match by {
+            ChangedBy::Owner => true,
             // Records every user updated by the import, but not a mere sign-in in Django.
             ChangedBy::Django => user::Model { last_login: before.last_login, ..after.clone() } != *before,
             ChangedBy::Staff | ChangedBy::Spreadsheet => {
@@ -173,7 +178,7 @@ impl AccountChange {
         let flag = |before: bool, after: bool, on, off| (before != after).then_some(if after { on } else { off });
         [
             is_update.then_some(Action::UserUpdated),
-            (after.email != before.email).then_some(Action::EmailChanged),
+            (after.email != before.email && *by != ChangedBy::Owner).then_some(Action::EmailChanged),
             self.sets_password().then_some(Action::PasswordSet),
             flag(before.is_staff, after.is_staff, Action::StaffGranted, Action::StaffRevoked),
             flag(before.is_active, after.is_active, Action::Activated, Action::Deactivated),
@@ -185,7 +190,7 @@ impl AccountChange {
     /// The causes for which access is revoked, in the order of the revocations.
     fn causes(&self) -> impl Iterator<Item = Cause> {
         let email_cause = match self.by {
-            ChangedBy::Staff | ChangedBy::Spreadsheet => Cause::EmailChanged,
+            ChangedBy::Staff | ChangedBy::Owner | ChangedBy::Spreadsheet => Cause::EmailChanged,
             // Nobody here vouches for the new address, so sessions end too.
             ChangedBy::Django => Cause::EmailImported,
         };
@@ -202,22 +207,24 @@ impl AccountChange {
     /// Writes the change with all consequences except the audit events. Returns the account afterwards.
     ///
     /// # Errors
-    /// [`Code::AlreadyExists`] of `username` or `email` by staff; [`Error::Unavailable`] by an import, which checked both
-    /// before.
+    /// [`Code::AlreadyExists`] of `username` or `email`; [`Error::Unavailable`] by an import, which checked both before.
     pub(in crate::domain) async fn write(&self, txn: &DatabaseTransaction, now: &Now) -> Result<user::Model> {
-        if self.is_empty() {
+        // A pending address that its owner requests again is the same, but the request changed the account.
+        if self.is_empty() && self.by != ChangedBy::Owner {
             return Ok(self.before.clone());
         }
         // The next import from Django recognizes by this time that nobody changed the account here.
         let moved_at = if self.by == ChangedBy::Django { Some(now.at) } else { self.after.moved_at };
         let row = user::Model { updated_at: now.at, moved_at, ..self.after.clone() };
         revoke(txn, slice::from_ref(self)).await?;
-        let columns = Column::iter().filter(|column| row.get(*column) != self.before.get(*column));
+        let is_changed = |column: &Column| row.get(*column) != self.before.get(*column);
+        // The time is written always, because two changes may have the same.
+        let columns = Column::iter().filter(|column| matches!(column, Column::UpdatedAt) || is_changed(column));
         let update = columns
             .fold(user::Entity::update_many(), |update, column| update.col_expr(column, Expr::value(row.get(column))));
         let changed = update.filter(Column::Id.eq(row.id)).exec_with_returning(txn).await;
         let changed = changed.map_err(|error| match self.by {
-            ChangedBy::Staff => taken(error),
+            ChangedBy::Staff | ChangedBy::Owner => taken(error),
             ChangedBy::Spreadsheet | ChangedBy::Django => retry_on_conflict(error),
         });
         let after = changed?.into_iter().next().ok_or_else(not_found)?;
@@ -264,15 +271,12 @@ async fn finish(txn: &DatabaseTransaction, now: &Now, changes: &[AccountChange])
     }
     let mut imported = Vec::new();
     for change in changes {
+        let written = Written::changed(&change.before, &change.after);
         match change.by {
-            ChangedBy::Staff => {
-                let (before, after) = (Some(&change.before), &change.after);
-                reserved::claim(txn, now, (before, after), ReservationHolder::Other).await?;
-            }
+            ChangedBy::Staff => reserved::claim(txn, now, written, ReservationHolder::Other).await?,
+            ChangedBy::Owner => reserved::claim(txn, now, written, ReservationHolder::Reader).await?,
             // An import checked all names before, so a conflict is a race, and the import is repeated.
-            ChangedBy::Spreadsheet | ChangedBy::Django => {
-                imported.push((Some(change.before.clone()), change.after.clone()));
-            }
+            ChangedBy::Spreadsheet | ChangedBy::Django => imported.push(written),
         }
     }
     reserved::claim_all(txn, now, &imported).await?;
@@ -284,7 +288,7 @@ async fn finish(txn: &DatabaseTransaction, now: &Now, changes: &[AccountChange])
             undo_email_change::announce(txn, now, MadeBy::Staff { sets_password }, before, after).await?;
         }
         let is_announced = match by {
-            ChangedBy::Staff => true,
+            ChangedBy::Staff | ChangedBy::Owner => true,
             // A first password from Django is known to its user already.
             ChangedBy::Spreadsheet | ChangedBy::Django => {
                 before.password_hash.is_some() && after.password_hash.is_some()

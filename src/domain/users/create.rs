@@ -10,8 +10,9 @@ use crate::domain::auth::passwords::{NewPassword, Passwords};
 use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_NAME, MAX_PHONE};
-use crate::domain::users::reserved::{self, ReservationHolder};
-use crate::domain::users::username_allocator;
+use crate::domain::users::reserved::{self, ReservationHolder, Written};
+use crate::domain::users::username_allocator::{self, NewAccount};
+use crate::domain::users::{Names, blank};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::user::{self, Permission, Role};
@@ -98,7 +99,7 @@ pub async fn create(
         permission: Set(input.permission),
         is_active: Set(input.is_active),
         is_staff: Set(input.is_staff),
-        ..super::blank(now, (email, username), (first_name, last_name))
+        ..blank(now, Names { email, username, first_name, last_name })
     };
 
     let authorized = staff.begin(db, now, Also::Nobody).await?;
@@ -108,10 +109,13 @@ pub async fn create(
     let user = match given {
         Some(_) => {
             let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
-            reserved::claim(txn, now, (None, &user), ReservationHolder::Other).await?;
+            reserved::claim(txn, now, Written::new(&user), ReservationHolder::Other).await?;
             user
         }
-        None => username_allocator::insert(txn, now, (row, None), ReservationHolder::Other).await?,
+        None => {
+            let account = NewAccount { row, wanted: None, by: ReservationHolder::Other };
+            username_allocator::insert(txn, now, account).await?
+        }
     };
     if user.password_hash.is_some() {
         // Strangers may have guessed at the address before.

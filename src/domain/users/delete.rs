@@ -20,7 +20,7 @@ use crate::tools::media::MediaStore;
 const MAX_ACCOUNTS: usize = 500;
 
 /// Deletes accounts and all dependent rows, or anonymizes those that other records still refer to. Returns the outcome
-/// for each. Refusals name `field` as their input field, and the id they concern.
+/// for each id. Refusals name `field` as their input field, and the id they concern.
 ///
 /// # Errors
 /// [`Code::NotFound`], [`Code::CannotDeleteSelf`] and [`Code::CannotEditSuperuser`]; [`Code::Required`] and
@@ -32,7 +32,7 @@ pub async fn delete(
     store: &MediaStore,
     field: &'static str,
     ids: &[String],
-) -> Result<Vec<Outcome>> {
+) -> Result<Vec<(Uuid, Outcome)>> {
     staff.session_user()?;
     if ids.is_empty() {
         return Err(Refusal::new(Code::Required, "users-required").of(field).into());
@@ -56,7 +56,7 @@ pub async fn delete(
     let users: Vec<_> = ids.iter().filter_map(|id| authorized.locked(*id)).collect();
     for user in &users {
         wanted.remove(&user.id);
-        if let Err(refusal) = guard_rails::check(Some(staff.user().id), user, Change::Removal) {
+        if let Err(refusal) = guard_rails::check(staff.actor(), user, Change::Removal) {
             refuse(refusal.code, &user.id.to_string());
         }
     }
@@ -70,14 +70,14 @@ pub async fn delete(
     for user in &users {
         let gone = remove::remove(txn, now, user).await?;
         audit::record(txn, now, Event::by(&authorized, gone.outcome.action(), user.id)).await?;
-        removed.push(gone);
+        removed.push((user.id, gone));
     }
     authorized.commit().await?;
     db.scrub().await;
-    for gone in &removed {
+    for (_, gone) in &removed {
         avatars::delete(db, store, gone.avatar.as_deref()).await;
     }
-    Ok(removed.into_iter().map(|gone| gone.outcome).collect())
+    Ok(removed.into_iter().map(|(id, gone)| (id, gone.outcome)).collect())
 }
 
 /// The refusal to delete the user with this id.

@@ -1,9 +1,6 @@
 //! Names and other personal details: the same rules for users and staff.
 
-use sea_orm::UpdateMany;
-use sea_orm::sea_query::Expr;
-
-use crate::entity::user::{self, Column};
+use crate::entity::user;
 use crate::error::Refusal;
 use crate::tools::{identifier, text};
 
@@ -52,19 +49,6 @@ impl Details {
         }
     }
 
-    /// The fields that differ from the user's.
-    pub(in crate::domain) fn changes(self, user: &user::Model) -> Self {
-        let other = |value: Option<String>, present: &str| value.filter(|value| value != present);
-        Self {
-            username: other(self.username, &user.username),
-            first_name: other(self.first_name, &user.first_name),
-            last_name: other(self.last_name, &user.last_name),
-            phone: other(self.phone, &user.phone),
-            address: other(self.address, &user.address),
-            bio: other(self.bio, &user.bio),
-        }
-    }
-
     /// Sets the checked changes.
     pub(in crate::domain) fn apply(self, user: &mut user::Model) {
         let fields = [
@@ -80,23 +64,5 @@ impl Details {
                 *field = value;
             }
         }
-    }
-
-    /// Adds the checked changes to a statement.
-    pub(in crate::domain) fn write(self, update: UpdateMany<user::Entity>) -> UpdateMany<user::Entity> {
-        let folded = |value: &Option<String>, fold: fn(&str) -> String| value.as_deref().map(fold);
-        let columns = [
-            (Column::UsernameKey, folded(&self.username, identifier::fold)),
-            (Column::Username, self.username),
-            (Column::FirstNameKey, folded(&self.first_name, text::fold)),
-            (Column::FirstName, self.first_name),
-            (Column::LastNameKey, folded(&self.last_name, text::fold)),
-            (Column::LastName, self.last_name),
-            (Column::Phone, self.phone),
-            (Column::Address, self.address),
-            (Column::Bio, self.bio),
-        ];
-        let given = columns.into_iter().filter_map(|(column, value)| Some((column, value?)));
-        given.fold(update, |update, (column, value)| update.col_expr(column, Expr::value(value)))
     }
 }

@@ -6,7 +6,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::domain::auth::identity::Viewer;
+use crate::domain::auth::identity::{Actor, Viewer};
 use crate::entity::user::{self, Column, Permission, Role};
 use crate::error::{Code, Refusal, Result};
 
@@ -29,14 +29,14 @@ pub enum Change {
     Removal,
 }
 
-/// Checks that this user, or the operator at the command line if `None`, may make this change to the target.
+/// Checks that this actor may make this change to the target.
 ///
 /// # Errors
 /// `CANNOT_DEMOTE_SELF`, `CANNOT_DEACTIVATE_SELF`, `CANNOT_DELETE_SELF`, `CANNOT_EDIT_SUPERUSER`; `INVALID` for the
 /// actor's own address and password, which only the operations of the own account change, because these require the
 /// current password.
-pub fn check(actor: Option<Uuid>, target: &user::Model, change: Change) -> Result<(), Refusal> {
-    if actor != Some(target.id) {
+pub fn check(actor: Actor, target: &user::Model, change: Change) -> Result<(), Refusal> {
+    if actor != Actor::User(target.id) {
         return match target.is_superuser {
             true => Err(Refusal::new(Code::CannotEditSuperuser, "superuser-protected")),
             false => Ok(()),

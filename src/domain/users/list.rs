@@ -19,6 +19,7 @@ use crate::domain::presence::ONLINE;
 use crate::domain::rate_limits::Limits;
 use crate::entity::user::{self, Column, Role, ids_visible_to_staff, last_seen, visible_to, visible_to_staff};
 use crate::error::{Error, Result};
+use crate::texts::Text;
 use crate::tools::clock::{Now, Timestamp};
 
 /// Maximum length of the separator of addresses, in characters.
@@ -286,7 +287,7 @@ pub async fn all_emails(
 ) -> Result<String> {
     exporter.staff()?;
     if separator.chars().count() > MAX_SEPARATOR {
-        return Err(Error::BadInput(format!("`separator` can have at most {MAX_SEPARATOR} characters.")));
+        return Err(Error::BadInput(Text::new("separator-too-long").with("max", MAX_SEPARATOR)));
     }
     let visible = exports::grant_users(db, now, exporter, limits).await?;
     let addresses: Vec<String> = user::Entity::find()

@@ -44,12 +44,22 @@ use crate::error::{Code, Error, Refusal, on_conflict};
 use crate::tools::clock::Now;
 use crate::tools::{identifier, text};
 
-/// The row of a new account with this address, username and first and last name, all checked before.
-pub(in crate::domain) fn blank(
-    now: &Now,
-    (email, username): (String, String),
-    (first_name, last_name): (String, String),
-) -> user::ActiveModel {
+/// Address and names of a new account, all checked before.
+#[derive(Clone, Debug, Default)]
+pub(in crate::domain) struct Names {
+    /// The address.
+    pub(in crate::domain) email: String,
+    /// The username.
+    pub(in crate::domain) username: String,
+    /// Given name.
+    pub(in crate::domain) first_name: String,
+    /// Family name.
+    pub(in crate::domain) last_name: String,
+}
+
+/// The row of a new account with these names.
+pub(in crate::domain) fn blank(now: &Now, names: Names) -> user::ActiveModel {
+    let Names { email, username, first_name, last_name } = names;
     user::ActiveModel {
         id: Set(now.id()),
         username_key: Set(identifier::fold(&username)),

@@ -44,24 +44,52 @@ pub(in crate::domain) enum ReservationHolder {
     Other,
 }
 
-/// Takes the username and the address that a write gave an account, and reserves the username that it gave up. `before`
-/// is the account before the write; `None` for a new account.
+/// An account that was written.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::domain) struct Written<'a> {
+    /// The account before; `None` for a new one.
+    before: Option<&'a user::Model>,
+    after: &'a user::Model,
+}
+
+impl<'a> Written<'a> {
+    /// A new account.
+    pub(in crate::domain) fn new(after: &'a user::Model) -> Self {
+        Self { before: None, after }
+    }
+
+    /// A changed account.
+    pub(in crate::domain) fn changed(before: &'a user::Model, after: &'a user::Model) -> Self {
+        Self { before: Some(before), after }
+    }
+
+    fn differs(&self, key: fn(&user::Model) -> &str) -> bool {
+        self.before.is_none_or(|before| key(before) != key(self.after))
+    }
+
+    /// The owner and the key of the username that was given up.
+    fn given_up(&self) -> Option<(Uuid, &'a str)> {
+        let before = self.before.filter(|before| before.username_key != self.after.username_key)?;
+        Some((before.id, before.username_key.as_str()))
+    }
+}
+
+/// Takes the username and the address that a write gave an account, and reserves the username that it gave up.
 ///
 /// # Errors
 /// [`Code::AlreadyExists`] of `username` or `email` if either is reserved for another user.
 pub(in crate::domain) async fn claim(
     txn: &DatabaseTransaction,
     now: &Now,
-    (before, after): (Option<&user::Model>, &user::Model),
+    written: Written<'_>,
     by: ReservationHolder,
 ) -> Result<()> {
-    let one = [(before.cloned(), after.clone())];
-    match conflict(txn, now, &one, by).await? {
+    match conflict(txn, now, &[written], by).await? {
         Some(Conflict::Username) => return Err(username_taken().into()),
         Some(Conflict::Address) => return Err(Refusal::new(Code::AlreadyExists, RETURNS).of("email").into()),
         None => {}
     }
-    release_all(txn, now, given_up(&one)).await
+    release_all(txn, now, written.given_up().into_iter().collect()).await
 }
 
 /// Id of the text about an address that another account may return to.
@@ -71,15 +99,11 @@ pub(in crate::domain) const RETURNS: &str = "address-reserved";
 ///
 /// # Errors
 /// [`Error::Unavailable`] if a username or an address was reserved meanwhile.
-pub(in crate::domain) async fn claim_all(
-    txn: &DatabaseTransaction,
-    now: &Now,
-    written: &[(Option<user::Model>, user::Model)],
-) -> Result<()> {
+pub(in crate::domain) async fn claim_all(txn: &DatabaseTransaction, now: &Now, written: &[Written<'_>]) -> Result<()> {
     if conflict(txn, now, written, ReservationHolder::Other).await?.is_some() {
         return Err(Error::Unavailable(Duration::from_secs(1)));
     }
-    release_all(txn, now, given_up(written)).await
+    release_all(txn, now, written.iter().filter_map(Written::given_up).collect()).await
 }
 
 /// Reserves the username of a removed account.
@@ -163,45 +187,45 @@ enum Conflict {
 async fn conflict(
     txn: &DatabaseTransaction,
     now: &Now,
-    written: &[(Option<user::Model>, user::Model)],
+    written: &[Written<'_>],
     by: ReservationHolder,
 ) -> Result<Option<Conflict>> {
-    let changed = |key: fn(&user::Model) -> &str| {
-        let is_other = move |(before, after): &&(Option<user::Model>, user::Model)| {
-            before.as_ref().is_none_or(|before| key(before) != key(after))
-        };
-        written.iter().filter(is_other).map(|(_, after)| after)
+    let changed = |key: fn(&user::Model) -> &str| -> Vec<&user::Model> {
+        written.iter().filter(|row| row.differs(key)).map(|row| row.after).collect()
     };
-    let renamed: Vec<&user::Model> = changed(|user| &user.username_key).collect();
+    let renamed = changed(|user| &user.username_key);
     let former = usernames(txn, now, renamed.iter().map(|user| user.username_key.as_str())).await?;
     if renamed.iter().any(|user| former.get(&user.username_key).is_some_and(|owner| *owner != user.id)) {
         return Ok(Some(Conflict::Username));
     }
-    let moved: Vec<&user::Model> = changed(|user| &user.email_key).collect();
+    let moved = changed(|user| &user.email_key);
     let old = addresses(txn, now, moved.iter().map(|user| user.email_key.as_str())).await?;
-    let is_taken =
-        moved.iter().any(|user| old.iter().any(|row| bars(row, user.id, (&user.email_key, &user.email), by)));
-    Ok(is_taken.then_some(Conflict::Address))
+    let is_barred = |user: &&user::Model| {
+        let wanted = WantedAddress { user: user.id, email: &user.email, key: &user.email_key, by };
+        old.iter().any(|undo| bars(undo, wanted))
+    };
+    Ok(moved.iter().any(is_barred).then_some(Conflict::Address))
 }
 
-/// True if an open undo bars this user from an address: it belongs to another user, and the addresses look alike. An
-/// equal address bars everybody except its reader.
-pub(in crate::domain) fn bars(
-    undo: &email_undo::Model,
-    user: Uuid,
-    (key, email): (&str, &str),
-    by: ReservationHolder,
-) -> bool {
+/// An address that a user shall get.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::domain) struct WantedAddress<'a> {
+    /// The user; nil for a new account.
+    pub(in crate::domain) user: Uuid,
+    /// The address.
+    pub(in crate::domain) email: &'a str,
+    /// The same, folded.
+    pub(in crate::domain) key: &'a str,
+    /// The party that takes it.
+    pub(in crate::domain) by: ReservationHolder,
+}
+
+/// True if an open undo bars a user from an address: it belongs to another user, and the addresses look alike. An equal
+/// address bars everybody except its reader.
+pub(in crate::domain) fn bars(undo: &email_undo::Model, wanted: WantedAddress<'_>) -> bool {
+    let WantedAddress { user, email, key, by } = wanted;
     let is_its_reader = by == ReservationHolder::Reader && identifier::same_address(&undo.email, email);
     undo.email_key == key && undo.user_id != user && !is_its_reader
-}
-
-fn given_up(written: &[(Option<user::Model>, user::Model)]) -> Vec<(Uuid, &str)> {
-    let given_up = |(before, after): &'_ (Option<user::Model>, user::Model)| {
-        before.as_ref().is_some_and(|before| before.username_key != after.username_key)
-    };
-    let given_up = written.iter().filter(|pair| given_up(pair));
-    given_up.filter_map(|(before, _)| before.as_ref().map(|user| (user.id, user.username_key.as_str()))).collect()
 }
 
 async fn release_all(txn: &DatabaseTransaction, now: &Now, names: Vec<(Uuid, &str)>) -> Result<()> {

@@ -6,6 +6,7 @@ use sea_orm::sea_query::{Expr, Func, SimpleExpr};
 use sea_orm::{Condition, DatabaseBackend, ExprTrait as _};
 
 use crate::error::{Error, Result};
+use crate::texts::Text;
 use crate::tools::{identifier, text};
 
 /// Maximum length of a search text, in characters.
@@ -30,8 +31,7 @@ impl Search {
         let words: Vec<&str> = typed.split_whitespace().collect();
         let typed = words.join(" ");
         if typed.chars().count() > MAX_TERM || typed.chars().any(char::is_control) {
-            let message = format!("`search` can have at most {MAX_TERM} characters, and no control characters.");
-            return Err(Error::BadInput(message));
+            return Err(Error::BadInput(Text::new("search-invalid").with("max", MAX_TERM)));
         }
         let mut spellings = vec![text::fold(&typed), identifier::fold(&typed)];
         spellings.dedup();

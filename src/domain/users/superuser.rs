@@ -3,10 +3,11 @@
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 
 use crate::domain::audit::{self, Event};
-use crate::domain::auth::identity::Client;
+use crate::domain::auth::identity::{Actor, Client};
 use crate::domain::auth::passwords::{NewPassword, Passwords};
-use crate::domain::users::reserved::{self, ReservationHolder};
-use crate::domain::users::username_allocator;
+use crate::domain::users::reserved::{self, ReservationHolder, Written};
+use crate::domain::users::username_allocator::{self, NewAccount};
+use crate::domain::users::{Names, blank};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Permission, Role};
 use crate::error::{Error, Result};
@@ -99,7 +100,7 @@ pub async fn prepare(
         is_staff: Set(true),
         is_superuser: Set(true),
         is_verified: Set(true),
-        ..super::blank(now, (email, username), Default::default())
+        ..blank(now, Names { email, username, ..Names::default() })
     };
     Ok(Superuser { row, is_named, wanted })
 }
@@ -110,25 +111,30 @@ pub async fn exists(txn: &DatabaseTransaction) -> Result<bool> {
     Ok(any.is_some())
 }
 
-/// Creates the account.
+/// Creates the account, and records this actor: the operator for a command, nobody for the first start.
 ///
 /// # Errors
 /// [`crate::error::Code::AlreadyExists`] if the address or the given name is taken.
-pub async fn insert(
-    txn: &DatabaseTransaction,
-    now: &Now,
-    client: &Client,
-    superuser: Superuser,
-) -> Result<user::Model> {
+pub async fn insert(txn: &DatabaseTransaction, now: &Now, by: Actor, superuser: Superuser) -> Result<user::Model> {
     let Superuser { row, is_named, wanted } = superuser;
     let user = match is_named {
         true => {
             let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
-            reserved::claim(txn, now, (None, &user), ReservationHolder::Other).await?;
+            reserved::claim(txn, now, Written::new(&user), ReservationHolder::Other).await?;
             user
         }
-        false => username_allocator::insert(txn, now, (row, wanted), ReservationHolder::Other).await?,
+        false => {
+            let account = NewAccount { row, wanted, by: ReservationHolder::Other };
+            username_allocator::insert(txn, now, account).await?
+        }
     };
-    audit::record(txn, now, Event::by_anyone(client, Action::UserCreated, user.id)).await?;
+    let unknown = Client::default();
+    let event = match by {
+        Actor::Operator => Event::by_operator(Action::UserCreated, user.id),
+        Actor::User(_) | Actor::Anyone => {
+            Event { actor: by, ..Event::by_anyone(&unknown, Action::UserCreated, user.id) }
+        }
+    };
+    audit::record(txn, now, event).await?;
     Ok(user)
 }

@@ -59,7 +59,7 @@ pub async fn toggle(db: &Db, now: &Now, staff: Manager<'_>, input: Toggle) -> Re
     };
     let to = input.to.unwrap_or(!present);
     guard_rails::reach(&staff, target, change(to))?;
-    guard_rails::check(Some(staff.user().id), target, change(to)).map_err(|refusal| refusal.of("id"))?;
+    guard_rails::check(staff.actor(), target, change(to)).map_err(|refusal| refusal.of("id"))?;
     let after = match input.flag {
         Flag::Staff => user::Model { is_staff: to, ..target.clone() },
         Flag::Active => user::Model { is_active: to, ..target.clone() },

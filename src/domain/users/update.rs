@@ -67,7 +67,7 @@ pub async fn update(
         Some(password) => {
             staff.session_user()?;
             let user = user::Entity::find_by_id(id).one(db.reader()).await?.ok_or_else(not_found)?;
-            guard_rails::check(Some(staff.user().id), &user, Change::Credentials).map_err(|r| r.of("password"))?;
+            guard_rails::check(staff.actor(), &user, Change::Credentials).map_err(|r| r.of("password"))?;
             let about = |new: &Option<String>, old: String| new.clone().unwrap_or(old);
             let about = [
                 about(&details.username, user.username),
@@ -97,8 +97,8 @@ pub async fn update(
     guard_rails::reach(&staff, target, Change::Details)?;
     change.guarded().try_for_each(|(_, change)| guard_rails::reach(&staff, target, change))?;
     // The response contains the whole account, which only superusers may see of a superuser.
-    guard_rails::check(Some(staff.user().id), target, Change::Details).map_err(|refusal| refusal.of("id"))?;
-    change.check(Some(staff.user().id))?;
+    guard_rails::check(staff.actor(), target, Change::Details).map_err(|refusal| refusal.of("id"))?;
+    change.check(staff.actor())?;
     if staff.session_user().is_err() {
         // A leaked API token must not reserve any number of usernames.
         reserved::may_rename(txn, now, target, &change.after().username).await?;

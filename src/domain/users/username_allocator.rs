@@ -9,7 +9,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
-use super::reserved::{self, ReservationHolder};
+use super::reserved::{self, ReservationHolder, Written};
 use crate::entity::user::{self, Column};
 use crate::error::{Error, Result};
 use crate::tools::clock::Now;
@@ -77,15 +77,26 @@ pub(in crate::domain) async fn taken<'a>(
     Ok(taken.into_iter().collect())
 }
 
+/// An account to insert.
+#[derive(Clone, Debug)]
+pub(in crate::domain) struct NewAccount<'a> {
+    /// The row, with the first username to try.
+    pub(in crate::domain) row: user::ActiveModel,
+    /// The name to append a number to if it is taken; `None` for neutral ones.
+    pub(in crate::domain) wanted: Option<&'a str>,
+    /// The party that takes the address.
+    pub(in crate::domain) by: ReservationHolder,
+}
+
 /// Inserts the row under its username. If that is taken or reserved, a number is appended to the wanted name; without a
 /// wanted name, another neutral one is generated. The insert itself finds taken names, so that concurrent ones do not
 /// fail.
 pub(in crate::domain) async fn insert(
     txn: &DatabaseTransaction,
     now: &Now,
-    (mut row, wanted): (user::ActiveModel, Option<&str>),
-    by: ReservationHolder,
+    account: NewAccount<'_>,
 ) -> Result<user::Model> {
+    let NewAccount { mut row, wanted, by } = account;
     loop {
         let key = row.username_key.clone().take().unwrap_or_default();
         let is_free = reserved::usernames(txn, now, [key.as_str()]).await?.is_empty();
@@ -95,7 +106,7 @@ pub(in crate::domain) async fn insert(
             let id = row.id.clone().take().unwrap_or_default();
             let user = user::Entity::find_by_id(id).one(txn).await?;
             let user = user.ok_or_else(|| Error::internal("an account that was just made is missing"))?;
-            reserved::claim(txn, now, (None, &user), by).await?;
+            reserved::claim(txn, now, Written::new(&user), by).await?;
             return Ok(user);
         }
         let name = wanted.map_or_else(identifier::neutral_username, |wanted| numbered(now, wanted));

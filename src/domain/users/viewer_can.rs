@@ -36,5 +36,5 @@ pub fn check(viewer: &Viewer, user: &user::Model, deed: UserAction) -> Result<()
     };
     let staff = viewer.manager().map_err(|_| None)?;
     guard_rails::reach(&staff, user, change).map_err(|_| None)?;
-    guard_rails::check(Some(viewer.user().id), user, change).map_err(|refusal| Some(refusal.code))
+    guard_rails::check(viewer.actor(), user, change).map_err(|refusal| Some(refusal.code))
 }

@@ -1,5 +1,7 @@
 //! The execution of GraphQL operations, from the request to the response. The callers only translate bytes.
 
+// Objects without selected fields.
+mod conditional_selections;
 // Null in place of failed fields.
 mod null_propagation;
 // Removal of optional variables without a value.
@@ -9,6 +11,8 @@ mod operation_labels;
 mod rejected_document;
 mod response;
 mod schema_index;
+// Fragments at the root of a subscription.
+mod subscription_root;
 // Walks over the selections of a document.
 pub(super) mod selections;
 // Checks and coercion of the values of arguments and variables.
@@ -72,7 +76,8 @@ impl Executor {
     pub fn admit(self: &Arc<Self>, mut query: Query) -> Result<Operation, RejectedDocument> {
         match self.check(&mut query) {
             Ok(ParsedDocument { kind, document }) => {
-                Ok(Operation { executor: Arc::clone(self), query, document, kind })
+                let has_additions = self.adapt(&mut query, kind);
+                Ok(Operation { executor: Arc::clone(self), query, document, kind, has_additions })
             }
             Err(rejected) => {
                 self.app.request_metrics.begin(operation_labels::rejected()).end(Some(rejected.code));
@@ -85,6 +90,24 @@ impl Executor {
         let parsed = self.documents.parse(query)?;
         variables::coerce(&self.index, query)?;
         Ok(parsed)
+    }
+
+    /// Rewrites the parts of a document that the library does not execute as specified. Returns true if null
+    /// propagation must remove additions from the response.
+    fn adapt(&self, query: &mut Query, kind: OperationKind) -> bool {
+        // Only conditions and fragments can leave an object without fields.
+        let is_conditional = query.query.contains('@') || query.query.contains("...");
+        let is_subscription = kind == OperationKind::Subscription;
+        if !is_conditional && !is_subscription {
+            return false;
+        }
+        let Ok(mut document) = query.parsed_query().cloned() else { return false };
+        if is_subscription {
+            subscription_root::flatten(&self.index, &mut document);
+        }
+        let has_additions = is_conditional && conditional_selections::keep_objects(&self.index, &mut document);
+        query.set_parsed_query(document);
+        has_additions
     }
 }
 
@@ -101,6 +124,8 @@ pub struct Operation {
     query: Query,
     document: Arc<ExecutableDocument>,
     kind: OperationKind,
+    /// True if the executed document selects more than the client's.
+    has_additions: bool,
 }
 
 impl Operation {
@@ -183,12 +208,12 @@ impl Operation {
 
     /// Starts the timer, and gives resolvers access to their request.
     fn begin(self, labels: OperationLabels, caller: Arc<Request>, request_id: String) -> (Run, Query) {
-        let Self { executor, query, document, kind } = self;
+        let Self { executor, query, document, kind, has_additions } = self;
         let name = query.operation_name.clone();
         let query = query.data(Loaders::new(&executor.app, &caller)).data(Arc::clone(&caller));
         let timer = Some(executor.app.request_metrics.begin(labels));
         let has_begun = kind != OperationKind::Subscription;
-        (Run { executor, document, name, kind, caller, request_id, timer, has_begun }, query)
+        (Run { executor, document, name, kind, has_additions, caller, request_id, timer, has_begun }, query)
     }
 }
 
@@ -198,6 +223,7 @@ struct Run {
     document: Arc<ExecutableDocument>,
     name: Option<String>,
     kind: OperationKind,
+    has_additions: bool,
     caller: Arc<Request>,
     request_id: String,
     /// Runs until the first response.
@@ -220,7 +246,7 @@ impl Run {
             {
                 app.refused_rights.note(&now, self.caller.caller.as_ref().ok(), field, "FORBIDDEN");
             }
-            if was_executed && has_path {
+            if was_executed && (has_path || self.has_additions) {
                 null_propagation::complete(index, &mut executed, &self.document, operation);
             }
         }

@@ -2,14 +2,20 @@
 //!
 //! The library leaves out a field whose resolver failed. The specification (October 2021, section 6.4.4) requires null
 //! for it or, if its type is non-null, for the nearest nullable field above it. This module adds the nulls to responses
-//! with errors.
+//! with errors, and removes fields that the client did not select.
 
 use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::{BaseType, ExecutableDocument, OperationDefinition, SelectionSet, Type};
-use async_graphql::{Name, PathSegment, Response, Value};
+use async_graphql::parser::types::{
+    BaseType, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet, Type,
+};
+use async_graphql::{Name, PathSegment, Positioned, Response, Value};
 
-use crate::graphql::execution::schema_index::SchemaIndex;
-use crate::graphql::execution::selections::{root_type, top_fields};
+use crate::graphql::execution::conditional_selections::TYPE_KEY;
+use crate::graphql::execution::schema_index::{SchemaIndex, core_name};
+use crate::graphql::execution::selections::root_type;
+
+/// Union of the entities of a federated graph.
+const ENTITY: &str = "_Entity";
 
 /// Adds the nulls to a response to this operation.
 pub(super) fn complete(
@@ -53,9 +59,15 @@ impl<'a> Walk<'a> {
         mut data: IndexMap<Name, Value>,
         path: &mut Vec<String>,
     ) -> Option<Value> {
+        // The type of a value of an interface or union is in the response.
+        let own_type = data.shift_remove(TYPE_KEY);
+        let type_name = match &own_type {
+            Some(Value::String(name)) => name.as_str(),
+            _ => type_name,
+        };
         let Some(definitions) = self.index.fields(type_name) else { return Some(Value::Object(data)) };
         let mut fields: IndexMap<&'a Name, (&'a Name, Vec<&'a SelectionSet>)> = IndexMap::new();
-        for field in sets.iter().flat_map(|set| top_fields(self.document, set)) {
+        for field in sets.iter().flat_map(|set| self.fields(type_name, set)) {
             let entry = fields.entry(&field.response_key().node).or_insert((&field.name.node, Vec::new()));
             entry.1.push(&field.selection_set.node);
         }
@@ -80,20 +92,45 @@ impl<'a> Walk<'a> {
         Some(Value::Object(completed))
     }
 
+    /// Fields that this set selects of an object, those of fragments included.
+    fn fields(&self, type_name: &str, set: &'a SelectionSet) -> Vec<&'a Field> {
+        let of_fragment = |condition: Option<&Name>, set: &'a SelectionSet| match condition {
+            Some(condition) if !self.index.always_applies(condition, type_name) => Vec::new(),
+            _ => self.fields(type_name, set),
+        };
+        let fields_of = |item: &'a Positioned<Selection>| match &item.node {
+            Selection::Field(field) => vec![&field.node],
+            Selection::InlineFragment(fragment) => {
+                let condition = fragment.node.type_condition.as_ref().map(|condition| &condition.node.on.node);
+                of_fragment(condition, &fragment.node.selection_set.node)
+            }
+            Selection::FragmentSpread(spread) => {
+                let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
+                fragment.map_or_else(Vec::new, |fragment| {
+                    of_fragment(Some(&fragment.node.type_condition.node.on.node), &fragment.node.selection_set.node)
+                })
+            }
+        };
+        set.items.iter().flat_map(fields_of).collect()
+    }
+
     fn value(&self, ty: &Type, sets: &[&'a SelectionSet], value: Value, path: &mut Vec<String>) -> Option<Value> {
         let completed = match (&ty.base, value) {
             (BaseType::List(item), Value::List(values)) => {
+                // The library leaves the index out of the paths of errors in entities.
+                let is_entity = core_name(item) == ENTITY;
                 let each = values.into_iter().enumerate().map(|(index, value)| {
-                    path.push(index.to_string());
+                    let length = path.len();
+                    path.extend((!is_entity).then(|| index.to_string()));
                     let value = self.value(item, sets, value, path);
-                    path.pop();
+                    path.truncate(length);
                     value
                 });
                 each.collect::<Option<Vec<_>>>().map(Value::List)
             }
             (BaseType::Named(name), Value::Object(data)) => self.object(name, sets, data, path),
             // The library returns null for an object if all its fields failed.
-            (BaseType::Named(name), Value::Null) if self.is_above_failure(path) => {
+            (BaseType::Named(name), Value::Null) if !self.index.is_abstract(name) && self.is_above_failure(path) => {
                 self.object(name, sets, IndexMap::new(), path)
             }
             (_, value) => Some(value).filter(|value| ty.nullable || *value != Value::Null),
@@ -109,11 +146,26 @@ impl<'a> Walk<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graphql::execution::conditional_selections::keep_objects;
     use crate::graphql::execution::selections::select;
-    use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
+    use async_graphql::{EmptyMutation, EmptySubscription, Interface, Object, Schema, Union};
 
     struct Query;
     struct Item(i32);
+    struct Fallible;
+
+    #[derive(Interface)]
+    #[graphql(field(name = "number", ty = "i32"))]
+    enum Numbered {
+        Item(Item),
+        Fallible(Fallible),
+    }
+
+    #[derive(Union)]
+    enum Either {
+        Item(Item),
+        Fallible(Fallible),
+    }
 
     #[Object]
     #[expect(clippy::unused_async, reason = "resolvers are asynchronous")]
@@ -129,6 +181,26 @@ mod tests {
         }
         async fn loose_items(&self) -> Vec<Option<Item>> {
             vec![Some(Item(1)), Some(Item(2))]
+        }
+        async fn numbered(&self) -> Vec<Option<Numbered>> {
+            vec![Some(Item(1).into()), Some(Fallible.into()), None]
+        }
+        async fn either(&self) -> Vec<Option<Either>> {
+            vec![Some(Item(1).into()), Some(Fallible.into()), None]
+        }
+    }
+
+    #[Object]
+    #[expect(clippy::unused_async, reason = "resolvers are asynchronous")]
+    impl Fallible {
+        async fn number(&self) -> async_graphql::Result<i32> {
+            Err("failed".into())
+        }
+        async fn may_fail(&self) -> async_graphql::Result<Option<i32>> {
+            Err("failed".into())
+        }
+        async fn item(&self) -> Option<Item> {
+            Some(Item(2))
         }
     }
 
@@ -146,19 +218,32 @@ mod tests {
         }
     }
 
+    /// Data of a response with errors.
     async fn data(document: &str) -> serde_json::Value {
+        let (data, has_errors) = execute(document).await;
+        assert!(has_errors, "{document}");
+        data
+    }
+
+    async fn execute(document: &str) -> (serde_json::Value, bool) {
         let schema = Schema::new(Query, EmptyMutation, EmptySubscription);
+        let index = SchemaIndex::parse(&schema.sdl());
         let mut request = async_graphql::Request::new(document);
         let parsed = request.parsed_query().unwrap().clone();
+        let mut adapted = parsed.clone();
+        keep_objects(&index, &mut adapted);
+        request.set_parsed_query(adapted);
         let mut response = schema.execute(request).await;
-        assert!(!response.errors.is_empty());
-        complete(&SchemaIndex::parse(&schema.sdl()), &mut response, &parsed, select(&parsed, None).unwrap());
-        serde_json::to_value(&response.data).unwrap()
+        complete(&index, &mut response, &parsed, select(&parsed, None).unwrap());
+        (serde_json::to_value(&response.data).unwrap(), !response.errors.is_empty())
+    }
+
+    fn json(text: &str) -> serde_json::Value {
+        serde_json::from_str(text).unwrap()
     }
 
     #[tokio::test]
     async fn a_failed_field_makes_the_nearest_nullable_field_null() {
-        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(data("{ mayFail }").await, json(r#"{"mayFail":null}"#));
         assert_eq!(data("{ a: mayFail fine skipped: fine @skip(if: true) }").await, json(r#"{"a":null,"fine":1}"#));
         assert_eq!(
@@ -168,5 +253,45 @@ mod tests {
         assert_eq!(data("{ items { mayFail } }").await, json(r#"{"items":[{"mayFail":null},{"mayFail":null}]}"#));
         assert_eq!(data("{ fine items { mustNotFail } }").await, json(r#"{"fine":1,"items":null}"#));
         assert_eq!(data("{ looseItems { mustNotFail } }").await, json(r#"{"looseItems":[{"mustNotFail":1},null]}"#));
+    }
+
+    #[tokio::test]
+    async fn a_failed_field_of_an_interface_or_union_propagates_by_the_type_of_the_object() {
+        for root in ["numbered", "either"] {
+            let of = |selections: &str| format!("{{ {root} {{ {selections} }} }}");
+            let list = |items: &str| json(&format!(r#"{{"{root}":[{items},null]}}"#));
+            assert_eq!(
+                data(&of("... on Item { number } ... on Fallible { mayFail }")).await,
+                list(r#"{"number":1},{"mayFail":null}"#)
+            );
+            assert_eq!(
+                data(&of("... on Item { value: mustNotFail } ... on Fallible { value: number }")).await,
+                list(r#"{"value":1},null"#)
+            );
+            assert_eq!(
+                data(&of("... on Item { number } ... on Fallible { item { mayFail } }")).await,
+                list(r#"{"number":1},{"item":{"mayFail":null}}"#)
+            );
+            assert_eq!(data(&of("... on Fallible { item { mustNotFail } }")).await, list(r#"{},{"item":null}"#));
+        }
+        assert_eq!(
+            data("{ numbered { ...f } } fragment f on Numbered { number ... on Fallible { mayFail } }").await,
+            json(r#"{"numbered":[{"number":1},null,null]}"#)
+        );
+    }
+
+    #[tokio::test]
+    async fn an_object_of_another_type_than_all_fragments_is_empty() {
+        for (document, expected) in [
+            ("{ either { ... on Item { number } } }", r#"{"either":[{"number":1},{},null]}"#),
+            ("{ numbered { ...f } } fragment f on Fallible { item { number } }", {
+                r#"{"numbered":[{},{"item":{"number":2}},null]}"#
+            }),
+            ("{ items { ... on Numbered { number } } }", r#"{"items":[{"number":1},{"number":2}]}"#),
+            ("{ items { ... on Numbered { ... on Fallible { item { number } } } } }", r#"{"items":[{},{}]}"#),
+            ("{ either { __typename } }", { r#"{"either":[{"__typename":"Item"},{"__typename":"Fallible"},null]}"# }),
+        ] {
+            assert_eq!(execute(document).await, (json(expected), false), "{document}");
+        }
     }
 }

@@ -5,14 +5,13 @@
 //! module removes them from the document.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 
-use async_graphql::parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet};
-use async_graphql::{Name, Positioned};
+use async_graphql::Name;
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use async_graphql_value::Value;
 
-use crate::graphql::execution::schema_index::{self, SchemaIndex};
-use crate::graphql::execution::selections::{Visitor, operations_mut, select, visit};
+use crate::graphql::execution::schema_index::SchemaIndex;
+use crate::graphql::execution::selections::{operations_mut, select, visit};
 
 /// Removes these variables from the selected operation and its fragments. The caller has checked that each may be
 /// omitted.
@@ -23,9 +22,6 @@ pub(super) fn remove(
     omitted: &HashSet<Name>,
 ) {
     let Ok(operation) = select(document, selected) else { return };
-    if omitted.is_empty() {
-        return;
-    }
     let Ok(spread) = visit(index, document, operation, &mut ());
     let spread: HashSet<Name> = spread.into_iter().cloned().collect();
     for (_, operation) in operations_mut(document, selected).into_iter().filter(|(is_selected, _)| *is_selected) {
@@ -33,16 +29,6 @@ pub(super) fn remove(
     }
     for (_, fragment) in document.fragments.iter_mut().filter(|(name, _)| spread.contains(*name)) {
         shorten(&mut fragment.node.selection_set.node, omitted);
-    }
-    // Another operation may share a fragment that contained its only use of a variable.
-    let used = document.operations.iter().map(|(_, operation)| {
-        let mut used = UsedVariables(HashSet::new());
-        let Ok(_) = visit(index, document, &operation.node, &mut used);
-        used.0.into_iter().cloned().collect()
-    });
-    let used: Vec<HashSet<Name>> = used.collect();
-    for ((_, operation), used) in operations_mut(document, selected).into_iter().zip(used) {
-        operation.variable_definitions.retain(|definition| used.contains(&definition.node.name.node));
     }
 }
 
@@ -85,33 +71,4 @@ fn prune(value: &mut Value, omitted: &HashSet<Name>) {
 
 fn is_omitted(value: &Value, omitted: &HashSet<Name>) -> bool {
     matches!(value, Value::Variable(name) if omitted.contains(name))
-}
-
-/// Variables that an operation uses.
-struct UsedVariables<'a>(HashSet<&'a Name>);
-
-impl<'a> UsedVariables<'a> {
-    fn value(&mut self, value: &'a Value) {
-        match value {
-            Value::Variable(name) => drop(self.0.insert(name)),
-            Value::List(items) => items.iter().for_each(|value| self.value(value)),
-            Value::Object(fields) => fields.values().for_each(|value| self.value(value)),
-            _ => {}
-        }
-    }
-}
-
-impl<'a> Visitor<'a> for UsedVariables<'a> {
-    type Error = Infallible;
-
-    fn field(&mut self, field: &'a Positioned<Field>, _: Option<&'a schema_index::Field>) -> Result<(), Infallible> {
-        field.node.arguments.iter().for_each(|(_, value)| self.value(&value.node));
-        Ok(())
-    }
-
-    fn directives(&mut self, directives: &'a [Positioned<Directive>]) -> Result<(), Infallible> {
-        let arguments = directives.iter().flat_map(|directive| &directive.node.arguments);
-        arguments.for_each(|(_, value)| self.value(&value.node));
-        Ok(())
-    }
 }

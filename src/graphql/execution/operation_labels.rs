@@ -5,14 +5,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, OperationType};
-use async_graphql::{Pos, Positioned, ServerError, Value};
+use async_graphql::{Pos, Positioned, ServerError};
 
+use crate::graphql::execution::response::code_of;
 use crate::graphql::execution::schema_index::{self, SchemaIndex};
 use crate::graphql::execution::selections::{Visitor, root_type, select, top_fields, visit};
 use crate::tools::request_metrics::OperationLabels;
-
-/// Label of introspection; the schema has no field of this name.
-const INTROSPECTION: &str = "introspection";
 
 /// Labels of the selected operation: its kind, and the field at its root.
 pub(super) fn describe(index: &SchemaIndex, document: &ExecutableDocument, name: Option<&str>) -> OperationLabels {
@@ -26,7 +24,7 @@ pub(super) fn describe(index: &SchemaIndex, document: &ExecutableDocument, name:
     let mut labels = top_fields(document, &operation.selection_set.node).into_iter().filter_map(|field| {
         match field.name.node.as_str() {
             "__typename" => None,
-            "__schema" | "__type" => Some(Arc::from(INTROSPECTION)),
+            "__schema" | "__type" => Some(Arc::from("introspection")),
             name => index.field(root_type(operation.ty), name).map(|field| Arc::clone(&field.name)),
         }
     });
@@ -46,11 +44,8 @@ pub(super) fn failed_fields<'a>(
     code: &str,
     (index, document, operation): (&'a SchemaIndex, &'a ExecutableDocument, &'a OperationDefinition),
 ) -> BTreeSet<&'a str> {
-    let has_code = |error: &&ServerError| {
-        let found = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-        matches!(found, Some(Value::String(found)) if found == code)
-    };
-    let wanted: HashSet<Pos> = errors.iter().filter(has_code).flat_map(|error| error.locations.clone()).collect();
+    let failed = errors.iter().filter(|error| code_of(error) == Some(code));
+    let wanted: HashSet<Pos> = failed.flat_map(|error| error.locations.clone()).collect();
     let mut fields = FieldsAt { wanted, names: BTreeSet::new() };
     if !fields.wanted.is_empty() {
         let Ok(_) = visit(index, document, operation, &mut fields);

@@ -45,10 +45,15 @@ impl Response {
 
     /// Code of the first error.
     pub(super) fn code(&self) -> Option<&str> {
-        match self.errors.first()?.extensions.as_ref()?.get("code")? {
-            Value::String(code) => Some(code),
-            _ => None,
-        }
+        self.errors.first().and_then(code_of)
+    }
+}
+
+/// Code of an error.
+pub(super) fn code_of(error: &ServerError) -> Option<&str> {
+    match error.extensions.as_ref()?.get("code")? {
+        Value::String(code) => Some(code),
+        _ => None,
     }
 }
 

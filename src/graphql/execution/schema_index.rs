@@ -15,13 +15,16 @@ const BUILT_IN_SCALARS: [&str; 5] = ["Boolean", "Float", "ID", "Int", "String"];
 /// Types of a schema.
 #[derive(Debug)]
 pub(super) struct SchemaIndex {
-    objects: HashMap<String, HashMap<String, Field>>,
+    /// Fields of objects and interfaces.
+    fields: HashMap<String, HashMap<String, Field>>,
+    /// Objects that implement an interface or belong to a union.
+    members: HashMap<String, HashSet<String>>,
     inputs: HashMap<String, InputType>,
     /// The argument `if` of `@include` and `@skip`.
     pub(super) condition: InputValue,
 }
 
-/// A field of an object.
+/// A field of an object or interface.
 #[derive(Debug)]
 pub(super) struct Field {
     pub(super) name: Arc<str>,
@@ -51,7 +54,8 @@ impl SchemaIndex {
         let scalars = BUILT_IN_SCALARS.map(|name| (name.to_owned(), InputType::Scalar));
         let condition = Type { base: BaseType::Named(Name::new("Boolean")), nullable: false };
         let mut index = Self {
-            objects: HashMap::new(),
+            fields: HashMap::new(),
+            members: HashMap::new(),
             inputs: scalars.into(),
             condition: InputValue { ty: condition, has_default: false },
         };
@@ -64,10 +68,22 @@ impl SchemaIndex {
     }
 
     fn add(&mut self, definition: TypeDefinition) {
+        let name = definition.name.node.to_string();
         let input = match definition.kind {
             TypeKind::Object(object) => {
-                let fields = object.fields.into_iter().map(field).collect();
-                self.objects.insert(definition.name.node.to_string(), fields);
+                for interface in object.implements {
+                    self.members.entry(interface.node.to_string()).or_default().insert(name.clone());
+                }
+                self.fields.insert(name, object.fields.into_iter().map(field).collect());
+                return;
+            }
+            TypeKind::Interface(interface) => {
+                self.members.entry(name.clone()).or_default();
+                self.fields.insert(name, interface.fields.into_iter().map(field).collect());
+                return;
+            }
+            TypeKind::Union(union) => {
+                self.members.insert(name, union.members.into_iter().map(|object| object.node.to_string()).collect());
                 return;
             }
             TypeKind::Scalar => InputType::Scalar,
@@ -75,19 +91,33 @@ impl SchemaIndex {
                 InputType::Enum(kind.values.into_iter().map(|value| value.node.value.node.to_string()).collect())
             }
             TypeKind::InputObject(object) => InputType::Object(input_values(object.fields)),
-            TypeKind::Interface(_) | TypeKind::Union(_) => return,
         };
-        self.inputs.insert(definition.name.node.to_string(), input);
+        self.inputs.insert(name, input);
     }
 
-    /// The fields of an object type.
-    pub(super) fn fields(&self, object: &str) -> Option<&HashMap<String, Field>> {
-        self.objects.get(object)
+    /// The fields of an object or interface.
+    pub(super) fn fields(&self, ty: &str) -> Option<&HashMap<String, Field>> {
+        self.fields.get(ty)
     }
 
-    /// A field of an object type.
-    pub(super) fn field(&self, object: &str, name: &str) -> Option<&Field> {
-        self.objects.get(object)?.get(name)
+    /// A field of an object or interface.
+    pub(super) fn field(&self, ty: &str, name: &str) -> Option<&Field> {
+        self.fields.get(ty)?.get(name)
+    }
+
+    /// True for interfaces and unions, whose values are objects of different types.
+    pub(super) fn is_abstract(&self, ty: &str) -> bool {
+        self.members.contains_key(ty)
+    }
+
+    /// True if fragments on `condition` apply to every value of this type.
+    pub(super) fn always_applies(&self, condition: &str, ty: &str) -> bool {
+        let members = || self.members.get(condition);
+        condition == ty
+            || members().is_some_and(|members| match self.members.get(ty) {
+                Some(others) => others.is_subset(members),
+                None => members.contains(ty),
+            })
     }
 
     /// The input type of this name.

@@ -22,18 +22,13 @@ pub(super) fn select<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
 ) -> Result<&'a OperationDefinition, RejectedDocument> {
-    let found = match (&document.operations, name) {
-        (DocumentOperations::Single(operation), None) => Some(operation),
-        (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
-        (DocumentOperations::Multiple(all), None) if all.len() == 1 => all.values().next(),
-        (DocumentOperations::Multiple(_), None) | (DocumentOperations::Single(_), Some(_)) => None,
+    let mut all = document.operations.iter();
+    let (found, problem) = match name {
+        Some(name) => (all.find(|(own, _)| own.is_some_and(|own| own == name)), "has no operation of this name."),
+        None => (all.next().filter(|_| all.len() == 0), "has several operations: select one by `operationName`."),
     };
-    let message = match name {
-        Some(_) => "The document has no operation of this name.",
-        None => "The document has several operations: select one by `operationName`.",
-    };
-    let unclear = || RejectedDocument::new("OPERATION_RESOLUTION_FAILURE", message);
-    found.map(|operation| &operation.node).ok_or_else(unclear)
+    let rejected = || RejectedDocument::new("OPERATION_RESOLUTION_FAILURE", format!("The document {problem}"));
+    found.map(|(_, operation)| &operation.node).ok_or_else(rejected)
 }
 
 /// The operations of a document, each with true if it is the selected one.
@@ -122,32 +117,29 @@ impl<'a, V: Visitor<'a>> Walk<'a, '_, V> {
     /// Walks over selections of this type; none if the schema does not have it.
     fn set(&mut self, parent: Option<&'a str>, set: &'a SelectionSet) -> Result<(), V::Error> {
         for item in &set.items {
-            match &item.node {
+            let (ty, inner) = match &item.node {
                 Selection::Field(field) => {
                     let index = self.index;
                     let definition = parent.and_then(|parent| index.field(parent, &field.node.name.node));
                     self.visitor.field(field, definition)?;
                     self.visitor.directives(&field.node.directives)?;
-                    let ty = definition.map(|definition| core_name(&definition.ty).as_str());
-                    self.set(ty, &field.node.selection_set.node)?;
+                    (definition.map(|definition| core_name(&definition.ty).as_str()), &field.node.selection_set)
                 }
                 Selection::InlineFragment(fragment) => {
-                    let fragment = &fragment.node;
-                    let condition = fragment.type_condition.as_ref().map(|condition| condition.node.on.node.as_str());
-                    self.visitor.directives(&fragment.directives)?;
-                    self.set(condition.or(parent), &fragment.selection_set.node)?;
+                    self.visitor.directives(&fragment.node.directives)?;
+                    let condition = fragment.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
+                    (condition.or(parent), &fragment.node.selection_set)
                 }
                 Selection::FragmentSpread(spread) => {
                     self.visitor.directives(&spread.node.directives)?;
                     let name = &spread.node.fragment_name.node;
-                    let fragment = self.document.fragments.get(name);
-                    if let Some(fragment) = fragment.filter(|_| self.fragments.insert(name)) {
-                        self.visitor.directives(&fragment.node.directives)?;
-                        let condition = fragment.node.type_condition.node.on.node.as_str();
-                        self.set(Some(condition), &fragment.node.selection_set.node)?;
-                    }
+                    let fragment = self.document.fragments.get(name).filter(|_| self.fragments.insert(name));
+                    let Some(Positioned { node: fragment, .. }) = fragment else { continue };
+                    self.visitor.directives(&fragment.directives)?;
+                    (Some(fragment.type_condition.node.on.node.as_str()), &fragment.selection_set)
                 }
-            }
+            };
+            self.set(ty, &inner.node)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Creating, changing and deleting users.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use uuid::Uuid;
 
 use super::{User, UserPermission, UserRole};
 use crate::domain::users::create::{self, Create};
@@ -131,6 +132,8 @@ pub(crate) struct DeleteUserInput {
 pub(crate) struct DeleteUserPayload {
     /// Result of the deletion; null if there are errors.
     outcome: Option<DeletionOutcome>,
+    /// Id of the account if it no longer exists; null if it was anonymized, and if there are errors.
+    deleted_id: Option<ID>,
     /// NOT_FOUND, CANNOT_DELETE_SELF or CANNOT_EDIT_SUPERUSER.
     errors: Vec<UserError>,
 }
@@ -150,6 +153,8 @@ pub(crate) struct DeleteUsersPayload {
     /// Number of accounts whose rows stay without personal data because other records refer to them; null if there are
     /// errors.
     anonymized: Option<usize>,
+    /// Ids of the accounts that no longer exist, without the anonymized ones; null if there are errors.
+    deleted_ids: Option<Vec<ID>>,
     /// NOT_FOUND, CANNOT_DELETE_SELF or CANNOT_EDIT_SUPERUSER, each with the id in its message; REQUIRED or TOO_LONG
     /// for no ids or too many.
     errors: Vec<UserError>,
@@ -273,8 +278,9 @@ impl UsersMutation {
         #[graphql(desc = "Account to delete.")] input: DeleteUserInput,
     ) -> Answer<Option<DeleteUserPayload>> {
         let (outcomes, errors) = delete(ctx, "id", &[input.id.0]).await?;
-        let outcome = outcomes.and_then(|outcomes| outcomes.first().copied()).map(Into::into);
-        Ok(Some(DeleteUserPayload { outcome, errors }))
+        let outcome = outcomes.as_ref().and_then(|outcomes| outcomes.first()).map(|(_, outcome)| (*outcome).into());
+        let deleted_id = outcomes.and_then(|outcomes| deleted(&outcomes).next());
+        Ok(Some(DeleteUserPayload { outcome, deleted_id, errors }))
     }
 
     /// Deletes accounts with everything that belongs to them, all or none. Staff only; requires a session.
@@ -285,10 +291,10 @@ impl UsersMutation {
     ) -> Answer<Option<DeleteUsersPayload>> {
         let ids: Vec<String> = input.ids.into_iter().map(|id| id.0).collect();
         let (outcomes, errors) = delete(ctx, "ids", &ids).await?;
-        let count =
-            |wanted| outcomes.as_ref().map(|outcomes| outcomes.iter().filter(|outcome| **outcome == wanted).count());
-        let (deleted, anonymized) = (count(Outcome::Deleted), count(Outcome::Anonymized));
-        Ok(Some(DeleteUsersPayload { deleted, anonymized, errors }))
+        let deleted_ids: Option<Vec<ID>> = outcomes.as_ref().map(|outcomes| deleted(outcomes).collect());
+        let count = deleted_ids.as_ref().map(Vec::len);
+        let anonymized = outcomes.zip(count).map(|(outcomes, deleted)| outcomes.len() - deleted);
+        Ok(Some(DeleteUsersPayload { deleted: count, anonymized, deleted_ids, errors }))
     }
 
     /// Sets or removes the staff flag of a user. Staff only; requires a session. Changed rights apply from the user's
@@ -330,7 +336,12 @@ async fn delete(
     ctx: &Context<'_>,
     field: &'static str,
     ids: &[String],
-) -> Answer<(Option<Vec<Outcome>>, Vec<UserError>)> {
+) -> Answer<(Option<Vec<(Uuid, Outcome)>>, Vec<UserError>)> {
     let app = app(ctx);
     outcome(ctx, delete::delete(&app.db, &request(ctx).now, staff(ctx)?, &app.media, field, ids).await)
+}
+
+/// Ids of the accounts that no longer exist.
+fn deleted(outcomes: &[(Uuid, Outcome)]) -> impl Iterator<Item = ID> {
+    outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Deleted).map(|(id, _)| ID::from(*id))
 }

@@ -29,7 +29,7 @@ pub(crate) struct User(pub(crate) user::Model);
 #[Object]
 impl User {
     /// Opaque id, never reused.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         self.0.id.into()
     }
 

@@ -17,6 +17,7 @@ use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use http_body_util::LengthLimitError;
 
 use self::media_type::Media;
 use self::response::RequestError;
@@ -258,7 +259,7 @@ async fn read_body(headers: &HeaderMap, body: Body, limit: Duration) -> Result<V
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("length limit"))
+    std::error::Error::source(error).is_some_and(|source| source.is::<LengthLimitError>())
 }
 
 fn wants_page(headers: &HeaderMap) -> bool {
@@ -275,4 +276,27 @@ fn method_not_allowed(message: &str, allowed: &'static str, media: Option<Media>
     let mut response = error.into_response(media.unwrap_or(Media::Json));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use axum::body::Bytes;
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_grows_too_long_is_told_from_an_incomplete_one() {
+        let longest = || Ok::<_, io::Error>(Bytes::from(vec![b'x'; MAX_BODY]));
+        for (last, status) in [
+            (Ok(Bytes::from_static(b"x")), StatusCode::PAYLOAD_TOO_LARGE),
+            (Err(io::ErrorKind::BrokenPipe.into()), StatusCode::BAD_REQUEST),
+        ] {
+            let body = Body::from_stream(stream::iter([longest(), last]));
+            let refused = read_body(&HeaderMap::new(), body, Duration::from_secs(1)).await.unwrap_err();
+            assert_eq!(refused.status, status);
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::domain::exports::{self, Export, Grant};
 use crate::error::{Error, Result};
 use crate::http::auth::RequireCaller;
+use crate::texts::Text;
 use crate::tools::clock::Now;
 use crate::tools::sheet;
 
@@ -126,7 +127,7 @@ fn byte_order_mark(query: Option<&str>) -> Result<&'static str> {
     match query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("bom=")) {
         None | Some("false") => Ok(""),
         Some("true") => Ok("\u{feff}"),
-        Some(_) => Err(Error::BadInput("Use `bom=true` or `bom=false`.".to_owned())),
+        Some(_) => Err(Error::BadInput(Text::new("bom-invalid"))),
     }
 }
 

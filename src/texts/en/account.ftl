@@ -16,6 +16,9 @@ operator-account-deactivated = This account is deactivated. Run `vestibule users
 operator-session-missing = There is no session with this id. It may have ended.
 operator-api-token-missing = There is no API token with this id.
 operator-key-missing = There is no signing key { $kid }. `vestibule keys list` lists them.
+operator-secret-not-lost = the secret key is not lost: it unseals the signing keys. To replace a key, run `vestibule keys rotate --now`
+copy-source-outdated = the source is not up to date. Run `vestibule migrate` on it first
+copy-target-not-empty = the target is not empty: { $table } contains rows. Choose an empty database
 
 ## Errors and messages of the GraphQL API
 
@@ -30,6 +33,11 @@ input-rejected = The input was rejected.
 service-busy = The service is busy. Try again in a moment.
 another-import-runs = Another import is running. Try again when it has finished.
 internal-error = Something went wrong on our side. Try again later.
+file-missing = `file` must be a file. Send the request as multipart/form-data.
+bom-invalid = Use `bom=true` or `bom=false`.
+search-invalid = `search` can have at most { $max } characters, and no control characters.
+separator-too-long = `separator` can have at most { $max } characters.
+user-id-invalid = `userId` is not a valid user id.
 refresh-cookie-foreign-origin = Pages of this origin cannot use the cookie. Omit `refreshTokenIn`, or add the origin to VESTIBULE_ALLOWED_ORIGINS.
 refresh-cookie-required = The refresh token stays in the cookie that it came in. Omit `refreshTokenIn`.
 registration-sent = We've sent you an email. Follow the link in it to finish signing up.

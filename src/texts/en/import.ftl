@@ -119,6 +119,7 @@ source-model-lacks-columns = The model { $model } has no { $columns } (it has { 
 source-table-missing = No table { $table } in the source. Set it in the mapping.
 source-unordered-ids = Users cannot be read in the order of { $column }, whose type is { $type }. Set `id` in [columns] to another column.
 source-unusable = SOURCE: { $problem }
+source-problem = { $source }: { $problem }
 dump-not-utf8 = The file is not text in UTF-8. Dump with `--output FILE`, with PYTHONUTF8=1 set.
 dump-lone-surrogate = Line { $line }: { $escape } is an unpaired surrogate. Correct the text in Django and dump again.
 dump-unreadable = The file is not a dump by `manage.py dumpdata`: { $problem }
@@ -132,4 +133,5 @@ page-first-and-last = Use `first` or `last`, not both.
 page-offset-negative = `offset` must not be negative.
 page-offset-with-cursor = Use `offset` with `first` only, not with `last` or a cursor.
 page-count-out-of-range = `{ $name }` must be between 0 and { $max }.
+nodes-too-many = `ids` can have at most { $max } items.
 cursor-invalid = Invalid cursor for this list and order.

@@ -11,8 +11,9 @@ use crate::database::Db;
 use crate::database::batch_delete;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
-use crate::domain::users;
 use crate::domain::users::reserved::ReservationHolder;
+use crate::domain::users::username_allocator::{self, NewAccount};
+use crate::domain::users::{Names, blank};
 use crate::entity::audit_event::Action;
 use crate::entity::registration::{self, Column};
 use crate::entity::user;
@@ -120,7 +121,7 @@ pub async fn complete(
         .await?;
     let Some(registration) = spent.into_iter().next() else { return Ok(None) };
     let made_at = registration.link_made_at.unwrap_or(registration.created_at);
-    let event = registration.id;
+    let mail = registration.id;
     let registration = match account {
         Account::AsRegistered => registration,
         Account::WithPassword(password_hash) => registration::Model { password_hash, ..registration },
@@ -135,26 +136,27 @@ pub async fn complete(
     };
     let wanted = registration.username.clone();
     let row = new_user(now, registration);
-    let user =
-        match users::username_allocator::insert(txn, now, (row, wanted.as_deref()), ReservationHolder::Reader).await {
-            Ok(user) => user,
-            Err(Error::Refused(_)) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-    audit::name_target(txn, event, user.id).await?;
+    let account = NewAccount { row, wanted: wanted.as_deref(), by: ReservationHolder::Reader };
+    let user = match username_allocator::insert(txn, now, account).await {
+        Ok(user) => user,
+        Err(Error::Refused(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    audit::name_target(txn, mail, user.id).await?;
     let event = Event::by_owner(client, Action::EmailVerified, user.id);
     audit::record(txn, now, event).await?;
     Ok(Some((user, made_at)))
 }
 
 fn new_user(now: &Now, registration: registration::Model) -> user::ActiveModel {
-    let username = registration.username.unwrap_or_else(identifier::neutral_username);
+    let registration::Model { email, username, first_name, last_name, password_hash, phone, .. } = registration;
+    let username = username.unwrap_or_else(identifier::neutral_username);
     user::ActiveModel {
-        password_hash: Set(Some(registration.password_hash)),
-        phone: Set(registration.phone),
+        password_hash: Set(Some(password_hash)),
+        phone: Set(phone),
         is_verified: Set(true),
         email_proved: Set(true),
-        ..users::blank(now, (registration.email, username), (registration.first_name, registration.last_name))
+        ..blank(now, Names { email, username, first_name, last_name })
     }
 }
 

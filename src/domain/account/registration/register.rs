@@ -76,7 +76,7 @@ pub async fn register(db: &Db, now: &Now, client: &Client, rules: Rules<'_>, inp
     // Until the mail is sent; the lifetime of the link begins then.
     row.expires_at = Set(now.at.plus(rules.verify_ttl.max(outbox::WAITS_FOR)));
     pending::store(&txn, row).await?;
-    audit::record_as(&txn, now, id, Event::by_anyone(client, Action::Registered, None)).await?;
+    audit::record_with_mail(&txn, now, id, Event::by_anyone(client, Action::Registered, None)).await?;
     txn.commit().await?;
     Ok(secret)
 }

@@ -29,7 +29,6 @@ use self::mapping::Mapping;
 use self::source::Source;
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
-use crate::domain::auth::identity::Client;
 use crate::domain::import::spreadsheet::{Progress, Right, Watch};
 use crate::entity::audit_event::Action;
 use crate::error::Result;
@@ -112,6 +111,17 @@ pub struct Problem {
     pub message: String,
 }
 
+/// Users to import.
+#[derive(Debug)]
+pub struct TakeOver<'a> {
+    /// The source, with its users.
+    pub source: Source,
+    /// The mapping of the source.
+    pub mapping: &'a Mapping,
+    /// Options of the import.
+    pub options: Options,
+}
+
 /// Imports users for the operator. After a failure, `report` has the result of the batches that were committed.
 ///
 /// # Errors
@@ -120,12 +130,11 @@ pub struct Problem {
 pub async fn take_over(
     db: &Db,
     clock: &Clock,
-    (source, mapping): (Source, &Mapping),
-    options: Options,
+    input: TakeOver<'_>,
     report: &mut Report,
     watch: &Watch<'_>,
 ) -> Result<()> {
-    let mut source = source;
+    let TakeOver { mut source, mapping, options } = input;
     // A dry run is one transaction that is never committed: each batch must see the one before, and nobody else any.
     let rehearsal = if options.dry_run { Some(begin(db, clock).await?.0) } else { None };
     let mut is_recorded = false;
@@ -171,7 +180,7 @@ async fn begin(db: &Db, clock: &Clock) -> Result<(DatabaseTransaction, Now)> {
 }
 
 async fn record(txn: &DatabaseTransaction, now: &Now) -> Result<()> {
-    audit::record(txn, now, Event::by_anyone(&Client::command_line(), Action::UsersImported, None)).await
+    audit::record(txn, now, Event::by_operator(Action::UsersImported, None)).await
 }
 
 impl Report {

@@ -10,7 +10,6 @@ use uuid::Uuid;
 use super::{Problem, Report, write};
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::api_tokens::TOKENS_PER_USER;
-use crate::domain::auth::identity::Client;
 use crate::entity::api_token::{self, Column, Scope, Scopes};
 use crate::entity::audit_event::Action;
 use crate::entity::{imported_id, user};
@@ -48,7 +47,6 @@ pub(super) async fn write(
         theirs.entry(token.user_id).or_default().push(token);
     }
 
-    let client = Client::command_line();
     let (mut rows, mut ended, mut taken, mut events) = (Vec::new(), Vec::new(), HashSet::new(), Vec::new());
     for Owner { account, token } in owners {
         let digest = token.map(MovedToken::digest);
@@ -56,7 +54,7 @@ pub(super) async fn write(
         let count = present.len() as u64;
         for token in present.into_iter().filter(|token| moved.contains(&token.digest)) {
             if Some(&token.digest) != digest.as_ref() {
-                events.push(Event::by_anyone(&client, Action::ApiTokenDeleted, account.id));
+                events.push(Event::by_operator(Action::ApiTokenDeleted, account.id));
                 ended.push(token.id);
             }
         }
@@ -70,7 +68,7 @@ pub(super) async fn write(
             report.notes.push(Problem { id, field: Some("token"), message });
             continue;
         }
-        events.push(Event::by_anyone(&client, Action::ApiTokenCreated, account.id));
+        events.push(Event::by_operator(Action::ApiTokenCreated, account.id));
         rows.push(api_token::ActiveModel {
             id: Set(now.id()),
             user_id: Set(account.id),

@@ -1,7 +1,6 @@
 //! Accounts and tokens, written in batches with their audit events and mails.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
 
 use ring::digest;
 use sea_orm::sea_query::OnConflict;
@@ -15,13 +14,13 @@ use super::entries::Entry;
 use super::tokens::{self, Owner};
 use super::{Options, Problem, Report, RightsChange};
 use crate::domain::audit::{self, Event};
-use crate::domain::auth::identity::Client;
+use crate::domain::auth::identity::Actor;
 use crate::domain::import::spreadsheet::rights::Rights;
 use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::guard_rails::{self, Change};
-use crate::domain::users::reserved::{self, ReservationHolder};
+use crate::domain::users::reserved::{self, ReservationHolder, WantedAddress, Written};
 use crate::domain::users::username_allocator::UsernameAllocator;
-use crate::domain::users::{blank, retry_on_conflict};
+use crate::domain::users::{Names, blank, retry_on_conflict};
 use crate::domain::{outbox, rate_limits};
 use crate::entity::audit_event::Action;
 use crate::entity::user::{self, Column, Permission, Role};
@@ -51,11 +50,11 @@ pub(super) async fn write(
         }
         let account = match batch.known.by_id.remove(&entry.id) {
             Some(account) => batch.change(entry, account, &mut events).await?,
-            None => match batch.make(entry).await? {
+            None => match batch.make(entry, &mut events).await? {
                 Some(row) => {
-                    events.push(Event::by_anyone(&OPERATOR, Action::UserCreated, row.id));
+                    events.push(Event::by_operator(Action::UserCreated, row.id));
                     if row.is_staff {
-                        events.push(Event::by_anyone(&OPERATOR, Action::StaffGranted, row.id));
+                        events.push(Event::by_operator(Action::StaffGranted, row.id));
                     }
                     rows.push(row.clone().into_active_model().reset_all());
                     Some(row)
@@ -66,12 +65,13 @@ pub(super) async fn write(
         owners.extend(account.map(|account| Owner { account, token: entry.token.as_ref() }));
     }
     if !rows.is_empty() {
-        let written = rows.iter().cloned().map(|row| user::Model::try_from(row).map(|user| (None, user)));
-        let written: Vec<_> = written.collect::<Result<_, _>>().map_err(crate::error::Error::from)?;
+        let users = rows.iter().cloned().map(user::Model::try_from);
+        let users: Vec<user::Model> = users.collect::<Result<_, _>>().map_err(crate::error::Error::from)?;
         user::Entity::insert_many(rows).exec_without_returning(txn).await.map_err(retry_on_conflict)?;
+        let written: Vec<Written<'_>> = users.iter().map(Written::new).collect();
         reserved::claim_all(txn, now, &written).await?;
         // Strangers may have guessed at the addresses before.
-        let new: Vec<Uuid> = written.iter().map(|(_, user)| user.id).collect();
+        let new: Vec<Uuid> = users.iter().map(|user| user.id).collect();
         rate_limits::forget_guesses(txn, &new).await?;
     }
     let taken: Vec<String> = owners.iter().filter_map(|owner| owner.account.external_id.clone()).collect();
@@ -85,9 +85,6 @@ pub(super) async fn write(
     }
     Ok(())
 }
-
-/// The client of the audit events.
-static OPERATOR: LazyLock<Client> = LazyLock::new(Client::command_line);
 
 /// Existing records with the ids, addresses and usernames of a batch.
 struct Known {
@@ -162,14 +159,14 @@ impl Batch<'_> {
     }
 
     /// The account to insert for a user without one; none if the user is refused or left alone.
-    async fn make(&mut self, entry: &Entry) -> Result<Option<user::Model>> {
+    async fn make(&mut self, entry: &Entry, events: &mut Vec<Event<'static>>) -> Result<Option<user::Model>> {
         if self.known.moved.contains(&digest_of_id(&entry.id)) {
             self.report.kept += 1;
             return Ok(None);
         }
         if let Some(account) = self.known.by_email.get(&entry.email_key).cloned() {
             if identifier::same_address(&account.email, &entry.email) {
-                self.meet(entry, &account).await?;
+                self.meet(entry, &account, events).await?;
             } else {
                 self.refuse(entry, "email", resembles_account(&entry.email, &account.email));
             }
@@ -194,10 +191,14 @@ impl Batch<'_> {
         self.addresses.insert(entry.email_key.clone(), entry.email.clone());
         let is_superuser = entry.is_superuser == Some(true);
         let name = |name: &Option<String>| name.clone().unwrap_or_default();
-        let names = (name(&entry.first_name), name(&entry.last_name));
+        let names = Names {
+            email: entry.email.clone(),
+            username,
+            first_name: name(&entry.first_name),
+            last_name: name(&entry.last_name),
+        };
         let role = if is_superuser { Role::Admin } else { Role::Member };
         let permission = if is_superuser { Permission::FullAccess } else { Permission::OnlyView };
-        let row = blank(self.now, (entry.email.clone(), username), names);
         let row = user::ActiveModel {
             password_hash: Set(entry.password.clone().and_then(Result::ok)),
             phone: Set(name(&entry.phone)),
@@ -213,7 +214,7 @@ impl Batch<'_> {
             last_login: Set(entry.last_login),
             external_id: Set(Some(entry.id.clone())),
             moved_at: Set(Some(self.now.at)),
-            ..row
+            ..blank(self.now, names)
         };
         let account = user::Model::try_from(row).map_err(crate::error::Error::from)?;
         self.report.created += 1;
@@ -222,7 +223,7 @@ impl Batch<'_> {
     }
 
     /// Links or refuses a user whose address belongs to an account without the user's id.
-    async fn meet(&mut self, entry: &Entry, account: &user::Model) -> Result<()> {
+    async fn meet(&mut self, entry: &Entry, account: &user::Model, events: &mut Vec<Event<'static>>) -> Result<()> {
         if let Some(other) = &account.external_id {
             self.refuse(entry, "email", Text::new("django-email-of-id").with("id", other.as_str()));
         } else if self.options.link {
@@ -231,6 +232,9 @@ impl Batch<'_> {
                 .filter(Column::Id.eq(account.id))
                 .filter(Column::ExternalId.is_null());
             let tied = tied.exec(self.txn).await.map_err(retry_on_conflict)?;
+            if tied.rows_affected > 0 {
+                events.push(Event::by_operator(Action::UserUpdated, account.id));
+            }
             self.report.linked += usize::try_from(tied.rows_affected).unwrap_or_default();
             self.known.by_email.remove(&entry.email_key);
             self.addresses.insert(entry.email_key.clone(), entry.email.clone());
@@ -271,7 +275,7 @@ impl Batch<'_> {
             self.report.unchanged += 1;
             return Ok(Some(account));
         }
-        if let Err(refusal) = guard_rails::check(None, &account, Change::Details) {
+        if let Err(refusal) = guard_rails::check(Actor::Operator, &account, Change::Details) {
             self.report.refused.push(Problem { id: entry.id.clone(), field: None, message: refusal.message() });
             return Ok(None);
         }
@@ -287,7 +291,7 @@ impl Batch<'_> {
             before,
             after,
         }));
-        let event = |action| Event::by_anyone(&OPERATOR, action, account.id).changing(&account, &after);
+        let event = |action| Event::by_operator(action, account.id).changing(&account, &after);
         events.extend(change.actions().map(event));
         self.report.updated += 1;
         if after.password_hash != account.password_hash {
@@ -325,7 +329,8 @@ impl Batch<'_> {
 
     /// True if the address resembles one that another account can still return to.
     fn is_barred(&self, user: Uuid, key: &str, email: &str) -> bool {
-        self.known.undos.iter().any(|undo| reserved::bars(undo, user, (key, email), ReservationHolder::Other))
+        let wanted = WantedAddress { user, email, key, by: ReservationHolder::Other };
+        self.known.undos.iter().any(|undo| reserved::bars(undo, wanted))
     }
 
     /// Reports an account without a password, or with a weak hash.

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::entries::{Entries, Entry};
 use super::rights::{Rights, RightsChange};
-use super::{Actor, BATCH, Counts, Errors, Progress, Watch};
+use super::{BATCH, Counts, Errors, Importing, Progress, Watch};
 use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::guard_rails::{self, Change};
-use crate::domain::users::reserved::{self, ReservationHolder};
+use crate::domain::users::reserved::{self, ReservationHolder, WantedAddress};
 use crate::domain::users::username_allocator;
 use crate::entity::user::{self, Column};
 use crate::error::{Code, Refusal, Result};
@@ -58,15 +58,23 @@ impl RowActions {
     }
 }
 
+/// Context of the matching.
+#[derive(Clone, Copy)]
+pub(super) struct Planning<'a> {
+    pub(super) txn: &'a DatabaseTransaction,
+    pub(super) now: &'a Now,
+    pub(super) by: Importing<'a>,
+    pub(super) watch: &'a Watch<'a>,
+}
+
 /// Determines the effects of the entries. Their accounts are locked until the transaction ends, in the order of their
 /// addresses, to avoid deadlocks.
 pub(super) async fn plan_rows(
-    (txn, now): (&DatabaseTransaction, &Now),
-    by: &Actor<'_>,
+    planning: Planning<'_>,
     Entries(entries): &Entries,
     errors: &mut Errors,
-    watch: &Watch<'_>,
 ) -> Result<RowActions> {
+    let Planning { txn, now, by, watch } = planning;
     let mut actions = Vec::with_capacity(entries.len());
     let mut rights = Vec::new();
     for batch in entries.chunks(BATCH) {
@@ -86,9 +94,13 @@ pub(super) async fn plan_rows(
                 };
                 errors.add(entry.row, "email", &refusal.with("email", &*entry.email));
             }
-            let (id, own) = (account.map_or_else(Uuid::nil, |user| user.id), (&*entry.email_key, &*entry.email));
-            if account.is_none() && reserved.iter().any(|undo| reserved::bars(undo, id, own, ReservationHolder::Other))
-            {
+            let wanted = WantedAddress {
+                user: Uuid::nil(),
+                email: &entry.email,
+                key: &entry.email_key,
+                by: ReservationHolder::Other,
+            };
+            if account.is_none() && reserved.iter().any(|undo| reserved::bars(undo, wanted)) {
                 errors.add(entry.row, "email", &Refusal::new(Code::AlreadyExists, reserved::RETURNS));
             }
             let change = account.map(|account| change(entry, account));
@@ -132,8 +144,8 @@ pub(super) async fn plan_rows(
 }
 
 /// True if the actor cannot see the account.
-fn is_hidden(by: &Actor<'_>, account: &user::Model) -> bool {
-    matches!(by, Actor::Staff(staff) if account.is_superuser && !staff.user().is_superuser)
+fn is_hidden(by: Importing<'_>, account: &user::Model) -> bool {
+    matches!(by, Importing::Staff(staff) if account.is_superuser && !staff.user().is_superuser)
 }
 
 /// The changes of rights by an entry.
@@ -187,10 +199,10 @@ pub(super) fn change(entry: &Entry, account: &user::Model) -> AccountChange {
 }
 
 /// Checks that the actor may make this change; otherwise returns the column and the refusal.
-fn check(by: &Actor<'_>, change: &AccountChange) -> Result<(), (&'static str, Refusal)> {
+fn check(by: Importing<'_>, change: &AccountChange) -> Result<(), (&'static str, Refusal)> {
     // Staff cannot see superusers, and must not learn their details by guessing values that change nothing.
     let hidden = is_hidden(by, change.before()).then_some(("email", Change::Details));
     hidden.into_iter().chain(change.guarded()).try_for_each(|(column, asked)| {
-        guard_rails::check(by.id(), change.before(), asked).map_err(|refusal| (column, refusal))
+        guard_rails::check(by.actor(), change.before(), asked).map_err(|refusal| (column, refusal))
     })
 }

@@ -26,13 +26,14 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use self::entries::{Entries, Reading};
-use self::matching::RowAction;
+use self::matching::{Planning, RowAction};
 pub use self::rights::{Right, RightsChange};
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::{Also, Authorized};
-use crate::domain::auth::identity::{Client, Staff};
+use crate::domain::auth::identity::{Actor, Staff};
 use crate::domain::leases;
+use crate::domain::operator::Operator;
 use crate::domain::rate_limits::{self, Limits};
 use crate::entity::audit_event::Action;
 use crate::error::{Code, Error, Refusal, Result};
@@ -71,40 +72,40 @@ impl Importer {
     }
 }
 
-/// The actor of an import.
+/// Proof of the right to import.
 #[derive(Clone, Copy, Debug)]
-pub enum Actor<'a> {
-    /// Staff.
+pub enum Importing<'a> {
+    /// By staff.
     Staff(Staff<'a>),
-    /// The operator at the command line.
-    Operator(&'a Client),
+    /// By the operator.
+    Operator(&'a Operator),
 }
 
-impl<'a> Actor<'a> {
-    fn id(&self) -> Option<Uuid> {
+impl<'a> Importing<'a> {
+    fn actor(self) -> Actor {
         match self {
-            Self::Staff(staff) => Some(staff.user().id),
-            Self::Operator(_) => None,
+            Self::Staff(staff) => staff.actor(),
+            Self::Operator(_) => Actor::Operator,
         }
     }
 
     /// Begins the transaction of the import.
-    async fn begin(&self, db: &Db, now: &Now) -> Result<Begun<'a>> {
+    async fn begin(self, db: &Db, now: &Now) -> Result<Begun<'a>> {
         match self {
             Self::Staff(staff) => Ok(Begun::Staff(Box::new(staff.begin(db, now, Also::Nobody).await?))),
-            Self::Operator(client) => {
+            Self::Operator(operator) => {
                 let (txn, now) = db.begin(now).await?;
-                Ok(Begun::Operator(txn, now, client))
+                Ok(Begun::Operator(txn, now, operator))
             }
         }
     }
 }
 
-/// The transaction of an import, with its actor.
+/// The transaction of an import, with its proof.
 #[derive(Debug)]
 enum Begun<'a> {
     Staff(Box<Authorized>),
-    Operator(DatabaseTransaction, Now, &'a Client),
+    Operator(DatabaseTransaction, Now, &'a Operator),
 }
 
 impl Begun<'_> {
@@ -118,7 +119,7 @@ impl Begun<'_> {
     fn event(&self, action: Action, target: Option<Uuid>) -> Event<'_> {
         match self {
             Self::Staff(authorized) => Event::by(authorized, action, target),
-            Self::Operator(_, _, client) => Event::by_anyone(client, action, target),
+            Self::Operator(_, _, operator) => operator.did(action, target),
         }
     }
 
@@ -196,11 +197,11 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     db: &Db,
     now: &Now,
     importer: &Importer,
-    by: Actor<'_>,
+    by: Importing<'_>,
     input: Import<F>,
     watch: &Watch<'_>,
 ) -> Result<Outcome> {
-    if let Actor::Staff(staff) = by {
+    if let Importing::Staff(staff) = by {
         staff.session_user()?;
     }
     // Before the rate limit, so that an import refused because of a running one is not counted.
@@ -215,11 +216,11 @@ async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
     db: &Db,
     now: &Now,
     importer: &Importer,
-    by: Actor<'_>,
+    by: Importing<'_>,
     input: Import<F>,
     watch: &Watch<'_>,
 ) -> Result<Outcome> {
-    if let Actor::Staff(staff) = by {
+    if let Importing::Staff(staff) = by {
         rate_limits::take_bulk(db, now, &staff, &importer.limits).await?;
     }
     let Import { file, dry_run, send_welcome } = input;
@@ -231,7 +232,7 @@ async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
         // A cached plan from when the table was small would scan the whole table for each batch.
         txn.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
     }
-    let actions = matching::plan_rows((txn, now), &by, &entries, &mut errors, watch).await?;
+    let actions = matching::plan_rows(Planning { txn, now, by, watch }, &entries, &mut errors).await?;
     if !errors.is_empty() {
         return Ok(Outcome::Refused(errors.listed()));
     }
@@ -239,7 +240,7 @@ async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
     if dry_run || counts == (Counts { unchanged: counts.unchanged, ..Counts::default() }) {
         return Ok(Outcome::Done(counts, actions.rights, sheets));
     }
-    if let (Actor::Staff(_), true) = (by, send_welcome) {
+    if let (Importing::Staff(_), true) = (by, send_welcome) {
         write::take_welcomes(txn, now, &importer.limits, &actions.of(RowAction::New, &entries), &mut errors).await?;
         if !errors.is_empty() {
             return Ok(Outcome::Refused(errors.listed()));

@@ -10,8 +10,9 @@ use super::matching::{self, RowAction, RowActions};
 use super::{BATCH, Begun, Errors, Progress, Watch};
 use crate::domain::rate_limits::{self, Limits};
 use crate::domain::users::account_change::AccountChange;
+use crate::domain::users::reserved::{self, Written};
 use crate::domain::users::username_allocator::UsernameAllocator;
-use crate::domain::users::{blank, reserved, retry_on_conflict};
+use crate::domain::users::{Names, blank, retry_on_conflict};
 use crate::domain::{audit, outbox};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
@@ -79,7 +80,7 @@ async fn insert(writing: Writing<'_>, batch: &[&Entry], names: &mut UsernameAllo
     let (mut rows, mut mails, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for (entry, username) in batch.iter().zip(usernames) {
         let [first_name, last_name, bio, phone, address] = entry.texts.each_ref().map(ToString::to_string);
-        let row = blank(now, (entry.email.to_string(), username), (first_name, last_name));
+        let row = blank(now, Names { email: entry.email.to_string(), username, first_name, last_name });
         let id = row.id.clone().take().unwrap_or_default();
         rows.push(user::ActiveModel {
             bio: Set(bio),
@@ -93,9 +94,9 @@ async fn insert(writing: Writing<'_>, batch: &[&Entry], names: &mut UsernameAllo
         events.push(by.event(Action::UserCreated, Some(id)));
         mails.push((entry.email.to_string(), id));
     }
-    let written = rows.iter().cloned().map(|row| user::Model::try_from(row).map(|user| (None, user)));
-    let written: Vec<_> = written.collect::<Result<_, _>>()?;
+    let users: Vec<user::Model> = rows.iter().cloned().map(user::Model::try_from).collect::<Result<_, _>>()?;
     user::Entity::insert_many(rows).exec_without_returning(txn).await.map_err(retry_on_conflict)?;
+    let written: Vec<Written<'_>> = users.iter().map(Written::new).collect();
     reserved::claim_all(txn, now, &written).await?;
     audit::record_all(txn, now, events).await?;
     if writing.send_welcome {

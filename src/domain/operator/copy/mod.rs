@@ -21,6 +21,7 @@ use crate::entity::{
     one_time_token, pending_deletion, registration, sample, sent_form, session, signing_key, user,
 };
 use crate::error::{Error, Result};
+use crate::texts::Text;
 
 /// Rows in memory at a time. A user has 27 columns, and SQLite accepts 32,766 values per statement.
 const BATCH: u64 = 500;
@@ -86,7 +87,7 @@ pub fn tables() -> Vec<Table> {
 /// back differ from those written, or a newer version has changed either database. The target is unchanged.
 pub async fn copy(source: &Db, target: &Db, watch: &(dyn Fn(Progress) + Sync)) -> Result<Vec<Copied>> {
     if !source.is_migrated().await? {
-        return Err(Error::BadInput("the source is not up to date. Run `vestibule migrate` on it first".to_owned()));
+        return Err(Error::BadInput(Text::new("copy-source-outdated")));
     }
     let from = source.snapshot().await?;
     // No other instance migrates the target or starts to serve on it meanwhile.
@@ -94,8 +95,7 @@ pub async fn copy(source: &Db, target: &Db, watch: &(dyn Fn(Progress) + Sync)) -
     Db::migrate(&to).await?;
     for (table, rows) in each_table!(Entity => (Entity.table_name(), count::<Entity>(&to).await?)) {
         if rows > 0 {
-            let message = format!("the target is not empty: {table} contains rows. Choose an empty database");
-            return Err(Error::BadInput(message));
+            return Err(Error::BadInput(Text::new("copy-target-not-empty").with("table", table)));
         }
     }
     let copied = each_table!(Entity => copy_table::<Entity>(&from, &to, watch).await?);

@@ -13,9 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{
-    ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
-};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet};
 use async_graphql::{Name, Request};
 
 use self::strings::plain;
@@ -186,12 +184,8 @@ struct Counter<'a> {
 
 impl<'a> Counter<'a> {
     fn fragment(&mut self, name: &'a Name) -> Result<Cost, RejectedDocument> {
-        match self.fragments.get(name) {
-            Some(Some(cost)) => return Ok(*cost),
-            Some(None) => {
-                return Err(invalid("A fragment must not spread itself, directly or through others."));
-            }
-            None => {}
+        if let Some(known) = self.fragments.get(name) {
+            return known.ok_or_else(|| invalid("A fragment must not spread itself, directly or through others."));
         }
         // Validation reports missing fragments.
         let Some(fragment) = self.document.fragments.get(name) else { return Ok(Cost::default()) };
@@ -208,25 +202,18 @@ impl<'a> Counter<'a> {
         }
         let mut sum = Cost::default();
         for item in &set.items {
-            let (inner, own_depth, alias, directives) = match &item.node {
+            let (inner, aliases) = match &item.node {
                 Selection::Field(field) => {
-                    let Field { alias, selection_set, directives, .. } = &field.node;
-                    (self.set(&selection_set.node)?, 1, alias.is_some(), directives.len())
+                    (self.set(&field.node.selection_set.node)?, u32::from(field.node.alias.is_some()))
                 }
-                Selection::InlineFragment(fragment) => {
-                    let inner = self.set(&fragment.node.selection_set.node)?;
-                    (inner, 1, false, fragment.node.directives.len())
-                }
-                Selection::FragmentSpread(spread) => {
-                    let inner = self.fragment(&spread.node.fragment_name.node)?;
-                    (inner, 1, false, spread.node.directives.len())
-                }
+                Selection::InlineFragment(fragment) => (self.set(&fragment.node.selection_set.node)?, 0),
+                Selection::FragmentSpread(spread) => (self.fragment(&spread.node.fragment_name.node)?, 0),
             };
+            let directives = u32::try_from(item.node.directives().len()).unwrap_or(u32::MAX);
             sum.selections = sum.selections.saturating_add(inner.selections).saturating_add(1);
-            sum.aliases = sum.aliases.saturating_add(inner.aliases).saturating_add(u32::from(alias));
-            let directives = u32::try_from(directives).unwrap_or(u32::MAX);
+            sum.depth = sum.depth.max(inner.depth.saturating_add(1));
+            sum.aliases = sum.aliases.saturating_add(inner.aliases).saturating_add(aliases);
             sum.directives = sum.directives.saturating_add(inner.directives).saturating_add(directives);
-            sum.depth = sum.depth.max(inner.depth.saturating_add(own_depth));
         }
         self.level -= 1;
         Ok(sum)

@@ -26,7 +26,8 @@ pub(super) fn plain(text: &str) -> Result<Option<String>, RejectedDocument> {
             _ => at + 1,
         };
     }
-    Ok(rewriting.finished())
+    let Rewriting { out, copied, .. } = rewriting;
+    Ok((copied > 0).then(|| out + &text[copied..]))
 }
 
 struct Rewriting<'a> {
@@ -53,7 +54,7 @@ impl Rewriting<'_> {
     /// Reads the escape that begins here, and returns its end.
     fn escape(&mut self, at: usize) -> Result<usize, RejectedDocument> {
         let Some((unit, end)) = code(self.text, at) else { return Ok(self.text.len().min(at + 2)) };
-        let is_short = end == at + 6 && self.text.as_bytes().get(at + 2) != Some(&b'{');
+        let is_short = !self.text[at..].starts_with("\\u{");
         let (value, end) = match unit {
             // A surrogate pair is one character.
             0xd800..=0xdbff if is_short => {
@@ -61,68 +62,51 @@ impl Rewriting<'_> {
                 let (low, end) = low.ok_or_else(|| not_a_character(unit))?;
                 (0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00), end)
             }
-            0 => return Err(not_a_character(0)),
             // The parser supports it.
-            _ if is_short && char::from_u32(unit).is_some() => return Ok(end),
+            1.. if is_short && char::from_u32(unit).is_some() => return Ok(end),
             _ => (unit, end),
         };
-        let character = char::from_u32(value).ok_or_else(|| not_a_character(value))?;
-        if character == '\0' {
-            return Err(not_a_character(0));
-        }
-        self.copy_until(at);
-        push_escaped(&mut self.out, character);
-        self.copied = end;
+        let character = char::from_u32(value).filter(|character| *character != '\0');
+        let character = quoted(&character.ok_or_else(|| not_a_character(value))?.to_string());
+        self.replace(at, end, &character[1..character.len() - 1]);
         Ok(end)
     }
 
     /// Writes the block string that begins here as a string on one line, and returns its end.
     fn block(&mut self, start: usize) -> Result<usize, RejectedDocument> {
         let mut raw = String::new();
-        let mut at = start + 3;
-        let end = loop {
-            let rest = &self.text[at..];
-            if rest.starts_with("\\\"\"\"") {
-                raw.push_str("\"\"\"");
-                at += 4;
-            } else if rest.starts_with("\"\"\"") {
-                break at + 3;
-            } else {
-                let Some(character) = rest.chars().next() else { return Err(without_end()) };
-                raw.push(character);
-                at += character.len_utf8();
-            }
-        };
-        self.copy_until(start);
-        let before = self.out.len();
-        self.out.push('"');
-        value(&raw).chars().for_each(|character| push_escaped(&mut self.out, character));
-        self.out.push('"');
-        self.keep_place(&self.text[start..end], before);
-        self.copied = end;
+        let mut end = start + 3;
+        loop {
+            let rest = &self.text[end..];
+            let length = rest.find("\"\"\"").ok_or_else(|| {
+                let message = "A block string is not terminated: close it with three quotation marks.";
+                RejectedDocument::new("GRAPHQL_PARSE_FAILED", message)
+            })?;
+            end += length + 3;
+            let Some(before_quotes) = rest[..length].strip_suffix('\\') else {
+                raw.push_str(&rest[..length]);
+                break;
+            };
+            raw.extend([before_quotes, "\"\"\""]);
+        }
+        let mut string = quoted(&value(&raw));
+        string += &padding(&self.text[start..end], &string);
+        self.replace(start, end, &string);
         Ok(end)
     }
 
-    /// Pads the output since `before`, so that the text after it keeps its line and column.
-    fn keep_place(&mut self, original: &str, before: usize) {
-        let lines = original.replace("\r\n", "\n").chars().filter(|c| matches!(c, '\n' | '\r')).count();
-        let last = original.rsplit(['\n', '\r']).next().unwrap_or_default().chars().count();
-        let written = if lines > 0 { 0 } else { self.out[before..].chars().count() };
-        self.out.extend(std::iter::repeat_n('\n', lines));
-        self.out.extend(std::iter::repeat_n(' ', last.saturating_sub(written)));
+    fn replace(&mut self, start: usize, end: usize, with: &str) {
+        self.out.extend([&self.text[self.copied..start], with]);
+        self.copied = end;
     }
+}
 
-    fn copy_until(&mut self, at: usize) {
-        self.out.push_str(&self.text[self.copied..at]);
-    }
-
-    fn finished(mut self) -> Option<String> {
-        if self.copied == 0 {
-            return None;
-        }
-        self.copy_until(self.text.len());
-        Some(self.out)
-    }
+/// Padding after a written block string, so that the text after it keeps its line and column.
+fn padding(original: &str, written: &str) -> String {
+    let lines = original.replace("\r\n", "\n").matches(['\n', '\r']).count();
+    let last = original.rsplit(['\n', '\r']).next().unwrap_or_default().chars().count();
+    let written = if lines > 0 { 0 } else { written.chars().count() };
+    "\n".repeat(lines) + &" ".repeat(last.saturating_sub(written))
 }
 
 /// Value of a block string (GraphQL, section 2.9.4): without the common indentation of all lines but the first, and
@@ -147,36 +131,19 @@ fn value(raw: &str) -> String {
 fn code(text: &str, at: usize) -> Option<(u32, usize)> {
     let rest = text.get(at..)?.strip_prefix("\\u")?;
     let (digits, end) = match rest.strip_prefix('{') {
-        Some(rest) => {
-            let length = rest.find('}')?;
-            (&rest[..length], at + 3 + length + 1)
-        }
+        Some(rest) => rest.split_once('}').map(|(digits, _)| (digits, at + digits.len() + 4))?,
         None => (rest.get(..4)?, at + 6),
     };
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    // Apart from leading zeros, longer numbers are beyond every character.
-    let digits = digits.trim_start_matches('0');
-    let number = if digits.len() > 6 { u32::MAX } else { u32::from_str_radix(digits, 16).unwrap_or(0) };
+    // Numbers that are too large are beyond every character.
+    let mut digits = digits.chars().map(|digit| digit.to_digit(16));
+    let first = digits.next()??;
+    let number = digits.try_fold(first, |number, digit| Some(number.saturating_mul(16).saturating_add(digit?)))?;
     Some((number, end))
 }
 
-fn push_escaped(out: &mut String, character: char) {
-    match character {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        control if u32::from(control) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(control))),
-        other => out.push(other),
-    }
-}
-
-fn without_end() -> RejectedDocument {
-    let message = "A block string is not terminated: close it with three quotation marks.";
-    RejectedDocument::new("GRAPHQL_PARSE_FAILED", message)
+/// The text as a string on one line, in quotation marks. GraphQL supports all escapes of JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 fn not_a_character(unit: u32) -> RejectedDocument {

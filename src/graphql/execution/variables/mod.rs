@@ -12,10 +12,11 @@ mod value;
 use std::collections::HashSet;
 
 use async_graphql::parser::types::{ExecutableDocument, VariableDefinition};
-use async_graphql::{Pos, Positioned, Request, Variables};
+use async_graphql::{Name, Pos, Positioned, Request, Variables};
 use async_graphql_value::ConstValue;
 
-use self::value::{Check, Origin, ValuePath, coerced, invalid_input};
+use self::usage::Usage;
+use self::value::{Check, Origin, coerce_integers, invalid_input};
 use crate::graphql::execution::omitted_variables;
 use crate::graphql::execution::rejected_document::RejectedDocument;
 use crate::graphql::execution::schema_index::SchemaIndex;
@@ -38,9 +39,10 @@ pub(super) fn coerce(index: &SchemaIndex, request: &mut Request) -> Result<(), R
     let selected = select(document, name.as_deref())?;
     let mut not_null = HashSet::new();
     for (_, operation) in document.operations.iter() {
-        let required = usage::check(index, document, &operation.node)?;
+        let usage = Usage::of(index, document, &operation.node)?;
+        usage.check_unused(&operation.node)?;
         if std::ptr::eq(&raw const operation.node, selected) {
-            not_null = required;
+            not_null = usage.not_null;
         }
     }
     let mut values = Variables::default();
@@ -57,8 +59,11 @@ pub(super) fn coerce(index: &SchemaIndex, request: &mut Request) -> Result<(), R
     }
     if document.operations.iter().any(|(_, operation)| !operation.node.variable_definitions.is_empty()) {
         let mut document = document.clone();
+        if !omitted.is_empty() {
+            omitted_variables::remove(index, &mut document, name.as_deref(), &omitted);
+            undeclare_unused(index, &mut document)?;
+        }
         redeclare(&mut document, name.as_deref(), &values);
-        omitted_variables::remove(index, &mut document, name.as_deref(), &omitted);
         request.set_parsed_query(document);
     }
     request.variables = values;
@@ -77,13 +82,26 @@ fn value(
     match (sent, &definition.default_value) {
         (Some(value), _) => {
             let check = Check { index, origin, pos };
-            check.value(ty, &value.clone().into_value(), &ValuePath::Start(&format!("${}", short(name))))?;
-            Ok(Some(coerced(index, ty, value.clone())))
+            check.value(ty, &value.clone().into_value(), &format_args!("${}", short(name)))?;
+            let mut value = value.clone();
+            coerce_integers(index, ty, &mut value);
+            Ok(Some(value))
         }
         (None, Some(default)) => Ok(Some(default.node.clone())),
         (None, None) if ty.nullable => Ok(None),
         (None, None) => Err(invalid_input(format!("The variable `${}` is required.", short(name)), pos)),
     }
+}
+
+/// Removes the declarations of variables that an operation no longer uses. Another operation may share a fragment that
+/// contained its only use of a variable.
+fn undeclare_unused(index: &SchemaIndex, document: &mut ExecutableDocument) -> Result<(), RejectedDocument> {
+    let usages = document.operations.iter().map(|(_, operation)| Usage::of(index, document, &operation.node));
+    let used: Vec<HashSet<Name>> = usages.map(|usage| usage.map(|usage| usage.used)).collect::<Result<_, _>>()?;
+    for ((_, operation), used) in operations_mut(document, None).into_iter().zip(used) {
+        operation.variable_definitions.retain(|definition| used.contains(&definition.node.name.node));
+    }
+    Ok(())
 }
 
 /// Declares the variables so that they pass the library's own checks: each has its value, and no default.

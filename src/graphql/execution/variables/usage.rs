@@ -9,51 +9,58 @@ use async_graphql::{Name, Pos, Positioned};
 use async_graphql_value::{ConstValue, Value};
 
 use super::short;
-use super::value::{Check, Origin, ValuePath};
+use super::value::{Check, Origin};
 use crate::graphql::execution::rejected_document::RejectedDocument;
 use crate::graphql::execution::schema_index::{self, InputType, InputValue, SchemaIndex, core_name};
 use crate::graphql::execution::selections::{Visitor, visit};
 
-/// Checks the variables of an operation, its arguments and directives. Returns the variables that must not be null.
-pub(super) fn check(
-    index: &SchemaIndex,
-    document: &ExecutableDocument,
-    operation: &OperationDefinition,
-) -> Result<HashSet<Name>, RejectedDocument> {
-    let mut definitions = HashMap::new();
-    for Positioned { node: definition, pos } in &operation.variable_definitions {
-        let name = &definition.name.node;
-        if definitions.insert(name, definition).is_some() {
-            return Err(invalid("A variable is declared twice.", *pos));
-        }
-        if index.input(core_name(&definition.var_type.node)).is_none() {
-            return Err(invalid("The type of a variable is not an input type of this schema.", *pos));
-        }
-        if let Some(default) = &definition.default_value {
-            let check = Check { index, origin: Origin::Document, pos: *pos };
-            let path = format!("${}", short(name));
-            check
-                .value(&definition.var_type.node, &default.node.clone().into_value(), &ValuePath::Start(&path))
-                .map_err(|rejected| RejectedDocument { code: "GRAPHQL_VALIDATION_FAILED", ..rejected })?;
-        }
-    }
-    let mut usage = Usage { index, definitions, used: HashSet::new(), not_null: HashSet::new() };
-    visit(index, document, operation, &mut usage)?;
-    for Positioned { node: definition, pos } in &operation.variable_definitions {
-        if !usage.used.contains(&definition.name.node) {
-            let message = format!("The variable `${}` is never used.", short(&definition.name.node));
-            return Err(invalid(message, *pos));
-        }
-    }
-    Ok(usage.not_null)
-}
-
 /// Visitor that collects the uses of variables.
-struct Usage<'a> {
+pub(super) struct Usage<'a> {
     index: &'a SchemaIndex,
     definitions: HashMap<&'a Name, &'a VariableDefinition>,
-    used: HashSet<Name>,
-    not_null: HashSet<Name>,
+    /// The variables that are used.
+    pub(super) used: HashSet<Name>,
+    /// The variables that must not be null.
+    pub(super) not_null: HashSet<Name>,
+}
+
+impl<'a> Usage<'a> {
+    /// Checks the variables of an operation, its arguments and directives.
+    pub(super) fn of(
+        index: &'a SchemaIndex,
+        document: &'a ExecutableDocument,
+        operation: &'a OperationDefinition,
+    ) -> Result<Self, RejectedDocument> {
+        let mut definitions = HashMap::new();
+        for Positioned { node: definition, pos } in &operation.variable_definitions {
+            let name = &definition.name.node;
+            if definitions.insert(name, definition).is_some() {
+                return Err(invalid("A variable is declared twice.", *pos));
+            }
+            let ty = &definition.var_type.node;
+            if index.input(core_name(ty)).is_none() {
+                return Err(invalid("The type of a variable is not an input type of this schema.", *pos));
+            }
+            if let Some(default) = &definition.default_value {
+                let check = Check { index, origin: Origin::Document, pos: *pos };
+                let checked = check.value(ty, &default.node.clone().into_value(), &format_args!("${}", short(name)));
+                checked.map_err(|rejected| RejectedDocument { code: "GRAPHQL_VALIDATION_FAILED", ..rejected })?;
+            }
+        }
+        let mut usage = Self { index, definitions, used: HashSet::new(), not_null: HashSet::new() };
+        visit(index, document, operation, &mut usage)?;
+        Ok(usage)
+    }
+
+    /// Checks that each variable of the operation is used.
+    pub(super) fn check_unused(&self, operation: &OperationDefinition) -> Result<(), RejectedDocument> {
+        let mut definitions = operation.variable_definitions.iter();
+        let unused = definitions.find(|definition| !self.used.contains(&definition.node.name.node));
+        unused.map_or(Ok(()), |definition| {
+            let message = format!("The variable `${}` is never used.", short(&definition.node.name.node));
+            Err(invalid(message, definition.pos))
+        })
+    }
 }
 
 impl<'a> Visitor<'a> for Usage<'a> {
@@ -99,7 +106,7 @@ impl Usage<'_> {
         self.variables(place, &value.node, value.pos)?;
         let Some(place) = place else { return Ok(()) };
         let check = Check { index: self.index, origin: Origin::Document, pos: value.pos };
-        check.value(&place.ty, &value.node, &ValuePath::Start(name))
+        check.value(&place.ty, &value.node, name)
     }
 
     /// Checks that the variables in a value are allowed in their places.

@@ -1,7 +1,9 @@
 //! Checks of values against their types.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::fmt::Display;
 
+use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{BaseType, Type};
 use async_graphql::{Name, Pos, ScalarType as _};
 use async_graphql_value::{ConstValue, Number, Value};
@@ -28,71 +30,50 @@ pub(super) struct Check<'a> {
     pub(super) pos: Pos,
 }
 
-/// Path to a part of a value.
-pub(super) enum ValuePath<'a> {
-    Start(&'a str),
-    Field(&'a ValuePath<'a>, &'a str),
-    Item(&'a ValuePath<'a>, usize),
-}
-
-impl std::fmt::Display for ValuePath<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Start(name) => f.write_str(name),
-            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
-            Self::Item(parent, index) => write!(f, "{parent}.{index}"),
-        }
-    }
-}
-
 impl Check<'_> {
-    pub(super) fn value(&self, ty: &Type, value: &Value, at: &ValuePath<'_>) -> Result<(), RejectedDocument> {
-        let wrong = || Err(invalid_input(format!("`{at}` must be of type `{ty}`."), self.pos));
-        match (value, &ty.base) {
-            (Value::Variable(_), _) => Ok(()),
-            (Value::Null, _) if ty.nullable => Ok(()),
-            (Value::Null, _) => wrong(),
-            (Value::List(items), BaseType::List(item)) => items
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, value)| self.value(item, value, &ValuePath::Item(at, index))),
+    /// Checks the value at this path, such as `$input.name`.
+    pub(super) fn value(&self, ty: &Type, value: &Value, at: &dyn Display) -> Result<(), RejectedDocument> {
+        let is_literal = self.origin == Origin::Document;
+        let fits = match (value, &ty.base) {
+            (Value::Variable(_), _) => true,
+            (Value::Null, _) => ty.nullable,
+            (Value::List(items), BaseType::List(item)) => {
+                let mut items = items.iter().enumerate();
+                return items.try_for_each(|(index, value)| self.value(item, value, &format_args!("{at}.{index}")));
+            }
             // A single value is coerced to a list of one.
-            (value, BaseType::List(item)) => self.value(item, value, at),
+            (value, BaseType::List(item)) => return self.value(item, value, at),
             (value, BaseType::Named(name)) => match (self.index.input(name), value) {
-                (Some(InputType::Scalar), value) if self.is_scalar(name, value) => Ok(()),
-                (Some(InputType::Enum(values)), Value::Enum(value)) if self.origin == Origin::Document => {
-                    if values.contains(value.as_str()) { Ok(()) } else { wrong() }
-                }
-                (Some(InputType::Enum(values)), Value::String(value)) if self.origin != Origin::Document => {
-                    if values.contains(value) { Ok(()) } else { wrong() }
-                }
                 (Some(InputType::Object(definitions)), Value::Object(fields)) => {
-                    self.object(name, definitions, fields, at)
+                    return self.object(name, definitions, fields, at);
                 }
-                _ => wrong(),
+                (Some(InputType::Scalar), value) => self.is_scalar(name, value),
+                (Some(InputType::Enum(values)), Value::Enum(value)) => is_literal && values.contains(value.as_str()),
+                (Some(InputType::Enum(values)), Value::String(value)) => !is_literal && values.contains(value),
+                _ => false,
             },
-        }
+        };
+        if fits { Ok(()) } else { Err(invalid_input(format!("`{at}` must be of type `{ty}`."), self.pos)) }
     }
 
-    fn object<'v>(
+    fn object(
         &self,
         type_name: &str,
         definitions: &HashMap<String, InputValue>,
-        fields: impl IntoIterator<Item = (&'v Name, &'v Value)> + Copy,
-        at: &ValuePath<'_>,
+        fields: &IndexMap<Name, Value>,
+        at: &dyn Display,
     ) -> Result<(), RejectedDocument> {
-        let mut given = HashSet::new();
         for (name, value) in fields {
-            let Some((name, definition)) = definitions.get_key_value(name.as_str()) else {
+            let Some(definition) = definitions.get(name.as_str()) else {
                 return Err(invalid_input(format!("`{at}` has a field that `{type_name}` does not have."), self.pos));
             };
-            self.value(&definition.ty, value, &ValuePath::Field(at, name))?;
-            given.insert(name);
+            self.value(&definition.ty, value, &format_args!("{at}.{name}"))?;
         }
-        let required = definitions.iter().filter(|(_, field)| !field.ty.nullable && !field.has_default);
-        let missing = required.map(|(name, _)| name).filter(|name| !given.contains(name));
-        match missing.min() {
-            Some(name) => Err(invalid_input(format!("`{}` is required.", ValuePath::Field(at, name)), self.pos)),
+        let is_missing = |(name, field): &(&String, &InputValue)| {
+            !field.ty.nullable && !field.has_default && !fields.contains_key(name.as_str())
+        };
+        match definitions.iter().filter(is_missing).map(|(name, _)| name).min() {
+            Some(name) => Err(invalid_input(format!("`{at}.{name}` is required."), self.pos)),
             None => Ok(()),
         }
     }
@@ -100,21 +81,15 @@ impl Check<'_> {
     fn is_scalar(&self, name: &str, value: &Value) -> bool {
         let constant = || value.clone().into_const().unwrap_or_default();
         match (name, value) {
-            // A file in place of a text.
-            ("String" | "ID", Value::String(text))
-                if matches!(self.origin, Origin::Variable(1..)) && text.starts_with(FILE_MARK) =>
-            {
-                false
+            // A file is no text.
+            ("String" | "ID", Value::String(text)) => {
+                !matches!(self.origin, Origin::Variable(1..)) || !text.starts_with(FILE_MARK)
             }
             // A gateway refers to an entity by `_Any`; its resolver checks the contents.
-            ("Boolean", Value::Boolean(_))
-            | ("String" | "ID", Value::String(_))
-            | ("Float", Value::Number(_))
-            | ("_Any", _) => true,
-            ("Int", Value::Number(number)) if self.origin == Origin::Document => {
-                number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
+            ("Boolean", Value::Boolean(_)) | ("Float", Value::Number(_)) | ("_Any", _) => true,
+            ("Int", Value::Number(number)) => {
+                integer(number).is_some() && (self.origin != Origin::Document || number.is_i64())
             }
-            ("Int", Value::Number(number)) => integer(number).is_some(),
             ("ID", Value::Number(number)) => number.is_i64(),
             ("DateTime", _) => DateTime::parse(constant()).is_ok(),
             ("Date", _) => Date::parse(constant()).is_ok(),
@@ -138,28 +113,23 @@ fn integer(number: &Number) -> Option<i32> {
     whole.and_then(|whole| i32::try_from(whole).ok())
 }
 
-/// A checked value of a variable in the form that the library reads: integers without a fraction.
-pub(super) fn coerced(index: &SchemaIndex, ty: &Type, value: ConstValue) -> ConstValue {
-    match (value, &ty.base) {
-        (ConstValue::List(items), BaseType::List(item)) => {
-            ConstValue::List(items.into_iter().map(|value| coerced(index, item, value)).collect())
+/// Removes the fractions of the integers in a checked variable, as the library expects them.
+pub(super) fn coerce_integers(index: &SchemaIndex, ty: &Type, value: &mut ConstValue) {
+    match (&ty.base, value) {
+        (BaseType::List(item), ConstValue::List(items)) => {
+            items.iter_mut().for_each(|value| coerce_integers(index, item, value));
         }
-        (value, BaseType::List(item)) => coerced(index, item, value),
-        (ConstValue::Number(number), BaseType::Named(name)) if name == "Int" => match integer(&number) {
-            Some(whole) => ConstValue::Number(whole.into()),
-            None => ConstValue::Number(number),
-        },
-        (ConstValue::Object(fields), BaseType::Named(name)) => match index.input(name) {
-            Some(InputType::Object(definitions)) => {
-                let field = |(name, value): (Name, ConstValue)| match definitions.get(name.as_str()) {
-                    Some(definition) => (name, coerced(index, &definition.ty, value)),
-                    None => (name, value),
-                };
-                ConstValue::Object(fields.into_iter().map(field).collect())
+        (BaseType::List(item), value) => coerce_integers(index, item, value),
+        (BaseType::Named(name), ConstValue::Number(number)) if name == "Int" => {
+            *number = integer(number).map_or_else(|| number.clone(), Number::from);
+        }
+        (BaseType::Named(name), ConstValue::Object(fields)) => {
+            let Some(InputType::Object(definitions)) = index.input(name) else { return };
+            for (name, value) in fields {
+                definitions.get(name.as_str()).into_iter().for_each(|field| coerce_integers(index, &field.ty, value));
             }
-            _ => ConstValue::Object(fields),
-        },
-        (value, BaseType::Named(_)) => value,
+        }
+        _ => {}
     }
 }
 

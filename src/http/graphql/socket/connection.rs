@@ -9,6 +9,7 @@ use futures_util::stream::{self, AbortHandle, BoxStream, SelectAll, Stream, Stre
 use serde_json::Map;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{self, error::CapacityError};
 
 use crate::domain::auth::identity::{Caller, Client};
 use crate::domain::auth::live_connections::{ConnectionGuard, Ended};
@@ -274,7 +275,8 @@ fn text_of(received: Option<Result<Message, axum::Error>>) -> Result<Option<Utf8
 }
 
 fn is_too_long(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("too long"))
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<tungstenite::Error>());
+    matches!(source, Some(tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. })))
 }
 
 /// End of a connection whose caller cannot be authenticated.

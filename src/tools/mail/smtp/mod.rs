@@ -2,6 +2,7 @@
 
 mod connection;
 mod idle;
+mod line_stream;
 mod probe;
 mod refusal;
 
@@ -15,7 +16,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 use tokio::time::timeout;
 
-use self::connection::Steps;
+use self::connection::{MailServer, Steps};
 use self::idle::Idle;
 use self::refusal::{Stage, failure};
 use crate::tools::certificates::Trust;
@@ -38,23 +39,23 @@ pub use self::probe::{ProbeReport, probe};
 
 /// Delivery to an SMTP server, over connections that are kept open between messages.
 pub struct Smtp {
-    url: SmtpUrl,
-    trust: Trust,
+    server: MailServer,
     idle: Idle,
     limit: Duration,
 }
 
 impl Smtp {
     pub(super) fn new(url: &SmtpUrl, trust: &Trust) -> Self {
-        Self { url: url.clone(), trust: trust.clone(), idle: Idle::default(), limit: DELIVERY }
+        let server = MailServer { url: url.clone(), trust: trust.clone() };
+        Self { server, idle: Idle::default(), limit: DELIVERY }
     }
 
     /// Delivers one message. Delivery continues if the caller stops waiting, so that a message that the server is about
     /// to accept is not interrupted. A connection is kept only after a complete conversation: otherwise the next
     /// message would read the reply to this one.
     pub(super) async fn send(&self, message: Message) -> Result<(), SendError> {
-        let (url, trust, idle) = (self.url.clone(), self.trust.clone(), self.idle.clone());
-        let delivery = tokio::spawn(timeout(self.limit, async move { deliver((&url, &trust), &idle, &message).await }));
+        let (server, idle) = (self.server.clone(), self.idle.clone());
+        let delivery = tokio::spawn(timeout(self.limit, async move { deliver(&server, &idle, &message).await }));
         match delivery.await {
             Ok(Ok(delivered)) => delivered,
             Ok(Err(_)) => Err(SendError::temporary("the mail server timed out")),
@@ -65,17 +66,14 @@ impl Smtp {
 
 impl fmt::Debug for Smtp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Smtp({})", self.url)
+        write!(f, "Smtp({})", self.server.url)
     }
 }
 
-async fn deliver((url, trust): (&SmtpUrl, &Trust), idle: &Idle, message: &Message) -> Result<(), SendError> {
+async fn deliver(server: &MailServer, idle: &Idle, message: &Message) -> Result<(), SendError> {
     let mut connection = match idle.take().await {
         Some(connection) => connection,
-        None => {
-            let opened = connection::open((url, trust), &mut Steps::new()).await;
-            opened.map_err(|error| failure(Stage::Settings, &error))?
-        }
+        None => connection::open(server, &mut Steps::new()).await?,
     };
     let Err(error) = hand_over(&mut connection, message).await else {
         idle.keep(connection);

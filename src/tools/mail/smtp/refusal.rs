@@ -13,6 +13,8 @@ const TLS_FAILED: &str = "no secure connection to the mail server: TLS failed";
 /// The stage of a conversation that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// The start of TLS. No reply can quote a password, because none was sent yet.
+    Encryption,
     /// Up to the sender: errors concern the server or our settings, whatever the code.
     Settings,
     /// The recipient's address.
@@ -33,7 +35,7 @@ pub(super) fn failure(stage: Stage, error: &Error) -> SendError {
     };
     let code = u16::from(code);
     // Replies to our sign-in (RFC 4954, section 6) concern a setting, not the message, and may quote the password.
-    if matches!(code, 432 | 454 | 530 | 534 | 535 | 538) {
+    if stage != Stage::Encryption && matches!(code, 432 | 454 | 530 | 534 | 535 | 538) {
         return SendError::temporary(&format!("{code} the mail server rejected our sign-in"));
     }
     let text = error.source().map(ToString::to_string).unwrap_or_default();
@@ -52,13 +54,13 @@ fn is_about_the_mail(stage: Stage, text: &str) -> bool {
         (Stage::Content, Some((7, detail))) => detail <= 1,
         (Stage::Content, Some((subject, _))) => subject != 5,
         (Stage::Content, None) => true,
-        (Stage::Recipient, Some(code)) => !is_about_us(code),
-        (Stage::Settings, _) => false,
+        (Stage::Recipient, Some((subject, detail))) => !is_about_us(subject, detail),
+        (Stage::Encryption | Stage::Settings, _) => false,
     }
 }
 
 /// True for a code about the sender's address, the server, the protocol, or the right to send from here.
-fn is_about_us((subject, detail): (u16, u16)) -> bool {
+fn is_about_us(subject: u16, detail: u16) -> bool {
     matches!((subject, detail), (1, 7 | 8) | (3 | 5 | 7, _))
 }
 
@@ -71,6 +73,11 @@ fn enhanced(word: &str) -> Option<(u16, u16)> {
     }
 }
 
+/// The error for a server that cannot be reached.
+pub(super) fn no_connection(error: &io::Error) -> SendError {
+    SendError::temporary(&format!("no connection to the mail server: {}", io_error::describe(error)))
+}
+
 /// Reason for a missing reply, in our own words: an error's text may contain anything.
 fn unanswered(error: &Error) -> String {
     let mut source = error.source();
@@ -80,7 +87,7 @@ fn unanswered(error: &Error) -> String {
             return match of_tls {
                 Some(error) => certificates::explain(error),
                 None if error.is_tls() => TLS_FAILED.to_owned(),
-                None => format!("no connection to the mail server: {}", io_error::describe(cause)),
+                None => no_connection(cause).summary,
             };
         }
         source = cause.source();

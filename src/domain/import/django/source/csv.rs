@@ -55,7 +55,7 @@ fn columns(headings: &[String], mapping: &Mapping, with_tokens: bool) -> Result<
     if absent.is_empty() {
         return Ok(columns);
     }
-    Err(missing(Text::new("source-heading-lacks-columns"), &absent, headings))
+    Err(missing(Text::new("source-heading-lacks-columns"), &absent, headings).english())
 }
 
 #[cfg(test)]

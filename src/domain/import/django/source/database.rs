@@ -47,7 +47,7 @@ impl Tables {
             (DatabaseBackend::Postgres, kind) if KEYS.contains(&kind) => format!("CAST($1 AS {kind})"),
             (DatabaseBackend::Postgres, kind) => {
                 let text = Text::new("source-unordered-ids").with("column", id).with("type", kind);
-                return Err(Error::BadInput(text.english()));
+                return Err(Error::BadInput(text));
             }
             // SQLite compares the text as a number if the column is one.
             _ => "$1".to_owned(),
@@ -149,7 +149,7 @@ impl<'a> Table<'a> {
         let columns = rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)));
         let columns: Vec<_> = columns.collect::<Result<_, DbErr>>().map_err(|error| unreadable(&error))?;
         if columns.is_empty() {
-            return Err(Error::BadInput(Text::new("source-table-missing").with("table", name).english()));
+            return Err(Error::BadInput(Text::new("source-table-missing").with("table", name)));
         }
         Ok(Self { name, columns })
     }
@@ -182,5 +182,5 @@ async fn query(db: &Pool, sql: &str, value: Option<&str>) -> Result<Vec<QueryRes
 
 /// An error of the source database, explained for the operator.
 fn unreadable(error: &DbErr) -> Error {
-    Error::internal(unusable(database::explain(error)))
+    Error::internal(unusable(database::explain(error)).english())
 }

@@ -106,7 +106,7 @@ impl Reading<'_> {
             return Ok(raw);
         }
         let there: Vec<String> = object.fields.keys().cloned().collect();
-        Err(missing(lacks_columns(object), &absent, &there))
+        Err(missing(lacks_columns(object), &absent, &there).english())
     }
 
     fn columns(&self, join: Option<usize>) -> impl Iterator<Item = (Field, &str)> {
@@ -150,7 +150,7 @@ fn field<'a>(object: &'a Object, column: &str) -> Option<&'a Value> {
 
 fn value(object: &Object, column: &str) -> Result<Option<String>, String> {
     let there = || object.fields.keys().cloned().collect::<Vec<_>>();
-    let missing = || missing(lacks_columns(object), &[column.to_owned()], &there());
+    let missing = || missing(lacks_columns(object), &[column.to_owned()], &there()).english();
     scalar(column, field(object, column).ok_or_else(missing)?)
 }
 

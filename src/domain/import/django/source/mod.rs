@@ -75,7 +75,9 @@ impl Source {
             }
         };
         let rows = tokio::task::spawn_blocking(read).await.map_err(Error::internal)?;
-        let rows = rows.map_err(|problem| Error::BadInput(format!("{text}: {problem}")))?;
+        let rows = rows.map_err(|problem| {
+            Error::BadInput(Text::new("source-problem").with("source", text).with("problem", problem))
+        })?;
         Ok(Self { users: rows.len(), is_in_utc: false, kind: Kind::Read(rows.into_iter()) })
     }
 
@@ -103,12 +105,12 @@ fn is_json(file: &[u8]) -> bool {
         || matches!(file.trim_ascii_start().first(), Some(b'[' | b'{'))
 }
 
-/// The message about missing columns, made from a text with the parameters `columns` and `present`.
-fn missing(text: Text, columns: &[String], present: &[String]) -> String {
-    text.with("columns", columns.join(", ")).with("present", present.join(", ")).english()
+/// The text about missing columns, made from one with the parameters `columns` and `present`.
+fn missing(text: Text, columns: &[String], present: &[String]) -> Text {
+    text.with("columns", columns.join(", ")).with("present", present.join(", "))
 }
 
-/// The message about a source that cannot be used.
-fn unusable(problem: impl Display) -> String {
-    Text::new("source-unusable").with("problem", problem.to_string()).english()
+/// The text about a source that cannot be used.
+fn unusable(problem: impl Display) -> Text {
+    Text::new("source-unusable").with("problem", problem.to_string())
 }
