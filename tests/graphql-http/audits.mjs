@@ -1,30 +1,28 @@
 // All audits of the package graphql-http against the running service. Every one must pass, those that are only
 // recommended too.
-// Usage: node audits.mjs BINARY
+// Usage: node audits.mjs BINARY [--count]
 
 import { serverAudits } from "graphql-http";
+import { report } from "./report.mjs";
 import { start } from "./service.mjs";
 
 const EXPECTED = 61;
 
 const { url, stop } = await start(process.argv[2]);
-const counts = { MUST: [0, 0], SHOULD: [0, 0], MAY: [0, 0] };
-let passed = 0;
+const levels = { MUST: [0, 0], SHOULD: [0, 0], MAY: [0, 0] };
+const failures = [];
 try {
   for (const audit of serverAudits({ url: `${url}/graphql` })) {
     const result = await audit.fn();
-    const count = counts[audit.name.split(" ", 1)[0]];
-    count[1] += 1;
-    if (result.status === "ok") {
-      count[0] += 1;
-      passed += 1;
-    } else {
-      console.error(`${result.status}: ${audit.id} ${audit.name}: ${result.reason}`);
-    }
+    const counts = levels[audit.name.split(" ", 1)[0]];
+    counts[1] += 1;
+    if (result.status === "ok") counts[0] += 1;
+    else failures.push([`${audit.id} ${audit.name}`, `${result.status}: ${result.reason}`]);
   }
 } finally {
   await stop();
 }
-const figures = Object.entries(counts).map(([level, [ok, all]]) => `${level} ${ok}/${all}`);
-console.log(`graphql-http audits: ${figures.join(", ")}; ${passed} of ${EXPECTED} passed`);
-process.exitCode = passed === EXPECTED && Object.values(counts).every(([ok, all]) => ok === all) ? 0 : 1;
+const all = Object.values(levels).reduce((sum, [, number]) => sum + number, 0);
+if (all !== EXPECTED) throw new Error(`graphql-http has ${all} audits instead of ${EXPECTED}: update EXPECTED`);
+const figures = Object.entries(levels).map(([level, [passed, number]]) => `${level} ${passed}/${number}`);
+report(`graphql-http audits: ${figures.join(", ")}`, all, failures);

@@ -8,23 +8,30 @@ import { createInterface } from "node:readline";
 
 const password = "a rather long phrase of mine";
 
-/** Starts the service; resolves to its address and to what stops it. */
+/** Starts the service; resolves to its address, its process, and a function that stops it. */
 export async function start(binary, settings = {}) {
   const folder = mkdtempSync(join(tmpdir(), "vestibule-protocol-"));
   const env = { PATH: process.env.PATH, VESTIBULE_LISTEN: "127.0.0.1:0", VESTIBULE_ADMIN_PASSWORD: password, ...settings };
   const service = spawn(binary, [], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise((resolve) => service.once("exit", resolve));
-  const stop = async () => {
-    service.kill();
+  const clear = () => rmSync(folder, { recursive: true, force: true });
+  const abandon = () => {
+    service.kill("SIGKILL");
+    clear();
+  };
+  process.once("exit", abandon);
+  const stop = async (signal = "SIGTERM") => {
+    service.kill(signal);
     await ended;
-    rmSync(folder, { recursive: true, force: true });
+    process.off("exit", abandon);
+    clear();
   };
   const lines = createInterface({ input: service.stdout });
   for await (const line of lines) {
     const found = line.match(/^listening on (.*)$/);
     if (found) {
       service.stdout.resume();
-      return { url: found[1], stop };
+      return { url: found[1], process: service, stop };
     }
   }
   await stop();

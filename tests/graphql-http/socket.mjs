@@ -256,7 +256,8 @@ const checks = {
     for (const protocol of ["graphql-ws", "soap"]) {
       const socket = new WebSocket(address, protocol);
       const status = await new Promise((resolve) => {
-        socket.on("unexpected-response", (_, response) => resolve(response.statusCode)).on("open", () => resolve("open"));
+        socket.on("unexpected-response", (_, response) => resolve(response.statusCode));
+        socket.on("open", () => resolve("open")).on("error", ({ message }) => resolve(message));
       });
       assert.equal(status, 400, protocol);
     }

@@ -85,7 +85,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Creates and starts a server.
     pub(crate) fn start() -> Outcome<Self> {
-        let programs = find_programs().ok_or("found no initdb on PATH or in /usr/lib/postgresql")?;
+        let programs = find_programs().ok_or("PostgreSQL is not installed")?;
         let folder = tempfile::tempdir()?;
         if rustix::process::geteuid().is_root() {
             run(Command::new("chown").arg("postgres").arg(folder.path()))?;
@@ -195,6 +195,11 @@ impl Drop for Cluster {
             eprintln!("our own PostgreSQL server did not stop: {error}");
         }
     }
+}
+
+/// Reason to skip rows with PostgreSQL.
+pub(crate) fn left_out() -> Option<&'static str> {
+    find_programs().is_none().then_some("PostgreSQL is not installed (on Debian: apt-get install postgresql)")
 }
 
 fn find_programs() -> Option<PathBuf> {

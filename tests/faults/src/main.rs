@@ -14,6 +14,7 @@ mod service;
 mod sink;
 mod traffic;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -27,8 +28,8 @@ use crate::database::Kind;
 use crate::outcome::{Findings, Outcome};
 use crate::rows::{Lab, Row};
 
-/// Timeout of one row.
-const TIMEOUT: Duration = Duration::from_secs(180);
+/// Timeout of one row, for services that hang. Much longer than any row takes.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Inject faults into the service's dependencies and check the results
 #[derive(Parser)]
@@ -66,6 +67,15 @@ fn say(line: &str) {
     println!("{line}");
 }
 
+/// Reports something that cannot be tested on this machine, also to the file named by `VESTIBULE_SKIPPED`.
+fn skip(what: &str) -> Outcome<()> {
+    use std::io::Write as _;
+    say(&format!("SKIPPED: {what}"));
+    let Some(path) = setting("VESTIBULE_SKIPPED").filter(|path| !path.is_empty()) else { return Ok(()) };
+    let mut file = std::fs::File::options().create(true).append(true).open(path)?;
+    Ok(file.write_all(format!("{what}\n").as_bytes())?)
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
@@ -100,15 +110,19 @@ async fn run(arguments: Arguments) -> Outcome<bool> {
     };
     BINARY.get_or_init(|| binary);
     let lab = Lab::default();
-    let postgres = lab.cluster().await.err().map(|error| error.to_string());
     let (mut lines, mut all_well) = (Vec::new(), true);
+    let mut skipped: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in &rows {
-        let attempts = row.databases.iter().map(|kind| async {
-            let without = (row.left_out)().map(str::to_owned).or(postgres.clone().filter(|_| *kind == Kind::Postgres));
-            let (line, went_well) = match without {
-                Some(why) => (line(row, *kind, None, &format!("left out: {why}")), true),
-                None => attempt(&lab, row, *kind).await,
-            };
+        let mut kinds = row.databases.to_vec();
+        kinds.retain(|kind| {
+            let without_server = || database::left_out().filter(|_| *kind == Kind::Postgres);
+            let Some(why) = (row.left_out)().or_else(without_server) else { return true };
+            lines.push(line(row, *kind, None, &format!("SKIPPED {why}")));
+            skipped.entry(why).or_default().push(format!("{} on {}", row.name, kind.name()));
+            false
+        });
+        let attempts = kinds.iter().map(|kind| async {
+            let (line, went_well) = attempt(&lab, row, *kind).await;
             say(&line);
             (line, went_well)
         });
@@ -122,32 +136,41 @@ async fn run(arguments: Arguments) -> Outcome<bool> {
         }
     }
     say(&format!("\n{}\n{}", HEADING, lines.join("\n")));
+    for (why, rows) in skipped {
+        skip(&format!("faults: {}: {why}", rows.join(", ")))?;
+    }
     say(if all_well { "\nAll faults passed." } else { "\nSome faults failed." });
     Ok(all_well)
 }
 
 const HEADING: &str = "fault             database    acknowledged   lost  duplicates  recovery  verdict";
 
-/// Injects a fault. If the service is too slow or responds unexpectedly, there is one retry, because other load on the
-/// machine may be the cause. If anything is lost, there is no retry.
+/// Injects a fault. If everything is right but late, there is a second attempt, because other load on the machine may be
+/// the cause. After a wrong result there is none.
 async fn attempt(lab: &Lab, row: &Row, kind: Kind) -> (String, bool) {
     let mut before = String::new();
     loop {
         let started = Instant::now();
-        let outcome = tokio::time::timeout(TIMEOUT, (row.run)(lab, kind)).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(format!("timed out after {TIMEOUT:?}").into()));
+        let (outcome, late) = outcome::attempt(tokio::time::timeout(TIMEOUT, (row.run)(lab, kind))).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(format!("it still hung after {TIMEOUT:?}").into()));
         let took = started.elapsed();
-        let checked = outcome.map(|findings| (findings, findings.check()));
-        match checked {
-            Ok((findings, Ok(()))) => {
+        let (findings, error) = match outcome {
+            Ok(findings) => (Some(findings), findings.check().err()),
+            Err(error) => (None, Some(error)),
+        };
+        if let Some(error) = error {
+            return (line(row, kind, findings, &failed(row, &format!("{error}{before}"))), false);
+        }
+        let late = late.join(", ");
+        match (late.is_empty(), before.is_empty()) {
+            (true, _) => {
                 let verdict = format!("ok      {} ({took:.0?}){before}", row.expected);
-                return (line(row, kind, Some(findings), &verdict), true);
+                return (line(row, kind, findings, &verdict), true);
             }
-            Ok((findings, Err(error))) => {
-                return (line(row, kind, Some(findings), &failed(row, &error.to_string())), false);
+            (false, true) => before = format!(" at the second attempt; the first was late: {late}"),
+            (false, false) => {
+                return (line(row, kind, findings, &failed(row, &format!("late again: {late}{before}"))), false);
             }
-            Err(error) if before.is_empty() => before = format!(" at the second attempt; at the first: {error}"),
-            Err(error) => return (line(row, kind, None, &failed(row, &format!("{error}{before}"))), false),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::client::Client;
 use crate::database::Place;
-use crate::outcome::{Outcome, because};
+use crate::outcome::{Outcome, because, within};
 
 /// Password of the first superuser.
 pub(crate) const PASSWORD: &str = "a rather long phrase of mine";
@@ -123,9 +123,9 @@ impl Service {
     }
 
     /// Waits for the process to end, and returns true for exit code 0.
-    pub(crate) async fn ended(&mut self, patience: Duration) -> Outcome<bool> {
-        let ended = timeout(patience, self.child.wait()).await;
-        Ok(ended.map_err(|_| format!("the process was still running after {patience:?}"))??.success())
+    pub(crate) async fn ended(&mut self, limit: Duration) -> Outcome<bool> {
+        let ended = within(limit, self.child.wait()).await;
+        Ok(ended.map_err(|error| format!("the end of the process: {error}"))??.success())
     }
 
     /// True if the process is running.

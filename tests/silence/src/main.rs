@@ -15,6 +15,8 @@ mod service;
 mod statistics;
 mod wire;
 
+use std::fs::File;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,8 +33,7 @@ const SAMPLES: usize = 120;
 const ATTEMPTS: usize = 3;
 
 fn main() -> ExitCode {
-    #[expect(clippy::disallowed_methods, reason = "settings of the check, not of the service")]
-    let (mut arguments, postgres) = (std::env::args().skip(1), std::env::var("VESTIBULE_TEST_POSTGRES_URL").ok());
+    let (mut arguments, postgres) = (std::env::args().skip(1), setting("VESTIBULE_TEST_POSTGRES_URL"));
     let (program, only) = (arguments.next(), arguments.next().unwrap_or_default());
     // The service is started in its own folder.
     let program = program.and_then(|program| std::path::absolute(program).ok()?.into_os_string().into_string().ok());
@@ -41,9 +42,9 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let mut told = measure("SQLite", Service::on_sqlite(&program), &only);
-    match postgres.filter(|url| !url.is_empty()) {
+    match postgres {
         Some(server) => told += measure("PostgreSQL", Service::on_postgres(&program, &server), &only),
-        None => println!("\nPostgreSQL skipped: VESTIBULE_TEST_POSTGRES_URL is not set"),
+        None => skip("silence: response times on PostgreSQL: VESTIBULE_TEST_POSTGRES_URL is not set"),
     }
     match told {
         0 => ExitCode::SUCCESS,
@@ -51,6 +52,21 @@ fn main() -> ExitCode {
             println!("\n{told} of these reveal whether an account exists");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Value of a variable; `None` if it is empty.
+fn setting(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "settings of the check, not of the service")]
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Reports something that cannot be checked on this machine, also to the file named by `VESTIBULE_SKIPPED`.
+fn skip(what: &str) {
+    println!("\nSKIPPED: {what}");
+    if let Some(path) = setting("VESTIBULE_SKIPPED") {
+        let mut file = File::options().create(true).append(true).open(path).unwrap();
+        file.write_all(format!("{what}\n").as_bytes()).unwrap();
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::client::Client;
 use crate::database::Kind;
 use crate::load::create;
-use crate::outcome::{Findings, Outcome, because, p95, wait_until};
+use crate::outcome::{Findings, Outcome, because, in_time, p95, wait_until, within};
 use crate::rows::Lab;
 use crate::service::{PASSWORD, Service};
 
@@ -54,10 +54,9 @@ pub(super) async fn slow(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     }
     let begun = Instant::now();
     let meanwhile = ask_me(&admin, 200).await?;
-    let bound = quiet * 2 + Duration::from_millis(100);
-    because(meanwhile < bound, || format!("`me` took {meanwhile:?} instead of {quiet:?}"))?;
-    let ended = timeout(Duration::from_secs(25), join_all(slow)).await;
-    because(ended.is_ok(), || "some clients were still connected after 25 s".to_owned())?;
+    in_time(meanwhile, quiet * 2 + Duration::from_millis(100), || "`me`".to_owned());
+    let closed = within(Duration::from_secs(25), join_all(slow)).await;
+    closed.map_err(|error| format!("the end of all connections: {error}"))?;
     service.check_log()?;
     Ok(Findings { acknowledged: 200, recovery: Some(begun.elapsed()), ..Findings::default() })
 }
@@ -85,7 +84,7 @@ pub(super) async fn connect(address: &str, client: &Client) -> Outcome<WebSocket
     let (mut socket, _) = client_async(request, TcpStream::connect(address).await?).await?;
     let init = json!({ "type": "connection_init", "payload": { "Authorization": client.authorization() } });
     socket.send(Message::text(init.to_string())).await?;
-    let answer = timeout(Duration::from_secs(20), socket.next()).await?.ok_or("the socket was closed")??;
+    let answer = within(Duration::from_secs(20), socket.next()).await?.ok_or("the socket was closed")??;
     because(answer.to_text()?.contains("connection_ack"), || format!("{answer:?}"))?;
     Ok(socket)
 }
@@ -109,8 +108,7 @@ pub(super) async fn idle_sockets(lab: &Lab, kind: Kind) -> Outcome<Findings> {
         "a connection beyond the limit was accepted".to_owned()
     })?;
     let meanwhile = ask_me(&admin, 200).await?;
-    let bound = quiet * 2 + Duration::from_millis(100);
-    because(meanwhile < bound, || format!("`me` took {meanwhile:?} instead of {quiet:?}"))?;
+    in_time(meanwhile, quiet * 2 + Duration::from_millis(100), || "`me`".to_owned());
     let more = service.memory()?.saturating_sub(memory);
     because(more < 150, || format!("they take {more} MiB"))?;
     let lost = sockets.len();
@@ -143,7 +141,7 @@ pub(super) async fn argon2(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let (mut done, mut turned_away) = (0, 0);
     for answer in sign_ins.await? {
         let answer = answer?;
-        because(answer.took < Duration::from_secs(20), || format!("a sign-in took {:?}", answer.took))?;
+        in_time(answer.took, Duration::from_secs(20), || "a sign-in".to_owned());
         match answer.code() {
             None => done += 1,
             Some(_) => {
@@ -153,8 +151,7 @@ pub(super) async fn argon2(lab: &Lab, kind: Kind) -> Outcome<Findings> {
         }
     }
     because(done > 0 && turned_away > 0, || format!("{done} signed in, {turned_away} refused"))?;
-    let prober = p95(took);
-    because(prober < Duration::from_millis(500), || format!("`me` took {prober:?} meanwhile"))?;
+    in_time(p95(took), Duration::from_millis(500), || "`me`".to_owned());
     let cores = u64::try_from(std::thread::available_parallelism()?.get())?;
     let (more, bound) = (service.memory()?.saturating_sub(memory), 64 + 20 * cores);
     because(more < bound, || format!("{more} MiB more than before, the limit is {bound}"))?;

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::database::{Kind, Place};
 use crate::load::{Ledger, Load};
-use crate::outcome::{Findings, Outcome, because, wait_until};
+use crate::outcome::{Findings, Outcome, because, in_time, wait_until};
 use crate::rows::Lab;
 use crate::service::Service;
 
@@ -70,7 +70,8 @@ pub(super) async fn lock(_: &Lab, _: Kind) -> Outcome<Findings> {
     let locked = Instant::now();
     while locked.elapsed() < Duration::from_secs(8) {
         let me = reader.me().await?;
-        because(me.code().is_none() && me.took < Duration::from_secs(7), || format!("{:?}: {}", me.took, me.body))?;
+        me.must_succeed()?;
+        in_time(me.took, Duration::from_secs(7), || "`me`".to_owned());
         sleep(PAUSE).await;
     }
     other.execute_unprepared("COMMIT").await?;

@@ -12,7 +12,7 @@ use crate::bouncer::Bouncer;
 use crate::client::Client;
 use crate::database::{Cluster, Kind, Place};
 use crate::load::{Ledger, Load, create};
-use crate::outcome::{Findings, Outcome, because, wait_until};
+use crate::outcome::{Findings, Outcome, because, in_time, wait_until};
 use crate::relay::Relay;
 use crate::rows::Lab;
 use crate::service::Service;
@@ -135,7 +135,7 @@ pub(super) async fn behind_pgbouncer(lab: &Lab, kind: Kind) -> Outcome<Findings>
     outside.execute_unprepared("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await?;
     let me = admin.me().await?;
     me.must_be(BUSY[0])?;
-    because(me.took < Duration::from_secs(8), || format!("the response took {:?}", me.took))?;
+    in_time(me.took, Duration::from_secs(8), || "`me`".to_owned());
     outside.execute_unprepared("ROLLBACK").await?;
     all_succeed(&admin, "again").await?;
     service.check_log()?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::client::Client;
 use crate::database::{Kind, Place, until_none};
 use crate::load::create;
-use crate::outcome::{Findings, Outcome, because, p95, wait_until};
+use crate::outcome::{Findings, Outcome, because, in_time, p95, wait_until};
 use crate::rows::Lab;
 use crate::service::Service;
 use crate::sink::{Manner, Sink, TARPIT};
@@ -50,7 +50,7 @@ pub(super) async fn down(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let port = sink.port;
     drop(sink);
     let down = register(&service.client(), "down", 100).await?;
-    because(down < up * 3 + Duration::from_millis(100), || format!("answers took {down:?} instead of {up:?}"))?;
+    in_time(down, up * 3 + Duration::from_millis(100), || "responses".to_owned());
     // Long enough for some retries.
     tokio::time::sleep(Duration::from_secs(7)).await;
     let (sink, back) = (Sink::start_at(port).await?, Instant::now());

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::database::Kind;
 use crate::inside::PANIC;
 use crate::load::create;
-use crate::outcome::{Findings, Outcome, because, wait_until};
+use crate::outcome::{Findings, Outcome, because, wait_until, within};
 use crate::rows::{Lab, clients};
 use crate::service::{PASSWORD, Service};
 use crate::sink::{Sink, TARPIT};
@@ -45,7 +45,7 @@ pub(super) async fn terminate(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     service.signal(Signal::TERM)?;
     let mut sockets_lost = 0;
     for mut socket in sockets {
-        let last = timeout(Duration::from_secs(15), socket.next()).await?;
+        let last = within(Duration::from_secs(15), socket.next()).await?;
         let going_away = matches!(&last, Some(Ok(Message::Close(Some(frame)))) if u16::from(frame.code) == 1001);
         sockets_lost += usize::from(!going_away);
         // Responds to the close frame.

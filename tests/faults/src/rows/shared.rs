@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::client::Client;
 use crate::database::Kind;
 use crate::load::create;
-use crate::outcome::{Findings, Outcome, because};
+use crate::outcome::{Findings, Outcome, because, within};
 use crate::proxy::Proxy;
 use crate::rows::balanced::{addresses, start};
 use crate::rows::{Lab, clients};
@@ -23,7 +23,7 @@ use crate::service::{PASSWORD, Service};
 
 const LOGOUT: &str = "mutation { logout { success errors { code } } }";
 
-/// Timeout of a notification.
+/// Time limit of a notification.
 const HEARING: Duration = Duration::from_secs(10);
 
 /// Number of subscribers behind nginx.
@@ -77,7 +77,7 @@ pub(super) async fn between_two(lab: &Lab, kind: Kind) -> Outcome<Findings> {
     let mut reconnected = 0;
     for socket in &mut sockets {
         // Subscribers at the other instance get no message, or one about a user.
-        while let Ok(received) = timeout(Duration::from_millis(200), socket.next()).await {
+        while let Ok(received) = timeout(Duration::from_millis(500), socket.next()).await {
             if matches!(received, None | Some(Err(_))) {
                 *socket = listen(&proxy.address, &admin).await?;
                 reconnected += 1;
@@ -181,7 +181,7 @@ async fn hear(socket: &mut Socket, who: &str) -> Outcome<()> {
         }
         Err::<(), Box<dyn std::error::Error + Send + Sync>>("the socket was closed".into())
     };
-    timeout(HEARING, heard).await.map_err(|_| format!("no message about {who}"))?
+    within(HEARING, heard).await.map_err(|error| format!("a message about {who}: {error}"))?
 }
 
 /// Waits until the service closes the socket, and returns the close code.
@@ -194,5 +194,5 @@ async fn closed(socket: &mut Socket) -> Outcome<u16> {
         }
         Err::<u16, Box<dyn std::error::Error + Send + Sync>>("the socket ended without a close frame".into())
     };
-    timeout(HEARING, code).await.map_err(|_| "the socket was not closed".to_owned())?
+    within(HEARING, code).await.map_err(|error| format!("the end of the socket: {error}"))?
 }
