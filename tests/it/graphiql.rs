@@ -92,7 +92,7 @@ async fn loads_nothing_from_elsewhere(app: &TestApp, path: &str, page: &Answer) 
     assert!(!addresses.is_empty(), "{path} has no style sheet");
     for address in addresses {
         assert!(is_local(&address), "{path} loads {address}");
-        if address.ends_with(".css") {
+        if std::path::Path::new(&address).extension().is_some_and(|extension| extension == "css") {
             let style = app.anyone().get(&address).await;
             let foreign: Vec<String> =
                 imported(text(&style)).into_iter().filter(|address| !is_local(address)).collect();

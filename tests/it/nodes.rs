@@ -220,8 +220,8 @@ async fn the_order_is_that_of_the_ids(place: Place) {
         vec![Some(session), None, Some(user), Some(token), Some(user), None, Some(sample), Some(session)];
     ids.extend(malformed);
     expected.extend(malformed.map(|_| None));
-    let object = |known: &Option<&(&str, String)>| known.map(|(ty, id)| json!({ "__typename": ty, "id": id }));
-    let expected: Vec<Option<Value>> = expected.iter().map(object).collect();
+    let object = |known: Option<&(&str, String)>| known.map(|(ty, id)| json!({ "__typename": ty, "id": id }));
+    let expected: Vec<Option<Value>> = expected.into_iter().map(object).collect();
     assert_eq!(scene.ada.data(NODES, json!({ "ids": ids })).await, json!({ "nodes": expected }));
     assert_eq!(scene.ada.data(NODES, json!({ "ids": [] })).await, json!({ "nodes": [] }));
     for id in malformed {

@@ -259,7 +259,7 @@ async fn read_body(headers: &HeaderMap, body: Body, limit: Duration) -> Result<V
 }
 
 fn is_length_limit(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<LengthLimitError>())
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 fn wants_page(headers: &HeaderMap) -> bool {

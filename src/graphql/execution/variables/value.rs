@@ -117,7 +117,9 @@ fn integer(number: &Number) -> Option<i32> {
 pub(super) fn coerce_integers(index: &SchemaIndex, ty: &Type, value: &mut ConstValue) {
     match (&ty.base, value) {
         (BaseType::List(item), ConstValue::List(items)) => {
-            items.iter_mut().for_each(|value| coerce_integers(index, item, value));
+            for value in items {
+                coerce_integers(index, item, value);
+            }
         }
         (BaseType::List(item), value) => coerce_integers(index, item, value),
         (BaseType::Named(name), ConstValue::Number(number)) if name == "Int" => {
