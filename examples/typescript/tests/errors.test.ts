@@ -108,7 +108,7 @@ test("the codes are types", () => {
   const { code } = new VestibuleError([{ message: "No.", extensions: { code: "FORBIDDEN" } }]);
   expect(code === "FORBIDDEN").toBe(true);
   // @ts-expect-error the service has no such code
-  expect(code === "FORBIDEN").toBe(false);
+  expect(code === "NOT_A_CODE").toBe(false);
 });
 
 test("the delay is the longest of the errors, or that of the header", () => {
