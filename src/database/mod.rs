@@ -294,8 +294,7 @@ impl Db {
         vec![self.reader.state("read"), self.writer.pool().state("write")]
     }
 
-    /// Reason why writes are currently impossible: a standby, a read-only database, or a read-only file. Connections to
-    /// such a server are replaced, which may lead to another server.
+    /// Reason why writes are currently impossible: a standby, a read-only database, or a read-only file.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the database does not respond.
@@ -305,16 +304,7 @@ impl Db {
         }
         let mut obstacle = None;
         for pool in [&self.reader, self.writer.pool()] {
-            let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN 1 \
-                       WHEN current_setting('transaction_read_only')::boolean THEN 2 ELSE 0 END";
-            let row = pool.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, sql)).await?;
-            let found = match row.map(|row| row.try_get_by_index::<i32>(0)).transpose()? {
-                Some(1) => STANDBY,
-                Some(2) => READ_ONLY,
-                _ => continue,
-            };
-            pool.lose(found);
-            obstacle = Some(found);
+            obstacle = pool.write_obstacle().await?.or(obstacle);
         }
         Ok(obstacle)
     }

@@ -13,10 +13,11 @@ use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult,
     QueryResult, Statement, TransactionOptions, TransactionTrait as _,
 };
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::PoolState;
 use super::postgres::Server;
+use super::{PoolState, READ_ONLY, STANDBY};
 use crate::error::{departed, departures};
 use crate::tools::metrics::Label;
 
@@ -60,13 +61,15 @@ struct Generation {
 #[derive(Clone, Debug)]
 pub(super) struct Health {
     is_lost: Arc<AtomicBool>,
+    /// The reason why the server cannot be written to.
+    obstacle: Arc<watch::Sender<Option<&'static str>>>,
     departures: u64,
     since: Instant,
 }
 
 impl Health {
     pub(super) fn new() -> Self {
-        Self { is_lost: Arc::default(), departures: departures(), since: Instant::now() }
+        Self { is_lost: Arc::default(), obstacle: Arc::default(), departures: departures(), since: Instant::now() }
     }
 
     /// Marks the server as unresponsive or unsuitable.
@@ -74,6 +77,18 @@ impl Health {
         if !self.is_lost.swap(true, Ordering::Relaxed) {
             tracing::warn!(reason, "replacing database connections");
         }
+    }
+
+    /// Marks the server as one that cannot be written to.
+    pub(super) fn block(&self, obstacle: &'static str) {
+        self.lose(obstacle);
+        self.obstacle.send_replace(Some(obstacle));
+    }
+
+    /// Waits for the reason why the server cannot be written to.
+    async fn obstacle(&self) -> Option<&'static str> {
+        let mut obstacle = self.obstacle.subscribe();
+        obstacle.wait_for(Option::is_some).await.ok().and_then(|found| *found)
     }
 
     fn is_lost(&self) -> bool {
@@ -109,9 +124,24 @@ impl Pool {
         self.shared.server.as_ref()
     }
 
-    /// Marks the server as unsuitable, so that the next statement uses new connections.
-    pub(super) fn lose(&self, reason: &'static str) {
-        self.read().health.lose(reason);
+    /// Reason why the server cannot be written to. Connections to such a server are replaced, which may lead to another
+    /// server.
+    pub(super) async fn write_obstacle(&self) -> Result<Option<&'static str>, DbErr> {
+        let health = self.current().await.health;
+        let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN 1 \
+                   WHEN current_setting('transaction_read_only')::boolean THEN 2 ELSE 0 END";
+        let row = tokio::select! {
+            row = self.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, sql)) => row?,
+            // A new connection to such a server is refused, so that the statement only waits for another one.
+            obstacle = health.obstacle() => return Ok(obstacle),
+        };
+        let found = match row.map(|row| row.try_get_by_index::<i32>(0)).transpose()? {
+            Some(1) => STANDBY,
+            Some(2) => READ_ONLY,
+            _ => return Ok(None),
+        };
+        self.read().health.block(found);
+        Ok(Some(found))
     }
 
     /// Current state of the pool.

@@ -90,7 +90,7 @@ impl Server {
                     let prepared = prepare(connection, purpose).await;
                     if let Err(SqlxError::Configuration(reason)) = &prepared {
                         let is_standby = reason.to_string() == super::STANDBY;
-                        health.lose(if is_standby { super::STANDBY } else { super::READ_ONLY });
+                        health.block(if is_standby { super::STANDBY } else { super::READ_ONLY });
                     }
                     prepared
                 })

@@ -19,7 +19,11 @@ pub(in crate::http) async fn alive() -> &'static str {
 
 /// `/readyz`: readiness: the database responds, is writable, and has the current schema.
 pub(in crate::http) async fn ready(State(app): State<Arc<App>>) -> (StatusCode, String) {
-    let check = async { Ok::<_, Error>((app.db.write_obstacle().await?, app.db.is_migrated().await?)) };
+    let check = async {
+        let obstacle = app.db.write_obstacle().await?;
+        // With an obstacle, there is no connection for another statement.
+        Ok::<_, Error>((obstacle, obstacle.is_none() && app.db.is_migrated().await?))
+    };
     match tokio::time::timeout(TIMEOUT, check).await {
         Ok(Ok((None, true))) => (StatusCode::OK, "ready\n".to_owned()),
         Ok(Ok((Some(obstacle), _))) => (StatusCode::SERVICE_UNAVAILABLE, format!("{obstacle}\n")),
