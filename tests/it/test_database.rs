@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, Database, DatabaseBackend, Statement};
 use tempfile::TempDir;
 use vestibule::database::{Db, Options};
 use vestibule::tools::clock::Clock;
 use vestibule::tools::secret;
+
+/// Time limit of a test, so that one that would wait for ever fails with its name.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A fresh database and folder for a single test.
 #[derive(Clone)]
@@ -53,7 +57,7 @@ pub(crate) fn postgres_url() -> Option<String> {
 pub(crate) fn on_sqlite<F: Future<Output = ()>>(test: fn(Place) -> F) {
     let folder = TempDir::new().expect("a folder can be created");
     let database_url = format!("sqlite://{}", folder.path().join("test.db").display());
-    block_on(test(Place { database_url, folder: folder.path().to_owned() }));
+    block_on(in_time(test(Place { database_url, folder: folder.path().to_owned() })));
 }
 
 /// Runs a test on a fresh database of the PostgreSQL server.
@@ -65,12 +69,16 @@ pub(crate) fn on_postgres<F: Future<Output = ()>>(test: fn(Place) -> F) {
     let template = template(base, &server);
     administer(&server, &[format!("CREATE DATABASE {name} TEMPLATE {template}")]);
     let place = Place { database_url: format!("{base}/{name}"), folder: folder.path().to_owned() };
-    let outcome = std::panic::catch_unwind(|| block_on(test(place)));
+    let outcome = std::panic::catch_unwind(|| block_on(in_time(test(place))));
     let drop = |name: &str| format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
     administer(&server, &[drop(&name), drop(&second(&name))]);
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
+}
+
+async fn in_time(test: impl Future<Output = ()>) {
+    tokio::time::timeout(LIMIT, test).await.expect("the test ends within its time limit");
 }
 
 fn administer(server: &str, statements: &[String]) {
