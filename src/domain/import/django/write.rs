@@ -18,7 +18,7 @@ use crate::domain::auth::identity::Actor;
 use crate::domain::import::spreadsheet::rights::Rights;
 use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::guard_rails::{self, Change};
-use crate::domain::users::reserved::{self, ReservationHolder, WantedAddress, Written};
+use crate::domain::users::reserved::{self, ReservationHolder, WantedAddress, WrittenAccount};
 use crate::domain::users::username_allocator::UsernameAllocator;
 use crate::domain::users::{Names, blank, retry_on_conflict};
 use crate::domain::{outbox, rate_limits};
@@ -68,7 +68,7 @@ pub(super) async fn write(
         let users = rows.iter().cloned().map(user::Model::try_from);
         let users: Vec<user::Model> = users.collect::<Result<_, _>>().map_err(crate::error::Error::from)?;
         user::Entity::insert_many(rows).exec_without_returning(txn).await.map_err(retry_on_conflict)?;
-        let written: Vec<Written<'_>> = users.iter().map(Written::new).collect();
+        let written: Vec<WrittenAccount<'_>> = users.iter().map(WrittenAccount::new).collect();
         reserved::claim_all(txn, now, &written).await?;
         // Strangers may have guessed at the addresses before.
         let new: Vec<Uuid> = users.iter().map(|user| user.id).collect();
@@ -103,8 +103,6 @@ struct Known {
 
 impl Known {
     async fn read(txn: &DatabaseTransaction, now: &Now, entries: &[Entry]) -> Result<Self> {
-        let ids = Column::ExternalId.is_in(entries.iter().map(|entry| entry.id.as_str()));
-        let by_id = user::Entity::find().filter(ids).order_by_asc(Column::ExternalId).lock_exclusive().all(txn).await?;
         let addresses = Column::EmailKey.is_in(entries.iter().map(|entry| entry.email_key.as_str()));
         let by_email = user::Entity::find().filter(addresses).all(txn).await?;
         // Reversed, so that the first entry with an id wins; the others are refused.
@@ -120,6 +118,10 @@ impl Known {
         let undos = reserved::addresses(txn, now, entries.iter().map(|entry| entry.email_key.as_str())).await?;
         let digests = imported_id::Column::Digest.is_in(entries.iter().map(|entry| digest_of_id(&entry.id)));
         let moved = imported_id::Entity::find().filter(digests).all(txn).await?;
+        // After the others: an account that another import adds meanwhile has its id in the last statement, if one of
+        // its address or username was seen.
+        let ids = Column::ExternalId.is_in(entries.iter().map(|entry| entry.id.as_str()));
+        let by_id = user::Entity::find().filter(ids).order_by_asc(Column::ExternalId).lock_exclusive().all(txn).await?;
         let id = |account: user::Model| Some((account.external_id.clone()?, account));
         Ok(Self {
             by_id: by_id.into_iter().filter_map(id).collect(),
