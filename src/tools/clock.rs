@@ -111,29 +111,43 @@ impl Clock {
                 let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
                 Now { at: Timestamp(since.map_or(0, millis)), clock: *self }
             }
-            Self::Set(clock) => Now { at: Timestamp(clock.0.load(Ordering::SeqCst)), clock: *self },
+            Self::Set(clock) => Now { at: Timestamp(clock.0.at.load(Ordering::SeqCst)), clock: *self },
+        }
+    }
+
+    fn sequence(self) -> &'static Sequence {
+        static SYSTEM: Sequence = Sequence::new();
+        match self {
+            Self::System => &SYSTEM,
+            Self::Set(SetClock(state)) => &state.sequence,
         }
     }
 }
 
-/// A clock that stands still until it is set; clones share it. For tests: each one leaks eight bytes.
+/// A clock that stands still until it is set; clones share it. For tests: each one leaks its state.
 #[derive(Clone, Copy, Debug)]
-pub struct SetClock(&'static AtomicI64);
+pub struct SetClock(&'static SetState);
+
+#[derive(Debug)]
+struct SetState {
+    at: AtomicI64,
+    sequence: Sequence,
+}
 
 impl SetClock {
     /// Creates a clock that shows `at`.
     pub fn new(at: Timestamp) -> Self {
-        Self(Box::leak(Box::new(AtomicI64::new(at.0))))
+        Self(Box::leak(Box::new(SetState { at: AtomicI64::new(at.0), sequence: Sequence::new() })))
     }
 
     /// Moves the clock forward.
     pub fn advance(&self, span: Duration) {
-        self.0.fetch_add(millis(span), Ordering::SeqCst);
+        self.0.at.fetch_add(millis(span), Ordering::SeqCst);
     }
 
     /// Moves the clock back, as a corrected system clock may.
     pub fn step_back(&self, span: Duration) {
-        self.0.fetch_sub(millis(span), Ordering::SeqCst);
+        self.0.at.fetch_sub(millis(span), Ordering::SeqCst);
     }
 }
 
@@ -156,12 +170,12 @@ impl Now {
     }
 
     /// A new unique id: a UUIDv7 of this time (RFC 9562, section 5.7). Ids that this process creates within a
-    /// millisecond are in order (section 6.2, method 1): 26 bits count from a random start, 48 are random.
+    /// millisecond of one clock are in order (section 6.2, method 1): 26 bits count from a random start, 48 are random.
     pub fn id(&self) -> Uuid {
         let mut bytes: [u8; 16] = Secret::<16>::random().reveal();
         bytes[..6].copy_from_slice(&self.at.0.max(0).to_be_bytes()[2..]);
         let [_, _, high, low, ..] = bytes.map(u32::from);
-        let count = next_count(self.at, high << 8 | low);
+        let count = self.clock.sequence().next(self.at, high << 8 | low);
         bytes[6..10].copy_from_slice(&(count >> 14 << 16 | count & 0x3fff).to_be_bytes());
         uuid::Builder::from_bytes(bytes)
             .with_version(uuid::Version::SortRand)
@@ -175,13 +189,22 @@ impl Now {
     }
 }
 
-/// The sequence number of an id within its millisecond; the first one is the given start.
-fn next_count(at: Timestamp, beginning: u32) -> u32 {
-    static LAST: Mutex<(i64, u32)> = Mutex::new((0, 0));
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = if last.0 == at.0 && last.1 < MAX_COUNT { last.1 + 1 } else { beginning };
-    *last = (at.0, count);
-    count
+/// The last millisecond of a clock with an id, and the last sequence number in it.
+#[derive(Debug)]
+struct Sequence(Mutex<(i64, u32)>);
+
+impl Sequence {
+    const fn new() -> Self {
+        Self(Mutex::new((0, 0)))
+    }
+
+    /// The sequence number of an id within its millisecond; the first one is the given start.
+    fn next(&self, at: Timestamp, beginning: u32) -> u32 {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = if last.0 == at.0 && last.1 < MAX_COUNT { last.1 + 1 } else { beginning };
+        *last = (at.0, count);
+        count
+    }
 }
 
 #[cfg(test)]
@@ -246,8 +269,12 @@ mod tests {
         let moment = Clock::Set(SetClock::new(Timestamp::from_millis(1_795_253_400_042))).now();
         let (one, two) = (moment.id(), moment.id());
         assert!(one < two);
+        // Ids of another clock do not interrupt the sequence.
+        let elsewhere = Clock::Set(SetClock::new(Timestamp::from_millis(1))).now();
+        let between: Vec<Uuid> = (0..100).flat_map(|_| [moment.id(), elsewhere.id()]).collect();
+        assert!(between.iter().step_by(2).is_sorted());
         let more: Vec<Uuid> = (0..10_000).map(|_| moment.id()).collect();
-        assert!(two < more[0] && more.is_sorted());
+        assert!(two < between[0] && between[198] < more[0] && more.is_sorted());
         assert_eq!(one.get_version_num(), 7);
         assert_eq!(one.get_timestamp().map(|time| time.to_unix()), Some((1_795_253_400, 42_000_000)));
     }
