@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::Config;
-use crate::domain::import::spreadsheet::{self, Counts, Import, Importing, Outcome, Progress, RightsChange};
+use crate::domain::import::spreadsheet::{self, Counts, Import, ImportedBy, Outcome, Progress, RightsChange};
 use crate::domain::operator::Operator;
 use crate::error::{Error, Result};
 
@@ -36,7 +36,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     let watch = |progress| show(&bar, progress);
     let import = Import { file, dry_run, send_welcome: !no_welcome };
     let operator = Operator::new();
-    let by = Importing::Operator(&operator);
+    let by = ImportedBy::Operator(&operator);
     let imported = spreadsheet::import(&app.db, &app.clock.now(), &app.importer, by, import, &watch).await;
     bar.finish_and_clear();
     match imported? {

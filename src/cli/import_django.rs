@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use crate::config::Config;
 use crate::domain::import::django::mapping::Mapping;
 use crate::domain::import::django::source::Source;
-use crate::domain::import::django::{self, Problem, Report, RightsChange, TakeOver};
+use crate::domain::import::django::{self, Problem, Report, RightsChange};
 use crate::error::{Error, Result};
 
 /// Options of `import django`.
@@ -83,7 +83,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     };
     let mut report = Report::default();
     let users = source.users();
-    let input = TakeOver { source, mapping: &mapping, options: how };
+    let input = django::Import { source, mapping: &mapping, options: how };
     let moved = django::take_over(&app.db, &app.clock, input, &mut report, &watch).await;
     bar.finish_and_clear();
     print(&report, how);

@@ -3,12 +3,10 @@
 use async_graphql::{Context, InputObject, Object, SimpleObject, Upload};
 
 use crate::domain::avatars::{self, name::FileName};
-use crate::error::Error;
-use crate::graphql::context::{app, request, viewer};
+use crate::graphql::context::{app, request, uploaded, viewer};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
-use crate::texts::Text;
 
 /// Avatar to upload.
 #[derive(InputObject)]
@@ -49,11 +47,7 @@ impl AvatarsMutation {
         #[graphql(desc = "Avatar to upload.")] input: UploadAvatarInput,
     ) -> Answer<Option<UploadAvatarPayload>> {
         let (viewer, app) = (viewer(ctx)?, app(ctx));
-        // Not `Upload::value`: it panics if a client sends the placeholder of a file without the file.
-        let Some(file) = ctx.query_env.uploads.get(input.file.0) else {
-            return Err(Error::BadInput(Text::new("file-missing")).into());
-        };
-        let (now, file) = (&request(ctx).now, file.content.clone());
+        let (now, file) = (&request(ctx).now, uploaded(ctx, &input.file)?.content.clone());
         let uploaded = avatars::upload(&app.db, now, viewer, &app.avatar_encoder, &app.media, file).await;
         let (user, errors) = outcome(ctx, uploaded)?;
         Ok(Some(UploadAvatarPayload { user: user.map(User), errors }))

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use async_graphql::Context;
 use async_graphql::parser::types::OperationType;
+use async_graphql::{Context, Upload, UploadValue};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -13,6 +13,7 @@ use crate::domain::auth::token_issuer::Tokens;
 use crate::entity::api_token::Scope;
 use crate::error::{Code, Error, Reason};
 use crate::graphql::errors::Answer;
+use crate::texts::Text;
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::secret::Secret;
 use crate::tools::token::RefreshToken;
@@ -234,6 +235,15 @@ pub(crate) fn app<'a>(ctx: &Context<'a>) -> &'a App {
 /// The application, as a shared pointer.
 pub(crate) fn shared_app<'a>(ctx: &Context<'a>) -> &'a Arc<App> {
     ctx.data_unchecked()
+}
+
+/// An uploaded file.
+///
+/// # Errors
+/// BAD_USER_INPUT if the client sends the placeholder of a file without the file; `Upload::value` would panic.
+pub(crate) fn uploaded<'a>(ctx: &Context<'a>, file: &Upload) -> Answer<&'a UploadValue> {
+    let found = ctx.query_env.uploads.get(file.0);
+    Ok(found.ok_or_else(|| Error::BadInput(Text::new("file-missing")))?)
 }
 
 /// Reference time for reads: the time of the request, or the current time for subscriptions, which outlive it.

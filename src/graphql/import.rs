@@ -2,12 +2,10 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, Upload};
 
-use crate::domain::import::spreadsheet::{self, Counts, Import, Importing, Outcome, Right, RightsChange, RowError};
-use crate::error::Error;
-use crate::graphql::context::{app, request, viewer};
+use crate::domain::import::spreadsheet::{self, Counts, Import, ImportedBy, Outcome, Right, RightsChange, RowError};
+use crate::graphql::context::{app, request, uploaded, viewer};
 use crate::graphql::errors::{Answer, UserError, UserErrorCode};
 use crate::graphql::user_errors::outcome;
-use crate::texts::Text;
 use crate::tools::sheet::read::Sheets;
 
 /// Maximum number of changes of rights in a response.
@@ -125,13 +123,9 @@ impl ImportMutation {
         #[graphql(desc = "Spreadsheet and options.")] input: ImportUsersInput,
     ) -> Answer<Option<ImportUsersPayload>> {
         let (staff, app) = (viewer(ctx)?.staff()?, app(ctx));
-        // Not `Upload::value`: it panics if a client sends the placeholder of a file without the file.
-        let Some(file) = ctx.query_env.uploads.get(input.file.0) else {
-            return Err(Error::BadInput(Text::new("file-missing")).into());
-        };
-        let ImportUsersInput { dry_run, send_welcome, .. } = input;
-        let import = Import { file: file.content.clone(), dry_run, send_welcome };
-        let (now, by) = (&request(ctx).now, Importing::Staff(staff));
+        let ImportUsersInput { file, dry_run, send_welcome } = input;
+        let import = Import { file: uploaded(ctx, &file)?.content.clone(), dry_run, send_welcome };
+        let (now, by) = (&request(ctx).now, ImportedBy::Staff(staff));
         let imported = spreadsheet::import(&app.db, now, &app.importer, by, import, &|_| {}).await;
         let (imported, errors) = outcome(ctx, imported)?;
         let (mut rights, mut sheets) = (Vec::new(), Sheets::default());

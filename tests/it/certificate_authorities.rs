@@ -20,16 +20,21 @@ const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/certifica
 
 type Tls = StreamOwned<ServerConnection, TcpStream>;
 
+/// Settings of a local server with these certificates of the tests.
+pub(crate) fn server_tls(chain: &[u8]) -> Arc<ServerConfig> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("certificates/server.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap())
+}
+
 /// A local server with an untrusted certificate. It passes on each connection before and after TLS.
 fn serve(
     mut greet: impl FnMut(&mut TcpStream) + Send + 'static,
     mut talk: impl FnMut(Tls) -> std::io::Result<()> + Send + 'static,
 ) -> u16 {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(include_bytes!("certificates/server.pem")).flatten().collect();
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("certificates/server.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+    let config = server_tls(include_bytes!("certificates/server.pem"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {

@@ -7,8 +7,8 @@ use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, PaginatorTra
 use serde_json::json;
 use vestibule::domain::import::django::mapping::Mapping;
 use vestibule::domain::import::django::source::Source;
-use vestibule::domain::import::django::{self, Options, Report, TakeOver};
-use vestibule::domain::import::spreadsheet::{self, Counts, Import, Importing, Outcome, Progress};
+use vestibule::domain::import::django::{self, Options, Report};
+use vestibule::domain::import::spreadsheet::{self, Counts, Import, ImportedBy, Outcome, Progress};
 use vestibule::domain::leases::LEASE;
 use vestibule::domain::operator::Operator;
 use vestibule::entity::audit_event::{self, Action};
@@ -123,7 +123,7 @@ async fn an_import_that_lost_its_lease_makes_nobody_twice(place: Place) {
                 let _ = tokio::task::block_in_place(|| may_go.lock().unwrap().recv());
             }
         };
-        spreadsheet::import(&state.db, &now, &state.importer, Importing::Operator(&operator), input(), &watch).await
+        spreadsheet::import(&state.db, &now, &state.importer, ImportedBy::Operator(&operator), input(), &watch).await
     });
     has_reached.await.unwrap();
     // As if the first instance had lost the database for so long that its lease expired.
@@ -137,7 +137,7 @@ async fn an_import_that_lost_its_lease_makes_nobody_twice(place: Place) {
         }
     };
     let (state, operator) = (&second.app, Operator::new());
-    let (now, by) = (state.clock.now(), Importing::Operator(&operator));
+    let (now, by) = (state.clock.now(), ImportedBy::Operator(&operator));
     let late = spreadsheet::import(&state.db, &now, &state.importer, by, input(), &watch).await;
     // The database finds the conflict, whoever is first; another attempt finds the accounts.
     let (outcomes, new) = ([first.await.unwrap(), late], Counts { created: NEW, updated: 0, unchanged: 0 });
@@ -185,7 +185,7 @@ async fn two_imports_from_django_at_once_make_nobody_twice(place: Place) {
         let options = Options { token_life: app.app.config.api_tokens.api_token_ttl, ..Options::default() };
         let mut report = Report::default();
         let (db, clock) = (&app.app.db, &app.app.clock);
-        let input = TakeOver { source, mapping: &mapping, options };
+        let input = django::Import { source, mapping: &mapping, options };
         let outcome = django::take_over(db, clock, input, &mut report, &|_| ()).await;
         outcome.map(|()| (report.created, report.unchanged))
     };

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, Paginato
 use serde_json::{Value, json};
 use vestibule::domain::import::django::mapping::Mapping;
 use vestibule::domain::import::django::source::Source;
-use vestibule::domain::import::django::{self, Options, Report, TakeOver};
+use vestibule::domain::import::django::{self, Options, Report};
 use vestibule::entity::audit_event::{self, Action};
 use vestibule::entity::user;
 use vestibule::error::Error;
@@ -65,7 +65,7 @@ async fn try_moving(app: &TestApp, dump: &[Value], options: Options) -> Result<R
     let options = Options { token_life: app.app.config.api_tokens.api_token_ttl, ..options };
     let source = Source::open(path.to_str().unwrap(), &Trust::default(), &mapping, options.tokens).await?;
     let mut report = Report::default();
-    let input = TakeOver { source, mapping: &mapping, options };
+    let input = django::Import { source, mapping: &mapping, options };
     django::take_over(&app.app.db, &app.app.clock, input, &mut report, &|_| ()).await?;
     Ok(report)
 }
@@ -521,7 +521,7 @@ async fn a_database_is_read_by_a_mapping_and_not_written(place: Place) {
     let mut report = Report::default();
     let source = Source::open(&place.database_url, &Trust::default(), &mapping, false).await.unwrap();
     assert_eq!(source.users(), 1203);
-    let input = TakeOver { source, mapping: &mapping, options: Options::default() };
+    let input = django::Import { source, mapping: &mapping, options: Options::default() };
     django::take_over(&app.app.db, &app.app.clock, input, &mut report, &|_| ()).await.unwrap();
     assert_eq!((report.created, report.refused.len()), (2, 1201), "those whose kind means nothing are told");
     let two = by_address(&app, "p2@example.com").await;

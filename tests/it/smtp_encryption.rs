@@ -10,8 +10,6 @@ use std::thread;
 use std::time::Duration;
 use test_macros::both_databases;
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 use uuid::Uuid;
@@ -19,6 +17,7 @@ use vestibule::tools::certificates::Trust;
 use vestibule::tools::clock::Timestamp;
 use vestibule::tools::mail::{MailUrl, Message, SendError, Transport};
 
+use crate::certificate_authorities::server_tls;
 use crate::process::{Serving, command, run};
 use crate::test_app::START;
 use crate::test_client::Client;
@@ -63,11 +62,7 @@ fn serve(script: Script) -> (u16, Receiver<Line>) {
         Certificate::Expired => include_bytes!("certificates/expired.pem"),
         Certificate::Elsewhere => include_bytes!("certificates/elsewhere.pem"),
     };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain).map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("certificates/server.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+    let config = server_tls(chain);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (said, heard) = channel();

@@ -8,7 +8,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
 use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::outbox;
-use crate::domain::users::reserved::{self, ReservationHolder, Written};
+use crate::domain::users::reserved::{self, ReservationHolder, WrittenAccount};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::one_time_token::{self, Purpose};
@@ -117,12 +117,12 @@ pub(in crate::domain) async fn confirm(
         .await
         .map_err(|error| on_conflict(error, || Refusal::new(Code::InvalidToken, "email-change-taken")))?;
     let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
-    reserved::claim(txn, now, Written::changed(&before, &after), ReservationHolder::Reader).await.map_err(|error| {
-        match error {
+    reserved::claim(txn, now, WrittenAccount::changed(&before, &after), ReservationHolder::Reader).await.map_err(
+        |error| match error {
             Error::Refused(_) => Refusal::new(Code::InvalidToken, "email-change-taken").into(),
             error => error,
-        }
-    })?;
+        },
+    )?;
     undo_email_change::announce(txn, now, MadeBy::User, &before, &after).await?;
     let event = Event::by_owner(client, Action::EmailChanged, before.id);
     audit::record(txn, now, event.changing(&before, &after)).await?;

@@ -25,7 +25,7 @@ use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits};
 use crate::domain::sent_forms::{self, SentForm};
-use crate::domain::users::reserved::{self, ReservationHolder, Written};
+use crate::domain::users::reserved::{self, ReservationHolder, WrittenAccount};
 use crate::entity::audit_event::Action;
 use crate::entity::email_undo::{self, Column};
 use crate::entity::mail::Kind;
@@ -169,7 +169,7 @@ async fn carry_out(db: &Db, now: &Now, client: &Client, input: Undo<'_>) -> Resu
         .await
         .map_err(|error| on_conflict(error, taken))?;
     let after = changed.into_iter().next().ok_or_else(|| Error::internal("an account was lost while it moved"))?;
-    reserved::claim(&txn, now, Written::changed(&before, &after), ReservationHolder::Reader).await.map_err(
+    reserved::claim(&txn, now, WrittenAccount::changed(&before, &after), ReservationHolder::Reader).await.map_err(
         |error| match error {
             Error::Refused(_) => taken().into(),
             error => error,

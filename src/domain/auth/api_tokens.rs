@@ -7,7 +7,7 @@ use std::time::Duration;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
-    QueryOrder as _,
+    QueryOrder as _, Select,
 };
 use uuid::Uuid;
 
@@ -55,16 +55,18 @@ pub struct Rules<'a> {
     pub limits: &'a Limits,
 }
 
+fn tokens_of(viewer: &Viewer) -> Select<api_token::Entity> {
+    api_token::Entity::find().filter(Column::UserId.eq(viewer.user().id))
+}
+
 /// The viewer's tokens, newest first.
 pub async fn list(db: &Db, viewer: &Viewer) -> Result<Vec<api_token::Model>> {
-    let own = api_token::Entity::find().filter(Column::UserId.eq(viewer.user().id));
-    Ok(own.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db.reader()).await?)
+    Ok(tokens_of(viewer).order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db.reader()).await?)
 }
 
 /// The viewer's tokens among these, in one statement.
 pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap<Uuid, api_token::Model>> {
-    let own = api_token::Entity::find().filter(Column::UserId.eq(viewer.user().id));
-    let found = own.filter(Column::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
+    let found = tokens_of(viewer).filter(Column::Id.is_in(ids.iter().copied())).all(db.reader()).await?;
     Ok(found.into_iter().map(|token| (token.id, token)).collect())
 }
 

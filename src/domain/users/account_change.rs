@@ -11,7 +11,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::guard_rails::{self, Change};
-use super::reserved::{self, ReservationHolder, Written};
+use super::reserved::{self, ReservationHolder, WrittenAccount};
 use super::{not_found, retry_on_conflict, taken};
 use crate::domain::account::undo_email_change::{self, MadeBy};
 use crate::domain::auth::identity::{Actor, Manager};
@@ -271,7 +271,7 @@ async fn finish(txn: &DatabaseTransaction, now: &Now, changes: &[AccountChange])
     }
     let mut imported = Vec::new();
     for change in changes {
-        let written = Written::changed(&change.before, &change.after);
+        let written = WrittenAccount::changed(&change.before, &change.after);
         match change.by {
             ChangedBy::Staff => reserved::claim(txn, now, written, ReservationHolder::Other).await?,
             ChangedBy::Owner => reserved::claim(txn, now, written, ReservationHolder::Reader).await?,

@@ -10,7 +10,7 @@ use crate::domain::auth::passwords::{NewPassword, Passwords};
 use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_NAME, MAX_PHONE};
-use crate::domain::users::reserved::{self, ReservationHolder, Written};
+use crate::domain::users::reserved::{self, ReservationHolder, WrittenAccount};
 use crate::domain::users::username_allocator::{self, NewAccount};
 use crate::domain::users::{Names, blank};
 use crate::entity::audit_event::Action;
@@ -109,7 +109,7 @@ pub async fn create(
     let user = match given {
         Some(_) => {
             let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
-            reserved::claim(txn, now, Written::new(&user), ReservationHolder::Other).await?;
+            reserved::claim(txn, now, WrittenAccount::new(&user), ReservationHolder::Other).await?;
             user
         }
         None => {

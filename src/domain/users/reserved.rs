@@ -46,13 +46,13 @@ pub(in crate::domain) enum ReservationHolder {
 
 /// An account that was written.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::domain) struct Written<'a> {
+pub(in crate::domain) struct WrittenAccount<'a> {
     /// The account before; `None` for a new one.
     before: Option<&'a user::Model>,
     after: &'a user::Model,
 }
 
-impl<'a> Written<'a> {
+impl<'a> WrittenAccount<'a> {
     /// A new account.
     pub(in crate::domain) fn new(after: &'a user::Model) -> Self {
         Self { before: None, after }
@@ -81,7 +81,7 @@ impl<'a> Written<'a> {
 pub(in crate::domain) async fn claim(
     txn: &DatabaseTransaction,
     now: &Now,
-    written: Written<'_>,
+    written: WrittenAccount<'_>,
     by: ReservationHolder,
 ) -> Result<()> {
     match conflict(txn, now, &[written], by).await? {
@@ -99,11 +99,15 @@ pub(in crate::domain) const RETURNS: &str = "address-reserved";
 ///
 /// # Errors
 /// [`Error::Unavailable`] if a username or an address was reserved meanwhile.
-pub(in crate::domain) async fn claim_all(txn: &DatabaseTransaction, now: &Now, written: &[Written<'_>]) -> Result<()> {
+pub(in crate::domain) async fn claim_all(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    written: &[WrittenAccount<'_>],
+) -> Result<()> {
     if conflict(txn, now, written, ReservationHolder::Other).await?.is_some() {
         return Err(Error::Unavailable(Duration::from_secs(1)));
     }
-    release_all(txn, now, written.iter().filter_map(Written::given_up).collect()).await
+    release_all(txn, now, written.iter().filter_map(WrittenAccount::given_up).collect()).await
 }
 
 /// Reserves the username of a removed account.
@@ -187,7 +191,7 @@ enum Conflict {
 async fn conflict(
     txn: &DatabaseTransaction,
     now: &Now,
-    written: &[Written<'_>],
+    written: &[WrittenAccount<'_>],
     by: ReservationHolder,
 ) -> Result<Option<Conflict>> {
     let changed = |key: fn(&user::Model) -> &str| -> Vec<&user::Model> {

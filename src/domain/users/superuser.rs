@@ -5,7 +5,7 @@ use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _, QueryFilt
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::{Actor, Client};
 use crate::domain::auth::passwords::{NewPassword, Passwords};
-use crate::domain::users::reserved::{self, ReservationHolder, Written};
+use crate::domain::users::reserved::{self, ReservationHolder, WrittenAccount};
 use crate::domain::users::username_allocator::{self, NewAccount};
 use crate::domain::users::{Names, blank};
 use crate::entity::audit_event::Action;
@@ -120,7 +120,7 @@ pub async fn insert(txn: &DatabaseTransaction, now: &Now, by: Actor, superuser: 
     let user = match is_named {
         true => {
             let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
-            reserved::claim(txn, now, Written::new(&user), ReservationHolder::Other).await?;
+            reserved::claim(txn, now, WrittenAccount::new(&user), ReservationHolder::Other).await?;
             user
         }
         false => {

@@ -9,7 +9,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
 
-use super::reserved::{self, ReservationHolder, Written};
+use super::reserved::{self, ReservationHolder, WrittenAccount};
 use crate::entity::user::{self, Column};
 use crate::error::{Error, Result};
 use crate::tools::clock::Now;
@@ -106,7 +106,7 @@ pub(in crate::domain) async fn insert(
             let id = row.id.clone().take().unwrap_or_default();
             let user = user::Entity::find_by_id(id).one(txn).await?;
             let user = user.ok_or_else(|| Error::internal("an account that was just made is missing"))?;
-            reserved::claim(txn, now, Written::new(&user), by).await?;
+            reserved::claim(txn, now, WrittenAccount::new(&user), by).await?;
             return Ok(user);
         }
         let name = wanted.map_or_else(identifier::neutral_username, |wanted| numbered(now, wanted));

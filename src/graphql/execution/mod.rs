@@ -35,8 +35,7 @@ use self::schema_index::SchemaIndex;
 use crate::app::App;
 use crate::graphql::context::{OperationKind, Request};
 use crate::graphql::errors::name_of;
-use crate::graphql::loaders::Loaders;
-use crate::graphql::{VestibuleSchema, schema};
+use crate::graphql::{VestibuleSchema, schema, with_request_data};
 use crate::tools::metrics::Gauge;
 use crate::tools::request_metrics::{OperationLabels, OperationTimer};
 
@@ -210,7 +209,7 @@ impl Operation {
     fn begin(self, labels: OperationLabels, caller: Arc<Request>, request_id: String) -> (Run, Query) {
         let Self { executor, query, document, kind, has_additions } = self;
         let name = query.operation_name.clone();
-        let query = query.data(Loaders::new(&executor.app, &caller)).data(Arc::clone(&caller));
+        let query = with_request_data(query, &executor.app, &caller);
         let timer = Some(executor.app.request_metrics.begin(labels));
         let has_begun = kind != OperationKind::Subscription;
         (Run { executor, document, name, kind, has_additions, caller, request_id, timer, has_begun }, query)
@@ -241,9 +240,7 @@ impl Run {
         if let Ok(operation) = selections::select(&self.document, self.name.as_deref()) {
             let Executor { app, index, .. } = &*self.executor;
             let now = if self.kind == OperationKind::Subscription { app.clock.now() } else { self.caller.now };
-            for field in
-                operation_labels::failed_fields(&executed.errors, "FORBIDDEN", (index, &self.document, operation))
-            {
+            for field in operation_labels::forbidden_fields(index, &self.document, operation, &executed.errors) {
                 app.refused_rights.note(&now, self.caller.caller.as_ref().ok(), field, "FORBIDDEN");
             }
             if was_executed && (has_path || self.has_additions) {

@@ -5,14 +5,12 @@
 //! with errors, and removes fields that the client did not select.
 
 use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::{
-    BaseType, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet, Type,
-};
-use async_graphql::{Name, PathSegment, Positioned, Response, Value};
+use async_graphql::parser::types::{BaseType, ExecutableDocument, OperationDefinition, SelectionSet, Type};
+use async_graphql::{Name, PathSegment, Response, Value};
 
 use crate::graphql::execution::conditional_selections::TYPE_KEY;
 use crate::graphql::execution::schema_index::{SchemaIndex, core_name};
-use crate::graphql::execution::selections::root_type;
+use crate::graphql::execution::selections::{fields_where, root_type};
 
 /// Union of the entities of a federated graph.
 const ENTITY: &str = "_Entity";
@@ -67,7 +65,8 @@ impl<'a> Walk<'a> {
         };
         let Some(definitions) = self.index.fields(type_name) else { return Some(Value::Object(data)) };
         let mut fields: IndexMap<&'a Name, (&'a Name, Vec<&'a SelectionSet>)> = IndexMap::new();
-        for field in sets.iter().flat_map(|set| self.fields(type_name, set)) {
+        let applies = |condition: &Name| self.index.always_applies(condition, type_name);
+        for field in sets.iter().flat_map(|set| fields_where(self.document, set, &applies)) {
             let entry = fields.entry(&field.response_key().node).or_insert((&field.name.node, Vec::new()));
             entry.1.push(&field.selection_set.node);
         }
@@ -90,28 +89,6 @@ impl<'a> Walk<'a> {
             completed.insert(key.clone(), value?);
         }
         Some(Value::Object(completed))
-    }
-
-    /// Fields that this set selects of an object, those of fragments included.
-    fn fields(&self, type_name: &str, set: &'a SelectionSet) -> Vec<&'a Field> {
-        let of_fragment = |condition: Option<&Name>, set: &'a SelectionSet| match condition {
-            Some(condition) if !self.index.always_applies(condition, type_name) => Vec::new(),
-            _ => self.fields(type_name, set),
-        };
-        let fields_of = |item: &'a Positioned<Selection>| match &item.node {
-            Selection::Field(field) => vec![&field.node],
-            Selection::InlineFragment(fragment) => {
-                let condition = fragment.node.type_condition.as_ref().map(|condition| &condition.node.on.node);
-                of_fragment(condition, &fragment.node.selection_set.node)
-            }
-            Selection::FragmentSpread(spread) => {
-                let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
-                fragment.map_or_else(Vec::new, |fragment| {
-                    of_fragment(Some(&fragment.node.type_condition.node.on.node), &fragment.node.selection_set.node)
-                })
-            }
-        };
-        set.items.iter().flat_map(fields_of).collect()
     }
 
     fn value(&self, ty: &Type, sets: &[&'a SelectionSet], value: Value, path: &mut Vec<String>) -> Option<Value> {

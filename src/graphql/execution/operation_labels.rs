@@ -38,13 +38,14 @@ pub(super) fn rejected() -> OperationLabels {
     OperationLabels { kind: "none", operation: Arc::from("none") }
 }
 
-/// The schema's names of the fields that failed with this code. The paths of errors contain names of the client.
-pub(super) fn failed_fields<'a>(
+/// The schema's names of the fields that failed with FORBIDDEN. The paths of errors contain names of the client.
+pub(super) fn forbidden_fields<'a>(
+    index: &'a SchemaIndex,
+    document: &'a ExecutableDocument,
+    operation: &'a OperationDefinition,
     errors: &[ServerError],
-    code: &str,
-    (index, document, operation): (&'a SchemaIndex, &'a ExecutableDocument, &'a OperationDefinition),
 ) -> BTreeSet<&'a str> {
-    let failed = errors.iter().filter(|error| code_of(error) == Some(code));
+    let failed = errors.iter().filter(|error| code_of(error) == Some("FORBIDDEN"));
     let wanted: HashSet<Pos> = failed.flat_map(|error| error.locations.clone()).collect();
     let mut fields = FieldsAt { wanted, names: BTreeSet::new() };
     if !fields.wanted.is_empty() {

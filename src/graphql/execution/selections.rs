@@ -24,10 +24,16 @@ pub(super) fn select<'a>(
 ) -> Result<&'a OperationDefinition, RejectedDocument> {
     let mut all = document.operations.iter();
     let (found, problem) = match name {
-        Some(name) => (all.find(|(own, _)| own.is_some_and(|own| own == name)), "has no operation of this name."),
-        None => (all.next().filter(|_| all.len() == 0), "has several operations: select one by `operationName`."),
+        Some(name) => {
+            let found = all.find(|(own, _)| own.is_some_and(|own| own == name));
+            (found, "The document has no operation of this name.")
+        }
+        None => {
+            let found = all.next().filter(|_| all.len() == 0);
+            (found, "The document has several operations: select one by `operationName`.")
+        }
     };
-    let rejected = || RejectedDocument::new("OPERATION_RESOLUTION_FAILURE", format!("The document {problem}"));
+    let rejected = || RejectedDocument::new("OPERATION_RESOLUTION_FAILURE", problem);
     found.map(|(_, operation)| &operation.node).ok_or_else(rejected)
 }
 
@@ -58,12 +64,29 @@ pub(super) fn root_type(ty: OperationType) -> &'static str {
 /// Fields of a selection set, those of fragments included and repeated for each spread; their own selections are left
 /// out.
 pub(in crate::graphql) fn top_fields<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet) -> Vec<&'a Field> {
+    fields_where(document, set, &|_| true)
+}
+
+/// The same, without fragments on types that do not apply.
+pub(super) fn fields_where<'a>(
+    document: &'a ExecutableDocument,
+    set: &'a SelectionSet,
+    applies: &dyn Fn(&Name) -> bool,
+) -> Vec<&'a Field> {
+    let of_fragment = |condition: Option<&Name>, set: &'a Positioned<SelectionSet>| {
+        if condition.is_none_or(applies) { fields_where(document, &set.node, applies) } else { Vec::new() }
+    };
     let fields_of = |item: &'a Positioned<Selection>| match &item.node {
         Selection::Field(field) => vec![&field.node],
-        Selection::InlineFragment(fragment) => top_fields(document, &fragment.node.selection_set.node),
+        Selection::InlineFragment(fragment) => {
+            let condition = fragment.node.type_condition.as_ref().map(|condition| &condition.node.on.node);
+            of_fragment(condition, &fragment.node.selection_set)
+        }
         Selection::FragmentSpread(spread) => {
-            let fragment = document.fragments.get(&spread.node.fragment_name.node);
-            fragment.map_or_else(Vec::new, |fragment| top_fields(document, &fragment.node.selection_set.node))
+            let fragment = document.fragments.get(&spread.node.fragment_name.node).map(|fragment| &fragment.node);
+            fragment.map_or_else(Vec::new, |fragment| {
+                of_fragment(Some(&fragment.type_condition.node.on.node), &fragment.selection_set)
+            })
         }
     };
     set.items.iter().flat_map(fields_of).collect()

@@ -113,7 +113,7 @@ pub struct Problem {
 
 /// Users to import.
 #[derive(Debug)]
-pub struct TakeOver<'a> {
+pub struct Import<'a> {
     /// The source, with its users.
     pub source: Source,
     /// The mapping of the source.
@@ -130,11 +130,11 @@ pub struct TakeOver<'a> {
 pub async fn take_over(
     db: &Db,
     clock: &Clock,
-    input: TakeOver<'_>,
+    input: Import<'_>,
     report: &mut Report,
     watch: &Watch<'_>,
 ) -> Result<()> {
-    let TakeOver { mut source, mapping, options } = input;
+    let Import { mut source, mapping, options } = input;
     // A dry run is one transaction that is never committed: each batch must see the one before, and nobody else any.
     let rehearsal = if options.dry_run { Some(begin(db, clock).await?.0) } else { None };
     let mut is_recorded = false;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::entries::{Entries, Entry};
 use super::rights::{Rights, RightsChange};
-use super::{BATCH, Counts, Errors, Importing, Progress, Watch};
+use super::{BATCH, Counts, Errors, ImportedBy, Progress, Watch};
 use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::guard_rails::{self, Change};
 use crate::domain::users::reserved::{self, ReservationHolder, WantedAddress};
@@ -63,7 +63,7 @@ impl RowActions {
 pub(super) struct Planning<'a> {
     pub(super) txn: &'a DatabaseTransaction,
     pub(super) now: &'a Now,
-    pub(super) by: Importing<'a>,
+    pub(super) by: ImportedBy<'a>,
     pub(super) watch: &'a Watch<'a>,
 }
 
@@ -144,8 +144,8 @@ pub(super) async fn plan_rows(
 }
 
 /// True if the actor cannot see the account.
-fn is_hidden(by: Importing<'_>, account: &user::Model) -> bool {
-    matches!(by, Importing::Staff(staff) if account.is_superuser && !staff.user().is_superuser)
+fn is_hidden(by: ImportedBy<'_>, account: &user::Model) -> bool {
+    matches!(by, ImportedBy::Staff(staff) if account.is_superuser && !staff.user().is_superuser)
 }
 
 /// The changes of rights by an entry.
@@ -199,7 +199,7 @@ pub(super) fn change(entry: &Entry, account: &user::Model) -> AccountChange {
 }
 
 /// Checks that the actor may make this change; otherwise returns the column and the refusal.
-fn check(by: Importing<'_>, change: &AccountChange) -> Result<(), (&'static str, Refusal)> {
+fn check(by: ImportedBy<'_>, change: &AccountChange) -> Result<(), (&'static str, Refusal)> {
     // Staff cannot see superusers, and must not learn their details by guessing values that change nothing.
     let hidden = is_hidden(by, change.before()).then_some(("email", Change::Details));
     hidden.into_iter().chain(change.guarded()).try_for_each(|(column, asked)| {

@@ -72,16 +72,16 @@ impl Importer {
     }
 }
 
-/// Proof of the right to import.
+/// The party that imports, with its right.
 #[derive(Clone, Copy, Debug)]
-pub enum Importing<'a> {
-    /// By staff.
+pub enum ImportedBy<'a> {
+    /// Staff.
     Staff(Staff<'a>),
-    /// By the operator.
+    /// The operator.
     Operator(&'a Operator),
 }
 
-impl<'a> Importing<'a> {
+impl<'a> ImportedBy<'a> {
     fn actor(self) -> Actor {
         match self {
             Self::Staff(staff) => staff.actor(),
@@ -197,11 +197,11 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     db: &Db,
     now: &Now,
     importer: &Importer,
-    by: Importing<'_>,
+    by: ImportedBy<'_>,
     input: Import<F>,
     watch: &Watch<'_>,
 ) -> Result<Outcome> {
-    if let Importing::Staff(staff) = by {
+    if let ImportedBy::Staff(staff) = by {
         staff.session_user()?;
     }
     // Before the rate limit, so that an import refused because of a running one is not counted.
@@ -216,11 +216,11 @@ async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
     db: &Db,
     now: &Now,
     importer: &Importer,
-    by: Importing<'_>,
+    by: ImportedBy<'_>,
     input: Import<F>,
     watch: &Watch<'_>,
 ) -> Result<Outcome> {
-    if let Importing::Staff(staff) = by {
+    if let ImportedBy::Staff(staff) = by {
         rate_limits::take_bulk(db, now, &staff, &importer.limits).await?;
     }
     let Import { file, dry_run, send_welcome } = input;
@@ -240,7 +240,7 @@ async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
     if dry_run || counts == (Counts { unchanged: counts.unchanged, ..Counts::default() }) {
         return Ok(Outcome::Done(counts, actions.rights, sheets));
     }
-    if let (Importing::Staff(_), true) = (by, send_welcome) {
+    if let (ImportedBy::Staff(_), true) = (by, send_welcome) {
         write::take_welcomes(txn, now, &importer.limits, &actions.of(RowAction::New, &entries), &mut errors).await?;
         if !errors.is_empty() {
             return Ok(Outcome::Refused(errors.listed()));

@@ -12,9 +12,9 @@ use tokio::net::TcpStream;
 /// Maximum number of bytes of one read.
 const MOST: usize = 512;
 
-/// A connection of which one read returns at most the rest of a line. So the reader's buffer holds nothing that follows
-/// the reply to STARTTLS. Text that somebody on the network appends to that reply becomes part of the TLS handshake,
-/// which fails, instead of a reply over the encrypted connection (RFC 3207, section 6).
+/// A connection that returns at most the rest of a line per read. The reader's buffer therefore ends with the reply to
+/// STARTTLS. Text that an attacker on the network appends to this reply becomes part of the TLS handshake, which fails,
+/// instead of a reply over the encrypted connection (RFC 3207, section 6).
 #[derive(Debug)]
 pub(super) struct LineStream(pub(super) TcpStream);
 
