@@ -9,7 +9,7 @@ use crate::entity::audit_event::{self, Action, Reason};
 use crate::graphql::context::{app, staff};
 use crate::graphql::errors::Answer;
 use crate::graphql::loaders;
-use crate::graphql::paging::{Connection, CountQuery, list_complexity};
+use crate::graphql::paging::{Connection, CountQuery, page_complexity};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::users::User;
 
@@ -261,7 +261,7 @@ impl AuditQuery {
     /// Returns the audit trail, newest first. Staff only; API tokens need the scope READ. A page has 20 events by
     /// default and at most 200. Events about superusers, and those that superusers caused themselves, are visible to
     /// superusers only.
-    #[graphql(complexity = "list_complexity(first, last, child_complexity)")]
+    #[graphql(complexity = "page_complexity(first, last, child_complexity)")]
     async fn audit_events(
         &self,
         ctx: &Context<'_>,

@@ -7,7 +7,7 @@ use crate::domain::paging::PageArgs;
 use crate::entity::mail::{self, Kind, Status};
 use crate::graphql::context::{app, manager, request, staff};
 use crate::graphql::errors::{Answer, UserError};
-use crate::graphql::paging::{Connection, CountQuery, list_complexity};
+use crate::graphql::paging::{Connection, CountQuery, page_complexity};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::user_errors::outcome;
 
@@ -133,7 +133,7 @@ pub(crate) struct MailsQuery;
 impl MailsQuery {
     /// Returns the emails in the outbox, newest first. Staff only; API tokens need the scope READ. A page has 20 emails
     /// by default and at most 200. Emails to superusers are visible to superusers only.
-    #[graphql(complexity = "list_complexity(first, last, child_complexity)")]
+    #[graphql(complexity = "page_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the schema has them")]
     async fn outgoing_mails(
         &self,

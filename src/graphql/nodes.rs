@@ -18,6 +18,7 @@ use crate::graphql::context::{Request, viewer};
 use crate::graphql::errors::Answer;
 use crate::graphql::loaders;
 use crate::graphql::mails::OutgoingMail;
+use crate::graphql::paging::list_complexity;
 use crate::graphql::samples::Sample;
 use crate::graphql::sessions::Session;
 use crate::graphql::users::User;
@@ -53,7 +54,7 @@ impl NodesQuery {
     }
 
     /// Returns the objects with these ids, in the same order, each as `node` does.
-    #[graphql(complexity = "ids.len() * child_complexity")]
+    #[graphql(complexity = "list_complexity(ids.len(), child_complexity)")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,

@@ -106,8 +106,18 @@ where
     }
 }
 
+/// Largest complexity of a field. It is far above the limit of a document, and sums of the library cannot overflow.
+const MAX_FIELD_COMPLEXITY: usize = 1 << 32;
+
 /// Complexity of a page: its length times the complexity of a row.
-pub(crate) fn list_complexity(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
-    let length = first.or(last).and_then(|length| usize::try_from(length).ok());
-    length.unwrap_or(usize::try_from(DEFAULT_PAGE).unwrap_or_default()) * child
+pub(crate) fn page_complexity(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
+    match first.or(last) {
+        Some(length) => list_complexity(length, child),
+        None => list_complexity(DEFAULT_PAGE, child),
+    }
+}
+
+/// Complexity of a list: its length times the complexity of an item.
+pub(crate) fn list_complexity(length: impl TryInto<usize>, child: usize) -> usize {
+    length.try_into().unwrap_or_default().saturating_mul(child).min(MAX_FIELD_COMPLEXITY)
 }

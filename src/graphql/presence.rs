@@ -9,6 +9,7 @@ use crate::domain::presence::MOST;
 use crate::entity::user;
 use crate::graphql::context::{app, request, shared_app, viewer};
 use crate::graphql::errors::{Answer, Failure};
+use crate::graphql::paging::list_complexity;
 use crate::graphql::users::User;
 
 #[derive(Default)]
@@ -18,7 +19,7 @@ pub(crate) struct PresenceQuery;
 impl PresenceQuery {
     /// Returns the users active within the last five minutes, most recent first: at most 200. Staff only; API tokens
     /// need the scope READ.
-    #[graphql(complexity = "most() * child_complexity")]
+    #[graphql(complexity = "list_complexity(MOST, child_complexity)")]
     async fn online_users(&self, ctx: &Context<'_>) -> Answer<Option<Vec<User>>> {
         let app = app(ctx);
         let online = app.presence.list(&app.db, &request(ctx).now, viewer(ctx)?.staff()?).await?;
@@ -40,7 +41,7 @@ pub(crate) struct PresenceSubscription;
 impl PresenceSubscription {
     /// Emits the users who are online, first immediately and then on every change, most recent first: at most 200.
     /// Staff only; API tokens need the scope READ. Requests count as activity, an open connection does not.
-    #[graphql(complexity = "most() * child_complexity")]
+    #[graphql(complexity = "list_complexity(MOST, child_complexity)")]
     async fn online_users(&self, ctx: &Context<'_>) -> async_graphql::Result<impl Stream<Item = Answer<Vec<User>>>> {
         let app = Arc::clone(shared_app(ctx));
         let staff = viewer(ctx)?.staff().map_err(Failure::from)?;
@@ -57,9 +58,4 @@ impl PresenceSubscription {
 
 fn users(online: &[user::Model]) -> Vec<User> {
     online.iter().cloned().map(User).collect()
-}
-
-/// Length of the list for its complexity.
-fn most() -> usize {
-    usize::try_from(MOST).unwrap_or(usize::MAX)
 }

@@ -8,6 +8,7 @@ use crate::entity::sample;
 use crate::graphql::context::{app, request, viewer};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::loaders;
+use crate::graphql::paging::list_complexity;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
@@ -80,7 +81,7 @@ pub(crate) struct SamplesQuery;
 #[Object]
 impl SamplesQuery {
     /// Returns the samples that you modified last, newest first. API tokens need the scope READ.
-    #[graphql(complexity = "usize::try_from(first).unwrap_or(0) * child_complexity")]
+    #[graphql(complexity = "list_complexity(first, child_complexity)")]
     async fn recent_samples(
         &self,
         ctx: &Context<'_>,

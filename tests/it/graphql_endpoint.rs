@@ -219,6 +219,12 @@ async fn each_measure_of_a_document_has_its_end(place: Place) {
         "QUERY_TOO_COMPLEX",
         "lists count as often as they are long"
     );
+    // The product of the lengths is 0 if it wraps around.
+    let wraps = "recentSamples(first: 1073741824) { modifiedBy { ".repeat(5) + "id" + &" } }".repeat(5);
+    assert_eq!(code(&format!("{{ me {{ {wraps} }} }}")).await, "QUERY_TOO_COMPLEX");
+    let long: String = (0..12).map(|number| format!("a{number}: bio ")).collect();
+    let long = format!("{{ users(first: 200) {{ nodes {{ {long} }} }} }}");
+    assert_eq!(admin.code(&long, json!({})).await, "QUERY_TOO_COMPLEX", "a long field counts more than once");
     assert_eq!(post(&app, MODERN, JSON, &format!("[{}]", query(TYPENAME))).await.code(), "BAD_REQUEST");
     // None of them had an effect, and the service keeps running.
     let after = vestibule::entity::audit_event::Entity::find().count(app.db()).await.unwrap();

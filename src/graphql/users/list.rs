@@ -7,7 +7,7 @@ use crate::domain::paging::PageArgs;
 use crate::domain::users::list::{self, Field, Filter, List};
 use crate::graphql::context::{app, exporter, request, staff, viewer};
 use crate::graphql::errors::Answer;
-use crate::graphql::paging::{Connection, CountQuery, list_complexity};
+use crate::graphql::paging::{Connection, CountQuery, page_complexity};
 use crate::graphql::scalars::{Date, DateTime};
 
 /// Filter for users. All given conditions must match.
@@ -90,7 +90,7 @@ impl UsersQuery {
     /// Returns users, newest first by default. Staff only; API tokens need the scope READ. A page has 20 users by
     /// default and at most 200. Cursors are valid only for the order in which they were returned. `offset` reaches any
     /// page by its number, but its cost grows with the offset.
-    #[graphql(complexity = "list_complexity(first, last, child_complexity)")]
+    #[graphql(complexity = "page_complexity(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the schema has them")]
     async fn users(
         &self,

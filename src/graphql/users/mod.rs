@@ -15,6 +15,7 @@ use crate::entity::user;
 use crate::graphql::avatars;
 use crate::graphql::context::{now, reader};
 use crate::graphql::errors::Answer;
+use crate::graphql::paging::list_complexity;
 use crate::graphql::samples::{self, Sample};
 use crate::graphql::scalars::DateTime;
 
@@ -74,6 +75,8 @@ impl User {
     }
 
     /// Biography written by the user; may be empty.
+    // By far the longest field.
+    #[graphql(complexity = "5")]
     async fn bio(&self) -> &str {
         &self.0.bio
     }
@@ -157,7 +160,7 @@ impl User {
     }
 
     /// Samples that this user modified last, newest first.
-    #[graphql(complexity = "usize::try_from(first).unwrap_or(0) * child_complexity")]
+    #[graphql(complexity = "list_complexity(first, child_complexity)")]
     async fn recent_samples(
         &self,
         ctx: &Context<'_>,

@@ -13,7 +13,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet};
+use async_graphql::parser::types::{
+    ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+};
 use async_graphql::{Name, Request};
 
 use self::strings::plain;
@@ -49,6 +51,13 @@ const MAX_DIRECTIVES: u32 = 50;
 
 /// Maximum number of root fields in a mutation.
 const MAX_MUTATIONS: usize = 4;
+
+/// Lists of the introspection schema. Each multiplies the response, and nested ones return to the same types.
+const INTROSPECTION_LISTS: [&str; 8] =
+    ["args", "directives", "enumValues", "fields", "inputFields", "interfaces", "possibleTypes", "types"];
+
+/// Maximum number of these lists in an operation; the usual introspection query has nine.
+const MAX_INTROSPECTION_LISTS: u32 = 16;
 
 /// Size of the cache, in bytes of document text. A parsed document takes up to a hundred times its length, usually ten
 /// times.
@@ -171,6 +180,9 @@ struct Cost {
     depth: u32,
     aliases: u32,
     directives: u32,
+    introspection_lists: u32,
+    /// The lists of the introspection schema among the selections, as bits in the order of [`INTROSPECTION_LISTS`].
+    kinds_of_lists: u8,
 }
 
 /// Counter of costs that counts each fragment once. The walks of [`selections`](super::selections) need its results.
@@ -195,6 +207,21 @@ impl<'a> Counter<'a> {
         Ok(cost)
     }
 
+    fn field(&mut self, field: &'a Field) -> Result<Cost, RejectedDocument> {
+        let inner = self.set(&field.selection_set.node)?;
+        let Some(place) = INTROSPECTION_LISTS.iter().position(|name| *name == field.name.node) else {
+            return Ok(inner);
+        };
+        if inner.kinds_of_lists & (1 << place) != 0 {
+            return Err(too_complex("A list of the introspection schema must not contain itself."));
+        }
+        Ok(Cost {
+            introspection_lists: inner.introspection_lists.saturating_add(1),
+            kinds_of_lists: inner.kinds_of_lists | 1 << place,
+            ..inner
+        })
+    }
+
     fn set(&mut self, set: &'a SelectionSet) -> Result<Cost, RejectedDocument> {
         self.level += 1;
         if self.level > 2 * MAX_SELECTION_NESTING {
@@ -203,9 +230,7 @@ impl<'a> Counter<'a> {
         let mut sum = Cost::default();
         for item in &set.items {
             let (inner, aliases) = match &item.node {
-                Selection::Field(field) => {
-                    (self.set(&field.node.selection_set.node)?, u32::from(field.node.alias.is_some()))
-                }
+                Selection::Field(field) => (self.field(&field.node)?, u32::from(field.node.alias.is_some())),
                 Selection::InlineFragment(fragment) => (self.set(&fragment.node.selection_set.node)?, 0),
                 Selection::FragmentSpread(spread) => (self.fragment(&spread.node.fragment_name.node)?, 0),
             };
@@ -214,6 +239,8 @@ impl<'a> Counter<'a> {
             sum.depth = sum.depth.max(inner.depth.saturating_add(1));
             sum.aliases = sum.aliases.saturating_add(inner.aliases).saturating_add(aliases);
             sum.directives = sum.directives.saturating_add(inner.directives).saturating_add(directives);
+            sum.introspection_lists = sum.introspection_lists.saturating_add(inner.introspection_lists);
+            sum.kinds_of_lists |= inner.kinds_of_lists;
         }
         self.level -= 1;
         Ok(sum)
@@ -227,6 +254,7 @@ fn check<'a>(counter: &mut Counter<'a>, operation: &'a OperationDefinition) -> R
         (cost.depth, MAX_SELECTION_NESTING, "levels"),
         (cost.aliases, MAX_ALIASES, "aliases"),
         (cost.directives, MAX_DIRECTIVES, "directives"),
+        (cost.introspection_lists, MAX_INTROSPECTION_LISTS, "lists of the introspection schema"),
     ] {
         if value > most {
             return Err(too_complex(format!("An operation may have at most {most} {what}, fragments included.")));
@@ -297,6 +325,33 @@ mod tests {
         let aliases: String = (0..31).map(|number| format!("a{number}: a ")).collect();
         assert_eq!(parse_text(&format!("{{ {aliases} }}")), Err("QUERY_TOO_COMPLEX"));
         assert_eq!(parse_text(&format!("{{ a {} }}", "@skip(if: false)".repeat(51))), Err("QUERY_TOO_COMPLEX"));
+    }
+
+    #[test]
+    fn introspection_does_not_multiply() {
+        let chain = "possibleTypes{interfaces{possibleTypes{name}}}";
+        for document in [
+            format!("{{__type(name:\"Node\"){{{chain}}}}}"),
+            format!("{{__type(name:\"Node\"){{...f}}}} fragment f on __Type{{{chain}}}"),
+            "{__schema{types{...f}}} fragment f on __Type{fields{type{...g}}} fragment g on __Type{fields{name}}"
+                .to_owned(),
+            format!("{{__schema{{{}}}}}", (0..9).map(|n| format!("a{n}:types{{fields{{name}}}}")).collect::<String>()),
+        ] {
+            assert_eq!(parse_text(&document), Err("QUERY_TOO_COMPLEX"), "{document}");
+        }
+        let usual = "{ __schema { types { ...t } directives { args { ...v } } } }
+            fragment t on __Type { fields { args { ...v } } inputFields { ...v } interfaces { ...r } enumValues { name }
+                possibleTypes { ...r } }
+            fragment v on __InputValue { type { ...r } }
+            fragment r on __Type { name ofType { name ofType { name ofType { name } } } }";
+        assert_eq!(parse_text(usual), Ok(OperationKind::Query));
+    }
+
+    #[test]
+    fn no_field_of_the_service_is_named_like_a_list_of_the_introspection() {
+        let sdl = crate::graphql::federation_sdl();
+        let mut names = sdl.lines().filter_map(|line| line.trim().split(['(', ':']).next());
+        assert_eq!(names.find(|name| INTROSPECTION_LISTS.contains(name)), None);
     }
 
     #[test]
