@@ -206,6 +206,23 @@ async fn the_address_of_a_deleted_account_is_in_no_row_and_no_file(place: Place)
     }
 }
 
+#[both_databases]
+async fn mails_to_a_deleted_user_for_others_are_removed_once_they_are_sent(place: Place) {
+    let app = TestApp::start(&place).await;
+    let (amy, bob) = (app.add_user("amy").await.sign_in(&app).await, app.add_user("bob").await);
+    let moving = json!({ "input": { "email": "unmistakable@example.com", "currentPassword": PASSWORD } });
+    amy.data(UPDATE, moving.clone()).await;
+    assert_eq!(app.mails().await.len(), 1);
+    let update = "mutation($id: ID!) { updateUser(input: { id: $id, email: \"unmistakable@example.com\" }) { errors { code } } }";
+    assert_eq!(app.admin().await.refusals(update, json!({ "id": bob.id })).await, [""; 0]);
+    app.mails().await;
+    // This one is on its way, and is the other user's.
+    app.wait(Duration::from_secs(3600));
+    assert_eq!(named(&app).await.iter().filter(|name| name.starts_with("unmis")).count(), 1);
+    app.anyone().sign_in("bob", PASSWORD).await.data(DELETE, json!({ "p": PASSWORD })).await;
+    assert_eq!(named(&app).await.iter().filter(|name| name.starts_with("unmis")).count(), 0);
+}
+
 #[sqlite_only]
 async fn the_search_index_forgets_the_letters_of_deleted_users(place: Place) {
     let path = place.database_url.strip_prefix("sqlite://").unwrap();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use vestibule::entity::audit_event::Action;
 
 use crate::parity::registration::{REGISTER, wanted};
+use crate::process::{command, run};
 use crate::test_app::{ADMIN, Person, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
@@ -160,6 +161,22 @@ async fn attempts_at_names_of_superusers_look_like_attempts_at_no_name(place: Pl
         seen.push((told(&events), events["totalCount"].clone()));
     }
     assert_eq!(seen[0], seen[1]);
+}
+
+#[both_databases]
+async fn other_staff_see_nothing_that_the_operator_does_to_superusers(place: Place) {
+    let app = TestApp::start_at_system_time(&place).await;
+    let (staff, ada) = (app.add_staff("boss").await.sign_in(&app).await, app.add_user("ada").await);
+    let before = list(&staff, Value::Null).await["totalCount"].as_u64().unwrap();
+    for (email, more) in [(ADMIN.0, 0), (&*ada.email, 1)] {
+        assert!(run(command(&place), &["users", "reset", email], "").0);
+        assert_eq!(list(&staff, Value::Null).await["totalCount"].as_u64(), Some(before + more), "{email}");
+    }
+    let last = list(&staff, Value::Null).await;
+    assert_eq!(
+        (&nodes(&last)[0]["action"], &nodes(&last)[0]["target"]["id"]),
+        (&json!("RESET_REQUESTED"), &json!(ada.id))
+    );
 }
 
 #[both_databases]

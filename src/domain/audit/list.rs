@@ -8,8 +8,8 @@
 //! |---|---|---|
 //! | a superuser | a superuser, or nobody | nothing |
 //! | a superuser | another user | the event without actor, address and program, as if done on the command line |
-//! | nobody | a superuser | the event without target if strangers cause it by a name (LOGIN_FAILED, LIMIT_REACHED, RESET_REQUESTED, REGISTERED), because its absence would reveal that the name exists; otherwise nothing |
-//! | another user | a superuser | nothing |
+//! | a stranger | a superuser | the event without target if strangers cause it by a name (LOGIN_FAILED, LIMIT_REACHED, RESET_REQUESTED, REGISTERED), because its absence would reveal that the name exists; otherwise nothing |
+//! | the operator, or another user | a superuser | nothing |
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::COMMAND_LINE;
 use crate::database::Db;
 use crate::domain::auth::identity::Staff;
 use crate::domain::paging::{Key, OrderBy, OrderTerm, Page, PageArgs, PageQuery};
@@ -100,12 +101,13 @@ fn superusers() -> SelectStatement {
 
 /// Events that staff other than superusers see; true or false for every row, never null.
 fn visible() -> Condition {
-    let by_a_stranger = Condition::all().add(Column::ActorId.is_null()).add(Column::Action.is_in([
-        Action::LoginFailed,
-        Action::LimitReached,
-        Action::ResetRequested,
-        Action::Registered,
-    ]));
+    let by_a_stranger =
+        Condition::all().add(Column::ActorId.is_null()).add(by_operator().not()).add(Column::Action.is_in([
+            Action::LoginFailed,
+            Action::LimitReached,
+            Action::ResetRequested,
+            Action::Registered,
+        ]));
     let to_another =
         Condition::any().add(Column::TargetId.is_null()).add(Column::TargetId.not_in_subquery(superusers()));
     let to_somebody = Condition::any()
@@ -113,6 +115,12 @@ fn visible() -> Condition {
         .add(Column::ActorId.is_null())
         .add(Column::ActorId.not_in_subquery(superusers()));
     Condition::any().add(by_a_stranger).add(Condition::all().add(to_another).add(to_somebody))
+}
+
+/// Events of the operator. A stranger may claim to be the command line, but has an address; true or false, never null.
+fn by_operator() -> Condition {
+    let is_named = Column::UserAgent.is_not_null().and(Column::UserAgent.eq(COMMAND_LINE));
+    Condition::all().add(Column::Ip.is_null()).add(is_named)
 }
 
 /// Events of this user that such staff see; the same for a superuser as for a user who does not exist.

@@ -35,9 +35,11 @@ pub struct Event<'a> {
     pub changes: Changes,
 }
 
+/// The program in the operator's events.
+const COMMAND_LINE: &str = "command line";
+
 /// The client of the operator's events.
-static COMMAND_LINE: LazyLock<Client> =
-    LazyLock::new(|| Client { ip: None, user_agent: Some("command line".to_owned()) });
+static OPERATOR: LazyLock<Client> = LazyLock::new(|| Client { ip: None, user_agent: Some(COMMAND_LINE.to_owned()) });
 
 impl<'a> Event<'a> {
     /// An action without a signed-in user.
@@ -52,7 +54,7 @@ impl<'a> Event<'a> {
 
     /// An action of the operator. It has no actor in the trail; the client tells it apart.
     pub(in crate::domain) fn by_operator(action: Action, target: impl Into<Option<Uuid>>) -> Self {
-        Self { actor: Actor::Operator, ..Self::by_anyone(&COMMAND_LINE, action, target) }
+        Self { actor: Actor::Operator, ..Self::by_anyone(&OPERATOR, action, target) }
     }
 
     /// An action of a signed-in user, in the transaction that checked their rights.

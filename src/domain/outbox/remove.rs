@@ -29,23 +29,29 @@ pub async fn forget(txn: &DatabaseTransaction, user: &user::Model) -> Result<()>
     mail::Entity::delete_many().filter(own).exec(txn).await?;
 
     let present = [user.email.clone()];
-    forget_addresses(txn, &present, Condition::all()).await?;
+    let is_finished = Column::Status.is_not_in([Status::Queued, Status::Held]);
+    // Others may have asked to move to the address; their mails that wait for delivery are theirs.
+    forget_addresses(txn, &present, without_user().add(is_finished.clone())).await?;
     let former = without_owner(txn, former).await?;
-    let waiting = [Status::Queued, Status::Held];
-    forget_addresses(txn, &former, Condition::all().add(Column::Status.is_not_in(waiting))).await?;
+    forget_addresses(txn, &former, Condition::all().add(without_user()).add(is_finished)).await?;
     Ok(())
 }
 
 /// Removes the requested resets of these addresses that were not looked up yet, and so have no user.
 pub(in crate::domain) async fn forget_reset_requests(txn: &DatabaseTransaction, addresses: &[String]) -> Result<()> {
-    forget_addresses(txn, addresses, Condition::all().add(Column::Kind.eq(Kind::ResetPassword))).await
+    forget_addresses(txn, addresses, Condition::all().add(without_user()).add(Column::Kind.eq(Kind::ResetPassword)))
+        .await
 }
 
-/// Removes mails without a user to any of these addresses.
+fn without_user() -> Condition {
+    Condition::any().add(Column::UserId.is_null())
+}
+
+/// Removes these mails to any of the addresses.
 async fn forget_addresses(txn: &DatabaseTransaction, addresses: &[String], which: Condition) -> Result<()> {
     let keys: BTreeSet<String> = addresses.iter().map(|address| identifier::fold(address)).collect();
     let similar = mail::Entity::find()
-        .filter(Column::UserId.is_null().and(Column::RecipientKey.is_in(keys)))
+        .filter(Column::RecipientKey.is_in(keys))
         .filter(which)
         .select_only()
         .columns([Column::Id, Column::Recipient]);
