@@ -6,6 +6,7 @@ use crate::domain::auth::api_tokens::{self, Create, Rules};
 use crate::entity::api_token::{self, Scope};
 use crate::graphql::context::{app, present, request, viewer};
 use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::paging::list_complexity;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::user_errors::outcome;
 use crate::tools::api_token::ApiToken as Secret;
@@ -90,7 +91,8 @@ pub(crate) struct CreateApiTokenPayload {
     api_token: Option<ApiToken>,
     /// Secret to send as `Authorization: Bearer …`; null if there are errors. It is returned only once and not stored.
     secret: Option<String>,
-    /// REQUIRED, INVALID or TOO_LONG for `name`; REQUIRED for `scopes`; INVALID for `expiresAt` in the past or later
+    /// REQUIRED, INVALID or TOO_LONG for `name`; REQUIRED for `scopes`, and INVALID for MANAGE_USERS if you are not
+    /// staff; INVALID for `expiresAt` in the past or later
     /// than allowed; INVALID without a field if you already have 50 tokens.
     errors: Vec<UserError>,
 }
@@ -135,7 +137,7 @@ pub(crate) struct ApiTokensQuery;
 #[Object]
 impl ApiTokensQuery {
     /// Returns your API tokens without their secrets, newest first: at most 50. API tokens need the scope READ.
-    #[graphql(complexity = "20 * child_complexity")]
+    #[graphql(complexity = "list_complexity(20, child_complexity)")]
     async fn api_tokens(&self, ctx: &Context<'_>) -> Answer<Option<Vec<ApiToken>>> {
         let tokens = api_tokens::list(&app(ctx).db, viewer(ctx)?).await?;
         Ok(Some(tokens.into_iter().map(ApiToken).collect()))

@@ -211,7 +211,8 @@ async fn a_token_of_staff_reaches_neither_staff_nor_its_owner(place: Place) {
 #[both_databases]
 async fn a_token_of_staff_makes_accounts_without_rights_only(place: Place) {
     let app = TestApp::start(&place).await;
-    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let person = app.add_staff("boss").await;
+    let boss = person.sign_in(&app).await;
     let (_, token) = make(&boss, &["MANAGE_USERS"]).await;
     app.mails().await;
     let script = app.anyone().with_token(token);
@@ -237,9 +238,21 @@ async fn a_token_of_staff_makes_accounts_without_rights_only(place: Place) {
         json!({ "role": "MEMBER", "permission": "ONLY_VIEW", "isStaff": false, "isVerified": false })
     );
     assert_eq!(app.mails().await.len(), 1);
-    let (_, token) = make(&app.add_user("ada").await.sign_in(&app).await, &["MANAGE_USERS"]).await;
+    let demote = "mutation($id: ID!) { toggleStaff(input: { id: $id, isStaff: false }) { errors { code } } }";
+    assert_eq!(app.admin().await.refusals(demote, json!({ "id": person.id })).await, [""; 0]);
     let input = json!({ "input": { "email": "mallory@example.com" } });
-    assert_eq!(app.anyone().with_token(token).code(create, input).await, "FORBIDDEN", "its owner is not staff");
+    assert_eq!(script.code(create, input).await, "FORBIDDEN", "its owner is not staff any more");
+}
+
+#[both_databases]
+async fn only_staff_make_tokens_that_administer_users(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await.sign_in(&app).await;
+    let input = json!({ "input": { "name": "for the day of my promotion", "scopes": ["READ", "MANAGE_USERS"] } });
+    assert_eq!(ada.refusals(CREATE, input.clone()).await, ["INVALID scopes"]);
+    assert_eq!(api_token::Entity::find().count(app.db()).await.unwrap(), 0);
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    assert_eq!(boss.refusals(CREATE, input).await, [""; 0]);
 }
 
 #[both_databases]

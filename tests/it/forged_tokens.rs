@@ -195,7 +195,7 @@ struct Secrets {
 async fn secrets(app: &TestApp) -> Secrets {
     let ada = app.add_user("ada").await;
     let client = ada.sign_in(app).await;
-    let (_, api) = make(&client, &["READ", "WRITE", "EXPORT", "MANAGE_USERS"]).await;
+    let (_, api) = make(&client, &["READ", "WRITE", "EXPORT"]).await;
     let (uid, reset) = reset_link(app, &ada.email).await;
     let Link { token: verify, secret: registration } = register(app, wanted("eve@example.com")).await;
     let (access, refresh) = (client.access.clone().unwrap(), client.refresh.clone());

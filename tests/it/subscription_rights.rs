@@ -71,7 +71,14 @@ async fn the_subscription_is_for_staff_by_a_session_or_a_token_that_reads(place:
         };
         assert_eq!(listen(&app, session).await, expected, "{who}");
         let without = SCOPES.map(|left_out| SCOPES.into_iter().filter(|scope| *scope != left_out).collect::<Vec<_>>());
-        for scopes in SCOPES.map(|scope| vec![scope]).into_iter().chain(without) {
+        for mut scopes in SCOPES.map(|scope| vec![scope]).into_iter().chain(without) {
+            if expected.is_err() {
+                // Only staff can make such a token.
+                scopes.retain(|scope| *scope != "MANAGE_USERS");
+                if scopes.is_empty() {
+                    continue;
+                }
+            }
             let script = app.anyone().with_token(make(session, &scopes).await.1);
             let expected = if scopes.contains(&"READ") { expected.clone() } else { Err("FORBIDDEN".to_owned()) };
             assert_eq!(listen(&app, &script).await, expected, "{who} {scopes:?}");

@@ -73,7 +73,8 @@ pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap
 /// Creates a token and notifies its owner by mail. The secret is returned and not stored.
 ///
 /// # Errors
-/// Errors of [`text::required_line`] for `name`; [`Code::Required`] of `scopes`; [`Code::Invalid`] of `expiresAt` if it
+/// Errors of [`text::required_line`] for `name`; [`Code::Required`] of `scopes`, [`Code::Invalid`] for
+/// MANAGE_USERS of a user who is not staff; [`Code::Invalid`] of `expiresAt` if it
 /// has passed or exceeds the maximum lifetime, and of no field if the user has [`TOKENS_PER_USER`] already;
 /// [`Error::RateLimited`] if the user has created or rotated too many.
 pub async fn create(
@@ -106,6 +107,10 @@ pub async fn create(
     // The lock on the owner's row keeps the count exact.
     let authorized = owner.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
+    if scopes.contains(Scope::ManageUsers) && authorized.staff().is_err() {
+        // A leaked token must not gain the power to administer users when its owner becomes staff.
+        return Err(Refusal::new(Code::Invalid, "api-token-scope-staff").of("scopes").into());
+    }
     let present = api_token::Entity::find().filter(Column::UserId.eq(owner.user().id)).count(txn).await?;
     if present >= TOKENS_PER_USER {
         return Err(Refusal::new(Code::Invalid, "api-token-limit").with("max", TOKENS_PER_USER).into());

@@ -90,6 +90,7 @@ email-unverified = Confirm your email address first. Follow the link in the emai
 session-invalid = You are not signed in, or your session has ended. Sign in again.
 session-unknown = You have no session with this id. It may have ended.
 api-token-scope-required = Select at least one scope.
+api-token-scope-staff = Only staff can create tokens with the scope MANAGE_USERS.
 api-token-expiry-past = Choose an expiry in the future.
 api-token-expiry-late = An API token can be valid until { $latest } at most. Choose an earlier expiry, or leave it out.
 api-token-limit = You have { $max } API tokens, the maximum. Delete one first.
