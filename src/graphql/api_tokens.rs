@@ -92,8 +92,8 @@ pub(crate) struct CreateApiTokenPayload {
     /// Secret to send as `Authorization: Bearer …`; null if there are errors. It is returned only once and not stored.
     secret: Option<String>,
     /// REQUIRED, INVALID or TOO_LONG for `name`; REQUIRED for `scopes`, and INVALID for MANAGE_USERS if you are not
-    /// staff; INVALID for `expiresAt` in the past or later
-    /// than allowed; INVALID without a field if you already have 50 tokens.
+    /// staff; INVALID for `expiresAt` in the past or later than allowed; INVALID without a field if you already have 50
+    /// tokens.
     errors: Vec<UserError>,
 }
 

@@ -73,10 +73,10 @@ pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap
 /// Creates a token and notifies its owner by mail. The secret is returned and not stored.
 ///
 /// # Errors
-/// Errors of [`text::required_line`] for `name`; [`Code::Required`] of `scopes`, [`Code::Invalid`] for
-/// MANAGE_USERS of a user who is not staff; [`Code::Invalid`] of `expiresAt` if it
-/// has passed or exceeds the maximum lifetime, and of no field if the user has [`TOKENS_PER_USER`] already;
-/// [`Error::RateLimited`] if the user has created or rotated too many.
+/// Errors of [`text::required_line`] for `name`; of `scopes` [`Code::Required`], and [`Code::Invalid`] for MANAGE_USERS
+/// of a user who is not staff; [`Code::Invalid`] of `expiresAt` if it has passed or exceeds the maximum lifetime, and of
+/// no field if the user has [`TOKENS_PER_USER`] already; [`Error::RateLimited`] if the user has created or rotated too
+/// many.
 pub async fn create(
     db: &Db,
     now: &Now,
