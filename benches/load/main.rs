@@ -1,6 +1,6 @@
 //! Load driver: throughput of the service on one core, and latency of reads during other work.
 //!
-//! `cargo bench --bench load -- [SECONDS] [PART …]` starts the release binary on a fresh SQLite file and, where
+//! `cargo bench --bench load -- [SECONDS] [PART …]` starts the release binary, or that of `VESTIBULE_BIN`, on a fresh SQLite file and, where
 //! `VESTIBULE_TEST_POSTGRES_URL` names a server, on a fresh PostgreSQL database. The parts are `speed`, `storm`,
 //! `sockets` and `import`; the default is all. The service runs on one core and the driver on the others.
 //!

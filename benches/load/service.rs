@@ -130,7 +130,8 @@ pub(crate) fn cpu_of(process: &str) -> Duration {
 }
 
 fn launch(folder: &std::path::Path, url: Option<&str>) -> (Child, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+    let program = std::env::var("VESTIBULE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_vestibule").to_owned());
+    let mut command = Command::new(program);
     command.env_clear().current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::null());
     command.env("VESTIBULE_LISTEN", "127.0.0.1:0").env("VESTIBULE_ADMIN_PASSWORD", super::PASSWORD);
     command.env("VESTIBULE_LIMITS", "off").env("VESTIBULE_LOG", "error");

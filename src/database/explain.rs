@@ -23,6 +23,14 @@ pub fn explain(error: &DbErr) -> String {
     }
 }
 
+/// True if another connection has locked an SQLite file.
+pub(super) fn is_locked(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(error)) = error else { return false };
+    let SqlxError::Database(error) = error.as_ref() else { return false };
+    let code = error.try_downcast_ref::<SqliteError>().and_then(|_| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 5 | 6))
+}
+
 const SILENT: &str =
     "the server did not answer in time. See that it runs, can be reached from here, and has connections left";
 

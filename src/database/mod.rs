@@ -30,14 +30,15 @@ use migration::{Migrator, MigratorTrait as _};
 use sea_orm::sqlx::Connection as _;
 use sea_orm::sqlx::postgres::PgSslMode;
 use sea_orm::{
-    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseTransaction, DbErr, EntityTrait,
-    IsolationLevel, PrimaryKeyTrait, Related, Statement, TransactionOptions, TryIntoModel,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
+    DbErr, EntityTrait, IsolationLevel, PrimaryKeyTrait, Related, Statement, TransactionOptions, TryIntoModel,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 pub use self::explain::explain;
+use self::explain::is_locked;
 pub use self::group_commit::Writer;
 pub use self::listener::{Channel, Listener};
 use self::point_reads::PointReads;
@@ -62,6 +63,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time limit for closing connections, even if they are in use.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Wait between two attempts to open a file that another connection has locked.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Application name shown to PostgreSQL servers.
 const APPLICATION: &str = "vestibule";
@@ -174,7 +178,7 @@ impl Db {
                 })
             })
         });
-        let writer = Writer::new(Pool::of_file(Database::connect(writer).await?));
+        let writer = Writer::new(Pool::of_file(open_to_write(writer).await?));
         let mut reader = file_options(4);
         reader.test_before_acquire(false);
         let named = path.to_owned();
@@ -517,6 +521,18 @@ fn of_migrations(error: DbErr) -> Error {
 }
 
 /// Options for this many connections to a file. Its name is set separately, because the library would decode it.
+/// Opens the connection that sets the journal mode of a file. Connections that switch a new file at the same time refuse
+/// each other without waiting, so each tries again.
+async fn open_to_write(options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
+    let started = Instant::now();
+    loop {
+        match Database::connect(options.clone()).await {
+            Err(error) if is_locked(&error) && started.elapsed() < TIMEOUT => sleep(LOCK_PAUSE).await,
+            opened => return opened,
+        }
+    }
+}
+
 fn file_options(connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new("sqlite://vestibule.db");
     options.max_connections(connections).acquire_timeout(TIMEOUT).sqlx_logging(false).record_stmt_in_spans(false);
