@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::{BaseUrl, Config, SecretKey};
 use crate::database::{self, Db, Unfit};
-use crate::domain::auth::authenticate;
+use crate::domain::auth::authenticate::{self, Rules};
 use crate::domain::auth::identity::{Actor, Caller, Client};
 use crate::domain::auth::live_connections::LiveConnections;
 use crate::domain::auth::passwords::Passwords;
@@ -260,12 +260,13 @@ impl App {
 
     async fn verify(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
         let ring = self.ring();
-        match authenticate::authenticate(&self.db, now, &self.ring, &self.limits, client, token).await {
+        let rules = Rules { ring: &self.ring, limits: &self.limits, lives: &self.config.sessions };
+        match authenticate::authenticate(&self.db, now, rules, client, token).await {
             Err(Error::Unauthenticated(Reason::Invalid))
                 if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) =>
             {
                 self.look_up_key(now).await?;
-                authenticate::authenticate(&self.db, now, &self.ring, &self.limits, client, token).await
+                authenticate::authenticate(&self.db, now, rules, client, token).await
             }
             verified => verified,
         }

@@ -95,6 +95,7 @@ pub enum Code {
     PasswordIncorrect,
     PasswordRequired,
     PasswordExpired,
+    ReauthenticationRequired,
     CannotDemoteSelf,
     CannotDeactivateSelf,
     CannotDeleteSelf,

@@ -39,6 +39,7 @@ mod m0036_sent_forms;
 mod m0037_mail_order;
 mod m0038_audit_reasons;
 mod m0039_staff_set_passwords;
+mod m0040_session_proof_time;
 
 /// Migrates a database to the current schema.
 pub struct Migrator;
@@ -80,6 +81,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0037_mail_order::Migration),
             Box::new(m0038_audit_reasons::Migration),
             Box::new(m0039_staff_set_passwords::Migration),
+            Box::new(m0040_session_proof_time::Migration),
         ]
     }
 }

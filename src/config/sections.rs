@@ -26,6 +26,10 @@ pub struct SessionConfig {
     /// Time in which a used refresh token returns the same successor again
     #[arg(long, global = true, env = "VESTIBULE_REFRESH_GRACE", value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     pub refresh_grace: Duration,
+
+    /// Time after which sensitive operations require a new proof of identity
+    #[arg(long, global = true, env = "VESTIBULE_REAUTHENTICATE_AFTER", value_name = "DURATION", default_value = "10m", value_parser = parse_lifetime)]
+    pub reauthenticate_after: Duration,
 }
 
 /// Lifetime of links in emails.

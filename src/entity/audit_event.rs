@@ -38,6 +38,7 @@ pub struct Model {
 pub enum Action {
     Login,
     LoginFailed,
+    Reauthenticated,
     Logout,
     RefreshReused,
     Registered,

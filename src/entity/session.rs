@@ -22,6 +22,8 @@ pub struct Model {
     pub rotated_at: Timestamp,
     /// Time of the sign-in.
     pub created_at: Timestamp,
+    /// Time at which the user last proved who they are: by the sign-in, or by a later proof.
+    pub authenticated_at: Timestamp,
     /// Time of the last refresh.
     pub last_used_at: Timestamp,
     /// Expiry, regardless of use.

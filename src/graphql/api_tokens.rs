@@ -93,7 +93,7 @@ pub(crate) struct CreateApiTokenPayload {
     secret: Option<String>,
     /// REQUIRED, INVALID or TOO_LONG for `name`; REQUIRED for `scopes`, and INVALID for MANAGE_USERS if you are not
     /// staff; INVALID for `expiresAt` in the past or later than allowed; INVALID without a field if you already have 50
-    /// tokens.
+    /// tokens; REAUTHENTICATION_REQUIRED.
     errors: Vec<UserError>,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct RotateApiTokenPayload {
     api_token: Option<ApiToken>,
     /// New secret; null if there are errors. It is returned only once and not stored.
     secret: Option<String>,
-    /// NOT_FOUND, or INVALID if the token has expired: create a new one.
+    /// NOT_FOUND; INVALID if the token has expired: create a new one; REAUTHENTICATION_REQUIRED.
     errors: Vec<UserError>,
 }
 

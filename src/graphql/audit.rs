@@ -178,6 +178,8 @@ pub(crate) enum AuditAction {
     Login,
     /// A sign-in failed.
     LoginFailed,
+    /// A user proved again who they are, within a session.
+    Reauthenticated,
     /// A user signed out.
     Logout,
     /// A refresh token was used a second time, which ended its session.

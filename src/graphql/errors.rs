@@ -158,6 +158,8 @@ pub(crate) enum UserErrorCode {
     PasswordRequired,
     /// The password is right, but it was temporary and has expired. Request a reset.
     PasswordExpired,
+    /// The operation needs a recent proof of who you are: call `reauthenticate`, then repeat the operation.
+    ReauthenticationRequired,
     /// Users cannot change their own staff rights, role or permission.
     CannotDemoteSelf,
     /// Staff cannot deactivate their own account with this mutation.

@@ -29,6 +29,7 @@ mod nodes;
 mod paging;
 mod passwords;
 mod presence;
+mod reauthentication;
 mod registration;
 mod samples;
 mod scalars;
@@ -85,6 +86,7 @@ pub struct Mutation(
     avatars::AvatarsMutation,
     mails::MailsMutation,
     import::ImportMutation,
+    reauthentication::ReauthenticationMutation,
 );
 
 /// Subscriptions, over WebSocket with the protocol graphql-transport-ws.

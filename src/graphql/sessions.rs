@@ -20,6 +20,10 @@ pub(crate) struct Session {
     pub(crate) id: ID,
     /// Time of the sign-in.
     created_at: DateTime,
+    /// Time at which you last proved who you are: at the sign-in, or by `reauthenticate`.
+    authenticated_at: DateTime,
+    /// Time until which sensitive operations need no new proof; afterwards they return REAUTHENTICATION_REQUIRED.
+    proof_valid_until: DateTime,
     /// Time of the last refresh of its tokens.
     last_used_at: DateTime,
     /// Time of expiry. Each refresh extends it, up to the absolute end of the session.
@@ -39,6 +43,8 @@ impl Session {
         Self {
             id: session.id.into(),
             created_at: session.created_at.into(),
+            authenticated_at: session.authenticated_at.into(),
+            proof_valid_until: session.authenticated_at.plus(lives.reauthenticate_after).into(),
             last_used_at: session.last_used_at.into(),
             expires_at: idle.min(session.expires_at).into(),
             ip: session.ip,

@@ -42,6 +42,13 @@ impl From<Tokens> for AuthTokens {
     }
 }
 
+impl AuthTokens {
+    /// The tokens without the refresh token, which the client has.
+    pub(crate) fn access_only(tokens: Tokens) -> Self {
+        Self { refresh_token: None, ..tokens.into() }
+    }
+}
+
 /// Location of a refresh token in the response; exactly one applies. By default, pages of this service and of allowed
 /// origins use COOKIE, so that no script can read the token; other clients use BODY.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
@@ -94,7 +101,7 @@ pub(crate) fn hand_out(
     match transport {
         RefreshTokenTransport::Cookie => {
             request.keep(&tokens);
-            AuthTokens { refresh_token: None, ..tokens.into() }
+            AuthTokens::access_only(tokens)
         }
         RefreshTokenTransport::Body => tokens.into(),
     }

@@ -77,6 +77,7 @@ fn claims(generation: i32) -> Claims {
         iat: NOW.seconds(),
         exp: NOW.seconds() + 300,
         nbf: None,
+        auth_time: None,
         role: "MEMBER".to_owned(),
         permission: "ONLY_VIEW".to_owned(),
         staff: false,

@@ -49,6 +49,10 @@ pub struct Claims {
     pub iat: i64,
     /// Time of expiry, in seconds since 1970.
     pub exp: i64,
+    /// Time at which the user last proved who they are, in seconds since 1970 (RFC 9068, section 2.2.1). A refresh
+    /// leaves it unchanged. Missing in tokens of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
     /// Start of validity, in seconds since 1970; missing in this service's tokens, which are valid immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
@@ -314,6 +318,7 @@ mod tests {
             iat,
             exp,
             nbf: None,
+            auth_time: None,
             role: "MEMBER".into(),
             permission: "ONLY_VIEW".into(),
             staff: false,

@@ -171,6 +171,8 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
     leaves!(Action::ApiTokenRotated, say(&client, rotate, json!({ "id": made })).await;);
     let delete = "mutation($id: ID!) { deleteApiToken(input: { id: $id }) { errors { code } } }";
     leaves!(Action::ApiTokenDeleted, say(&client, delete, json!({ "id": made })).await;);
+    let prove = "mutation($p: String!) { reauthenticate(input: { proof: { password: $p } }) { errors { code } } }";
+    leaves!(Action::Reauthenticated, say(&client, prove, json!({ "p": PASSWORD })).await;);
     let other = app.anyone().sign_in("ada", PASSWORD).await;
     let id = other.data("{ sessions { id isCurrent } }", json!({})).await["sessions"]
         .as_array()

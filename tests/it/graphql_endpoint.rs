@@ -251,6 +251,7 @@ async fn each_sensitive_mutation_comes_once_a_document(place: Place) {
         "createUser(input: { email: \"a\" }) { errors { code } }",
         "createApiToken(input: { name: \"a\" }) { errors { code } }",
         "rotateApiToken(input: { id: \"a\" }) { errors { code } }",
+        "reauthenticate(input: { proof: { password: \"b\" } }) { errors { code } }",
         "deactivateMe(input: { currentPassword: \"b\" }) { errors { code } }",
         "deleteMe(input: { currentPassword: \"b\" }) { errors { code } }",
     ] {

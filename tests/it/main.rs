@@ -97,6 +97,7 @@ mod text_normalization;
 mod upgrade;
 mod certificate_authorities;
 mod smtp_encryption;
+mod reauthentication;
 mod undo_email_change;
 mod uploads;
 mod usernames;

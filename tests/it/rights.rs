@@ -70,6 +70,7 @@ fn harmless(operation: &str) -> Value {
         "deactivateMe" | "deleteMe" => json!({ "input": { "currentPassword": "x" } }),
         "revokeSession" | "rotateApiToken" | "deleteApiToken" | "toggleStaff" | "toggleActive" | "deleteUser"
         | "retryMail" | "updateUser" => json!({ "input": { "id": nobody } }),
+        "reauthenticate" => json!({ "input": { "proof": { "password": "x" } } }),
         "createApiToken" => json!({ "input": { "name": "" } }),
         "recordSample" => json!({ "input": { "key": "", "title": "" } }),
         "setUserPassword" => json!({ "input": { "id": nobody, "password": "x" } }),

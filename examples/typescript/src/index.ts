@@ -1,7 +1,7 @@
 export type { TypedDocumentNode } from "@graphql-typed-document-node/core";
 export { createVestibuleClient } from "./client/client";
 export type { ExecuteOptions, RequestOptions, VestibuleClient, VestibuleOptions } from "./client/client";
-export type { AccessToken, AuthTokens, SessionState, SignInResult } from "./client/credentials";
+export type { AccessToken, AuthTokens, ProofErrors, SessionState, SignInResult } from "./client/credentials";
 export { ConnectionError, ERROR_CODES, VestibuleError } from "./client/errors";
 export type { ErrorCode, GraphQLResult, UnauthenticatedReason } from "./client/errors";
 export type { Sink } from "./client/socket";

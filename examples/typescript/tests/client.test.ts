@@ -3,6 +3,7 @@ import {
   AllEmailsDocument,
   ConfirmResetDocument,
   ConnectionError,
+  CreateApiTokenDocument,
   createVestibuleClient,
   MeDocument,
   memoryStore,
@@ -10,6 +11,7 @@ import {
   type RefreshTokenStore,
   RegisterDocument,
   RequestResetDocument,
+  SessionsDocument,
   UpdateMeDocument,
   UploadAvatarDocument,
   VerifyEmailDocument,
@@ -48,6 +50,54 @@ async function signedIn(options: Partial<VestibuleOptions> = {}) {
   browser.sent.length = 0;
   return { browser, client, token: tokens.accessToken };
 }
+
+/** A `fetch` that answers the first operation of this name as refused for want of a recent proof. */
+function refusingOnce(browser: Browser, name: string): { fetch: typeof fetch; refused: () => number } {
+  let refused = 0;
+  return {
+    refused: () => refused,
+    fetch: async (input, init) => {
+      const body = typeof init?.body === "string" ? init.body : "";
+      if (!body.includes(`mutation ${name}`) || refused > 0) return browser.fetch(input, init);
+      refused += 1;
+      const errors = [{ code: "REAUTHENTICATION_REQUIRED", field: null, message: "Enter your password again to continue." }];
+      return Response.json({ data: { createApiToken: { apiToken: null, secret: null, errors } } });
+    },
+  };
+}
+
+describe("a sensitive operation", () => {
+  const input = { name: "nightly", scopes: ["READ" as const] };
+
+  test("is repeated once after a proof of identity", async () => {
+    const browser = new Browser();
+    const { fetch, refused } = refusingOnce(browser, "CreateApiToken");
+    const prompts: string[][] = [];
+    const { client } = await signedIn({
+      fetch,
+      prove: (errors) => {
+        prompts.push(errors.map((error) => error.code));
+        return Promise.resolve({ password: prompts.length === 1 ? "wrong" : ADMIN.password });
+      },
+    });
+    const { createApiToken } = await client.request(CreateApiTokenDocument, { input });
+    expect(createApiToken?.errors).toEqual([]);
+    expect(createApiToken?.secret).toMatch(/^vst_/);
+    expect(refused()).toBe(1);
+    expect(prompts).toEqual([[], ["PASSWORD_INCORRECT"]]);
+    const { sessions } = await client.request(SessionsDocument);
+    expect(sessions?.length).toBeGreaterThan(0);
+  });
+
+  test("stays refused if the user gives up, or without a prompt", async () => {
+    for (const prove of [() => Promise.resolve(null), undefined]) {
+      const { fetch } = refusingOnce(new Browser(), "CreateApiToken");
+      const { client } = await signedIn(prove ? { fetch, prove } : { fetch });
+      const { createApiToken } = await client.request(CreateApiTokenDocument, { input });
+      expect(createApiToken?.errors.map((error) => error.code)).toEqual(["REAUTHENTICATION_REQUIRED"]);
+    }
+  });
+});
 
 describe("signing in", () => {
   test("returns the user, and adds its token to every request", async () => {

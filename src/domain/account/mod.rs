@@ -2,6 +2,8 @@
 
 // Changing the password.
 pub mod change_password;
+// Proving one more time who the user is.
+pub mod reauthenticate;
 // Changing names and other details.
 pub mod profile;
 // Undoing a change of address.

@@ -75,8 +75,8 @@ pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap
 /// # Errors
 /// Errors of [`text::required_line`] for `name`; of `scopes` [`Code::Required`], and [`Code::Invalid`] for MANAGE_USERS
 /// of a user who is not staff; [`Code::Invalid`] of `expiresAt` if it has passed or exceeds the maximum lifetime, and of
-/// no field if the user has [`TOKENS_PER_USER`] already; [`Error::RateLimited`] if the user has created or rotated too
-/// many.
+/// no field if the user has [`TOKENS_PER_USER`] already; [`Code::ReauthenticationRequired`]; [`Error::RateLimited`] if
+/// the user has created or rotated too many.
 pub async fn create(
     db: &Db,
     now: &Now,
@@ -111,6 +111,7 @@ pub async fn create(
         // A leaked token must not gain the power to administer users when its owner becomes staff.
         return Err(Refusal::new(Code::Invalid, "api-token-scope-staff").of("scopes").into());
     }
+    authorized.check_recent_proof(now)?;
     let present = api_token::Entity::find().filter(Column::UserId.eq(owner.user().id)).count(txn).await?;
     if present >= TOKENS_PER_USER {
         return Err(Refusal::new(Code::Invalid, "api-token-limit").with("max", TOKENS_PER_USER).into());
@@ -139,8 +140,8 @@ pub async fn create(
 /// and expiry stay.
 ///
 /// # Errors
-/// [`Code::NotFound`] if the user has no such token; [`Code::Invalid`] if it has expired; [`Error::RateLimited`] if the
-/// user has created or rotated too many.
+/// [`Code::NotFound`] if the user has no such token; [`Code::Invalid`] if it has expired;
+/// [`Code::ReauthenticationRequired`]; [`Error::RateLimited`] if the user has created or rotated too many.
 pub async fn rotate(
     db: &Db,
     now: &Now,
@@ -152,6 +153,7 @@ pub async fn rotate(
     let secret = ApiToken::new(now.secret());
     let authorized = owner.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
+    authorized.check_recent_proof(now)?;
     let rotated = api_token::Entity::update_many()
         .col_expr(Column::Digest, Expr::value(secret.digest()))
         .col_expr(Column::Prefix, Expr::value(secret.prefix()))

@@ -8,9 +8,10 @@ use tokio::time::timeout;
 
 use super::identity::{Caller, Client, Credential, Viewer};
 use super::{api_tokens, sessions};
+use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::rate_limits::Limits;
-use crate::entity::{api_token, user};
+use crate::entity::{api_token, session, user};
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
 use crate::tools::clock::Now;
@@ -19,30 +20,44 @@ use crate::tools::token::{Claims, KeyRing, SharedRing};
 /// Timeout for recording that a token was used.
 const NOTING: Duration = Duration::from_secs(3);
 
+/// Dependencies of the authentication.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The keys of access tokens.
+    pub ring: &'a SharedRing,
+    /// The limits on the caller's operations.
+    pub limits: &'a Limits,
+    /// Lifetimes of sessions.
+    pub lives: &'a SessionConfig,
+}
+
 /// Authenticates an access token or an API token. Each call reads the database, so ended sessions, deleted tokens and
 /// deactivated accounts are rejected immediately, and current rights apply instead of those in the token.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] with the reason.
-pub async fn authenticate(
-    db: &Db,
-    now: &Now,
-    ring: &SharedRing,
-    limits: &Limits,
-    client: &Client,
-    token: &str,
-) -> Result<Caller> {
-    let (user, credential, claims) = if ApiToken::is_meant_by(token) {
+pub async fn authenticate(db: &Db, now: &Now, rules: Rules<'_>, client: &Client, token: &str) -> Result<Caller> {
+    let Rules { ring, limits, lives } = rules;
+    let (user, credential, claims, authenticated_at) = if ApiToken::is_meant_by(token) {
         let (token, user) = api_tokens::authenticate(db, now, token).await?;
-        (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None)
+        (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None, None)
     } else {
-        let (claims, user) = by_access_token(db, now, &ring.present(), token).await?;
-        (user, Credential::Session(claims.sid), Some(claims))
+        let (claims, session, user) = by_access_token(db, now, &ring.present(), token).await?;
+        (user, Credential::Session(session.id), Some(claims), Some(session.authenticated_at))
     };
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    Ok(Caller(Viewer { user, credential, claims, client: client.clone(), limits: limits.clone(), ring: ring.clone() }))
+    Ok(Caller(Viewer {
+        user,
+        credential,
+        claims,
+        authenticated_at,
+        reauthenticate_after: lives.reauthenticate_after,
+        client: client.clone(),
+        limits: limits.clone(),
+        ring: ring.clone(),
+    }))
 }
 
 /// Re-reads the session or API token, account and rights of a connected caller. The expiry of the access token stays.
@@ -67,26 +82,31 @@ pub(in crate::domain) async fn still_alive(db: &Db, now: &Now, caller: &Caller) 
         return Err(Error::Unauthenticated(Reason::Invalid));
     }
     let Viewer { credential, .. } = &caller.0;
-    let user = match credential {
+    let (user, authenticated_at) = match credential {
         Credential::Session(id) => {
-            let found = sessions::find(db, *id).await?;
-            found.filter(|(session, _)| session.expires_at > now.at).and_then(|(_, user)| user)
+            let found = sessions::find(db, *id).await?.filter(|(session, _)| session.expires_at > now.at);
+            found.map_or((None, None), |(session, user)| (user, Some(session.authenticated_at)))
         }
         Credential::ApiToken { id, digest, .. } => {
             let same = api_token::Entity::find_by_id(*id).filter(api_token::Column::Digest.eq(digest.as_slice()));
             let alive = same.filter(api_token::alive_at(now.at));
-            alive.find_also_related(user::Entity).one(db.reader()).await?.and_then(|(_, user)| user)
+            (alive.find_also_related(user::Entity).one(db.reader()).await?.and_then(|(_, user)| user), None)
         }
     };
     let user = user.ok_or(Error::Unauthenticated(Reason::Revoked))?;
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    Ok(Caller(Viewer { user, ..caller.0.clone() }))
+    Ok(Caller(Viewer { user, authenticated_at, ..caller.0.clone() }))
 }
 
-/// The claims of an access token, and its user.
-async fn by_access_token(db: &Db, now: &Now, ring: &KeyRing, token: &str) -> Result<(Arc<Claims>, user::Model)> {
+/// The claims of an access token, its session and its user.
+async fn by_access_token(
+    db: &Db,
+    now: &Now,
+    ring: &KeyRing,
+    token: &str,
+) -> Result<(Arc<Claims>, session::Model, user::Model)> {
     let claims = ring.verify(token, now.at).map_err(Error::Unauthenticated)?;
     let Some((session, Some(user))) = sessions::find(db, claims.sid).await? else {
         return Err(Error::Unauthenticated(Reason::Revoked));
@@ -105,5 +125,5 @@ async fn by_access_token(db: &Db, now: &Now, ring: &KeyRing, token: &str) -> Res
             Ok(Err(error)) => return Err(error),
         }
     }
-    Ok((claims, user))
+    Ok((claims, session, user))
 }

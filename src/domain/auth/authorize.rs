@@ -15,7 +15,7 @@ use crate::database::Db;
 use crate::domain::rate_limits;
 use crate::entity::{api_token, session, user};
 use crate::error::{Error, Reason, Result};
-use crate::tools::clock::Now;
+use crate::tools::clock::{Now, Timestamp};
 
 impl Viewer {
     /// Opens a transaction of this user. It locks their account and `also` in the order of ids, which prevents
@@ -47,9 +47,7 @@ impl Viewer {
         if !user.is_active {
             return Err(Error::Unauthenticated(Reason::Disabled));
         }
-        if !self.credential.hold(&txn, &now).await? {
-            return Err(revoked());
-        }
+        let held = self.credential.hold(&txn, &now).await?.ok_or_else(revoked)?;
         if !self.is_signed() {
             return Err(Error::Unauthenticated(Reason::Invalid));
         }
@@ -60,7 +58,7 @@ impl Viewer {
                 rate_limits::take_ending(&txn, &now, self.user.id, credential, &self.limits).await?;
             }
         }
-        let viewer = Self { user, ..self.clone() };
+        let viewer = Self { user, authenticated_at: held.authenticated_at, ..self.clone() };
         Ok(Authorized { txn, now, viewer, locked })
     }
 }
@@ -94,18 +92,27 @@ enum Budget {
     Endings,
 }
 
+/// A credential whose row is locked.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// Time at which the user of a session last proved who they are; `None` for an API token.
+    authenticated_at: Option<Timestamp>,
+}
+
 impl Credential {
-    /// Locks the session or the API token until the transaction ends; returns false if it has already ended.
-    async fn hold(&self, txn: &DatabaseTransaction, now: &Now) -> Result<bool> {
+    /// Locks the session or the API token until the transaction ends; returns `None` if it has already ended.
+    async fn hold(&self, txn: &DatabaseTransaction, now: &Now) -> Result<Option<Held>> {
         // A concurrent refresh need not wait: the session's key stays.
         Ok(match self {
             Self::Session(id) => {
                 let alive = session::Entity::find_by_id(*id).filter(session::Column::ExpiresAt.gt(now.at));
-                alive.lock(LockType::KeyShare).one(txn).await?.is_some()
+                let session = alive.lock(LockType::KeyShare).one(txn).await?;
+                session.map(|session| Held { authenticated_at: Some(session.authenticated_at) })
             }
             Self::ApiToken { id, digest, .. } => {
                 let same = api_token::Entity::find_by_id(*id).filter(api_token::Column::Digest.eq(digest.as_slice()));
-                same.filter(api_token::alive_at(now.at)).lock(LockType::KeyShare).one(txn).await?.is_some()
+                let token = same.filter(api_token::alive_at(now.at)).lock(LockType::KeyShare).one(txn).await?;
+                token.map(|_| Held { authenticated_at: None })
             }
         })
     }

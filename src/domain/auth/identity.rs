@@ -28,20 +28,23 @@
 //! [`SessionUser`] is for everything that would let the holder of a leaked token stay, or lock the owner out: passwords
 //! and email addresses (of the caller and, by staff, of others), sessions, API tokens, deactivation and deletion. If
 //! only a part of the input is of that kind, the operation takes a [`Viewer`] or [`Manager`] and calls
-//! [`Viewer::session_user`] once that part is given; an import of users always does. An API token never changes role,
+//! [`Viewer::session_user`] once that part is given; an import of users always does. Operations that would let the thief
+//! of a session stay, or reach other accounts, also call [`Viewer::check_recent_proof`] in their transaction, unless they
+//! take the current password. An API token never changes role,
 //! permission, staff rights or credentials, nor any account of staff or of its owner. Public operations (signing in,
 //! registering, resetting) take a [`Client`] and ignore credentials.
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::domain::rate_limits::Limits;
 use crate::entity::api_token::{Scope, Scopes};
 use crate::entity::user;
-use crate::error::{Error, Result};
-use crate::tools::clock::Timestamp;
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::clock::{Now, SKEW, Timestamp};
 use crate::tools::token::{Claims, SharedRing};
 
 /// Origin of a request, as far as it is known; stored with sessions and audit events.
@@ -162,6 +165,10 @@ pub struct Viewer {
     pub(super) user: user::Model,
     pub(super) credential: Credential,
     pub(super) claims: Option<Arc<Claims>>,
+    /// Time at which the user last proved who they are; `None` with an API token.
+    pub(super) authenticated_at: Option<Timestamp>,
+    /// Time after which sensitive operations require a new proof.
+    pub(super) reauthenticate_after: Duration,
     pub(super) client: Client,
     pub(super) limits: Limits,
     pub(super) ring: SharedRing,
@@ -195,6 +202,20 @@ impl Viewer {
     /// The origin of the request.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Checks that the user has proved who they are recently enough for a sensitive operation: a stolen session must not
+    /// become a lasting credential, nor lead to other accounts.
+    ///
+    /// # Errors
+    /// [`Code::ReauthenticationRequired`], also for API tokens, whose owner proves nothing.
+    pub(in crate::domain) fn check_recent_proof(&self, now: &Now) -> Result<(), Refusal> {
+        // A clock that was set back must not extend the time.
+        let is_recent = |at: Timestamp| now.at < at.plus(self.reauthenticate_after) && at <= now.at.plus(SKEW);
+        match self.authenticated_at.is_some_and(is_recent) {
+            true => Ok(()),
+            false => Err(Refusal::new(Code::ReauthenticationRequired, "reauthentication-required")),
+        }
     }
 
     /// True while the signing key of the request's access token is valid; always true for API tokens.

@@ -56,6 +56,7 @@ pub async fn open(
         used: Set(-1),
         rotated_at: Set(now.at),
         created_at: Set(now.at),
+        authenticated_at: Set(now.at),
         last_used_at: Set(now.at),
         expires_at: Set(now.at.plus(lives.session_ttl)),
         ip: Set(client.ip.clone()),

@@ -48,6 +48,7 @@ impl TokenIssuer {
             iat: now.at.seconds(),
             exp: access_expires_at.seconds(),
             nbf: None,
+            auth_time: Some(session.authenticated_at.seconds()),
             role: user.role.to_value(),
             permission: user.permission.to_value(),
             staff: user.is_staff_member(),

@@ -52,7 +52,8 @@ pub struct Create {
 ///
 /// # Errors
 /// [`Error::Forbidden`] if an API token sets a password or grants rights; one refusal for each invalid field: required,
-/// invalid, too long, or taken; the refusal of the password; [`Error::RateLimited`] if this user has sent too many
+/// invalid, too long, or taken; the refusal of the password; [`crate::error::Code::ReauthenticationRequired`] for an
+/// account with staff rights; [`Error::RateLimited`] if this user has sent too many
 /// welcome mails, or this address has received too many.
 pub async fn create(
     db: &Db,
@@ -104,6 +105,9 @@ pub async fn create(
 
     let authorized = staff.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
+    if input.is_staff || input.role == Role::Admin {
+        authorized.check_recent_proof(now)?;
+    }
     // Taken before the row is written, as in an import, to avoid a deadlock.
     rate_limits::take_welcome(txn, now, &authorized, limits, &recipient).await?;
     let user = match given {

@@ -29,6 +29,14 @@ pub enum Change {
     Removal,
 }
 
+impl Change {
+    /// True if the change gives access to the account, or staff rights to its user: the actor must have proved recently
+    /// who they are.
+    pub fn is_sensitive(self) -> bool {
+        matches!(self, Self::Credentials | Self::Staff(true) | Self::Role(Role::Admin))
+    }
+}
+
 /// Checks that this actor may make this change to the target.
 ///
 /// # Errors

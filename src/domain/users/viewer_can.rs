@@ -5,6 +5,7 @@ use crate::domain::auth::identity::Viewer;
 use crate::domain::users::guard_rails::{self, Change};
 use crate::entity::user;
 use crate::error::Code;
+use crate::tools::clock::Now;
 
 /// An action of staff on a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub enum UserAction {
 /// # Errors
 /// The code of the operation's refusal. `None` if the operation would return an error instead, because the viewer is
 /// not staff, or the API token lacks the reach.
-pub fn check(viewer: &Viewer, user: &user::Model, deed: UserAction) -> Result<(), Option<Code>> {
+pub fn check(viewer: &Viewer, now: &Now, user: &user::Model, deed: UserAction) -> Result<(), Option<Code>> {
     let change = match deed {
         UserAction::Update => Change::Details,
         UserAction::ToggleStaff => Change::Staff(!user.is_staff),
@@ -36,5 +37,9 @@ pub fn check(viewer: &Viewer, user: &user::Model, deed: UserAction) -> Result<()
     };
     let staff = viewer.manager().map_err(|_| None)?;
     guard_rails::reach(&staff, user, change).map_err(|_| None)?;
-    guard_rails::check(viewer.actor(), user, change).map_err(|refusal| Some(refusal.code))
+    guard_rails::check(viewer.actor(), user, change).map_err(|refusal| Some(refusal.code))?;
+    match change.is_sensitive() {
+        true => viewer.check_recent_proof(now).map_err(|refusal| Some(refusal.code)),
+        false => Ok(()),
+    }
 }

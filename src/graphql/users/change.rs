@@ -55,7 +55,7 @@ pub(crate) struct CreateUserInput {
 pub(crate) struct CreateUserPayload {
     /// New user; null if there are errors.
     user: Option<User>,
-    /// ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG or PASSWORD_… per field.
+    /// ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG or PASSWORD_… per field; REAUTHENTICATION_REQUIRED for staff rights.
     errors: Vec<UserError>,
 }
 
@@ -98,6 +98,7 @@ pub(crate) struct UpdateUserPayload {
     user: Option<User>,
     /// NOT_FOUND, ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG, PASSWORD_…, CANNOT_DEMOTE_SELF, CANNOT_DEACTIVATE_SELF
     /// or CANNOT_EDIT_SUPERUSER. INVALID for your own email address and password: use `updateMe` and `changePassword`.
+    /// REAUTHENTICATION_REQUIRED for an email address, a password or staff rights.
     errors: Vec<UserError>,
 }
 
@@ -116,7 +117,8 @@ pub(crate) struct SetUserPasswordInput {
 pub(crate) struct SetUserPasswordPayload {
     /// User; null if there are errors.
     user: Option<User>,
-    /// NOT_FOUND, PASSWORD_… or CANNOT_EDIT_SUPERUSER; INVALID for your own password: use `changePassword`.
+    /// NOT_FOUND, PASSWORD_… or CANNOT_EDIT_SUPERUSER; INVALID for your own password: use `changePassword`;
+    /// REAUTHENTICATION_REQUIRED.
     errors: Vec<UserError>,
 }
 
@@ -174,7 +176,7 @@ pub(crate) struct ToggleStaffInput {
 pub(crate) struct ToggleStaffPayload {
     /// User; null if there are errors.
     user: Option<User>,
-    /// NOT_FOUND, CANNOT_DEMOTE_SELF or CANNOT_EDIT_SUPERUSER.
+    /// NOT_FOUND, CANNOT_DEMOTE_SELF or CANNOT_EDIT_SUPERUSER; REAUTHENTICATION_REQUIRED to grant the flag.
     errors: Vec<UserError>,
 }
 

@@ -4,7 +4,7 @@ use async_graphql::{Context, Object, SimpleObject};
 
 use crate::domain::users::viewer_can::{self, UserAction};
 use crate::entity::user;
-use crate::graphql::context::reader;
+use crate::graphql::context::{now, reader};
 use crate::graphql::errors::{Answer, UserErrorCode};
 
 /// Target of the actions.
@@ -41,7 +41,7 @@ impl UserActions {
 
 impl UserActions {
     fn check(&self, ctx: &Context<'_>, deed: UserAction) -> Answer<ActionCheck> {
-        let checked = viewer_can::check(reader(ctx)?, &self.0, deed);
+        let checked = viewer_can::check(reader(ctx)?, &now(ctx), &self.0, deed);
         Ok(ActionCheck { allowed: checked.is_ok(), reason: checked.err().flatten().map(Into::into) })
     }
 }

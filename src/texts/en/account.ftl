@@ -77,6 +77,7 @@ password-easy-to-guess = This password is easy to guess. Try a few unrelated wor
 password-too-similar = Don't use your name, username, email address or the site's name in your password.
 password-mismatch = The passwords don't match.
 password-temporary = Choose a password other than the temporary one.
+reauthentication-required = Enter your password again to continue.
 password-expired = This temporary password has expired. Request a link by email to set a new one, or ask the operator for one (`vestibule users reset`).
 password-missing = Enter your current password.
 password-incorrect = Your current password is wrong.

@@ -1,6 +1,6 @@
 import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
-import type { LoginInput } from "../gql/graphql";
-import { type AuthTokens, Credentials, type SessionState, type SignInResult } from "./credentials";
+import type { LoginInput, ProofInput } from "../gql/graphql";
+import { type AuthTokens, Credentials, type ProofErrors, type SessionState, type SignInResult } from "./credentials";
 import {
   closedError,
   ConnectionError,
@@ -37,6 +37,12 @@ export interface VestibuleOptions {
    * 10 000; 0 reports all.
    */
   retryWithin?: number;
+  /**
+   * Asks the user for a proof of identity, for example in a dialog, when a sensitive operation is refused with
+   * REAUTHENTICATION_REQUIRED. The operation is then sent once more. `errors` has the refusals of the last proof. Null
+   * leaves the operation refused. Operations that are refused meanwhile share one prompt.
+   */
+  prove?: (errors: ProofErrors) => Promise<ProofInput | null>;
 }
 
 /** Options of a request. */
@@ -117,6 +123,7 @@ export function createVestibuleClient(options: VestibuleOptions): VestibuleClien
   const send = httpTransport(url, fetch, store === null);
   const credentials = new Credentials({ send, tabs, store, now, patience });
   let socket: Socket | null = null;
+  let proving: Promise<boolean> | null = null;
 
   /** Sends a document, and once more with the next token if its token is refused. */
   async function authorized<TData>(document: AnyDocument<TData>, variables: Variables, requested: ExecuteOptions) {
@@ -132,6 +139,31 @@ export function createVestibuleClient(options: VestibuleOptions): VestibuleClien
     return send(document, variables, { ...requested, token: renewed });
   }
 
+  /** Sends a document, and a refused sensitive mutation once more after a proof of identity. */
+  async function proved<TData>(document: AnyDocument<TData>, variables: Variables, requested: ExecuteOptions) {
+    const received = await authorized(document, variables, requested);
+    if (options.prove === undefined || !needsProof(received.result)) return received;
+    const asked = credentials.state;
+    proving ??= askForProof(options.prove).finally(() => {
+      proving = null;
+    });
+    if (!(await proving) || isOther(asked, credentials.state)) return received;
+    throwIfAborted(requested.signal);
+    return authorized(document, variables, requested);
+  }
+
+  /** Prompts until a proof is accepted. Returns false if the user gives up. */
+  async function askForProof(prove: NonNullable<VestibuleOptions["prove"]>): Promise<boolean> {
+    let errors: ProofErrors = [];
+    for (;;) {
+      const proof = await prove(errors);
+      if (proof === null) return false;
+      await credentials.token();
+      errors = await credentials.reauthenticate(proof);
+      if (errors.length === 0) return true;
+    }
+  }
+
   /** Sends a document. A query is sent again after the delay that the service asks for, unless the delay is long. */
   async function receive<TData>(
     document: AnyDocument<TData>,
@@ -144,7 +176,7 @@ export function createVestibuleClient(options: VestibuleOptions): VestibuleClien
       seconds !== undefined && repeats > 0 && seconds * 1000 <= retryWithin;
     let seconds: number | undefined;
     try {
-      const received = await authorized(document, variables, requested);
+      const received = await proved(document, variables, requested);
       seconds = delayOf(received.result.errors ?? [], received.http);
       if (!mayRepeat(seconds)) return received;
     } catch (error) {
@@ -225,6 +257,20 @@ function isOther(before: SessionState, after: SessionState): boolean {
 /** True if a field of a mutation was executed, which must not happen twice. */
 function didSomething({ data }: GraphQLResult): boolean {
   return typeof data === "object" && data !== null && Object.values(data).some((field) => field !== null);
+}
+
+/** True if each field of a mutation was refused for want of a recent proof of identity, so that nothing was done. */
+function needsProof({ data }: GraphQLResult): boolean {
+  if (typeof data !== "object" || data === null) return false;
+  const fields: unknown[] = Object.values(data);
+  return fields.length > 0 && fields.every((field) => codesOf(field).includes("REAUTHENTICATION_REQUIRED"));
+}
+
+/** The codes of a payload's errors, as far as the document selects them. */
+function codesOf(payload: unknown): unknown[] {
+  if (typeof payload !== "object" || payload === null || !("errors" in payload)) return [];
+  const { errors } = payload;
+  return Array.isArray(errors) ? errors.map((error: { code?: unknown } | null) => error?.code) : [];
 }
 
 /** True for a result with data and without errors. */

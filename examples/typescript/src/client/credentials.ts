@@ -5,6 +5,9 @@ import {
   type LoginMutation,
   LogoutDocument,
   MeDocument,
+  type ProofInput,
+  ReauthenticateDocument,
+  type ReauthenticateMutation,
   RefreshDocument,
   type RefreshMutation,
   type RefreshMutationVariables,
@@ -35,6 +38,12 @@ export type SignInResult = NonNullable<LoginMutation["login"]>;
 
 /** Tokens as returned by every mutation that signs in. */
 export type AuthTokens = NonNullable<SignInResult["tokens"]>;
+
+/** Errors of a refused proof of identity. */
+export type ProofErrors = NonNullable<ReauthenticateMutation["reauthenticate"]>["errors"];
+
+/** New tokens of a session. A proof of identity returns no refresh token: the last one stays valid. */
+type NewTokens = Pick<AuthTokens, "accessToken" | "accessExpiresAt"> & Partial<Pick<AuthTokens, "refreshToken">>;
 
 /** Dependencies of `Credentials`. */
 export interface CredentialsSetup {
@@ -138,6 +147,17 @@ export class Credentials {
       if (!payload) throw errorOf(received);
       if (payload.tokens && payload.user) await this.#accept(payload.tokens, payload.user.id);
       return payload;
+    });
+  }
+
+  /** Proves again who the user is. Returns errors that the user can fix; none after success. */
+  reauthenticate(proof: ProofInput): Promise<ProofErrors> {
+    return this.#change(async () => {
+      const received = await this.#call(ReauthenticateDocument, { input: { proof } }, this.#access?.token);
+      const payload = received.result.data?.reauthenticate;
+      if (!payload) throw errorOf(received);
+      if (payload.tokens && this.#state.status === "signedIn") await this.#accept(payload.tokens, this.#state.userId);
+      return payload.errors;
     });
   }
 
@@ -292,8 +312,9 @@ export class Credentials {
     for (const done of [...this.#waiting]) done();
   }
 
-  async #accept(tokens: AuthTokens, userId: string): Promise<void> {
-    if (tokens.refreshToken !== null) await this.#setup.store?.write(tokens.refreshToken);
+  async #accept(tokens: NewTokens, userId: string): Promise<void> {
+    const refreshToken = tokens.refreshToken ?? null;
+    if (refreshToken !== null) await this.#setup.store?.write(refreshToken);
     const now = this.#setup.now();
     const expiresAt = Date.parse(tokens.accessExpiresAt);
     const left = expiresAt - now;

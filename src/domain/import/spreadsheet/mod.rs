@@ -92,7 +92,11 @@ impl<'a> ImportedBy<'a> {
     /// Begins the transaction of the import.
     async fn begin(self, db: &Db, now: &Now) -> Result<Begun<'a>> {
         match self {
-            Self::Staff(staff) => Ok(Begun::Staff(Box::new(staff.begin(db, now, Also::Nobody).await?))),
+            Self::Staff(staff) => {
+                let authorized = staff.begin(db, now, Also::Nobody).await?;
+                authorized.check_recent_proof(authorized.parts().1)?;
+                Ok(Begun::Staff(Box::new(authorized)))
+            }
             Self::Operator(operator) => {
                 let (txn, now) = db.begin(now).await?;
                 Ok(Begun::Operator(txn, now, operator))
@@ -192,7 +196,7 @@ pub type Watch<'a> = dyn Fn(Progress) + Send + Sync + 'a;
 ///
 /// # Errors
 /// [`Error::Forbidden`] for an API token; [`Error::RateLimited`]; [`Error::ImportRunning`] while another import runs;
-/// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`.
+/// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`; [`Code::ReauthenticationRequired`].
 pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     db: &Db,
     now: &Now,
@@ -202,7 +206,8 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     watch: &Watch<'_>,
 ) -> Result<Outcome> {
     if let ImportedBy::Staff(staff) = by {
-        staff.session_user()?;
+        // Before the file is read; the transaction checks again.
+        staff.session_user()?.check_recent_proof(now)?;
     }
     // Before the rate limit, so that an import refused because of a running one is not counted.
     let _own = importer.turn.try_acquire().map_err(|_| Error::ImportRunning(BUSY))?;

@@ -64,8 +64,9 @@ const MAX_INTROSPECTION_LISTS: u32 = 16;
 const CACHE_BYTES: usize = 256 * 1024;
 
 /// Fields limited to one per mutation: each guesses a secret, sends a mail, or is slow.
-const SENSITIVE: [&str; 19] = [
+const SENSITIVE: [&str; 20] = [
     "login",
+    "reauthenticate",
     "refresh",
     "logout",
     "requestReset",
