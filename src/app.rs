@@ -32,6 +32,8 @@ use crate::domain::users::superuser::{self, FirstPassword, Username};
 use crate::entity::mail;
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
+use crate::tools::breached_passwords::{BreachedList, BreachedPasswords, RangeApi};
+use crate::tools::certificates::Trust;
 use crate::tools::clock::{Clock, Now};
 use crate::tools::image::AvatarEncoder;
 use crate::tools::mail::{Site, Transport};
@@ -128,6 +130,7 @@ impl App {
         }
         let options = database::Options::of(&config).map_err(Error::Command)?;
         let trust = options.trust.clone();
+        let breached = breached_passwords(&config, &trust)?;
         let db = Db::connect(&url, &options).await.map_err(|error| named(&"VESTIBULE_DATABASE_URL", &error))?;
         if let Some(Unfit { found, remedy }) = db.unfit().await? {
             return Err(Error::Command(format!("VESTIBULE_DATABASE_URL: {found}: {remedy}")));
@@ -155,6 +158,7 @@ impl App {
         let host = host.split([':', '/']).next().unwrap_or_default().to_owned();
         let limits = Limits::new(config.limits);
         let passwords = Passwords::new(hasher, policy, vec![config.site_name.clone(), host], limits.clone())
+            .rejecting_breached(breached)
             .where_reachable(config.is_reachable());
         let importer = Importer::new(sheet::Reader::of_this_program()?, limits.clone(), clock);
         let frontend = config.frontend_url.clone().unwrap_or_else(|| public_url.clone());
@@ -210,8 +214,7 @@ impl App {
     /// A refusal of the configured address or password.
     pub async fn ensure_superuser(&self) -> Result<Option<FirstSuperuser>> {
         let now = self.clock.now();
-        let txn = self.db.begin_alone().await?;
-        if superuser::exists(&txn).await? {
+        if superuser::exists(self.db.reader()).await? {
             return Ok(None);
         }
         let password: FirstPassword = match &self.config.admin_password {
@@ -220,6 +223,10 @@ impl App {
         };
         let (email, username) = (&self.config.admin_email, Username::First);
         let row = superuser::prepare(&now, &self.passwords, email, username, password.clone()).await?;
+        let txn = self.db.begin_alone().await?;
+        if superuser::exists(&txn).await? {
+            return Ok(None);
+        }
         let user = superuser::insert(&txn, &now, Actor::Anyone, row).await?;
         txn.commit().await?;
         Ok(Some(FirstSuperuser { email: user.email, generated_password: password.generated().map(str::to_owned) }))
@@ -358,6 +365,21 @@ async fn first_secret(txn: &DatabaseTransaction, path: &Path) -> Result<Vec<u8>>
         return Err(Error::Command(format!("{found}. {remedy}. {last}")));
     }
     secret_file::read_or_create(path).map_err(|error| named(&path.display(), &error))
+}
+
+/// The configured sources of breached passwords.
+fn breached_passwords(config: &Config, trust: &Trust) -> Result<BreachedPasswords> {
+    let list = config.breached_passwords_file.as_ref().map(|path| {
+        let list = BreachedList::open(path);
+        list.map_err(|problem| {
+            Error::Command(format!("VESTIBULE_BREACHED_PASSWORDS_FILE: {}: {problem}", path.display()))
+        })
+    });
+    let api = config.breached_passwords_api.as_ref().map(|url| {
+        let api = RangeApi::new(url.as_str(), trust);
+        api.map_err(|problem| Error::Command(format!("VESTIBULE_BREACHED_PASSWORDS_API: {problem}")))
+    });
+    Ok(BreachedPasswords::new(list.transpose()?, api.transpose()?))
 }
 
 /// Result of the work, or [`Error::Unavailable`] after a timeout.

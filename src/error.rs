@@ -91,6 +91,7 @@ pub enum Code {
     PasswordTooShort,
     PasswordTooCommon,
     PasswordTooSimilar,
+    PasswordBreached,
     PasswordMismatch,
     PasswordIncorrect,
     PasswordRequired,

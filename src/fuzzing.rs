@@ -17,10 +17,12 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 20] = [
     tools::fuzzing::ACCESS_TOKEN,
     tools::fuzzing::REFRESH_TOKEN,
     tools::fuzzing::API_TOKEN,
+    tools::fuzzing::BREACHED_ROWS,
+    tools::fuzzing::BREACHED_LIST,
     tools::fuzzing::DJANGO_HASH,
     tools::fuzzing::IDENTIFIER,
     tools::fuzzing::SHEET,
@@ -133,6 +135,8 @@ mod tests {
         access_token,
         refresh_token,
         api_token,
+        breached_rows,
+        breached_list,
         django_hash,
         identifier,
         sheet,

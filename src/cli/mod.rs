@@ -4,6 +4,7 @@ mod address;
 mod api_tokens;
 mod audit;
 mod backup;
+mod breached_passwords;
 mod config;
 mod copy;
 mod create_superuser;
@@ -106,6 +107,9 @@ enum Command {
     /// Manage outgoing emails
     #[command(subcommand)]
     Mail(mail::MailCommand),
+    /// Manage the list of breached passwords
+    #[command(subcommand)]
+    BreachedPasswords(breached_passwords::BreachedPasswordsCommand),
     /// Print shell completions
     Completions(shell::CompletionsOptions),
     /// Print the man page, or write the man pages of all commands to a directory
@@ -192,6 +196,7 @@ pub fn run() -> ExitCode {
             Command::Sessions(command) => sessions::run(config, command).await,
             Command::Users(command) => users::run(config, command).await,
             Command::Mail(command) => mail::run(config, command).await,
+            Command::BreachedPasswords(command) => breached_passwords::run(command).await,
             Command::Completions(options) => shell::complete(Cli::command(), &options),
             Command::Man(options) => shell::man(Cli::command(), options),
         };

@@ -55,8 +55,8 @@ pub struct Config {
     #[command(flatten)]
     pub database: DatabaseConfig,
 
-    /// PEM file of certificate authorities trusted for PostgreSQL, mail server and OTLP collector in addition to the
-    /// system's [default: none]
+    /// PEM file of certificate authorities trusted for PostgreSQL, mail server, OTLP collector and range API in addition
+    /// to the system's [default: none]
     #[arg(long, global = true, env = "VESTIBULE_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 
@@ -198,6 +198,16 @@ pub struct Config {
         value_parser = clap::value_parser!(u16).range(8..=128)
     )]
     pub password_min_length: u16,
+
+    /// List of breached passwords, built by `vestibule breached-passwords build`; new passwords in it are refused
+    /// [default: none]
+    #[arg(long, global = true, env = "VESTIBULE_BREACHED_PASSWORDS_FILE", value_name = "FILE")]
+    pub breached_passwords_file: Option<PathBuf>,
+
+    /// Range API of breached passwords, such as `https://api.pwnedpasswords.com/range/`, which gets the first five
+    /// characters of the SHA-1 hash of new passwords [default: none]
+    #[arg(long, global = true, env = "VESTIBULE_BREACHED_PASSWORDS_API", value_name = "URL")]
+    pub breached_passwords_api: Option<BaseUrl>,
 
     /// Sign-up by users themselves
     #[arg(long, global = true, env = "VESTIBULE_REGISTRATION", value_name = "STATE", default_value = "open")]

@@ -150,6 +150,8 @@ pub(crate) enum UserErrorCode {
     PasswordTooCommon,
     /// The password consists of the user's name or email address, or of the site's name.
     PasswordTooSimilar,
+    /// The password appears in lists of stolen passwords: see `passwordPolicy`.
+    PasswordBreached,
     /// The passwords do not match.
     PasswordMismatch,
     /// The current password is wrong.

@@ -15,6 +15,8 @@ pub(crate) struct PasswordPolicy {
     max_length: usize,
     /// Minimum strength from 0 to 4, as measured by zxcvbn with the user's names and address as context.
     min_strength: u8,
+    /// True if passwords in lists of stolen passwords are refused with PASSWORD_BREACHED.
+    rejects_breached: bool,
 }
 
 #[derive(Default)]
@@ -24,7 +26,12 @@ pub(crate) struct PasswordsQuery;
 impl PasswordsQuery {
     /// Returns the requirements for new passwords. Public.
     async fn password_policy(&self, ctx: &Context<'_>) -> PasswordPolicy {
-        let policy = app(ctx).passwords.policy();
-        PasswordPolicy { min_length: policy.min_length, max_length: MAX_LENGTH, min_strength: MIN_STRENGTH }
+        let passwords = &app(ctx).passwords;
+        PasswordPolicy {
+            min_length: passwords.policy().min_length,
+            max_length: MAX_LENGTH,
+            min_strength: MIN_STRENGTH,
+            rejects_breached: passwords.rejects_breached(),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Fuzzing targets of the tools.
 
+use std::io::Write as _;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -11,10 +12,11 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::fuzzing::Target;
 use crate::tools::api_token::{ApiToken, MovedToken};
+use crate::tools::breached_passwords::{self, BreachedList, PasswordSha1, parse_row, range_contains};
 use crate::tools::clock::Timestamp;
 use crate::tools::identifier::{self, MAX_EMAIL_BYTES, MAX_USERNAME_LENGTH};
 use crate::tools::image;
-use crate::tools::password::DjangoHash;
+use crate::tools::password::{DjangoHash, Password};
 use crate::tools::secret::{InstanceName, MasterKeys, MasterSecrets, Secret};
 use crate::tools::sheet::{self, read::SheetRow};
 use crate::tools::token::{Claims, KeyPair, KeyRing, RefreshToken};
@@ -123,6 +125,50 @@ pub(crate) const API_TOKEN: Target = Target {
     seeds: || {
         let ours = [0, 7, 255].map(|byte| ApiToken::new(Secret::new([byte; 32])).to_text().into_bytes());
         ours.into_iter().chain([b"9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b".to_vec()]).collect()
+    },
+};
+
+/// A row of the public list is accepted only with the digits of its hash, and a range finds only hashes that it contains.
+pub(crate) const BREACHED_ROWS: Target = Target {
+    name: "breached_rows",
+    run: |bytes| {
+        const SUFFIX: &str = "1E4C9B93F3F0682250B6CF8331B7EE68FD8";
+        let upper = bytes.to_ascii_uppercase();
+        if let Ok((hash, _)) = parse_row(bytes) {
+            assert!(upper.starts_with(format!("{}:", hash.to_hex()).as_bytes()));
+        }
+        if range_contains(bytes, SUFFIX) == Ok(true) {
+            assert!(upper.windows(SUFFIX.len() + 1).any(|part| part == format!("{SUFFIX}:").as_bytes()));
+        }
+    },
+    seeds: || {
+        let range = b"1E4C9B93F3F0682250B6CF8331B7EE68FD8:52\r\n1e4c9b93f3f0682250b6cf8331b7ee68fd9:0\r\n".to_vec();
+        let row = b"5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:52".to_vec();
+        vec![range, row, b"8846F7EAEE8FB117AD06BDD830B7586C:52".to_vec()]
+    },
+};
+
+/// Any file is refused or answers. A list with a correct checksum is readable everywhere.
+pub(crate) const BREACHED_LIST: Target = Target {
+    name: "breached_list",
+    run: |bytes| {
+        let mut file = tempfile::tempfile().expect("there is a temporary directory");
+        file.write_all(bytes).expect("the file can be written");
+        let Ok(list) = BreachedList::from_file(file) else { return };
+        let looked_up = ["password", "letmein", ""].map(|text| list.contains(PasswordSha1::of(&Password::new(text))));
+        if list.verify().is_ok() {
+            assert!(looked_up.iter().all(Result::is_ok));
+        }
+    },
+    seeds: || {
+        let built = |text: &str| {
+            let folder = tempfile::tempdir().expect("there is a temporary directory");
+            let path = folder.path().join("list");
+            breached_passwords::build(text.as_bytes(), &path, 1).expect("the rows are valid");
+            std::fs::read(path).expect("the list was written")
+        };
+        let rows: Vec<String> = (0..100_u8).map(|number| format!("{number:02X}{}:1\n", "7".repeat(38))).collect();
+        vec![built(""), built("5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:52\n"), built(&rows.concat())]
     },
 };
 

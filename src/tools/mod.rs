@@ -2,6 +2,8 @@
 
 // API tokens of scripts.
 pub mod api_token;
+// Passwords in public lists of stolen passwords.
+pub mod breached_passwords;
 // Trusted certificate authorities.
 pub mod certificates;
 // Time and randomness as one injected value.

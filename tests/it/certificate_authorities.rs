@@ -79,6 +79,30 @@ async fn a_mail_server_is_trusted_by_the_authorities_of_a_file(place: Place) {
 }
 
 #[both_databases]
+async fn a_range_api_is_trusted_by_the_authorities_of_a_file(place: Place) {
+    let talk = |tls: Tls| {
+        let mut lines = BufReader::new(tls);
+        let mut line = String::new();
+        while lines.read_line(&mut line)? > 2 {
+            line.clear();
+        }
+        lines.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    };
+    let port = serve(|_| {}, talk);
+    let doctor = |authority: Option<&str>| {
+        let mut command = command(&place);
+        command.env("VESTIBULE_BREACHED_PASSWORDS_API", format!("https://localhost:{port}/range/"));
+        command.envs(authority.map(|file| ("VESTIBULE_CA_FILE", file)));
+        let (_, printed, _) = run(command, &["doctor", "--time", "2ms"], "");
+        printed
+    };
+    let printed = doctor(None);
+    assert!(printed.contains("FAIL  breached ") && printed.contains("UnknownIssuer"), "{printed}");
+    let printed = doctor(Some(AUTHORITY));
+    assert!(printed.contains("/range returns ranges of hashes"), "{printed}");
+}
+
+#[both_databases]
 async fn a_database_server_is_trusted_by_the_authorities_of_a_file(place: Place) {
     // Start of PostgreSQL's protocol: a client requests TLS with eight bytes, and the response is one byte.
     let greet = |stream: &mut TcpStream| {

@@ -259,11 +259,13 @@ async fn unencrypted_connections_are_reported(place: Place) {
         ("VESTIBULE_DATABASE_URL", "postgres://u:geheim@db.invalid/x?sslmode=require"),
         ("VESTIBULE_MAIL_URL", "smtp://u:geheim@mx.invalid?tls=opportunistic"),
         ("VESTIBULE_OTLP_ENDPOINT", "http://collector.invalid:4318"),
+        ("VESTIBULE_BREACHED_PASSWORDS_API", "http://ranges.invalid/range/"),
     ]);
     for (beginning, remedy) in [
         ("warn  settings  connections to PostgreSQL on db.invalid can be read", "?sslmode=verify-full"),
         ("warn  settings  smtp://u:***@mx.invalid?tls=opportunistic is used without TLS", "?tls=required"),
         ("warn  settings  traces are sent unencrypted to http://collector.invalid", "https://"),
+        ("warn  settings  parts of password hashes are sent unencrypted to http://ranges.invalid/range", "https://"),
     ] {
         let found = finding(&printed, beginning);
         assert!(found.contains(remedy) && !found.contains("geheim"), "{found}");
@@ -276,6 +278,7 @@ async fn unencrypted_connections_are_reported(place: Place) {
         ("VESTIBULE_DATABASE_URL", "postgres://u@db.invalid/x?sslmode=verify-full"),
         ("VESTIBULE_MAIL_URL", "smtp://u:geheim@mx.invalid?tls=required"),
         ("VESTIBULE_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
+        ("VESTIBULE_BREACHED_PASSWORDS_API", "http://127.0.0.1:9/range/"),
     ]);
     assert!(!safe.contains("unencrypted") && !safe.contains("without TLS"), "{safe}");
 }

@@ -23,6 +23,7 @@ mod audit_visibility;
 mod avatars;
 mod backup;
 mod base_path;
+mod breached_passwords;
 mod user_updates;
 mod object_store;
 mod failing_object_store;

@@ -17,7 +17,7 @@ use crate::test_app::TestApp;
 use crate::test_database::Place;
 
 /// Commands that need no database.
-const WITHOUT_DATABASE: [&str; 4] = ["completions", "config-show", "man", "schema-diff"];
+const WITHOUT_DATABASE: [&str; 5] = ["breached-passwords-build", "completions", "config-show", "man", "schema-diff"];
 
 /// Commands that migrate the database.
 const MIGRATING: [&str; 2] = ["migrate", "serve"];

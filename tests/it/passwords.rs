@@ -20,8 +20,10 @@ async fn hash(app: &TestApp) -> String {
 #[both_databases]
 async fn the_policy_is_reported(place: Place) {
     let app = TestApp::start(&place).await;
-    let data = app.anyone().data("{ passwordPolicy { minLength maxLength minStrength } }", json!({})).await;
-    assert_eq!(data["passwordPolicy"], json!({ "minLength": 8, "maxLength": 128, "minStrength": 3 }));
+    let data =
+        app.anyone().data("{ passwordPolicy { minLength maxLength minStrength rejectsBreached } }", json!({})).await;
+    let expected = json!({ "minLength": 8, "maxLength": 128, "minStrength": 3, "rejectsBreached": false });
+    assert_eq!(data["passwordPolicy"], expected);
 }
 
 #[both_databases]

@@ -158,6 +158,11 @@ async fn a_wrong_setting_stops_the_start_with_one_line(place: Place) {
         ("VESTIBULE_TRUSTED_PROXIES", "10.0.0.0/99", "VESTIBULE_TRUSTED_PROXIES: "),
         ("VESTIBULE_METRICS_LISTEN", "everywhere", "VESTIBULE_METRICS_LISTEN: invalid socket address syntax"),
         ("VESTIBULE_OTLP_ENDPOINT", "collector:4317", "VESTIBULE_OTLP_ENDPOINT: it must be a URL such as"),
+        (
+            "VESTIBULE_BREACHED_PASSWORDS_API",
+            "ranges.example",
+            "VESTIBULE_BREACHED_PASSWORDS_API: it must be a URL such as",
+        ),
         ("VESTIBULE_OTLP_SAMPLE", "2", "VESTIBULE_OTLP_SAMPLE: '2' is not a fraction from 0 to 1"),
         ("VESTIBULE_ADMIN_EMAIL", "nobody", "VESTIBULE_ADMIN_EMAIL: "),
         ("VESTIBULE_ADMIN_PASSWORD", "geheim", "VESTIBULE_ADMIN_PASSWORD: "),
@@ -661,6 +666,10 @@ async fn an_error_found_after_parsing_names_the_line_too(place: Place) {
     for (text, expected) in [
         ("\nlog = 'loud'", "data/vestibule.toml:2: VESTIBULE_LOG: "),
         ("ca_file = '/nowhere.pem'", "data/vestibule.toml:1: VESTIBULE_CA_FILE: "),
+        (
+            "breached_passwords_file = '/nowhere'",
+            "data/vestibule.toml:1: VESTIBULE_BREACHED_PASSWORDS_FILE: /nowhere: ",
+        ),
         ("admin_password = 'short'", "data/vestibule.toml:1: VESTIBULE_ADMIN_PASSWORD: Use at least 8 characters"),
         ("session_ttl = '1s'", "data/vestibule.toml:1: VESTIBULE_"),
         ("federation = 'maybe'", "data/vestibule.toml:1: VESTIBULE_FEDERATION: "),

@@ -157,6 +157,8 @@ const KEYS: &str = "domain/auth/signing_keys.rs";
 const RESERVED: &str = "domain/users/reserved.rs";
 const SOCKET: &str = "http/graphql/socket/connection.rs";
 
+const RANGES: &str = "tools/breached_passwords/range_api.rs";
+
 const KNOWN: Figure = Constant("domain/auth/known_networks.rs", "KNOWN_FOR", DAY);
 const SESSIONS: Figure = Constant("domain/auth/sessions.rs", "SESSIONS_PER_USER", 1);
 const TEMPORARY: Figure = Constant("domain/auth/passwords.rs", "TEMPORARY", HOUR);
@@ -164,6 +166,7 @@ const UNDELIVERED: Figure = Constant("domain/outbox/link.rs", "WAITS_FOR", DAY);
 const MAX_BODY: Figure = Constant("http/graphql/mod.rs", "MAX_BODY", KIB);
 const MAX_FILE: Figure = Constant(SHEETS, "MAX_MEGABYTES", 1);
 const MAX_PASSWORD: Figure = Constant("tools/password/mod.rs", "MAX_LENGTH", 1);
+const RANGE_PREFIX: Figure = Constant(RANGES, "PREFIX_LENGTH", 1);
 const MAX_WAIT: Figure = Constant("tools/password/hasher.rs", "MAX_WAIT", 1);
 const RELOAD: Figure = Constant(KEYS, "RELOAD", SECOND);
 const CACHE: Figure = Constant(KEYS, "CACHE", MINUTE);
@@ -204,6 +207,9 @@ const FIGURES: &[(&str, &str, &[Figure])] = &[
     (SECURITY, "loaded into memory: {} at a time", &[Constant(UPLOADS, "IN_MEMORY", 1)]),
     (SECURITY, "at a time, {} of them of one user", &[Constant(UPLOADS, "IN_MEMORY_PER_USER", 1)]),
     (SECURITY, "After {} ms of waiting", &[MAX_WAIT]),
+    (SECURITY, "gets the first {} hexadecimal digits", &[RANGE_PREFIX]),
+    (SECURITY, "the first {} of 40 hexadecimal digits", &[RANGE_PREFIX]),
+    (SECURITY, "does not answer within {} s", &[Constant(RANGES, "TIMEOUT", SECOND)]),
     (SECURITY, "{} lines a minute for each user", &[Constant("domain/auth/refused_rights.rs", "LINES", 1)]),
     (SECURITY, "a leeway of {} seconds", &[Constant("tools/token.rs", "LEEWAY", 1)]),
     (SECURITY, "a digest is kept for {} minutes", &[Constant("domain/sent_forms.rs", "KNOWN_FOR", MINUTE)]),

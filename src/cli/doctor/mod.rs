@@ -1,6 +1,8 @@
 //! `vestibule doctor`: checks settings, files, database and external services, and suggests fixes. It changes nothing.
 //! Each check runs independently and with a timeout, so it works even if the service does not.
 
+// Sources of breached passwords.
+mod breached_passwords;
 // Files and their permissions, disk space, open files.
 mod files;
 // Speed of password hashing.
@@ -27,6 +29,9 @@ use crate::tools::secret_file;
 
 /// Timeout of one check.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Timeout of reading the list of breached passwords, which may have gigabytes.
+const LIST_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Options of `doctor`.
 #[derive(clap::Args)]
@@ -58,6 +63,10 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
         Err(_) => (silent("database", "check that the database server is running and not overloaded"), None),
     };
     reports.push(found);
+    reports.push(match timeout(LIST_TIMEOUT, breached_passwords::check(&config, options.quick)).await {
+        Ok(found) => found?,
+        Err(_) => silent("breached", "check that the disk of VESTIBULE_BREACHED_PASSWORDS_FILE is not overloaded"),
+    });
     if !options.quick {
         reports.extend(outside_and_hashing(config, &options, health.as_ref()).await?);
     }

@@ -130,6 +130,10 @@ fn ways(config: &Config, report: &mut Report) {
         };
         report.warn(CHECK, found, "use smtps://… or smtp://…?tls=required in VESTIBULE_MAIL_URL");
     }
+    if let Some(api) = config.breached_passwords_api.as_ref().filter(|url| !url.is_https() && !url.is_on_loopback()) {
+        let found = format!("parts of password hashes are sent unencrypted to {}", api.as_str());
+        report.warn(CHECK, found, "use https://… in VESTIBULE_BREACHED_PASSWORDS_API");
+    }
     if let Some(collector) = config.watch.otlp_endpoint.as_ref().filter(|url| !url.is_https() && !url.is_on_loopback())
     {
         let found = format!("traces are sent unencrypted to {}", collector.as_str());

@@ -7,6 +7,7 @@ use crate::domain::auth::identity::Client;
 use crate::domain::rate_limits::{self, Account, Attempt, Limits};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::breached_passwords::BreachedPasswords;
 use crate::tools::clock::{Now, SKEW, Timestamp};
 use crate::tools::metrics::Registry;
 use crate::tools::password::{Hasher, Load, Password, Verdict};
@@ -17,6 +18,7 @@ use crate::tools::password_policy::PasswordPolicy;
 pub struct Passwords {
     hasher: Hasher,
     policy: PasswordPolicy,
+    breached: BreachedPasswords,
     site: Vec<String>,
     limits: Limits,
     /// Makes temporary passwords expire.
@@ -51,7 +53,13 @@ pub struct TypedPassword<'a> {
 impl Passwords {
     /// The rules of this site, whose name and host are not allowed in passwords.
     pub fn new(hasher: Hasher, policy: PasswordPolicy, site: Vec<String>, limits: Limits) -> Self {
-        Self { hasher, policy, site, limits, is_reachable: false }
+        Self { hasher, policy, breached: BreachedPasswords::default(), site, limits, is_reachable: false }
+    }
+
+    /// The same rules, and none of these passwords.
+    #[must_use]
+    pub fn rejecting_breached(self, breached: BreachedPasswords) -> Self {
+        Self { breached, ..self }
     }
 
     /// The same, for a service that other machines can or cannot reach.
@@ -83,6 +91,11 @@ impl Passwords {
         &self.policy
     }
 
+    /// True if breached passwords are refused.
+    pub fn rejects_breached(&self) -> bool {
+        self.breached.has_source()
+    }
+
     /// Limits on attempts with passwords and links.
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -96,6 +109,7 @@ impl Passwords {
     /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         self.hasher.register(registry);
+        self.breached.register(registry);
     }
 
     /// The hash of a new password for storage, in PHC form. `about` holds the user's own names and addresses, which are
@@ -124,18 +138,23 @@ impl Passwords {
     }
 
     /// All rules for new passwords, with an estimate of the strength. The estimate takes milliseconds of CPU time and
-    /// runs on a blocking thread. Callers take a limit and call [`Self::check_form`] first.
+    /// runs on a blocking thread. Another service may be asked for breached passwords, which takes a second at most and
+    /// holds no permit. Callers take a limit and call [`Self::check_form`] first, and hold no transaction.
     ///
     /// # Errors
     /// The refusal with the broken rule; [`Error::Unavailable`] if too many passwords are being hashed.
     pub async fn judge(&self, new: NewPassword<'_>, about: &[&str]) -> Result<()> {
         let words: Vec<String> = self.site.iter().cloned().chain(about.iter().map(ToString::to_string)).collect();
-        let (policy, password) = (self.policy, Password::new(new.password));
-        let judged = self.hasher.compute(move || {
+        let password = Password::new(new.password);
+        let (policy, breached, judged) = (self.policy, self.breached.clone(), password.clone());
+        let checked = self.hasher.compute(move || {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            policy.check(&password, &words)
+            policy.check(&judged, &words)?;
+            breached.check_list(&judged)
         });
-        judged.await?.map_err(|refusal| refusal.of(new.fields.0).into())
+        let of_field = |refusal: Refusal| Error::from(refusal.of(new.fields.0));
+        checked.await?.map_err(of_field)?;
+        self.breached.check_api(&password).await.map_err(of_field)
     }
 
     /// The hash of a judged password for storage, in PHC form.

@@ -1,6 +1,6 @@
 //! Creation of superusers: only at the first start and by the command line.
 
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::{Actor, Client};
@@ -81,7 +81,6 @@ pub async fn prepare(
     password: impl Into<FirstPassword>,
 ) -> Result<Superuser> {
     let password = password.into();
-    let (FirstPassword::Chosen(text) | FirstPassword::Generated(text)) = &password;
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
     let (is_named, wanted) =
         (matches!(username, Username::Given(_)), matches!(username, Username::First).then_some(FIRST));
@@ -90,8 +89,14 @@ pub async fn prepare(
         Username::First => FIRST.to_owned(),
         Username::Neutral => identifier::neutral_username(),
     };
-    let new = NewPassword { password: text, confirm: None, fields: ("password", "password") };
-    let hash = passwords.accept(new, &[&email, &username]).await?;
+    let hash = match &password {
+        FirstPassword::Chosen(text) => {
+            let new = NewPassword { password: text, confirm: None, fields: ("password", "password") };
+            passwords.accept(new, &[&email, &username]).await?
+        }
+        // A random password obeys every rule.
+        FirstPassword::Generated(text) => passwords.hash(text).await?,
+    };
     let row = user::ActiveModel {
         password_hash: Set(Some(hash)),
         temporary_password_at: Set(password.generated().map(|_| now.at)),
@@ -106,8 +111,8 @@ pub async fn prepare(
 }
 
 /// True if a superuser exists.
-pub async fn exists(txn: &DatabaseTransaction) -> Result<bool> {
-    let any = user::Entity::find().filter(user::superusers()).one(txn).await?;
+pub async fn exists(db: &impl ConnectionTrait) -> Result<bool> {
+    let any = user::Entity::find().filter(user::superusers()).one(db).await?;
     Ok(any.is_some())
 }
 

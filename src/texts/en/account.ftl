@@ -75,6 +75,7 @@ password-too-long = Use at most { $max } characters.
 password-too-common = This password is too common. Choose another one.
 password-easy-to-guess = This password is easy to guess. Try a few unrelated words.
 password-too-similar = Don't use your name, username, email address or the site's name in your password.
+password-breached = This password appears in lists of stolen passwords. Choose another one.
 password-mismatch = The passwords don't match.
 password-temporary = Choose a password other than the temporary one.
 reauthentication-required = Enter your password again to continue.
