@@ -107,19 +107,16 @@ impl BreachedPasswords {
 
     /// Counts the outcome. Failures are logged without the hash and without the address, which contains a part of it.
     fn judge(&self, source: Label, found: Result<bool, String>) -> Result<(), Refusal> {
-        let outcome = match &found {
-            Ok(true) => "found",
-            Ok(false) => "not_found",
+        let (outcome, judged) = match found {
+            Ok(true) => ("found", Err(Refusal::new(Code::PasswordBreached, "password-breached"))),
+            Ok(false) => ("not_found", Ok(())),
             Err(error) => {
                 tracing::warn!(source, error, "breached-password check failed");
-                "failed"
+                ("failed", Ok(()))
             }
         };
         self.checks.get_or_create(&CheckLabels { source, outcome }).inc();
-        match found {
-            Ok(true) => Err(Refusal::new(Code::PasswordBreached, "password-breached")),
-            _ => Ok(()),
-        }
+        judged
     }
 }
 
