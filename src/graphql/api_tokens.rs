@@ -111,7 +111,8 @@ pub(crate) struct RotateApiTokenPayload {
     api_token: Option<ApiToken>,
     /// New secret; null if there are errors. It is returned only once and not stored.
     secret: Option<String>,
-    /// NOT_FOUND; INVALID if the token has expired: create a new one; REAUTHENTICATION_REQUIRED.
+    /// NOT_FOUND; INVALID if the token has expired (create a new one), and for MANAGE_USERS if you are not staff;
+    /// REAUTHENTICATION_REQUIRED.
     errors: Vec<UserError>,
 }
 

@@ -251,8 +251,13 @@ async fn only_staff_make_tokens_that_administer_users(place: Place) {
     let input = json!({ "input": { "name": "for the day of my promotion", "scopes": ["READ", "MANAGE_USERS"] } });
     assert_eq!(ada.refusals(CREATE, input.clone()).await, ["INVALID scopes"]);
     assert_eq!(api_token::Entity::find().count(app.db()).await.unwrap(), 0);
-    let boss = app.add_staff("boss").await.sign_in(&app).await;
-    assert_eq!(boss.refusals(CREATE, input).await, [""; 0]);
+    let person = app.add_staff("boss").await;
+    let boss = person.sign_in(&app).await;
+    let (id, _) = make(&boss, &["MANAGE_USERS"]).await;
+    assert_eq!(boss.refusals(ROTATE, json!({ "id": id })).await, [""; 0]);
+    let demote = "mutation($id: ID!) { toggleStaff(input: { id: $id, isStaff: false }) { errors { code } } }";
+    app.admin().await.data(demote, json!({ "id": person.id })).await;
+    assert_eq!(boss.refusals(ROTATE, json!({ "id": id })).await, ["INVALID"]);
 }
 
 #[both_databases]

@@ -26,7 +26,7 @@ use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits};
 use crate::domain::sent_forms::{self, SentForm};
 use crate::domain::users::reserved::{self, ReservationHolder, WrittenAccount};
-use crate::entity::audit_event::{self, Action};
+use crate::entity::audit_event::Action;
 use crate::entity::email_undo::{self, Column};
 use crate::entity::mail::Kind;
 use crate::entity::user;
@@ -128,8 +128,8 @@ pub struct Undo<'a> {
 
 /// Returns the account to the old address and spends the link. The author of the change may have known the password. So
 /// the password, all sessions, API tokens, mailed links, the pending address and the undo links of later changes end.
-/// The owner sets a new password by a reset. An account that was deactivated by `deactivateMe` since the change is active
-/// again. The removed address is notified by mail.
+/// The owner sets a new password by a reset. A deactivated account stays so: only staff know if they decided that. The
+/// removed address is notified by mail.
 ///
 /// # Errors
 /// [`Code::InvalidToken`] if the link was used, has expired or never existed; [`Code::AlreadyExists`] of `token` if
@@ -157,9 +157,7 @@ async fn carry_out(db: &Db, now: &Now, client: &Client, input: Undo<'_>) -> Resu
     revocation::revoke(&txn, &[before.id], Cause::EmailChangeUndone).await?;
     // The owner requests a reset next; strangers must not use up that limit.
     known_networks::note(&txn, now, client, before.id).await?;
-    let is_active = before.is_active || was_left_since(&txn, before.id, known.mail_id).await?;
     let changed = user::Entity::update_many()
-        .col_expr(user::Column::IsActive, Expr::value(is_active))
         .col_expr(user::Column::Email, Expr::value(known.email))
         .col_expr(user::Column::EmailKey, Expr::value(known.email_key))
         .col_expr(user::Column::PasswordHash, Expr::value(Option::<String>::None))
@@ -184,25 +182,12 @@ async fn carry_out(db: &Db, now: &Now, client: &Client, input: Undo<'_>) -> Resu
     end_since(&txn, before.id, known.step).await?;
     let event = Event::by_owner(client, Action::EmailChangeUndone, before.id);
     audit::record(&txn, now, event.changing(&before, &after)).await?;
-    if is_active && !before.is_active {
-        audit::record(&txn, now, Event::by_owner(client, Action::Activated, before.id)).await?;
-        outbox::release(&txn, now, &[before.id]).await?;
-    }
     if !identifier::same_address(&before.email, &after.email) {
         outbox::enqueue(&txn, now, Kind::EmailChangeUndone, &before.email, Some(before.id)).await?;
     }
     sent_forms::note(&txn, now, input.form).await?;
     txn.commit().await?;
     Ok(after)
-}
-
-/// True if the account was deactivated by `deactivateMe` after the change that this mail announced: by the thief.
-async fn was_left_since(txn: &DatabaseTransaction, user: Uuid, mail: Uuid) -> Result<bool> {
-    let of_user = audit_event::Entity::find().filter(audit_event::Column::TargetId.eq(user));
-    let switched = audit_event::Column::Action.is_in([Action::Activated, Action::Deactivated]);
-    // Ids are in the order of time.
-    let last = of_user.filter(switched).order_by_desc(audit_event::Column::Id).one(txn).await?;
-    Ok(last.is_some_and(|event| event.actor_id == Some(user) && event.id > mail))
 }
 
 /// Ends the undo links of this and all later changes.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
-use crate::domain::auth::authorize::Also;
+use crate::domain::auth::authorize::{Also, Authorized};
 use crate::domain::auth::identity::{SessionUser, Viewer};
 use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits};
@@ -107,10 +107,7 @@ pub async fn create(
     // The lock on the owner's row keeps the count exact.
     let authorized = owner.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
-    if scopes.contains(Scope::ManageUsers) && authorized.staff().is_err() {
-        // A leaked token must not gain the power to administer users when its owner becomes staff.
-        return Err(Refusal::new(Code::Invalid, "api-token-scope-staff").of("scopes").into());
-    }
+    refuse_for_staff_only(&authorized, &scopes).map_err(|refusal| refusal.of("scopes"))?;
     authorized.check_recent_proof(now)?;
     let present = api_token::Entity::find().filter(Column::UserId.eq(owner.user().id)).count(txn).await?;
     if present >= TOKENS_PER_USER {
@@ -165,6 +162,7 @@ pub async fn rotate(
         let is_expired = api_token::Entity::find().filter(own).one(txn).await?.is_some();
         return Err(if is_expired { expired() } else { not_found() }.into());
     };
+    refuse_for_staff_only(&authorized, &token.scopes)?;
     rate_limits::take_api_token(txn, now, &authorized, limits).await?;
     audit::record(txn, now, Event::by(&authorized, Action::ApiTokenRotated, token.user_id)).await?;
     outbox::enqueue_for_token(txn, now, Kind::ApiTokenRotated, &authorized.user().email, &token).await?;
@@ -218,6 +216,15 @@ async fn note_use(db: &Db, now: &Now, id: Uuid) {
         .exec(db.writer());
     if let Err(error) = noted.await {
         tracing::warn!(%error, "recording the use of an API token failed");
+    }
+}
+
+/// Refuses the scope of staff to others: a leaked token must not gain the power to administer users when its owner
+/// becomes staff.
+fn refuse_for_staff_only(authorized: &Authorized, scopes: &Scopes) -> Result<(), Refusal> {
+    match scopes.contains(Scope::ManageUsers) && authorized.staff().is_err() {
+        true => Err(Refusal::new(Code::Invalid, "api-token-scope-staff")),
+        false => Ok(()),
     }
 }
 

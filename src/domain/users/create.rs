@@ -53,7 +53,7 @@ pub struct Create {
 /// # Errors
 /// [`Error::Forbidden`] if an API token sets a password or grants rights; one refusal for each invalid field: required,
 /// invalid, too long, or taken; the refusal of the password; [`crate::error::Code::ReauthenticationRequired`] for an
-/// account with staff rights; [`Error::RateLimited`] if this user has sent too many
+/// account with a password or rights; [`Error::RateLimited`] if this user has sent too many
 /// welcome mails, or this address has received too many.
 pub async fn create(
     db: &Db,
@@ -64,7 +64,8 @@ pub async fn create(
     input: Create,
 ) -> Result<user::Model> {
     let has_rights = input.is_staff || input.role != Role::Member || input.permission != Permission::OnlyView;
-    if input.password.is_some() || has_rights {
+    let gives_access = input.password.is_some() || has_rights;
+    if gives_access {
         // A leaked API token must neither choose a password, nor create an account whose rights outlive the token.
         staff.session_user()?;
     }
@@ -105,7 +106,7 @@ pub async fn create(
 
     let authorized = staff.begin(db, now, Also::Nobody).await?;
     let (txn, now) = authorized.parts();
-    if input.is_staff || input.role == Role::Admin {
+    if gives_access {
         authorized.check_recent_proof(now)?;
     }
     // Taken before the row is written, as in an import, to avoid a deadlock.

@@ -66,6 +66,7 @@ pub async fn delete(
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
+    authorized.check_recent_proof(now)?;
     let mut removed = Vec::with_capacity(users.len());
     for user in &users {
         let gone = remove::remove(txn, now, user).await?;

@@ -30,10 +30,16 @@ pub enum Change {
 }
 
 impl Change {
-    /// True if the change gives access to the account, or staff rights to its user: the actor must have proved recently
-    /// who they are.
-    pub fn is_sensitive(self) -> bool {
-        matches!(self, Self::Credentials | Self::Staff(true) | Self::Role(Role::Admin))
+    /// True if the change gives access to the account or rights to its user, or removes it: the actor must have proved
+    /// recently who they are. So does the activation of staff, which gives their rights back.
+    pub fn is_sensitive(self, target: &user::Model) -> bool {
+        match self {
+            Self::Credentials | Self::Staff(true) | Self::Removal => true,
+            Self::Role(to) => to != Role::Member,
+            Self::Permission(to) => to != Permission::OnlyView,
+            Self::Active(to) => to && target.is_staff_member(),
+            Self::Details | Self::Staff(false) => false,
+        }
     }
 }
 

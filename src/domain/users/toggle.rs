@@ -38,7 +38,7 @@ pub struct Toggle {
 ///
 /// # Errors
 /// [`crate::error::Code::NotFound`] if there is no such user; refusals of the guard rails;
-/// [`crate::error::Code::ReauthenticationRequired`] for staff rights;
+/// [`crate::error::Code::ReauthenticationRequired`] for staff rights, and to activate staff;
 /// [`crate::error::Error::Forbidden`] for staff rights by API token, and for accounts beyond the reach of a token.
 pub async fn toggle(db: &Db, now: &Now, staff: Manager<'_>, input: Toggle) -> Result<user::Model> {
     if input.flag == Flag::Staff {
@@ -61,7 +61,7 @@ pub async fn toggle(db: &Db, now: &Now, staff: Manager<'_>, input: Toggle) -> Re
     let to = input.to.unwrap_or(!present);
     guard_rails::reach(&staff, target, change(to))?;
     guard_rails::check(staff.actor(), target, change(to)).map_err(|refusal| refusal.of("id"))?;
-    if to != present && change(to).is_sensitive() {
+    if to != present && change(to).is_sensitive(target) {
         authorized.check_recent_proof(now)?;
     }
     let after = match input.flag {

@@ -45,7 +45,7 @@ pub struct Update {
 /// # Errors
 /// [`crate::error::Code::NotFound`] of `id`; one refusal for each invalid field: required, invalid, too long, or taken;
 /// the refusal of the password; refusals of the guard rails; [`crate::error::Code::ReauthenticationRequired`] for an
-/// address, a password or staff rights. [`Error::RateLimited`] after too many renames by API token.
+/// address, a password or more rights. [`Error::RateLimited`] after too many renames by API token.
 /// [`Error::Forbidden`] if an API token would change more than details and the active flag, or an account beyond its
 /// reach.
 pub async fn update(
@@ -100,7 +100,7 @@ pub async fn update(
     // The response contains the whole account, which only superusers may see of a superuser.
     guard_rails::check(staff.actor(), target, Change::Details).map_err(|refusal| refusal.of("id"))?;
     change.check(staff.actor())?;
-    if change.guarded().any(|(_, change)| change.is_sensitive()) {
+    if change.guarded().any(|(_, change)| change.is_sensitive(target)) {
         authorized.check_recent_proof(now)?;
     }
     if staff.session_user().is_err() {

@@ -38,7 +38,7 @@ pub fn check(viewer: &Viewer, now: &Now, user: &user::Model, deed: UserAction) -
     let staff = viewer.manager().map_err(|_| None)?;
     guard_rails::reach(&staff, user, change).map_err(|_| None)?;
     guard_rails::check(viewer.actor(), user, change).map_err(|refusal| Some(refusal.code))?;
-    match change.is_sensitive() {
+    match change.is_sensitive(user) {
         true => viewer.check_recent_proof(now).map_err(|refusal| Some(refusal.code)),
         false => Ok(()),
     }

@@ -55,7 +55,8 @@ pub(crate) struct CreateUserInput {
 pub(crate) struct CreateUserPayload {
     /// New user; null if there are errors.
     user: Option<User>,
-    /// ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG or PASSWORD_… per field; REAUTHENTICATION_REQUIRED for staff rights.
+    /// ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG or PASSWORD_… per field; REAUTHENTICATION_REQUIRED for
+    /// an account with a password or rights.
     errors: Vec<UserError>,
 }
 
@@ -98,7 +99,7 @@ pub(crate) struct UpdateUserPayload {
     user: Option<User>,
     /// NOT_FOUND, ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG, PASSWORD_…, CANNOT_DEMOTE_SELF, CANNOT_DEACTIVATE_SELF
     /// or CANNOT_EDIT_SUPERUSER. INVALID for your own email address and password: use `updateMe` and `changePassword`.
-    /// REAUTHENTICATION_REQUIRED for an email address, a password or staff rights.
+    /// REAUTHENTICATION_REQUIRED for an email address, a password, more rights, or the activation of staff.
     errors: Vec<UserError>,
 }
 
@@ -136,7 +137,7 @@ pub(crate) struct DeleteUserPayload {
     outcome: Option<DeletionOutcome>,
     /// Id of the account if it no longer exists; null if it was anonymized, and if there are errors.
     deleted_id: Option<ID>,
-    /// NOT_FOUND, CANNOT_DELETE_SELF or CANNOT_EDIT_SUPERUSER.
+    /// NOT_FOUND, CANNOT_DELETE_SELF or CANNOT_EDIT_SUPERUSER; REAUTHENTICATION_REQUIRED.
     errors: Vec<UserError>,
 }
 
@@ -158,7 +159,7 @@ pub(crate) struct DeleteUsersPayload {
     /// Ids of the accounts that no longer exist, without the anonymized ones; null if there are errors.
     deleted_ids: Option<Vec<ID>>,
     /// NOT_FOUND, CANNOT_DELETE_SELF or CANNOT_EDIT_SUPERUSER, each with the id in its message; REQUIRED or TOO_LONG
-    /// for no ids or too many.
+    /// for no ids or too many; REAUTHENTICATION_REQUIRED.
     errors: Vec<UserError>,
 }
 
@@ -194,7 +195,7 @@ pub(crate) struct ToggleActiveInput {
 pub(crate) struct ToggleActivePayload {
     /// User; null if there are errors.
     user: Option<User>,
-    /// NOT_FOUND, CANNOT_DEACTIVATE_SELF or CANNOT_EDIT_SUPERUSER.
+    /// NOT_FOUND, CANNOT_DEACTIVATE_SELF or CANNOT_EDIT_SUPERUSER; REAUTHENTICATION_REQUIRED to activate staff.
     errors: Vec<UserError>,
 }
 

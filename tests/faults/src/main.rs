@@ -78,7 +78,7 @@ fn skip(what: &str) -> Outcome<()> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    match Box::pin(run(Arguments::parse())).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -91,7 +91,7 @@ async fn main() -> ExitCode {
 /// Runs the rows; returns true if all of them passed.
 async fn run(arguments: Arguments) -> Outcome<bool> {
     if let Some(fault) = arguments.inside {
-        return inside::serve(fault).await.map(|()| true);
+        return Box::pin(inside::serve(fault)).await.map(|()| true);
     }
     let mut rows = rows::all();
     for name in &arguments.names {

@@ -52,9 +52,10 @@ const MAX_DIRECTIVES: u32 = 50;
 /// Maximum number of root fields in a mutation.
 const MAX_MUTATIONS: usize = 4;
 
-/// Lists of the introspection schema. Each multiplies the response, and nested ones return to the same types.
-const INTROSPECTION_LISTS: [&str; 8] =
-    ["args", "directives", "enumValues", "fields", "inputFields", "interfaces", "possibleTypes", "types"];
+/// Lists of the introspection schema, and the text of a subgraph's schema. Each multiplies the response, and nested ones
+/// return to the same types.
+const INTROSPECTION_LISTS: [&str; 9] =
+    ["args", "directives", "enumValues", "fields", "inputFields", "interfaces", "possibleTypes", "sdl", "types"];
 
 /// Maximum number of these lists in an operation; the usual introspection query has nine.
 const MAX_INTROSPECTION_LISTS: u32 = 16;
@@ -183,7 +184,7 @@ struct Cost {
     directives: u32,
     introspection_lists: u32,
     /// The lists of the introspection schema among the selections, as bits in the order of [`INTROSPECTION_LISTS`].
-    kinds_of_lists: u8,
+    kinds_of_lists: u16,
 }
 
 /// Counter of costs that counts each fragment once. The walks of [`selections`](super::selections) need its results.
@@ -336,6 +337,7 @@ mod tests {
             format!("{{__type(name:\"Node\"){{...f}}}} fragment f on __Type{{{chain}}}"),
             "{__schema{types{...f}}} fragment f on __Type{fields{type{...g}}} fragment g on __Type{fields{name}}"
                 .to_owned(),
+            format!("{{_service{{{}}}}}", (0..17).map(|n| format!("a{n}:sdl ")).collect::<String>()),
             format!("{{__schema{{{}}}}}", (0..9).map(|n| format!("a{n}:types{{fields{{name}}}}")).collect::<String>()),
         ] {
             assert_eq!(parse_text(&document), Err("QUERY_TOO_COMPLEX"), "{document}");
