@@ -130,6 +130,7 @@ pub(crate) fn cpu_of(process: &str) -> Duration {
 }
 
 fn launch(folder: &std::path::Path, url: Option<&str>) -> (Child, String) {
+    #[expect(clippy::disallowed_methods, reason = "a setting of this program, not of the service")]
     let program = std::env::var("VESTIBULE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_vestibule").to_owned());
     let mut command = Command::new(program);
     command.env_clear().current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::null());
