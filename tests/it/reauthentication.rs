@@ -42,7 +42,7 @@ const OF_STAFF: [(&str, &str); 10] = [
     ("a permission", "updateUser(input: { id: $id, permission: FULL_ACCESS })"),
     (
         "an account with a password",
-        "createUser(input: { email: \"crony@example.com\", password: \"one of the staff desk\" })",
+        "createUser(input: { email: \"another@example.com\", password: \"one of the staff desk\" })",
     ),
     ("an account with staff rights", "createUser(input: { email: \"crony@example.com\", isStaff: true })"),
     ("the end of an account", "deleteUser(input: { id: $id })"),
