@@ -29,10 +29,9 @@
 //! and email addresses (of the caller and, by staff, of others), sessions, API tokens, deactivation and deletion. If
 //! only a part of the input is of that kind, the operation takes a [`Viewer`] or [`Manager`] and calls
 //! [`Viewer::session_user`] once that part is given; an import of users always does. Operations that would let the thief
-//! of a session stay, or reach other accounts, also call `check_recent_proof` in their transaction, unless they
-//! take the current password. An API token never changes role,
-//! permission, staff rights or credentials, nor any account of staff or of its owner. Public operations (signing in,
-//! registering, resetting) take a [`Client`] and ignore credentials.
+//! of a session stay, or reach other accounts, also call `check_recent_proof` in their transaction, unless they take the
+//! current password. An API token never changes role, permission, staff rights or credentials, nor any account of staff
+//! or of its owner. Public operations (signing in, registering, resetting) take a [`Client`] and ignore credentials.
 
 use std::ops::Deref;
 use std::sync::Arc;
