@@ -219,9 +219,11 @@ async fn each_measure_of_a_document_has_its_end(place: Place) {
         "QUERY_TOO_COMPLEX",
         "lists count as often as they are long"
     );
-    // The product of the lengths is 0 if it wraps around.
-    let wraps = "recentSamples(first: 1073741824) { modifiedBy { ".repeat(5) + "id" + &" } }".repeat(5);
-    assert_eq!(code(&format!("{{ me {{ {wraps} }} }}")).await, "QUERY_TOO_COMPLEX");
+    // The cost is a multiple of 2^64.
+    let wraps = ["1073741824", "2147483647", "1073741824"]
+        .map(|first| format!("recentSamples(first: {first}) {{ modifiedBy {{ "));
+    let wraps = format!("{{ me {{ {} id {} }} }}", wraps.concat(), "} } ".repeat(3));
+    assert_eq!(code(&wraps).await, "QUERY_TOO_COMPLEX");
     let long: String = (0..12).map(|number| format!("a{number}: bio ")).collect();
     let long = format!("{{ users(first: 200) {{ nodes {{ {long} }} }} }}");
     assert_eq!(admin.code(&long, json!({})).await, "QUERY_TOO_COMPLEX", "a long field counts more than once");
