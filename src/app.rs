@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::{BaseUrl, Config, SecretKey};
 use crate::database::{self, Db, Unfit};
-use crate::domain::auth::authenticate::{self, Rules};
+use crate::domain::auth::authenticate;
 use crate::domain::auth::identity::{Actor, Caller, Client};
 use crate::domain::auth::live_connections::LiveConnections;
 use crate::domain::auth::passwords::Passwords;
@@ -267,7 +267,7 @@ impl App {
 
     async fn verify(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
         let ring = self.ring();
-        let rules = Rules { ring: &self.ring, limits: &self.limits, lives: &self.config.sessions };
+        let rules = authenticate::Rules { ring: &self.ring, limits: &self.limits, lives: &self.config.sessions };
         match authenticate::authenticate(&self.db, now, rules, client, token).await {
             Err(Error::Unauthenticated(Reason::Invalid))
                 if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) =>

@@ -2,7 +2,7 @@
 
 // Changing the password.
 pub mod change_password;
-// Proving one more time who the user is.
+// A new proof of identity within a session.
 pub mod reauthenticate;
 // Changing names and other details.
 pub mod profile;

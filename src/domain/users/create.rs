@@ -53,8 +53,8 @@ pub struct Create {
 /// # Errors
 /// [`Error::Forbidden`] if an API token sets a password or grants rights; one refusal for each invalid field: required,
 /// invalid, too long, or taken; the refusal of the password; [`crate::error::Code::ReauthenticationRequired`] for an
-/// account with a password or rights; [`Error::RateLimited`] if this user has sent too many
-/// welcome mails, or this address has received too many.
+/// account with a password or rights; [`Error::RateLimited`] if this user has sent too many welcome mails, or this
+/// address has received too many.
 pub async fn create(
     db: &Db,
     now: &Now,

@@ -24,7 +24,7 @@ const MAX_ACCOUNTS: usize = 500;
 ///
 /// # Errors
 /// [`Code::NotFound`], [`Code::CannotDeleteSelf`] and [`Code::CannotEditSuperuser`]; [`Code::Required`] and
-/// [`Code::TooLong`] for no ids or too many; [`Error::Forbidden`] for API tokens.
+/// [`Code::TooLong`] for no ids or too many; [`Code::ReauthenticationRequired`]; [`Error::Forbidden`] for API tokens.
 pub async fn delete(
     db: &Db,
     now: &Now,
