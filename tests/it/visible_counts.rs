@@ -238,6 +238,9 @@ async fn no_count_of_mails_includes_those_to_superusers_for_other_staff(place: P
     }
     assert!(hidden[0] > 2 && hidden[1] > 0 && hidden[5] > 1, "{hidden:?}");
     assert_eq!([hidden[2], hidden[3], hidden[6], hidden[7], hidden[8]], [1, 0, 0, 0, 1], "{hidden:?}");
+    // A mail that refers to no user yet.
+    app.anyone().data(REQUEST, json!({ "email": "second@example.com" })).await;
+    assert_eq!(scene.compare(MAILS, &json!({ "status": "QUEUED" }), is_hidden).await, 1);
 }
 
 #[both_databases]

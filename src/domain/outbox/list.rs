@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{Expr, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, PaginatorTrait as _, QueryFilter as _,
     UpdateMany,
@@ -39,10 +39,13 @@ impl Filter {
     }
 }
 
-/// The mails that these staff may see. Mails to superusers are visible to superusers only.
+/// The mails that these staff may see. Mails to superusers are visible to superusers only, also those queued before
+/// their account existed, which refer to no user.
 fn visible(staff: Staff<'_>, filter: &Filter) -> Condition {
-    let superusers = Query::select().column(user::Column::Id).from(user::Entity).and_where(user::superusers()).take();
-    let others = Condition::any().add(Column::UserId.is_null()).add(Column::UserId.not_in_subquery(superusers));
+    let superusers = |column| Query::select().column(column).from(user::Entity).and_where(user::superusers()).take();
+    let is_users = Column::UserId.not_in_subquery(superusers(user::Column::Id));
+    let is_nobodys = Column::RecipientKey.not_in_subquery(superusers(user::Column::EmailKey));
+    let others = Condition::any().add(is_users).add(Column::UserId.is_null().and(is_nobodys));
     filter.condition().add_option((!staff.user().is_superuser).then_some(others))
 }
 
