@@ -219,6 +219,7 @@ async fn each_measure_of_a_document_has_its_end(place: Place) {
         "QUERY_TOO_COMPLEX",
         "lists count as often as they are long"
     );
+    assert_eq!(admin.code(&list(0, 20_000), json!({})).await, "QUERY_TOO_COMPLEX", "and at least once");
     // The cost is a multiple of 2^64.
     let wraps = ["1073741824", "2147483647", "1073741824"]
         .map(|first| format!("recentSamples(first: {first}) {{ modifiedBy {{ "));
