@@ -35,10 +35,11 @@ use crate::tools::api_token::ApiToken;
 use crate::tools::breached_passwords::{BreachedList, BreachedPasswords, RangeApi};
 use crate::tools::certificates::Trust;
 use crate::tools::clock::{Clock, Now};
+use crate::tools::concurrency_limit::ConcurrencyLimit;
 use crate::tools::image::AvatarEncoder;
 use crate::tools::mail::{Site, Transport};
 use crate::tools::media::MediaStore;
-use crate::tools::metrics::Registry;
+use crate::tools::metrics::{Gauge, Registry};
 use crate::tools::password::Hasher;
 use crate::tools::password_policy::PasswordPolicy;
 use crate::tools::rate::RateLimiter;
@@ -51,6 +52,12 @@ use crate::tools::token::{KeyRing, SharedRing};
 /// Maximum number of queued passwords per core. Usually the timeout of the hasher is reached long before, unless hashes
 /// are cheap.
 const HASHES_WAITING: usize = 512;
+
+/// Maximum memory of responses that clients have not read yet, in KiB.
+const RESPONSE_MEMORY: u32 = 256 * 1024;
+
+/// Maximum memory of the responses to one client, in KiB. The largest response takes about 26 MiB.
+const RESPONSE_MEMORY_PER_CLIENT: u32 = 32 * 1024;
 
 /// Minimum interval between reloads of the signing keys for tokens with an unknown key.
 const KEY_LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
@@ -89,6 +96,8 @@ pub struct App {
     pub refused_rights: RefusedRights,
     /// Metrics of requests.
     pub request_metrics: RequestMetrics,
+    /// Limit on the memory of responses, in KiB.
+    pub(crate) response_memory: ConcurrencyLimit,
     /// All metrics.
     pub measures: Registry,
     master_keys: Arc<MasterKeys>,
@@ -199,6 +208,7 @@ impl App {
             importer,
             limits,
             refused_rights: RefusedRights::default(),
+            response_memory: ConcurrencyLimit::new(RESPONSE_MEMORY, RESPONSE_MEMORY_PER_CLIENT, Gauge::default()),
             request_metrics,
             measures,
             master_keys,

@@ -22,7 +22,8 @@ pub(super) fn of(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Cl
     Client { ip: Some(address(peer.ip(), headers, trusted).to_string()), user_agent }
 }
 
-fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+/// The client's address alone.
+pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|network| network.contains(ip));
     let mut nearest = peer.to_canonical();
     for hop in elements(headers, "x-forwarded-for", b',').rev() {

@@ -1,10 +1,11 @@
 //! Middleware of all requests: id, log span, recovery from panics, and response headers.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
@@ -16,7 +17,7 @@ use tracing::field::Empty;
 use crate::app::App;
 use crate::http::graphql::media_type::Media;
 use crate::http::graphql::response::{self, RequestError};
-use crate::http::traces;
+use crate::http::{client_ip, response_memory, traces};
 use crate::tools::metrics::Label;
 use crate::tools::request_metrics::RequestLabels;
 
@@ -55,13 +56,16 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, route) = (method(&request), route(&request));
     traces::begin(&app, &span, &request, method, &route);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let client = peer.map(|peer| client_ip::address(peer, request.headers(), &app.config.trusted_proxies));
     let started = Instant::now();
     let mut response = if names_one_host(&request) {
         let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
-        handled.unwrap_or_else(|_| {
+        let handled = handled.unwrap_or_else(|_| {
             span.in_scope(|| tracing::error!("handler panicked"));
             response::internal_error(&id)
-        })
+        });
+        response_memory::bound(&app, client, handled)
     } else {
         RequestError::bad("Send one valid Host header.").into_response(Media::Json)
     };

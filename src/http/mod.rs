@@ -11,6 +11,7 @@ mod traces;
 mod connection;
 pub mod routes;
 mod middleware;
+mod response_memory;
 mod client_ip;
 mod auth;
 mod refresh_cookie;

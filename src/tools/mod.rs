@@ -41,6 +41,8 @@ pub mod sheet;
 pub mod text;
 // Access and refresh tokens of clients.
 pub mod token;
+// Limits on what exists at a time.
+pub(crate) mod concurrency_limit;
 // A cache with a memory bound.
 pub mod cache;
 // Metrics of requests and operations.

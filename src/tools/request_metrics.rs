@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::tools::concurrency_limit::Full;
 use crate::tools::metrics::{Counter, EncodeLabelSet, Family, Gauge, Label, Registry, Times, Unit, counters, times_by};
 
 /// Metrics since the start of the process, and current connections. Clones share their counts.
@@ -12,6 +13,7 @@ pub struct RequestMetrics {
     operations: Family<OutcomeLabels, Counter>,
     times: Times<OperationLabels>,
     refused: Family<RefusedLabels, Counter>,
+    responses_refused: Family<RefusedLabels, Counter>,
     /// Open connections, including WebSockets.
     pub connections: Gauge,
     /// Open WebSocket connections.
@@ -57,6 +59,9 @@ struct RefusedLabels {
 /// client.
 const REASONS: [Label; 4] = ["all", "client", "sockets", "sockets_client"];
 
+/// Reasons for refused responses: the limit on the memory of all responses, or of those to one client.
+const RESPONSE_REASONS: [Label; 2] = ["all", "client"];
+
 impl Default for RequestMetrics {
     fn default() -> Self {
         Self {
@@ -67,6 +72,7 @@ impl Default for RequestMetrics {
             connections: Gauge::default(),
             sockets: Gauge::default(),
             subscriptions: Gauge::default(),
+            responses_refused: counters(RESPONSE_REASONS.map(|reason| RefusedLabels { reason })),
         }
     }
 }
@@ -87,6 +93,8 @@ impl RequestMetrics {
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("websockets", "Open WebSocket connections", self.sockets.clone());
         registry.register("subscriptions", "Active subscriptions", self.subscriptions.clone());
+        let help = "Responses refused because of the memory of all (all) or of the client's (client) unread responses";
+        registry.register("responses_refused", help, self.responses_refused.clone());
     }
 
     /// Counts a request that arrived at this time and is answered now.
@@ -97,6 +105,15 @@ impl RequestMetrics {
     /// Counts a connection refused for this reason.
     pub fn refused(&self, reason: Label) {
         self.refused.get_or_create(&RefusedLabels { reason }).inc();
+    }
+
+    /// Counts a response refused because of this limit on memory.
+    pub(crate) fn response_refused(&self, full: Full) {
+        let reason = match full {
+            Full::All => "all",
+            Full::Client => "client",
+        };
+        self.responses_refused.get_or_create(&RefusedLabels { reason }).inc();
     }
 
     /// Starts timing an operation. It counts as CANCELLED unless it is ended.

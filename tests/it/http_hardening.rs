@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use vestibule::entity::mail;
 
+use crate::metrics::Watcher;
 use crate::process::{Serving, command};
 use crate::socket::Socket;
 use crate::test_app::{ADMIN, PASSWORD, TestApp};
@@ -368,6 +369,69 @@ async fn http_2_is_kept_within_bounds(place: Place) {
     let flood = talk(hello.iter().copied().chain(begun).chain(endless).collect()).await;
     assert!(flood.iter().all(|(kind, _)| *kind != 1), "{flood:?}");
     assert!(Raw::open(&app.url).await.is_served().await);
+}
+
+/// Path of GraphiQL's libraries, which have more than a megabyte.
+async fn script(app: &TestApp) -> String {
+    let page = app.anyone().get("/graphiql").await.body;
+    let mut paths = page.as_str().unwrap().split('"');
+    paths.find(|part| part.contains("/libraries-") && part.ends_with(".js")).expect("a script").to_owned()
+}
+
+/// Opens an HTTP/2 connection that accepts nothing of a response, and requests this path a number of times.
+async fn ask_and_read_nothing(app: &TestApp, path: &str, requests: u32) -> Raw {
+    let length = u8::try_from(path.len()).unwrap();
+    let headers = [b"\x82\x86\x44", [length].as_slice(), path.as_bytes(), b"\x41\x01x"].concat();
+    let no_window = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let asked = (0..requests).flat_map(|number| frame(1, 5, 2 * number + 1, &headers));
+    let mut raw = Raw::open(&app.url).await;
+    let said = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &no_window].concat();
+    assert!(raw.say(said.into_iter().chain(asked).collect::<Vec<u8>>()).await);
+    raw
+}
+
+#[both_databases]
+async fn responses_that_nobody_reads_take_a_limited_memory(place: Place) {
+    let app = TestApp::start(&place).await;
+    let script = script(&app).await;
+    let mut greedy = ask_and_read_nothing(&app, &script, 100).await;
+    let (mut served, mut refused) = (0, 0);
+    let mut bytes = Vec::new();
+    while served + refused < 100 {
+        assert!(greedy.0.read_buf(&mut bytes).await.unwrap() > 0);
+        let headers: Vec<_> =
+            frames(&bytes).into_iter().filter(|(kind, _)| *kind == 1).map(|(_, block)| block).collect();
+        // HPACK's static table has 200 at index 8 (RFC 7541, appendix A).
+        served = headers.iter().filter(|block| block.first() == Some(&0x88)).count();
+        refused = headers.len() - served;
+    }
+    assert!((16..=32).contains(&served), "{served} times one or two MiB are at most 32 MiB");
+    let counted = Watcher::of(&app).await.look().await.get("vestibule_responses_refused_total{reason=\"client\"}");
+    assert_eq!(counted.map(|count| count as usize), Some(refused));
+
+    assert_eq!(app.anyone().get("/healthz").await.status, 200, "short responses are not counted");
+    assert_eq!(app.anyone().get(&script).await.status, 503, "nothing long goes to this client");
+    let mut other = Raw::open_from("127.0.0.2", &app.url).await;
+    other.say(format!("GET {script} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await;
+    assert!(other.rest().await.starts_with("HTTP/1.1 200 "), "others are served");
+    drop(greedy);
+    let released = async { while app.anyone().get(&script).await.status != 200 {} };
+    tokio::time::timeout(TIMEOUT, released).await.expect("the memory is released");
+}
+
+#[both_databases]
+async fn a_request_in_progress_does_not_keep_a_response_that_nobody_reads(place: Place) {
+    let app = TestApp::start_with(&place, |config| {
+        config.wire.send_timeout = SOON;
+        config.wire.body_timeout = Duration::from_secs(3600);
+    })
+    .await;
+    let mut greedy = ask_and_read_nothing(&app, &script(&app).await, 1).await;
+    // The headers of a POST whose body never arrives.
+    assert!(greedy.say(frame(1, 4, 3, b"\x83\x86\x44\x08/graphql\x41\x01x\x5f\x10application/json")).await);
+    let mut bytes = Vec::new();
+    let closed = tokio::time::timeout(TIMEOUT, greedy.0.read_to_end(&mut bytes)).await;
+    assert!(closed.is_ok(), "the connection is closed");
 }
 
 const LISTED: &str = "https://app.example";

@@ -18,12 +18,12 @@ use crate::test_database::Place;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Client of the metrics endpoint.
-struct Watcher {
+pub(crate) struct Watcher {
     url: String,
 }
 
 impl Watcher {
-    async fn of(app: &TestApp) -> Self {
+    pub(crate) async fn of(app: &TestApp) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/metrics", listener.local_addr().unwrap());
         let wire = http::ServerOptions::of(&app.app.config, &RequestMetrics::default());
@@ -31,7 +31,7 @@ impl Watcher {
         Self { url }
     }
 
-    async fn look(&self) -> Figures {
+    pub(crate) async fn look(&self) -> Figures {
         let plain = reqwest::get(&self.url).await.unwrap();
         assert_eq!(plain.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
         assert!(plain.text().await.unwrap().contains("# TYPE vestibule_mail_attempts_total counter\n"));
@@ -44,11 +44,11 @@ impl Watcher {
 }
 
 /// Response of the metrics endpoint.
-struct Figures(String);
+pub(crate) struct Figures(String);
 
 impl Figures {
     /// Value of a series; `None` if it is missing.
-    fn get(&self, series: &str) -> Option<f64> {
+    pub(crate) fn get(&self, series: &str) -> Option<f64> {
         let value = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.map(|value| value.parse().unwrap())
     }

@@ -1,7 +1,6 @@
 //! Connections: the accept loop, its limits and its timeouts.
 
 pub(in crate::http) mod timeouts;
-pub(in crate::http) mod connection_limit;
 pub(in crate::http) mod drain;
 pub(in crate::http) mod listener;
 pub(in crate::http) mod server;

@@ -20,10 +20,10 @@ use tokio_util::either::Either;
 use tower_service::Service as _;
 
 use crate::config::{Config, WireConfig};
-use crate::http::connection::connection_limit::{ConnectionLimit, Full, Permit};
 use crate::http::connection::drain;
 use crate::http::connection::listener::{Listener, Stream};
 use crate::http::connection::timeouts::{ConnectionTimer, TimedStream, Timeouts};
+use crate::tools::concurrency_limit::{ConcurrencyLimit, Full, Permit};
 use crate::tools::network::Networks;
 use crate::tools::request_metrics::RequestMetrics;
 
@@ -111,7 +111,7 @@ pub async fn serve(
     let WireConfig { connections, connections_per_client, .. } = options.config;
     let mut acceptor = Acceptor {
         builder: Arc::new(protocols()),
-        limit: ConnectionLimit::new(connections, connections_per_client, options.request_metrics.connections.clone()),
+        limit: ConcurrencyLimit::new(connections, connections_per_client, options.request_metrics.connections.clone()),
         options,
         router,
         stopping: Stopping(stopping),
@@ -142,7 +142,7 @@ pub async fn serve(
 /// State of the accept loop.
 struct Acceptor {
     builder: Arc<auto::Builder<TokioExecutor>>,
-    limit: ConnectionLimit,
+    limit: ConcurrencyLimit,
     options: ServerOptions,
     router: Router,
     stopping: Stopping,

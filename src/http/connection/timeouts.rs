@@ -1,8 +1,10 @@
 //! Timeouts of connections.
 //!
 //! hyper limits only the time of headers, including the time between two requests. It waits forever for the first byte,
-//! for a client that does not read its response, and for the next request of HTTP/2. This module limits all of these.
+//! for a client that does not read its response, and for the next request of HTTP/2. This module limits all of these. A
+//! response of known length must also be read at a minimum rate, because it waits in memory.
 
+use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +17,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::http::connection::connection_limit::Permit;
 use crate::http::connection::listener::Stream;
+use crate::tools::concurrency_limit::Permit;
 
 /// Length of a PING frame, in bytes (RFC 9113, section 6.7). Writes of at most this length are control frames of
 /// HTTP/2, not parts of a response.
 const PING: usize = 17;
+
+/// Minimum average number of bytes per second at which a client reads a response of known length.
+const MIN_RATE: u64 = 16 * 1024;
 
 /// Time limits of the states of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +52,10 @@ struct Activity {
     headers_since: Option<Instant>,
     /// Requests in progress; their handlers have time limits.
     requests: usize,
-    /// Responses in progress.
-    responses: usize,
+    /// Responses in progress, with the times at which more of each must have been read.
+    responses: BTreeMap<u64, Option<Instant>>,
+    /// Number of responses so far.
+    last_response: u64,
     had_request: bool,
     /// True for HTTP/2, which has frames between requests; none before the first byte.
     is_http2: Option<bool>,
@@ -61,7 +68,8 @@ impl ConnectionTimer {
             last: Instant::now(),
             headers_since: None,
             requests: 0,
-            responses: 0,
+            responses: BTreeMap::new(),
+            last_response: 0,
             had_request: false,
             is_http2: None,
         };
@@ -91,7 +99,7 @@ impl ConnectionTimer {
         state.headers_since = None;
         state.last = Instant::now();
         drop(state);
-        Exchange { timer: Arc::clone(self), has_response: false }
+        Exchange { timer: Arc::clone(self), response: None }
     }
 
     /// True if the client has started HTTP/2.
@@ -116,23 +124,21 @@ impl ConnectionTimer {
         }
     }
 
-    fn touch(&self) {
-        self.lock().last = Instant::now();
-    }
-
     fn lock(&self) -> MutexGuard<'_, Activity> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Activity {
-    /// End of the connection without further events; none while a request is in progress.
+    /// End of the connection without further events. While a request is in progress, only slow reading ends it.
     fn deadline(&self, timeouts: Timeouts) -> Option<Instant> {
+        let due = self.responses.values().flatten().min().copied();
         if self.requests > 0 {
-            return None;
+            return due;
         }
-        if self.responses > 0 {
-            return Some(self.last + timeouts.sending);
+        if !self.responses.is_empty() {
+            let next = self.last + timeouts.sending;
+            return Some(due.map_or(next, |due| due.min(next)));
         }
         if let Some(since) = self.headers_since {
             return Some(since + timeouts.headers);
@@ -144,29 +150,45 @@ impl Activity {
 /// A request and its response; dropped at their end.
 pub(in crate::http) struct Exchange {
     timer: Arc<ConnectionTimer>,
-    has_response: bool,
+    response: Option<u64>,
 }
 
 impl Exchange {
     /// Starts the response with this body.
     pub(in crate::http) fn respond(mut self, body: Body) -> TimedBody {
+        let is_counted = body.size_hint().exact().is_some_and(|length| length > 0);
+        let first = is_counted.then(|| Instant::now() + self.timer.timeouts.sending);
         let mut state = self.timer.lock();
         state.requests -= 1;
-        state.responses += 1;
+        state.last_response += 1;
+        let id = state.last_response;
+        state.responses.insert(id, first);
         state.last = Instant::now();
         drop(state);
-        self.has_response = true;
+        self.response = Some(id);
         self.timer.changed.notify_one();
         TimedBody { body, exchange: self }
+    }
+
+    /// Notes the next part of the response. The client is not responsible for a slow handler.
+    fn sent(&self, bytes: usize) {
+        let now = Instant::now();
+        let longest = now + self.timer.timeouts.sending;
+        let earned = Duration::from_micros(bytes as u64 * 1_000_000 / MIN_RATE);
+        let mut state = self.timer.lock();
+        state.last = now;
+        if let Some(Some(due)) = self.response.and_then(|id| state.responses.get_mut(&id)) {
+            *due = (*due + earned).min(longest);
+        }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         let mut state = self.timer.lock();
-        match self.has_response {
-            true => state.responses -= 1,
-            false => state.requests -= 1,
+        match self.response {
+            Some(id) => drop(state.responses.remove(&id)),
+            None => state.requests -= 1,
         }
         state.last = Instant::now();
         drop(state);
@@ -186,8 +208,11 @@ impl HttpBody for TimedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        // The client is not responsible for a slow handler.
-        self.exchange.timer.touch();
+        let data = match &polled {
+            Poll::Ready(Some(Ok(frame))) => frame.data_ref(),
+            _ => None,
+        };
+        self.exchange.sent(data.map_or(0, Bytes::len));
         polled
     }
 
@@ -294,6 +319,25 @@ mod tests {
         assert_eq!(left(&timer), Some(75), "timeout for the next request");
         timer.received(b"G");
         assert_eq!(left(&timer), Some(10), "and for its headers");
+    }
+
+    #[tokio::test]
+    async fn a_response_of_known_length_is_read_at_a_minimum_rate() {
+        let timer = ConnectionTimer::new(timeouts());
+        let response = timer.begin().respond(Body::from("x".repeat(100)));
+        let request = timer.begin();
+        assert_eq!(left(&timer), Some(30), "also while another request is in progress");
+        let due = || timer.lock().deadline(timeouts()).unwrap();
+        let before = due();
+        response.exchange.sent(1 << 30);
+        assert!(due() > before && due() <= Instant::now() + timeouts().sending, "nothing read earlier allows a pause");
+        timer.lock().responses.values_mut().for_each(|due| *due = Some(before));
+        response.exchange.sent(16 * 1024);
+        assert!(due() <= before + Duration::from_secs(1));
+        drop(response);
+        let _stream = request.respond(Body::from_stream(futures_util::stream::pending::<io::Result<Bytes>>()));
+        let _request = timer.begin();
+        assert_eq!(left(&timer), None, "a handler may be slow");
     }
 
     #[tokio::test]

@@ -26,11 +26,11 @@ use crate::config::SocketConfig;
 use crate::error::{Error, Result};
 use crate::graphql::context::{Browser, OperationKind, Page, RegistrationCookie, Request};
 use crate::graphql::execution::{Executor, Operation, RejectedDocument, TimedOut};
-use crate::http::connection::connection_limit::ConnectionLimit;
 use crate::http::header::elements;
 use crate::http::middleware::RequestId;
 use crate::http::routes::graphiql;
 use crate::http::{auth, client_ip, refresh_cookie};
+use crate::tools::concurrency_limit::ConcurrencyLimit;
 
 /// Longest body, in bytes.
 const MAX_BODY: usize = 128 * 1024;
@@ -41,14 +41,14 @@ pub(super) struct Endpoint {
     executor: Arc<Executor>,
     uploads: multipart::Uploads,
     /// Limit on WebSocket connections.
-    sockets: ConnectionLimit,
+    sockets: ConcurrencyLimit,
 }
 
 impl Endpoint {
     /// The endpoint of this application.
     pub(super) fn new(app: Arc<App>) -> Self {
         let SocketConfig { sockets, sockets_per_client } = app.config.sockets;
-        let sockets = ConnectionLimit::new(sockets, sockets_per_client, app.request_metrics.sockets.clone());
+        let sockets = ConcurrencyLimit::new(sockets, sockets_per_client, app.request_metrics.sockets.clone());
         let executor = Arc::new(Executor::new(Arc::clone(&app)));
         Self { app, executor, uploads: multipart::Uploads::default(), sockets }
     }

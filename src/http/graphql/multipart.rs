@@ -30,9 +30,9 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::graphql::context::FileSender;
 use crate::graphql::execution::FILE_MARK;
-use crate::http::connection::connection_limit::{ConnectionLimit, Owner, Permit};
 use crate::http::graphql::response::RequestError;
 use crate::http::graphql::{media_type, request};
+use crate::tools::concurrency_limit::{ConcurrencyLimit, Owner, Permit};
 use crate::tools::metrics::Gauge;
 use crate::tools::network::Networks;
 use crate::tools::secret_file;
@@ -92,7 +92,7 @@ const PREFLIGHT: [&str; 3] = ["apollo-require-preflight", "graphql-require-prefl
 
 /// Limits on files that arrive or are in memory, in total, per user and per network.
 pub(in crate::http) struct Uploads {
-    arriving: ConnectionLimit,
+    arriving: ConcurrencyLimit,
     in_memory: Semaphore,
     of_users: Mutex<HashMap<Uuid, Weak<Semaphore>>>,
 }
@@ -100,7 +100,7 @@ pub(in crate::http) struct Uploads {
 impl Default for Uploads {
     fn default() -> Self {
         Self {
-            arriving: ConnectionLimit::new(ARRIVING, ARRIVING_PER_USER, Gauge::default()),
+            arriving: ConcurrencyLimit::new(ARRIVING, ARRIVING_PER_USER, Gauge::default()),
             in_memory: Semaphore::new(IN_MEMORY),
             of_users: Mutex::default(),
         }

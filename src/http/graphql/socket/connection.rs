@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{self, error::CapacityError};
 
 use crate::domain::auth::identity::{Caller, Client};
 use crate::domain::auth::live_connections::{ConnectionGuard, Ended};
+use crate::domain::rate_limits;
 use crate::error::{Error, Reason};
 use crate::graphql::context::{Browser, OperationKind, Request};
 use crate::graphql::execution::{Executor, Response, TimedOut};
@@ -21,6 +22,7 @@ use crate::http::graphql::request;
 use crate::http::graphql::response::RequestError;
 use crate::http::graphql::socket::protocol::{self, Close, Incoming};
 use crate::http::middleware::RequestId;
+use crate::http::response_memory;
 
 /// Time limit for the client's `connection_init`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -231,6 +233,8 @@ impl Connection {
     }
 
     async fn send_text(&mut self, socket: &mut WebSocket, text: String) -> Result<(), End> {
+        let networks = || rate_limits::networks(&self.client);
+        let _held = response_memory::take(&self.executor.app, networks, text.len()).map_err(|_| Close::BUSY)?;
         self.send(socket, Message::Text(text.into())).await
     }
 

@@ -17,13 +17,13 @@ use crate::app::App;
 use crate::domain::rate_limits;
 use crate::error::Error;
 use crate::graphql::execution::Executor;
-use crate::http::connection::connection_limit::{ConnectionLimit, Full};
 use crate::http::connection::server::Stopping;
 use crate::http::graphql::media_type::Media;
 use crate::http::graphql::response::RequestError;
 use crate::http::header::elements;
 use crate::http::middleware::RequestId;
 use crate::http::{auth, client_ip};
+use crate::tools::concurrency_limit::{ConcurrencyLimit, Full};
 use crate::tools::request_metrics::RequestMetrics;
 
 /// Longest message of a client, in bytes.
@@ -43,7 +43,7 @@ pub(in crate::http) fn is_upgrade(headers: &HeaderMap) -> bool {
 /// Opens a connection.
 pub(in crate::http) async fn open(
     executor: &Arc<Executor>,
-    sockets: &ConnectionLimit,
+    sockets: &ConcurrencyLimit,
     mut parts: Parts,
     peer: SocketAddr,
     id: RequestId,

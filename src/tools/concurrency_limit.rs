@@ -1,4 +1,4 @@
-//! Limits on concurrent connections and uploads, in total and per client or user.
+//! Limits on what exists at a time (connections, uploads, bytes of responses), in total and per client or user.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,29 +7,32 @@ use crate::tools::metrics::Gauge;
 use crate::tools::network::Networks;
 
 /// Limit in total and per owner.
-pub(in crate::http) struct ConnectionLimit {
+#[derive(Debug)]
+pub(crate) struct ConcurrencyLimit {
     most: u32,
     most_of_owner: u32,
     taken: Arc<Mutex<Taken>>,
     gauge: Gauge,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Taken {
     all: u32,
     by_name: HashMap<String, u32>,
 }
 
 /// A permit, released on drop.
-pub(in crate::http) struct Permit {
+#[derive(Debug)]
+pub(crate) struct Permit {
     owner: Option<Owner>,
+    amount: u32,
     taken: Arc<Mutex<Taken>>,
     gauge: Gauge,
 }
 
 /// Owner of permits: the names under which they are counted, each with a factor of the limit.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct Owner(Vec<(String, u32)>);
+pub(crate) struct Owner(Vec<(String, u32)>);
 
 impl From<Networks> for Owner {
     fn from(networks: Networks) -> Self {
@@ -45,7 +48,7 @@ impl From<uuid::Uuid> for Owner {
 
 impl Owner {
     /// The same owner, also counted by these networks, with this factor of the limit.
-    pub(in crate::http) fn at(mut self, networks: &Networks, factor: u32) -> Self {
+    pub(crate) fn at(mut self, networks: &Networks, factor: u32) -> Self {
         self.0.extend(networks.each().map(|(network, own)| (network.to_owned(), own * factor)));
         self
     }
@@ -53,16 +56,16 @@ impl Owner {
 
 /// Exceeded limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Full {
+pub(crate) enum Full {
     /// The limit in total.
     All,
     /// The limit of the owner.
     Client,
 }
 
-impl ConnectionLimit {
+impl ConcurrencyLimit {
     /// A limit in total and per owner. The gauge shows the number of permits.
-    pub(in crate::http) fn new(most: u32, most_of_owner: u32, gauge: Gauge) -> Self {
+    pub(crate) fn new(most: u32, most_of_owner: u32, gauge: Gauge) -> Self {
         Self { most, most_of_owner, taken: Arc::default(), gauge }
     }
 
@@ -70,48 +73,60 @@ impl ConnectionLimit {
     ///
     /// # Errors
     /// The exceeded limit.
-    pub(in crate::http) fn take(&self, owner: Option<Owner>) -> Result<Permit, Full> {
-        self.take_beside(owner, 0)
+    pub(crate) fn take(&self, owner: Option<Owner>) -> Result<Permit, Full> {
+        self.admit(owner, 1, 0)
+    }
+
+    /// Takes this number of permits for an owner, released together.
+    ///
+    /// # Errors
+    /// The exceeded limit.
+    pub(crate) fn take_many(&self, owner: Option<Owner>, amount: u32) -> Result<Permit, Full> {
+        self.admit(owner, amount, 0)
     }
 
     /// Takes a permit for an owner, if this number of further permits stays free.
     ///
     /// # Errors
     /// The exceeded limit.
-    pub(in crate::http) fn take_beside(&self, owner: Option<Owner>, reserved: u32) -> Result<Permit, Full> {
+    pub(crate) fn take_beside(&self, owner: Option<Owner>, reserved: u32) -> Result<Permit, Full> {
+        self.admit(owner, 1, reserved)
+    }
+
+    fn admit(&self, owner: Option<Owner>, amount: u32, reserved: u32) -> Result<Permit, Full> {
         let mut taken = lock(&self.taken);
-        if taken.all.saturating_add(reserved) >= self.most {
+        if taken.all.saturating_add(reserved).saturating_add(amount) > self.most {
             return Err(Full::All);
         }
         if let Some(Owner(names)) = &owner {
             let is_full = |(name, factor): &(String, u32)| {
                 let own = taken.by_name.get(name).copied().unwrap_or_default();
-                own >= self.most_of_owner.saturating_mul(*factor)
+                own.saturating_add(amount) > self.most_of_owner.saturating_mul(*factor)
             };
             if names.iter().any(is_full) {
                 return Err(Full::Client);
             }
             for (name, _) in names {
-                *taken.by_name.entry(name.clone()).or_default() += 1;
+                *taken.by_name.entry(name.clone()).or_default() += amount;
             }
         }
-        taken.all += 1;
+        taken.all += amount;
         drop(taken);
-        self.gauge.inc();
-        Ok(Permit { owner, taken: Arc::clone(&self.taken), gauge: self.gauge.clone() })
+        self.gauge.inc_by(amount.into());
+        Ok(Permit { owner, amount, taken: Arc::clone(&self.taken), gauge: self.gauge.clone() })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gauge.dec();
+        self.gauge.dec_by(self.amount.into());
         let mut taken = lock(&self.taken);
-        taken.all = taken.all.saturating_sub(1);
+        taken.all = taken.all.saturating_sub(self.amount);
         if let Some(Owner(names)) = self.owner.take() {
             for (name, _) in names {
                 let own = taken.by_name.remove(&name).unwrap_or_default();
-                if own > 1 {
-                    taken.by_name.insert(name, own - 1);
+                if own > self.amount {
+                    taken.by_name.insert(name, own - self.amount);
                 }
             }
         }
@@ -129,7 +144,7 @@ mod tests {
     #[test]
     fn permits_are_released() {
         let gauge = Gauge::default();
-        let limit = ConnectionLimit::new(3, 2, gauge.clone());
+        let limit = ConcurrencyLimit::new(3, 2, gauge.clone());
         let take = |client: &str| limit.take(Some(Networks::of_text(Some(client)).into()));
         let (one, two) = (take("192.0.2.1").ok(), take("192.0.2.1").ok());
         assert!(one.is_some() && two.is_some());
@@ -147,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_site_of_many_subnets_has_a_larger_share() {
-        let limit = ConnectionLimit::new(1000, 2, Gauge::default());
+        let limit = ConcurrencyLimit::new(1000, 2, Gauge::default());
         let take = |subnet: u32| limit.take(Some(Networks::of_text(Some(&format!("2001:db8:1:{subnet:x}::1"))).into()));
         let taken: Vec<_> = (0..20).flat_map(|subnet| [take(subnet), take(subnet), take(subnet)]).collect();
         assert_eq!(taken.iter().filter(|permit| permit.is_ok()).count(), 16);
@@ -157,8 +172,24 @@ mod tests {
     }
 
     #[test]
+    fn permits_taken_together_are_released_together() {
+        let gauge = Gauge::default();
+        let limit = ConcurrencyLimit::new(10, 6, gauge.clone());
+        let take = |client: &str, amount| limit.take_many(Some(Networks::of_text(Some(client)).into()), amount);
+        let (one, other) = (take("192.0.2.1", 4).ok(), take("192.0.2.2", 5).ok());
+        assert!(one.is_some() && other.is_some());
+        assert_eq!(take("192.0.2.1", 3).err(), Some(Full::All));
+        drop(other);
+        assert_eq!(take("192.0.2.1", 3).err(), Some(Full::Client));
+        assert_eq!(gauge.get(), 4);
+        drop(one);
+        assert!(take("192.0.2.1", 6).is_ok());
+        assert_eq!((gauge.get(), lock(&limit.taken).by_name.len()), (0, 0));
+    }
+
+    #[test]
     fn without_an_owner_only_the_total_counts() {
-        let limit = ConnectionLimit::new(3, 1, Gauge::default());
+        let limit = ConcurrencyLimit::new(3, 1, Gauge::default());
         let taken: Vec<_> = (0..3).map(|_| limit.take(None).ok()).collect();
         assert!(taken.iter().all(Option::is_some));
         assert_eq!(limit.take(None).err(), Some(Full::All));
