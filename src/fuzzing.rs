@@ -17,7 +17,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     tools::fuzzing::ACCESS_TOKEN,
     tools::fuzzing::REFRESH_TOKEN,
     tools::fuzzing::API_TOKEN,
@@ -27,6 +27,7 @@ pub const TARGETS: [Target; 20] = [
     tools::fuzzing::IDENTIFIER,
     tools::fuzzing::SHEET,
     tools::fuzzing::PICTURE,
+    tools::webauthn::fuzzing::ATTESTATION,
     domain::fuzzing::CURSOR,
     domain::fuzzing::DUMP,
     domain::fuzzing::MAPPING,

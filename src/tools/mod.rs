@@ -41,6 +41,8 @@ pub mod sheet;
 pub mod text;
 // Access and refresh tokens of clients.
 pub mod token;
+// Passkeys.
+pub mod webauthn;
 // Limits on what exists at a time.
 pub(crate) mod concurrency_limit;
 // A cache with a memory bound.
