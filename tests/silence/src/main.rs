@@ -4,8 +4,8 @@
 //! names with and without an account, in random order, each name once. It compares the responses byte by byte. It
 //! compares the times by the probability that a response for one kind of name takes longer than for the other (the area
 //! under the ROC curve, Mann and Whitney's U divided by the number of pairs): 0.5 means no information, 0 or 1 full
-//! information. A deviation above 0.15 is measured again with other names, and fails at the third time: with 120 names
-//! of each kind, chance alone exceeds it once in thousands of measurements.
+//! information. A deviation above 0.15 is measured again with other names, and fails at the third time: with 60 names of
+//! each kind, chance alone exceeds it once in two hundred measurements, and three times in a row once in millions.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a check may end at once and say why")]
 
@@ -27,7 +27,7 @@ use statistics::{further_than_chance, longer};
 use wire::{Answer, Browser};
 
 /// Number of names of each kind in a measurement.
-const SAMPLES: usize = 120;
+const SAMPLES: usize = 60;
 
 /// Number of measurements with a deviation before it counts as a failure.
 const ATTEMPTS: usize = 3;
