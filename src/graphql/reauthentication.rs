@@ -3,7 +3,7 @@
 use async_graphql::{Context, InputObject, Object, OneofObject, SimpleObject};
 
 use crate::domain::account::reauthenticate;
-use crate::graphql::context::{app, present, request};
+use crate::graphql::context::{app, enrolling, request};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::sessions::Session;
 use crate::graphql::sign_in::AuthTokens;
@@ -48,7 +48,7 @@ impl ReauthenticationMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "New proof of identity.")] input: ReauthenticateInput,
     ) -> Answer<Option<ReauthenticatePayload>> {
-        let (app, now, owner) = (app(ctx), &request(ctx).now, present(ctx)?);
+        let (app, now, owner) = (app(ctx), &request(ctx).now, enrolling(ctx)?);
         let ProofInput::Password(password) = input.proof;
         let proved = reauthenticate::reauthenticate(&app.db, now, owner, &app.passwords, &password).await;
         let (proved, errors) = outcome(ctx, proved)?;

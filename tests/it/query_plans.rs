@@ -120,6 +120,7 @@ async fn no_sweep_reads_a_whole_table(place: Place) {
         "registrations",
         "sent_forms",
         "sessions",
+        "sign_in_challenges",
     ];
     assert_eq!(swept, BTreeSet::from(tables));
     for statement in sweeps {
@@ -175,6 +176,7 @@ fn whole_tables(plan: &[String]) -> usize {
         "registrations",
         "sent_forms",
         "sessions",
+        "sign_in_challenges",
     ];
     let scans = tables.iter().map(|table| {
         let subqueries = named(&format!("CO-ROUTINE {table}")) + named(&format!("MATERIALIZE {table}"));

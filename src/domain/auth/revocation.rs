@@ -53,7 +53,7 @@ pub enum Sessions {
 /// Everything that a [`Cause`] ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// Sessions.
+    /// Sessions, and unfinished sign-ins.
     pub sessions: Sessions,
     /// Mailed links, queued mails with a link, a pending address, and a registration of the account's address.
     pub links: bool,
@@ -89,6 +89,12 @@ pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid],
     };
     if let Some(ended) = ended {
         session::Entity::delete_many().filter(ended).exec(txn).await?;
+        // Unfinished sign-ins end with the sessions.
+        user::Entity::update_many()
+            .col_expr(user::Column::AccessGeneration, Expr::col(user::Column::AccessGeneration).add(1))
+            .filter(user::Column::Id.is_in(users.iter().copied()))
+            .exec(txn)
+            .await?;
     }
     if links {
         if cause == Cause::Deactivated {
