@@ -1,6 +1,7 @@
-//! Second factors: enrolment, challenges of sign-ins, recovery codes and policy.
+//! Second factors: enrolment, challenges of sign-ins, recovery codes, claims and policy.
 
 mod challenge;
+mod claims;
 mod enrolment;
 mod pages;
 mod policy;
@@ -157,6 +158,11 @@ fn refusals(payload: &Value) -> Vec<String> {
         None => error["code"].as_str().unwrap().to_owned(),
     };
     payload["errors"].as_array().unwrap().iter().map(one).collect()
+}
+
+/// A client with the session that the code of the app opened.
+async fn sign_in(app: &TestApp, person: &Person, phone: &Phone) -> Client {
+    sign_in_by(app, &person.email, json!({ "totpCode": phone.code(app) })).await
 }
 
 /// A client with the session that this proof opened.
