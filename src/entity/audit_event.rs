@@ -41,6 +41,7 @@ pub enum Action {
     Reauthenticated,
     FactorAdded,
     FactorRemoved,
+    FactorsReset,
     RecoveryCodesRenewed,
     RecoveryCodeUsed,
     Logout,

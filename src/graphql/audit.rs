@@ -188,6 +188,8 @@ pub(crate) enum AuditAction {
     FactorAdded,
     /// A user removed a second factor.
     FactorRemoved,
+    /// Staff or the operator removed the second factors of a user.
+    FactorsReset,
     /// A user created new recovery codes.
     RecoveryCodesRenewed,
     /// A recovery code was used.

@@ -6,9 +6,10 @@ use crate::domain::account::second_factor::enroll::{self, Enrollment};
 use crate::domain::account::second_factor::{delete, recovery_codes};
 use crate::domain::auth::second_factor::TypedCode;
 use crate::domain::auth::second_factor::challenge::{self, Challenge, Complete, Completed};
+use crate::domain::users::reset_factors;
 use crate::entity::factor::{self, Kind};
 use crate::entity::session::Method;
-use crate::graphql::context::{app, enrolling, present, request};
+use crate::graphql::context::{app, enrolling, present, request, staff};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::sign_in::{LoginPayload, RefreshTokenTransport, hand_out};
@@ -197,6 +198,22 @@ pub(crate) struct DeleteFactorPayload {
     errors: Vec<UserError>,
 }
 
+/// User who lost their second factors.
+#[derive(InputObject)]
+pub(crate) struct ResetFactorsInput {
+    /// Id of the user.
+    id: ID,
+}
+
+/// Result of `resetFactors`.
+#[derive(SimpleObject)]
+pub(crate) struct ResetFactorsPayload {
+    /// User; null if there are errors.
+    user: Option<User>,
+    /// NOT_FOUND or CANNOT_EDIT_SUPERUSER; INVALID for your own factors: use `deleteFactor`; REAUTHENTICATION_REQUIRED.
+    errors: Vec<UserError>,
+}
+
 #[derive(Default)]
 pub(crate) struct SecondFactorMutation;
 
@@ -273,5 +290,18 @@ impl SecondFactorMutation {
         let (app, now, owner) = (app(ctx), &request(ctx).now, present(ctx)?);
         let (deleted, errors) = outcome(ctx, delete::delete(&app.db, now, owner, &input.id).await)?;
         Ok(Some(DeleteFactorPayload { deleted_id: deleted.map(Into::into), errors }))
+    }
+
+    /// Removes all second factors and recovery codes of a user who lost them. Staff only; requires a session with a
+    /// recent proof. The user is signed out everywhere immediately and notified by email.
+    async fn reset_factors(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "User who lost their second factors.")] input: ResetFactorsInput,
+    ) -> Answer<Option<ResetFactorsPayload>> {
+        let (app, now, staff) = (app(ctx), &request(ctx).now, staff(ctx)?);
+        let reset = reset_factors::reset_factors(&app.db, now, staff, &input.id).await;
+        let (user, errors) = outcome(ctx, reset)?;
+        Ok(Some(ResetFactorsPayload { user: user.map(User), errors }))
     }
 }

@@ -129,6 +129,7 @@ async fn no_token_touches_credentials_sessions_or_tokens(place: Place) {
         ),
         ("mutation { regenerateRecoveryCodes { recoveryCodes } }", json!({})),
         ("mutation { deleteFactor(input: { id: \"x\" }) { deletedId } }", json!({})),
+        ("mutation { resetFactors(input: { id: \"x\" }) { user { id } } }", json!({})),
         ("mutation { deactivateMe(input: { currentPassword: \"x\" }) { success } }", json!({})),
         ("mutation { deleteMe(input: { currentPassword: \"x\" }) { outcome } }", json!({})),
     ] {

@@ -37,6 +37,8 @@ pub enum Cause {
     Deleted,
     /// The owner signed out everywhere.
     LoggedOutEverywhere,
+    /// Staff or the operator removed the second factors.
+    FactorsReset,
 }
 
 /// The sessions that end.
@@ -71,7 +73,7 @@ impl Cause {
             Self::PasswordChanged(present) => (Sessions::AllBut(present), true, false),
             Self::EmailChanged => (Sessions::None, true, false),
             Self::EmailImported => (Sessions::All, true, false),
-            Self::LoggedOutEverywhere => (Sessions::All, false, false),
+            Self::LoggedOutEverywhere | Self::FactorsReset => (Sessions::All, false, false),
         };
         Ends { sessions, links, api_tokens }
     }
@@ -191,6 +193,7 @@ mod tests {
             ("another address by `import django`", Cause::EmailImported),
             ("deletion", Cause::Deleted),
             ("`logout(everywhere: true)`", Cause::LoggedOutEverywhere),
+            ("`resetFactors`, or `users reset-factors`", Cause::FactorsReset),
         ];
         for (name, cause) in causes {
             let Ends { sessions, links, api_tokens } = cause.ends();

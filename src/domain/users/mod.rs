@@ -16,6 +16,8 @@ pub mod list;
 pub(in crate::domain) mod lookup;
 // Deleting an account, or anonymizing it.
 pub mod remove;
+// Removing the second factors of a user.
+pub mod reset_factors;
 // Usernames and addresses reserved for a former owner.
 pub mod reserved;
 // Text search of users.

@@ -111,6 +111,7 @@ enrollment-invalid = This set-up has expired or was replaced. Start again.
 totp-code-incorrect = This code is wrong. Enter the current code of your app, and check the clock of your phone.
 factor-unknown = You have no second factor with this id.
 factor-missing = You have no second factor. Set one up first.
+own-factors = Remove your own second factor with `deleteFactor`.
 
 ## Links in mails
 

@@ -1,5 +1,6 @@
-//! Second factors: enrolment, challenges of sign-ins, recovery codes, claims and policy.
+//! Second factors: enrolment, challenges of sign-ins, recovery codes, claims, policy and administration.
 
+mod administration;
 mod challenge;
 mod claims;
 mod enrolment;
