@@ -17,6 +17,7 @@ use crate::domain::auth::identity::{Actor, Caller, Client};
 use crate::domain::auth::live_connections::LiveConnections;
 use crate::domain::auth::passwords::Passwords;
 use crate::domain::auth::refused_rights::RefusedRights;
+use crate::domain::auth::second_factor::SecondFactorRules;
 use crate::domain::auth::sign_in::SignInRules;
 use crate::domain::auth::signing_keys::{self, Start};
 use crate::domain::auth::token_issuer::TokenIssuer;
@@ -249,7 +250,16 @@ impl App {
 
     /// Dependencies of operations that open a session.
     pub fn sign_in_rules(&self) -> SignInRules<'_> {
-        SignInRules { passwords: &self.passwords, lives: &self.config.sessions }
+        SignInRules {
+            passwords: &self.passwords,
+            lives: &self.config.sessions,
+            second_factor: self.second_factor_rules(),
+        }
+    }
+
+    /// Dependencies of operations on second factors.
+    pub fn second_factor_rules(&self) -> SecondFactorRules<'_> {
+        SecondFactorRules { policy: self.config.second_factor, master_keys: &self.master_keys, limits: &self.limits }
     }
 
     /// Current keys that sign and verify access tokens.
@@ -277,7 +287,12 @@ impl App {
 
     async fn verify(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
         let ring = self.ring();
-        let rules = authenticate::Rules { ring: &self.ring, limits: &self.limits, lives: &self.config.sessions };
+        let rules = authenticate::Rules {
+            ring: &self.ring,
+            limits: &self.limits,
+            lives: &self.config.sessions,
+            second_factor: self.config.second_factor,
+        };
         match authenticate::authenticate(&self.db, now, rules, client, token).await {
             Err(Error::Unauthenticated(Reason::Invalid))
                 if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) =>

@@ -26,6 +26,8 @@ pub enum Error {
     Unauthenticated(Reason),
     /// The signed-in user lacks the right.
     Forbidden,
+    /// The signed-in user must first enrol a second factor.
+    EnrollmentRequired,
     /// The request is invalid; the text says what to change.
     BadInput(Text),
     /// A command or the start failed; the message tells the operator the reason.
@@ -97,6 +99,9 @@ pub enum Code {
     PasswordRequired,
     PasswordExpired,
     ReauthenticationRequired,
+    SecondFactorRequired,
+    SecondFactorIncorrect,
+    TotpStopped,
     CannotDemoteSelf,
     CannotDeactivateSelf,
     CannotDeleteSelf,

@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::app::App;
 use crate::domain::account::registration;
+use crate::domain::auth::second_factor::challenge;
 use crate::domain::auth::signing_keys::RELOAD;
 use crate::domain::auth::{known_networks, sessions};
 use crate::domain::{avatars, rate_limits, retention, sent_forms};
@@ -208,6 +209,7 @@ pub async fn run_maintenance(app: &App) -> Result<()> {
     known_networks::sweep(&app.db, &now).await?;
     registration::sweep(&app.db, &now).await?;
     sent_forms::sweep(&app.db, &now).await?;
+    challenge::sweep(&app.db, &now).await?;
     sessions::sweep(&app.db, &now, &app.config.sessions).await?;
     retention::sweep(&app.db, &now, &app.config.retention).await?;
     avatars::sweep(&app.db, &now, &app.media).await?;

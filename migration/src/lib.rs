@@ -40,6 +40,7 @@ mod m0037_mail_order;
 mod m0038_audit_reasons;
 mod m0039_staff_set_passwords;
 mod m0040_session_proof_time;
+mod m0041_second_factors;
 
 /// Migrates a database to the current schema.
 pub struct Migrator;
@@ -82,6 +83,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0038_audit_reasons::Migration),
             Box::new(m0039_staff_set_passwords::Migration),
             Box::new(m0040_session_proof_time::Migration),
+            Box::new(m0041_second_factors::Migration),
         ]
     }
 }

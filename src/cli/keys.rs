@@ -119,8 +119,9 @@ async fn reseal(config: Config) -> Result<()> {
     let app = open(config).await?;
     let done = app.reseal(&app.clock.now(), &Operator::new()).await?;
     super::say(&format!(
-        "resealed {} and {}",
+        "resealed {}, {} and {}",
         super::counted(done.signing_keys, "signing key", "signing keys"),
+        super::counted(done.factors, "second factor", "second factors"),
         super::counted(done.mails, "email", "emails")
     ));
     if done.unreadable > 0 {

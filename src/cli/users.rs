@@ -41,6 +41,8 @@ pub(super) enum UsersCommand {
     Enable(Who),
     /// Email a user a link to set a new password
     Reset(Who),
+    /// Remove the second factors of a user who lost them, and sign them out everywhere
+    ResetFactors(Who),
 }
 
 /// A user.
@@ -89,6 +91,15 @@ pub(super) async fn run(config: Config, command: UsersCommand) -> Result<()> {
         UsersCommand::Why { who, format } => why(&config, &db, &operator, &who.who, format).await,
         UsersCommand::Disable(who) => set_active(&db, &operator, find(who).await?, false).await,
         UsersCommand::Enable(who) => set_active(&db, &operator, find(who).await?, true).await,
+        UsersCommand::ResetFactors(who) => {
+            let user = find(who).await?;
+            let is_changed = operator::users::reset_factors(&db, &now, &operator, user.id).await?;
+            super::say(&match is_changed {
+                true => format!("{} has no second factor now, and is signed out everywhere", plain(&user.email)),
+                false => format!("{} had no second factor", plain(&user.email)),
+            });
+            Ok(())
+        }
         UsersCommand::Reset(who) => {
             let user = find(who).await?;
             operator::users::send_reset(&db, &now, &operator, user.id).await?;
@@ -136,6 +147,7 @@ async fn show(config: &Config, db: &Db, operator: &Operator, user: Model, format
         ("permission", user.permission.to_value()),
         ("state", state),
         ("password", password.to_owned()),
+        ("second factor", if user.has_second_factor { "set" } else { "none" }.to_owned()),
         ("joined", user.date_joined.to_string()),
         ("changed", user.updated_at.to_string()),
         ("last login", time(user.last_login)),

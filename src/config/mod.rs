@@ -26,7 +26,7 @@ pub use self::sections::{
 pub use self::sources::{Origin as SettingOrigin, Setting, Sources};
 pub(crate) use self::types::is_loopback;
 use self::types::parse_network;
-pub use self::types::{BaseUrl, Limit, Listen, LogFormat, Masked, Origin, Registration, SecretKey};
+pub use self::types::{BaseUrl, Limit, Listen, LogFormat, Masked, Origin, Registration, SecondFactorPolicy, SecretKey};
 use crate::tools::mail::{MailUrl, Sender};
 use crate::tools::media::MediaUrl;
 use crate::tools::password::{Argon2Engine, Argon2Params};
@@ -212,6 +212,10 @@ pub struct Config {
     /// Sign-up by users themselves
     #[arg(long, global = true, env = "VESTIBULE_REGISTRATION", value_name = "STATE", default_value = "open")]
     pub registration: Registration,
+
+    /// Second factor at sign-in: users may have one, staff or all users must have one, or off
+    #[arg(long, global = true, env = "VESTIBULE_SECOND_FACTOR", value_name = "POLICY", default_value = "optional")]
+    pub second_factor: SecondFactorPolicy,
 
     /// Allow introspection of the schema
     #[arg(

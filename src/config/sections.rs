@@ -116,6 +116,10 @@ pub struct LimitConfig {
     /// Mutations per user, over all sessions and API tokens
     #[arg(long, global = true, env = "VESTIBULE_LIMIT_WRITES", value_name = "LIMIT", default_value = "600/10m")]
     pub limit_writes: Limit,
+
+    /// Wrong codes of a second factor per account, after which only recovery codes are accepted
+    #[arg(long, global = true, env = "VESTIBULE_LIMIT_SECOND_FACTOR", value_name = "LIMIT", default_value = "20/24h")]
+    pub limit_second_factor: Limit,
 }
 
 /// Connections to PostgreSQL.

@@ -18,6 +18,19 @@ pub enum Registration {
     Closed,
 }
 
+/// Users who need a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SecondFactorPolicy {
+    /// Users may enrol a second factor.
+    Optional,
+    /// Staff must have a second factor.
+    Staff,
+    /// All users must have a second factor.
+    All,
+    /// Second factors are neither enrolled nor asked for.
+    Off,
+}
+
 /// A rate limit: a burst of `count`, refilled over `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {

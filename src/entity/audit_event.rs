@@ -39,6 +39,11 @@ pub enum Action {
     Login,
     LoginFailed,
     Reauthenticated,
+    FactorAdded,
+    FactorRemoved,
+    FactorsReset,
+    RecoveryCodesRenewed,
+    RecoveryCodeUsed,
     Logout,
     RefreshReused,
     Registered,
@@ -93,6 +98,8 @@ pub enum Reason {
     NewPasswordRefused,
     /// The password is right, but the account changed during the request.
     ChangedMeanwhile,
+    /// The password is right, but the code of the second factor is wrong.
+    WrongSecondFactor,
     /// `VESTIBULE_LIMIT_MAIL_ADDRESS`
     LimitMailAddress,
     /// `VESTIBULE_LIMIT_MAIL_CLIENT`
@@ -115,6 +122,8 @@ pub enum Reason {
     LimitApiToken,
     /// `VESTIBULE_LIMIT_WRITES`
     LimitWrites,
+    /// `VESTIBULE_LIMIT_SECOND_FACTOR`
+    LimitSecondFactor,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -72,6 +72,14 @@ pub enum Kind {
     ApiTokenCreated,
     /// Notice that an API token was rotated.
     ApiTokenRotated,
+    /// Notice that a second factor was added.
+    FactorAdded,
+    /// Notice that second factors were removed.
+    FactorRemoved,
+    /// Notice that a recovery code was used.
+    RecoveryCodeUsed,
+    /// Notice that codes of the authenticator app are not accepted after too many wrong ones.
+    TotpStopped,
 }
 
 /// Delivery status of a mail.

@@ -12,6 +12,8 @@ pub mod instance;
 pub mod known_network;
 // Changes of address that can be undone.
 pub mod email_undo;
+// Second factors of users.
+pub mod factor;
 // Usernames that were given up recently.
 pub mod former_username;
 // Usage of rate limits.
@@ -20,6 +22,8 @@ pub mod limit;
 pub mod mail;
 // Digests of the secrets in mailed links.
 pub mod one_time_token;
+// Recovery codes of users with a second factor.
+pub mod recovery_code;
 // Registrations without a confirmed address.
 pub mod registration;
 // Samples that users record.
@@ -28,6 +32,8 @@ pub mod sample;
 pub mod sent_form;
 // Sessions of users.
 pub mod session;
+// Challenges of sign-ins that were answered.
+pub mod sign_in_challenge;
 // The keys that sign access tokens.
 pub mod signing_key;
 // User accounts.

@@ -34,6 +34,10 @@ pub struct Model {
     pub password_hash: Option<String>,
     /// Time at which the password was generated and printed; `None` if somebody chose it.
     pub temporary_password_at: Option<Timestamp>,
+    /// True if the user has a second factor.
+    pub has_second_factor: bool,
+    /// Number of revocations of the user's sessions; ends unfinished sign-ins.
+    pub access_generation: i32,
     /// Given name, or empty.
     pub first_name: String,
     /// Family name, or empty.

@@ -146,6 +146,8 @@ enum AuditReason {
     NewPasswordRefused,
     /// The password is right, but the account changed during the request.
     ChangedMeanwhile,
+    /// The password is right, but the code of the second factor is wrong.
+    WrongSecondFactor,
     /// Too many emails to the address.
     LimitMailAddress,
     /// Too many requests for emails from the client.
@@ -168,6 +170,8 @@ enum AuditReason {
     LimitApiToken,
     /// Too many mutations by the user.
     LimitWrites,
+    /// Too many wrong codes of the second factor of the account.
+    LimitSecondFactor,
 }
 
 /// Recorded actions. More values may be added.
@@ -180,6 +184,16 @@ pub(crate) enum AuditAction {
     LoginFailed,
     /// A user proved again who they are, within a session.
     Reauthenticated,
+    /// A user added a second factor.
+    FactorAdded,
+    /// A user removed a second factor.
+    FactorRemoved,
+    /// Staff or the operator removed the second factors of a user.
+    FactorsReset,
+    /// A user created new recovery codes.
+    RecoveryCodesRenewed,
+    /// A recovery code was used.
+    RecoveryCodeUsed,
     /// A user signed out.
     Logout,
     /// A refresh token was used a second time, which ended its session.

@@ -296,6 +296,14 @@ pub(crate) fn present<'a>(ctx: &Context<'a>) -> Answer<SessionUser<'a>> {
     Ok(request(ctx).caller()?.session_user()?)
 }
 
+/// The user of a session, also one who must first enrol a second factor.
+///
+/// # Errors
+/// UNAUTHENTICATED without a valid credential; FORBIDDEN for API tokens.
+pub(crate) fn enrolling<'a>(ctx: &Context<'a>) -> Answer<SessionUser<'a>> {
+    Ok(request(ctx).caller()?.enrolling_user()?)
+}
+
 /// The signed-in user, for complete lists.
 ///
 /// # Errors

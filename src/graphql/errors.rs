@@ -34,6 +34,9 @@ impl From<Failure> for async_graphql::Error {
                 coded(text.english(), "UNAUTHENTICATED").extend_with(|_, extensions| extensions.set("reason", reason))
             }
             Error::Forbidden => coded(Text::new("no-permission").english(), "FORBIDDEN"),
+            Error::EnrollmentRequired => {
+                coded(Text::new("enrollment-required").english(), "SECOND_FACTOR_ENROLLMENT_REQUIRED")
+            }
             Error::BadInput(text) => coded(text.english(), "BAD_USER_INPUT"),
             Error::Refused(refusals) => {
                 let text = refusals.into_iter().next().map_or(Text::new("input-rejected"), |refusal| refusal.text);
@@ -132,7 +135,7 @@ pub(crate) enum UserErrorCode {
     AccountInactive,
     /// The password is right, but the email address is not confirmed yet.
     EmailNotVerified,
-    /// The link or refresh token was used, has expired, was replaced by a newer one, or never existed.
+    /// The link, challenge or refresh token was used, has expired, was replaced by a newer one, or never existed.
     InvalidToken,
     /// The field must not be empty.
     Required,
@@ -162,6 +165,12 @@ pub(crate) enum UserErrorCode {
     PasswordExpired,
     /// The operation needs a recent proof of who you are: call `reauthenticate`, then repeat the operation.
     ReauthenticationRequired,
+    /// The password or link is right, and the account has a second factor: answer the `challenge` with `completeLogin`.
+    SecondFactorRequired,
+    /// The code is wrong, has expired, or was used before.
+    SecondFactorIncorrect,
+    /// Too many wrong codes: codes of the authenticator app are not accepted for a while. Recovery codes still are.
+    TotpStopped,
     /// Users cannot change their own staff rights, role or permission.
     CannotDemoteSelf,
     /// Staff cannot deactivate their own account with this mutation.

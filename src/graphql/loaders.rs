@@ -8,12 +8,14 @@ use async_graphql::dataloader::{DataLoader, Loader};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::domain::auth::second_factor::factors;
 use crate::domain::{samples, users};
-use crate::entity::{sample, user};
+use crate::entity::{factor, sample, user};
 use crate::error::Error;
 use crate::graphql::context::Request;
 use crate::graphql::errors::{Answer, Failure};
 use crate::graphql::nodes::{Node, Nodes};
+use crate::graphql::second_factor::Factor;
 use crate::graphql::users::User;
 
 /// Loaders of one request.
@@ -22,6 +24,8 @@ pub(crate) struct Loaders {
     samples: DataLoader<Samples>,
     recent_samples: DataLoader<RecentSamples>,
     nodes: DataLoader<Nodes>,
+    factors: DataLoader<Factors>,
+    recovery_codes: DataLoader<RecoveryCodes>,
 }
 
 impl Loaders {
@@ -36,6 +40,8 @@ impl Loaders {
             samples: DataLoader::new(samples, tokio::spawn),
             recent_samples: DataLoader::new(recent_samples, tokio::spawn),
             nodes: DataLoader::new(nodes, tokio::spawn),
+            factors: DataLoader::new(Factors { app: Arc::clone(app) }, tokio::spawn),
+            recovery_codes: DataLoader::new(RecoveryCodes { app: Arc::clone(app) }, tokio::spawn),
         }
     }
 }
@@ -61,6 +67,24 @@ pub(crate) async fn samples_by_modifier(ctx: &Context<'_>, user: Uuid, first: u6
 /// Objects with these ids that the viewer may read.
 pub(crate) async fn nodes(ctx: &Context<'_>, ids: impl IntoIterator<Item = Uuid>) -> Answer<HashMap<Uuid, Node>> {
     Ok(ctx.data_unchecked::<Loaders>().nodes.load_many(ids).await?)
+}
+
+/// Second factors of a user who is visible to the viewer.
+pub(crate) async fn factors(ctx: &Context<'_>, user: &user::Model) -> Answer<Vec<Factor>> {
+    if !user.has_second_factor {
+        return Ok(Vec::new());
+    }
+    let found = ctx.data_unchecked::<Loaders>().factors.load_one(user.id).await?;
+    Ok(found.into_iter().flatten().map(Factor).collect())
+}
+
+/// Number of unused recovery codes of a user who is visible to the viewer.
+pub(crate) async fn recovery_codes_left(ctx: &Context<'_>, user: &user::Model) -> Answer<i32> {
+    if !user.has_second_factor {
+        return Ok(0);
+    }
+    let left = ctx.data_unchecked::<Loaders>().recovery_codes.load_one(user.id).await?;
+    Ok(left.and_then(|left| i32::try_from(left).ok()).unwrap_or_default())
 }
 
 /// Users by id, limited to those visible to the viewer.
@@ -115,5 +139,33 @@ impl Loader<(Uuid, u64)> for RecentSamples {
             found.extend(samples.into_iter().map(|(user, samples)| ((user, first), samples)));
         }
         Ok(found)
+    }
+}
+
+/// Second factors of users.
+struct Factors {
+    app: Arc<App>,
+}
+
+impl Loader<Uuid> for Factors {
+    type Value = Vec<factor::Model>;
+    type Error = Error;
+
+    async fn load(&self, users: &[Uuid]) -> Result<HashMap<Uuid, Vec<factor::Model>>, Error> {
+        factors::list(&self.app.db, users).await
+    }
+}
+
+/// Numbers of unused recovery codes of users.
+struct RecoveryCodes {
+    app: Arc<App>,
+}
+
+impl Loader<Uuid> for RecoveryCodes {
+    type Value = i64;
+    type Error = Error;
+
+    async fn load(&self, users: &[Uuid]) -> Result<HashMap<Uuid, i64>, Error> {
+        factors::recovery_codes_left(&self.app.db, users).await
     }
 }

@@ -91,6 +91,14 @@ pub(crate) enum MailKind {
     ApiTokenCreated,
     /// Notice that an API token was given a new secret.
     ApiTokenRotated,
+    /// Notice that a second factor was added.
+    FactorAdded,
+    /// Notice that the second factor was removed, by its owner, staff or the operator.
+    FactorRemoved,
+    /// Notice that a recovery code was used.
+    RecoveryCodeUsed,
+    /// Warning that codes of the authenticator app are not accepted after too many wrong ones.
+    TotpStopped,
 }
 
 /// Delivery status of an email.

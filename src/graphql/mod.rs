@@ -33,6 +33,7 @@ mod reauthentication;
 mod registration;
 mod samples;
 mod scalars;
+mod second_factor;
 mod sessions;
 mod sign_in;
 mod users;
@@ -87,6 +88,7 @@ pub struct Mutation(
     mails::MailsMutation,
     import::ImportMutation,
     reauthentication::ReauthenticationMutation,
+    second_factor::SecondFactorMutation,
 );
 
 /// Subscriptions, over WebSocket with the protocol graphql-transport-ws.

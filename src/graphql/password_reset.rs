@@ -4,8 +4,10 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use crate::domain::account::password_reset::{self, Confirm, Link};
 use crate::domain::auth::passwords::NewPassword;
+use crate::domain::auth::sign_in::SignedIn;
 use crate::graphql::context::{app, request};
 use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::second_factor::SignInChallenge;
 use crate::graphql::sign_in::{AuthTokens, RefreshTokenTransport, hand_out};
 use crate::graphql::user_errors::outcome;
 use crate::texts::Text;
@@ -42,7 +44,8 @@ pub(crate) struct ConfirmResetInput {
     /// Repeat of the new password. If omitted, no comparison is made.
     #[graphql(secret)]
     new_password_confirm: Option<String>,
-    /// True to sign the user in as well. Staff are never signed in by a reset.
+    /// True to sign the user in as well: a user with a second factor gets a `challenge`. Staff are never signed in by a
+    /// reset.
     #[graphql(default)]
     login: bool,
     /// Location of the refresh token in the response. By default it depends on the kind of client.
@@ -56,8 +59,10 @@ pub(crate) struct ConfirmResetPayload {
     success: bool,
     /// Text to show to the user, in English; empty if there are errors.
     message: String,
-    /// Tokens of a new session; null unless `login` was set and the user is not staff.
+    /// Tokens of a new session; null unless `login` was set, the user is not staff and has no second factor.
     tokens: Option<AuthTokens>,
+    /// Second step of the sign-in, if `login` was set and the user, who is not staff, has a second factor.
+    challenge: Option<SignInChallenge>,
     /// INVALID_TOKEN if the link is no longer valid; PASSWORD_… if the password is rejected, and the link stays valid;
     /// INVALID for a `refreshTokenIn` that this client cannot use.
     errors: Vec<UserError>,
@@ -103,7 +108,7 @@ impl ResetMutation {
     }
 
     /// Sets a new password with the link of a reset or welcome email. Public. The link is used up, and all sessions and
-    /// API tokens of the user are invalidated.
+    /// API tokens of the user are invalidated. Second factors stay.
     async fn confirm_reset(
         &self,
         ctx: &Context<'_>,
@@ -125,12 +130,18 @@ impl ResetMutation {
         let (done, errors) = outcome(ctx, confirmed.await)?;
         let text = done.as_ref().map(|(_, signed_in)| match signed_in {
             None => Text::new("reset-completed"),
-            Some(_) => Text::new("reset-completed-signed-in"),
+            Some(SignedIn::Challenge(_)) => Text::new("reset-completed-challenged"),
+            Some(SignedIn::Session(..)) => Text::new("reset-completed-signed-in"),
         });
         let message = text.map(|text| text.english()).unwrap_or_default();
         let success = done.is_some();
-        let signed_in = done.and_then(|(transport, signed_in)| Some((transport, signed_in?)));
-        let tokens = signed_in.map(|(transport, (session, user))| hand_out(ctx, transport, &session, &user));
-        Ok(Some(ConfirmResetPayload { success, message, tokens, errors }))
+        let (tokens, challenge) = match done.and_then(|(transport, signed_in)| Some((transport, signed_in?))) {
+            Some((transport, SignedIn::Session(session, user))) => {
+                (Some(hand_out(ctx, transport, &session, &user)), None)
+            }
+            Some((_, SignedIn::Challenge(challenge))) => (None, Some(challenge.into())),
+            None => (None, None),
+        };
+        Ok(Some(ConfirmResetPayload { success, message, tokens, challenge, errors }))
     }
 }

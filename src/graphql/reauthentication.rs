@@ -2,8 +2,9 @@
 
 use async_graphql::{Context, InputObject, Object, OneofObject, SimpleObject};
 
-use crate::domain::account::reauthenticate;
-use crate::graphql::context::{app, present, request};
+use crate::domain::account::reauthenticate::{self, TypedProof};
+use crate::domain::auth::second_factor::TypedCode;
+use crate::graphql::context::{app, enrolling, request};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::sessions::Session;
 use crate::graphql::sign_in::AuthTokens;
@@ -15,6 +16,22 @@ pub(crate) enum ProofInput {
     /// Password of the account.
     #[graphql(secret)]
     Password(String),
+    /// Current code of the authenticator app: six digits.
+    #[graphql(secret)]
+    TotpCode(String),
+    /// Unused recovery code.
+    #[graphql(secret)]
+    RecoveryCode(String),
+}
+
+impl ProofInput {
+    fn typed(&self) -> TypedProof<'_> {
+        match self {
+            Self::Password(password) => TypedProof::Password(password),
+            Self::TotpCode(code) => TypedProof::Code(TypedCode::Totp(code)),
+            Self::RecoveryCode(code) => TypedProof::Code(TypedCode::Recovery(code)),
+        }
+    }
 }
 
 /// New proof of identity.
@@ -32,7 +49,8 @@ pub(crate) struct ReauthenticatePayload {
     tokens: Option<AuthTokens>,
     /// Your session; null if there are errors.
     session: Option<Session>,
-    /// PASSWORD_INCORRECT for `password`.
+    /// PASSWORD_INCORRECT for `password`; SECOND_FACTOR_INCORRECT for a code, also if you have no second factor;
+    /// TOTP_STOPPED after too many wrong codes.
     errors: Vec<UserError>,
 }
 
@@ -48,9 +66,9 @@ impl ReauthenticationMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "New proof of identity.")] input: ReauthenticateInput,
     ) -> Answer<Option<ReauthenticatePayload>> {
-        let (app, now, owner) = (app(ctx), &request(ctx).now, present(ctx)?);
-        let ProofInput::Password(password) = input.proof;
-        let proved = reauthenticate::reauthenticate(&app.db, now, owner, &app.passwords, &password).await;
+        let (app, now, owner) = (app(ctx), &request(ctx).now, enrolling(ctx)?);
+        let (rules, proof) = (app.sign_in_rules(), input.proof.typed());
+        let proved = reauthenticate::reauthenticate(&app.db, now, owner, rules, proof).await;
         let (proved, errors) = outcome(ctx, proved)?;
         let (tokens, session) = proved
             .map(|(session, user)| {

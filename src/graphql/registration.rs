@@ -164,6 +164,7 @@ impl RegistrationMutation {
             registration: config.registration,
             passwords: &app.passwords,
             lives: &config.sessions,
+            second_factor: config.second_factor,
         };
         let fields = ("password", "passwordConfirm");
         let typed = input.password.as_deref().filter(|password| !password.is_empty());

@@ -10,6 +10,7 @@ use crate::entity::session;
 use crate::graphql::context::{app, present, request};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::scalars::DateTime;
+use crate::graphql::second_factor::ProofMethod;
 use crate::graphql::user_errors::outcome;
 
 /// A session: one device or browser on which a user is signed in.
@@ -22,6 +23,8 @@ pub(crate) struct Session {
     created_at: DateTime,
     /// Time at which you last proved who you are: at the sign-in, or by `reauthenticate`.
     authenticated_at: DateTime,
+    /// Methods by which you proved who you are in this session.
+    methods: Vec<ProofMethod>,
     /// Time until which sensitive operations need no new proof; afterwards they return REAUTHENTICATION_REQUIRED.
     proof_valid_until: DateTime,
     /// Time of the last refresh of its tokens.
@@ -44,6 +47,7 @@ impl Session {
             id: session.id.into(),
             created_at: session.created_at.into(),
             authenticated_at: session.authenticated_at.into(),
+            methods: session.methods.iter().map(Into::into).collect(),
             proof_valid_until: session.authenticated_at.plus(lives.reauthenticate_after).into(),
             last_used_at: session.last_used_at.into(),
             expires_at: idle.min(session.expires_at).into(),

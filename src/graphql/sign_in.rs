@@ -3,13 +3,14 @@
 use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 
 use crate::domain::auth::sessions::{self, Logout, SessionProof};
-use crate::domain::auth::sign_in::{self, SignIn};
+use crate::domain::auth::sign_in::{self, SignIn, SignedIn};
 use crate::domain::auth::token_issuer::Tokens;
 use crate::entity::{session, user};
 use crate::error::{Code, Error, Reason, Refusal, Result};
 use crate::graphql::context::{Page, Request, app, request};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::scalars::DateTime;
+use crate::graphql::second_factor::SignInChallenge;
 use crate::graphql::user_errors::outcome;
 use crate::graphql::users::User;
 
@@ -119,16 +120,19 @@ pub(crate) struct LoginInput {
     refresh_token_in: Option<RefreshTokenTransport>,
 }
 
-/// Result of `login`.
+/// Result of `login` and `completeLogin`.
 #[derive(SimpleObject)]
 pub(crate) struct LoginPayload {
     /// Tokens of the new session; null if there are errors.
-    tokens: Option<AuthTokens>,
+    pub(crate) tokens: Option<AuthTokens>,
     /// User who signed in; null if there are errors.
-    user: Option<User>,
-    /// INVALID_CREDENTIALS, ACCOUNT_INACTIVE, EMAIL_NOT_VERIFIED or PASSWORD_EXPIRED; INVALID for a `refreshTokenIn`
-    /// that this client cannot use.
-    errors: Vec<UserError>,
+    pub(crate) user: Option<User>,
+    /// Second step, with the error SECOND_FACTOR_REQUIRED of `login`; otherwise null. Nothing else was done then.
+    pub(crate) challenge: Option<SignInChallenge>,
+    /// INVALID for a `refreshTokenIn` that this client cannot use. By `login`: INVALID_CREDENTIALS, ACCOUNT_INACTIVE,
+    /// EMAIL_NOT_VERIFIED, PASSWORD_EXPIRED or SECOND_FACTOR_REQUIRED. By `completeLogin`: SECOND_FACTOR_INCORRECT or
+    /// TOTP_STOPPED for a code; INVALID_TOKEN for a challenge that has ended: sign in again.
+    pub(crate) errors: Vec<UserError>,
 }
 
 /// Session to refresh.
@@ -181,7 +185,8 @@ pub(crate) struct SignInMutation;
 
 #[Object]
 impl SignInMutation {
-    /// Signs a user in with a password. Public. Browsers receive the refresh token as a cookie, other clients in the
+    /// Signs a user in with a password. Public. A user with a second factor gets a `challenge` for `completeLogin`
+    /// instead of a session. Browsers receive the refresh token as a cookie, other clients in the
     /// payload: see `RefreshTokenTransport`. RATE_LIMITED after too many wrong passwords.
     async fn login(
         &self,
@@ -195,17 +200,27 @@ impl SignInMutation {
             let (identifier, password) = (&*input.identifier, &*input.password);
             let input = SignIn { identifier, password, replaces, replacement: None };
             let rules = app.sign_in_rules();
-            let (session, user) = sign_in::sign_in(&app.db, &request.now, &request.client, rules, input).await?;
-            Ok((transport, session, user))
+            let signed_in = sign_in::sign_in(&app.db, &request.now, &request.client, rules, input).await?;
+            Ok((transport, signed_in))
         };
-        let (opened, errors) = outcome(ctx, opened.await)?;
+        let (opened, mut errors) = outcome(ctx, opened.await)?;
+        let (opened, challenge) = match opened {
+            Some((transport, SignedIn::Session(session, user))) => (Some((transport, *session, *user)), None),
+            Some((_, SignedIn::Challenge(challenge))) => {
+                let refusal = Refusal::new(Code::SecondFactorRequired, "second-factor-required");
+                request.refuse(refusal.code);
+                errors.push(refusal.into());
+                (None, Some(challenge.into()))
+            }
+            None => (None, None),
+        };
         if replaces.is_some() && matches!(opened, Some((RefreshTokenTransport::Body, ..))) {
             // The session of the cookie was replaced.
             request.forget();
         }
         let give = |(transport, session, user)| (hand_out(ctx, transport, &session, &user), User(user));
         let (tokens, user) = opened.map(give).unzip();
-        Ok(Some(LoginPayload { tokens, user, errors }))
+        Ok(Some(LoginPayload { tokens, user, challenge, errors }))
     }
 
     /// Exchanges a refresh token for new tokens of the same session. Public. The old token becomes invalid. Reusing it
@@ -257,7 +272,7 @@ impl SignInMutation {
                 ),
                 None => match (request.browser.cookie, &request.caller) {
                     (Some(token), _) => SessionProof::RefreshToken(token),
-                    (None, Ok(caller)) => SessionProof::Session(caller.session_user()?.session()),
+                    (None, Ok(caller)) => SessionProof::Session(caller.enrolling_user()?.session()),
                     // The session has already ended.
                     (None, Err(Reason::Revoked | Reason::Disabled)) => return Ok(()),
                     (None, Err(reason)) => return Err(Error::Unauthenticated(*reason)),

@@ -122,7 +122,7 @@ pub(super) fn error_response(error: Error, request_id: &str) -> Response {
     };
     let status = match error {
         Error::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
-        Error::Forbidden => StatusCode::FORBIDDEN,
+        Error::Forbidden | Error::EnrollmentRequired => StatusCode::FORBIDDEN,
         Error::BadInput(_) | Error::Refused(_) => StatusCode::BAD_REQUEST,
         Error::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
         Error::Unavailable(_) | Error::ImportRunning(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -80,6 +80,8 @@ fn claims(generation: i32) -> Claims {
         exp: NOW.seconds() + 300,
         nbf: None,
         auth_time: None,
+        amr: Vec::new(),
+        acr: None,
         role: "MEMBER".to_owned(),
         permission: "ONLY_VIEW".to_owned(),
         staff: false,

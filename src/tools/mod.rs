@@ -2,6 +2,8 @@
 
 // API tokens of scripts.
 pub mod api_token;
+// Binary data as letters and digits.
+pub mod base32;
 // Passwords in public lists of stolen passwords.
 pub mod breached_passwords;
 // Trusted certificate authorities.
@@ -31,6 +33,10 @@ pub mod network;
 pub mod password;
 // Rules for new passwords.
 pub mod password_policy;
+// QR codes as pictures.
+pub mod qr_code;
+// Recovery codes for a lost second factor.
+pub mod recovery_code;
 // Secrets, their digests, and keys derived from the secret key.
 pub mod secret;
 // The secret key if no setting provides one.
@@ -45,6 +51,8 @@ pub mod token;
 pub mod webauthn;
 // Limits on what exists at a time.
 pub(crate) mod concurrency_limit;
+// Time-based one-time passwords.
+pub mod totp;
 // A cache with a memory bound.
 pub mod cache;
 // Metrics of requests and operations.

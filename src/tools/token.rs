@@ -53,6 +53,12 @@ pub struct Claims {
     /// leaves it unchanged. Missing in tokens of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
+    /// Methods of the proofs in the session (RFC 8176, section 2). Missing in tokens of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amr: Vec<String>,
+    /// Level of the proofs (RFC 9068, section 2.2.1). Missing in tokens of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// Start of validity, in seconds since 1970; missing in this service's tokens, which are valid immediately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
@@ -319,6 +325,8 @@ mod tests {
             exp,
             nbf: None,
             auth_time: None,
+            amr: Vec::new(),
+            acr: None,
             role: "MEMBER".into(),
             permission: "ONLY_VIEW".into(),
             staff: false,

@@ -122,6 +122,14 @@ async fn no_token_touches_credentials_sessions_or_tokens(place: Place) {
         ),
         ("{ sessions { id } }", json!({})),
         ("mutation { revokeSession(input: { id: \"x\" }) { session { id } } }", json!({})),
+        ("mutation { startTotpEnrollment { errors { code } } }", json!({})),
+        (
+            "mutation { confirmTotpEnrollment(input: { enrollmentToken: \"x\", totpCode: \"1\" }) { recoveryCodes } }",
+            json!({}),
+        ),
+        ("mutation { regenerateRecoveryCodes { recoveryCodes } }", json!({})),
+        ("mutation { deleteFactor(input: { id: \"x\" }) { deletedId } }", json!({})),
+        ("mutation { resetFactors(input: { id: \"x\" }) { user { id } } }", json!({})),
         ("mutation { deactivateMe(input: { currentPassword: \"x\" }) { success } }", json!({})),
         ("mutation { deleteMe(input: { currentPassword: \"x\" }) { outcome } }", json!({})),
     ] {

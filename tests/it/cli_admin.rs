@@ -67,7 +67,7 @@ async fn a_user_is_found_shown_disabled_and_enabled(place: Place) {
 
     for who in [ada.id.as_str(), "ADA", "ada@example.com"] {
         let shown = done(&place, &["users", "show", who]);
-        assert!(shown.contains(&ada.id) && shown.contains("sessions    1\n"), "{shown}");
+        assert!(shown.contains(&ada.id) && shown.contains("sessions       1\n"), "{shown}");
         assert!(!shown.contains("$argon2"), "{shown}");
     }
     assert_eq!(done(&place, &["users", "disable", "ada"]), "ada@example.com is deactivated\n");

@@ -5,12 +5,13 @@ use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::json;
 use vestibule::domain::auth::signing_keys::Start;
 use vestibule::domain::operator::Operator;
-use vestibule::entity::{email_undo, former_username, imported_id, pending_deletion, sent_form};
+use vestibule::entity::{email_undo, former_username, imported_id, pending_deletion, sent_form, sign_in_challenge};
 use vestibule::tools::clock::Timestamp;
 use vestibule::tools::mail::SendError;
 
 use crate::avatars::{file, upload};
 use crate::parity::registration::{REGISTER, wanted};
+use crate::second_factor::plant;
 use crate::test_app::{PASSWORD, TestApp};
 use crate::test_client::Client;
 
@@ -53,6 +54,14 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
     app.transport().fail_next(1, &SendError::temporary("451 later"));
     anyone.data(RESET, json!({ "e": ada.email })).await;
     app.deliver().await;
+    plant(app, &bob).await;
+    let row = sign_in_challenge::ActiveModel {
+        id: Set(uuid::Uuid::from_u128(8)),
+        proofs: Set(3),
+        is_spent: Set(true),
+        expires_at: Set(Timestamp::from_millis(i64::MAX)),
+    };
+    sign_in_challenge::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
     let toggle = "mutation($id: ID!) { toggleActive(input: { id: $id }) { errors { code } } }";
     assert_eq!(admin.refusals(toggle, json!({ "id": bob.id })).await, [""; 0]);
     app.app.rotate_keys(&app.app.clock.now(), &Operator::new(), Start::AtOnce).await.unwrap();

@@ -242,6 +242,8 @@ async fn each_sensitive_mutation_comes_once_a_document(place: Place) {
         "login(input: { identifier: \"a\", password: \"b\" }) { errors { code } }",
         "refresh { errors { code } }",
         "logout { success }",
+        "completeLogin(input: { challengeToken: \"a\", proof: { totpCode: \"b\" } }) { errors { code } }",
+        "confirmTotpEnrollment(input: { enrollmentToken: \"a\", totpCode: \"b\" }) { errors { code } }",
         "requestReset(input: { email: \"a@example.com\" }) { success }",
         "confirmReset(input: { uid: \"a\", token: \"b\", newPassword: \"c\" }) { success }",
         "register(input: { email: \"a@example.com\", password: \"b\" }) { success }",

@@ -99,6 +99,7 @@ mod upgrade;
 mod certificate_authorities;
 mod smtp_encryption;
 mod reauthentication;
+mod second_factor;
 mod undo_email_change;
 mod uploads;
 mod usernames;

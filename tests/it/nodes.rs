@@ -14,6 +14,7 @@ use vestibule::entity::audit_event;
 
 use crate::api_tokens::make;
 use crate::parity::registration::{REGISTER, wanted};
+use crate::second_factor::plant;
 use crate::test_app::TestApp;
 use crate::test_client::Client;
 use crate::test_database::Place;
@@ -30,6 +31,7 @@ const FRAGMENTS: &str = "
     fragment Sample on Sample { id key title modifiedBy { id } }
     fragment Session on Session { id createdAt expiresAt ip userAgent isCurrent }
     fragment ApiToken on ApiToken { id name scopes prefix expiresAt }
+    fragment Factor on Factor { id kind createdAt lastUsedAt }
     fragment AuditEvent on AuditEvent { id action reason actor { id } target { id } ip userAgent createdAt }
     fragment OutgoingMail on OutgoingMail { id kind recipient status createdAt }
 ";
@@ -95,6 +97,7 @@ async fn scene(place: &Place) -> Scene {
         (("Session", session(&ada_client).await), &["ada"]),
         (("Session", session(&boss_client).await), &["boss"]),
         (("ApiToken", ada_token), &["ada", "ada's token"]),
+        (("Factor", plant(&app, &ada).await.id), &["admin", "boss", "boss's token", "ada", "ada's token"]),
         (("AuditEvent", event(&admin, "USER_CREATED", &ada.id).await), staff),
         (("AuditEvent", event(&admin, "LOGIN", &ada.id).await), staff),
         (("AuditEvent", event(&admin, "LOGIN", &admin_id).await), &["admin"]),
@@ -181,12 +184,13 @@ async fn objects_have_the_same_fields_as_in_their_own_queries(place: Place) {
             apiTokens {{ ...ApiToken }}
             auditEvents(first: 60) {{ nodes {{ ...AuditEvent }} }}
             outgoingMails(first: 20) {{ nodes {{ ...OutgoingMail }} }}
+            users(search: \"ada\") {{ nodes {{ factors {{ ...Factor }} }} }}
         }}
         {FRAGMENTS}"
     );
     let by_id = format!(
         "query($ids: [ID!]!) {{
-            nodes(ids: $ids) {{ ...User ...Sample ...Session ...ApiToken ...AuditEvent ...OutgoingMail }}
+            nodes(ids: $ids) {{ ...User ...Sample ...Session ...ApiToken ...AuditEvent ...OutgoingMail ...Factor }}
         }}
         {FRAGMENTS}"
     );
@@ -200,6 +204,7 @@ async fn objects_have_the_same_fields_as_in_their_own_queries(place: Place) {
             data["apiTokens"].clone(),
             data["auditEvents"]["nodes"].clone(),
             data["outgoingMails"]["nodes"].clone(),
+            data["users"]["nodes"][0]["factors"].clone(),
         ];
         for list in &lists {
             let ids: Vec<&Value> = list.as_array().unwrap().iter().map(|object| &object["id"]).collect();
@@ -274,15 +279,15 @@ async fn objects_of_all_types_cost_a_fixed_number_of_statements(place: Place) {
         (found, counter.load(Ordering::SeqCst) - before)
     };
     // The caller, and one for each type.
-    assert_eq!(count(&admin, &ids[..5]).await, (4, 7));
-    assert_eq!(count(&admin, &ids[..25]).await, (20, 7));
-    assert_eq!(count(&admin, &[NOBODY.to_owned()]).await, (0, 7));
+    assert_eq!(count(&admin, &ids[..5]).await, (4, 8));
+    assert_eq!(count(&admin, &ids[..25]).await, (20, 8));
+    assert_eq!(count(&admin, &[NOBODY.to_owned()]).await, (0, 8));
     // And the superusers to be removed from events.
-    assert_eq!(count(&boss, &ids[..5]).await, (4, 8));
-    assert_eq!(count(&boss, &ids[..25]).await, (20, 8));
-    // Users, samples, sessions and API tokens only.
-    assert_eq!(count(&ada, &ids[..5]).await, (0, 5));
-    assert_eq!(count(&ada, &ids[..25]).await, (0, 5));
+    assert_eq!(count(&boss, &ids[..5]).await, (4, 9));
+    assert_eq!(count(&boss, &ids[..25]).await, (20, 9));
+    // Users, samples, sessions, second factors and API tokens only.
+    assert_eq!(count(&ada, &ids[..5]).await, (0, 6));
+    assert_eq!(count(&ada, &ids[..25]).await, (0, 6));
     assert_eq!(count(&ada, &["malformed".to_owned()]).await, (0, 1));
 }
 

@@ -99,7 +99,7 @@ async fn every_command_refuses_a_database_of_an_older_version(place: Place) {
     let key = &*signing_key::Entity::find().one(app.db()).await.unwrap().unwrap().kid;
     let [sheet, export] = &imports(&place);
     // Each would do something on a database of this version.
-    let cases: [Case<'_>; 32] = [
+    let cases: [Case<'_>; 33] = [
         (&["api-tokens", "list"], &[]),
         (&["api-tokens", "revoke"], &[token]),
         (&["api-tokens", "revoke"], &["--all"]),
@@ -130,6 +130,7 @@ async fn every_command_refuses_a_database_of_an_older_version(place: Place) {
         (&["users", "enable"], &["ada"]),
         (&["users", "list"], &[]),
         (&["users", "reset"], &["ada"]),
+        (&["users", "reset-factors"], &["ada"]),
         (&["users", "show"], &["ada"]),
         (&["users", "why"], &["ada"]),
     ];

@@ -13,6 +13,7 @@ use vestibule::entity::{api_token, session, signing_key, user};
 use crate::api_tokens::make;
 use crate::cli_admin::{beside, done};
 use crate::process::run;
+use crate::second_factor::enroll;
 use crate::test_app::{Person, TestApp};
 use crate::test_database::Place;
 
@@ -49,13 +50,11 @@ const OTHERS: [&str; 24] = [
 pub(crate) fn commands(place: &Place) -> BTreeSet<String> {
     let (success, _, errors) = run(beside(place), &["man", "pages"], "");
     assert!(success, "{errors}");
-    let pages = fs::read_dir(place.folder.join("pages")).unwrap().map(|page| page.unwrap().file_name());
-    let pages: BTreeSet<String> = pages.map(|name| name.into_string().unwrap()).collect();
-    let names = pages.iter().filter_map(|name| name.strip_prefix("vestibule-")?.strip_suffix(".1"));
-    let names: BTreeSet<&str> = names.collect();
+    let pages = fs::read_dir(place.folder.join("pages")).unwrap().map(|page| page.unwrap().path());
     // A command with commands of its own is a group.
-    let is_group = |name: &str| names.iter().any(|other| other.starts_with(&format!("{name}-")));
-    names.iter().filter(|name| !is_group(name)).map(|name| (*name).to_owned()).collect()
+    let commands = pages.filter(|page| !fs::read_to_string(page).unwrap().contains(".SH SUBCOMMANDS"));
+    let names = commands.map(|page| page.file_stem().unwrap().to_str().unwrap().to_owned());
+    names.filter_map(|name| name.strip_prefix("vestibule-").map(str::to_owned)).collect()
 }
 
 /// An account with what belongs to it.
@@ -176,6 +175,10 @@ async fn every_account_that_a_command_changes_has_an_event(place: Place) {
     operator.changes(&["users", "disable"], &["ada"], 0, &[]).await;
     operator.changes(&["users", "enable"], &["ada"], 1, &["Activated"]).await;
     operator.changes(&["users", "reset"], &["ada"], 0, &["ResetRequested"]).await;
+
+    enroll(&app, &ada.sign_in(&app).await).await;
+    operator.changes(&["users", "reset-factors"], &["ada"], 1, &["FactorsReset"]).await;
+    operator.changes(&["users", "reset-factors"], &["ada"], 0, &[]).await;
 
     for _ in 0..3 {
         ada.sign_in(&app).await;

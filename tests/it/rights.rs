@@ -69,8 +69,10 @@ fn harmless(operation: &str) -> Value {
         "uploadAvatar" | "importUsers" => json!({ "input": { "file": null } }),
         "deactivateMe" | "deleteMe" => json!({ "input": { "currentPassword": "x" } }),
         "revokeSession" | "rotateApiToken" | "deleteApiToken" | "toggleStaff" | "toggleActive" | "deleteUser"
-        | "retryMail" | "updateUser" => json!({ "input": { "id": nobody } }),
+        | "deleteFactor" | "resetFactors" | "retryMail" | "updateUser" => json!({ "input": { "id": nobody } }),
         "reauthenticate" => json!({ "input": { "proof": { "password": "x" } } }),
+        "completeLogin" => json!({ "input": { "challengeToken": "x", "proof": { "totpCode": "1" } } }),
+        "confirmTotpEnrollment" => json!({ "input": { "enrollmentToken": "x", "totpCode": "1" } }),
         "createApiToken" => json!({ "input": { "name": "" } }),
         "recordSample" => json!({ "input": { "key": "", "title": "" } }),
         "setUserPassword" => json!({ "input": { "id": nobody, "password": "x" } }),
@@ -127,7 +129,7 @@ pub(crate) async fn ask(url: &str, client: &Client, root: &str, field: &Value) -
         client.send(&document, variables).await
     };
     match answer.body["errors"][0]["extensions"]["code"].as_str() {
-        Some(code @ ("UNAUTHENTICATED" | "FORBIDDEN")) => code.to_owned(),
+        Some(code @ ("UNAUTHENTICATED" | "FORBIDDEN" | "SECOND_FACTOR_ENROLLMENT_REQUIRED")) => code.to_owned(),
         Some(code) => panic!("{name}: {code}: {}", answer.body),
         None => "yes".to_owned(),
     }
@@ -146,7 +148,7 @@ async fn ask_by_socket(url: &str, client: &Client, document: &str) -> String {
     let answer = socket.hear().await["payload"].take();
     let errors = if answer.is_array() { &answer } else { &answer["errors"] };
     match errors[0]["extensions"]["code"].as_str() {
-        Some(code @ ("UNAUTHENTICATED" | "FORBIDDEN")) => code.to_owned(),
+        Some(code @ ("UNAUTHENTICATED" | "FORBIDDEN" | "SECOND_FACTOR_ENROLLMENT_REQUIRED")) => code.to_owned(),
         Some(code) => panic!("{document}: {code}: {answer}"),
         None => "yes".to_owned(),
     }

@@ -65,7 +65,7 @@ async fn the_secret_key_is_replaced_and_everything_works(place: Place) {
     ada.data(ME, json!({})).await;
     ada.refresh().await.unwrap();
     let done = both.app.reseal(&both.app.clock.now(), &Operator::new()).await.unwrap();
-    assert!(done.signing_keys == 2 && done.mails >= 1 && done.unreadable == 0, "{done:?}");
+    assert!(done.signing_keys == 2 && done.factors == 1 && done.mails >= 1 && done.unreadable == 0, "{done:?}");
     let again = both.app.reseal(&both.app.clock.now(), &Operator::new()).await.unwrap();
     assert_eq!(again, Resealed::default());
 
@@ -91,7 +91,7 @@ async fn the_secret_key_is_replaced_on_the_command_line(place: Place) {
     assert!(!run(with(NEW, None), &["migrate"], "").0);
     let (success, printed, errors) = run(with(NEW, Some(OLD)), &["keys", "reseal"], "");
     assert!(success, "{errors}");
-    assert_eq!(printed, "resealed 1 signing key and 0 emails\n");
+    assert_eq!(printed, "resealed 1 signing key, 0 second factors and 0 emails\n");
     assert!(run(with(NEW, None), &["migrate"], "").0);
     let (success, _, errors) = run(with(OLD, None), &["migrate"], "");
     assert!(!success && errors.contains("VESTIBULE_SECRET_KEY is not the key"), "{errors}");

@@ -17,6 +17,7 @@ use vestibule::config::Config;
 use vestibule::entity::audit_event::{Action, Reason};
 use vestibule::entity::{api_token, audit_event, user};
 
+use crate::second_factor::plant;
 use crate::test_app::{PASSWORD, Person, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
@@ -92,7 +93,7 @@ impl Hold {
 }
 
 /// Concurrent operations of a staff member.
-const UNDER_WAY: [(&str, &str); 6] = [
+const UNDER_WAY: [(&str, &str); 7] = [
     ("createApiToken", "mutation { createApiToken(input: { name: \"mine\", scopes: [READ] }) { errors { code } } }"),
     ("updateMe", "mutation { updateMe(input: { firstName: \"Mallory\" }) { errors { code } } }"),
     ("updateUser", "mutation($victim: ID!) { updateUser(input: { id: $victim, role: MANAGER }) { errors { code } } }"),
@@ -101,6 +102,7 @@ const UNDER_WAY: [(&str, &str); 6] = [
         "createUser",
         "mutation { createUser(input: { email: \"crony@example.com\", role: MANAGER }) { errors { code } } }",
     ),
+    ("resetFactors", "mutation($victim: ID!) { resetFactors(input: { id: $victim }) { errors { code } } }"),
     ("deleteUser", "mutation($other: ID!) { deleteUser(input: { id: $other }) { errors { code } } }"),
 ];
 
@@ -123,6 +125,7 @@ impl Scene {
         let app = TestApp::start_counting_with(&place, Arc::clone(&counter), no_limits).await;
         let actor = app.add_staff("mallory").await;
         let (victim, other) = (app.add_user("victim").await, app.add_user("bystander").await);
+        plant(&app, &victim).await;
         let client = used(actor.sign_in(&app).await).await;
         Self { app, place, counter, actor, client, victim, other }
     }
@@ -150,7 +153,7 @@ impl Scene {
     async fn nothing_was_done(&self, revocation: impl Future<Output = ()>, expected: &str) {
         let documents = UNDER_WAY.map(|(_, document)| document);
         let codes = self.run(&self.client, revocation, &documents).await;
-        assert_eq!(codes, [expected; 6]);
+        assert_eq!(codes, [expected; 7]);
         self.rows_are_as_before().await;
     }
 
@@ -161,7 +164,7 @@ impl Scene {
         let find = |person: &Person| user::Entity::find_by_id(id(person)).one(db);
         let (actor, victim) = (find(&self.actor).await.unwrap().unwrap(), find(&self.victim).await.unwrap().unwrap());
         assert_eq!(actor.first_name, "");
-        assert_eq!((victim.role, victim.is_active), (user::Role::Member, true));
+        assert_eq!((victim.role, victim.is_active, victim.has_second_factor), (user::Role::Member, true, true));
         assert!(find(&self.other).await.unwrap().is_some());
         let crony = user::Column::Email.eq("crony@example.com");
         assert_eq!(user::Entity::find().filter(crony).count(db).await.unwrap(), 0);
@@ -270,7 +273,7 @@ async fn a_request_behind_a_demotion_does_only_what_is_left_to_its_user(place: P
     let demote = done(&admin, demote, json!({ "id": scene.actor.id }));
     let of_staff: Vec<&str> = UNDER_WAY.iter().skip(2).map(|(_, document)| *document).collect();
     let codes = scene.run(&scene.client, demote, &of_staff).await;
-    assert_eq!(codes, ["FORBIDDEN"; 4]);
+    assert_eq!(codes, ["FORBIDDEN"; 5]);
     scene.rows_are_as_before().await;
     done(&scene.client, UNDER_WAY[1].1, json!({})).await;
 }

@@ -4,6 +4,8 @@
 pub mod change_password;
 // A new proof of identity within a session.
 pub mod reauthenticate;
+// Second factors.
+pub mod second_factor;
 // Changing names and other details.
 pub mod profile;
 // Undoing a change of address.

@@ -11,14 +11,17 @@ use crate::domain::auth::identity::Client;
 use crate::domain::auth::known_networks;
 use crate::domain::auth::passwords::{self, NewPassword};
 use crate::domain::auth::revocation::{self, Cause};
+use crate::domain::auth::second_factor::Proven;
+use crate::domain::auth::second_factor::challenge::{self, FirstProofs};
 use crate::domain::auth::sessions;
-use crate::domain::auth::sign_in::SignInRules;
+use crate::domain::auth::sign_in::{SignInRules, SignedIn};
 use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits, Purpose as MailPurpose};
 use crate::domain::sent_forms::{self, SentForm};
 use crate::entity::audit_event::Action;
 use crate::entity::one_time_token::{self, Column, Purpose};
-use crate::entity::{mail, session, user};
+use crate::entity::session::Method;
+use crate::entity::{mail, user};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::identifier;
@@ -72,8 +75,8 @@ pub struct Confirm<'a> {
 }
 
 /// Sets the new password, spends the link, and ends all sessions and API tokens of the user, because the owner may be
-/// recovering a stolen account. Opens a session on request, but never for staff: access to a mailbox alone must not
-/// give staff rights.
+/// recovering a stolen account. Signs in on request, but never staff: access to a mailbox alone must not give staff
+/// rights. If the account has a second factor, the result is a challenge; its factors stay. `None` without a sign-in.
 ///
 /// # Errors
 /// [`Code::InvalidToken`] if the link was used, has expired, or was replaced by a newer one; the refusal of a weak
@@ -84,8 +87,8 @@ pub async fn confirm(
     client: &Client,
     rules: SignInRules<'_>,
     input: Confirm<'_>,
-) -> Result<Option<(session::Model, user::Model)>> {
-    let SignInRules { passwords, lives } = rules;
+) -> Result<Option<SignedIn>> {
+    let SignInRules { passwords, lives, second_factor } = rules;
     let found = look_up(db, now, client, passwords.limits(), input.link).await?;
     let (user, token) = found.ok_or_else(invalid_link)?;
     passwords.refuse_temporary(&user, input.new).await?;
@@ -111,12 +114,21 @@ pub async fn confirm(
     audit::record(&txn, now, event).await?;
     outbox::enqueue(&txn, now, mail::Kind::PasswordChanged, &user.email, Some(user.id)).await?;
     sent_forms::note(&txn, now, input.form).await?;
-    let session = match input.login && !user.is_staff_member() {
-        true => Some(sessions::open(&txn, now, client, lives, user.id).await?),
-        false => None,
+    let methods = [Method::EmailLink];
+    let signed_in = match (input.login && !user.is_staff_member(), Proven::first(second_factor.policy, &user, methods))
+    {
+        (false, _) => None,
+        (true, Some(proven)) => {
+            let session = sessions::open(&txn, now, client, lives, &proven).await?;
+            Some(SignedIn::Session(Box::new(session), Box::new(user)))
+        }
+        (true, None) => {
+            let first = FirstProofs { user: &user, methods: methods.to_vec(), new_hash: None };
+            Some(SignedIn::Challenge(challenge::make(&txn, now, second_factor, first).await?))
+        }
     };
     txn.commit().await?;
-    Ok(session.map(|session| (session, user)))
+    Ok(signed_in)
 }
 
 /// Creates the secret of a link that lets this user set a password; the previous link becomes invalid.

@@ -1,38 +1,61 @@
-//! A new proof of identity within a session, before sensitive operations.
+//! A new proof of identity within a session, before sensitive operations: the password, or a code of the second factor.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
+use super::second_factor::add_method;
 use super::{CurrentPassword, prove};
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
-use crate::domain::auth::authorize::Also;
+use crate::domain::auth::authorize::{Also, Authorized};
 use crate::domain::auth::identity::SessionUser;
-use crate::domain::auth::passwords::Passwords;
+use crate::domain::auth::second_factor::TypedCode;
+use crate::domain::auth::second_factor::verify::{self, Failure};
 use crate::domain::auth::sessions;
+use crate::domain::auth::sign_in::SignInRules;
 use crate::entity::audit_event::Action;
-use crate::entity::session::{self, Column};
+use crate::entity::session::{self, Column, Method};
 use crate::entity::user;
 use crate::error::Result;
 use crate::tools::clock::Now;
 
-/// Records that the user of a session proved who they are, with their password. Sensitive operations of this session
-/// then need no new proof for `VESTIBULE_REAUTHENTICATE_AFTER`. Other sessions are unaffected.
+/// A typed proof of identity.
+#[derive(Clone, Copy, Debug)]
+pub enum TypedProof<'a> {
+    /// The password.
+    Password(&'a str),
+    /// A code of the second factor.
+    Code(TypedCode<'a>),
+}
+
+/// Records that the user of a session proved who they are. Sensitive operations of this session then need no new proof
+/// for `VESTIBULE_REAUTHENTICATE_AFTER`. Other sessions are unaffected.
 ///
 /// # Errors
 /// [`crate::error::Code::PasswordIncorrect`]; [`crate::error::Error::RateLimited`] after too many wrong passwords.
+/// [`crate::error::Code::SecondFactorIncorrect`], also without a second factor; [`crate::error::Code::TotpStopped`] after too many wrong codes.
 pub async fn reauthenticate(
     db: &Db,
     now: &Now,
     owner: SessionUser<'_>,
-    passwords: &Passwords,
-    password: &str,
+    rules: SignInRules<'_>,
+    typed: TypedProof<'_>,
 ) -> Result<(session::Model, user::Model)> {
-    let current = CurrentPassword { typed: password, field: "password" };
-    let proof = prove(db, now, owner, passwords, current).await?;
-    let authorized = owner.begin(db, now, Also::Nobody).await?;
-    proof.check(&authorized)?;
+    let (authorized, method) = match typed {
+        TypedProof::Password(password) => {
+            let current = CurrentPassword { typed: password, field: "password" };
+            let proof = prove(db, now, owner, rules.passwords, current).await?;
+            let authorized = owner.begin(db, now, Also::Nobody).await?;
+            proof.check(&authorized)?;
+            (authorized, Method::Password)
+        }
+        TypedProof::Code(code) => {
+            let authorized = owner.begin(db, now, Also::Nobody).await?;
+            by_code(authorized, rules, code).await?
+        }
+    };
     let (txn, now) = authorized.parts();
+    add_method(txn, owner.session(), method).await?;
     let proved = session::Entity::update_many()
         .col_expr(Column::AuthenticatedAt, Expr::value(now.at))
         .filter(Column::Id.eq(owner.session()))
@@ -43,4 +66,20 @@ pub async fn reauthenticate(
     audit::record(txn, now, Event::by(&authorized, Action::Reauthenticated, user.id)).await?;
     authorized.commit().await?;
     Ok((session, user))
+}
+
+/// Verifies a code. A wrong one is counted, although nothing else of the transaction remains.
+async fn by_code(authorized: Authorized, rules: SignInRules<'_>, code: TypedCode<'_>) -> Result<(Authorized, Method)> {
+    let user = authorized.user();
+    if !user.has_second_factor {
+        return Err(Failure::Wrong.refusal(code).into());
+    }
+    let (txn, now) = authorized.parts();
+    match verify::verify(txn, now, authorized.client(), rules.second_factor, user, code).await? {
+        Ok(method) => Ok((authorized, method)),
+        Err(failure) => {
+            authorized.commit().await?;
+            Err(failure.refusal(code).into())
+        }
+    }
 }

@@ -5,16 +5,18 @@ use std::time::Duration;
 use sea_orm::QuerySelect as _;
 use sea_orm::sea_query::LockType;
 
-use crate::config::{Registration, SessionConfig};
+use crate::config::{Registration, SecondFactorPolicy, SessionConfig};
 use crate::database::Db;
 use crate::domain::account::email_change::{self, EmailChange};
 use crate::domain::account::registration::pending::{self, Account};
 use crate::domain::auth::identity::{Caller, Client};
 use crate::domain::auth::passwords::{NewPassword, Passwords, TypedPassword};
+use crate::domain::auth::second_factor::Proven;
 use crate::domain::auth::sessions::{self, SessionProof};
 use crate::domain::auth::sign_in::password_expired;
 use crate::domain::rate_limits::{self, Account as Attempted};
 use crate::domain::sent_forms::{self, SentForm};
+use crate::entity::session::Method;
 use crate::entity::{registration, session, user};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Now;
@@ -33,6 +35,8 @@ pub struct Rules<'a> {
     pub passwords: &'a Passwords,
     /// Lifetimes of sessions.
     pub lives: &'a SessionConfig,
+    /// The users who need a second factor.
+    pub second_factor: SecondFactorPolicy,
 }
 
 /// A link that was followed, and the secrets of the client that follows it.
@@ -192,7 +196,7 @@ pub async fn verify_email(
 ) -> Result<Verified> {
     let attempt = rate_limits::take_link(db, now, client, rules.passwords.limits()).await?;
     let secret = Secret::from_text(input.link.token).ok_or_else(invalid_link)?;
-    let following = Following { client, lives: rules.lives, secret: &secret };
+    let following = Following { client, lives: rules.lives, second_factor: rules.second_factor, secret: &secret };
     // A secret belongs to one kind of link; the kinds are tried in turn.
     let verified = match registered(db, now, rules, &secret).await? {
         Some(waiting) => {
@@ -248,6 +252,7 @@ async fn account(
 struct Following<'a> {
     client: &'a Client,
     lives: &'a SessionConfig,
+    second_factor: SecondFactorPolicy,
     /// The secret of the link.
     secret: &'a Secret,
 }
@@ -259,7 +264,7 @@ async fn new_account(
     input: &Confirm<'_>,
     account: Account,
 ) -> Result<Verified> {
-    let Following { client, lives, secret } = following;
+    let Following { client, lives, second_factor, secret } = following;
     let (txn, ref now) = db.begin(now).await?;
     let completed = pending::complete(&txn, now, client, secret, account).await?;
     let (user, made_at) = completed.ok_or_else(invalid_link)?;
@@ -268,9 +273,11 @@ async fn new_account(
         Some(token) => sessions::is_alive(&txn, now, lives, token.session).await?,
         None => false,
     };
-    let session = match now.at <= made_at.plus(SIGNS_IN_FOR) && !is_other_present {
-        true => Some(sessions::open(&txn, now, client, lives, user.id).await?),
-        false => None,
+    let password = input.password.map(|_| Method::Password);
+    let proven = Proven::first(second_factor, &user, password.into_iter().chain([Method::EmailLink]));
+    let session = match proven.filter(|_| now.at <= made_at.plus(SIGNS_IN_FOR) && !is_other_present) {
+        Some(proven) => Some(sessions::open(&txn, now, client, lives, &proven).await?),
+        None => None,
     };
     txn.commit().await?;
     Ok(Verified { user, session, is_other_present })
@@ -331,7 +338,7 @@ async fn moved(
     proof: Proof,
     form: Option<&SentForm>,
 ) -> Result<Verified> {
-    let Following { client, lives, secret } = following;
+    let Following { client, lives, secret, .. } = following;
     let (txn, ref now) = db.begin(now).await?;
     let found = email_change::lock(&txn, now, secret).await?.ok_or_else(invalid_link)?;
     // Waiting for the locks may have taken long; events of the other transactions come first in the trail.

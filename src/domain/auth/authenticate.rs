@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::identity::{Caller, Client, Credential, Viewer};
 use super::{api_tokens, sessions};
-use crate::config::SessionConfig;
+use crate::config::{SecondFactorPolicy, SessionConfig};
 use crate::database::Db;
 use crate::domain::rate_limits::Limits;
 use crate::entity::{api_token, session, user};
@@ -29,6 +29,8 @@ pub struct Rules<'a> {
     pub limits: &'a Limits,
     /// Lifetimes of sessions.
     pub lives: &'a SessionConfig,
+    /// Users who must have a second factor.
+    pub second_factor: SecondFactorPolicy,
 }
 
 /// Authenticates an access token or an API token. Each call reads the database, so ended sessions, deleted tokens and
@@ -37,7 +39,7 @@ pub struct Rules<'a> {
 /// # Errors
 /// [`Error::Unauthenticated`] with the reason.
 pub async fn authenticate(db: &Db, now: &Now, rules: Rules<'_>, client: &Client, token: &str) -> Result<Caller> {
-    let Rules { ring, limits, lives } = rules;
+    let Rules { ring, limits, lives, second_factor } = rules;
     let (user, credential, claims, authenticated_at) = if ApiToken::is_meant_by(token) {
         let (token, user) = api_tokens::authenticate(db, now, token).await?;
         (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None, None)
@@ -54,6 +56,7 @@ pub async fn authenticate(db: &Db, now: &Now, rules: Rules<'_>, client: &Client,
         claims,
         authenticated_at,
         reauthenticate_after: lives.reauthenticate_after,
+        second_factor,
         client: client.clone(),
         limits: limits.clone(),
         ring: ring.clone(),

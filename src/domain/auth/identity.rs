@@ -31,7 +31,8 @@
 //! [`Viewer::session_user`] once that part is given; an import of users always does. Operations that would let the thief
 //! of a session stay, or reach other accounts, also call `check_recent_proof` in their transaction, unless they take the
 //! current password. An API token never changes role, permission, staff rights or credentials, nor any account of staff
-//! or of its owner. Public operations (signing in, registering, resetting) take a [`Client`] and ignore credentials.
+//! or of its owner. A user who must have a second factor and has none gets no proof but [`Caller::enrolling_user`].
+//! Public operations (signing in, registering, resetting) take a [`Client`] and ignore credentials.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::config::SecondFactorPolicy;
+use crate::domain::auth::second_factor;
 use crate::domain::rate_limits::Limits;
 use crate::entity::api_token::{Scope, Scopes};
 use crate::entity::user;
@@ -149,10 +152,19 @@ impl Caller {
         self.viewer(Scope::Export).map(Exporter)
     }
 
-    /// Proof that the caller uses a session.
+    /// Proof that the caller uses a session, also for a user who must first enrol a second factor. It is for enrolling,
+    /// and for ending the session.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for API tokens.
+    pub fn enrolling_user(&self) -> Result<SessionUser<'_>> {
+        self.0.enrolling_user()
+    }
+
+    /// Proof that the caller uses a session.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for API tokens; [`Error::EnrollmentRequired`] for a user who must first enrol a second factor.
     pub fn session_user(&self) -> Result<SessionUser<'_>> {
         self.0.session_user()
     }
@@ -168,6 +180,8 @@ pub struct Viewer {
     pub(super) authenticated_at: Option<Timestamp>,
     /// Time after which sensitive operations require a new proof.
     pub(super) reauthenticate_after: Duration,
+    /// Users who must have a second factor.
+    pub(super) second_factor: SecondFactorPolicy,
     pub(super) client: Client,
     pub(super) limits: Limits,
     pub(super) ring: SharedRing,
@@ -234,7 +248,19 @@ impl Viewer {
     fn within(&self, scope: Scope) -> Result<&Self> {
         match &self.credential {
             Credential::ApiToken { scopes, .. } if !scopes.contains(scope) => Err(Error::Forbidden),
-            Credential::ApiToken { .. } | Credential::Session(_) => Ok(self),
+            Credential::ApiToken { .. } => Ok(self),
+            Credential::Session(_) => self.check_enrollment().map(|()| self),
+        }
+    }
+
+    /// Checks that the user has a second factor, if they must have one. API tokens are exempt: programs have no factor.
+    ///
+    /// # Errors
+    /// [`Error::EnrollmentRequired`].
+    fn check_enrollment(&self) -> Result<()> {
+        match second_factor::must_enroll(self.second_factor, &self.user) {
+            true => Err(Error::EnrollmentRequired),
+            false => Ok(()),
         }
     }
 
@@ -249,8 +275,14 @@ impl Viewer {
     /// Proof that the user has a session instead of an API token.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for API tokens, whatever their scopes.
+    /// [`Error::Forbidden`] for API tokens, whatever their scopes; [`Error::EnrollmentRequired`] for a user who must first
+    /// enrol a second factor.
     pub fn session_user(&self) -> Result<SessionUser<'_>> {
+        let present = self.enrolling_user()?;
+        self.check_enrollment().map(|()| present)
+    }
+
+    fn enrolling_user(&self) -> Result<SessionUser<'_>> {
         match self.credential {
             Credential::Session(session) => Ok(SessionUser { viewer: self, session }),
             Credential::ApiToken { .. } => Err(Error::Forbidden),

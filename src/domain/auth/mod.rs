@@ -8,6 +8,8 @@ pub mod authorize;
 pub mod identity;
 // Signing in with a password.
 pub mod sign_in;
+// The second factor of sign-ins.
+pub mod second_factor;
 // Opening, refreshing and ending sessions.
 pub mod sessions;
 // Issuing access and refresh tokens.

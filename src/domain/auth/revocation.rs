@@ -37,6 +37,8 @@ pub enum Cause {
     Deleted,
     /// The owner signed out everywhere.
     LoggedOutEverywhere,
+    /// Staff or the operator removed the second factors.
+    FactorsReset,
 }
 
 /// The sessions that end.
@@ -53,7 +55,7 @@ pub enum Sessions {
 /// Everything that a [`Cause`] ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// Sessions.
+    /// Sessions, and unfinished sign-ins.
     pub sessions: Sessions,
     /// Mailed links, queued mails with a link, a pending address, and a registration of the account's address.
     pub links: bool,
@@ -71,7 +73,7 @@ impl Cause {
             Self::PasswordChanged(present) => (Sessions::AllBut(present), true, false),
             Self::EmailChanged => (Sessions::None, true, false),
             Self::EmailImported => (Sessions::All, true, false),
-            Self::LoggedOutEverywhere => (Sessions::All, false, false),
+            Self::LoggedOutEverywhere | Self::FactorsReset => (Sessions::All, false, false),
         };
         Ends { sessions, links, api_tokens }
     }
@@ -89,6 +91,12 @@ pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid],
     };
     if let Some(ended) = ended {
         session::Entity::delete_many().filter(ended).exec(txn).await?;
+        // Unfinished sign-ins end with the sessions.
+        user::Entity::update_many()
+            .col_expr(user::Column::AccessGeneration, Expr::col(user::Column::AccessGeneration).add(1))
+            .filter(user::Column::Id.is_in(users.iter().copied()))
+            .exec(txn)
+            .await?;
     }
     if links {
         if cause == Cause::Deactivated {
@@ -185,6 +193,7 @@ mod tests {
             ("another address by `import django`", Cause::EmailImported),
             ("deletion", Cause::Deleted),
             ("`logout(everywhere: true)`", Cause::LoggedOutEverywhere),
+            ("`resetFactors`, or `users reset-factors`", Cause::FactorsReset),
         ];
         for (name, cause) in causes {
             let Ends { sessions, links, api_tokens } = cause.ends();

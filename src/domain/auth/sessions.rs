@@ -19,6 +19,7 @@ use crate::domain::auth::authorize::Also;
 use crate::domain::auth::identity::{Client, SessionUser};
 use crate::domain::auth::known_networks;
 use crate::domain::auth::revocation::{self, Cause};
+use crate::domain::auth::second_factor::Proven;
 use crate::domain::outbox;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
@@ -41,14 +42,15 @@ pub(in crate::domain) async fn find(db: &Db, id: Uuid) -> Result<Found<session::
     db.find(&BY_ID, id).await
 }
 
-/// Opens a session for an authenticated user. The client's network is then known as one of theirs.
+/// Opens a session for a user who gave every proof. The client's network is then known as one of theirs.
 pub async fn open(
     txn: &DatabaseTransaction,
     now: &Now,
     client: &Client,
     lives: &SessionConfig,
-    user: Uuid,
+    proven: &Proven,
 ) -> Result<session::Model> {
+    let user = proven.user();
     let row = session::ActiveModel {
         id: Set(now.id()),
         user_id: Set(user),
@@ -57,6 +59,7 @@ pub async fn open(
         rotated_at: Set(now.at),
         created_at: Set(now.at),
         authenticated_at: Set(now.at),
+        methods: Set(proven.methods().clone()),
         last_used_at: Set(now.at),
         expires_at: Set(now.at.plus(lives.session_ttl)),
         ip: Set(client.ip.clone()),

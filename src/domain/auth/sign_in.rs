@@ -9,11 +9,14 @@ use crate::domain::account::change_password;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
 use crate::domain::auth::passwords::{self, NewPassword, Passwords, TypedPassword};
+use crate::domain::auth::second_factor::challenge::{self, Challenge, FirstProofs};
+use crate::domain::auth::second_factor::{self, Proven, SecondFactorRules};
 use crate::domain::auth::sessions;
 use crate::domain::rate_limits::{self, Account, Attempt};
 use crate::domain::sent_forms::{self, SentForm};
 use crate::domain::users::lookup;
 use crate::entity::audit_event::{Action, Reason};
+use crate::entity::session::Method;
 use crate::entity::user::Column;
 use crate::entity::{session, user};
 use crate::error::{Code, Error, Refusal, Result};
@@ -31,6 +34,23 @@ pub struct SignInRules<'a> {
     pub passwords: &'a Passwords,
     /// Lifetimes of sessions.
     pub lives: &'a SessionConfig,
+    /// The rules for second factors.
+    pub second_factor: SecondFactorRules<'a>,
+}
+
+/// Result of a sign-in.
+#[derive(Clone, Debug)]
+pub enum SignedIn {
+    /// A new session, and its user.
+    Session(Box<session::Model>, Box<user::Model>),
+    /// The second factor is due; nothing was written.
+    Challenge(Challenge),
+}
+
+impl SignedIn {
+    fn new(session: session::Model, user: user::Model) -> Self {
+        Self::Session(Box::new(session), Box::new(user))
+    }
 }
 
 /// Input of a sign-in.
@@ -55,7 +75,8 @@ pub struct Replacement<'a> {
     pub form: &'a SentForm,
 }
 
-/// Opens a session for a client with the password of the account.
+/// Opens a session for a client with the password of the account. If the account has a second factor, the result is a
+/// challenge, which also carries the replacement of the password; neither a session nor an event exists then.
 ///
 /// # Errors
 /// [`Code::InvalidCredentials`], the same whether the account or the password is wrong; with the right password
@@ -68,8 +89,8 @@ pub async fn sign_in(
     client: &Client,
     rules: SignInRules<'_>,
     input: SignIn<'_>,
-) -> Result<(session::Model, user::Model)> {
-    let SignInRules { passwords, lives } = rules;
+) -> Result<SignedIn> {
+    let SignInRules { passwords, lives, second_factor } = rules;
     if let Some(Replacement { new, .. }) = input.replacement {
         // Before the password is compared, so that the answer says nothing about it.
         passwords.check_form(new)?;
@@ -120,6 +141,12 @@ pub async fn sign_in(
     let is_outdated = verdict.outdated && new_hash.is_none();
     // A sign-in does not fail for the sake of newer parameters.
     let fresh_hash = if is_outdated { passwords.rehash(input.password).await.ok() } else { None };
+    if second_factor::is_due(second_factor.policy, &user) {
+        rate_limits::give_back(db.writer(), attempt).await?;
+        let user = renew_hash(db, &user, fresh_hash).await?;
+        let first = FirstProofs { user: &user, methods: vec![Method::Password], new_hash };
+        return Ok(SignedIn::Challenge(challenge::make(db.reader(), now, second_factor, first).await?));
+    }
 
     let (txn, _) = db.begin(now).await?;
     sessions::lock_owners(&txn, Some(user.id), input.replaces.map(|token| token.session)).await?;
@@ -129,12 +156,17 @@ pub async fn sign_in(
     if fresh_hash.is_some() {
         update = update.col_expr(Column::PasswordHash, Expr::value(fresh_hash));
     }
-    // A user deactivated, or given another password, since the row was read must not get in.
+    // A user deactivated, or given another password or a second factor, since the row was read must not get in.
     let unchanged = update
         .filter(Column::Id.eq(user.id))
         .filter(Column::IsActive.eq(true))
         .filter(Column::PasswordHash.eq(user.password_hash.clone()));
-    let Some(user) = unchanged.exec_with_returning(&txn).await?.into_iter().next() else {
+    let changed = unchanged.exec_with_returning(&txn).await?.into_iter().next();
+    let proven = changed.and_then(|user| {
+        let proven = Proven::first(second_factor.policy, &user, [Method::Password])?;
+        Some((proven, user))
+    });
+    let Some((proven, user)) = proven else {
         txn.rollback().await?;
         let failure = Failure::of(&user, attempt, Reason::ChangedMeanwhile);
         return refuse(db, now, client, failure, invalid_credentials()).await;
@@ -150,7 +182,7 @@ pub async fn sign_in(
         sessions::replace(&txn, now, client, lives, replaced).await?;
     }
     rate_limits::give_back(&txn, attempt).await?;
-    let session = sessions::open(&txn, now, client, lives, user.id).await?;
+    let session = sessions::open(&txn, now, client, lives, &proven).await?;
     let event = Event::by_owner(client, Action::Login, user.id);
     audit::record(&txn, now, event).await?;
     if let (Some(hash), Some(replacement)) = (new_hash, input.replacement) {
@@ -159,7 +191,19 @@ pub async fn sign_in(
         sent_forms::note(&txn, now, Some(replacement.form)).await?;
     }
     txn.commit().await?;
-    Ok((session, user))
+    Ok(SignedIn::new(session, user))
+}
+
+/// Stores a hash with the current parameters, unless the password changed meanwhile. Returns the user as stored.
+async fn renew_hash(db: &Db, user: &user::Model, fresh_hash: Option<String>) -> Result<user::Model> {
+    let Some(fresh_hash) = fresh_hash else { return Ok(user.clone()) };
+    let renewed = user::Entity::update_many()
+        .col_expr(Column::PasswordHash, Expr::value(fresh_hash))
+        .filter(Column::Id.eq(user.id))
+        .filter(Column::PasswordHash.eq(user.password_hash.clone()))
+        .exec_with_returning(db.writer())
+        .await?;
+    Ok(renewed.into_iter().next().unwrap_or_else(|| user.clone()))
 }
 
 /// A failed sign-in.

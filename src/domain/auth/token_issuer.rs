@@ -5,10 +5,29 @@ use std::sync::Arc;
 use sea_orm::ActiveEnum as _;
 
 use crate::config::SessionConfig;
+use crate::entity::session::{Method, Methods};
 use crate::entity::{session, user};
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::secret::MasterKeys;
 use crate::tools::token::{Claims, KeyRing, RefreshToken};
+
+/// The claim `acr` of sessions with a first proof only.
+const ONE_FACTOR: &str = "aal1";
+
+/// The claim `acr` of sessions with a first proof and a second factor.
+const TWO_FACTORS: &str = "aal2";
+
+/// The claim `amr` (RFC 8176, section 2). Links in emails have no registered value.
+fn amr(methods: &Methods, has_two_factors: bool) -> Vec<String> {
+    let name = |method| match method {
+        Method::Password => "pwd",
+        Method::EmailLink => "email",
+        Method::Totp | Method::RecoveryCode => "otp",
+    };
+    let mut names: Vec<&str> = methods.iter().map(name).chain(has_two_factors.then_some("mfa")).collect();
+    names.dedup();
+    names.into_iter().map(str::to_owned).collect()
+}
 
 /// The tokens of one generation of a session.
 #[derive(Clone)]
@@ -37,6 +56,8 @@ pub struct TokenIssuer {
 impl TokenIssuer {
     /// The tokens of the session's current generation; the refresh token is the same each time.
     pub fn tokens(&self, now: &Now, session: &session::Model, user: &user::Model) -> Tokens {
+        // A removed factor counts for nothing from the next token on.
+        let has_two_factors = user.has_second_factor && session.methods.are_two_factors();
         let access_expires_at = now.at.plus(self.lives.access_ttl).min(session.expires_at);
         let claims = Claims {
             iss: self.ring.issuer().to_owned(),
@@ -49,6 +70,8 @@ impl TokenIssuer {
             exp: access_expires_at.seconds(),
             nbf: None,
             auth_time: Some(session.authenticated_at.seconds()),
+            amr: amr(&session.methods, has_two_factors),
+            acr: Some(if has_two_factors { TWO_FACTORS } else { ONE_FACTOR }.to_owned()),
             role: user.role.to_value(),
             permission: user.permission.to_value(),
             staff: user.is_staff_member(),

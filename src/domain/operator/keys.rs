@@ -8,9 +8,11 @@ use super::Operator;
 use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::audit;
+use crate::domain::auth::second_factor::factors;
 use crate::domain::auth::signing_keys::{self, NOTICE, Start};
 use crate::domain::instance;
 use crate::entity::audit_event::Action;
+use crate::entity::factor;
 use crate::entity::mail;
 use crate::entity::signing_key::{self, Column};
 use crate::error::{Code, Error, Refusal, Result};
@@ -141,6 +143,8 @@ pub async fn reset(db: &Db, now: &Now, operator: &Operator, secrets: Option<&Mas
 pub struct Resealed {
     /// Signing keys.
     pub signing_keys: u64,
+    /// Secrets of second factors.
+    pub factors: u64,
     /// Secrets of links in waiting mails.
     pub mails: u64,
     /// Rows that neither secret unseals.
@@ -159,6 +163,7 @@ pub async fn reseal(db: &Db, now: &Now, operator: &Operator, master_keys: &Maste
             .filter(Column::SealedPrivateKey.eq(key.sealed_private_key));
         done.signing_keys += changed.exec(db.writer()).await?.rows_affected;
     }
+    reseal_factors(db, master_keys, &mut done).await?;
     let mut last = Uuid::nil();
     loop {
         let next = mail::Entity::find()
@@ -183,6 +188,25 @@ pub async fn reseal(db: &Db, now: &Now, operator: &Operator, master_keys: &Maste
     Ok(done)
 }
 
+async fn reseal_factors(db: &Db, master_keys: &MasterKeys, done: &mut Resealed) -> Result<()> {
+    let mut last = Uuid::nil();
+    loop {
+        let next = factor::Entity::find().filter(factor::Column::Id.gt(last));
+        let factors = next.order_by_asc(factor::Column::Id).limit(STEP).all(db.reader()).await?;
+        let Some(factor) = factors.last() else { return Ok(()) };
+        last = factor.id;
+        for factor in factors {
+            let (context, old) = (factors::seal_context(factor.id), factor.sealed_secret);
+            let Some(sealed) = renewed(master_keys, &context, &old, done) else { continue };
+            let changed = factor::Entity::update_many()
+                .col_expr(factor::Column::SealedSecret, Expr::value(sealed))
+                .filter(factor::Column::Id.eq(factor.id))
+                .filter(factor::Column::SealedSecret.eq(old));
+            done.factors += changed.exec(db.writer()).await?.rows_affected;
+        }
+    }
+}
+
 /// The same data, resealed; `None` if that is not needed or not possible.
 fn renewed(master_keys: &MasterKeys, context: &str, sealed: &[u8], done: &mut Resealed) -> Option<Vec<u8>> {
     if master_keys.is_sealed_anew(context, sealed) {
@@ -193,7 +217,8 @@ fn renewed(master_keys: &MasterKeys, context: &str, sealed: &[u8], done: &mut Re
     Some(master_keys.seal(context, &plain?))
 }
 
-/// Number of signing keys and mails that wait for [`reseal`]; at most `STEP` mails are counted.
+/// Number of signing keys, second factors and mails that wait for [`reseal`]; at most `STEP` factors and mails are
+/// counted.
 pub async fn count_old_seals(db: &Db, _operator: &Operator, master_keys: &MasterKeys) -> Result<u64> {
     let keys = signing_keys::list(db).await?;
     let old_keys = keys.iter().filter(|key| !master_keys.is_sealed_anew(&key.kid, &key.sealed_private_key)).count();
@@ -202,5 +227,9 @@ pub async fn count_old_seals(db: &Db, _operator: &Operator, master_keys: &Master
     let is_old = |mail: &&mail::Model| {
         mail.sealed_token.as_deref().is_some_and(|sealed| !master_keys.is_sealed_anew(&mail.id.to_string(), sealed))
     };
-    Ok((old_keys + mails.iter().filter(is_old).count()) as u64)
+    let factors = factor::Entity::find().limit(STEP).all(db.reader()).await?;
+    let is_old_factor =
+        |factor: &&factor::Model| !master_keys.is_sealed_anew(&factors::seal_context(factor.id), &factor.sealed_secret);
+    let old_factors = factors.iter().filter(is_old_factor).count();
+    Ok((old_keys + old_factors + mails.iter().filter(is_old).count()) as u64)
 }

@@ -17,7 +17,7 @@ pub mod mails;
 pub mod sign_in_problems;
 // Listing and ending sessions.
 pub mod sessions;
-// Finding, disabling and enabling users, and sending them links.
+// Finding, disabling and enabling users, removing their second factors, and sending them links.
 pub mod users;
 // Numbers of stored rows.
 pub mod statistics;

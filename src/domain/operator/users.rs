@@ -1,4 +1,4 @@
-//! Finding, disabling and enabling users, and sending them links.
+//! Finding, disabling and enabling users, removing their second factors, and sending them links.
 
 use sea_orm::{
     ActiveModelTrait as _, ActiveValue::Set, ActiveValue::Unchanged, ColumnTrait as _, EntityTrait as _,
@@ -15,6 +15,7 @@ use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::guard_rails;
 use crate::domain::users::list::{self, List};
 use crate::domain::users::lookup;
+use crate::domain::users::reset_factors;
 use crate::entity::api_token;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
@@ -122,6 +123,24 @@ pub async fn send_reset(db: &Db, now: &Now, operator: &Operator, id: Uuid) -> Re
     audit::record_with_mail(&txn, now, mail, operator.did(Action::ResetRequested, id)).await?;
     txn.commit().await?;
     Ok(())
+}
+
+/// Removes all second factors of a user, also of a superuser, and signs them out everywhere. Returns false if they had
+/// none.
+///
+/// # Errors
+/// [`Code::NotFound`].
+pub async fn reset_factors(db: &Db, now: &Now, operator: &Operator, id: Uuid) -> Result<bool> {
+    let (txn, _) = db.begin(now).await?;
+    let user = user::Entity::find_for_update(id).one(&txn).await?.ok_or_else(gone)?;
+    let now = &now.anew();
+    if !user.has_second_factor {
+        return Ok(false);
+    }
+    reset_factors::remove_all(&txn, now, &user).await?;
+    audit::record(&txn, now, operator.did(Action::FactorsReset, id)).await?;
+    txn.commit().await?;
+    Ok(true)
 }
 
 fn last_superuser() -> Refusal {

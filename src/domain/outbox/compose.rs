@@ -55,7 +55,11 @@ pub(super) async fn message(
         | Kind::PasswordChanged
         | Kind::RefreshReused
         | Kind::ApiTokenCreated
-        | Kind::ApiTokenRotated => to_user(draft).await?,
+        | Kind::ApiTokenRotated
+        | Kind::FactorAdded
+        | Kind::FactorRemoved
+        | Kind::RecoveryCodeUsed
+        | Kind::TotpStopped => to_user(draft).await?,
     };
     if composed.is_none() {
         hold_welcome(draft).await?;
@@ -96,6 +100,10 @@ async fn to_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
         Kind::Welcome => Content::Welcome(None),
         Kind::PasswordChanged => Content::PasswordChanged { at: draft.mail.created_at },
         Kind::RefreshReused => Content::RefreshReused { at: draft.mail.created_at },
+        Kind::FactorAdded => Content::FactorAdded { at: draft.mail.created_at },
+        Kind::FactorRemoved => Content::FactorRemoved { at: draft.mail.created_at },
+        Kind::RecoveryCodeUsed => Content::RecoveryCodeUsed { at: draft.mail.created_at },
+        Kind::TotpStopped => Content::TotpStopped { at: draft.mail.created_at },
         Kind::ApiTokenCreated => Content::ApiTokenCreated(token_notice(draft).await?),
         Kind::ApiTokenRotated => Content::ApiTokenRotated(token_notice(draft).await?),
         Kind::VerifyEmail

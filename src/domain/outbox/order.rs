@@ -19,6 +19,10 @@ pub(super) fn urgency(kind: Kind) -> i32 {
         | Kind::EmailChangeUndone
         | Kind::RefreshReused
         | Kind::ApiTokenCreated
-        | Kind::ApiTokenRotated => 1,
+        | Kind::ApiTokenRotated
+        | Kind::FactorAdded
+        | Kind::FactorRemoved
+        | Kind::RecoveryCodeUsed
+        | Kind::TotpStopped => 1,
     }
 }

@@ -59,10 +59,12 @@ pub enum LimitKind {
     ApiToken,
     /// Changes by one user.
     Writes,
+    /// Wrong codes of a second factor for one account.
+    SecondFactor,
 }
 
 impl LimitKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::MailToAddress,
         Self::MailFromClient,
         Self::SignIn,
@@ -74,6 +76,7 @@ impl LimitKind {
         Self::Welcome,
         Self::ApiToken,
         Self::Writes,
+        Self::SecondFactor,
     ];
 
     /// Name of the setting, without its prefix.
@@ -90,6 +93,7 @@ impl LimitKind {
             Self::Welcome => "welcome",
             Self::ApiToken => "api_token",
             Self::Writes => "writes",
+            Self::SecondFactor => "second_factor",
         }
     }
 
@@ -107,6 +111,7 @@ impl LimitKind {
             Self::Welcome => Reason::LimitWelcome,
             Self::ApiToken => Reason::LimitApiToken,
             Self::Writes => Reason::LimitWrites,
+            Self::SecondFactor => Reason::LimitSecondFactor,
         }
     }
 }
@@ -172,6 +177,7 @@ impl Limits {
             LimitKind::Welcome => config.limit_welcome,
             LimitKind::ApiToken => config.limit_api_token,
             LimitKind::Writes => config.limit_writes,
+            LimitKind::SecondFactor => config.limit_second_factor,
         }
     }
 }
@@ -405,6 +411,42 @@ pub(in crate::domain) async fn take_own_password(
     }
 }
 
+/// Takes one attempt at the second factor of an account whose row is locked. It counts as a wrong code until it is given
+/// back.
+///
+/// # Errors
+/// [`Error::RateLimited`] after too many wrong codes.
+pub(in crate::domain) async fn take_second_factor(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    client: &Client,
+    limits: &Limits,
+    user: Uuid,
+) -> Result<Attempt> {
+    if !limits.hold() {
+        return Ok(Attempt::default());
+    }
+    let limits = limits.concerning(LimitSubject::stranger(client, Some(user)));
+    let share = limits.share(LimitKind::SecondFactor, &user.to_string());
+    limits.take(txn, now, &share).await?;
+    Ok(Attempt { taken: vec![share], is_void: false })
+}
+
+/// True if this account had so many wrong codes that codes of its authenticator app are not compared.
+pub(in crate::domain) async fn has_stopped_totp(
+    db: &impl ConnectionTrait,
+    now: &Now,
+    limits: &Limits,
+    user: Uuid,
+) -> Result<bool> {
+    if !limits.hold() {
+        return Ok(false);
+    }
+    let share = limits.share(LimitKind::SecondFactor, &user.to_string());
+    let row = limit::Entity::find_by_id(share.key.as_str()).one(db).await?;
+    Ok(row.is_some_and(|row| row.full_until > share.room(now) && row.full_until <= share.furthest(now)))
+}
+
 /// The account whose password is attempted.
 #[derive(Clone, Copy, Debug)]
 pub enum Account<'a> {
@@ -546,6 +588,13 @@ pub(in crate::domain) async fn forget_guesses(txn: &DatabaseTransaction, users: 
     Ok(())
 }
 
+/// Gives back all wrong codes of the second factor of this account.
+pub(in crate::domain) async fn forget_wrong_codes(txn: &DatabaseTransaction, user: Uuid) -> Result<()> {
+    let key = key(LimitKind::SecondFactor, &user.to_string());
+    limit::Entity::delete_many().filter(Column::Key.eq(key)).exec(txn).await?;
+    Ok(())
+}
+
 fn key(what: LimitKind, who: &str) -> String {
     secret::digest_text(&format!("{what:?}\0{who}"))
 }
@@ -576,11 +625,15 @@ impl Share {
         now.at.plus(self.limit.per).minus(self.step())
     }
 
+    /// No limit can be further ahead than this, unless the clock was set back since. The limit then starts again instead
+    /// of refusing everybody for that time.
+    fn furthest(&self, now: &Now) -> Timestamp {
+        now.at.plus(self.limit.per).plus(SKEW)
+    }
+
     /// Takes one more from an existing row, if there is room.
     fn one_more(&self, now: &Now) -> OnConflict {
-        // No limit can be further ahead than this, unless the clock was set back since. The limit then starts again
-        // instead of refusing everybody for that time.
-        let furthest = now.at.plus(self.limit.per).plus(SKEW);
+        let furthest = self.furthest(now);
         let holds = Column::FullUntil.gt(now.at).and(Column::FullUntil.lte(furthest));
         let from = CaseStatement::new().case(holds, Expr::col((limit::Entity, Column::FullUntil)));
         let next = Expr::expr(from.finally(now.at)).add(i64::try_from(self.step().as_millis()).unwrap_or(i64::MAX));
@@ -614,7 +667,7 @@ impl Limits {
         shares.push(self.share(LimitKind::Register, &format!("user\0{id}")));
         shares.extend(credentials.iter().map(|credential| self.ending_reserve(*credential)));
         shares.extend(
-            [LimitKind::Bulk, LimitKind::Welcome, LimitKind::ApiToken, LimitKind::Writes]
+            [LimitKind::Bulk, LimitKind::Welcome, LimitKind::ApiToken, LimitKind::Writes, LimitKind::SecondFactor]
                 .map(|what| self.share(what, &id)),
         );
         shares

@@ -25,6 +25,8 @@ pub enum Change {
     Active(bool),
     /// A new address or password.
     Credentials,
+    /// Removal of the second factors.
+    Factors,
     /// Removal of the account.
     Removal,
 }
@@ -34,7 +36,7 @@ impl Change {
     /// recently who they are. So does the activation of staff, which gives their rights back.
     pub fn is_sensitive(self, target: &user::Model) -> bool {
         match self {
-            Self::Credentials | Self::Staff(true) | Self::Removal => true,
+            Self::Credentials | Self::Factors | Self::Staff(true) | Self::Removal => true,
             Self::Role(to) => to != Role::Member,
             Self::Permission(to) => to != Permission::OnlyView,
             Self::Active(to) => to && target.is_staff_member(),
@@ -47,8 +49,7 @@ impl Change {
 ///
 /// # Errors
 /// `CANNOT_DEMOTE_SELF`, `CANNOT_DEACTIVATE_SELF`, `CANNOT_DELETE_SELF`, `CANNOT_EDIT_SUPERUSER`; `INVALID` for the
-/// actor's own address and password, which only the operations of the own account change, because these require the
-/// current password.
+/// actor's own address, password and second factors, which only the operations of the own account change.
 pub fn check(actor: Actor, target: &user::Model, change: Change) -> Result<(), Refusal> {
     if actor != Actor::User(target.id) {
         return match target.is_superuser {
@@ -62,6 +63,7 @@ pub fn check(actor: Actor, target: &user::Model, change: Change) -> Result<(), R
         Change::Permission(to) if to != target.permission => Refusal::new(Code::CannotDemoteSelf, "own-permission"),
         Change::Active(false) => Refusal::new(Code::CannotDeactivateSelf, "own-deactivation"),
         Change::Credentials => Refusal::new(Code::Invalid, "own-credentials"),
+        Change::Factors => Refusal::new(Code::Invalid, "own-factors"),
         Change::Removal => Refusal::new(Code::CannotDeleteSelf, "own-deletion"),
         Change::Details | Change::Role(_) | Change::Permission(_) | Change::Staff(_) | Change::Active(true) => {
             return Ok(());

@@ -54,6 +54,8 @@ pub struct Filter {
     pub is_staff_member: Option<bool>,
     /// True for users with a confirmed address.
     pub is_verified: Option<bool>,
+    /// True for users with a second factor.
+    pub has_second_factor: Option<bool>,
     /// True for users seen within the last five minutes.
     pub is_online: Option<bool>,
     /// The role.
@@ -169,6 +171,7 @@ impl Filter {
             is_online,
             flag(Column::IsStaff, self.is_staff, (true, Selectivity::Staff)),
             flag(Column::IsActive, self.is_active, (false, Selectivity::Inactive)),
+            flag(Column::HasSecondFactor, self.has_second_factor, (true, Selectivity::SecondFactor)),
             role,
             is_verified,
             is_staff_member,

@@ -16,6 +16,8 @@ pub mod list;
 pub(in crate::domain) mod lookup;
 // Deleting an account, or anonymizing it.
 pub mod remove;
+// Removing the second factors of a user.
+pub mod reset_factors;
 // Usernames and addresses reserved for a former owner.
 pub mod reserved;
 // Text search of users.
@@ -71,6 +73,8 @@ pub(in crate::domain) fn blank(now: &Now, names: Names) -> user::ActiveModel {
         pending_email: Set(None),
         password_hash: Set(None),
         temporary_password_at: Set(None),
+        has_second_factor: Set(false),
+        access_generation: Set(0),
         first_name_key: Set(text::fold(&first_name)),
         first_name: Set(first_name),
         last_name_key: Set(text::fold(&last_name)),

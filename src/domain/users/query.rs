@@ -52,6 +52,7 @@ pub(super) enum Selectivity {
     Online,
     Staff,
     Inactive,
+    SecondFactor,
     Role,
     Unverified,
     /// A time of joining, by which the indexes of all flags and of the role continue.

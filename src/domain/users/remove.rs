@@ -7,6 +7,7 @@ use sea_orm::{
 };
 
 use crate::domain::auth::revocation::{self, Cause};
+use crate::domain::auth::second_factor::factors;
 use crate::domain::avatars;
 use crate::domain::outbox;
 use crate::domain::users::reserved;
@@ -46,12 +47,13 @@ pub struct Removed {
     pub avatar: Option<String>,
 }
 
-/// Removes the account, its sessions, links, API tokens and mails, and its address everywhere, and reserves its
+/// Removes the account, its sessions, second factors, links, API tokens and mails, and its address everywhere, and reserves its
 /// username for a while. The row must be locked, and the removal checked. [`Db::scrub`](crate::database::Db::scrub)
 /// must be called after the commit.
 pub async fn remove(txn: &DatabaseTransaction, now: &Now, user: &user::Model) -> Result<Removed> {
     revocation::revoke(txn, &[user.id], Cause::Deleted).await?;
     outbox::forget(txn, user).await?;
+    factors::remove_all(txn, user.id).await?;
     email_undo::Entity::delete_many().filter(email_undo::Column::UserId.eq(user.id)).exec(txn).await?;
     reserved::release(txn, now, user).await?;
     avatars::leave_behind(txn, now, user.avatar.as_deref()).await?;
@@ -85,6 +87,8 @@ fn anonymous(now: &Now, user: &user::Model) -> user::Model {
         pending_email: None,
         password_hash: None,
         temporary_password_at: None,
+        has_second_factor: false,
+        access_generation: user.access_generation,
         first_name: "[deleted]".to_owned(),
         last_name: String::new(),
         first_name_key: text::fold("[deleted]"),

@@ -18,6 +18,8 @@ pub enum UserAction {
     ToggleActive,
     /// Set a password.
     SetPassword,
+    /// Remove the second factors.
+    ResetFactors,
     /// Delete the account.
     Delete,
 }
@@ -33,6 +35,7 @@ pub fn check(viewer: &Viewer, now: &Now, user: &user::Model, deed: UserAction) -
         UserAction::ToggleStaff => Change::Staff(!user.is_staff),
         UserAction::ToggleActive => Change::Active(!user.is_active),
         UserAction::SetPassword => Change::Credentials,
+        UserAction::ResetFactors => Change::Factors,
         UserAction::Delete => Change::Removal,
     };
     let staff = viewer.manager().map_err(|_| None)?;

@@ -21,6 +21,8 @@ pub(crate) struct UserFilter {
     is_staff: Option<bool>,
     /// True for users with a confirmed email address, false for those without.
     is_verified: Option<bool>,
+    /// True for users with a second factor, false for those without.
+    has_second_factor: Option<bool>,
     /// True for users active within the last five minutes, false for all others.
     is_online: Option<bool>,
     /// Role in the organization.
@@ -119,6 +121,7 @@ impl UsersQuery {
                 is_active: filter.is_active,
                 is_staff: filter.is_staff,
                 is_verified: filter.is_verified,
+                has_second_factor: filter.has_second_factor,
                 is_online: filter.is_online,
                 role: filter.role.map(Into::into),
                 joined_on: filter.joined_on.map(|day| day.0),

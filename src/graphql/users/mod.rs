@@ -15,9 +15,11 @@ use crate::entity::user;
 use crate::graphql::avatars;
 use crate::graphql::context::{now, reader};
 use crate::graphql::errors::Answer;
+use crate::graphql::loaders;
 use crate::graphql::paging::list_complexity;
 use crate::graphql::samples::{self, Sample};
 use crate::graphql::scalars::DateTime;
+use crate::graphql::second_factor::Factor;
 
 pub(crate) use self::change::UsersMutation;
 pub(crate) use self::list::UsersQuery;
@@ -115,6 +117,17 @@ impl User {
     /// with `changePassword`: it expires after 24 hours if other machines can reach the service.
     async fn password_is_temporary(&self) -> bool {
         self.0.temporary_password_at.is_some()
+    }
+
+    /// Second factors of the user, oldest first; empty if there are none.
+    #[graphql(complexity = "2 + child_complexity")]
+    async fn factors(&self, ctx: &Context<'_>) -> Answer<Vec<Factor>> {
+        loaders::factors(ctx, &self.0).await
+    }
+
+    /// Number of unused recovery codes; create new ones when few are left.
+    async fn recovery_codes_left(&self, ctx: &Context<'_>) -> Answer<i32> {
+        loaders::recovery_codes_left(ctx, &self.0).await
     }
 
     /// True if the user was active within the last five minutes.

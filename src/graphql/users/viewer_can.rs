@@ -33,6 +33,11 @@ impl UserActions {
         self.check(ctx, UserAction::SetPassword)
     }
 
+    /// `resetFactors`.
+    async fn reset_factors(&self, ctx: &Context<'_>) -> Answer<ActionCheck> {
+        self.check(ctx, UserAction::ResetFactors)
+    }
+
     /// `deleteUser` and `deleteUsers`.
     async fn delete(&self, ctx: &Context<'_>) -> Answer<ActionCheck> {
         self.check(ctx, UserAction::Delete)

@@ -3,15 +3,15 @@
 use axum::response::Response;
 
 use super::view::{Field, Form, View};
-use super::{Outcome, Sent, Visit, form, invalid_link, password_hint};
+use super::{Outcome, Sent, Visit, form, invalid_link, password_hint, second_factor};
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::account::registration::register::{self, Register, Rules};
 use crate::domain::account::undo_email_change::{self, Undo};
 use crate::domain::account::verify_email::{self, Confirm, Link, Waiting};
 use crate::domain::auth::passwords::NewPassword;
-use crate::domain::auth::sign_in::{self, Replacement, SignIn};
-use crate::domain::auth::token_issuer::Tokens;
+use crate::domain::auth::sign_in::{self, Replacement, SignIn, SignedIn};
+use crate::entity::user;
 use crate::error::{Error, Refusal, Result};
 use crate::texts::Text;
 
@@ -44,14 +44,19 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
     };
     let rules = app.sign_in_rules();
     match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
-        Ok((session, user)) => {
-            let to = match user.temporary_password_at {
-                Some(_) => "/account/password?temporary=1",
-                None => "/account/sign-in?done=signed-in",
-            };
-            visit.redirect_signed_in(to, &token_issuer.tokens(&visit.now, &session, &user))
+        Ok(SignedIn::Session(session, user)) => {
+            visit.redirect_signed_in(after_sign_in(&user), &token_issuer.tokens(&visit.now, &session, &user))
         }
+        Ok(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge),
         Err(error) => visit.refuse(sign_in_view(visit, sent.field("identifier")), error),
+    }
+}
+
+/// Page after a sign-in.
+pub(super) fn after_sign_in(user: &user::Model) -> &'static str {
+    match user.temporary_password_at {
+        Some(_) => "/account/password?temporary=1",
+        None => "/account/sign-in?done=signed-in",
     }
 }
 
@@ -74,13 +79,17 @@ pub(super) async fn password_form(visit: Visit) -> Response {
 pub(super) async fn change_password(sent: Sent) -> Response {
     let visit = &sent.visit;
     match sent.once(Box::pin(replace_password(&sent))).await {
-        Outcome::Done(tokens) => visit.redirect_signed_in("/account/sign-in?done=changed", &tokens),
+        Outcome::Done(SignedIn::Session(session, user)) => {
+            let tokens = visit.app.token_issuer().tokens(&visit.now, &session, &user);
+            visit.redirect_signed_in("/account/sign-in?done=changed", &tokens)
+        }
+        Outcome::Done(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge),
         Outcome::Repeated => visit.redirect("/account/sign-in?done=password"),
         Outcome::Failed(error) => visit.refuse(password_view(visit, sent.field("identifier")), error),
     }
 }
 
-async fn replace_password(sent: &Sent) -> Result<Tokens> {
+async fn replace_password(sent: &Sent) -> Result<SignedIn> {
     let Sent { visit, .. } = sent;
     let (app, now) = (&visit.app, &visit.now);
     let new = NewPassword {
@@ -95,8 +104,7 @@ async fn replace_password(sent: &Sent) -> Result<Tokens> {
         replacement: Some(Replacement { new, form: &sent.form }),
     };
     let rules = app.sign_in_rules();
-    let (session, user) = sign_in::sign_in(&app.db, now, &visit.client, rules, input).await?;
-    Ok(app.token_issuer().tokens(now, &session, &user))
+    sign_in::sign_in(&app.db, now, &visit.client, rules, input).await
 }
 
 fn password_view(visit: &Visit, identifier: &str) -> View {
@@ -262,7 +270,12 @@ pub(super) async fn verify(sent: Sent) -> Response {
 
 fn verify_rules(visit: &Visit) -> verify_email::Rules<'_> {
     let App { config, passwords, .. } = &*visit.app;
-    verify_email::Rules { registration: config.registration, passwords, lives: &config.sessions }
+    verify_email::Rules {
+        registration: config.registration,
+        passwords,
+        lives: &config.sessions,
+        second_factor: config.second_factor,
+    }
 }
 
 /// Shows the address that the link confirms, with the errors of a form that was sent. Asks for a password unless the

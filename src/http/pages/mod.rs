@@ -5,6 +5,7 @@ mod account;
 mod csrf;
 mod dev_mail;
 mod recovery;
+mod second_factor;
 mod view;
 
 use std::collections::HashMap;
@@ -43,6 +44,7 @@ const MAX_FORM: usize = 16 * 1024;
 pub(super) fn routes(app: &App) -> Router<Arc<App>> {
     let pages = Router::new()
         .route("/account/sign-in", get(account::sign_in_form).post(account::sign_in))
+        .route("/account/second-factor", get(second_factor::form_without_challenge).post(second_factor::complete))
         .route("/account/password", get(account::password_form).post(account::change_password))
         .route("/account/register", get(account::register_form).post(account::register))
         .route("/account/verify", get(account::verify_form).post(account::verify))
@@ -103,6 +105,7 @@ impl Visit {
             Error::Refused(refusals) => return self.show_as(StatusCode::UNPROCESSABLE_ENTITY, &view, &refusals),
             Error::RateLimited(wait) => (StatusCode::TOO_MANY_REQUESTS, too_many_attempts(wait), Some(wait)),
             Error::Unavailable(wait) => (StatusCode::SERVICE_UNAVAILABLE, Text::new("service-busy"), Some(wait)),
+            Error::EnrollmentRequired => (StatusCode::FORBIDDEN, Text::new("enrollment-required"), None),
             Error::Forbidden => (StatusCode::FORBIDDEN, Text::new("page-not-available"), None),
             Error::Unauthenticated(_) => (StatusCode::UNPROCESSABLE_ENTITY, Text::new("page-signed-out"), None),
             other => {

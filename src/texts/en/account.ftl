@@ -44,6 +44,7 @@ registration-sent = We've sent you an email. Follow the link in it to finish sig
 registration-resent = If you have started signing up with this address, we've sent a new email.
 reset-requested = If this address has an account, we've sent an email with a link to set a new password.
 reset-completed = Your new password is set. Sign in with it.
+reset-completed-challenged = Your new password is set. Enter the code of your second factor to sign in.
 reset-completed-signed-in = Your new password is set, and you are signed in.
 email-change-undone = Your old email address is restored, and you were signed out everywhere. Reset your password now.
 
@@ -98,6 +99,19 @@ api-token-expiry-late = An API token can be valid until { $latest } at most. Cho
 api-token-limit = You have { $max } API tokens, the maximum. Delete one first.
 api-token-unknown = You have no API token with this id.
 api-token-expired = This API token has expired. Create a new one.
+
+## Second factors
+
+second-factor-required = Enter the code of your authenticator app, or a recovery code.
+second-factor-incorrect = This code is wrong or was used before. Enter the current code of your app, or another recovery code.
+totp-stopped = Too many wrong codes. Use a recovery code, or try again later.
+challenge-invalid = This sign-in has expired or was already used. Sign in again.
+enrollment-required = Your account needs a second factor. Set up an authenticator app to continue.
+enrollment-invalid = This set-up has expired or was replaced. Start again.
+totp-code-incorrect = This code is wrong. Enter the current code of your app, and check the clock of your phone.
+factor-unknown = You have no second factor with this id.
+factor-missing = You have no second factor. Set one up first.
+own-factors = Remove your own second factor with `deleteFactor`.
 
 ## Links in mails
 

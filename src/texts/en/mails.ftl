@@ -121,6 +121,27 @@ mail-token-scopes = Scopes: { $scopes }
 mail-token-rights = Programs that have its secret can act for you within its scopes.
 mail-token-action = If this was you, you don't need to do anything. If it wasn't, someone else has access to your account. Reset your password now. This deletes all your API tokens and signs out all your devices.
 
+## Second factors.
+
+mail-factor-added-subject = A second factor was added to your account at { $site }
+mail-factor-added-intro = A second factor was added to your account at { $site } on { $time }. From now on, signing in takes your password and a code of your authenticator app.
+mail-factor-added-action = If this was you, keep your recovery codes in a safe place. If it wasn't, someone else has access to your account. Reset your password now, and contact { $support ->
+        [none] the administrators of { $site }
+       *[other] { $support }
+    }.
+mail-factor-removed-subject = The second factor of your account at { $site } was removed
+mail-factor-removed-intro = The second factor of your account at { $site } was removed on { $time }, by you or by an administrator. Signing in now takes only your password.
+mail-factor-removed-action = If you expected this, you don't need to do anything. If you didn't, reset your password now, and contact { $support ->
+        [none] the administrators of { $site }
+       *[other] { $support }
+    }.
+mail-recovery-code-subject = A recovery code of your account at { $site } was used
+mail-recovery-code-intro = On { $time }, one of the recovery codes of your account at { $site } was used instead of your authenticator app. It no longer works.
+mail-recovery-code-action = If this was you, create new recovery codes when few are left. If it wasn't, someone else knows your password and your recovery codes. Reset your password now, and create new recovery codes.
+mail-totp-stopped-subject = Too many wrong codes for your account at { $site }
+mail-totp-stopped-intro = Someone who knows your password at { $site } has entered many wrong codes, most recently on { $time }. For now, codes of your authenticator app are not accepted. You can still sign in with a recovery code.
+mail-totp-stopped-action = If this was you, check the clock of your phone. If it wasn't, reset your password now.
+
 ## A refresh token was used twice.
 
 mail-reused-subject = One of your devices was signed out at { $site }

@@ -43,6 +43,13 @@ page-password-set = Your new password is set. Sign in with it.
 page-verified = Your email address is confirmed. You can sign in now.
 page-verified-other-account = Your email address is confirmed. This browser is still signed in to another account. To switch accounts, sign in here.
 
+## Second factor
+
+page-second-factor-title = Enter your code
+page-second-factor-ended-title = Please sign in again
+page-label-code = Code
+page-hint-second-factor = The current code of your authenticator app, or one of your recovery codes.
+
 ## Change a password
 
 page-change-password-title = Change your password

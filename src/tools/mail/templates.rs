@@ -131,6 +131,26 @@ pub enum Content {
         /// Time of detection.
         at: Timestamp,
     },
+    /// To a user whose account has a new second factor.
+    FactorAdded {
+        /// Time of the confirmation.
+        at: Timestamp,
+    },
+    /// To a user whose second factors were removed, by anybody.
+    FactorRemoved {
+        /// Time of the removal.
+        at: Timestamp,
+    },
+    /// To a user with one of whose recovery codes somebody proved who they are.
+    RecoveryCodeUsed {
+        /// Time of the use.
+        at: Timestamp,
+    },
+    /// To a user for whose account so many wrong codes were entered that no code of the app is accepted for a while.
+    TotpStopped {
+        /// Time of the last wrong code.
+        at: Timestamp,
+    },
     /// To a user for whose account an API token was created, by anybody.
     ApiTokenCreated(TokenNotice),
     /// To a user whose API token was rotated, by anybody.
@@ -157,6 +177,10 @@ impl Content {
             Self::ApiTokenRotated(_) => Text::new("mail-token-rotated-subject"),
             Self::EmailChangeUndone => Text::new("mail-address-restored-subject"),
             Self::RefreshReused { .. } => Text::new("mail-reused-subject"),
+            Self::FactorAdded { .. } => Text::new("mail-factor-added-subject"),
+            Self::FactorRemoved { .. } => Text::new("mail-factor-removed-subject"),
+            Self::RecoveryCodeUsed { .. } => Text::new("mail-recovery-code-subject"),
+            Self::TotpStopped { .. } => Text::new("mail-totp-stopped-subject"),
         }
     }
 
@@ -167,7 +191,12 @@ impl Content {
             | Self::ResetPassword(link)
             | Self::Welcome(Some(link))
             | Self::ConfirmNewEmail(link) => vec![link.validity()],
-            Self::PasswordChanged { at: time } | Self::RefreshReused { at: time } => vec![at(*time)],
+            Self::PasswordChanged { at: time }
+            | Self::RefreshReused { at: time }
+            | Self::FactorAdded { at: time }
+            | Self::FactorRemoved { at: time }
+            | Self::RecoveryCodeUsed { at: time }
+            | Self::TotpStopped { at: time } => vec![at(*time)],
             Self::EmailChanged { new_address, undo } => {
                 let address = ("address", wording::masked(new_address).into());
                 std::iter::once(address).chain(undo.as_ref().map(Link::validity)).collect()

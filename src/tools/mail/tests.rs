@@ -45,6 +45,10 @@ fn occasions() -> Vec<(&'static str, Content)> {
         ("api_token_created", Content::ApiTokenCreated(notice(Some("nightly export")))),
         ("api_token_rotated", Content::ApiTokenRotated(notice(Some("nightly export")))),
         ("api_token_deleted_meanwhile", Content::ApiTokenCreated(notice(None))),
+        ("factor_added", Content::FactorAdded { at: Timestamp::from_millis(1_795_253_400_042) }),
+        ("factor_removed", Content::FactorRemoved { at: Timestamp::from_millis(1_795_253_400_042) }),
+        ("recovery_code_used", Content::RecoveryCodeUsed { at: Timestamp::from_millis(1_795_253_400_042) }),
+        ("totp_stopped", Content::TotpStopped { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("refresh_reused", Content::RefreshReused { at: Timestamp::from_millis(1_795_253_400_042) }),
     ]
 }
@@ -77,7 +81,11 @@ fn without_a_support_address_mails_name_the_administrators() {
             assert!(!body.contains("Questions?") && !body.contains("help@"), "{name}: {body}");
             let names = matches!(
                 content,
-                Content::PasswordChanged { .. } | Content::EmailChanged { undo: None, .. } | Content::EmailChangeUndone
+                Content::PasswordChanged { .. }
+                    | Content::EmailChanged { undo: None, .. }
+                    | Content::EmailChangeUndone
+                    | Content::FactorAdded { .. }
+                    | Content::FactorRemoved { .. }
             );
             assert_eq!(body.contains("the administrators of Vestibule"), names, "{name}: {body}");
         }
@@ -98,6 +106,10 @@ fn each_mail_names_the_user_the_site_and_its_links_in_both_forms() {
             Content::AlreadyRegistered | Content::Welcome(None) => (site().sign_in, String::new()),
             Content::PasswordChanged { .. }
             | Content::RefreshReused { .. }
+            | Content::FactorAdded { .. }
+            | Content::FactorRemoved { .. }
+            | Content::RecoveryCodeUsed { .. }
+            | Content::TotpStopped { .. }
             | Content::ApiTokenCreated(_)
             | Content::ApiTokenRotated(_) => (site().forgot_password, "21 November 2026, 09:30 UTC".into()),
             Content::EmailChanged { undo: None, .. } => (String::new(), "a***@example.com".into()),

@@ -17,13 +17,14 @@ use sea_orm::{
 use self::checksum::TableChecksum;
 use crate::database::Db;
 use crate::entity::{
-    api_token, audit_event, email_undo, former_username, imported_id, instance, known_network, limit, mail,
-    one_time_token, pending_deletion, registration, sample, sent_form, session, signing_key, user,
+    api_token, audit_event, email_undo, factor, former_username, imported_id, instance, known_network, limit, mail,
+    one_time_token, pending_deletion, recovery_code, registration, sample, sent_form, session, sign_in_challenge,
+    signing_key, user,
 };
 use crate::error::{Error, Result};
 use crate::texts::Text;
 
-/// Rows in memory at a time. A user has 27 columns, and SQLite accepts 32,766 values per statement.
+/// Rows in memory at a time. A user has 32 columns, and SQLite accepts 32,766 values per statement.
 const BATCH: u64 = 500;
 
 /// Progress of a copy.
@@ -66,8 +67,9 @@ pub struct Table {
 macro_rules! each_table {
     ($entity:ident => $call:expr) => {
         each_table!($entity => $call;
-            user, signing_key, session, one_time_token, email_undo, former_username, api_token, registration, mail, sample,
-            audit_event, limit, pending_deletion, imported_id, known_network, sent_form, instance)
+            user, signing_key, session, factor, recovery_code, one_time_token, email_undo, former_username, api_token,
+            registration, mail, sample, audit_event, limit, pending_deletion, imported_id, known_network, sent_form,
+            sign_in_challenge, instance)
     };
     ($entity:ident => $call:expr; $($module:ident),+) => {
         [$({ use $module::Entity as $entity; $call }),+]

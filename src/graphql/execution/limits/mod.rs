@@ -65,8 +65,9 @@ const MAX_INTROSPECTION_LISTS: u32 = 16;
 const CACHE_BYTES: usize = 256 * 1024;
 
 /// Fields limited to one per mutation: each guesses a secret, sends a mail, or is slow.
-const SENSITIVE: [&str; 20] = [
+const SENSITIVE: [&str; 22] = [
     "login",
+    "completeLogin",
     "reauthenticate",
     "refresh",
     "logout",
@@ -80,6 +81,7 @@ const SENSITIVE: [&str; 20] = [
     "setUserPassword",
     "retryMail",
     "createUser",
+    "confirmTotpEnrollment",
     "createApiToken",
     "rotateApiToken",
     "deactivateMe",

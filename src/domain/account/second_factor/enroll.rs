@@ -1,0 +1,173 @@
+//! Enrolment of an authenticator app.
+//!
+//! An unfinished enrolment is a sealed text that the client keeps; nothing is stored until a code confirms it. So it
+//! never counts, and leaves an earlier app working. It names the app that it replaces. So of several confirmations, the
+//! first decides, and ends all other enrolments.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::add_method;
+use crate::config::SecondFactorPolicy;
+use crate::database::Db;
+use crate::domain::audit::{self, Event};
+use crate::domain::auth::authorize::Also;
+use crate::domain::auth::identity::SessionUser;
+use crate::domain::auth::second_factor::{SecondFactorRules, factors};
+use crate::domain::outbox;
+use crate::domain::rate_limits;
+use crate::entity::audit_event::Action;
+use crate::entity::factor::{self, Column, Kind};
+use crate::entity::mail;
+use crate::entity::session::Method;
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::clock::{Now, SKEW, Timestamp};
+use crate::tools::qr_code;
+use crate::tools::secret::MasterKeys;
+use crate::tools::totp::TotpSecret;
+
+/// Lifetime of an unfinished enrolment: long enough to install an app.
+pub const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// Maximum length of the name of the site in the app, in characters, so that a QR code has room for the address, too.
+const MAX_ISSUER: usize = 40;
+
+/// The context under which enrolments are sealed.
+const CONTEXT: &str = "totp enrolment";
+
+/// An unfinished enrolment, for the client.
+#[derive(Clone)]
+pub struct Enrollment {
+    /// The sealed text.
+    pub token: String,
+    /// The secret, for typing into the app.
+    pub secret: String,
+    /// The URI for the app.
+    pub uri: String,
+    /// The URI as a QR code, an SVG picture.
+    pub qr_code: String,
+    /// Expiry.
+    pub expires_at: Timestamp,
+}
+
+/// A confirmed enrolment.
+#[derive(Clone)]
+pub struct Confirmed {
+    /// The new factor.
+    pub factor: factor::Model,
+    /// The texts of new recovery codes.
+    pub recovery_codes: Vec<String>,
+}
+
+/// Content of the sealed text.
+#[derive(Serialize, Deserialize)]
+struct Contents {
+    user: Uuid,
+    secret: Vec<u8>,
+    /// The app that the new one replaces.
+    replaces: Option<Uuid>,
+    /// In milliseconds since 1970.
+    expires_at: i64,
+}
+
+impl Contents {
+    fn seal(&self, master_keys: &MasterKeys) -> String {
+        let plain = serde_json::to_vec(self).expect("ids and numbers are JSON");
+        URL_SAFE_NO_PAD.encode(master_keys.seal(CONTEXT, &plain))
+    }
+
+    fn unseal(token: &str, master_keys: &MasterKeys) -> Option<Self> {
+        let sealed = URL_SAFE_NO_PAD.decode(token).ok()?;
+        serde_json::from_slice(&master_keys.unseal(CONTEXT, &sealed)?).ok()
+    }
+
+    fn is_alive(&self, now: &Now) -> bool {
+        let end = Timestamp::from_millis(self.expires_at);
+        // A clock that was set back must not extend the time.
+        now.at < end && end <= now.at.plus(LIFETIME).plus(SKEW)
+    }
+}
+
+/// Starts the enrolment of an app under the name of this site. Nothing is stored.
+///
+/// # Errors
+/// [`Code::ReauthenticationRequired`]; [`Error::Forbidden`] if second factors are off.
+pub async fn start(
+    db: &Db,
+    now: &Now,
+    owner: SessionUser<'_>,
+    rules: SecondFactorRules<'_>,
+    site: &str,
+) -> Result<Enrollment> {
+    check_policy(rules)?;
+    owner.check_recent_proof(now)?;
+    let user = owner.user();
+    let secret = TotpSecret::random();
+    let expires_at = now.at.plus(LIFETIME);
+    let contents = Contents {
+        user: user.id,
+        secret: secret.reveal().to_vec(),
+        replaces: app_of(db.reader(), user.id).await?,
+        expires_at: expires_at.millis(),
+    };
+    let uri = secret.uri(&site.chars().take(MAX_ISSUER).collect::<String>(), &user.email);
+    let qr_code = qr_code::svg(&uri).ok_or_else(|| Error::internal("the URI of an app is too long for a QR code"))?;
+    Ok(Enrollment { token: contents.seal(rules.master_keys), secret: secret.to_text(), uri, qr_code, expires_at })
+}
+
+/// Confirms an enrolment with a code of the app. The app replaces an earlier one, and new recovery codes replace the
+/// earlier ones. The owner gets a mail. Another enrolment of the same user ends.
+///
+/// # Errors
+/// [`Code::InvalidToken`] if the enrolment has expired, or another one was confirmed; [`Code::SecondFactorIncorrect`];
+/// [`Code::ReauthenticationRequired`]; [`Error::Forbidden`] if second factors are off.
+pub async fn confirm(
+    db: &Db,
+    now: &Now,
+    owner: SessionUser<'_>,
+    rules: SecondFactorRules<'_>,
+    token: &str,
+    code: &str,
+) -> Result<Confirmed> {
+    check_policy(rules)?;
+    let contents = Contents::unseal(token, rules.master_keys).ok_or_else(invalid)?;
+    let secret = TotpSecret::from_bytes(&contents.secret).ok_or_else(invalid)?;
+    let authorized = owner.begin(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
+    authorized.check_recent_proof(now)?;
+    let user = authorized.user();
+    let is_current = contents.replaces == app_of(txn, user.id).await?;
+    if contents.user != user.id || !is_current || !contents.is_alive(now) {
+        return Err(invalid().into());
+    }
+    let incorrect = || Refusal::new(Code::SecondFactorIncorrect, "totp-code-incorrect").of("totpCode");
+    let confirmed_by = secret.step_of(code, now.at).ok_or_else(incorrect)?;
+    let factor = factors::put_totp(txn, now, rules, user.id, &secret, confirmed_by).await?;
+    let recovery_codes = factors::renew_recovery_codes(txn, now, user.id).await?;
+    // Earlier wrong codes were not for this app.
+    rate_limits::forget_wrong_codes(txn, user.id).await?;
+    add_method(txn, owner.session(), Method::Totp).await?;
+    audit::record(txn, now, Event::by(&authorized, Action::FactorAdded, user.id)).await?;
+    outbox::enqueue(txn, now, mail::Kind::FactorAdded, &user.email, Some(user.id)).await?;
+    authorized.commit().await?;
+    Ok(Confirmed { factor, recovery_codes })
+}
+
+fn check_policy(rules: SecondFactorRules<'_>) -> Result<()> {
+    if rules.policy == SecondFactorPolicy::Off { Err(Error::Forbidden) } else { Ok(()) }
+}
+
+/// The id of the user's authenticator app.
+async fn app_of(db: &impl ConnectionTrait, user: Uuid) -> Result<Option<Uuid>> {
+    let app = factor::Entity::find().filter(Column::UserId.eq(user)).filter(Column::Kind.eq(Kind::Totp));
+    Ok(app.one(db).await?.map(|app| app.id))
+}
+
+fn invalid() -> Refusal {
+    Refusal::new(Code::InvalidToken, "enrollment-invalid").of("enrollmentToken")
+}

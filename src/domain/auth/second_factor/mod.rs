@@ -1,0 +1,95 @@
+//! The second factor of sign-ins.
+//!
+//! A session is opened only for a [`Proven`] user. The first proof of a sign-in (a password, or a mailed link) makes one
+//! only if the account has no second factor. Otherwise the sign-in ends with a [`challenge`], and only the right answer
+//! to it makes a [`Proven`]. So no way in can forget the second factor.
+
+// Challenges of sign-ins, and their answers.
+pub mod challenge;
+// Factors and recovery codes of users.
+pub mod factors;
+// Verification of TOTP and recovery codes.
+pub(in crate::domain) mod verify;
+
+use uuid::Uuid;
+
+use crate::config::SecondFactorPolicy;
+use crate::domain::rate_limits::Limits;
+use crate::entity::session::{Method, Methods};
+use crate::entity::user;
+use crate::tools::secret::MasterKeys;
+
+/// Dependencies of operations on second factors.
+#[derive(Clone, Copy, Debug)]
+pub struct SecondFactorRules<'a> {
+    /// The users who must have a second factor.
+    pub policy: SecondFactorPolicy,
+    /// The keys that seal challenges and secrets.
+    pub master_keys: &'a MasterKeys,
+    /// The limit of wrong codes.
+    pub limits: &'a Limits,
+}
+
+/// A code that proves a second factor.
+#[derive(Clone, Copy, Debug)]
+pub enum TypedCode<'a> {
+    /// Of an authenticator app.
+    Totp(&'a str),
+    /// A recovery code.
+    Recovery(&'a str),
+}
+
+impl TypedCode<'_> {
+    /// The input field, as named in the schema.
+    pub(in crate::domain) fn field(self) -> &'static str {
+        match self {
+            Self::Totp(_) => "totpCode",
+            Self::Recovery(_) => "recoveryCode",
+        }
+    }
+}
+
+/// A user who gave every proof that a sign-in needs.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    user: Uuid,
+    methods: Methods,
+}
+
+impl Proven {
+    /// The user after their first proofs; `None` if the second factor is still due. The row must be locked, or belong to
+    /// a new account.
+    pub(in crate::domain) fn first(
+        policy: SecondFactorPolicy,
+        user: &user::Model,
+        methods: impl IntoIterator<Item = Method>,
+    ) -> Option<Self> {
+        let is_due = is_due(policy, user);
+        (!is_due).then(|| Self { user: user.id, methods: Methods::new(methods) })
+    }
+
+    /// The user.
+    pub(in crate::domain) fn user(&self) -> Uuid {
+        self.user
+    }
+
+    /// The methods of the proofs.
+    pub(in crate::domain) fn methods(&self) -> &Methods {
+        &self.methods
+    }
+}
+
+/// True if a sign-in of this user needs the second factor.
+pub(in crate::domain) fn is_due(policy: SecondFactorPolicy, user: &user::Model) -> bool {
+    user.has_second_factor && policy != SecondFactorPolicy::Off
+}
+
+/// True if the user must have a second factor and has none: they can only enrol.
+pub fn must_enroll(policy: SecondFactorPolicy, user: &user::Model) -> bool {
+    let is_required = match policy {
+        SecondFactorPolicy::Optional | SecondFactorPolicy::Off => false,
+        SecondFactorPolicy::Staff => user.is_staff_member(),
+        SecondFactorPolicy::All => true,
+    };
+    is_required && !user.has_second_factor
+}

@@ -1,0 +1,147 @@
+//! Verification of TOTP and recovery codes. Each code is valid once: a conditional statement decides.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
+
+use super::{SecondFactorRules, TypedCode, factors};
+use crate::domain::audit::{self, Event};
+use crate::domain::auth::identity::Client;
+use crate::domain::outbox;
+use crate::domain::rate_limits;
+use crate::entity::audit_event::{Action, Reason};
+use crate::entity::factor::{self, Column, Kind};
+use crate::entity::session::Method;
+use crate::entity::{mail, recovery_code, user};
+use crate::error::{Code, Error, Refusal, Result};
+use crate::tools::clock::Now;
+use crate::tools::recovery_code::RecoveryCode;
+use crate::tools::totp::{TimeStep, TotpSecret};
+
+/// Period in which one email reports that authenticator codes are stopped.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Reason for which a code proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::domain) enum Failure {
+    /// The code is wrong, or was used before.
+    Wrong,
+    /// Too many wrong codes: authenticator codes are not compared.
+    Stopped,
+}
+
+impl Failure {
+    /// The refusal of this code.
+    pub(in crate::domain) fn refusal(self, typed: TypedCode<'_>) -> Refusal {
+        match self {
+            Self::Wrong => Refusal::new(Code::SecondFactorIncorrect, "second-factor-incorrect"),
+            Self::Stopped => Refusal::new(Code::TotpStopped, "totp-stopped"),
+        }
+        .of(typed.field())
+    }
+
+    /// The reason in the audit trail.
+    pub(in crate::domain) fn reason(self) -> Reason {
+        match self {
+            Self::Wrong => Reason::WrongSecondFactor,
+            Self::Stopped => Reason::LimitSecondFactor,
+        }
+    }
+}
+
+/// Verifies and uses up a code of a user whose row is locked. A wrong code counts for the account, so the transaction
+/// must be committed after a failure, too. The code that exhausts the limit is announced to the owner.
+pub(in crate::domain) async fn verify(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    client: &Client,
+    rules: SecondFactorRules<'_>,
+    user: &user::Model,
+    typed: TypedCode<'_>,
+) -> Result<Result<Method, Failure>> {
+    let attempt = match rate_limits::take_second_factor(txn, now, client, rules.limits, user.id).await {
+        Ok(attempt) => Some(attempt),
+        Err(Error::RateLimited(_)) => None,
+        Err(error) => return Err(error),
+    };
+    let right = match (typed, &attempt) {
+        (TypedCode::Totp(_), None) => return Ok(Err(Failure::Stopped)),
+        (TypedCode::Totp(typed), Some(_)) => use_totp(txn, now, rules, user.id, typed).await?.then_some(Method::Totp),
+        // Nobody guesses 120 bits, so the owner may always use one.
+        (TypedCode::Recovery(typed), _) => {
+            use_recovery_code(txn, now, client, user, typed).await?.then_some(Method::RecoveryCode)
+        }
+    };
+    match (right, attempt) {
+        (Some(method), attempt) => {
+            rate_limits::give_back(txn, attempt.unwrap_or_default()).await?;
+            Ok(Ok(method))
+        }
+        (None, attempt) => {
+            if attempt.is_some() && rate_limits::has_stopped_totp(txn, now, rules.limits, user.id).await? {
+                announce_stop(txn, now, user).await?;
+            }
+            Ok(Err(Failure::Wrong))
+        }
+    }
+}
+
+/// Uses up a code of the user's authenticator app. Returns false if it is wrong, or of the same or an earlier step than
+/// the last one used.
+async fn use_totp(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    rules: SecondFactorRules<'_>,
+    user: Uuid,
+    typed: &str,
+) -> Result<bool> {
+    let theirs = factor::Entity::find().filter(Column::UserId.eq(user)).filter(Column::Kind.eq(Kind::Totp));
+    let Some(factor) = theirs.one(txn).await? else { return Ok(false) };
+    let secret = rules.master_keys.unseal(&factors::seal_context(factor.id), &factor.sealed_secret);
+    let Some(secret) = secret.and_then(|bytes| TotpSecret::from_bytes(&bytes)) else {
+        tracing::error!(factor = %factor.id, "secret of a second factor cannot be unsealed");
+        return Ok(false);
+    };
+    let Some(TimeStep(step)) = secret.step_of(typed, now.at) else { return Ok(false) };
+    let used = factor::Entity::update_many()
+        .col_expr(Column::LastStep, Expr::value(step))
+        .col_expr(Column::LastUsedAt, Expr::value(now.at))
+        .filter(Column::Id.eq(factor.id))
+        .filter(Column::LastStep.lt(step))
+        .exec(txn)
+        .await?;
+    Ok(used.rows_affected > 0)
+}
+
+/// Uses up a recovery code, and notifies the owner. Returns false if it is wrong.
+async fn use_recovery_code(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    client: &Client,
+    user: &user::Model,
+    typed: &str,
+) -> Result<bool> {
+    let Some(code) = RecoveryCode::from_text(typed) else { return Ok(false) };
+    let used = recovery_code::Entity::delete_many()
+        .filter(recovery_code::Column::Digest.eq(code.digest()))
+        .filter(recovery_code::Column::UserId.eq(user.id))
+        .exec(txn)
+        .await?;
+    if used.rows_affected == 0 {
+        return Ok(false);
+    }
+    audit::record(txn, now, Event::by_owner(client, Action::RecoveryCodeUsed, user.id)).await?;
+    outbox::enqueue(txn, now, mail::Kind::RecoveryCodeUsed, &user.email, Some(user.id)).await?;
+    Ok(true)
+}
+
+/// Tells the owner, once within [`NOTICE_INTERVAL`], that authenticator codes are stopped.
+async fn announce_stop(txn: &DatabaseTransaction, now: &Now, user: &user::Model) -> Result<()> {
+    let since = now.at.minus(NOTICE_INTERVAL);
+    if !outbox::has_enqueued(txn, mail::Kind::TotpStopped, user.id, since).await? {
+        outbox::enqueue(txn, now, mail::Kind::TotpStopped, &user.email, Some(user.id)).await?;
+    }
+    Ok(())
+}
