@@ -48,7 +48,8 @@ use crate::tools::request_metrics::RequestMetrics;
 use crate::tools::secret::{InstanceName, MasterKeys, MasterSecrets};
 use crate::tools::secret_file;
 use crate::tools::sheet;
-use crate::tools::token::{KeyRing, SharedRing};
+use crate::tools::token::{KeyRing, RefreshToken, SharedRing};
+use crate::tools::webauthn::RelyingParty;
 
 /// Maximum number of queued passwords per core. Usually the timeout of the hasher is reached long before, unless hashes
 /// are cheap.
@@ -101,6 +102,8 @@ pub struct App {
     pub(crate) response_memory: ConcurrencyLimit,
     /// All metrics.
     pub measures: Registry,
+    /// The service as browsers know it; `None` if the public URL has no domain.
+    pub relying_party: Option<RelyingParty>,
     master_keys: Arc<MasterKeys>,
     ring: SharedRing,
     key_lookups: KeyLookups,
@@ -134,6 +137,7 @@ impl App {
         let path = config.secret_key_path();
         let found = secret_file::known(config.secret_key.as_ref().map(SecretKey::bytes), &path);
         let found = found.map_err(|error| named(&path.display(), &error))?;
+        let relying_party = config.relying_party(&public_url).map_err(Error::Command)?;
         let url = config.database_url();
         if let Some(folder) = url.sqlite_path().and_then(std::path::Path::parent) {
             secret_file::make_folder(folder).map_err(|error| named(&folder.display(), &error))?;
@@ -212,6 +216,7 @@ impl App {
             response_memory: ConcurrencyLimit::new(RESPONSE_MEMORY, RESPONSE_MEMORY_PER_CLIENT, Gauge::default()),
             request_metrics,
             measures,
+            relying_party,
             master_keys,
             ring: SharedRing::new(ring),
             key_lookups: KeyLookups::default(),
@@ -259,7 +264,12 @@ impl App {
 
     /// Dependencies of operations on second factors.
     pub fn second_factor_rules(&self) -> SecondFactorRules<'_> {
-        SecondFactorRules { policy: self.config.second_factor, master_keys: &self.master_keys, limits: &self.limits }
+        SecondFactorRules {
+            policy: self.config.second_factor,
+            master_keys: &self.master_keys,
+            limits: &self.limits,
+            relying_party: self.relying_party.as_ref(),
+        }
     }
 
     /// Current keys that sign and verify access tokens.
@@ -285,14 +295,31 @@ impl App {
         in_time(self.verify(now, client, token)).await
     }
 
-    async fn verify(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
-        let ring = self.ring();
-        let rules = authenticate::Rules {
+    /// Authenticates the visitor of a page by the refresh token in the cookie, which stays valid.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] without a token that `refresh` would accept; [`Error::Unavailable`] if the database
+    /// does not respond.
+    pub async fn authenticate_page(&self, now: &Now, client: &Client, token: Option<RefreshToken>) -> Result<Caller> {
+        let token = token.ok_or(Error::Unauthenticated(Reason::Missing))?;
+        let rules = self.authentication_rules();
+        let caller = in_time(authenticate::by_refresh_token(&self.db, now, rules, client, token)).await?;
+        self.presence.record_activity(caller.user_id(), now.at);
+        Ok(caller)
+    }
+
+    fn authentication_rules(&self) -> authenticate::Rules<'_> {
+        authenticate::Rules {
             ring: &self.ring,
             limits: &self.limits,
             lives: &self.config.sessions,
             second_factor: self.config.second_factor,
-        };
+        }
+    }
+
+    async fn verify(&self, now: &Now, client: &Client, token: &str) -> Result<Caller> {
+        let ring = self.ring();
+        let rules = self.authentication_rules();
         match authenticate::authenticate(&self.db, now, rules, client, token).await {
             Err(Error::Unauthenticated(Reason::Invalid))
                 if !ApiToken::is_meant_by(token) && !ring.knows_key_of(token) =>

@@ -41,6 +41,7 @@ mod m0038_audit_reasons;
 mod m0039_staff_set_passwords;
 mod m0040_session_proof_time;
 mod m0041_second_factors;
+mod m0042_passkeys;
 
 /// Migrates a database to the current schema.
 pub struct Migrator;
@@ -84,6 +85,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0039_staff_set_passwords::Migration),
             Box::new(m0040_session_proof_time::Migration),
             Box::new(m0041_second_factors::Migration),
+            Box::new(m0042_passkeys::Migration),
         ]
     }
 }

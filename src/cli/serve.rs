@@ -13,6 +13,7 @@ use super::notify;
 use super::reload::{self, Reload};
 use crate::app::App;
 use crate::config::{Config, Listen};
+use crate::domain::auth::passkeys::list;
 use crate::error::{Error, Result};
 use crate::http::{self, Listener, ServerOptions};
 use crate::tools::clock::Clock;
@@ -24,6 +25,17 @@ pub(super) const OTHER_FILES: u64 = 200;
 
 /// Time limit for stopping. Supervisors kill the process after ten seconds.
 const STOP_TIMEOUT: Duration = Duration::from_millis(9500);
+
+/// Warns of passkeys that belong to another domain.
+async fn warn_of_passkeys(app: &App) -> Result<()> {
+    let own = app.relying_party.as_ref().map(|service| service.id.as_str());
+    for (domain, number) in list::count_by_domain(app.db.reader()).await? {
+        if own != Some(domain.as_str()) {
+            tracing::warn!(domain, number, "passkeys of another domain do not work: see VESTIBULE_PASSKEY_DOMAIN");
+        }
+    }
+    Ok(())
+}
 
 /// Serves until the process receives SIGTERM or SIGINT.
 pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
@@ -54,6 +66,7 @@ pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
         config_file = app.config.read_file.as_ref().map_or_else(|| "none".to_owned(), |file| file.display().to_string()),
         "starting"
     );
+    warn_of_passkeys(&app).await?;
     let watching = watching(&app).await?;
     allow_files(app.config.wire.connections);
     let (stop, stopped) = watch::channel(false);

@@ -19,6 +19,7 @@ use clap::{Args, Command, FromArgMatches as _};
 use ipnet::IpNet;
 
 pub use self::database_url::DatabaseUrl;
+pub use self::relying_party::PasskeyDomain;
 pub use self::sections::{
     ApiTokenConfig, DatabaseConfig, LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig, WatchConfig,
     WireConfig,
@@ -217,6 +218,10 @@ pub struct Config {
     #[arg(long, global = true, env = "VESTIBULE_SECOND_FACTOR", value_name = "POLICY", default_value = "optional")]
     pub second_factor: SecondFactorPolicy,
 
+    /// Domain of passkeys: that of the public URL, or a parent of it; a change disables all passkeys
+    #[arg(long, global = true, env = "VESTIBULE_PASSKEY_DOMAIN", value_name = "DOMAIN")]
+    pub passkey_domain: Option<PasskeyDomain>,
+
     /// Allow introspection of the schema
     #[arg(
         long,
@@ -352,5 +357,7 @@ const OWN_PATHS: [&str; 10] =
 mod tests;
 // Groups of settings.
 mod sections;
+// The service as browsers know it.
+mod relying_party;
 // Types of settings.
 mod types;

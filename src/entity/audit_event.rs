@@ -44,6 +44,8 @@ pub enum Action {
     FactorsReset,
     RecoveryCodesRenewed,
     RecoveryCodeUsed,
+    PasskeyAdded,
+    PasskeyRemoved,
     Logout,
     RefreshReused,
     Registered,
@@ -100,6 +102,8 @@ pub enum Reason {
     ChangedMeanwhile,
     /// The password is right, but the code of the second factor is wrong.
     WrongSecondFactor,
+    /// The passkey is right, but its counter went back.
+    PasskeyCopied,
     /// `VESTIBULE_LIMIT_MAIL_ADDRESS`
     LimitMailAddress,
     /// `VESTIBULE_LIMIT_MAIL_CLIENT`

@@ -80,6 +80,12 @@ pub enum Kind {
     RecoveryCodeUsed,
     /// Notice that codes of the authenticator app are not accepted after too many wrong ones.
     TotpStopped,
+    /// Notice that a passkey was added.
+    PasskeyAdded,
+    /// Notice that a passkey was removed.
+    PasskeyRemoved,
+    /// Notice that the counter of a passkey went back.
+    PasskeyCopied,
 }
 
 /// Delivery status of a mail.

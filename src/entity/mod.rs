@@ -22,6 +22,7 @@ pub mod limit;
 pub mod mail;
 // Digests of the secrets in mailed links.
 pub mod one_time_token;
+pub mod passkey;
 // Recovery codes of users with a second factor.
 pub mod recovery_code;
 // Registrations without a confirmed address.

@@ -56,13 +56,15 @@ pub enum Method {
     Totp,
     /// A recovery code.
     RecoveryCode,
+    /// A passkey whose device verified its user.
+    Passkey,
 }
 
 impl Method {
     /// True for a second factor.
     pub fn is_second_factor(self) -> bool {
         match self {
-            Self::Totp | Self::RecoveryCode => true,
+            Self::Totp | Self::RecoveryCode | Self::Passkey => true,
             Self::Password | Self::EmailLink => false,
         }
     }
@@ -93,9 +95,11 @@ impl Methods {
         Self::new(self.iter().chain([method]))
     }
 
-    /// True if they are of both kinds: a first proof and a second factor.
+    /// True if they are of both kinds: a first proof and a second factor. A passkey is both: a device, and a PIN or
+    /// biometrics.
     pub fn are_two_factors(&self) -> bool {
-        self.iter().any(Method::is_second_factor) && !self.iter().all(Method::is_second_factor)
+        let has_passkey = self.0.contains(&Method::Passkey);
+        has_passkey || self.iter().any(Method::is_second_factor) && !self.iter().all(Method::is_second_factor)
     }
 }
 
@@ -129,13 +133,14 @@ mod tests {
         let methods = Methods::new([Method::Totp, Method::Password, Method::Totp]);
         assert_eq!(methods.to_string(), "PASSWORD,TOTP");
         assert_eq!("PASSWORD,TOTP".parse::<Methods>().unwrap(), methods);
-        assert_eq!(Methods::new(Method::iter()).to_string(), "PASSWORD,EMAIL_LINK,TOTP,RECOVERY_CODE");
+        assert_eq!(Methods::new(Method::iter()).to_string(), "PASSWORD,EMAIL_LINK,TOTP,RECOVERY_CODE,PASSKEY");
         assert!("PASSWORD,MAGIC".parse::<Methods>().is_err());
     }
 
     #[test]
     fn two_factors_are_of_different_kinds() {
         let are_two = |methods: &[Method]| Methods::new(methods.iter().copied()).are_two_factors();
+        assert!(are_two(&[Method::Passkey]) && are_two(&[Method::Password, Method::Passkey]));
         assert!(are_two(&[Method::Password, Method::Totp]) && are_two(&[Method::EmailLink, Method::RecoveryCode]));
         assert!(!are_two(&[Method::Password, Method::EmailLink]) && !are_two(&[Method::Totp, Method::RecoveryCode]));
         assert!(!are_two(&[Method::Password]) && !are_two(&[Method::Totp]) && !are_two(&[]));

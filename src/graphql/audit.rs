@@ -148,6 +148,8 @@ enum AuditReason {
     ChangedMeanwhile,
     /// The password is right, but the code of the second factor is wrong.
     WrongSecondFactor,
+    /// The passkey is right, but its counter went back: it may have been copied.
+    PasskeyCopied,
     /// Too many emails to the address.
     LimitMailAddress,
     /// Too many requests for emails from the client.
@@ -194,6 +196,10 @@ pub(crate) enum AuditAction {
     RecoveryCodesRenewed,
     /// A recovery code was used.
     RecoveryCodeUsed,
+    /// A user registered a passkey.
+    PasskeyAdded,
+    /// A user removed a passkey.
+    PasskeyRemoved,
     /// A user signed out.
     Logout,
     /// A refresh token was used a second time, which ended its session.

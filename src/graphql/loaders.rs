@@ -8,13 +8,15 @@ use async_graphql::dataloader::{DataLoader, Loader};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::domain::auth::passkeys;
 use crate::domain::auth::second_factor::factors;
 use crate::domain::{samples, users};
-use crate::entity::{factor, sample, user};
+use crate::entity::{factor, passkey, sample, user};
 use crate::error::Error;
 use crate::graphql::context::Request;
 use crate::graphql::errors::{Answer, Failure};
 use crate::graphql::nodes::{Node, Nodes};
+use crate::graphql::passkeys::Passkey;
 use crate::graphql::second_factor::Factor;
 use crate::graphql::users::User;
 
@@ -25,6 +27,7 @@ pub(crate) struct Loaders {
     recent_samples: DataLoader<RecentSamples>,
     nodes: DataLoader<Nodes>,
     factors: DataLoader<Factors>,
+    passkeys: DataLoader<Passkeys>,
     recovery_codes: DataLoader<RecoveryCodes>,
 }
 
@@ -41,6 +44,7 @@ impl Loaders {
             recent_samples: DataLoader::new(recent_samples, tokio::spawn),
             nodes: DataLoader::new(nodes, tokio::spawn),
             factors: DataLoader::new(Factors { app: Arc::clone(app) }, tokio::spawn),
+            passkeys: DataLoader::new(Passkeys { app: Arc::clone(app) }, tokio::spawn),
             recovery_codes: DataLoader::new(RecoveryCodes { app: Arc::clone(app) }, tokio::spawn),
         }
     }
@@ -76,6 +80,15 @@ pub(crate) async fn factors(ctx: &Context<'_>, user: &user::Model) -> Answer<Vec
     }
     let found = ctx.data_unchecked::<Loaders>().factors.load_one(user.id).await?;
     Ok(found.into_iter().flatten().map(Factor).collect())
+}
+
+/// Passkeys of a user who is visible to the viewer.
+pub(crate) async fn passkeys(ctx: &Context<'_>, user: &user::Model) -> Answer<Vec<Passkey>> {
+    if !user.has_second_factor {
+        return Ok(Vec::new());
+    }
+    let found = ctx.data_unchecked::<Loaders>().passkeys.load_one(user.id).await?;
+    Ok(found.into_iter().flatten().map(Passkey).collect())
 }
 
 /// Number of unused recovery codes of a user who is visible to the viewer.
@@ -153,6 +166,20 @@ impl Loader<Uuid> for Factors {
 
     async fn load(&self, users: &[Uuid]) -> Result<HashMap<Uuid, Vec<factor::Model>>, Error> {
         factors::list(&self.app.db, users).await
+    }
+}
+
+/// Passkeys of users.
+struct Passkeys {
+    app: Arc<App>,
+}
+
+impl Loader<Uuid> for Passkeys {
+    type Value = Vec<passkey::Model>;
+    type Error = Error;
+
+    async fn load(&self, users: &[Uuid]) -> Result<HashMap<Uuid, Vec<passkey::Model>>, Error> {
+        passkeys::list::list(&self.app.db, users).await
     }
 }
 

@@ -99,6 +99,12 @@ pub(crate) enum MailKind {
     RecoveryCodeUsed,
     /// Warning that codes of the authenticator app are not accepted after too many wrong ones.
     TotpStopped,
+    /// Notice that a passkey was added.
+    PasskeyAdded,
+    /// Notice that a passkey was removed.
+    PasskeyRemoved,
+    /// Notice that the counter of a passkey went back, so that it may have been copied.
+    PasskeyCopied,
 }
 
 /// Delivery status of an email.

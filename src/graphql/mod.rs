@@ -28,6 +28,7 @@ mod mails;
 mod nodes;
 mod paging;
 mod passwords;
+pub(crate) mod passkeys;
 mod presence;
 mod reauthentication;
 mod registration;
@@ -89,6 +90,7 @@ pub struct Mutation(
     import::ImportMutation,
     reauthentication::ReauthenticationMutation,
     second_factor::SecondFactorMutation,
+    passkeys::PasskeysMutation,
 );
 
 /// Subscriptions, over WebSocket with the protocol graphql-transport-ws.

@@ -9,6 +9,7 @@ use async_graphql::{Context, ID, Interface, Object};
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::domain::auth::passkeys;
 use crate::domain::auth::second_factor::factors;
 use crate::domain::auth::{api_tokens, sessions};
 use crate::domain::{audit, outbox, samples, users};
@@ -20,6 +21,7 @@ use crate::graphql::errors::Answer;
 use crate::graphql::loaders;
 use crate::graphql::mails::OutgoingMail;
 use crate::graphql::paging::list_complexity;
+use crate::graphql::passkeys::Passkey;
 use crate::graphql::samples::Sample;
 use crate::graphql::second_factor::Factor;
 use crate::graphql::sessions::Session;
@@ -41,6 +43,7 @@ pub(crate) enum Node {
     AuditEvent(AuditEvent),
     OutgoingMail(OutgoingMail),
     Factor(Factor),
+    Passkey(Passkey),
 }
 
 #[derive(Default)]
@@ -49,9 +52,9 @@ pub(crate) struct NodesQuery;
 #[Object]
 impl NodesQuery {
     /// Returns the object with this id; null if it does not exist or you may not read it. You may read your account, the
-    /// samples that you modified last, and your sessions, second factors and API tokens; staff also other users with
-    /// their second factors, samples, audit events and emails. Superusers, and events and emails about them, are visible to superusers only. API tokens need
-    /// the scope READ, and do not find sessions.
+    /// samples that you modified last, and your sessions, second factors, passkeys and API tokens; staff also other users
+    /// with their second factors and passkeys, samples, audit events and emails. Superusers, and events and emails about
+    /// them, are visible to superusers only. API tokens need the scope READ, and do not find sessions.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Id of the object.")] id: ID) -> Answer<Option<Node>> {
         Ok(find(ctx, &[id]).await?.into_iter().next().flatten())
     }
@@ -106,7 +109,7 @@ impl Loader<Uuid> for Nodes {
             let Some(staff) = staff else { return Ok(HashMap::new()) };
             outbox::list::find_many(db, staff, ids).await
         };
-        let (users, samples, sessions, api_tokens, events, mails, factors) = tokio::try_join!(
+        let (users, samples, sessions, api_tokens, events, mails, factors, passkeys) = tokio::try_join!(
             users::list::find_many(db, viewer, ids),
             samples::find_many(db, viewer, ids),
             sessions,
@@ -114,6 +117,7 @@ impl Loader<Uuid> for Nodes {
             events,
             mails,
             factors::find_many(db, viewer, ids),
+            passkeys::list::find_many(db, viewer, ids),
         )?;
         // Versions before 0.2 gave some events the id of an email. The event replaces it here, because it is kept longer.
         let mut found = HashMap::new();
@@ -123,6 +127,7 @@ impl Loader<Uuid> for Nodes {
         found.extend(sessions.into_iter().map(|(id, session)| (id, session.into())));
         found.extend(samples.into_iter().map(|(id, row)| (id, Sample(row).into())));
         found.extend(factors.into_iter().map(|(id, row)| (id, Factor(row).into())));
+        found.extend(passkeys.into_iter().map(|(id, row)| (id, Passkey(row).into())));
         found.extend(users.into_iter().map(|(id, row)| (id, User(row).into())));
         Ok(found)
     }

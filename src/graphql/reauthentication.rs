@@ -3,9 +3,10 @@
 use async_graphql::{Context, InputObject, Object, OneofObject, SimpleObject};
 
 use crate::domain::account::reauthenticate::{self, TypedProof};
-use crate::domain::auth::second_factor::TypedCode;
+use crate::domain::auth::second_factor::SecondProof;
 use crate::graphql::context::{app, enrolling, request};
 use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::passkeys::PasskeyAssertionInput;
 use crate::graphql::sessions::Session;
 use crate::graphql::sign_in::AuthTokens;
 use crate::graphql::user_errors::outcome;
@@ -22,16 +23,8 @@ pub(crate) enum ProofInput {
     /// Unused recovery code.
     #[graphql(secret)]
     RecoveryCode(String),
-}
-
-impl ProofInput {
-    fn typed(&self) -> TypedProof<'_> {
-        match self {
-            Self::Password(password) => TypedProof::Password(password),
-            Self::TotpCode(code) => TypedProof::Code(TypedCode::Totp(code)),
-            Self::RecoveryCode(code) => TypedProof::Code(TypedCode::Recovery(code)),
-        }
-    }
+    /// Proof from the browser, by the options of `startPasskeyLogin`.
+    Passkey(PasskeyAssertionInput),
 }
 
 /// New proof of identity.
@@ -49,7 +42,7 @@ pub(crate) struct ReauthenticatePayload {
     tokens: Option<AuthTokens>,
     /// Your session; null if there are errors.
     session: Option<Session>,
-    /// PASSWORD_INCORRECT for `password`; SECOND_FACTOR_INCORRECT for a code, also if you have no second factor;
+    /// PASSWORD_INCORRECT for `password`; SECOND_FACTOR_INCORRECT for a code or passkey, also if you have none;
     /// TOTP_STOPPED after too many wrong codes.
     errors: Vec<UserError>,
 }
@@ -67,8 +60,16 @@ impl ReauthenticationMutation {
         #[graphql(desc = "New proof of identity.")] input: ReauthenticateInput,
     ) -> Answer<Option<ReauthenticatePayload>> {
         let (app, now, owner) = (app(ctx), &request(ctx).now, enrolling(ctx)?);
-        let (rules, proof) = (app.sign_in_rules(), input.proof.typed());
-        let proved = reauthenticate::reauthenticate(&app.db, now, owner, rules, proof).await;
+        let prove = async |proof| reauthenticate::reauthenticate(&app.db, now, owner, app.sign_in_rules(), proof).await;
+        let proved = match &input.proof {
+            ProofInput::Password(password) => prove(TypedProof::Password(password)).await,
+            ProofInput::TotpCode(code) => prove(TypedProof::Code(SecondProof::Totp(code))).await,
+            ProofInput::RecoveryCode(code) => prove(TypedProof::Code(SecondProof::Recovery(code))).await,
+            ProofInput::Passkey(passkey) => match passkey.read() {
+                Ok(answer) => prove(TypedProof::Code(SecondProof::Passkey(&answer))).await,
+                Err(refusal) => Err(refusal.into()),
+            },
+        };
         let (proved, errors) = outcome(ctx, proved)?;
         let (tokens, session) = proved
             .map(|(session, user)| {

@@ -4,13 +4,14 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject, SimpleO
 
 use crate::domain::account::second_factor::enroll::{self, Enrollment};
 use crate::domain::account::second_factor::{delete, recovery_codes};
-use crate::domain::auth::second_factor::TypedCode;
+use crate::domain::auth::second_factor::SecondProof;
 use crate::domain::auth::second_factor::challenge::{self, Challenge, Complete, Completed};
 use crate::domain::users::reset_factors;
 use crate::entity::factor::{self, Kind};
 use crate::entity::session::Method;
 use crate::graphql::context::{app, enrolling, present, request, staff};
 use crate::graphql::errors::{Answer, UserError};
+use crate::graphql::passkeys::{PasskeyAssertionInput, PasskeyRequestOptions};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::sign_in::{LoginPayload, RefreshTokenTransport, hand_out};
 use crate::graphql::user_errors::outcome;
@@ -64,6 +65,8 @@ pub(crate) enum ProofMethod {
     Totp,
     /// Recovery code.
     RecoveryCode,
+    /// Passkey, which counts as two factors.
+    Passkey,
 }
 
 /// Second step of a sign-in. Answer it with `completeLogin`.
@@ -75,6 +78,8 @@ pub(crate) struct SignInChallenge {
     expires_at: DateTime,
     /// Methods that answer it. TOTP is missing while codes of the app are not accepted; see TOTP_STOPPED.
     methods: Vec<ProofMethod>,
+    /// Options for `navigator.credentials.get`, if a passkey answers it.
+    passkey_options: Option<PasskeyRequestOptions>,
 }
 
 impl From<Challenge> for SignInChallenge {
@@ -83,6 +88,7 @@ impl From<Challenge> for SignInChallenge {
             token: challenge.token,
             expires_at: challenge.expires_at.into(),
             methods: challenge.methods.into_iter().map(Into::into).collect(),
+            passkey_options: challenge.passkey.map(Into::into),
         }
     }
 }
@@ -96,15 +102,8 @@ pub(crate) enum SecondFactorInput {
     /// Unused recovery code, in any case, with or without hyphens.
     #[graphql(secret)]
     RecoveryCode(String),
-}
-
-impl SecondFactorInput {
-    fn typed(&self) -> TypedCode<'_> {
-        match self {
-            Self::TotpCode(code) => TypedCode::Totp(code),
-            Self::RecoveryCode(code) => TypedCode::Recovery(code),
-        }
-    }
+    /// Proof from the browser for the challenge in `passkeyOptions`.
+    Passkey(PasskeyAssertionInput),
 }
 
 /// Answer to a challenge.
@@ -230,11 +229,16 @@ impl SecondFactorMutation {
         let replaces = request.browser.cookie;
         let completed = async {
             let transport = RefreshTokenTransport::choose(request, input.refresh_token_in)?;
-            let (token, code) = (&*input.challenge_token, input.proof.typed());
-            let answer = Complete { token, code, replaces, form: None };
-            let rules = app.sign_in_rules();
-            let completed = challenge::complete(&app.db, &request.now, &request.client, rules, answer).await?;
-            Ok((transport, completed))
+            let complete = async |code: SecondProof<'_>| {
+                let answer = Complete { token: &input.challenge_token, code, replaces, form: None };
+                challenge::complete(&app.db, &request.now, &request.client, app.sign_in_rules(), answer).await
+            };
+            let completed = match &input.proof {
+                SecondFactorInput::TotpCode(code) => complete(SecondProof::Totp(code)).await,
+                SecondFactorInput::RecoveryCode(code) => complete(SecondProof::Recovery(code)).await,
+                SecondFactorInput::Passkey(passkey) => complete(SecondProof::Passkey(&passkey.read()?)).await,
+            };
+            Ok((transport, completed?))
         };
         let (completed, errors) = outcome(ctx, completed.await)?;
         if replaces.is_some() && matches!(completed, Some((RefreshTokenTransport::Body, _))) {

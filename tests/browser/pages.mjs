@@ -2,43 +2,17 @@
 // Usage: node pages.mjs BINARY SCREENSHOT_FOLDER
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRequire } from "node:module";
-import { createInterface } from "node:readline";
 import { launch } from "./chromium.mjs";
+import { assertAccessible, linkOf, start } from "./service.mjs";
 
 const [binary, shots] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const folder = mkdtempSync(join(tmpdir(), "vestibule-browser-"));
 mkdirSync(shots, { recursive: true });
-
-/** Starts the service on a fresh folder and resolves to it and its address. */
-async function start() {
-  const env = { PATH: process.env.PATH, VESTIBULE_LISTEN: "127.0.0.1:0", VESTIBULE_ADMIN_PASSWORD: "a rather long phrase of mine" };
-  const service = spawn(binary, [], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
-  for await (const line of createInterface({ input: service.stdout })) {
-    const found = line.match(/^listening on (.*)$/);
-    if (found) return { service, url: found[1] };
-  }
-  throw new Error("the service did not start");
-}
-
-/** Opens the mail with this subject, waiting for the worker, and returns the link in it. */
-async function linkOf(page, url, subject) {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    await page.goto(`${url}/dev/mail`);
-    const mail = page.getByRole("link", { name: subject }).first();
-    if (await mail.count()) {
-      await mail.click();
-      return page.locator("pre a").first().getAttribute("href");
-    }
-    await page.waitForTimeout(100);
-  }
-  throw new Error(`no mail "${subject}" came`);
-}
 
 /** Goes to a field by keyboard alone. */
 async function tabTo(page, id) {
@@ -49,7 +23,7 @@ async function tabTo(page, id) {
   assert.fail(`${id} cannot be reached by keyboard`);
 }
 
-const { service, url } = await start();
+const { service, url } = await start(binary, folder);
 const browser = await launch();
 let passed = 0;
 try {
@@ -111,10 +85,7 @@ try {
       const look = await context.newPage();
       for (const name of ["sign-in", "register", "forgot", "verify", "reset"]) {
         await look.goto(`${url}/account/${name}`);
-        await look.evaluate(axe);
-        const { violations } = await look.evaluate(() => globalThis.axe.run());
-        assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], `${name}, ${colorScheme}, ${width}`);
-        assert.ok(await look.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than ${width}`);
+        await assertAccessible(assert, look, axe, `${name}, ${colorScheme}, ${width}`, width);
         await look.screenshot({ path: join(shots, `${name}-${colorScheme}-${width}.png`), fullPage: true });
         passed += 1;
       }

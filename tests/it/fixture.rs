@@ -5,7 +5,9 @@ use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::json;
 use vestibule::domain::auth::signing_keys::Start;
 use vestibule::domain::operator::Operator;
-use vestibule::entity::{email_undo, former_username, imported_id, pending_deletion, sent_form, sign_in_challenge};
+use vestibule::entity::{
+    email_undo, former_username, imported_id, passkey, pending_deletion, sent_form, sign_in_challenge,
+};
 use vestibule::tools::clock::Timestamp;
 use vestibule::tools::mail::SendError;
 
@@ -55,6 +57,22 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
     anyone.data(RESET, json!({ "e": ada.email })).await;
     app.deliver().await;
     plant(app, &bob).await;
+    let passkey = passkey::ActiveModel {
+        id: Set(uuid::Uuid::from_u128(9)),
+        user_id: Set(bob.id.parse().unwrap()),
+        digest: Set(vec![1; 32]),
+        credential_id: Set(vec![2; 16]),
+        public_key: Set(vec![3; 77]),
+        domain: Set("localhost".to_owned()),
+        name: Set("Bob's phone".to_owned()),
+        model: Set(vec![0; 16]),
+        is_synced: Set(true),
+        counter: Set(0),
+        transports: Set("internal".to_owned()),
+        created_at: Set(app.clock_now()),
+        last_used_at: Set(None),
+    };
+    passkey::Entity::insert(passkey).exec_without_returning(app.db()).await.unwrap();
     let row = sign_in_challenge::ActiveModel {
         id: Set(uuid::Uuid::from_u128(8)),
         proofs: Set(3),

@@ -13,7 +13,9 @@ use uuid::Uuid;
 use vestibule::entity::audit_event;
 
 use crate::api_tokens::make;
+use crate::authenticator::Authenticator;
 use crate::parity::registration::{REGISTER, wanted};
+use crate::passkeys;
 use crate::second_factor::plant;
 use crate::test_app::TestApp;
 use crate::test_client::Client;
@@ -32,6 +34,7 @@ const FRAGMENTS: &str = "
     fragment Session on Session { id createdAt expiresAt ip userAgent isCurrent }
     fragment ApiToken on ApiToken { id name scopes prefix expiresAt }
     fragment Factor on Factor { id kind createdAt lastUsedAt }
+    fragment Passkey on Passkey { id name isSynced createdAt lastUsedAt }
     fragment AuditEvent on AuditEvent { id action reason actor { id } target { id } ip userAgent createdAt }
     fragment OutgoingMail on OutgoingMail { id kind recipient status createdAt }
 ";
@@ -46,6 +49,12 @@ async fn record(client: &Client, key: &str) -> String {
 /// Id of the only session.
 async fn session(client: &Client) -> String {
     client.data("{ sessions { id } }", json!({})).await["sessions"][0]["id"].as_str().unwrap().to_owned()
+}
+
+/// Id of a new passkey.
+async fn passkey(app: &TestApp, client: &Client) -> String {
+    let mut authenticator = Authenticator::new(&passkeys::origin(app));
+    passkeys::register(client, &mut authenticator).await["passkey"]["id"].as_str().unwrap().to_owned()
 }
 
 async fn my_id(client: &Client) -> String {
@@ -98,6 +107,7 @@ async fn scene(place: &Place) -> Scene {
         (("Session", session(&boss_client).await), &["boss"]),
         (("ApiToken", ada_token), &["ada", "ada's token"]),
         (("Factor", plant(&app, &ada).await.id), &["admin", "boss", "boss's token", "ada", "ada's token"]),
+        (("Passkey", passkey(&app, &ada_client).await), &["admin", "boss", "boss's token", "ada", "ada's token"]),
         (("AuditEvent", event(&admin, "USER_CREATED", &ada.id).await), staff),
         (("AuditEvent", event(&admin, "LOGIN", &ada.id).await), staff),
         (("AuditEvent", event(&admin, "LOGIN", &admin_id).await), &["admin"]),
@@ -184,13 +194,13 @@ async fn objects_have_the_same_fields_as_in_their_own_queries(place: Place) {
             apiTokens {{ ...ApiToken }}
             auditEvents(first: 60) {{ nodes {{ ...AuditEvent }} }}
             outgoingMails(first: 20) {{ nodes {{ ...OutgoingMail }} }}
-            users(search: \"ada\") {{ nodes {{ factors {{ ...Factor }} }} }}
+            users(search: \"ada\") {{ nodes {{ factors {{ ...Factor }} passkeys {{ ...Passkey }} }} }}
         }}
         {FRAGMENTS}"
     );
     let by_id = format!(
         "query($ids: [ID!]!) {{
-            nodes(ids: $ids) {{ ...User ...Sample ...Session ...ApiToken ...AuditEvent ...OutgoingMail ...Factor }}
+            nodes(ids: $ids) {{ ...User ...Sample ...Session ...ApiToken ...AuditEvent ...OutgoingMail ...Factor ...Passkey }}
         }}
         {FRAGMENTS}"
     );
@@ -205,6 +215,7 @@ async fn objects_have_the_same_fields_as_in_their_own_queries(place: Place) {
             data["auditEvents"]["nodes"].clone(),
             data["outgoingMails"]["nodes"].clone(),
             data["users"]["nodes"][0]["factors"].clone(),
+            data["users"]["nodes"][0]["passkeys"].clone(),
         ];
         for list in &lists {
             let ids: Vec<&Value> = list.as_array().unwrap().iter().map(|object| &object["id"]).collect();
@@ -279,15 +290,15 @@ async fn objects_of_all_types_cost_a_fixed_number_of_statements(place: Place) {
         (found, counter.load(Ordering::SeqCst) - before)
     };
     // The caller, and one for each type.
-    assert_eq!(count(&admin, &ids[..5]).await, (4, 8));
-    assert_eq!(count(&admin, &ids[..25]).await, (20, 8));
-    assert_eq!(count(&admin, &[NOBODY.to_owned()]).await, (0, 8));
+    assert_eq!(count(&admin, &ids[..5]).await, (4, 9));
+    assert_eq!(count(&admin, &ids[..25]).await, (20, 9));
+    assert_eq!(count(&admin, &[NOBODY.to_owned()]).await, (0, 9));
     // And the superusers to be removed from events.
-    assert_eq!(count(&boss, &ids[..5]).await, (4, 9));
-    assert_eq!(count(&boss, &ids[..25]).await, (20, 9));
-    // Users, samples, sessions, second factors and API tokens only.
-    assert_eq!(count(&ada, &ids[..5]).await, (0, 6));
-    assert_eq!(count(&ada, &ids[..25]).await, (0, 6));
+    assert_eq!(count(&boss, &ids[..5]).await, (4, 10));
+    assert_eq!(count(&boss, &ids[..25]).await, (20, 10));
+    // Users, samples, sessions, second factors, passkeys and API tokens only.
+    assert_eq!(count(&ada, &ids[..5]).await, (0, 7));
+    assert_eq!(count(&ada, &ids[..25]).await, (0, 7));
     assert_eq!(count(&ada, &["malformed".to_owned()]).await, (0, 1));
 }
 

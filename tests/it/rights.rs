@@ -69,9 +69,14 @@ fn harmless(operation: &str) -> Value {
         "uploadAvatar" | "importUsers" => json!({ "input": { "file": null } }),
         "deactivateMe" | "deleteMe" => json!({ "input": { "currentPassword": "x" } }),
         "revokeSession" | "rotateApiToken" | "deleteApiToken" | "toggleStaff" | "toggleActive" | "deleteUser"
-        | "deleteFactor" | "resetFactors" | "retryMail" | "updateUser" => json!({ "input": { "id": nobody } }),
+        | "deleteFactor" | "deletePasskey" | "resetFactors" | "retryMail" | "updateUser" => {
+            json!({ "input": { "id": nobody } })
+        }
         "reauthenticate" => json!({ "input": { "proof": { "password": "x" } } }),
         "completeLogin" => json!({ "input": { "challengeToken": "x", "proof": { "totpCode": "1" } } }),
+        "renamePasskey" => json!({ "input": { "id": nobody, "name": "x" } }),
+        "loginWithPasskey" => json!({ "input": { "passkey": credential("signature") } }),
+        "finishPasskeyRegistration" => json!({ "input": { "credential": credential("attestationObject") } }),
         "confirmTotpEnrollment" => json!({ "input": { "enrollmentToken": "x", "totpCode": "1" } }),
         "createApiToken" => json!({ "input": { "name": "" } }),
         "recordSample" => json!({ "input": { "key": "", "title": "" } }),
@@ -80,6 +85,15 @@ fn harmless(operation: &str) -> Value {
         "updateMe" => json!({ "input": {} }),
         _ => json!({}),
     }
+}
+
+/// A credential that is none, with the field of its kind.
+fn credential(field: &str) -> Value {
+    let mut response = json!({ "clientDataJSON": "eA", field: "eA" });
+    if field == "signature" {
+        response["authenticatorData"] = json!("eA");
+    }
+    json!({ "id": "eA", "rawId": "eA", "type": "public-key", "response": response })
 }
 
 /// Document with one operation, and its arguments as variables.

@@ -165,6 +165,20 @@ fn rows(health: &Health, master_keys: Option<&MasterKeys>, config: &Config, repo
             report.ok("users", crate::cli::counted(number, "superuser can sign in", "superusers can sign in"));
         }
     }
+    let public_url = config.public_url.clone().or_else(|| config.listen.url());
+    let known_as = public_url.and_then(|url| config.relying_party(&url).ok().flatten());
+    for (domain, number) in &health.passkeys {
+        let number = u64::try_from(*number).unwrap_or_default();
+        let passkeys = crate::cli::counted(number, "passkey belongs", "passkeys belong");
+        let found = format!("{passkeys} to {domain}");
+        if known_as.as_ref().is_some_and(|service| service.id == *domain) {
+            report.ok("users", found);
+        } else {
+            let remedy =
+                "set VESTIBULE_PASSKEY_DOMAIN or VESTIBULE_PUBLIC_URL back, or ask their users to add new ones";
+            report.warn("users", format!("{found}, and so do not work"), remedy);
+        }
+    }
     if health.temporary_passwords > 0 {
         let found = crate::cli::counted(
             health.temporary_passwords,

@@ -6,6 +6,8 @@ pub mod change_password;
 pub mod reauthenticate;
 // Second factors.
 pub mod second_factor;
+// Passkeys of the signed-in user.
+pub mod passkeys;
 // Changing names and other details.
 pub mod profile;
 // Undoing a change of address.

@@ -9,7 +9,7 @@ use crate::database::Db;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::{Also, Authorized};
 use crate::domain::auth::identity::SessionUser;
-use crate::domain::auth::second_factor::TypedCode;
+use crate::domain::auth::second_factor::SecondProof;
 use crate::domain::auth::second_factor::verify::{self, Failure};
 use crate::domain::auth::sessions;
 use crate::domain::auth::sign_in::SignInRules;
@@ -25,7 +25,7 @@ pub enum TypedProof<'a> {
     /// The password.
     Password(&'a str),
     /// A code of the second factor.
-    Code(TypedCode<'a>),
+    Code(SecondProof<'a>),
 }
 
 /// Records that the user of a session proved who they are. Sensitive operations of this session then need no new proof
@@ -69,7 +69,11 @@ pub async fn reauthenticate(
 }
 
 /// Verifies a code. A wrong one is counted, although nothing else of the transaction remains.
-async fn by_code(authorized: Authorized, rules: SignInRules<'_>, code: TypedCode<'_>) -> Result<(Authorized, Method)> {
+async fn by_code(
+    authorized: Authorized,
+    rules: SignInRules<'_>,
+    code: SecondProof<'_>,
+) -> Result<(Authorized, Method)> {
     let user = authorized.user();
     if !user.has_second_factor {
         return Err(Failure::Wrong.refusal(code).into());

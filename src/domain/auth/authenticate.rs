@@ -14,8 +14,8 @@ use crate::domain::rate_limits::Limits;
 use crate::entity::{api_token, session, user};
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
-use crate::tools::clock::Now;
-use crate::tools::token::{Claims, KeyRing, SharedRing};
+use crate::tools::clock::{Now, Timestamp};
+use crate::tools::token::{Claims, KeyRing, RefreshToken, SharedRing};
 
 /// Timeout for recording that a token was used.
 const NOTING: Duration = Duration::from_secs(3);
@@ -39,28 +39,57 @@ pub struct Rules<'a> {
 /// # Errors
 /// [`Error::Unauthenticated`] with the reason.
 pub async fn authenticate(db: &Db, now: &Now, rules: Rules<'_>, client: &Client, token: &str) -> Result<Caller> {
-    let Rules { ring, limits, lives, second_factor } = rules;
     let (user, credential, claims, authenticated_at) = if ApiToken::is_meant_by(token) {
         let (token, user) = api_tokens::authenticate(db, now, token).await?;
         (user, Credential::ApiToken { id: token.id, digest: token.digest, scopes: token.scopes }, None, None)
     } else {
-        let (claims, session, user) = by_access_token(db, now, &ring.present(), token).await?;
+        let (claims, session, user) = by_access_token(db, now, &rules.ring.present(), token).await?;
         (user, Credential::Session(session.id), Some(claims), Some(session.authenticated_at))
     };
     if !user.is_active {
         return Err(Error::Unauthenticated(Reason::Disabled));
     }
-    Ok(Caller(Viewer {
+    Ok(caller(rules, client, user, credential, claims, authenticated_at))
+}
+
+/// Authenticates the browser that has this refresh token, which is not exchanged.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] if `refresh` would not accept the token.
+pub async fn by_refresh_token(
+    db: &Db,
+    now: &Now,
+    rules: Rules<'_>,
+    client: &Client,
+    token: RefreshToken,
+) -> Result<Caller> {
+    let found = sessions::of_refresh_token(now, rules.lives, token).find_also_related(user::Entity);
+    let Some((session, Some(user))) = found.one(db.reader()).await? else {
+        return Err(Error::Unauthenticated(Reason::Revoked));
+    };
+    let credential = Credential::Session(session.id);
+    Ok(caller(rules, client, user, credential, None, Some(session.authenticated_at)))
+}
+
+fn caller(
+    rules: Rules<'_>,
+    client: &Client,
+    user: user::Model,
+    credential: Credential,
+    claims: Option<Arc<Claims>>,
+    authenticated_at: Option<Timestamp>,
+) -> Caller {
+    Caller(Viewer {
         user,
         credential,
         claims,
         authenticated_at,
-        reauthenticate_after: lives.reauthenticate_after,
-        second_factor,
+        reauthenticate_after: rules.lives.reauthenticate_after,
+        second_factor: rules.second_factor,
         client: client.clone(),
-        limits: limits.clone(),
-        ring: ring.clone(),
-    }))
+        limits: rules.limits.clone(),
+        ring: rules.ring.clone(),
+    })
 }
 
 /// Re-reads the session or API token, account and rights of a connected caller. The expiry of the access token stays.

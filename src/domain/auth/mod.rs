@@ -10,6 +10,8 @@ pub mod identity;
 pub mod sign_in;
 // The second factor of sign-ins.
 pub mod second_factor;
+// Passkeys.
+pub mod passkeys;
 // Opening, refreshing and ending sessions.
 pub mod sessions;
 // Issuing access and refresh tokens.

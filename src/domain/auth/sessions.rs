@@ -135,6 +135,15 @@ pub async fn refresh(
     Ok((session, user))
 }
 
+/// The session whose refresh token this is, if [`refresh`] would accept it.
+pub(in crate::domain) fn of_refresh_token(
+    now: &Now,
+    lives: &SessionConfig,
+    token: RefreshToken,
+) -> Select<session::Entity> {
+    session::Entity::find().filter(accepts(now, lives, token))
+}
+
 /// The rule for refresh tokens: the session is valid, and the token is its current generation or a predecessor that may
 /// be repeated. [`refresh`], [`logout`] and [`replace`] use it, so a token that no longer refreshes has no other use.
 fn accepts(now: &Now, lives: &SessionConfig, token: RefreshToken) -> Condition {

@@ -23,6 +23,8 @@ fn amr(methods: &Methods, has_two_factors: bool) -> Vec<String> {
         Method::Password => "pwd",
         Method::EmailLink => "email",
         Method::Totp | Method::RecoveryCode => "otp",
+        // Proof of possession of a key that may be copied.
+        Method::Passkey => "swk",
     };
     let mut names: Vec<&str> = methods.iter().map(name).chain(has_two_factors.then_some("mfa")).collect();
     names.dedup();

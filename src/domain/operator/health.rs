@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::Operator;
 use crate::database::Db;
+use crate::domain::auth::passkeys::list;
 use crate::domain::auth::signing_keys;
 use crate::domain::instance;
 use crate::domain::outbox::{self, Backlog};
@@ -30,6 +31,8 @@ pub struct Health {
     pub instance: Option<Uuid>,
     /// Number of active accounts that still have a generated password.
     pub temporary_passwords: u64,
+    /// Number of passkeys by domain.
+    pub passkeys: Vec<(String, i64)>,
     /// Addresses of accounts that cannot be found by them, because another account has the same address; at most 20.
     pub double_addresses: Vec<String>,
     /// Name of a picture that must be in the media store; `None` if no user has one.
@@ -51,6 +54,7 @@ pub async fn examine(db: &Db, _operator: &Operator) -> Result<Health> {
         keys: signing_keys::list(db).await?,
         instance: instance::find(db.reader()).await?,
         temporary_passwords: temporary.count(db.reader()).await?,
+        passkeys: list::count_by_domain(db.reader()).await?,
         double_addresses: address_keys::doubles(db.reader()).await?,
         avatar: pictured.all(db.reader()).await?.into_iter().next().and_then(|user| user.avatar),
     })

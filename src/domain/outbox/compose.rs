@@ -58,6 +58,9 @@ pub(super) async fn message(
         | Kind::ApiTokenRotated
         | Kind::FactorAdded
         | Kind::FactorRemoved
+        | Kind::PasskeyAdded
+        | Kind::PasskeyRemoved
+        | Kind::PasskeyCopied
         | Kind::RecoveryCodeUsed
         | Kind::TotpStopped => to_user(draft).await?,
     };
@@ -104,6 +107,9 @@ async fn to_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
         Kind::FactorRemoved => Content::FactorRemoved { at: draft.mail.created_at },
         Kind::RecoveryCodeUsed => Content::RecoveryCodeUsed { at: draft.mail.created_at },
         Kind::TotpStopped => Content::TotpStopped { at: draft.mail.created_at },
+        Kind::PasskeyAdded => Content::PasskeyAdded { at: draft.mail.created_at },
+        Kind::PasskeyRemoved => Content::PasskeyRemoved { at: draft.mail.created_at },
+        Kind::PasskeyCopied => Content::PasskeyCopied { at: draft.mail.created_at },
         Kind::ApiTokenCreated => Content::ApiTokenCreated(token_notice(draft).await?),
         Kind::ApiTokenRotated => Content::ApiTokenRotated(token_notice(draft).await?),
         Kind::VerifyEmail

@@ -22,6 +22,9 @@ pub(super) fn urgency(kind: Kind) -> i32 {
         | Kind::ApiTokenRotated
         | Kind::FactorAdded
         | Kind::FactorRemoved
+        | Kind::PasskeyAdded
+        | Kind::PasskeyRemoved
+        | Kind::PasskeyCopied
         | Kind::RecoveryCodeUsed
         | Kind::TotpStopped => 1,
     }

@@ -17,6 +17,7 @@ use crate::graphql::context::{now, reader};
 use crate::graphql::errors::Answer;
 use crate::graphql::loaders;
 use crate::graphql::paging::list_complexity;
+use crate::graphql::passkeys::Passkey;
 use crate::graphql::samples::{self, Sample};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::second_factor::Factor;
@@ -123,6 +124,17 @@ impl User {
     #[graphql(complexity = "2 + child_complexity")]
     async fn factors(&self, ctx: &Context<'_>) -> Answer<Vec<Factor>> {
         loaders::factors(ctx, &self.0).await
+    }
+
+    /// Passkeys of the user, oldest first; empty if there are none.
+    #[graphql(complexity = "list_complexity(5, child_complexity)")]
+    async fn passkeys(&self, ctx: &Context<'_>) -> Answer<Vec<Passkey>> {
+        loaders::passkeys(ctx, &self.0).await
+    }
+
+    /// True if the user has an authenticator app or a passkey, so that the password alone does not sign in.
+    async fn has_second_factor(&self) -> bool {
+        self.0.has_second_factor
     }
 
     /// Number of unused recovery codes; create new ones when few are left.

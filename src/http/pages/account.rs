@@ -3,7 +3,7 @@
 use axum::response::Response;
 
 use super::view::{Field, Form, View};
-use super::{Outcome, Sent, Visit, form, invalid_link, password_hint, second_factor};
+use super::{Outcome, Sent, Visit, form, invalid_link, passkeys, password_hint, second_factor};
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::account::registration::register::{self, Register, Rules};
@@ -28,7 +28,7 @@ pub(super) async fn sign_in_form(visit: Visit) -> Response {
         }
         _ => None,
     };
-    visit.show(&View { notice, ..sign_in_view(&visit, "") })
+    visit.show(&View { notice, ..sign_in_view(&visit, "", visit.parameter("then")) })
 }
 
 /// `POST /account/sign-in`
@@ -42,21 +42,22 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
         replaces: visit.refresh_token(),
         replacement: None,
     };
-    let rules = app.sign_in_rules();
+    let (rules, then) = (app.sign_in_rules(), sent.field("then"));
     match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
         Ok(SignedIn::Session(session, user)) => {
-            visit.redirect_signed_in(after_sign_in(&user), &token_issuer.tokens(&visit.now, &session, &user))
+            visit.redirect_signed_in(after_sign_in(&user, then), &token_issuer.tokens(&visit.now, &session, &user))
         }
-        Ok(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge),
-        Err(error) => visit.refuse(sign_in_view(visit, sent.field("identifier")), error),
+        Ok(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge, then),
+        Err(error) => visit.refuse(sign_in_view(visit, sent.field("identifier"), then), error),
     }
 }
 
-/// Page after a sign-in.
-pub(super) fn after_sign_in(user: &user::Model) -> &'static str {
-    match user.temporary_password_at {
-        Some(_) => "/account/password?temporary=1",
-        None => "/account/sign-in?done=signed-in",
+/// Page after a sign-in: the one that asked for it by name, if any.
+pub(super) fn after_sign_in(user: &user::Model, then: &str) -> &'static str {
+    match (user.temporary_password_at, then) {
+        (Some(_), _) => "/account/password?temporary=1",
+        (None, "security") => "/account/security",
+        (None, _) => "/account/sign-in?done=signed-in",
     }
 }
 
@@ -83,7 +84,7 @@ pub(super) async fn change_password(sent: Sent) -> Response {
             let tokens = visit.app.token_issuer().tokens(&visit.now, &session, &user);
             visit.redirect_signed_in("/account/sign-in?done=changed", &tokens)
         }
-        Outcome::Done(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge),
+        Outcome::Done(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge, ""),
         Outcome::Repeated => visit.redirect("/account/sign-in?done=password"),
         Outcome::Failed(error) => visit.refuse(password_view(visit, sent.field("identifier")), error),
     }
@@ -125,24 +126,29 @@ fn password_view(visit: &Visit, identifier: &str) -> View {
     }
 }
 
-fn sign_in_view(visit: &Visit, identifier: &str) -> View {
+fn sign_in_view(visit: &Visit, identifier: &str, then: &str) -> View {
+    let section = passkeys::sign_in_section(visit, then);
+    // The browser offers passkeys in this field.
+    let autocomplete = if section.is_some() { "username webauthn" } else { "username" };
     let fields = vec![
-        identifier_field(identifier),
+        Field { autocomplete, ..identifier_field(identifier) },
         Field::password("password", Text::new("page-label-password"), "current-password"),
     ];
     let mut links = vec![(Text::new("page-link-forgot"), "/account/forgot".to_owned())];
     if visit.app.config.registration == Registration::Open {
         links.push((Text::new("page-link-register"), "/account/register".to_owned()));
     }
+    let hidden = vec![("then", then.to_owned())];
     View {
-        form: Some(Form { fields, ..form("/account/sign-in", Text::new("page-button-sign-in")) }),
+        form: Some(Form { hidden, fields, ..form("/account/sign-in", Text::new("page-button-sign-in")) }),
+        sections: section.into_iter().collect(),
         links,
         ..View::new(Text::new("page-sign-in-title"))
     }
 }
 
 fn signed_in_view(visit: &Visit) -> View {
-    let mut links = Vec::new();
+    let mut links = vec![(Text::new("page-link-own-security"), "/account/security".to_owned())];
     if let Some(frontend) = &visit.app.config.frontend_url {
         links.push((Text::new("page-link-site"), frontend.as_str().to_owned()));
     }

@@ -4,8 +4,10 @@
 mod account;
 mod csrf;
 mod dev_mail;
+mod passkeys;
 mod recovery;
 mod second_factor;
+mod security;
 mod view;
 
 use std::collections::HashMap;
@@ -45,6 +47,18 @@ pub(super) fn routes(app: &App) -> Router<Arc<App>> {
     let pages = Router::new()
         .route("/account/sign-in", get(account::sign_in_form).post(account::sign_in))
         .route("/account/second-factor", get(second_factor::form_without_challenge).post(second_factor::complete))
+        .route("/account/passkey", get(second_factor::form_without_challenge).post(passkeys::sign_in))
+        .route("/account/passkey-options", get(passkeys::options))
+        .route("/account/passkeys.js", get(passkeys::script))
+        .route("/account/security", get(security::overview))
+        .route("/account/security/app", get(security::overview_instead).post(security::start_app))
+        .route("/account/security/app/confirm", get(security::overview_instead).post(security::confirm_app))
+        .route("/account/security/app/remove", get(security::overview_instead).post(security::remove_app))
+        .route("/account/security/codes", get(security::overview_instead).post(security::renew_codes))
+        .route("/account/security/passkey", get(security::passkey_form).post(security::add_passkey))
+        .route("/account/security/passkey/rename", get(security::overview_instead).post(security::rename_passkey))
+        .route("/account/security/passkey/remove", get(security::overview_instead).post(security::remove_passkey))
+        .route("/account/prove", get(security::prove_form).post(security::prove))
         .route("/account/password", get(account::password_form).post(account::change_password))
         .route("/account/register", get(account::register_form).post(account::register))
         .route("/account/verify", get(account::verify_form).post(account::verify))
@@ -265,6 +279,16 @@ fn parameters(query: &str) -> HashMap<String, String> {
     pairs(query.as_bytes()).into_iter().map(plain).collect()
 }
 
+/// The error without its fields, for pages that have no form.
+fn without_fields(error: Error) -> Error {
+    match error {
+        Error::Refused(refusals) => {
+            Error::Refused(refusals.into_iter().map(|refusal| Refusal { field: None, ..refusal }).collect())
+        }
+        error => error,
+    }
+}
+
 /// Error for an invalid link, without a field, for pages that have no form.
 fn invalid_link() -> Vec<Refusal> {
     vec![Refusal::new(Code::InvalidToken, "page-link-invalid")]
@@ -272,7 +296,7 @@ fn invalid_link() -> Vec<Refusal> {
 
 /// A form without fields.
 fn form(action: &'static str, button: Text) -> Form {
-    Form { action, button, hidden: Vec::new(), fields: Vec::new() }
+    Form { action, button, hidden: Vec::new(), fields: Vec::new(), is_quiet: false, passkey: None }
 }
 
 /// Hint for fields with a new password.

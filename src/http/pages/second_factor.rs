@@ -4,15 +4,16 @@ use axum::response::Response;
 
 use super::account::after_sign_in;
 use super::view::{Field, Form, View};
-use super::{Outcome, Sent, Visit, form};
-use crate::domain::auth::second_factor::TypedCode;
-use crate::domain::auth::second_factor::challenge::{self, Challenge, Complete};
-use crate::error::{Code, Error, Refusal};
+use super::{Outcome, Sent, Visit, form, passkeys, without_fields};
+use crate::domain::auth::second_factor::SecondProof;
+use crate::domain::auth::second_factor::challenge::{self, Challenge, Complete, Completed};
+use crate::entity::session::Method;
+use crate::error::{Code, Error, Result};
 use crate::texts::Text;
 
-/// Shows the form for a challenge. It is in a hidden field, so that no cookie exists before the sign-in.
-pub(super) fn ask(visit: &Visit, challenge: Challenge) -> Response {
-    visit.show(&view(challenge.token))
+/// Shows the forms for a challenge. It is in a hidden field, so that no cookie exists before the sign-in.
+pub(super) fn ask(visit: &Visit, challenge: Challenge, then: &str) -> Response {
+    visit.show(&view(challenge, then))
 }
 
 /// `GET /account/second-factor`: without a challenge, a sign-in starts with the password.
@@ -24,51 +25,79 @@ pub(super) async fn form_without_challenge(visit: Visit) -> Response {
 pub(super) async fn complete(sent: Sent) -> Response {
     let visit = &sent.visit;
     let app = &visit.app;
-    let (token, typed) = (sent.field("challengeToken"), sent.field("code"));
-    // Only codes of an app consist of digits alone.
-    let is_totp = typed.chars().all(|char| char.is_ascii_digit() || char.is_whitespace());
-    let code = if is_totp { TypedCode::Totp(typed) } else { TypedCode::Recovery(typed) };
-    let answer = Complete { token, code, replaces: visit.refresh_token(), form: Some(&sent.form) };
-    let completing = challenge::complete(&app.db, &visit.now, &visit.client, app.sign_in_rules(), answer);
-    match sent.once(Box::pin(completing)).await {
-        Outcome::Done(completed) => {
-            let tokens = app.token_issuer().tokens(&visit.now, &completed.session, &completed.user);
-            let to = match completed.has_new_password {
-                true => "/account/sign-in?done=changed",
-                false => after_sign_in(&completed.user),
-            };
+    let (token, then) = (sent.field("challengeToken"), sent.field("then"));
+    match sent.once(Box::pin(try_complete(&sent))).await {
+        Outcome::Done(Completed { session, user, has_new_password }) => {
+            let tokens = app.token_issuer().tokens(&visit.now, &session, &user);
+            let to = if has_new_password { "/account/sign-in?done=changed" } else { after_sign_in(&user, then) };
             visit.redirect_signed_in(to, &tokens)
         }
         Outcome::Repeated => visit.redirect("/account/sign-in?done=signed-in"),
-        Outcome::Failed(Error::Refused(refusals)) if refusals.iter().any(is_of_challenge) => {
-            let shown = refusals.into_iter().map(|refusal| Refusal { field: None, ..refusal }).collect();
-            visit.refuse(ended_view(), Error::Refused(shown))
+        Outcome::Failed(error) => {
+            match challenge::show_again(&app.db, &visit.now, app.second_factor_rules(), token).await {
+                Ok(challenge) if !is_ended(&error) => visit.refuse(view(challenge, then), on_the_form(error)),
+                Ok(_) => visit.refuse(ended_view(), without_fields(error)),
+                Err(ended) => visit.refuse(ended_view(), without_fields(ended)),
+            }
         }
-        Outcome::Failed(Error::Refused(refusals)) => {
-            let shown = refusals.into_iter().map(|refusal| refusal.of("code")).collect();
-            visit.refuse(view(token.to_owned()), Error::Refused(shown))
-        }
-        Outcome::Failed(error) => visit.refuse(view(token.to_owned()), error),
     }
 }
 
-fn is_of_challenge(refusal: &Refusal) -> bool {
-    refusal.code == Code::InvalidToken
+async fn try_complete(sent: &Sent) -> Result<Completed> {
+    let visit = &sent.visit;
+    let app = &visit.app;
+    let answer = passkeys::answer(sent.field("passkey"))?;
+    let code = answer.as_ref().map_or_else(|| typed_code(sent.field("code")), SecondProof::Passkey);
+    let token = sent.field("challengeToken");
+    let answer = Complete { token, code, replaces: visit.refresh_token(), form: Some(&sent.form) };
+    challenge::complete(&app.db, &visit.now, &visit.client, app.sign_in_rules(), answer).await
 }
 
-fn view(token: String) -> View {
-    let field = Field {
+/// The code in a field for both kinds. Only codes of an app consist of digits alone.
+pub(super) fn typed_code(typed: &str) -> SecondProof<'_> {
+    match typed.chars().all(|char| char.is_ascii_digit() || char.is_whitespace()) {
+        true => SecondProof::Totp(typed),
+        false => SecondProof::Recovery(typed),
+    }
+}
+
+/// The field for a code of either kind.
+pub(super) fn code_field() -> Field {
+    Field {
         hint: Some(Text::new("page-hint-second-factor")),
-        required: true,
         ..Field::new("code", Text::new("page-label-code"), "one-time-code")
+    }
+}
+
+/// The error at the field for codes, whichever kind was typed.
+pub(super) fn on_the_form(error: Error) -> Error {
+    match error {
+        Error::Refused(refusals) => {
+            let at_field = |field| if matches!(field, Some("totpCode" | "recoveryCode")) { Some("code") } else { None };
+            let move_there =
+                |refusal: crate::error::Refusal| crate::error::Refusal { field: at_field(refusal.field), ..refusal };
+            Error::Refused(refusals.into_iter().map(move_there).collect())
+        }
+        error => error,
+    }
+}
+
+fn is_ended(error: &Error) -> bool {
+    matches!(error, Error::Refused(refusals) if refusals.iter().any(|refusal| refusal.code == Code::InvalidToken))
+}
+
+fn view(challenge: Challenge, then: &str) -> View {
+    let hidden = vec![("challengeToken", challenge.token), ("then", then.to_owned())];
+    let has_codes = challenge.methods.iter().any(|method| matches!(method, Method::Totp | Method::RecoveryCode));
+    let section = challenge.passkey.map(|options| passkeys::section(options, "/account/second-factor", hidden.clone()));
+    let code = Form {
+        hidden,
+        fields: vec![Field { required: true, ..code_field() }],
+        ..form("/account/second-factor", Text::new("page-button-sign-in"))
     };
-    let hidden = vec![("challengeToken", token)];
     View {
-        form: Some(Form {
-            hidden,
-            fields: vec![field],
-            ..form("/account/second-factor", Text::new("page-button-sign-in"))
-        }),
+        form: has_codes.then_some(code),
+        sections: section.into_iter().collect(),
         links: vec![(Text::new("page-link-back-to-sign-in"), "/account/sign-in".to_owned())],
         ..View::new(Text::new("page-second-factor-title"))
     }

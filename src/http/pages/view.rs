@@ -5,12 +5,17 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 
 use crate::error::Refusal;
+use crate::graphql::passkeys::{PasskeyCreationOptions, PasskeyRequestOptions};
 use crate::texts::Text;
 use crate::tools::secret::Secret;
 
 /// Only the stylesheet is loaded, and forms are sent only to this service.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The same with the script for passkeys.
+const SCRIPT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Content of a page.
 pub(super) struct View {
@@ -22,6 +27,8 @@ pub(super) struct View {
     pub(super) paragraphs: Vec<Text>,
     /// Form.
     pub(super) form: Option<Form>,
+    /// Parts below the form.
+    pub(super) sections: Vec<Section>,
     /// Links: label, and path on this service or address elsewhere.
     pub(super) links: Vec<(Text, String)>,
 }
@@ -29,7 +36,48 @@ pub(super) struct View {
 impl View {
     /// A page with this heading and nothing else.
     pub(super) fn new(title: Text) -> Self {
-        Self { title, notice: None, paragraphs: Vec::new(), form: None, links: Vec::new() }
+        Self { title, notice: None, paragraphs: Vec::new(), form: None, sections: Vec::new(), links: Vec::new() }
+    }
+
+    /// True if a form asks for a passkey.
+    fn needs_script(&self) -> bool {
+        let forms = self.sections.iter().flat_map(|section| &section.forms).chain(&self.form);
+        forms.into_iter().any(|form| form.passkey.is_some())
+    }
+}
+
+/// A part of a page.
+pub(super) struct Section {
+    /// Heading.
+    pub(super) heading: Option<Text>,
+    /// Text above the rest.
+    pub(super) paragraphs: Vec<Text>,
+    /// An SVG picture made by this service.
+    pub(super) picture: Option<String>,
+    /// Codes to keep.
+    pub(super) codes: Vec<String>,
+    /// Forms without errors of their own.
+    pub(super) forms: Vec<Form>,
+    /// Links: label, and path on this service.
+    pub(super) links: Vec<(Text, String)>,
+}
+
+impl Section {
+    /// A part with this heading and nothing else.
+    pub(super) fn new(heading: Text) -> Self {
+        Self { heading: Some(heading), ..Self::untitled() }
+    }
+
+    /// A part without a heading.
+    pub(super) fn untitled() -> Self {
+        Self {
+            heading: None,
+            paragraphs: Vec::new(),
+            picture: None,
+            codes: Vec::new(),
+            forms: Vec::new(),
+            links: Vec::new(),
+        }
     }
 }
 
@@ -43,6 +91,41 @@ pub(super) struct Form {
     pub(super) fields: Vec<Field>,
     /// Label of the button.
     pub(super) button: Text,
+    /// True if the button is one of several.
+    pub(super) is_quiet: bool,
+    /// The passkey that its script asks for; without scripts the form is hidden.
+    pub(super) passkey: Option<PasskeyForm>,
+}
+
+/// A form that is sent with a passkey.
+pub(super) struct PasskeyForm {
+    /// `create` or `get`.
+    pub(super) ceremony: &'static str,
+    /// Options as JSON; empty if the script fetches them.
+    pub(super) options: String,
+    /// True if browsers offer passkeys in the username field.
+    pub(super) autofill: bool,
+}
+
+impl PasskeyForm {
+    /// A form for a new passkey.
+    pub(super) fn create(options: &PasskeyCreationOptions) -> Self {
+        Self { ceremony: "create", options: json(options), autofill: false }
+    }
+
+    /// A form for one of the passkeys of a user.
+    pub(super) fn get(options: &PasskeyRequestOptions) -> Self {
+        Self { ceremony: "get", options: json(options), autofill: false }
+    }
+
+    /// A form for any passkey.
+    pub(super) fn sign_in() -> Self {
+        Self { ceremony: "get", options: String::new(), autofill: true }
+    }
+}
+
+fn json(options: &impl serde::Serialize) -> String {
+    serde_json::to_string(options).expect("options are JSON")
 }
 
 /// A field of a form, named as in the schema.
@@ -147,6 +230,7 @@ pub(super) fn show(frame: &Frame<'_>, csrf: &str, status: StatusCode, view: &Vie
     let page = Page { frame, csrf, once: &once, view, refusals };
     let html = page.render().expect("writing to a string does not fail");
     let mut response = (status, Html(html)).into_response();
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    let policy = if view.needs_script() { SCRIPT_POLICY } else { POLICY };
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
 }

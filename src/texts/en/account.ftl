@@ -139,3 +139,16 @@ own-permission = You cannot change your own permission. Ask another staff member
 own-deactivation = You cannot deactivate your own account here. Ask another staff member.
 own-deletion = You cannot delete your own account here. Ask another staff member.
 own-credentials = Change your own email address and password with `updateMe` and `changePassword`.
+
+## Passkeys
+
+passkey-refused = This passkey does not open an account here. Use another one, or sign in with your password.
+passkey-incorrect = This passkey is not one of your account, or the request has expired. Try again.
+passkey-challenge-expired = This request has expired or was already used. Try again.
+passkey-exists = This passkey is already registered.
+passkey-unusable = This passkey cannot be registered: { $reason }.
+passkey-limit = You can have { $max } passkeys. Remove one first.
+passkey-unknown = You have no passkey with this id.
+passkey-last = This passkey is your only way to sign in. Set a password or add another passkey first.
+passkey-base64 = The credential is not in base64url. Send what `toJSON()` of the browser's credential returns.
+passkey-json = The browser's credential cannot be read. Try again.

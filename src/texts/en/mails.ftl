@@ -154,3 +154,24 @@ outbox-mail-missing = There is no email with this id.
 outbox-mail-outdated = This email is out of date: its link would no longer be valid. Request a new one.
 outbox-mail-held = An operator is holding this email back. It is sent when they release it.
 outbox-mail-sent = This email was already sent.
+
+## Passkeys.
+
+mail-passkey-added-subject = A passkey was added to your account at { $site }
+mail-passkey-added-intro = A passkey was added to your account at { $site } on { $time }. It signs in without your password.
+mail-passkey-added-action = If this was you, you don't need to do anything. If it wasn't, someone else has access to your account. Reset your password now, remove the passkey, and contact { $support ->
+        [none] the administrators of { $site }
+       *[other] { $support }
+    }.
+mail-passkey-removed-subject = A passkey of your account at { $site } was removed
+mail-passkey-removed-intro = A passkey of your account at { $site } was removed on { $time }. It no longer signs in.
+mail-passkey-removed-action = If you expected this, you don't need to do anything. If you didn't, reset your password now, and contact { $support ->
+        [none] the administrators of { $site }
+       *[other] { $support }
+    }.
+mail-passkey-copied-subject = A passkey of your account at { $site } may have been copied
+mail-passkey-copied-intro = On { $time }, a passkey of your account at { $site } was refused: the counter of its security key went back. So there may be a copy of the key.
+mail-passkey-copied-action = Remove this passkey from your account, and add another one. If you did not use it at that time, contact { $support ->
+        [none] the administrators of { $site }
+       *[other] { $support }
+    }.

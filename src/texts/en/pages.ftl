@@ -18,6 +18,10 @@ page-label-new-password = New password
 page-label-repeat-new-password = Repeat new password
 page-hint-username = Optional. If you leave it empty, we create a neutral one for you.
 page-hint-password = At least { $min } characters, and not easy to guess.
+page-label-app-code = Code of the app
+page-hint-app-code = The six digits that the app shows now.
+page-label-passkey-name = Name of the passkey
+page-hint-passkey-name = Optional. A name helps you to recognize it, such as "Work laptop".
 
 ## Links
 
@@ -32,6 +36,10 @@ page-link-send-again = Send another email
 page-link-site = Continue to the site
 page-link-graphiql = Open GraphiQL
 page-link-back-to-form = Back to the form
+page-link-security = Back to sign-in and security
+page-link-own-security = Sign-in and security
+page-link-change-password = Change your password
+page-link-passkey-add = Add a passkey
 
 ## Sign in
 
@@ -116,3 +124,63 @@ page-dev-mail-to-and-date = To { $to }, { $date }
 page-dev-mail-text = Text
 page-dev-mail-html = HTML
 page-dev-mail-frame = Email as HTML
+
+## Sign-in and security
+
+page-security-title = Sign-in and security
+page-security-account = You are signed in as { $email }.
+page-app-heading = Authenticator app
+page-app-none = An app on your phone shows a new code every 30 seconds. With an app, your password alone does not sign anyone in.
+page-app-present = You added an app on { $added }.
+page-button-app-add = Set up an app
+page-button-app-replace = Set up another app instead
+page-button-app-remove = Remove the app
+page-app-removed = The app is removed.
+page-app-title = Set up an authenticator app
+page-app-steps = Scan the picture with an authenticator app on your phone. Then enter the code that the app shows.
+page-app-scan-heading = Scan
+page-app-secret = If you cannot scan the picture, enter this key in the app: { $secret }
+page-qr-code = QR code for the authenticator app
+page-app-confirm-heading = Confirm
+page-button-app-confirm = Confirm the app
+page-app-added = The app is set up. From now on, you need its codes to sign in.
+page-codes-heading = Recovery codes
+page-codes-none = You get recovery codes when you set up an app or add a passkey.
+page-codes-left = A recovery code signs you in if you lose your phone or passkey. You have { $count ->
+        [one] { $count } code
+       *[other] { $count } codes
+    } left.
+page-button-codes-renew = Create new recovery codes
+page-codes-title = Your recovery codes
+page-codes-renewed = These codes replace all earlier ones.
+page-codes-effect = Print these codes or save them in a safe place. Each works once. They are not shown again.
+page-codes-list-heading = Codes
+page-passkeys-heading = Passkeys
+page-passkeys-effect = A passkey signs you in with your fingerprint, face or screen lock. With a passkey, your password alone does not sign anyone in.
+page-passkeys-none = You have no passkeys.
+page-passkeys-unavailable = This service has no domain name, so it cannot use passkeys.
+page-passkey-nameless = Passkey without a name
+page-passkey-present = { $name } (last use: { $used })
+page-passkey-never-used = never
+page-passkey-add-title = Add a passkey
+page-passkey-steps = Your browser will ask you to confirm with your fingerprint, face, screen lock or security key.
+page-passkey-needs-script = If there is no button below, this browser has no passkeys, or its scripts are turned off.
+page-button-passkey-add = Create the passkey
+page-passkey-added = The passkey is added.
+page-passkey-problem = The passkey could not be used. Try again, or choose another way.
+page-passkey-title = Passkey
+page-button-passkey-rename = Save the name
+page-passkey-renamed = The name is saved.
+page-passkey-remove-heading = Remove the passkey
+page-passkey-remove-effect = It no longer signs you in. Delete it in your browser or password manager as well.
+page-button-passkey-remove = Remove the passkey
+page-passkey-removed = The passkey is removed.
+page-passkey-failed-title = The passkey did not sign you in
+page-button-passkey-use = Use a passkey
+
+## Proof of identity
+
+page-prove-title = Confirm that it is you
+page-prove-reason = You are about to change how you sign in. Enter your password again, or use your second factor.
+page-button-prove = Continue
+page-proved = Thank you. Go on with what you wanted to change.

@@ -151,6 +151,21 @@ pub enum Content {
         /// Time of the last wrong code.
         at: Timestamp,
     },
+    /// To a user whose account has a new passkey.
+    PasskeyAdded {
+        /// Time of the registration.
+        at: Timestamp,
+    },
+    /// To a user one of whose passkeys was removed.
+    PasskeyRemoved {
+        /// Time of the removal.
+        at: Timestamp,
+    },
+    /// To a user one of whose passkeys was refused because its counter went back.
+    PasskeyCopied {
+        /// Time of the refused use.
+        at: Timestamp,
+    },
     /// To a user for whose account an API token was created, by anybody.
     ApiTokenCreated(TokenNotice),
     /// To a user whose API token was rotated, by anybody.
@@ -181,6 +196,9 @@ impl Content {
             Self::FactorRemoved { .. } => Text::new("mail-factor-removed-subject"),
             Self::RecoveryCodeUsed { .. } => Text::new("mail-recovery-code-subject"),
             Self::TotpStopped { .. } => Text::new("mail-totp-stopped-subject"),
+            Self::PasskeyAdded { .. } => Text::new("mail-passkey-added-subject"),
+            Self::PasskeyRemoved { .. } => Text::new("mail-passkey-removed-subject"),
+            Self::PasskeyCopied { .. } => Text::new("mail-passkey-copied-subject"),
         }
     }
 
@@ -196,7 +214,10 @@ impl Content {
             | Self::FactorAdded { at: time }
             | Self::FactorRemoved { at: time }
             | Self::RecoveryCodeUsed { at: time }
-            | Self::TotpStopped { at: time } => vec![at(*time)],
+            | Self::TotpStopped { at: time }
+            | Self::PasskeyAdded { at: time }
+            | Self::PasskeyRemoved { at: time }
+            | Self::PasskeyCopied { at: time } => vec![at(*time)],
             Self::EmailChanged { new_address, undo } => {
                 let address = ("address", wording::masked(new_address).into());
                 std::iter::once(address).chain(undo.as_ref().map(Link::validity)).collect()

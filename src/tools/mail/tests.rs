@@ -49,6 +49,9 @@ fn occasions() -> Vec<(&'static str, Content)> {
         ("factor_removed", Content::FactorRemoved { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("recovery_code_used", Content::RecoveryCodeUsed { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("totp_stopped", Content::TotpStopped { at: Timestamp::from_millis(1_795_253_400_042) }),
+        ("passkey_added", Content::PasskeyAdded { at: Timestamp::from_millis(1_795_253_400_042) }),
+        ("passkey_removed", Content::PasskeyRemoved { at: Timestamp::from_millis(1_795_253_400_042) }),
+        ("passkey_copied", Content::PasskeyCopied { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("refresh_reused", Content::RefreshReused { at: Timestamp::from_millis(1_795_253_400_042) }),
     ]
 }
@@ -110,6 +113,9 @@ fn each_mail_names_the_user_the_site_and_its_links_in_both_forms() {
             | Content::FactorRemoved { .. }
             | Content::RecoveryCodeUsed { .. }
             | Content::TotpStopped { .. }
+            | Content::PasskeyAdded { .. }
+            | Content::PasskeyRemoved { .. }
+            | Content::PasskeyCopied { .. }
             | Content::ApiTokenCreated(_)
             | Content::ApiTokenRotated(_) => (site().forgot_password, "21 November 2026, 09:30 UTC".into()),
             Content::EmailChanged { undo: None, .. } => (String::new(), "a***@example.com".into()),

@@ -28,7 +28,7 @@ impl Algorithm {
     pub const ALL: [Self; 4] = [Self::EdDsa, Self::Es256, Self::Es384, Self::Rs256];
 
     /// Number in the COSE registry.
-    pub fn number(self) -> i64 {
+    pub fn number(self) -> i32 {
         match self {
             Self::EdDsa => -8,
             Self::Es256 => -7,
@@ -93,7 +93,7 @@ impl PublicKey {
             is_right.then(|| Parts::Point([&[4], x, y].concat())).ok_or(malformed)
         };
         let stated = number(3)?;
-        let Some(algorithm) = Algorithm::ALL.into_iter().find(|known| known.number() == stated) else {
+        let Some(algorithm) = Algorithm::ALL.into_iter().find(|known| i64::from(known.number()) == stated) else {
             return Err(Rejected::UnsupportedAlgorithm(stated));
         };
         let parts = match algorithm {

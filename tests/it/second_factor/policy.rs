@@ -14,8 +14,13 @@ use crate::test_database::Place;
 const DUE: &str = "SECOND_FACTOR_ENROLLMENT_REQUIRED";
 
 /// Operations that a user who must enrol may call, besides the public ones.
-const ALLOWED: [&str; 3] =
-    ["Mutation.startTotpEnrollment", "Mutation.confirmTotpEnrollment", "Mutation.reauthenticate"];
+const ALLOWED: [&str; 5] = [
+    "Mutation.startTotpEnrollment",
+    "Mutation.confirmTotpEnrollment",
+    "Mutation.startPasskeyRegistration",
+    "Mutation.finishPasskeyRegistration",
+    "Mutation.reauthenticate",
+];
 
 async fn start(place: &Place, policy: SecondFactorPolicy) -> TestApp {
     let app = TestApp::start(place).await;

@@ -115,9 +115,39 @@ pub async fn start(
         replaces: app_of(db.reader(), user.id).await?,
         expires_at: expires_at.millis(),
     };
-    let uri = secret.uri(&site.chars().take(MAX_ISSUER).collect::<String>(), &user.email);
+    enrollment(contents.seal(rules.master_keys), &secret, site, &user.email, expires_at)
+}
+
+/// Reads an unfinished enrolment of the owner, to show it again after a wrong code.
+///
+/// # Errors
+/// [`Code::InvalidToken`] if it has expired, or belongs to another user.
+pub fn read(
+    now: &Now,
+    owner: SessionUser<'_>,
+    rules: SecondFactorRules<'_>,
+    site: &str,
+    token: &str,
+) -> Result<Enrollment> {
+    let known = Contents::unseal(token, rules.master_keys).ok_or_else(invalid)?;
+    if known.user != owner.user().id || !known.is_alive(now) {
+        return Err(invalid().into());
+    }
+    let secret = TotpSecret::from_bytes(&known.secret).ok_or_else(invalid)?;
+    let expires_at = Timestamp::from_millis(known.expires_at);
+    enrollment(token.to_owned(), &secret, site, &owner.user().email, expires_at)
+}
+
+fn enrollment(
+    token: String,
+    secret: &TotpSecret,
+    site: &str,
+    email: &str,
+    expires_at: Timestamp,
+) -> Result<Enrollment> {
+    let uri = secret.uri(&site.chars().take(MAX_ISSUER).collect::<String>(), email);
     let qr_code = qr_code::svg(&uri).ok_or_else(|| Error::internal("the URI of an app is too long for a QR code"))?;
-    Ok(Enrollment { token: contents.seal(rules.master_keys), secret: secret.to_text(), uri, qr_code, expires_at })
+    Ok(Enrollment { token, secret: secret.to_text(), uri, qr_code, expires_at })
 }
 
 /// Confirms an enrolment with a code of the app. The app replaces an earlier one, and new recovery codes replace the

@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::verify;
-use super::{Proven, SecondFactorRules, TypedCode};
+use super::{Proven, SecondFactorRules, SecondProof};
 use crate::database::{Db, batch_delete};
 use crate::domain::account::change_password;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
+use crate::domain::auth::passkeys::assertion::{self, RequestOptions};
 use crate::domain::auth::sessions;
 use crate::domain::auth::sign_in::SignInRules;
 use crate::domain::rate_limits;
@@ -29,7 +30,7 @@ use crate::domain::sent_forms::{self, SentForm};
 use crate::entity::audit_event::Action;
 use crate::entity::session::{Method, Methods};
 use crate::entity::sign_in_challenge::{self, Column};
-use crate::entity::{recovery_code, session, user};
+use crate::entity::{factor, recovery_code, session, user};
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::{Now, SKEW, Timestamp};
 use crate::tools::secret::{self, MasterKeys};
@@ -53,6 +54,8 @@ pub struct Challenge {
     pub expires_at: Timestamp,
     /// The methods that answer it.
     pub methods: Vec<Method>,
+    /// Options for a browser, if a passkey answers it.
+    pub passkey: Option<RequestOptions>,
 }
 
 /// Content of the sealed text.
@@ -118,7 +121,13 @@ pub(in crate::domain) async fn make(
     let has_codes =
         recovery_code::Entity::find().filter(recovery_code::Column::UserId.eq(user.id)).count(db).await? > 0;
     let is_stopped = rate_limits::has_stopped_totp(db, now, rules.limits, user.id).await?;
-    let answers = [(!is_stopped).then_some(Method::Totp), has_codes.then_some(Method::RecoveryCode)];
+    let passkey = assertion::request_of(db, now, rules, user).await?;
+    let has_app = factor::Entity::find().filter(factor::Column::UserId.eq(user.id)).count(db).await? > 0;
+    let answers = [
+        passkey.is_some().then_some(Method::Passkey),
+        (has_app && !is_stopped).then_some(Method::Totp),
+        has_codes.then_some(Method::RecoveryCode),
+    ];
     let contents = Contents {
         id: now.id(),
         user: user.id,
@@ -131,7 +140,24 @@ pub(in crate::domain) async fn make(
         token: contents.seal(rules.master_keys),
         expires_at,
         methods: answers.into_iter().flatten().collect(),
+        passkey,
     })
+}
+
+/// Makes the same challenge again for a page that shows its form after a wrong answer. Its answers stay counted.
+///
+/// # Errors
+/// [`Code::InvalidToken`] if it has expired, or ended with a change of the account.
+pub async fn show_again(db: &Db, now: &Now, rules: SecondFactorRules<'_>, token: &str) -> Result<Challenge> {
+    let known = Contents::unseal(token, rules.master_keys).ok_or_else(invalid)?;
+    let user = user::Entity::find_by_id(known.user).one(db.reader()).await?.ok_or_else(invalid)?;
+    if known.state != state(&user) || !known.is_alive(now) {
+        return Err(invalid().into());
+    }
+    let first = FirstProofs { user: &user, methods: Vec::new(), new_hash: None };
+    let again = make(db.reader(), now, rules, first).await?;
+    let expires_at = Timestamp::from_millis(known.expires_at);
+    Ok(Challenge { token: token.to_owned(), expires_at, ..again })
 }
 
 /// An answer to a challenge.
@@ -140,7 +166,7 @@ pub struct Complete<'a> {
     /// The sealed text.
     pub token: &'a str,
     /// The code.
-    pub code: TypedCode<'a>,
+    pub code: SecondProof<'a>,
     /// The refresh token of the request's cookie; the new session replaces its session.
     pub replaces: Option<RefreshToken>,
     /// The submitted form of a page; a repeated submission is recognized by it.
@@ -242,6 +268,18 @@ async fn spend(txn: &DatabaseTransaction, id: Uuid) -> Result<()> {
         .exec(txn)
         .await?;
     Ok(())
+}
+
+/// Records that a challenge of another kind was used. Returns false if it was before.
+pub(in crate::domain) async fn spend_once(txn: &DatabaseTransaction, id: Uuid, expires_at: Timestamp) -> Result<bool> {
+    let row = sign_in_challenge::ActiveModel {
+        id: Set(id),
+        proofs: Set(1),
+        is_spent: Set(true),
+        expires_at: Set(expires_at),
+    };
+    let once = OnConflict::column(Column::Id).do_nothing().to_owned();
+    Ok(sign_in_challenge::Entity::insert(row).on_conflict(once).exec_without_returning(txn).await? > 0)
 }
 
 /// Deletes the rows of expired challenges.

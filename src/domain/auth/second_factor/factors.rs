@@ -13,7 +13,7 @@ use crate::database::Db;
 use crate::domain::auth::identity::Viewer;
 use crate::domain::auth::second_factor::SecondFactorRules;
 use crate::entity::factor::{self, Kind};
-use crate::entity::{recovery_code, user};
+use crate::entity::{passkey, recovery_code, user};
 use crate::error::Result;
 use crate::tools::clock::Now;
 use crate::tools::recovery_code::RecoveryCode;
@@ -78,7 +78,7 @@ pub(in crate::domain) async fn put_totp(
         last_used_at: Set(None),
     };
     let factor = factor::Entity::insert(row).exec_with_returning(txn).await?;
-    mark(txn, user, true).await?;
+    mark(txn, user).await?;
     Ok(factor)
 }
 
@@ -112,24 +112,40 @@ pub(in crate::domain) async fn remove(txn: &DatabaseTransaction, user: Uuid, fac
     if removed.exec(txn).await?.rows_affected == 0 {
         return Ok(false);
     }
-    if factor::Entity::find().filter(theirs).one(txn).await?.is_none() {
-        remove_all(txn, user).await?;
-    }
+    settle(txn, user).await?;
     Ok(true)
 }
 
-/// Removes all factors and recovery codes of a user whose row is locked.
-pub(in crate::domain) async fn remove_all(txn: &DatabaseTransaction, user: Uuid) -> Result<()> {
-    factor::Entity::delete_many().filter(factor::Column::UserId.eq(user)).exec(txn).await?;
-    recovery_code::Entity::delete_many().filter(recovery_code::Column::UserId.eq(user)).exec(txn).await?;
-    mark(txn, user, false).await
+/// Updates a user whose row is locked after the removal of a factor or passkey: with the last one, the recovery codes
+/// go as well.
+pub(in crate::domain) async fn settle(txn: &DatabaseTransaction, user: Uuid) -> Result<()> {
+    if !mark(txn, user).await? {
+        recovery_code::Entity::delete_many().filter(recovery_code::Column::UserId.eq(user)).exec(txn).await?;
+    }
+    Ok(())
 }
 
-async fn mark(txn: &DatabaseTransaction, user: Uuid, has_second_factor: bool) -> Result<()> {
+/// Removes all factors, passkeys and recovery codes of a user whose row is locked.
+pub(in crate::domain) async fn remove_all(txn: &DatabaseTransaction, user: Uuid) -> Result<()> {
+    factor::Entity::delete_many().filter(factor::Column::UserId.eq(user)).exec(txn).await?;
+    passkey::Entity::delete_many().filter(passkey::Column::UserId.eq(user)).exec(txn).await?;
+    settle(txn, user).await
+}
+
+/// True if a user whose row is locked has a passkey.
+pub(in crate::domain) async fn has_passkey(txn: &DatabaseTransaction, user: Uuid) -> Result<bool> {
+    let one = passkey::Entity::find().filter(passkey::Column::UserId.eq(user)).one(txn).await?;
+    Ok(one.is_some())
+}
+
+/// Records in the row of a user, which is locked, if they have a second factor, and returns it.
+pub(in crate::domain) async fn mark(txn: &DatabaseTransaction, user: Uuid) -> Result<bool> {
+    let app = factor::Entity::find().filter(factor::Column::UserId.eq(user)).one(txn).await?;
+    let has_second_factor = app.is_some() || has_passkey(txn, user).await?;
     user::Entity::update_many()
         .col_expr(user::Column::HasSecondFactor, Expr::value(has_second_factor))
         .filter(user::Column::Id.eq(user))
         .exec(txn)
         .await?;
-    Ok(())
+    Ok(has_second_factor)
 }

@@ -14,10 +14,13 @@ pub(in crate::domain) mod verify;
 use uuid::Uuid;
 
 use crate::config::SecondFactorPolicy;
+use crate::domain::auth::passkeys::assertion::PasskeyAnswer;
 use crate::domain::rate_limits::Limits;
 use crate::entity::session::{Method, Methods};
 use crate::entity::user;
+use crate::error::{Error, Result};
 use crate::tools::secret::MasterKeys;
+use crate::tools::webauthn::RelyingParty;
 
 /// Dependencies of operations on second factors.
 #[derive(Clone, Copy, Debug)]
@@ -28,23 +31,46 @@ pub struct SecondFactorRules<'a> {
     pub master_keys: &'a MasterKeys,
     /// The limit of wrong codes.
     pub limits: &'a Limits,
+    /// The service as browsers know it; `None` if its public URL has no domain.
+    pub relying_party: Option<&'a RelyingParty>,
 }
 
-/// A code that proves a second factor.
+impl<'a> SecondFactorRules<'a> {
+    /// The service as browsers know it.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] without a domain.
+    pub(in crate::domain) fn relying_party(self) -> Result<&'a RelyingParty> {
+        self.relying_party.ok_or(Error::Forbidden)
+    }
+}
+
+/// A proof of a second factor.
 #[derive(Clone, Copy, Debug)]
-pub enum TypedCode<'a> {
-    /// Of an authenticator app.
+pub enum SecondProof<'a> {
+    /// A code of an authenticator app.
     Totp(&'a str),
     /// A recovery code.
     Recovery(&'a str),
+    /// A passkey.
+    Passkey(&'a PasskeyAnswer),
 }
 
-impl TypedCode<'_> {
+impl SecondProof<'_> {
     /// The input field, as named in the schema.
     pub(in crate::domain) fn field(self) -> &'static str {
         match self {
             Self::Totp(_) => "totpCode",
             Self::Recovery(_) => "recoveryCode",
+            Self::Passkey(_) => "passkey",
+        }
+    }
+
+    /// The text of its refusal.
+    fn incorrect(self) -> &'static str {
+        match self {
+            Self::Passkey(_) => "passkey-incorrect",
+            Self::Totp(_) | Self::Recovery(_) => "second-factor-incorrect",
         }
     }
 }
@@ -66,6 +92,11 @@ impl Proven {
     ) -> Option<Self> {
         let is_due = is_due(policy, user);
         (!is_due).then(|| Self { user: user.id, methods: Methods::new(methods) })
+    }
+
+    /// A user who gave a passkey, which needs no other proof.
+    pub(in crate::domain) fn by_passkey(user: &user::Model) -> Self {
+        Self { user: user.id, methods: Methods::new([Method::Passkey]) }
     }
 
     /// The user.

@@ -6,9 +6,10 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::{SecondFactorRules, TypedCode, factors};
+use super::{SecondFactorRules, SecondProof, factors};
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
+use crate::domain::auth::passkeys::assertion::{self, PasskeyAnswer};
 use crate::domain::outbox;
 use crate::domain::rate_limits;
 use crate::entity::audit_event::{Action, Reason};
@@ -34,9 +35,9 @@ pub(in crate::domain) enum Failure {
 
 impl Failure {
     /// The refusal of this code.
-    pub(in crate::domain) fn refusal(self, typed: TypedCode<'_>) -> Refusal {
+    pub(in crate::domain) fn refusal(self, typed: SecondProof<'_>) -> Refusal {
         match self {
-            Self::Wrong => Refusal::new(Code::SecondFactorIncorrect, "second-factor-incorrect"),
+            Self::Wrong => Refusal::new(Code::SecondFactorIncorrect, typed.incorrect()),
             Self::Stopped => Refusal::new(Code::TotpStopped, "totp-stopped"),
         }
         .of(typed.field())
@@ -59,20 +60,24 @@ pub(in crate::domain) async fn verify(
     client: &Client,
     rules: SecondFactorRules<'_>,
     user: &user::Model,
-    typed: TypedCode<'_>,
+    typed: SecondProof<'_>,
 ) -> Result<Result<Method, Failure>> {
+    if let SecondProof::Passkey(answer) = typed {
+        return by_passkey(txn, now, client, rules, user, answer).await;
+    }
     let attempt = match rate_limits::take_second_factor(txn, now, client, rules.limits, user.id).await {
         Ok(attempt) => Some(attempt),
         Err(Error::RateLimited(_)) => None,
         Err(error) => return Err(error),
     };
     let right = match (typed, &attempt) {
-        (TypedCode::Totp(_), None) => return Ok(Err(Failure::Stopped)),
-        (TypedCode::Totp(typed), Some(_)) => use_totp(txn, now, rules, user.id, typed).await?.then_some(Method::Totp),
+        (SecondProof::Totp(_), None) => return Ok(Err(Failure::Stopped)),
+        (SecondProof::Totp(typed), Some(_)) => use_totp(txn, now, rules, user.id, typed).await?.then_some(Method::Totp),
         // Nobody guesses 120 bits, so the owner may always use one.
-        (TypedCode::Recovery(typed), _) => {
+        (SecondProof::Recovery(typed), _) => {
             use_recovery_code(txn, now, client, user, typed).await?.then_some(Method::RecoveryCode)
         }
+        (SecondProof::Passkey(_), _) => None,
     };
     match (right, attempt) {
         (Some(method), attempt) => {
@@ -86,6 +91,24 @@ pub(in crate::domain) async fn verify(
             Ok(Err(Failure::Wrong))
         }
     }
+}
+
+/// Uses a passkey of the user. Nobody guesses a signature, so wrong ones are not counted.
+async fn by_passkey(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    client: &Client,
+    rules: SecondFactorRules<'_>,
+    user: &user::Model,
+    answer: &PasskeyAnswer,
+) -> Result<Result<Method, Failure>> {
+    let verified = match assertion::verify(txn, now, rules, answer).await {
+        Ok(verified) => verified,
+        Err(Error::Refused(_)) => return Ok(Err(Failure::Wrong)),
+        Err(error) => return Err(error),
+    };
+    let spent = assertion::spend(txn, now, client, user, &verified).await?;
+    Ok(spent.map(|()| Method::Passkey).map_err(|_| Failure::Wrong))
 }
 
 /// Uses up a code of the user's authenticator app. Returns false if it is wrong, or of the same or an earlier step than

@@ -18,8 +18,8 @@ use self::checksum::TableChecksum;
 use crate::database::Db;
 use crate::entity::{
     api_token, audit_event, email_undo, factor, former_username, imported_id, instance, known_network, limit, mail,
-    one_time_token, pending_deletion, recovery_code, registration, sample, sent_form, session, sign_in_challenge,
-    signing_key, user,
+    one_time_token, passkey, pending_deletion, recovery_code, registration, sample, sent_form, session,
+    sign_in_challenge, signing_key, user,
 };
 use crate::error::{Error, Result};
 use crate::texts::Text;
@@ -67,7 +67,7 @@ pub struct Table {
 macro_rules! each_table {
     ($entity:ident => $call:expr) => {
         each_table!($entity => $call;
-            user, signing_key, session, factor, recovery_code, one_time_token, email_undo, former_username, api_token,
+            user, signing_key, session, factor, passkey, recovery_code, one_time_token, email_undo, former_username, api_token,
             registration, mail, sample, audit_event, limit, pending_deletion, imported_id, known_network, sent_form,
             sign_in_challenge, instance)
     };

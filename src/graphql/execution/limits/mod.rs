@@ -65,9 +65,10 @@ const MAX_INTROSPECTION_LISTS: u32 = 16;
 const CACHE_BYTES: usize = 256 * 1024;
 
 /// Fields limited to one per mutation: each guesses a secret, sends a mail, or is slow.
-const SENSITIVE: [&str; 22] = [
+const SENSITIVE: [&str; 24] = [
     "login",
     "completeLogin",
+    "loginWithPasskey",
     "reauthenticate",
     "refresh",
     "logout",
@@ -82,6 +83,7 @@ const SENSITIVE: [&str; 22] = [
     "retryMail",
     "createUser",
     "confirmTotpEnrollment",
+    "finishPasskeyRegistration",
     "createApiToken",
     "rotateApiToken",
     "deactivateMe",
