@@ -128,6 +128,40 @@ async fn users_named_in_records_are_anonymized(place: Place) {
 }
 
 #[both_databases]
+async fn nobody_prevents_a_deletion_by_taking_the_name_that_it_leaves(place: Place) {
+    let app = TestApp::start(&place).await;
+    let admin = app.admin().await;
+    let one = "mutation($id: ID!) { deleteUser(input: { id: $id }) { outcome errors { code field } } }";
+    let many = "mutation($id: ID!) { deleteUsers(input: { ids: [$id] }) { anonymized errors { code field } } }";
+    let mut names = std::collections::HashSet::new();
+    for (number, (takes_address, document)) in
+        [one, many, DELETE].into_iter().flat_map(|document| [(false, document), (true, document)]).enumerate()
+    {
+        let ada = app.add_user(&format!("ada{number}")).await;
+        let client = ada.sign_in(&app).await;
+        let key = format!("S-{number}");
+        let record = "mutation($k: String!) { recordSample(input: { key: $k, title: \"One\" }) { sample { id } } }";
+        client.data(record, json!({ "k": key })).await;
+        let name = format!("deleted_user_{}", ada.id);
+        let taken = match takes_address {
+            true => json!({ "username": format!("eve{number}"), "email": format!("{name}@example.invalid") }),
+            false => json!({ "username": name.to_uppercase(), "email": format!("eve{number}@example.com") }),
+        };
+        app.add(taken).await;
+        let (by, variables) = match document == DELETE {
+            true => (&client, json!({ "p": PASSWORD })),
+            false => (&admin, json!({ "id": ada.id })),
+        };
+        assert_eq!(by.refusals(document, variables).await, [""; 0], "{document}");
+        let left = admin.data("query($id: ID!) { user(id: $id) { username email } }", json!({ "id": ada.id })).await;
+        let username = left["user"]["username"].as_str().unwrap().to_owned();
+        assert!(username.starts_with(&name) && username != name, "{username}");
+        assert_eq!(left["user"]["email"], format!("{username}@example.invalid"));
+        assert!(names.insert(username));
+    }
+}
+
+#[both_databases]
 async fn nothing_of_a_deleted_account_stays(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
