@@ -107,7 +107,8 @@ impl Link<'_> {
     }
 }
 
-/// Looks up the address that a link confirms, without spending the link. Returns `None` if it is no longer valid.
+/// Looks up the address that a link confirms, without spending the link. Returns `None` if it is no longer valid. `is_opened`
+/// is true for a page that is opened, and false for a form that was sent.
 ///
 /// # Errors
 /// [`crate::error::Error::RateLimited`] after too many invalid links.
@@ -118,8 +119,13 @@ pub async fn look_up(
     rules: Rules<'_>,
     link: Link<'_>,
     signed_in: SignedIn<'_>,
+    is_opened: bool,
 ) -> Result<Option<Waiting>> {
-    let attempt = rate_limits::take_link(db, now, client, rules.passwords.limits()).await?;
+    let limits = rules.passwords.limits();
+    let attempt = match is_opened {
+        true => rate_limits::take_opened_link(db, now, client, limits).await?,
+        false => rate_limits::take_link(db, now, client, limits).await?,
+    };
     let waiting = waiting(db, now, rules, link, signed_in).await?;
     if waiting.is_some() {
         rate_limits::give_back(db.writer(), attempt).await?;

@@ -47,7 +47,7 @@ pub enum LimitKind {
     SignInFromClient,
     /// Wrong passwords for one account.
     SignInToAccount,
-    /// Wrong links from one client.
+    /// Wrong links from one client; those of opened pages are counted separately.
     Link,
     /// Registration attempts of one client, and username attempts of one user.
     Register,
@@ -313,7 +313,20 @@ pub async fn take_link(db: &Db, now: &Now, client: &Client, limits: &Limits) -> 
     if !limits.hold() {
         return Ok(Attempt::default());
     }
-    Ok(Attempt { taken: limits.take_by_client(db, now, LimitKind::Link, client).await?, is_void: false })
+    let taken = limits.take_by_client(db, now, LimitKind::Link, client, str::to_owned).await?;
+    Ok(Attempt { taken, is_void: false })
+}
+
+/// Takes one attempt at a mailed link whose page is opened. Any site can make a browser open pages, so these attempts have
+/// a budget of their own and use up none of [`take_link`].
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_opened_link(db: &Db, now: &Now, client: &Client, limits: &Limits) -> Result<Attempt> {
+    if !limits.hold() {
+        return Ok(Attempt::default());
+    }
+    Ok(Attempt { taken: limits.take_by_client(db, now, LimitKind::Link, client, opened).await?, is_void: false })
 }
 
 /// Takes one attempt to register, whatever its result: before anything is looked up, since a refusal reveals that a
@@ -325,7 +338,7 @@ pub async fn take_registration(db: &Db, now: &Now, client: &Client, limits: &Lim
     if !limits.hold() {
         return Ok(());
     }
-    limits.take_by_client(db, now, LimitKind::Register, client).await?;
+    limits.take_by_client(db, now, LimitKind::Register, client, str::to_owned).await?;
     Ok(())
 }
 
@@ -546,6 +559,11 @@ pub(in crate::domain) async fn forget_guesses(txn: &DatabaseTransaction, users: 
     Ok(())
 }
 
+/// The name under which a network's opened links are counted.
+fn opened(network: &str) -> String {
+    format!("opened\0{network}")
+}
+
 fn key(what: LimitKind, who: &str) -> String {
     secret::digest_text(&format!("{what:?}\0{who}"))
 }
@@ -623,8 +641,14 @@ impl Limits {
     /// All limits of a client.
     pub(super) fn of_client(&self, networks: &Networks) -> Vec<Share> {
         let limits = [LimitKind::SignInFromClient, LimitKind::MailFromClient, LimitKind::Link, LimitKind::Register];
-        let own = limits.into_iter().map(|what| self.share(what, &networks.subnet));
-        own.chain(limits.into_iter().filter_map(|what| self.site_share(what, networks, str::to_owned))).collect()
+        let shares = limits.into_iter().flat_map(|what| self.shares_of_client(what, networks, str::to_owned));
+        shares.chain(self.shares_of_client(LimitKind::Link, networks, opened)).collect()
+    }
+
+    /// The share of the client's subnet, and that of its site.
+    fn shares_of_client(&self, what: LimitKind, networks: &Networks, who: fn(&str) -> String) -> Vec<Share> {
+        let own = self.share(what, &who(&networks.subnet));
+        std::iter::once(own).chain(self.site_share(what, networks, who)).collect()
     }
 
     fn share(&self, what: LimitKind, who: &str) -> Share {
@@ -672,11 +696,16 @@ impl Limits {
     }
 
     /// Takes one from a limit of the client: of its subnet, and of its site.
-    async fn take_by_client(&self, db: &Db, now: &Now, what: LimitKind, client: &Client) -> Result<Vec<Share>> {
+    async fn take_by_client(
+        &self,
+        db: &Db,
+        now: &Now,
+        what: LimitKind,
+        client: &Client,
+        who: fn(&str) -> String,
+    ) -> Result<Vec<Share>> {
         let limits = self.concerning(LimitSubject::stranger(client, None));
-        let networks = networks(client);
-        let own = self.share(what, &networks.subnet);
-        let shares: Vec<Share> = std::iter::once(own).chain(self.site_share(what, &networks, str::to_owned)).collect();
+        let shares = self.shares_of_client(what, &networks(client), who);
         for share in &shares {
             limits.take(db.writer(), now, share).await?;
         }
