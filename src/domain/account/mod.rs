@@ -50,7 +50,7 @@ async fn prove<'a>(
 ) -> Result<Proof<'a>> {
     let CurrentPassword { typed, field } = current;
     let user = owner.user();
-    let entered = TypedPassword { account: Account::Own(user.id), user: Some(user), text: typed };
+    let entered = TypedPassword { account: Account::Own(&owner), user: Some(user), text: typed };
     let (verdict, attempt) = passwords.verify(db, now, owner.client(), entered).await?;
     if !verdict.matches {
         return Err(incorrect(field, typed).into());

@@ -14,7 +14,7 @@ use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::auth::sessions;
 use crate::domain::auth::sign_in::SignInRules;
 use crate::domain::outbox;
-use crate::domain::rate_limits::{self, Attempt, Limits, Purpose as MailPurpose};
+use crate::domain::rate_limits::{self, Attempt, Limits, Purpose as MailPurpose, Requester};
 use crate::domain::sent_forms::{self, SentForm};
 use crate::entity::audit_event::Action;
 use crate::entity::one_time_token::{self, Column, Purpose};
@@ -33,7 +33,7 @@ use crate::tools::secret::Secret;
 /// [`Code::Required`] or [`Code::Invalid`] if the text is not an address; [`Error::RateLimited`].
 pub async fn request(db: &Db, now: &Now, client: &Client, limits: &Limits, email: &str) -> Result<()> {
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
-    rate_limits::take_mail(db, now, client, limits, MailPurpose::Reset, &email).await?;
+    rate_limits::take_mail(db, now, Requester::Anyone(client), limits, MailPurpose::Reset, &email).await?;
     let (txn, ref now) = db.begin(now).await?;
     let id = outbox::enqueue(&txn, now, mail::Kind::ResetPassword, &email, None).await?;
     audit::record_with_mail(&txn, now, id, Event::by_anyone(client, Action::ResetRequested, None)).await?;

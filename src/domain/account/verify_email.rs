@@ -318,7 +318,7 @@ async fn by_password(
     user: &user::Model,
     typed: NewPassword<'_>,
 ) -> Result<Proof> {
-    let entered = TypedPassword { account: Attempted::Own(user.id), user: Some(user), text: typed.password };
+    let entered = TypedPassword { account: Attempted::OfLink(user.id), user: Some(user), text: typed.password };
     let (verdict, attempt) = passwords.verify(db, now, client, entered).await?;
     if !verdict.matches {
         return Err(wrong_password().into());

@@ -190,6 +190,33 @@ pub enum Purpose {
     Retry,
 }
 
+/// The party that requests a mail.
+#[derive(Clone, Copy, Debug)]
+pub enum Requester<'a> {
+    /// Anyone, at this client.
+    Anyone(&'a Client),
+    /// A signed-in user.
+    Viewer(&'a Viewer),
+}
+
+impl<'a> Requester<'a> {
+    fn client(self) -> &'a Client {
+        match self {
+            Self::Anyone(client) => client,
+            Self::Viewer(viewer) => viewer.client(),
+        }
+    }
+
+    /// The subject of events about mails to this address.
+    fn subject(self, email: &str) -> Arc<LimitSubject> {
+        let target = Target::Address(email.to_owned());
+        match self {
+            Self::Anyone(client) => LimitSubject::stranger(client, target),
+            Self::Viewer(viewer) => LimitSubject::viewer_for(viewer, target),
+        }
+    }
+}
+
 /// Takes one request for a mail to this address, from the client's limit and from the address's limit for this purpose.
 ///
 /// Nobody else can use up the resets of an account's owner: networks from which the account signed in recently have
@@ -201,7 +228,7 @@ pub enum Purpose {
 pub async fn take_mail(
     db: &Db,
     now: &Now,
-    client: &Client,
+    by: Requester<'_>,
     limits: &Limits,
     purpose: Purpose,
     email: &str,
@@ -209,8 +236,8 @@ pub async fn take_mail(
     if !limits.hold() {
         return Ok(());
     }
-    let limits = &limits.concerning(LimitSubject::stranger(client, Target::Address(email.to_owned())));
-    let networks = networks(client);
+    let limits = &limits.concerning(by.subject(email));
+    let networks = networks(by.client());
     limits.take(db.writer(), now, &limits.share(LimitKind::MailFromClient, &networks.subnet)).await?;
     let shared = async {
         if let Some(site) = limits.site_share(LimitKind::MailFromClient, &networks, str::to_owned) {
@@ -424,7 +451,9 @@ pub enum Account<'a> {
     /// The account with this folded name or address, if there is one.
     Named(&'a str, Option<Uuid>),
     /// The account of a signed-in user.
-    Own(Uuid),
+    Own(&'a Viewer),
+    /// The account of a mailed link, whose reader is not signed in.
+    OfLink(Uuid),
 }
 
 /// An admitted attempt at a password or a link. It counts as a wrong one until it is given back.
@@ -460,9 +489,13 @@ pub async fn take_attempt(
     let networks = networks(client);
     let (name, user) = match account {
         Account::Named(name, user) => (Some(name), user),
-        Account::Own(user) => (None, Some(user)),
+        Account::Own(viewer) => (None, Some(viewer.user().id)),
+        Account::OfLink(user) => (None, Some(user)),
     };
-    let reported = limits.concerning(LimitSubject::stranger(client, user));
+    let reported = limits.concerning(match account {
+        Account::Own(viewer) => LimitSubject::viewer(viewer),
+        Account::Named(..) | Account::OfLink(_) => LimitSubject::stranger(client, user),
+    });
     let mut attempt = Attempt::default();
     let (txn, ref now) = db.begin(now).await?;
     let taking = Taking { now, limits: &reported, networks: &networks, user };
