@@ -40,6 +40,7 @@ pub async fn change_password(
     input: ChangePassword<'_>,
 ) -> Result<()> {
     let user = owner.user();
+    owner.check_endings(db, now).await?;
     let current = CurrentPassword { typed: input.old, field: "oldPassword" };
     let proof = prove(db, now, owner, passwords, current).await?;
     passwords.refuse_temporary(user, input.new).await?;

@@ -407,6 +407,36 @@ pub async fn take_write(db: &impl ConnectionTrait, now: &Now, user: Uuid, limits
     limits.take(db, now, &limits.share(LimitKind::Writes, &user.to_string())).await
 }
 
+/// Checks that this user may make a change, without taking one: before work that is expensive even if the change is then
+/// refused.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub(in crate::domain) async fn check_write(db: &Db, now: &Now, user: Uuid, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    let limits = &limits.concerning(LimitSubject::user(user));
+    limits.check(db, now, &limits.share(LimitKind::Writes, &user.to_string())).await
+}
+
+/// Checks the same for a change that only ends something, as [`take_ending`] takes it.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub(in crate::domain) async fn check_ending(
+    db: &Db,
+    now: &Now,
+    user: Uuid,
+    credential: Uuid,
+    limits: &Limits,
+) -> Result<()> {
+    match check_write(db, now, user, limits).await {
+        Err(Error::RateLimited(_)) => limits.check(db, now, &limits.ending_reserve(credential)).await,
+        checked => checked,
+    }
+}
+
 /// Takes one change by this user that only ends something: a session, an API token, an account, or rights.
 ///
 /// A thief with a stolen session or a leaked API token can use up the owner's changes, but not the owner's means to end
@@ -627,11 +657,20 @@ impl Share {
         now.at.plus(self.limit.per).minus(self.step())
     }
 
+    /// Latest value of the row, unless the clock was set back since. The limit then starts again instead of refusing
+    /// everybody for that time.
+    fn furthest(&self, now: &Now) -> Timestamp {
+        now.at.plus(self.limit.per).plus(SKEW)
+    }
+
+    /// True if one more can be taken from this row.
+    fn has_room(&self, row: &limit::Model, now: &Now) -> bool {
+        row.full_until <= self.room(now) || row.full_until > self.furthest(now)
+    }
+
     /// Takes one more from an existing row, if there is room.
     fn one_more(&self, now: &Now) -> OnConflict {
-        // No limit can be further ahead than this, unless the clock was set back since. The limit then starts again
-        // instead of refusing everybody for that time.
-        let furthest = now.at.plus(self.limit.per).plus(SKEW);
+        let furthest = self.furthest(now);
         let holds = Column::FullUntil.gt(now.at).and(Column::FullUntil.lte(furthest));
         let from = CaseStatement::new().case(holds, Expr::col((limit::Entity, Column::FullUntil)));
         let next = Expr::expr(from.finally(now.at)).add(i64::try_from(self.step().as_millis()).unwrap_or(i64::MAX));
@@ -753,14 +792,28 @@ impl Limits {
             return Ok(());
         }
         let full = limit::Entity::find_by_id(share.key.as_str()).one(db).await?;
-        let wait = full.as_ref().map_or(1, |row| row.full_until.millis() - share.room(now).millis());
+        Err(self.exhausted(now, share, full.as_ref()))
+    }
+
+    /// Checks that a limit has room for one more.
+    async fn check(&self, db: &Db, now: &Now, share: &Share) -> Result<()> {
+        let row = limit::Entity::find_by_id(share.key.as_str()).one(db.reader()).await?;
+        match row.filter(|row| !share.has_room(row, now)) {
+            Some(full) => Err(self.exhausted(now, share, Some(&full))),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes an exhausted limit with its row.
+    fn exhausted(&self, now: &Now, share: &Share, full: Option<&limit::Model>) -> Error {
+        let wait = full.map_or(1, |row| row.full_until.millis() - share.room(now).millis());
         self.note(share.what);
         let since = now.at.minus(share.limit.per);
         let is_due = full.is_some_and(|row| row.reported_at.is_none_or(|reported| reported <= since));
         if let Some(concerned) = self.concerned.clone().filter(|_| is_due) {
             self.waiting.add(Exhausted { reason: share.what.reason(), key: share.key.clone(), since, concerned });
         }
-        Err(Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1))))
+        Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1)))
     }
 }
 

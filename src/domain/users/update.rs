@@ -69,6 +69,8 @@ pub async fn update(
             staff.session_user()?;
             let user = user::Entity::find_by_id(id).one(db.reader()).await?.ok_or_else(not_found)?;
             guard_rails::check(staff.actor(), &user, Change::Credentials).map_err(|r| r.of("password"))?;
+            staff.check_recent_proof(now)?;
+            staff.check_changes(db, now).await?;
             let about = |new: &Option<String>, old: String| new.clone().unwrap_or(old);
             let about = [
                 about(&details.username, user.username),
