@@ -32,7 +32,7 @@ pub(crate) struct ReauthenticatePayload {
     tokens: Option<AuthTokens>,
     /// Your session; null if there are errors.
     session: Option<Session>,
-    /// PASSWORD_INCORRECT for `password`.
+    /// PASSWORD_INCORRECT or PASSWORD_EXPIRED for `password`.
     errors: Vec<UserError>,
 }
 

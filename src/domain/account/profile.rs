@@ -32,7 +32,8 @@ pub struct Profile {
 /// changes nothing writes nothing.
 ///
 /// # Errors
-/// One refusal for each invalid field; [`Code::Required`] or [`Code::PasswordIncorrect`] of `currentPassword`;
+/// One refusal for each invalid field; [`Code::Required`], [`Code::PasswordIncorrect`] or [`Code::PasswordExpired`] of
+/// `currentPassword`;
 /// [`Error::Forbidden`] for an email address by an API token; [`Error::RateLimited`] after too many mails with links or
 /// too many usernames or renames.
 pub async fn update(db: &Db, now: &Now, viewer: &Viewer, passwords: &Passwords, input: Profile) -> Result<user::Model> {

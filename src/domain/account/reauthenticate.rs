@@ -20,7 +20,8 @@ use crate::tools::clock::Now;
 /// then need no new proof for `VESTIBULE_REAUTHENTICATE_AFTER`. Other sessions are unaffected.
 ///
 /// # Errors
-/// [`crate::error::Code::PasswordIncorrect`]; [`crate::error::Error::RateLimited`] after too many wrong passwords.
+/// [`crate::error::Code::PasswordIncorrect`], [`crate::error::Code::PasswordExpired`];
+/// [`crate::error::Error::RateLimited`] after too many wrong passwords.
 pub async fn reauthenticate(
     db: &Db,
     now: &Now,
