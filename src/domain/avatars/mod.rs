@@ -72,7 +72,12 @@ pub async fn upload(
 
 /// Removes the signed-in user's avatar; does nothing without one.
 pub async fn remove(db: &Db, now: &Now, viewer: &Viewer, store: &MediaStore) -> Result<user::Model> {
-    replace(db, now, viewer, None).await?.commit(db, store).await
+    let replaced = replace(db, now, viewer, None).await?;
+    if replaced.before.is_none() {
+        // The transaction rolls back.
+        return Ok(replaced.user);
+    }
+    replaced.commit(db, store).await
 }
 
 /// Records that the files of this avatar must be deleted, in the transaction that stops using them.

@@ -40,7 +40,8 @@ pub struct Update {
 }
 
 /// Changes an account. Deactivating a user or setting a password signs them out everywhere immediately; a new password
-/// also deletes the API tokens. The owner gets a mail about a new password, and at the old address about a new address.
+/// also deletes the API tokens. The owner gets a mail about a new password, and at the old address about a new address. An
+/// input that changes nothing writes nothing.
 ///
 /// # Errors
 /// [`crate::error::Code::NotFound`] of `id`; one refusal for each invalid field: required, invalid, too long, or taken;
@@ -108,6 +109,9 @@ pub async fn update(
     if staff.session_user().is_err() {
         // A leaked API token must not reserve any number of usernames.
         reserved::may_rename(txn, now, target, &change.after().username).await?;
+    }
+    if change.is_empty() {
+        return Ok(target.clone());
     }
     let changed = change.write(txn, now).await?;
     for action in change.actions() {
