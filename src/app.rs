@@ -61,6 +61,12 @@ const RESPONSE_MEMORY: u32 = 256 * 1024;
 /// Maximum memory of the responses to one client, in KiB. The largest response takes about 26 MiB.
 const RESPONSE_MEMORY_PER_CLIENT: u32 = 32 * 1024;
 
+/// Maximum number of unread responses over HTTP/2. Each takes about 13 KiB besides its body.
+const UNREAD_RESPONSES: u32 = 16 * 1024;
+
+/// Maximum number of unread responses over HTTP/2 to one client.
+const UNREAD_RESPONSES_PER_CLIENT: u32 = 2 * 1024;
+
 /// Minimum interval between reloads of the signing keys for tokens with an unknown key.
 const KEY_LOOKUP_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -100,6 +106,8 @@ pub struct App {
     pub request_metrics: RequestMetrics,
     /// Limit on the memory of responses, in KiB.
     pub(crate) response_memory: ConcurrencyLimit,
+    /// Limit on the number of unread responses over HTTP/2.
+    pub(crate) unread_responses: ConcurrencyLimit,
     /// All metrics.
     pub measures: Registry,
     /// The service as browsers know it; `None` if the public URL has no domain.
@@ -214,6 +222,7 @@ impl App {
             limits,
             refused_rights: RefusedRights::default(),
             response_memory: ConcurrencyLimit::new(RESPONSE_MEMORY, RESPONSE_MEMORY_PER_CLIENT, Gauge::default()),
+            unread_responses: ConcurrencyLimit::new(UNREAD_RESPONSES, UNREAD_RESPONSES_PER_CLIENT, Gauge::default()),
             request_metrics,
             measures,
             relying_party,

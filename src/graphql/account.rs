@@ -44,7 +44,7 @@ pub(crate) struct UpdateMeInput {
 pub(crate) struct UpdateMePayload {
     /// User after the change; null if there are errors.
     user: Option<User>,
-    /// Errors per field; PASSWORD_INCORRECT for `currentPassword`.
+    /// Errors per field; PASSWORD_INCORRECT or PASSWORD_EXPIRED for `currentPassword`.
     errors: Vec<UserError>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct DeactivateMeInput {
 pub(crate) struct DeactivateMePayload {
     /// True if the account is deactivated.
     success: bool,
-    /// PASSWORD_INCORRECT or LAST_SUPERUSER.
+    /// PASSWORD_INCORRECT, PASSWORD_EXPIRED or LAST_SUPERUSER.
     errors: Vec<UserError>,
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct DeleteMeInput {
 pub(crate) struct DeleteMePayload {
     /// Result of the deletion; null if there are errors.
     outcome: Option<DeletionOutcome>,
-    /// PASSWORD_INCORRECT or LAST_SUPERUSER.
+    /// PASSWORD_INCORRECT, PASSWORD_EXPIRED or LAST_SUPERUSER.
     errors: Vec<UserError>,
 }
 

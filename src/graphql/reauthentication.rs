@@ -42,8 +42,8 @@ pub(crate) struct ReauthenticatePayload {
     tokens: Option<AuthTokens>,
     /// Your session; null if there are errors.
     session: Option<Session>,
-    /// PASSWORD_INCORRECT for `password`; SECOND_FACTOR_INCORRECT for a code or passkey, also if you have none;
-    /// TOTP_STOPPED after too many wrong codes.
+    /// PASSWORD_INCORRECT or PASSWORD_EXPIRED for `password`; SECOND_FACTOR_INCORRECT for a code or passkey, also if you
+    /// have none; TOTP_STOPPED after too many wrong codes.
     errors: Vec<UserError>,
 }
 

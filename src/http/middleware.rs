@@ -54,7 +54,7 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
         otel.status_code = Empty
     );
     request.extensions_mut().insert(RequestId(id.clone()));
-    let (method, route) = (method(&request), route(&request));
+    let (method, route, version) = (method(&request), route(&request), request.version());
     traces::begin(&app, &span, &request, method, &route);
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let client = peer.map(|peer| client_ip::address(peer, request.headers(), &app.config.trusted_proxies));
@@ -65,7 +65,7 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
             span.in_scope(|| tracing::error!("handler panicked"));
             response::internal_error(&id)
         });
-        response_memory::bound(&app, client, handled)
+        response_memory::bound(&app, client, version, handled)
     } else {
         RequestError::bad("Send one valid Host header.").into_response(Media::Json)
     };

@@ -93,7 +93,8 @@ impl RequestMetrics {
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("websockets", "Open WebSocket connections", self.sockets.clone());
         registry.register("subscriptions", "Active subscriptions", self.subscriptions.clone());
-        let help = "Responses refused because of the memory of all (all) or of the client's (client) unread responses";
+        let help = "Responses refused because of the memory or number of all (all) or of the client's (client) unread \
+                    responses";
         registry.register("responses_refused", help, self.responses_refused.clone());
     }
 

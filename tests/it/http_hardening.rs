@@ -316,14 +316,14 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// Header block of `GET /`, all from HPACK's static table except the host.
 const GET: &[u8] = b"\x82\x86\x84\x41\x01x";
 
-/// Kinds and payloads of the frames in these bytes, in order.
+/// Kinds and payloads of the complete frames in these bytes, in order.
 fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while bytes.len() >= 9 {
         let length = usize::from(bytes[1]) << 8 | usize::from(bytes[2]);
-        let end = (9 + length).min(bytes.len());
-        frames.push((bytes[3], bytes[9..end].to_vec()));
-        bytes = &bytes[end..];
+        let Some((frame, rest)) = bytes.split_at_checked(9 + length) else { break };
+        frames.push((frame[3], frame[9..].to_vec()));
+        bytes = rest;
     }
     frames
 }
@@ -375,19 +375,65 @@ async fn http_2_is_kept_within_bounds(place: Place) {
 async fn script(app: &TestApp) -> String {
     let page = app.anyone().get("/graphiql").await.body;
     let mut paths = page.as_str().unwrap().split('"');
-    paths.find(|part| part.contains("/libraries-") && part.ends_with(".js")).expect("a script").to_owned()
+    paths
+        .find(|part| part.contains("/libraries-") && part.rsplit('.').next() == Some("js"))
+        .expect("a script")
+        .to_owned()
+}
+
+/// A text of HPACK, without Huffman coding (RFC 7541, section 5.2).
+fn hpack(text: &str) -> Vec<u8> {
+    let mut block = Vec::new();
+    match text.len().checked_sub(127) {
+        None => block.push(u8::try_from(text.len()).unwrap()),
+        Some(mut rest) => {
+            block.push(127);
+            while rest >= 128 {
+                block.push(u8::try_from(rest % 128).unwrap() | 128);
+                rest /= 128;
+            }
+            block.push(u8::try_from(rest).unwrap());
+        }
+    }
+    block.extend_from_slice(text.as_bytes());
+    block
+}
+
+/// Header block of `GET` for this path, with this bearer token.
+fn get_with(path: &str, token: Option<&str>) -> Vec<u8> {
+    let token = token.map(|token| [vec![0x57], hpack(&format!("Bearer {token}"))].concat());
+    [b"\x82\x86\x44".to_vec(), hpack(path), b"\x41\x01x".to_vec(), token.unwrap_or_default()].concat()
+}
+
+/// Opens an HTTP/2 connection from this local address that accepts this number of bytes of each response, and sends this
+/// request a number of times.
+async fn ask_over_http_2(app: &TestApp, ip: &str, window: u8, headers: &[u8], requests: u32) -> Raw {
+    let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, window]);
+    let asked = (0..requests).flat_map(|number| frame(1, 5, 2 * number + 1, headers));
+    let mut raw = Raw::open_from(ip, &app.url).await;
+    let said = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat();
+    assert!(raw.say(said.into_iter().chain(asked).collect::<Vec<u8>>()).await);
+    raw
 }
 
 /// Opens an HTTP/2 connection that accepts nothing of a response, and requests this path a number of times.
 async fn ask_and_read_nothing(app: &TestApp, path: &str, requests: u32) -> Raw {
-    let length = u8::try_from(path.len()).unwrap();
-    let headers = [b"\x82\x86\x44", [length].as_slice(), path.as_bytes(), b"\x41\x01x"].concat();
-    let no_window = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
-    let asked = (0..requests).flat_map(|number| frame(1, 5, 2 * number + 1, &headers));
-    let mut raw = Raw::open(&app.url).await;
-    let said = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &no_window].concat();
-    assert!(raw.say(said.into_iter().chain(asked).collect::<Vec<u8>>()).await);
-    raw
+    ask_over_http_2(app, "127.0.0.1", 0, &get_with(path, None), requests).await
+}
+
+/// Reads until this number of responses has begun. Returns the numbers of those with and without the status 200.
+async fn statuses(raw: &mut Raw, requests: usize) -> (usize, usize) {
+    let mut bytes = Vec::new();
+    loop {
+        assert!(raw.0.read_buf(&mut bytes).await.unwrap() > 0);
+        let headers: Vec<_> =
+            frames(&bytes).into_iter().filter(|(kind, _)| *kind == 1).map(|(_, block)| block).collect();
+        if headers.len() == requests {
+            // HPACK's static table has 200 at index 8 (RFC 7541, appendix A).
+            let served = headers.iter().filter(|block| block.first() == Some(&0x88)).count();
+            return (served, requests - served);
+        }
+    }
 }
 
 #[both_databases]
@@ -395,19 +441,10 @@ async fn responses_that_nobody_reads_take_a_limited_memory(place: Place) {
     let app = TestApp::start(&place).await;
     let script = script(&app).await;
     let mut greedy = ask_and_read_nothing(&app, &script, 100).await;
-    let (mut served, mut refused) = (0, 0);
-    let mut bytes = Vec::new();
-    while served + refused < 100 {
-        assert!(greedy.0.read_buf(&mut bytes).await.unwrap() > 0);
-        let headers: Vec<_> =
-            frames(&bytes).into_iter().filter(|(kind, _)| *kind == 1).map(|(_, block)| block).collect();
-        // HPACK's static table has 200 at index 8 (RFC 7541, appendix A).
-        served = headers.iter().filter(|block| block.first() == Some(&0x88)).count();
-        refused = headers.len() - served;
-    }
+    let (served, refused) = statuses(&mut greedy, 100).await;
     assert!((16..=32).contains(&served), "{served} times one or two MiB are at most 32 MiB");
     let counted = Watcher::of(&app).await.look().await.get("vestibule_responses_refused_total{reason=\"client\"}");
-    assert_eq!(counted.map(|count| count as usize), Some(refused));
+    assert_eq!(counted, Some(f64::from(u32::try_from(refused).unwrap())));
 
     assert_eq!(app.anyone().get("/healthz").await.status, 200, "short responses are not counted");
     assert_eq!(app.anyone().get(&script).await.status, 503, "nothing long goes to this client");
@@ -417,6 +454,67 @@ async fn responses_that_nobody_reads_take_a_limited_memory(place: Place) {
     drop(greedy);
     let released = async { while app.anyone().get(&script).await.status != 200 {} };
     tokio::time::timeout(TIMEOUT, released).await.expect("the memory is released");
+}
+
+#[both_databases]
+async fn exports_that_nobody_reads_take_a_limited_memory(place: Place) {
+    let app = TestApp::start(&place).await;
+    let token = app.admin().await.access.unwrap();
+    let export = get_with("/export/users.csv", Some(&token));
+    let mut greedy = ask_over_http_2(&app, "127.0.0.1", 0, &export, 20).await;
+    assert_eq!(statuses(&mut greedy, 20).await, (16, 4), "two MiB each are at most 32 MiB");
+    let admin = app.anyone().with_token(token);
+    drop(greedy);
+    let released = async { while admin.get("/export/users.csv").await.status != 200 {} };
+    tokio::time::timeout(TIMEOUT, released).await.expect("the memory is released");
+}
+
+#[both_databases]
+async fn short_responses_that_nobody_reads_are_counted(place: Place) {
+    let app = TestApp::start(&place).await;
+    let health = get_with("/healthz", None);
+    // A window of one byte: the response is handed over, but not written.
+    let mut greedy = Vec::new();
+    for _ in 0..20 {
+        let mut raw = ask_over_http_2(&app, "127.0.0.1", 1, &health, 100).await;
+        assert_eq!(statuses(&mut raw, 100).await, (100, 0));
+        greedy.push(raw);
+    }
+    let mut last = ask_over_http_2(&app, "127.0.0.1", 1, &health, 100).await;
+    assert_eq!(statuses(&mut last, 100).await, (48, 52), "2048 to one client");
+    assert_eq!(app.anyone().get("/healthz").await.status, 200, "HTTP/1.1 is limited by connections");
+    let mut other = ask_over_http_2(&app, "127.0.0.2", 1, &health, 100).await;
+    assert_eq!(statuses(&mut other, 100).await, (100, 0), "others are served");
+    drop((greedy, last));
+    let released =
+        async { while statuses(&mut ask_over_http_2(&app, "127.0.0.1", 1, &health, 1).await, 1).await.0 == 0 {} };
+    tokio::time::timeout(TIMEOUT, released).await.expect("the responses are forgotten");
+}
+
+#[both_databases]
+async fn an_export_that_nobody_reads_ends_whatever_else_its_connection_does(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.wire.send_timeout = SOON).await;
+    let token = app.admin().await.access.unwrap();
+    let export = get_with("/export/users.csv", Some(&token));
+    let mut greedy = ask_over_http_2(&app, "127.0.0.1", 8, &export, 1).await;
+    let (mut reader, mut writer) = greedy.0.split();
+    let busy = async {
+        for number in 1.. {
+            // Its response fits into the window.
+            if writer.write_all(&frame(1, 5, 2 * number + 1, &get_with("/healthz", None))).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(SOON / 10).await;
+        }
+    };
+    let mut bytes = Vec::new();
+    let ended = async {
+        tokio::select! {
+            _ = reader.read_to_end(&mut bytes) => {}
+            () = busy => {}
+        }
+    };
+    tokio::time::timeout(TIMEOUT, ended).await.expect("the connection is closed");
 }
 
 #[both_databases]

@@ -480,6 +480,39 @@ async fn changes_are_counted_by_user_over_sessions_and_tokens(place: Place) {
     assert_eq!(later.code(rename, json!({ "n": "five" })).await, "RATE_LIMITED");
 }
 
+#[both_databases]
+async fn nothing_expensive_is_done_for_changes_beyond_the_limit(place: Place) {
+    let app = TestApp::start_with(&place, |config| config.limits.limit_writes = "2/1h".parse().unwrap()).await;
+    let (ada, _) = (app.add_user("ada").await, app.add_staff("boss").await);
+    app.wait(Duration::from_secs(3600));
+    let bob = app.add_user("bob").await;
+    let boss = app.anyone().sign_in("boss", PASSWORD).await;
+    let rename = "mutation($n: String!) { updateMe(input: { firstName: $n }) { errors { code } } }";
+    let broken = async || crate::avatars::send(&boss, crate::avatars::form(b"no picture".to_vec())).await;
+    let create = "mutation { createUser(input: { email: \"cy@example.com\", password: \"password123\" }) {
+        errors { code } } }";
+    let set =
+        "mutation($id: ID!) { setUserPassword(input: { id: $id, password: \"password123\" }) { errors { code } } }";
+    let change = "mutation { changePassword(input: { oldPassword: \"wrong\", newPassword: \"password123\" }) {
+        errors { code } } }";
+    for name in ["one", "two"] {
+        assert_eq!(boss.refusals(rename, json!({ "n": name })).await, [""; 0]);
+    }
+    assert_eq!(broken().await.code(), "RATE_LIMITED");
+    assert_eq!(boss.code(create, json!({})).await, "RATE_LIMITED");
+    assert_eq!(boss.code(set, json!({ "id": ada.id })).await, "RATE_LIMITED");
+    // Its own reserve is not used up yet.
+    assert_eq!(boss.refusals(change, json!({})).await, ["PASSWORD_INCORRECT"]);
+    let end = "mutation($id: ID!) { toggleActive(input: { id: $id, isActive: false }) { errors { code } } }";
+    for other in [&ada, &bob] {
+        assert_eq!(boss.refusals(end, json!({ "id": other.id })).await, [""; 0]);
+    }
+    assert_eq!(boss.code(change, json!({})).await, "RATE_LIMITED");
+    app.wait(Duration::from_secs(1800));
+    let boss = app.anyone().sign_in("boss", PASSWORD).await;
+    assert_eq!(boss.refusals(create, json!({})).await, ["PASSWORD_TOO_COMMON"]);
+}
+
 /// Number of exhausted budgets of changes that `vestibule limits show` lists for this user.
 pub(crate) async fn exhausted_budgets_of_changes(app: &TestApp, who: &str) -> usize {
     let (operator, now) = (Operator::new(), app.app.clock.now());

@@ -92,6 +92,23 @@ async fn an_old_proof_gives_no_access_to_other_accounts(place: Place) {
 }
 
 #[both_databases]
+async fn without_a_recent_proof_no_password_is_estimated(place: Place) {
+    let app = start(&place).await;
+    let (ada, staff) = (app.add_user("ada").await, app.add_staff("boss").await.sign_in(&app).await);
+    app.wait(VALID);
+    for mutation in [
+        "createUser(input: { email: \"another@example.com\", password: \"password123\" })",
+        "updateUser(input: { id: $id, password: \"password123\" })",
+        "setUserPassword(input: { id: $id, password: \"password123\" })",
+    ] {
+        assert_eq!(try_staff(&staff, mutation, &ada.id).await, DUE, "{mutation}");
+    }
+    prove(&staff, PASSWORD).await;
+    let weak = try_staff(&staff, "updateUser(input: { id: $id, password: \"password123\" })", &ada.id).await;
+    assert_eq!(weak, ["PASSWORD_TOO_COMMON password"]);
+}
+
+#[both_databases]
 async fn an_old_proof_brings_no_dismissed_staff_back(place: Place) {
     let app = start(&place).await;
     let (former, staff) = (app.add_staff("former").await, app.add_staff("boss").await.sign_in(&app).await);

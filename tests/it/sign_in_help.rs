@@ -12,7 +12,7 @@ use vestibule::entity::audit_event::{self, Action, Reason};
 use vestibule::entity::user;
 
 use crate::cli_admin::{beside, done};
-use crate::test_app::{PASSWORD, TestApp};
+use crate::test_app::{ADMIN, PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
@@ -133,6 +133,43 @@ async fn a_limit_does_not_reveal_that_two_names_are_one_superusers(place: Place)
     assert_eq!(trail(&staff, "LIMIT_REACHED").await, [Value::Null; 0]);
     let seen = trail(&staff, "LOGIN_FAILED").await;
     assert_eq!(seen[0], seen[1]);
+}
+
+#[both_databases]
+async fn limits_that_a_superuser_exhausts_are_shown_to_superusers_only(place: Place) {
+    let app = TestApp::start_with(&place, |config| {
+        config.limits.limit_sign_in = "3/10m".parse().unwrap();
+        config.limits.limit_mail_address = "1/1h".parse().unwrap();
+    })
+    .await;
+    app.add_staff("boss").await;
+    let wrong = "mutation { reauthenticate(input: { proof: { password: \"wrong\" } }) { errors { code } } }";
+    let moved = "mutation($p: String!) { updateMe(input: { email: \"new@example.com\", currentPassword: $p }) {
+        errors { code } } }";
+    for (name, password) in [ADMIN, ("boss", PASSWORD)] {
+        let client = app.anyone().sign_in(name, password).await;
+        for _ in 0..3 {
+            client.send(moved, json!({ "p": password })).await;
+        }
+        for _ in 0..5 {
+            client.send(wrong, json!({})).await;
+        }
+        app.app.limits.report(&app.app.db, &app.app.clock.now()).await.unwrap();
+        app.wait(Duration::from_secs(3601));
+    }
+    let admin = app.admin().await;
+    let staff = app.anyone().sign_in("boss", PASSWORD).await;
+    let query = "{ auditEvents(first: 50, filter: { action: LIMIT_REACHED }) {
+        nodes { reason actor { username } target { username } } } }";
+    let seen = async |client: &Client| {
+        let nodes = client.data(query, json!({})).await["auditEvents"]["nodes"].as_array().unwrap().clone();
+        let names = nodes.iter().map(|event| (event["reason"].clone(), event["actor"]["username"].clone()));
+        names.map(|(reason, actor)| format!("{} {actor}", reason.as_str().unwrap())).collect::<Vec<_>>()
+    };
+    let mut of_staff = seen(&staff).await;
+    of_staff.sort();
+    assert_eq!(of_staff, ["LIMIT_MAIL_ADDRESS \"boss\"", "LIMIT_SIGN_IN \"boss\""]);
+    assert_eq!(seen(&admin).await.len(), 4);
 }
 
 #[both_databases]

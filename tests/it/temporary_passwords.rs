@@ -77,6 +77,31 @@ async fn a_temporary_password_expires_where_others_can_reach_the_service(place: 
 }
 
 #[both_databases]
+async fn an_expired_temporary_password_proves_nothing_but_may_be_changed(place: Place) {
+    let app = TestApp::start_with(&place, reachable).await;
+    let (_, password) = set_up(&app).await;
+    let mut client = app.anyone().sign_in("root@example.com", &password).await;
+    app.wait(DAY);
+    client.refresh().await.unwrap();
+    for (field, document) in [
+        ("password", "reauthenticate(input: { proof: { password: $p } })"),
+        ("currentPassword", "updateMe(input: { email: \"elsewhere@example.com\", currentPassword: $p })"),
+        ("currentPassword", "deactivateMe(input: { currentPassword: $p })"),
+        ("currentPassword", "deleteMe(input: { currentPassword: $p })"),
+    ] {
+        let document = format!("mutation($p: String!) {{ {document} {{ errors {{ code field }} }} }}");
+        let refused = client.refusals(&document, json!({ "p": password })).await;
+        assert_eq!(refused, [format!("PASSWORD_EXPIRED {field}")], "{document}");
+        let wrong = client.refusals(&document, json!({ "p": "another long phrase, wrong" })).await;
+        assert_eq!(wrong, [format!("PASSWORD_INCORRECT {field}")], "{document}");
+    }
+    assert_eq!(client.refusals(CHANGE, json!({ "o": password, "n": MINE })).await, [""; 0]);
+    let again =
+        "mutation($p: String!) { reauthenticate(input: { proof: { password: $p } }) { errors { code field } } }";
+    assert_eq!(client.refusals(again, json!({ "p": MINE })).await, [""; 0]);
+}
+
+#[both_databases]
 async fn a_temporary_password_does_not_expire_on_a_machine_of_ones_own(place: Place) {
     let app = TestApp::start(&place).await;
     let (_, password) = set_up(&app).await;

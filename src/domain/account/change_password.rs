@@ -4,7 +4,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::{CurrentPassword, prove};
+use super::{CurrentPassword, prove_with_any};
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::Also;
@@ -40,8 +40,9 @@ pub async fn change_password(
     input: ChangePassword<'_>,
 ) -> Result<()> {
     let user = owner.user();
+    owner.check_endings(db, now).await?;
     let current = CurrentPassword { typed: input.old, field: "oldPassword" };
-    let proof = prove(db, now, owner, passwords, current).await?;
+    let proof = prove_with_any(db, now, owner, passwords, current).await?;
     passwords.refuse_temporary(user, input.new).await?;
     let hash = passwords.accept(input.new, &passwords::about(user)).await?;
 

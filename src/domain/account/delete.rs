@@ -18,7 +18,8 @@ use crate::tools::media::MediaStore;
 /// Deactivates the owner's account and ends all sessions and links. Staff can activate it again.
 ///
 /// # Errors
-/// [`crate::error::Code::PasswordIncorrect`] of `currentPassword`, [`crate::error::Code::LastSuperuser`].
+/// [`crate::error::Code::PasswordIncorrect`] and [`crate::error::Code::PasswordExpired`] of `currentPassword`,
+/// [`crate::error::Code::LastSuperuser`].
 pub async fn deactivate(
     db: &Db,
     now: &Now,
@@ -43,7 +44,8 @@ pub async fn deactivate(
 /// Deletes the owner's account and all dependent rows, or anonymizes it if other records still refer to it.
 ///
 /// # Errors
-/// [`crate::error::Code::PasswordIncorrect`] of `currentPassword`, [`crate::error::Code::LastSuperuser`].
+/// [`crate::error::Code::PasswordIncorrect`] and [`crate::error::Code::PasswordExpired`] of `currentPassword`,
+/// [`crate::error::Code::LastSuperuser`].
 pub async fn delete(
     db: &Db,
     now: &Now,

@@ -27,6 +27,7 @@ use crate::database::Db;
 use crate::domain::auth::authorize::Authorized;
 use crate::domain::auth::identity::SessionUser;
 use crate::domain::auth::passwords::{Passwords, TypedPassword};
+use crate::domain::auth::sign_in::password_expired;
 use crate::domain::rate_limits::{self, Account};
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Now;
@@ -44,8 +45,27 @@ struct CurrentPassword<'a> {
 /// take over the account.
 ///
 /// # Errors
-/// [`Code::PasswordIncorrect`] of this field; [`crate::error::Error::RateLimited`] after too many wrong ones.
+/// [`Code::PasswordIncorrect`] of this field, and [`Code::PasswordExpired`] for a temporary password that was not
+/// replaced in time; [`crate::error::Error::RateLimited`] after too many wrong ones.
 async fn prove<'a>(
+    db: &Db,
+    now: &Now,
+    owner: SessionUser<'a>,
+    passwords: &Passwords,
+    current: CurrentPassword<'_>,
+) -> Result<Proof<'a>> {
+    let proof = prove_with_any(db, now, owner, passwords, current).await?;
+    if passwords.has_expired(owner.user(), now) {
+        return Err(password_expired().of(current.field).into());
+    }
+    Ok(proof)
+}
+
+/// The same for the operation that replaces the password, which an expired one may still do.
+///
+/// # Errors
+/// As for [`prove`], except [`Code::PasswordExpired`].
+async fn prove_with_any<'a>(
     db: &Db,
     now: &Now,
     owner: SessionUser<'a>,
@@ -54,7 +74,7 @@ async fn prove<'a>(
 ) -> Result<Proof<'a>> {
     let CurrentPassword { typed, field } = current;
     let user = owner.user();
-    let entered = TypedPassword { account: Account::Own(user.id), user: Some(user), text: typed };
+    let entered = TypedPassword { account: Account::Own(&owner), user: Some(user), text: typed };
     let (verdict, attempt) = passwords.verify(db, now, owner.client(), entered).await?;
     if !verdict.matches {
         return Err(incorrect(field, typed).into());

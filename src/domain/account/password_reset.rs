@@ -9,14 +9,14 @@ use crate::domain::account::undo_email_change;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
 use crate::domain::auth::known_networks;
-use crate::domain::auth::passwords::{self, NewPassword};
+use crate::domain::auth::passwords::{self, NewPassword, Passwords};
 use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::auth::second_factor::Proven;
 use crate::domain::auth::second_factor::challenge::{self, FirstProofs};
 use crate::domain::auth::sessions;
 use crate::domain::auth::sign_in::{SignInRules, SignedIn};
 use crate::domain::outbox;
-use crate::domain::rate_limits::{self, Limits, Purpose as MailPurpose};
+use crate::domain::rate_limits::{self, Attempt, Limits, Purpose as MailPurpose, Requester};
 use crate::domain::sent_forms::{self, SentForm};
 use crate::entity::audit_event::Action;
 use crate::entity::one_time_token::{self, Column, Purpose};
@@ -36,7 +36,7 @@ use crate::tools::secret::Secret;
 /// [`Code::Required`] or [`Code::Invalid`] if the text is not an address; [`Error::RateLimited`].
 pub async fn request(db: &Db, now: &Now, client: &Client, limits: &Limits, email: &str) -> Result<()> {
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
-    rate_limits::take_mail(db, now, client, limits, MailPurpose::Reset, &email).await?;
+    rate_limits::take_mail(db, now, Requester::Anyone(client), limits, MailPurpose::Reset, &email).await?;
     let (txn, ref now) = db.begin(now).await?;
     let id = outbox::enqueue(&txn, now, mail::Kind::ResetPassword, &email, None).await?;
     audit::record_with_mail(&txn, now, id, Event::by_anyone(client, Action::ResetRequested, None)).await?;
@@ -58,7 +58,32 @@ pub struct Link<'a> {
 /// # Errors
 /// [`Error::RateLimited`] after too many invalid links.
 pub async fn is_valid(db: &Db, now: &Now, client: &Client, limits: &Limits, link: Link<'_>) -> Result<bool> {
-    Ok(look_up(db, now, client, limits, link).await?.is_some())
+    let attempt = rate_limits::take_link(db, now, client, limits).await?;
+    is_valid_as(db, now, attempt, link).await
+}
+
+/// The same for a page that is opened.
+///
+/// # Errors
+/// [`Error::RateLimited`] after too many invalid links of opened pages.
+pub async fn is_valid_when_opened(
+    db: &Db,
+    now: &Now,
+    client: &Client,
+    limits: &Limits,
+    link: Link<'_>,
+) -> Result<bool> {
+    let attempt = rate_limits::take_opened_link(db, now, client, limits).await?;
+    is_valid_as(db, now, attempt, link).await
+}
+
+/// Looks up a link, and gives the attempt back for a valid one.
+async fn is_valid_as(db: &Db, now: &Now, attempt: Attempt, link: Link<'_>) -> Result<bool> {
+    let is_valid = owner(db, now, link).await?.is_some();
+    if is_valid {
+        rate_limits::give_back(db.writer(), attempt).await?;
+    }
+    Ok(is_valid)
 }
 
 /// A new password, and the link that authorizes it.
@@ -80,7 +105,8 @@ pub struct Confirm<'a> {
 ///
 /// # Errors
 /// [`Code::InvalidToken`] if the link was used, has expired, or was replaced by a newer one; the refusal of a weak
-/// password, after which the link stays valid; [`Error::RateLimited`] after too many invalid links.
+/// password, after which the link stays valid; [`Error::RateLimited`] after too many invalid links and too many passwords
+/// that were estimated and refused.
 pub async fn confirm(
     db: &Db,
     now: &Now,
@@ -89,10 +115,18 @@ pub async fn confirm(
     input: Confirm<'_>,
 ) -> Result<Option<SignedIn>> {
     let SignInRules { passwords, lives, second_factor } = rules;
-    let found = look_up(db, now, client, passwords.limits(), input.link).await?;
-    let (user, token) = found.ok_or_else(invalid_link)?;
-    passwords.refuse_temporary(&user, input.new).await?;
-    let hash = passwords.accept(input.new, &passwords::about(&user)).await?;
+    let attempt = rate_limits::take_link(db, now, client, passwords.limits()).await?;
+    let (user, token) = owner(db, now, input.link).await?.ok_or_else(invalid_link)?;
+    if let Err(refusal) = passwords.check_form(input.new) {
+        rate_limits::give_back(db.writer(), attempt).await?;
+        return Err(refusal.into());
+    }
+    let accepted = accept(passwords, &user, input.new).await;
+    // Each refused password costs an estimate, or a hash.
+    if !matches!(accepted, Err(Error::Refused(_))) {
+        rate_limits::give_back(db.writer(), attempt).await?;
+    }
+    let hash = accepted?;
 
     let (txn, _) = db.begin(now).await?;
     // Every transaction locks the account before its links.
@@ -129,6 +163,12 @@ pub async fn confirm(
     };
     txn.commit().await?;
     Ok(signed_in)
+}
+
+/// The hash of a new password of this user.
+async fn accept(passwords: &Passwords, user: &user::Model, new: NewPassword<'_>) -> Result<String> {
+    passwords.refuse_temporary(user, new).await?;
+    passwords.accept(new, &passwords::about(user)).await
 }
 
 /// Creates the secret of a link that lets this user set a password; the previous link becomes invalid.
@@ -171,22 +211,6 @@ async fn set_password(txn: &DatabaseTransaction, now: &Now, id: Uuid, hash: Stri
         .exec_with_returning(txn)
         .await?;
     Ok(changed.into_iter().next())
-}
-
-/// Result of [`owner`], counted as an attempt by the limit of invalid links.
-async fn look_up(
-    db: &Db,
-    now: &Now,
-    client: &Client,
-    limits: &Limits,
-    link: Link<'_>,
-) -> Result<Option<(user::Model, one_time_token::Model)>> {
-    let attempt = rate_limits::take_link(db, now, client, limits).await?;
-    let found = owner(db, now, link).await?;
-    if found.is_some() {
-        rate_limits::give_back(db.writer(), attempt).await?;
-    }
-    Ok(found)
 }
 
 /// Active owner of a valid link.

@@ -6,7 +6,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::Also;
 use crate::domain::auth::identity::Viewer;
 use crate::domain::auth::passwords::Passwords;
-use crate::domain::rate_limits::{self, Purpose};
+use crate::domain::rate_limits::{self, Purpose, Requester};
 use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::details::Details;
 use crate::domain::users::reserved;
@@ -32,7 +32,8 @@ pub struct Profile {
 /// changes nothing writes nothing.
 ///
 /// # Errors
-/// One refusal for each invalid field; [`Code::Required`] or [`Code::PasswordIncorrect`] of `currentPassword`;
+/// One refusal for each invalid field; [`Code::Required`], [`Code::PasswordIncorrect`] or [`Code::PasswordExpired`] of
+/// `currentPassword`;
 /// [`Error::Forbidden`] for an email address by an API token; [`Error::RateLimited`] after too many mails with links or
 /// too many usernames or renames.
 pub async fn update(db: &Db, now: &Now, viewer: &Viewer, passwords: &Passwords, input: Profile) -> Result<user::Model> {
@@ -59,7 +60,8 @@ pub async fn update(db: &Db, now: &Now, viewer: &Viewer, passwords: &Passwords, 
         let current = CurrentPassword { typed, field: "currentPassword" };
         proof = Some(prove(db, now, owner, passwords, current).await?);
         if let Some(email) = moves.as_ref().filter(|email| !identifier::same_address(email, &user.email)) {
-            rate_limits::take_mail(db, now, viewer.client(), passwords.limits(), Purpose::NewAddress, email).await?;
+            let by = Requester::Viewer(viewer);
+            rate_limits::take_mail(db, now, by, passwords.limits(), Purpose::NewAddress, email).await?;
         }
     }
     let mut wanted = user.clone();

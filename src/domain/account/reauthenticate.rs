@@ -32,8 +32,10 @@ pub enum TypedProof<'a> {
 /// for `VESTIBULE_REAUTHENTICATE_AFTER`. Other sessions are unaffected.
 ///
 /// # Errors
-/// [`crate::error::Code::PasswordIncorrect`]; [`crate::error::Error::RateLimited`] after too many wrong passwords.
-/// [`crate::error::Code::SecondFactorIncorrect`], also without a second factor; [`crate::error::Code::TotpStopped`] after too many wrong codes.
+/// [`crate::error::Code::PasswordIncorrect`], [`crate::error::Code::PasswordExpired`];
+/// [`crate::error::Error::RateLimited`] after too many wrong passwords.
+/// [`crate::error::Code::SecondFactorIncorrect`], also without a second factor; [`crate::error::Code::TotpStopped`] after
+/// too many wrong codes.
 pub async fn reauthenticate(
     db: &Db,
     now: &Now,

@@ -111,7 +111,8 @@ impl Link<'_> {
     }
 }
 
-/// Looks up the address that a link confirms, without spending the link. Returns `None` if it is no longer valid.
+/// Looks up the address that a link confirms, without spending the link. Returns `None` if it is no longer valid. `is_opened`
+/// is true for a page that is opened, and false for a form that was sent.
 ///
 /// # Errors
 /// [`crate::error::Error::RateLimited`] after too many invalid links.
@@ -122,8 +123,13 @@ pub async fn look_up(
     rules: Rules<'_>,
     link: Link<'_>,
     signed_in: SignedIn<'_>,
+    is_opened: bool,
 ) -> Result<Option<Waiting>> {
-    let attempt = rate_limits::take_link(db, now, client, rules.passwords.limits()).await?;
+    let limits = rules.passwords.limits();
+    let attempt = match is_opened {
+        true => rate_limits::take_opened_link(db, now, client, limits).await?,
+        false => rate_limits::take_link(db, now, client, limits).await?,
+    };
     let waiting = waiting(db, now, rules, link, signed_in).await?;
     if waiting.is_some() {
         rate_limits::give_back(db.writer(), attempt).await?;
@@ -319,7 +325,7 @@ async fn by_password(
     user: &user::Model,
     typed: NewPassword<'_>,
 ) -> Result<Proof> {
-    let entered = TypedPassword { account: Attempted::Own(user.id), user: Some(user), text: typed.password };
+    let entered = TypedPassword { account: Attempted::OfLink(user.id), user: Some(user), text: typed.password };
     let (verdict, attempt) = passwords.verify(db, now, client, entered).await?;
     if !verdict.matches {
         return Err(wrong_password().into());

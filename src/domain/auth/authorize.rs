@@ -37,6 +37,22 @@ impl Viewer {
         self.begin_within(db, now, also, Budget::Endings).await
     }
 
+    /// Checks the budget of [`Viewer::begin`] before expensive work, without taking a change.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`].
+    pub(in crate::domain) async fn check_changes(&self, db: &Db, now: &Now) -> Result<()> {
+        rate_limits::check_write(db, now, self.user.id, &self.limits).await
+    }
+
+    /// Checks the budget of [`Viewer::begin_ending`] before expensive work, without taking a change.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`].
+    pub(in crate::domain) async fn check_endings(&self, db: &Db, now: &Now) -> Result<()> {
+        rate_limits::check_ending(db, now, self.user.id, self.credential.id(), &self.limits).await
+    }
+
     async fn begin_within(&self, db: &Db, now: &Now, also: Also<'_>, budget: Budget) -> Result<Authorized> {
         let revoked = || Error::Unauthenticated(Reason::Revoked);
         let (txn, _) = db.begin(now).await?;

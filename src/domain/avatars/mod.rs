@@ -42,7 +42,7 @@ const BATCH: u64 = 100;
 ///
 /// # Errors
 /// [`crate::error::Code::FileTooLarge`] and [`crate::error::Code::FileUnsupported`] of the field `file`;
-/// [`Error::Unavailable`] if the store does not respond.
+/// [`Error::Unavailable`] if the store does not respond; [`Error::RateLimited`] after too many changes by this user.
 pub async fn upload(
     db: &Db,
     now: &Now,
@@ -51,6 +51,7 @@ pub async fn upload(
     store: &MediaStore,
     file: impl AsRef<[u8]> + Send + 'static,
 ) -> Result<user::Model> {
+    viewer.check_changes(db, now).await?;
     let squares = avatar_encoder.squares(file).await.map_err(of_file)?;
     let largest = name(now, &squares);
     note(db.writer(), &largest.to_string(), now.at.plus(UPLOAD)).await?;
@@ -71,7 +72,12 @@ pub async fn upload(
 
 /// Removes the signed-in user's avatar; does nothing without one.
 pub async fn remove(db: &Db, now: &Now, viewer: &Viewer, store: &MediaStore) -> Result<user::Model> {
-    replace(db, now, viewer, None).await?.commit(db, store).await
+    let replaced = replace(db, now, viewer, None).await?;
+    if replaced.before.is_none() {
+        // The transaction rolls back.
+        return Ok(replaced.user);
+    }
+    replaced.commit(db, store).await
 }
 
 /// Records that the files of this avatar must be deleted, in the transaction that stops using them.

@@ -54,6 +54,11 @@ impl LimitSubject {
         Arc::new(Self { client: viewer.client().clone(), ..Self::of(viewer.user().id) })
     }
 
+    /// A request by a signed-in user, for another account.
+    pub(in crate::domain) fn viewer_for(viewer: &Viewer, target: Target) -> Arc<Self> {
+        Arc::new(Self { actor: viewer.actor(), target, client: viewer.client().clone() })
+    }
+
     /// A request by this user for themselves, from an unknown client.
     pub(in crate::domain) fn user(user: Uuid) -> Arc<Self> {
         Arc::new(Self::of(user))

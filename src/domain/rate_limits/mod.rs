@@ -47,7 +47,7 @@ pub enum LimitKind {
     SignInFromClient,
     /// Wrong passwords for one account.
     SignInToAccount,
-    /// Wrong links from one client.
+    /// Wrong links from one client; those of opened pages are counted separately.
     Link,
     /// Registration attempts of one client, and username attempts of one user.
     Register,
@@ -196,6 +196,33 @@ pub enum Purpose {
     Retry,
 }
 
+/// The party that requests a mail.
+#[derive(Clone, Copy, Debug)]
+pub enum Requester<'a> {
+    /// Anyone, at this client.
+    Anyone(&'a Client),
+    /// A signed-in user.
+    Viewer(&'a Viewer),
+}
+
+impl<'a> Requester<'a> {
+    fn client(self) -> &'a Client {
+        match self {
+            Self::Anyone(client) => client,
+            Self::Viewer(viewer) => viewer.client(),
+        }
+    }
+
+    /// The subject of events about mails to this address.
+    fn subject(self, email: &str) -> Arc<LimitSubject> {
+        let target = Target::Address(email.to_owned());
+        match self {
+            Self::Anyone(client) => LimitSubject::stranger(client, target),
+            Self::Viewer(viewer) => LimitSubject::viewer_for(viewer, target),
+        }
+    }
+}
+
 /// Takes one request for a mail to this address, from the client's limit and from the address's limit for this purpose.
 ///
 /// Nobody else can use up the resets of an account's owner: networks from which the account signed in recently have
@@ -207,7 +234,7 @@ pub enum Purpose {
 pub async fn take_mail(
     db: &Db,
     now: &Now,
-    client: &Client,
+    by: Requester<'_>,
     limits: &Limits,
     purpose: Purpose,
     email: &str,
@@ -215,8 +242,8 @@ pub async fn take_mail(
     if !limits.hold() {
         return Ok(());
     }
-    let limits = &limits.concerning(LimitSubject::stranger(client, Target::Address(email.to_owned())));
-    let networks = networks(client);
+    let limits = &limits.concerning(by.subject(email));
+    let networks = networks(by.client());
     limits.take(db.writer(), now, &limits.share(LimitKind::MailFromClient, &networks.subnet)).await?;
     let shared = async {
         if let Some(site) = limits.site_share(LimitKind::MailFromClient, &networks, str::to_owned) {
@@ -319,7 +346,20 @@ pub async fn take_link(db: &Db, now: &Now, client: &Client, limits: &Limits) -> 
     if !limits.hold() {
         return Ok(Attempt::default());
     }
-    Ok(Attempt { taken: limits.take_by_client(db, now, LimitKind::Link, client).await?, is_void: false })
+    let taken = limits.take_by_client(db, now, LimitKind::Link, client, str::to_owned).await?;
+    Ok(Attempt { taken, is_void: false })
+}
+
+/// Takes one attempt at a mailed link whose page is opened. Any site can make a browser open pages, so these attempts have
+/// a budget of their own and use up none of [`take_link`].
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub async fn take_opened_link(db: &Db, now: &Now, client: &Client, limits: &Limits) -> Result<Attempt> {
+    if !limits.hold() {
+        return Ok(Attempt::default());
+    }
+    Ok(Attempt { taken: limits.take_by_client(db, now, LimitKind::Link, client, opened).await?, is_void: false })
 }
 
 /// Takes one attempt to register, whatever its result: before anything is looked up, since a refusal reveals that a
@@ -331,7 +371,7 @@ pub async fn take_registration(db: &Db, now: &Now, client: &Client, limits: &Lim
     if !limits.hold() {
         return Ok(());
     }
-    limits.take_by_client(db, now, LimitKind::Register, client).await?;
+    limits.take_by_client(db, now, LimitKind::Register, client, str::to_owned).await?;
     Ok(())
 }
 
@@ -371,6 +411,36 @@ pub async fn take_write(db: &impl ConnectionTrait, now: &Now, user: Uuid, limits
     }
     let limits = &limits.concerning(LimitSubject::user(user));
     limits.take(db, now, &limits.share(LimitKind::Writes, &user.to_string())).await
+}
+
+/// Checks that this user may make a change, without taking one: before work that is expensive even if the change is then
+/// refused.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub(in crate::domain) async fn check_write(db: &Db, now: &Now, user: Uuid, limits: &Limits) -> Result<()> {
+    if !limits.hold() {
+        return Ok(());
+    }
+    let limits = &limits.concerning(LimitSubject::user(user));
+    limits.check(db, now, &limits.share(LimitKind::Writes, &user.to_string())).await
+}
+
+/// Checks the same for a change that only ends something, as [`take_ending`] takes it.
+///
+/// # Errors
+/// [`Error::RateLimited`] with the time to wait.
+pub(in crate::domain) async fn check_ending(
+    db: &Db,
+    now: &Now,
+    user: Uuid,
+    credential: Uuid,
+    limits: &Limits,
+) -> Result<()> {
+    match check_write(db, now, user, limits).await {
+        Err(Error::RateLimited(_)) => limits.check(db, now, &limits.ending_reserve(credential)).await,
+        checked => checked,
+    }
 }
 
 /// Takes one change by this user that only ends something: a session, an API token, an account, or rights.
@@ -453,7 +523,9 @@ pub enum Account<'a> {
     /// The account with this folded name or address, if there is one.
     Named(&'a str, Option<Uuid>),
     /// The account of a signed-in user.
-    Own(Uuid),
+    Own(&'a Viewer),
+    /// The account of a mailed link, whose reader is not signed in.
+    OfLink(Uuid),
 }
 
 /// An admitted attempt at a password or a link. It counts as a wrong one until it is given back.
@@ -489,9 +561,13 @@ pub async fn take_attempt(
     let networks = networks(client);
     let (name, user) = match account {
         Account::Named(name, user) => (Some(name), user),
-        Account::Own(user) => (None, Some(user)),
+        Account::Own(viewer) => (None, Some(viewer.user().id)),
+        Account::OfLink(user) => (None, Some(user)),
     };
-    let reported = limits.concerning(LimitSubject::stranger(client, user));
+    let reported = limits.concerning(match account {
+        Account::Own(viewer) => LimitSubject::viewer(viewer),
+        Account::Named(..) | Account::OfLink(_) => LimitSubject::stranger(client, user),
+    });
     let mut attempt = Attempt::default();
     let (txn, ref now) = db.begin(now).await?;
     let taking = Taking { now, limits: &reported, networks: &networks, user };
@@ -595,6 +671,11 @@ pub(in crate::domain) async fn forget_wrong_codes(txn: &DatabaseTransaction, use
     Ok(())
 }
 
+/// The name under which a network's opened links are counted.
+fn opened(network: &str) -> String {
+    format!("opened\0{network}")
+}
+
 fn key(what: LimitKind, who: &str) -> String {
     secret::digest_text(&format!("{what:?}\0{who}"))
 }
@@ -625,10 +706,15 @@ impl Share {
         now.at.plus(self.limit.per).minus(self.step())
     }
 
-    /// No limit can be further ahead than this, unless the clock was set back since. The limit then starts again instead
-    /// of refusing everybody for that time.
+    /// Latest value of the row, unless the clock was set back since. The limit then starts again instead of refusing
+    /// everybody for that time.
     fn furthest(&self, now: &Now) -> Timestamp {
         now.at.plus(self.limit.per).plus(SKEW)
+    }
+
+    /// True if one more can be taken from this row.
+    fn has_room(&self, row: &limit::Model, now: &Now) -> bool {
+        row.full_until <= self.room(now) || row.full_until > self.furthest(now)
     }
 
     /// Takes one more from an existing row, if there is room.
@@ -676,8 +762,14 @@ impl Limits {
     /// All limits of a client.
     pub(super) fn of_client(&self, networks: &Networks) -> Vec<Share> {
         let limits = [LimitKind::SignInFromClient, LimitKind::MailFromClient, LimitKind::Link, LimitKind::Register];
-        let own = limits.into_iter().map(|what| self.share(what, &networks.subnet));
-        own.chain(limits.into_iter().filter_map(|what| self.site_share(what, networks, str::to_owned))).collect()
+        let shares = limits.into_iter().flat_map(|what| self.shares_of_client(what, networks, str::to_owned));
+        shares.chain(self.shares_of_client(LimitKind::Link, networks, opened)).collect()
+    }
+
+    /// The share of the client's subnet, and that of its site.
+    fn shares_of_client(&self, what: LimitKind, networks: &Networks, who: fn(&str) -> String) -> Vec<Share> {
+        let own = self.share(what, &who(&networks.subnet));
+        std::iter::once(own).chain(self.site_share(what, networks, who)).collect()
     }
 
     fn share(&self, what: LimitKind, who: &str) -> Share {
@@ -725,11 +817,16 @@ impl Limits {
     }
 
     /// Takes one from a limit of the client: of its subnet, and of its site.
-    async fn take_by_client(&self, db: &Db, now: &Now, what: LimitKind, client: &Client) -> Result<Vec<Share>> {
+    async fn take_by_client(
+        &self,
+        db: &Db,
+        now: &Now,
+        what: LimitKind,
+        client: &Client,
+        who: fn(&str) -> String,
+    ) -> Result<Vec<Share>> {
         let limits = self.concerning(LimitSubject::stranger(client, None));
-        let networks = networks(client);
-        let own = self.share(what, &networks.subnet);
-        let shares: Vec<Share> = std::iter::once(own).chain(self.site_share(what, &networks, str::to_owned)).collect();
+        let shares = self.shares_of_client(what, &networks(client), who);
         for share in &shares {
             limits.take(db.writer(), now, share).await?;
         }
@@ -744,14 +841,28 @@ impl Limits {
             return Ok(());
         }
         let full = limit::Entity::find_by_id(share.key.as_str()).one(db).await?;
-        let wait = full.as_ref().map_or(1, |row| row.full_until.millis() - share.room(now).millis());
+        Err(self.exhausted(now, share, full.as_ref()))
+    }
+
+    /// Checks that a limit has room for one more.
+    async fn check(&self, db: &Db, now: &Now, share: &Share) -> Result<()> {
+        let row = limit::Entity::find_by_id(share.key.as_str()).one(db.reader()).await?;
+        match row.filter(|row| !share.has_room(row, now)) {
+            Some(full) => Err(self.exhausted(now, share, Some(&full))),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes an exhausted limit with its row.
+    fn exhausted(&self, now: &Now, share: &Share, full: Option<&limit::Model>) -> Error {
+        let wait = full.map_or(1, |row| row.full_until.millis() - share.room(now).millis());
         self.note(share.what);
         let since = now.at.minus(share.limit.per);
         let is_due = full.is_some_and(|row| row.reported_at.is_none_or(|reported| reported <= since));
         if let Some(concerned) = self.concerned.clone().filter(|_| is_due) {
             self.waiting.add(Exhausted { reason: share.what.reason(), key: share.key.clone(), since, concerned });
         }
-        Err(Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1))))
+        Error::RateLimited(Duration::from_millis(u64::try_from(wait).unwrap_or(1)))
     }
 }
 

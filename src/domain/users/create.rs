@@ -84,6 +84,8 @@ pub async fn create(
     }
     let password_hash = match &input.password {
         Some(password) => {
+            staff.check_recent_proof(now)?;
+            staff.check_changes(db, now).await?;
             let new = NewPassword { password, confirm: None, fields: ("password", "password") };
             let about = [given.as_deref().unwrap_or_default(), &email, &first_name, &last_name];
             Some(passwords.accept(new, &about).await?)

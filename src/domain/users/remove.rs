@@ -2,15 +2,15 @@
 
 use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _,
-    QueryFilter as _,
+    ActiveModelTrait as _, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, IntoActiveModel as _,
+    PaginatorTrait as _, QueryFilter as _,
 };
 
 use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::auth::second_factor::factors;
 use crate::domain::avatars;
 use crate::domain::outbox;
-use crate::domain::users::reserved;
+use crate::domain::users::{reserved, retry_on_conflict};
 use crate::entity::audit_event::Action;
 use crate::entity::email_undo;
 use crate::entity::sample;
@@ -67,15 +67,33 @@ pub async fn remove(txn: &DatabaseTransaction, now: &Now, user: &user::Model) ->
     if deleted.rows_affected > 0 {
         return Ok(Removed { outcome: Outcome::Deleted, avatar: user.avatar.clone() });
     }
-    let anonymous = anonymous(now, user);
-    user::Entity::update(anonymous.into_active_model().reset_all()).exec(txn).await?;
+    let anonymous = anonymous(now, user, free_name(txn, user).await?);
+    user::Entity::update(anonymous.into_active_model().reset_all()).exec(txn).await.map_err(retry_on_conflict)?;
     Ok(Removed { outcome: Outcome::Anonymized, avatar: user.avatar.clone() })
 }
 
-/// The same account without personal data and without any credential.
-fn anonymous(now: &Now, user: &user::Model) -> user::Model {
+/// The username of an anonymized account. Anybody may have taken the usual one, or the address made of it; then it ends
+/// in random characters, so that nobody can prevent a deletion.
+async fn free_name(txn: &DatabaseTransaction, user: &user::Model) -> Result<String> {
     let name = format!("deleted_user_{}", user.id);
-    let email = format!("{name}@example.invalid");
+    let same = Condition::any()
+        .add(Column::UsernameKey.eq(identifier::fold(&name)))
+        .add(Column::EmailKey.eq(identifier::fold(&anonymous_address(&name))));
+    let others = user::Entity::find().filter(same).filter(Column::Id.ne(user.id));
+    match others.count(txn).await? {
+        0 => Ok(name),
+        _ => Ok(format!("{name}_{}", identifier::random_suffix())),
+    }
+}
+
+/// An address that receives no email (RFC 2606, section 2).
+fn anonymous_address(name: &str) -> String {
+    format!("{name}@example.invalid")
+}
+
+/// The same account without personal data and without any credential.
+fn anonymous(now: &Now, user: &user::Model, name: String) -> user::Model {
+    let email = anonymous_address(&name);
     user::Model {
         id: user.id,
         username_key: identifier::fold(&name),

@@ -34,7 +34,8 @@ pub struct Toggle {
     pub to: Option<bool>,
 }
 
-/// Toggles or sets a flag. Deactivating a user ends all their sessions and links immediately.
+/// Toggles or sets a flag. Deactivating a user ends all their sessions and links immediately. Setting
+/// the present value writes nothing.
 ///
 /// # Errors
 /// [`crate::error::Code::NotFound`] if there is no such user; refusals of the guard rails;
@@ -61,7 +62,10 @@ pub async fn toggle(db: &Db, now: &Now, staff: Manager<'_>, input: Toggle) -> Re
     let to = input.to.unwrap_or(!present);
     guard_rails::reach(&staff, target, change(to))?;
     guard_rails::check(staff.actor(), target, change(to)).map_err(|refusal| refusal.of("id"))?;
-    if to != present && change(to).is_sensitive(target) {
+    if to == present {
+        return Ok(target.clone());
+    }
+    if change(to).is_sensitive(target) {
         authorized.check_recent_proof(now)?;
     }
     let after = match input.flag {

@@ -40,7 +40,8 @@ pub struct Update {
 }
 
 /// Changes an account. Deactivating a user or setting a password signs them out everywhere immediately; a new password
-/// also deletes the API tokens. The owner gets a mail about a new password, and at the old address about a new address.
+/// also deletes the API tokens. The owner gets a mail about a new password, and at the old address about a new address. An
+/// input that changes nothing writes nothing.
 ///
 /// # Errors
 /// [`crate::error::Code::NotFound`] of `id`; one refusal for each invalid field: required, invalid, too long, or taken;
@@ -69,6 +70,8 @@ pub async fn update(
             staff.session_user()?;
             let user = user::Entity::find_by_id(id).one(db.reader()).await?.ok_or_else(not_found)?;
             guard_rails::check(staff.actor(), &user, Change::Credentials).map_err(|r| r.of("password"))?;
+            staff.check_recent_proof(now)?;
+            staff.check_changes(db, now).await?;
             let about = |new: &Option<String>, old: String| new.clone().unwrap_or(old);
             let about = [
                 about(&details.username, user.username),
@@ -106,6 +109,9 @@ pub async fn update(
     if staff.session_user().is_err() {
         // A leaked API token must not reserve any number of usernames.
         reserved::may_rename(txn, now, target, &change.after().username).await?;
+    }
+    if change.is_empty() {
+        return Ok(target.clone());
     }
     let changed = change.write(txn, now).await?;
     for action in change.actions() {

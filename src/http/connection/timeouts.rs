@@ -2,7 +2,8 @@
 //!
 //! hyper limits only the time of headers, including the time between two requests. It waits forever for the first byte,
 //! for a client that does not read its response, and for the next request of HTTP/2. This module limits all of these. A
-//! response of known length must also be read at a minimum rate, because it waits in memory.
+//! response must be read at a minimum rate, because it waits in memory; time in which its source is not ready does not
+//! count.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -24,7 +25,7 @@ use crate::tools::concurrency_limit::Permit;
 /// HTTP/2, not parts of a response.
 const PING: usize = 17;
 
-/// Minimum average number of bytes per second at which a client reads a response of known length.
+/// Minimum average number of bytes per second at which a client reads a response.
 const MIN_RATE: u64 = 16 * 1024;
 
 /// Time limits of the states of a connection.
@@ -52,7 +53,8 @@ struct Activity {
     headers_since: Option<Instant>,
     /// Requests in progress; their handlers have time limits.
     requests: usize,
-    /// Responses in progress, with the times at which more of each must have been read.
+    /// Responses in progress, with the times at which more of each must have been read; `None` without a body, or while
+    /// the source of the body is not ready.
     responses: BTreeMap<u64, Option<Instant>>,
     /// Number of responses so far.
     last_response: u64,
@@ -130,15 +132,12 @@ impl ConnectionTimer {
 }
 
 impl Activity {
-    /// End of the connection without further events. While a request is in progress, only slow reading ends it.
+    /// End of the connection without further events. While a request or a response is in progress, only slow reading
+    /// ends it.
     fn deadline(&self, timeouts: Timeouts) -> Option<Instant> {
         let due = self.responses.values().flatten().min().copied();
-        if self.requests > 0 {
+        if self.requests > 0 || !self.responses.is_empty() {
             return due;
-        }
-        if !self.responses.is_empty() {
-            let next = self.last + timeouts.sending;
-            return Some(due.map_or(next, |due| due.min(next)));
         }
         if let Some(since) = self.headers_since {
             return Some(since + timeouts.headers);
@@ -147,7 +146,7 @@ impl Activity {
     }
 }
 
-/// A request and its response; dropped at their end.
+/// A request and its response; dropped once the last part of the response is written.
 pub(in crate::http) struct Exchange {
     timer: Arc<ConnectionTimer>,
     response: Option<u64>,
@@ -156,29 +155,41 @@ pub(in crate::http) struct Exchange {
 impl Exchange {
     /// Starts the response with this body.
     pub(in crate::http) fn respond(mut self, body: Body) -> TimedBody {
-        let is_counted = body.size_hint().exact().is_some_and(|length| length > 0);
-        let first = is_counted.then(|| Instant::now() + self.timer.timeouts.sending);
+        let now = Instant::now();
+        let first = (!body.is_end_stream()).then(|| now + self.timer.timeouts.sending);
         let mut state = self.timer.lock();
         state.requests -= 1;
         state.last_response += 1;
         let id = state.last_response;
         state.responses.insert(id, first);
-        state.last = Instant::now();
+        state.last = now;
         drop(state);
         self.response = Some(id);
         self.timer.changed.notify_one();
-        TimedBody { body, exchange: self }
+        TimedBody { body, exchange: Arc::new(self) }
     }
 
-    /// Notes the next part of the response. The client is not responsible for a slow handler.
+    /// Notes the next part of the response.
     fn sent(&self, bytes: usize) {
         let now = Instant::now();
         let longest = now + self.timer.timeouts.sending;
         let earned = Duration::from_micros(bytes as u64 * 1_000_000 / MIN_RATE);
         let mut state = self.timer.lock();
         state.last = now;
-        if let Some(Some(due)) = self.response.and_then(|id| state.responses.get_mut(&id)) {
-            *due = (*due + earned).min(longest);
+        let Some(due) = self.response.and_then(|id| state.responses.get_mut(&id)) else { return };
+        let was_waiting = due.is_none();
+        *due = Some(due.map_or(longest, |due| (due + earned).min(longest)));
+        drop(state);
+        if was_waiting {
+            self.timer.changed.notify_one();
+        }
+    }
+
+    /// Notes that the source of the response is not ready, for which the client is not responsible.
+    fn waits(&self) {
+        let mut state = self.timer.lock();
+        if let Some(due) = self.response.and_then(|id| state.responses.get_mut(&id)) {
+            *due = None;
         }
     }
 }
@@ -199,7 +210,19 @@ impl Drop for Exchange {
 /// Body of a response in progress.
 pub(in crate::http) struct TimedBody {
     body: Body,
-    exchange: Exchange,
+    exchange: Arc<Exchange>,
+}
+
+/// A part of a body, which the connection drops once it is written.
+struct Part {
+    bytes: Bytes,
+    _exchange: Arc<Exchange>,
+}
+
+impl AsRef<[u8]> for Part {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl HttpBody for TimedBody {
@@ -208,12 +231,18 @@ impl HttpBody for TimedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        let data = match &polled {
-            Poll::Ready(Some(Ok(frame))) => frame.data_ref(),
-            _ => None,
-        };
-        self.exchange.sent(data.map_or(0, Bytes::len));
-        polled
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.exchange.sent(frame.data_ref().map_or(0, Bytes::len));
+                let timed = |bytes| Bytes::from_owner(Part { bytes, _exchange: Arc::clone(&self.exchange) });
+                Poll::Ready(Some(Ok(frame.map_data(timed))))
+            }
+            Poll::Pending => {
+                self.exchange.waits();
+                Poll::Pending
+            }
+            ended @ Poll::Ready(_) => ended,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -294,10 +323,11 @@ mod tests {
         Timeouts { headers, sending, idle }
     }
 
-    /// Seconds from the last event to the deadline.
+    /// Rounded seconds from the last event to the deadline: a few events take no time.
     fn left(timer: &ConnectionTimer) -> Option<u64> {
         let state = timer.lock();
-        state.deadline(timeouts()).map(|at| (at - state.headers_since.unwrap_or(state.last)).as_secs())
+        let since = state.headers_since.unwrap_or(state.last);
+        state.deadline(timeouts()).map(|at| (at + Duration::from_millis(500) - since).as_secs())
     }
 
     #[tokio::test]
@@ -322,7 +352,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_response_of_known_length_is_read_at_a_minimum_rate() {
+    async fn a_response_is_read_at_a_minimum_rate() {
         let timer = ConnectionTimer::new(timeouts());
         let response = timer.begin().respond(Body::from("x".repeat(100)));
         let request = timer.begin();
@@ -335,9 +365,36 @@ mod tests {
         response.exchange.sent(16 * 1024);
         assert!(due() <= before + Duration::from_secs(1));
         drop(response);
-        let _stream = request.respond(Body::from_stream(futures_util::stream::pending::<io::Result<Bytes>>()));
+        drop(request);
+        assert_eq!(left(&timer), Some(75));
+    }
+
+    /// Polls a body for its next part.
+    fn next(body: &mut TimedBody) -> Poll<Option<Bytes>> {
+        let polled = Pin::new(body).poll_frame(&mut Context::from_waker(std::task::Waker::noop()));
+        polled.map(|frame| frame.map(|frame| frame.unwrap().into_data().unwrap()))
+    }
+
+    #[tokio::test]
+    async fn a_response_of_unknown_length_waits_for_its_source_and_not_for_its_client() {
+        let timer = ConnectionTimer::new(timeouts());
+        let (sender, mut source) = tokio::sync::mpsc::unbounded_channel::<io::Result<Bytes>>();
+        let source = futures_util::stream::poll_fn(move |cx| source.poll_recv(cx));
+        let mut response = timer.begin().respond(Body::from_stream(source));
+        assert_eq!(left(&timer), Some(30), "a client that takes nothing");
+        assert!(next(&mut response).is_pending());
+        assert_eq!(left(&timer), None, "a source may be slow");
+        sender.send(Ok(Bytes::from_static(b"x"))).unwrap();
+        let part = next(&mut response);
+        assert!(matches!(part, Poll::Ready(Some(_))));
         let _request = timer.begin();
-        assert_eq!(left(&timer), None, "a handler may be slow");
+        assert!(timer.lock().deadline(timeouts()).is_some(), "also while another request is in progress");
+        drop(sender);
+        assert!(matches!(next(&mut response), Poll::Ready(None)));
+        drop(response);
+        assert!(timer.lock().deadline(timeouts()).is_some(), "its last part is not written");
+        drop(part);
+        assert_eq!(timer.lock().deadline(timeouts()), None);
     }
 
     #[tokio::test]

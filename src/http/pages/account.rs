@@ -235,6 +235,9 @@ fn closed_view() -> View {
 
 /// `GET /account/verify?token=…`: asks for a click, because mail scanners open links too.
 pub(super) async fn verify_form(visit: Visit) -> Response {
+    if let Some(ignored) = visit.ignored() {
+        return ignored;
+    }
     let token = visit.parameter("token").to_owned();
     show_verify(&visit, &token, None).await
 }
@@ -291,7 +294,8 @@ async fn show_verify(visit: &Visit, token: &str, error: Option<Error>) -> Respon
     let cookie = visit.registration();
     let link = Link { token, cookie: cookie.as_ref(), registration_secret: None };
     let (rules, signed_in) = (verify_rules(visit), visit.signed_in());
-    let found = verify_email::look_up(&visit.app.db, &visit.now, &visit.client, rules, link, signed_in).await;
+    let (app, is_opened) = (&visit.app, error.is_none());
+    let found = verify_email::look_up(&app.db, &visit.now, &visit.client, rules, link, signed_in, is_opened).await;
     match (found, error) {
         (Ok(Some(waiting)), None) => visit.show(&verify_view(visit, token, &waiting)),
         (Ok(Some(waiting)), Some(error)) => visit.refuse(verify_view(visit, token, &waiting), error),

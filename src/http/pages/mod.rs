@@ -18,7 +18,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
@@ -30,7 +30,7 @@ use crate::domain::sent_forms::{self, SentForm};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::graphql::context::CookieChange;
 use crate::graphql::errors::too_many_attempts;
-use crate::http::header::elements;
+use crate::http::header::{elements, text};
 use crate::http::pages::csrf::Csrf;
 use crate::http::pages::view::{Form, Frame, View};
 use crate::http::{client_ip, refresh_cookie};
@@ -84,6 +84,7 @@ struct Visit {
     app: Arc<App>,
     now: Now,
     client: Client,
+    method: Method,
     headers: HeaderMap,
     /// Parameters of the query string.
     query: HashMap<String, String>,
@@ -101,6 +102,7 @@ impl FromRequestParts<Arc<App>> for Visit {
             client: client_ip::of(peer, &parts.headers, &app.config.trusted_proxies),
             query: parameters(parts.uri.query().unwrap_or_default()),
             csrf: Csrf::of(&parts.headers, &app.public_url),
+            method: parts.method.clone(),
             headers: parts.headers.clone(),
             app: Arc::clone(app),
         })
@@ -111,6 +113,18 @@ impl Visit {
     /// Shows a page.
     fn show(&self, view: &View) -> Response {
         self.show_as(StatusCode::OK, view, &[])
+    }
+
+    /// The response to a request for an emailed link that nobody has opened, so that no link is looked up for it: as an
+    /// image, a frame or a script of any site, for a prefetch, or for headers alone. Browsers report the use in
+    /// `Sec-Fetch-Dest`; requests without it count as opened.
+    fn ignored(&self) -> Option<Response> {
+        if self.method == Method::HEAD {
+            return Some(StatusCode::OK.into_response());
+        }
+        let is_page = text(&self.headers, "sec-fetch-dest").is_none_or(|destination| destination == "document");
+        let is_prefetch = text(&self.headers, "sec-purpose").is_some_and(|purpose| purpose.starts_with("prefetch"));
+        (!is_page || is_prefetch).then(|| StatusCode::FORBIDDEN.into_response())
     }
 
     /// Shows a form again with its errors, or with a notice if it could not be processed.

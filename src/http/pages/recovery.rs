@@ -53,9 +53,12 @@ fn forgot_view(email: &str) -> View {
 
 /// `GET /account/reset?uid=…&token=…`
 pub(super) async fn reset_form(visit: Visit) -> Response {
+    if let Some(ignored) = visit.ignored() {
+        return ignored;
+    }
     let (uid, token) = (visit.parameter("uid"), visit.parameter("token"));
-    let limits = &visit.app.limits;
-    match password_reset::is_valid(&visit.app.db, &visit.now, &visit.client, limits, Link { uid, token }).await {
+    let (app, link) = (&visit.app, Link { uid, token });
+    match password_reset::is_valid_when_opened(&app.db, &visit.now, &visit.client, &app.limits, link).await {
         Ok(true) => visit.show(&reset_view(&visit, uid, token)),
         Ok(false) => visit.refuse(invalid_link_view(), Error::Refused(invalid_link())),
         Err(error) => visit.refuse(invalid_link_view(), error),

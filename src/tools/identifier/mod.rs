@@ -34,7 +34,9 @@ use unicode_security::skeleton;
 
 use crate::tools::text;
 
-pub use self::valid::{MAX_EMAIL_BYTES, MAX_LOCAL_PART_BYTES, MAX_USERNAME_LENGTH, email, neutral_username, username};
+pub use self::valid::{
+    MAX_EMAIL_BYTES, MAX_LOCAL_PART_BYTES, MAX_USERNAME_LENGTH, email, neutral_username, random_suffix, username,
+};
 
 /// The key of an identifier, by which look-alikes are refused. It accepts any text, valid or not, and is idempotent.
 ///

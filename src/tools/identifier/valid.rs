@@ -82,17 +82,22 @@ const USERNAME_SIGNS: &str = "._+-";
 /// Generates a username for an account without a chosen one, such as `user-7kqm3xvd`. It contains nothing of the
 /// account: usernames are public, and must not reveal which addresses have accounts. It may be taken.
 pub fn neutral_username() -> String {
+    format!("user-{}", random_suffix())
+}
+
+/// Eight random letters and digits that are allowed in usernames and addresses.
+pub fn random_suffix() -> String {
     /// Letters and digits that are not easily confused; without vowels they form no words.
     const SIGNS: &[u8; 27] = b"bcdfghjkmnpqrstvwxz23456789";
     const LENGTH: usize = 8;
     let mut random = u128::from_be_bytes(Secret::<16>::random().reveal());
-    let mut name = "user-".to_owned();
+    let mut suffix = String::with_capacity(LENGTH);
     for _ in 0..LENGTH {
         let sign = usize::try_from(random % SIGNS.len() as u128).unwrap_or_default();
-        name.extend(SIGNS.get(sign).copied().map(char::from));
+        suffix.extend(SIGNS.get(sign).copied().map(char::from));
         random /= SIGNS.len() as u128;
     }
-    name
+    suffix
 }
 
 /// Labels of letters, digits and inner hyphens, up to 63 bytes each (RFC 1035, 2.3.4). The last one is not a number,

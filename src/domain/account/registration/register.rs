@@ -11,7 +11,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
 use crate::domain::auth::passwords::{NewPassword, Passwords};
 use crate::domain::outbox;
-use crate::domain::rate_limits::{self, Limits, Purpose};
+use crate::domain::rate_limits::{self, Limits, Purpose, Requester};
 use crate::domain::users::details::{MAX_NAME, MAX_PHONE};
 use crate::domain::users::reserved;
 use crate::entity::audit_event::Action;
@@ -114,7 +114,7 @@ async fn check(
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
-    rate_limits::take_mail(db, now, client, rules.limits, Purpose::Registration, &email).await?;
+    rate_limits::take_mail(db, now, Requester::Anyone(client), rules.limits, Purpose::Registration, &email).await?;
     let password_hash = rules.passwords.hash(input.password.password).await?;
     Ok(registration::ActiveModel {
         email_key: Set(identifier::canonical_address(&email)),

@@ -5,7 +5,7 @@ use crate::database::Db;
 use crate::domain::account::registration::require_open;
 use crate::domain::auth::identity::Client;
 use crate::domain::outbox;
-use crate::domain::rate_limits::{self, Limits, Purpose};
+use crate::domain::rate_limits::{self, Limits, Purpose, Requester};
 use crate::entity::mail::Kind;
 use crate::error::{Error, Result};
 use crate::tools::clock::Now;
@@ -30,7 +30,7 @@ pub async fn resend(
 ) -> Result<()> {
     require_open(registration)?;
     let email = identifier::email(email).map_err(|refusal| Error::from(refusal.of("email")))?;
-    rate_limits::take_mail(db, now, client, limits, Purpose::Registration, &email).await?;
+    rate_limits::take_mail(db, now, Requester::Anyone(client), limits, Purpose::Registration, &email).await?;
     let (txn, ref now) = db.begin(now).await?;
     outbox::enqueue(&txn, now, Kind::VerifyEmail, &email, None).await?;
     txn.commit().await?;
