@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Active,
     /// A staff account.
     Staff,
+    /// An account with a second factor.
+    WithFactor,
     /// A deactivated account.
     Inactive,
     /// An account with an unconfirmed address.
@@ -27,7 +29,8 @@ pub(crate) enum Kind {
     Waiting,
 }
 
-const WITH_ACCOUNT: [Kind; 5] = [Kind::Active, Kind::Staff, Kind::Inactive, Kind::Unverified, Kind::Imported];
+const WITH_ACCOUNT: [Kind; 6] =
+    [Kind::Active, Kind::Staff, Kind::WithFactor, Kind::Inactive, Kind::Unverified, Kind::Imported];
 
 /// Subject of a request.
 pub(crate) struct Person {
@@ -49,6 +52,7 @@ impl Kind {
             Self::Nobody => "nobody",
             Self::Active => "active",
             Self::Staff => "staff",
+            Self::WithFactor => "with second factor",
             Self::Inactive => "inactive",
             Self::Unverified => "unverified",
             Self::Imported => "without password",
@@ -62,6 +66,7 @@ impl Kind {
             Self::Nobody => 'n',
             Self::Active => 'a',
             Self::Staff => 's',
+            Self::WithFactor => 'f',
             Self::Inactive => 'i',
             Self::Unverified => 'u',
             Self::Imported => 'p',
@@ -93,6 +98,7 @@ impl People {
         for (change, names) in [
             (format!("password_hash = {hash}, is_verified = TRUE"), "'q%'"),
             ("is_staff = TRUE".to_owned(), "'qs%'"),
+            ("has_second_factor = TRUE".to_owned(), "'qf%'"),
             ("is_active = FALSE".to_owned(), "'qi%'"),
             ("is_verified = FALSE".to_owned(), "'qu%'"),
             ("password_hash = NULL".to_owned(), "'qp%'"),

@@ -21,7 +21,15 @@ pub(crate) struct Question {
 pub(crate) const QUESTIONS: &[Question] = &[
     Question {
         name: "login, by address",
-        kinds: &[Kind::Active, Kind::Staff, Kind::Inactive, Kind::Unverified, Kind::Imported, Kind::Waiting],
+        kinds: &[
+            Kind::Active,
+            Kind::Staff,
+            Kind::WithFactor,
+            Kind::Inactive,
+            Kind::Unverified,
+            Kind::Imported,
+            Kind::Waiting,
+        ],
         put: |_, person| login(&person.email),
         echoes: false,
         times: 1,
@@ -35,7 +43,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
     },
     Question {
         name: "page: sign in",
-        kinds: &[Kind::Active],
+        kinds: &[Kind::Active, Kind::WithFactor],
         put: |browser, person| {
             form(browser, "/account/sign-in", &[("identifier", &person.email), ("password", "wrong")])
         },
