@@ -72,7 +72,7 @@ impl Authenticator {
             "authenticatorData": text(&data),
             "transports": ["hybrid", "internal"],
         });
-        self.credential(response)
+        self.credential(&response)
     }
 
     /// Signs by these options, as `navigator.credentials.get` does.
@@ -93,10 +93,10 @@ impl Authenticator {
             "signature": text(signature.as_ref()),
             "userHandle": text(&self.user_handle),
         });
-        self.credential(response)
+        self.credential(&response)
     }
 
-    fn credential(&self, response: Value) -> Value {
+    fn credential(&self, response: &Value) -> Value {
         let id = text(&self.credential_id);
         json!({
             "id": id, "rawId": id, "type": "public-key", "authenticatorAttachment": "platform",

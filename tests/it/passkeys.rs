@@ -238,7 +238,7 @@ async fn a_wrong_answer_looks_like_an_unknown_passkey(place: Place) {
     phone.verifies = false;
     assert_eq!(sign_in(&app, &phone.get(&request(&app).await)).await, expected, "its user was not verified");
     phone.verifies = true;
-    phone.origin = "https://evil.example".to_owned();
+    "https://evil.example".clone_into(&mut phone.origin);
     assert_eq!(sign_in(&app, &phone.get(&request(&app).await)).await, expected, "another origin");
     phone.origin = origin(&app);
     phone.is_synced = false;
