@@ -136,6 +136,7 @@ mod tests {
         access_token,
         refresh_token,
         api_token,
+        attestation,
         breached_rows,
         breached_list,
         django_hash,

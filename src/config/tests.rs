@@ -114,6 +114,7 @@ fn accepted(kind: &str) -> (Option<&'static [&'static str]>, &'static str) {
         "PARAMETERS" => (None, "'m=19456,t=3,p=1'"),
         "ENGINE" => (None, "'portable'"),
         "STATE" => (None, "'closed'"),
+        "DOMAIN" => (None, "'example.com'"),
         "POLICY" => (None, "'staff'"),
         "FORMAT" => (None, "'json'"),
         // Any text.

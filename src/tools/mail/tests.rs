@@ -89,6 +89,9 @@ fn without_a_support_address_mails_name_the_administrators() {
                     | Content::EmailChangeUndone
                     | Content::FactorAdded { .. }
                     | Content::FactorRemoved { .. }
+                    | Content::PasskeyAdded { .. }
+                    | Content::PasskeyRemoved { .. }
+                    | Content::PasskeyCopied { .. }
             );
             assert_eq!(body.contains("the administrators of Vestibule"), names, "{name}: {body}");
         }
