@@ -1,5 +1,5 @@
-//! Built-in pages for services without their own front end. They are rendered on the server, work without scripts, and
-//! call the same operations as GraphQL. Opening a link never uses it up; submitting its form does.
+//! Built-in pages for services without their own front end. They are rendered on the server, work without scripts except
+//! for passkeys, and call the same operations as GraphQL. Opening a link never uses it up; submitting its form does.
 
 mod account;
 mod csrf;
