@@ -13,6 +13,9 @@ const globals = [
   ...["document", "innerWidth", "localStorage", "navigator", "sessionStorage"],
 ];
 
+/** Global names of the scripts that the pages of the service load. */
+const pageGlobals = ["PublicKeyCredential", "atob", "btoa", "clearInterval", "setInterval", "window"];
+
 export default defineConfig(
   globalIgnores([
     "target/",
@@ -26,6 +29,10 @@ export default defineConfig(
     files: ["**/*.{js,mjs}"],
     extends: [js.configs.recommended],
     languageOptions: { globals: Object.fromEntries(globals.map((name) => [name, "readonly"])) },
+  },
+  {
+    files: ["src/http/pages/*.js"],
+    languageOptions: { globals: Object.fromEntries(pageGlobals.map((name) => [name, "readonly"])) },
   },
   {
     files: ["**/*.{ts,tsx}"],

@@ -1,6 +1,7 @@
-import { type SubmitEvent, useState } from "react";
+import { useState } from "react";
 import { ConnectionError, type VestibuleClient } from "vestibule";
 import { useSession } from "./session";
+import { SignIn } from "./sign-in";
 
 /** The bar at the top: the signed-in user, or the sign-in form. */
 export function Bar({ client }: { client: VestibuleClient }) {
@@ -20,16 +21,6 @@ export function Bar({ client }: { client: VestibuleClient }) {
       setProblem(isAway ? "The service cannot be reached." : error.message);
     }
     setBusy(false);
-  }
-
-  function signIn(event: SubmitEvent<HTMLFormElement>): void {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget);
-    const input = { identifier: textOf(form, "identifier"), password: textOf(form, "password") };
-    void attempt(async () => {
-      const { errors } = await client.signIn(input);
-      return errors[0]?.message ?? null;
-    });
   }
 
   function signOut(): void {
@@ -61,25 +52,10 @@ export function Bar({ client }: { client: VestibuleClient }) {
           </button>
         </>
       ) : (
-        <form onSubmit={signIn}>
-          <label>
-            Email address or username
-            <input name="identifier" autoComplete="username" autoCapitalize="none" required />
-          </label>
-          <label>
-            Password
-            <input name="password" type="password" autoComplete="current-password" required />
-          </label>
-          <button disabled={busy}>Sign in</button>
-        </form>
+        <SignIn client={client} busy={busy} attempt={attempt} />
       )}
       <span role="status">{said}</span>
       {problem !== null && <span role="alert">{problem}</span>}
     </header>
   );
-}
-
-function textOf(form: FormData, name: string): string {
-  const value = form.get(name);
-  return typeof value === "string" ? value : "";
 }

@@ -26,7 +26,10 @@ const VARIABLES: Record<string, object> = {
 };
 
 /** Operations with secrets, left out because GraphiQL saves its tabs in the browser's storage. */
-const SECRET = ["changePassword", "confirmReset", "deactivateMe", "deleteMe", "login", "refresh", "register", "setUserPassword"];
+const SECRET = [
+  ...["changePassword", "completeLogin", "confirmReset", "deactivateMe", "deleteMe", "login", "loginWithPasskey"],
+  ...["reauthenticate", "refresh", "register", "setUserPassword"],
+];
 
 /** Operations with files, which GraphiQL cannot send. */
 const WITH_FILES = ["importUsers", "uploadAvatar"];

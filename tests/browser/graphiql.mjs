@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { launch } from "./chromium.mjs";
+import { addApp, codeOf } from "./totp.mjs";
 
 const [binary, shots] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -207,6 +208,31 @@ try {
   await answered(page, "UNAUTHENTICATED");
   assert.deepEqual([...complaints, ...other.complaints], []);
   passed += 1;
+
+  // A second factor, by keyboard alone: a wrong code is announced, and the code of the app signs in. So does a
+  // recovery code, after going back to the password.
+  const guarded = await start();
+  const { secret, recoveryCodes } = await addApp(`${guarded}/graphql`, admin);
+  for (const code of [codeOf(secret, 1), recoveryCodes[0]]) {
+    const { page: asking, complaints: heard } = await open(await browser.newContext({ bypassCSP: true }), guarded);
+    await signIn(asking, admin);
+    await asking.locator("input[name=code]:focus").waitFor();
+    await asking.evaluate(axe);
+    assert.deepEqual((await asking.evaluate(() => globalThis.axe.run(".bar"))).violations.map(({ id }) => id), []);
+    await asking.screenshot({ path: join(shots, "graphiql-second-factor.png") });
+    await asking.getByRole("button", { name: "Cancel" }).click();
+    await signIn(asking, admin);
+    await asking.locator("input[name=code]:focus").waitFor();
+    await asking.keyboard.type("000000");
+    await asking.keyboard.press("Enter");
+    await asking.locator(".bar").getByRole("alert").waitFor();
+    await asking.getByLabel("Code of the authenticator app, or a recovery code").fill(code);
+    await asking.keyboard.press("Enter");
+    await asking.getByText("Signed in as").waitFor();
+    assert.equal(await asking.locator(".bar").getByRole("alert").count(), 0);
+    assert.deepEqual(heard, []);
+    passed += 1;
+  }
 
   // Light and dark, wide and narrow: the bar has nothing for an accessibility checker to find.
   for (const colorScheme of ["light", "dark"]) {

@@ -3,29 +3,18 @@
 // Usage: node security.mjs BINARY SCREENSHOT_FOLDER
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { launch } from "./chromium.mjs";
 import { ADMIN_PASSWORD, assertAccessible, start } from "./service.mjs";
+import { codeOf } from "./totp.mjs";
 
 const [binary, shots] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const folder = mkdtempSync(join(tmpdir(), "vestibule-security-"));
 mkdirSync(shots, { recursive: true });
-
-/** The code of an authenticator app (RFC 6238) for a secret in base32, a number of steps from now. */
-function codeOf(secret, later = 0) {
-  const bits = [...secret.replaceAll(" ", "")].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
-  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
-  const step = Buffer.alloc(8);
-  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + later));
-  const mac = createHmac("sha1", key).update(step).digest();
-  const number = mac.readUInt32BE(mac.at(-1) & 15) & 0x7fffffff;
-  return String(number % 1_000_000).padStart(6, "0");
-}
 
 /** A page whose browser has a virtual authenticator. */
 async function withAuthenticator(context) {

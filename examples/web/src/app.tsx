@@ -7,6 +7,7 @@ import { Profile } from "./pages/profile";
 import { Reset } from "./pages/reset";
 import { SignIn } from "./pages/sign-in";
 import { Users } from "./pages/users";
+import { Proof } from "./proof";
 import { Link, usePath } from "./route";
 import { client, explain, useQuery, useSession } from "./vestibule";
 
@@ -75,6 +76,7 @@ function Inside({ path }: { path: string }) {
         <div role="alert">{(problem ?? me.error) && <p className="bad">{problem ?? me.error}</p>}</div>
         {user && page(path, user, (next) => me.replace(() => ({ me: next })))}
       </main>
+      <Proof />
     </>
   );
 }

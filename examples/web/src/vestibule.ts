@@ -3,14 +3,20 @@ import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import {
   ConnectionError,
   createVestibuleClient,
+  getPasskey,
+  type PasskeyAssertionInput,
+  type SecondFactorInput,
   type SessionState,
+  StartPasskeyLoginDocument,
   type TypedDocumentNode,
   VestibuleError,
 } from "vestibule";
+import { prove } from "./proof";
 
 /** The one client of the page. */
 export const client = createVestibuleClient({
   url: import.meta.env.VITE_VESTIBULE_URL ?? "http://127.0.0.1:8000/graphql",
+  prove,
 });
 
 const subscribe = (changed: () => void): (() => void) => client.onSessionChange(changed);
@@ -72,8 +78,23 @@ export function useQuery<TData, TVariables extends object>(
   return { data, error, loading, reload, replace };
 }
 
+/** Asks the browser for any passkey of the service. */
+export async function askForPasskey(): Promise<PasskeyAssertionInput> {
+  const { startPasskeyLogin } = await client.request(StartPasskeyLoginDocument);
+  if (startPasskeyLogin === null) throw new Error("There are no options for passkeys.");
+  return getPasskey(startPasskeyLogin.options);
+}
+
+/** A typed code as a proof: six digits are of the authenticator app, and recovery codes are longer. */
+export function proofOf(code: string): SecondFactorInput {
+  const compact = code.replaceAll(/\s/g, "");
+  return /^\d{6}$/.test(compact) ? { totpCode: compact } : { recoveryCode: code };
+}
+
 /** Message for the user about a failed request. */
 export function explain(error: unknown): string {
+  // Of the browser: the user gave up, or there is no passkey for this site.
+  if (error instanceof DOMException) return "The passkey could not be used. Try again, or use another way.";
   if (error instanceof ConnectionError) return "The service cannot be reached. Check your network connection.";
   if (!(error instanceof VestibuleError)) return "Something went wrong on this page.";
   switch (error.code) {

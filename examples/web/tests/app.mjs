@@ -12,6 +12,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { build } from "vite";
+import { addApp, codeOf } from "../../../tests/browser/totp.mjs";
 
 const here = fileURLToPath(new URL("..", import.meta.url));
 const binary = resolve(process.env.VESTIBULE_BIN ?? join(here, "../../target/debug/vestibule"));
@@ -31,7 +32,8 @@ async function servePages() {
     response.end(readFileSync(file));
   });
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  return { server, origin: `http://127.0.0.1:${server.address().port}` };
+  // Browsers have no passkeys for addresses.
+  return { server, origin: `http://localhost:${server.address().port}` };
 }
 
 /** Starts the service with a new data directory; links in its emails lead to the app. */
@@ -49,7 +51,7 @@ async function startService(origin) {
   const service = spawn(binary, ["serve"], { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
   for await (const line of createInterface({ input: service.stdout })) {
     const address = /^listening on (.*)$/.exec(line)?.[1];
-    if (address) return { service, url: `${address}/graphql` };
+    if (address) return { service, url: `${address.replace("127.0.0.1", "localhost")}/graphql` };
   }
   throw new Error("the service did not start");
 }
@@ -89,6 +91,39 @@ async function signIn(page, { identifier, password }, name) {
   await page.getByLabel("Password").fill(password);
   await page.keyboard.press("Enter");
   await arrived(page, name);
+}
+
+/** Answers the next operation of this name as refused for want of a recent proof of identity. */
+async function refuseOnce(page, name, field) {
+  const errors = [{ code: "REAUTHENTICATION_REQUIRED", field: null, message: "Confirm that it is you." }];
+  let refused = false;
+  await page.route(url, async (route) => {
+    if (refused || !route.request().postData()?.includes(`mutation ${name}`)) return route.fallback();
+    refused = true;
+    const headers = { "access-control-allow-origin": origin, "access-control-allow-credentials": "true" };
+    await route.fulfill({ json: { data: { [field]: { user: null, errors } } }, headers });
+  });
+}
+
+/** A page whose browser has a virtual authenticator, with a passkey of this user from the pages of the service. */
+async function withPasskey(context, { identifier, password }) {
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  const devtools = await context.newCDPSession(page);
+  await devtools.send("WebAuthn.enable", { enableUI: false });
+  const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true };
+  const added = { options: { ...options, isUserVerified: true, automaticPresenceSimulation: true } };
+  const { authenticatorId } = await devtools.send("WebAuthn.addVirtualAuthenticator", added);
+  await page.goto(new URL("/account/sign-in?then=security", url).href);
+  await page.getByLabel("Email address or username").fill(identifier);
+  await page.getByLabel("Password", { exact: true }).fill(password);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await page.getByRole("link", { name: "Add a passkey" }).click();
+  await page.getByRole("button", { name: "Create the passkey" }).click();
+  await page.getByRole("heading", { name: "Your recovery codes" }).waitFor();
+  await context.clearCookies();
+  const remove = () => devtools.send("WebAuthn.clearCredentials", { authenticatorId });
+  return { page, remove };
 }
 
 const { server, origin } = await servePages();
@@ -237,6 +272,68 @@ try {
   await arrived(page, "Sign in");
   await arrived(second, "Sign in");
   await inspect(page, "sign-in");
+  passed += 1;
+
+  // A passkey: signs in, answers the challenge after the password, and proves identity.
+  const holder = { identifier: "user7@example.com", password: "orchids under the stairs 55" };
+  const keys = await browser.newContext({ viewport: { width: 1100, height: 800 } });
+  const { page: own, remove } = await withPasskey(keys, holder);
+  own.on("pageerror", (error) => broken.push(error.message));
+  await own.goto(origin);
+  await own.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await arrived(own, "First7 Last7");
+  await refuseOnce(own, "UpdateMe", "updateMe");
+  await own.getByRole("button", { name: "Save" }).click();
+  await own.getByRole("dialog").getByRole("button", { name: "Use a passkey" }).click();
+  await own.getByText("Saved.").waitFor();
+  await own.getByRole("button", { name: "Sign out", exact: true }).click();
+  await arrived(own, "Sign in");
+  await own.getByLabel("Email address or username").fill(holder.identifier);
+  await own.getByLabel("Password").fill(holder.password);
+  await own.keyboard.press("Enter");
+  await arrived(own, "Enter your code");
+  await inspect(own, "second-factor-passkey");
+  await own.getByRole("button", { name: "Use a passkey" }).click();
+  await arrived(own, "First7 Last7");
+  await own.getByRole("button", { name: "Sign out", exact: true }).click();
+  await arrived(own, "Sign in");
+  await remove();
+  await own.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await own.getByRole("alert").getByText("The passkey could not be used").waitFor();
+  passed += 1;
+
+  // An authenticator app: a wrong code, the code, and a recovery code in the dialog that asks for a proof.
+  const { secret, recoveryCodes } = await addApp(url, admin);
+  await page.getByLabel("Email address or username").fill(admin.identifier);
+  await page.getByLabel("Password").fill(admin.password);
+  await page.keyboard.press("Enter");
+  await arrived(page, "Enter your code");
+  await page.getByRole("button", { name: "Start again" }).click();
+  await arrived(page, "Sign in");
+  await page.getByLabel("Email address or username").fill(admin.identifier);
+  await page.getByLabel("Password").fill(admin.password);
+  await page.keyboard.press("Enter");
+  await arrived(page, "Enter your code");
+  await page.getByLabel("Code of your authenticator app").fill("000000");
+  await page.keyboard.press("Enter");
+  await page.locator("input[name=code][aria-invalid=true]:focus").waitFor();
+  await inspect(page, "second-factor-wrong");
+  await page.getByLabel("Code of your authenticator app").fill(codeOf(secret, 1));
+  await page.keyboard.press("Enter");
+  await arrived(page, "Online now");
+  await page.getByRole("link", { name: "Profile" }).click();
+  await arrived(page, "Ada Lovelace");
+  await refuseOnce(page, "UpdateMe", "updateMe");
+  await page.getByRole("button", { name: "Save" }).click();
+  const dialog = page.getByRole("dialog", { name: "Confirm that it is you" });
+  await dialog.getByLabel("Password").fill("not the password");
+  await page.keyboard.press("Enter");
+  await dialog.locator("input[name=password][aria-invalid=true]:focus").waitFor();
+  await inspect(page, "proof-wrong");
+  await dialog.getByLabel("Or a code").fill(recoveryCodes[0]);
+  await page.keyboard.press("Enter");
+  await page.getByText("Saved.").waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Save");
   passed += 1;
   assert.deepEqual(broken, []);
 } finally {

@@ -1,6 +1,14 @@
 import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
-import type { LoginInput, ProofInput } from "../gql/graphql";
-import { type AuthTokens, Credentials, type ProofErrors, type SessionState, type SignInResult } from "./credentials";
+import type { CompleteLoginInput, LoginInput, PasskeyAssertionInput, ProofInput } from "../gql/graphql";
+import {
+  type AuthTokens,
+  type CompleteSignInResult,
+  Credentials,
+  type PasskeySignInResult,
+  type ProofErrors,
+  type SessionState,
+  type SignInResult,
+} from "./credentials";
 import {
   closedError,
   ConnectionError,
@@ -40,7 +48,8 @@ export interface VestibuleOptions {
   /**
    * Asks the user for a proof of identity, for example in a dialog, when a sensitive operation is refused with
    * REAUTHENTICATION_REQUIRED. The operation is then sent once more. `errors` has the refusals of the last proof. Null
-   * leaves the operation refused. Operations that are refused meanwhile share one prompt.
+   * leaves the operation refused. Operations that are refused meanwhile share one prompt. A proof is a password, a code
+   * of the authenticator app, a recovery code or a passkey.
    */
   prove?: (errors: ProofErrors) => Promise<ProofInput | null>;
 }
@@ -67,8 +76,15 @@ export interface VestibuleClient {
   onSessionChange(listener: (session: SessionState) => void): () => void;
   /** Restores the session after a page load. Throws if the service cannot be reached. */
   restore(): Promise<SessionState>;
-  /** Signs in with a password. Errors that the user can fix are in the payload's `errors`. */
+  /**
+   * Signs in with a password. Errors that the user can fix are in the payload's `errors`. If a second factor is due, the
+   * payload has a `challenge`, and the session does not change: answer it with `completeSignIn`.
+   */
   signIn(input: LoginInput): Promise<SignInResult>;
+  /** Answers a challenge of `signIn` or `confirmReset` with a code or a passkey, and signs in. */
+  completeSignIn(input: CompleteLoginInput): Promise<CompleteSignInResult>;
+  /** Signs in with a passkey, as returned by `getPasskey` for the options of `startPasskeyLogin`. */
+  signInWithPasskey(passkey: PasskeyAssertionInput): Promise<PasskeySignInResult>;
   /** Starts a session with tokens of `verifyEmail` or `confirmReset`. A store requires `refreshTokenIn: "BODY"`. */
   adopt(tokens: AuthTokens): Promise<void>;
   /** Signs out in all tabs. `everywhere` also ends the user's sessions on other devices. */
@@ -211,6 +227,8 @@ export function createVestibuleClient(options: VestibuleOptions): VestibuleClien
       return credentials.state;
     },
     signIn: (input) => credentials.signIn(input),
+    completeSignIn: (input) => credentials.completeSignIn(input),
+    signInWithPasskey: (passkey) => credentials.signInWithPasskey(passkey),
     adopt: (tokens) => credentials.adopt(tokens),
     signOut: ({ everywhere = false } = {}) => credentials.signOut(everywhere),
     accessToken: () => (credentials.state.status === "unknown" ? credentials.renew(null) : credentials.token()),

@@ -1,10 +1,16 @@
 import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
 import {
+  CompleteLoginDocument,
+  type CompleteLoginInput,
+  type CompleteLoginMutation,
   LoginDocument,
   type LoginInput,
   type LoginMutation,
+  LoginWithPasskeyDocument,
+  type LoginWithPasskeyMutation,
   LogoutDocument,
   MeDocument,
+  type PasskeyAssertionInput,
   type ProofInput,
   ReauthenticateDocument,
   type ReauthenticateMutation,
@@ -33,14 +39,26 @@ export type SessionState =
   | { readonly status: "unknown" | "signedOut" }
   | { readonly status: "signedIn"; readonly userId: string };
 
-/** Result of signing in: the user, or errors that the user can fix. */
+/** Result of signing in: the user, a `challenge` if a second factor is due, or errors that the user can fix. */
 export type SignInResult = NonNullable<LoginMutation["login"]>;
+
+/** A challenge: the methods that answer it, and its token for `completeSignIn`. */
+export type SignInChallenge = NonNullable<SignInResult["challenge"]>;
+
+/** Result of answering a challenge: the user, or errors that the user can fix. */
+export type CompleteSignInResult = NonNullable<CompleteLoginMutation["completeLogin"]>;
+
+/** Result of signing in with a passkey: the user, or errors that the user can fix. */
+export type PasskeySignInResult = NonNullable<LoginWithPasskeyMutation["loginWithPasskey"]>;
 
 /** Tokens as returned by every mutation that signs in. */
 export type AuthTokens = NonNullable<SignInResult["tokens"]>;
 
 /** Errors of a refused proof of identity. */
 export type ProofErrors = NonNullable<ReauthenticateMutation["reauthenticate"]>["errors"];
+
+/** The part of every result of signing in that starts the session. */
+type SignedIn = Pick<SignInResult, "tokens" | "user">;
 
 /** New tokens of a session. A proof of identity returns no refresh token: the last one stays valid. */
 type NewTokens = Pick<AuthTokens, "accessToken" | "accessExpiresAt"> & Partial<Pick<AuthTokens, "refreshToken">>;
@@ -138,16 +156,21 @@ export class Credentials {
     return this.#refreshing;
   }
 
-  /** Signs in, in this and all other tabs. */
+  /** Signs in, in this and all other tabs. With a challenge, the session does not change. */
   signIn(input: LoginInput): Promise<SignInResult> {
-    return this.#change(async () => {
-      const refreshTokenIn: RefreshTokenTransport = this.#setup.store ? "BODY" : "COOKIE";
-      const received = await this.#call(LoginDocument, { input: { refreshTokenIn, ...input } });
-      const payload = received.result.data?.login;
-      if (!payload) throw errorOf(received);
-      if (payload.tokens && payload.user) await this.#accept(payload.tokens, payload.user.id);
-      return payload;
-    });
+    return this.#start(LoginDocument, { input: { ...this.#transport(), ...input } }, ({ login }) => login);
+  }
+
+  /** Answers a challenge, and signs in as `signIn`. */
+  completeSignIn(input: CompleteLoginInput): Promise<CompleteSignInResult> {
+    const variables = { input: { ...this.#transport(), ...input } };
+    return this.#start(CompleteLoginDocument, variables, ({ completeLogin }) => completeLogin);
+  }
+
+  /** Signs in with a passkey, as `signIn`. */
+  signInWithPasskey(passkey: PasskeyAssertionInput): Promise<PasskeySignInResult> {
+    const variables = { input: { ...this.#transport(), passkey } };
+    return this.#start(LoginWithPasskeyDocument, variables, ({ loginWithPasskey }) => loginWithPasskey);
   }
 
   /** Proves again who the user is. Returns errors that the user can fix; none after success. */
@@ -223,6 +246,27 @@ export class Credentials {
         this.#changes.delete(change);
       }
     });
+  }
+
+  /** Sends a mutation that signs in, and starts the session if its payload has tokens. */
+  #start<TData, TVariables extends Variables, TPayload extends SignedIn>(
+    document: TypedDocumentNode<TData, TVariables>,
+    variables: TVariables,
+    payloadOf: (data: TData) => TPayload | null,
+  ): Promise<TPayload> {
+    return this.#change(async () => {
+      const received = await this.#call(document, variables);
+      const { data } = received.result;
+      const payload = data ? payloadOf(data) : null;
+      if (!payload) throw errorOf(received);
+      if (payload.tokens && payload.user) await this.#accept(payload.tokens, payload.user.id);
+      return payload;
+    });
+  }
+
+  /** The place of the refresh token in the response: the store needs it in the body. */
+  #transport(): { refreshTokenIn: RefreshTokenTransport } {
+    return { refreshTokenIn: this.#setup.store ? "BODY" : "COOKIE" };
   }
 
   #refresh(stale: string | null): Promise<string | null> {

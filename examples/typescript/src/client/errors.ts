@@ -4,6 +4,7 @@ import type { GraphQLFormattedError } from "graphql";
 export const ERROR_CODES = [
   "UNAUTHENTICATED",
   "FORBIDDEN",
+  "SECOND_FACTOR_ENROLLMENT_REQUIRED",
   "RATE_LIMITED",
   "SERVICE_UNAVAILABLE",
   "INTERNAL_SERVER_ERROR",

@@ -1,12 +1,15 @@
-import { ConfirmResetDocument } from "vestibule";
+import { useState } from "react";
+import { ConfirmResetDocument, type SignInChallenge } from "vestibule";
 import { Field, Form, text, useSending } from "../form";
 import { Heading } from "../heading";
 import { go, Link } from "../route";
 import { client } from "../vestibule";
+import { SecondFactor } from "./second-factor";
 
 /** Target of the link in the email: sets a password, and signs in users who are not staff. */
 export function Reset() {
   const sending = useSending(["newPassword"]);
+  const [challenge, setChallenge] = useState<SignInChallenge | null>(null);
   const onSend = (fields: FormData): void => {
     const link = new URLSearchParams(location.search);
     void sending.send(async () => {
@@ -22,10 +25,15 @@ export function Reset() {
         await client.adopt(confirmReset.tokens);
         go("/");
       }
+      setChallenge(confirmReset?.challenge ?? null);
       // Staff must sign in with the new password.
       return { errors: confirmReset?.errors ?? [], note: confirmReset?.message ?? "" };
     });
   };
+  // The password is set. Without the second factor, the user signs in with it.
+  if (challenge !== null) {
+    return <SecondFactor challenge={challenge} onSignedIn={() => go("/")} onEnd={() => go("/")} />;
+  }
   return (
     <>
       <Heading>Set a new password</Heading>

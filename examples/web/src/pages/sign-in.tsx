@@ -1,15 +1,37 @@
-import { Field, Form, text, useSending } from "../form";
+import { useState } from "react";
+import { hasPasskeys, type SignInChallenge } from "vestibule";
+import { Button, Field, Form, text, useSending } from "../form";
 import { Heading } from "../heading";
 import { Link } from "../route";
-import { client } from "../vestibule";
+import { askForPasskey, client } from "../vestibule";
+import { SecondFactor } from "./second-factor";
 
 /** The sign-in form. The app reacts to the change of session. */
 export function SignIn() {
   const sending = useSending(["identifier", "password"]);
+  const [challenge, setChallenge] = useState<SignInChallenge | null>(null);
   const onSend = (fields: FormData): void => {
     const input = { identifier: text(fields, "identifier"), password: text(fields, "password") };
-    void sending.send(() => client.signIn(input));
+    void sending.send(async () => {
+      const payload = await client.signIn(input);
+      setChallenge(payload.challenge);
+      return { errors: payload.challenge ? [] : payload.errors };
+    });
   };
+  const withPasskey = (): void => {
+    void sending.send(async () => client.signInWithPasskey(await askForPasskey()));
+  };
+  if (challenge !== null) {
+    return (
+      <SecondFactor
+        challenge={challenge}
+        onEnd={(errors) => {
+          setChallenge(null);
+          void sending.send(() => Promise.resolve({ errors }));
+        }}
+      />
+    );
+  }
   return (
     <>
       <Heading>Sign in</Heading>
@@ -23,6 +45,13 @@ export function SignIn() {
           autoComplete="current-password"
         />
       </Form>
+      {hasPasskeys() && (
+        <p>
+          <Button quiet busy={sending.busy} onClick={withPasskey}>
+            Sign in with a passkey
+          </Button>
+        </p>
+      )}
       <p>
         <Link to="/forgot">Forgot your password?</Link>
       </p>
