@@ -120,5 +120,6 @@ pub(crate) fn page_complexity(first: Option<i32>, last: Option<i32>, child: usiz
 /// Complexity of a list: its length times the complexity of an item. An empty one counts as one item, because a page
 /// also has a count.
 pub(crate) fn list_complexity(length: impl TryInto<usize>, child: usize) -> usize {
-    length.try_into().unwrap_or_default().max(1).saturating_mul(child).min(MAX_FIELD_COMPLEXITY)
+    let items: usize = length.try_into().unwrap_or_default().max(1);
+    items.saturating_mul(child).min(MAX_FIELD_COMPLEXITY)
 }
