@@ -205,9 +205,12 @@ async fn a_challenge_has_one_purpose_one_use_and_an_end(place: Place) {
 #[both_databases]
 async fn a_passkey_of_a_user_who_may_not_sign_in_looks_unknown(place: Place) {
     let app = TestApp::start(&place).await;
-    let (ada, admin) = (app.add_user("ada").await, app.admin().await);
+    let ada = app.add_user("ada").await;
     let mut phone = Authenticator::new(&origin(&app));
     register(&ada.sign_in(&app).await, &mut phone).await;
+    // A deactivation ends younger ones.
+    app.wait(Duration::from_secs(8 * 24 * 60 * 60));
+    let admin = app.admin().await;
     let mut unknown = Authenticator::new(&origin(&app));
     let refused =
         async |authenticator: &mut Authenticator| sign_in(&app, &authenticator.get(&request(&app).await)).await;
@@ -394,4 +397,41 @@ async fn passkeys_belong_to_the_domain_of_the_service(place: Place) {
         app.start_second_with(&place, |config| config.public_url = Some("https://192.0.2.1".parse().unwrap()));
     let document = "mutation { startPasskeyLogin { options { challenge } } }";
     assert_eq!(by_address.await.anyone().code(document, json!({})).await, "FORBIDDEN");
+}
+
+#[both_databases]
+async fn a_passkey_that_an_intruder_added_ends_with_a_reset(place: Place) {
+    let app = TestApp::start(&place).await;
+    let ada = app.add_user("ada").await;
+    let mut own = Authenticator::new(&origin(&app));
+    register(&ada.sign_in(&app).await, &mut own).await;
+    app.wait(Duration::from_secs(8 * 24 * 60 * 60));
+    let signed_in = sign_in(&app, &own.get(&request(&app).await)).await;
+    let stolen = app.anyone().with_token(signed_in["tokens"]["accessToken"].as_str().unwrap());
+    let mut theirs = Authenticator::new(&origin(&app));
+    register(&stolen, &mut theirs).await;
+    assert_eq!(code(&sign_in(&app, &theirs.get(&request(&app).await)).await), "none");
+    let set = "mutation($id: ID!) { setUserPassword(input: { id: $id, password: \"one of the staff desk\" }) {
+        errors { code field }
+    } }";
+    assert_eq!(app.admin().await.refusals(set, json!({ "id": ada.id })).await, [""; 0]);
+    assert_eq!(code(&sign_in(&app, &theirs.get(&request(&app).await)).await), "INVALID_CREDENTIALS");
+    assert_eq!(code(&sign_in(&app, &own.get(&request(&app).await)).await), "none", "the owner's old one stays");
+}
+
+#[both_databases]
+async fn a_copied_passkey_is_reported_once_an_hour(place: Place) {
+    let app = TestApp::start(&place).await;
+    let mut key = Authenticator::counting(&origin(&app), 10);
+    register(&app.add_user("ada").await.sign_in(&app).await, &mut key).await;
+    app.mails().await;
+    for _ in 0..3 {
+        key.counter = 5;
+        assert_eq!(code(&sign_in(&app, &key.get(&request(&app).await)).await), "INVALID_CREDENTIALS");
+    }
+    assert_eq!(app.mails().await.len(), 1);
+    app.wait(Duration::from_secs(60 * 60));
+    key.counter = 5;
+    sign_in(&app, &key.get(&request(&app).await)).await;
+    assert_eq!(app.mails().await.len(), 1);
 }

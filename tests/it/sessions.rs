@@ -191,6 +191,15 @@ async fn signing_in_replaces_the_session_in_the_cookie_and_a_stale_cookie_does_n
     browser(&old).sign_in("ada", PASSWORD).await;
     assert!(!alive(&rotated).await);
     assert_eq!(count_of(&app, Action::RefreshReused).await, 1);
+
+    // And so is showing one to a page.
+    let mut rotated = ada.sign_in(&app).await;
+    let old = rotated.refresh.clone();
+    rotated.refresh().await.unwrap();
+    rotated.refresh().await.unwrap();
+    assert_eq!(browser(&old).get("/account/security").await.status, 303);
+    assert!(!alive(&rotated).await);
+    assert_eq!(count_of(&app, Action::RefreshReused).await, 2);
     let refused = browser("nonsense").send("mutation { refresh { errors { code } } }", json!({})).await;
     assert_eq!(refused.body["data"]["refresh"]["errors"][0]["code"], "INVALID_TOKEN");
     assert!(refused.header("set-cookie").starts_with("refresh_token=; Max-Age=0;"));

@@ -65,7 +65,7 @@ pub(in crate::domain) async fn store(
     hash: String,
     event: Event<'_>,
 ) -> Result<()> {
-    revocation::revoke(txn, &[owner.id], Cause::PasswordChanged(session)).await?;
+    revocation::revoke(txn, now, &[owner.id], Cause::PasswordChanged(session)).await?;
     user::Entity::update_many()
         .col_expr(Column::PasswordHash, Expr::value(hash))
         .col_expr(Column::TemporaryPasswordAt, Expr::value(Option::<Timestamp>::None))

@@ -104,7 +104,7 @@ pub(in crate::domain) async fn confirm(
         return Ok(None);
     }
     let key = identifier::fold(&email);
-    revocation::revoke(txn, &[before.id], Cause::EmailChanged).await?;
+    revocation::revoke(txn, now, &[before.id], Cause::EmailChanged).await?;
     let changed = user::Entity::update_many()
         .col_expr(Column::Email, Expr::value(email))
         .col_expr(Column::EmailKey, Expr::value(key))

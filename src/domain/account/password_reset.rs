@@ -197,7 +197,7 @@ pub async fn make_link(
 /// Stores a new password of an active user, whose row is locked and whose address is proved by the link. Ends sessions,
 /// links and API tokens that the old password gave access to. Returns `None` if the user is deactivated or deleted.
 async fn set_password(txn: &DatabaseTransaction, now: &Now, id: Uuid, hash: String) -> Result<Option<user::Model>> {
-    revocation::revoke(txn, &[id], Cause::PasswordReset).await?;
+    revocation::revoke(txn, now, &[id], Cause::PasswordReset).await?;
     undo_email_change::confirm_changes_of_staff(txn, now, id).await?;
     let changed = user::Entity::update_many()
         .col_expr(user::Column::PasswordHash, Expr::value(hash))

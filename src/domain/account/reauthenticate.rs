@@ -2,6 +2,7 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
 
 use super::second_factor::add_method;
 use super::{CurrentPassword, prove};
@@ -53,7 +54,7 @@ pub async fn reauthenticate(
         }
         TypedProof::Code(code) => {
             let authorized = owner.begin(db, now, Also::Nobody).await?;
-            by_code(authorized, rules, code).await?
+            by_code(authorized, owner.session(), rules, code).await?
         }
     };
     let (txn, now) = authorized.parts();
@@ -73,6 +74,7 @@ pub async fn reauthenticate(
 /// Verifies a code. A wrong one is counted, although nothing else of the transaction remains.
 async fn by_code(
     authorized: Authorized,
+    session: Uuid,
     rules: SignInRules<'_>,
     code: SecondProof<'_>,
 ) -> Result<(Authorized, Method)> {
@@ -81,7 +83,7 @@ async fn by_code(
         return Err(Failure::Wrong.refusal(code).into());
     }
     let (txn, now) = authorized.parts();
-    match verify::verify(txn, now, authorized.client(), rules.second_factor, user, code).await? {
+    match verify::verify(txn, now, authorized.client(), rules.second_factor, user, code, Some(session)).await? {
         Ok(method) => Ok((authorized, method)),
         Err(failure) => {
             authorized.commit().await?;

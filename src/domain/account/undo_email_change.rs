@@ -154,7 +154,7 @@ async fn carry_out(db: &Db, now: &Now, client: &Client, input: Undo<'_>) -> Resu
     if spent.rows_affected == 0 {
         return Err(invalid_link().into());
     }
-    revocation::revoke(&txn, &[before.id], Cause::EmailChangeUndone).await?;
+    revocation::revoke(&txn, now, &[before.id], Cause::EmailChangeUndone).await?;
     // The owner requests a reset next; strangers must not use up that limit.
     known_networks::note(&txn, now, client, before.id).await?;
     let changed = user::Entity::update_many()

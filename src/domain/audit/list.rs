@@ -108,6 +108,14 @@ fn visible() -> Condition {
             Action::ResetRequested,
             Action::Registered,
         ]));
+    // Only accounts with a second factor have this limit, so that even an event without its target tells of one.
+    let of_a_hidden_factor = Condition::all()
+        .add(Column::Action.eq(Action::LimitReached))
+        .add(Column::Reason.is_not_null())
+        .add(Column::Reason.eq(Reason::LimitSecondFactor))
+        .add(Column::TargetId.is_not_null())
+        .add(Column::TargetId.in_subquery(superusers()));
+    let by_a_stranger = by_a_stranger.add(of_a_hidden_factor.not());
     let to_another =
         Condition::any().add(Column::TargetId.is_null()).add(Column::TargetId.not_in_subquery(superusers()));
     let to_somebody = Condition::any()

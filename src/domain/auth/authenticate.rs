@@ -65,6 +65,7 @@ pub async fn by_refresh_token(
 ) -> Result<Caller> {
     let found = sessions::of_refresh_token(now, rules.lives, token).find_also_related(user::Entity);
     let Some((session, Some(user))) = found.one(db.reader()).await? else {
+        sessions::notice_reuse(db, now, client, rules.lives, token).await?;
         return Err(Error::Unauthenticated(Reason::Revoked));
     };
     let credential = Credential::Session(session.id);

@@ -63,23 +63,31 @@ struct Held {
 struct Rights {
     is_staff: bool,
     is_superuser: bool,
+    /// Without it, the user may be one who must first enrol.
+    has_second_factor: bool,
 }
 
 impl Rights {
     fn of_user(user: &user::Model) -> Self {
-        Self::of(user.is_staff, user.is_superuser, user.role)
+        Self::of(user.is_staff, user.is_superuser, user.role, user.has_second_factor)
     }
 
-    fn of(is_staff: bool, is_superuser: bool, role: user::Role) -> Self {
-        Self { is_staff: user::counts_as_staff(is_staff, is_superuser, role), is_superuser }
+    fn of(is_staff: bool, is_superuser: bool, role: user::Role, has_second_factor: bool) -> Self {
+        Self { is_staff: user::counts_as_staff(is_staff, is_superuser, role), is_superuser, has_second_factor }
     }
 
     fn and(self, other: Self) -> Self {
-        Self { is_staff: self.is_staff || other.is_staff, is_superuser: self.is_superuser || other.is_superuser }
+        Self {
+            is_staff: self.is_staff || other.is_staff,
+            is_superuser: self.is_superuser || other.is_superuser,
+            has_second_factor: self.has_second_factor || other.has_second_factor,
+        }
     }
 
     fn include(self, other: Self) -> bool {
-        self.is_staff >= other.is_staff && self.is_superuser >= other.is_superuser
+        self.is_staff >= other.is_staff
+            && self.is_superuser >= other.is_superuser
+            && self.has_second_factor >= other.has_second_factor
     }
 }
 
@@ -190,23 +198,30 @@ fn lock(posts: &Mutex<Connections>) -> MutexGuard<'_, Connections> {
     posts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Columns that [`Rights::of`] takes.
+const RIGHTS: [user::Column; 4] =
+    [user::Column::IsStaff, user::Column::IsSuperuser, user::Column::Role, user::Column::HasSecondFactor];
+
 /// The valid ones of these sessions, with the rights of their users.
 async fn live_sessions(db: &Db, now: &Now, ids: HashSet<Uuid>) -> Result<HashMap<Uuid, Rights>> {
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let mut live = HashMap::new();
     for batch in ids.chunks(BATCH) {
-        let rows: Vec<(Uuid, bool, bool, user::Role)> = session::Entity::find()
+        let rows: Vec<(Uuid, bool, bool, user::Role, bool)> = session::Entity::find()
             .inner_join(user::Entity)
             .filter(session::Column::Id.is_in(batch.iter().copied()))
             .filter(session::Column::ExpiresAt.gt(now.at))
             .filter(user::Column::IsActive.eq(true))
             .select_only()
             .column(session::Column::Id)
-            .columns([user::Column::IsStaff, user::Column::IsSuperuser, user::Column::Role])
+            .columns(RIGHTS)
             .into_tuple()
             .all(db.reader())
             .await?;
-        live.extend(rows.into_iter().map(|(id, staff, superuser, role)| (id, Rights::of(staff, superuser, role))));
+        live.extend(
+            rows.into_iter()
+                .map(|(id, staff, superuser, role, factor)| (id, Rights::of(staff, superuser, role, factor))),
+        );
     }
     Ok(live)
 }
@@ -216,21 +231,20 @@ async fn live_tokens(db: &Db, now: &Now, ids: HashSet<Uuid>) -> Result<HashMap<U
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let mut live = HashMap::new();
     for batch in ids.chunks(BATCH) {
-        let rows: Vec<(Uuid, Vec<u8>, bool, bool, user::Role)> = api_token::Entity::find()
+        let rows: Vec<(Uuid, Vec<u8>, bool, bool, user::Role, bool)> = api_token::Entity::find()
             .inner_join(user::Entity)
             .filter(api_token::Column::Id.is_in(batch.iter().copied()))
             .filter(api_token::alive_at(now.at))
             .filter(user::Column::IsActive.eq(true))
             .select_only()
             .columns([api_token::Column::Id, api_token::Column::Digest])
-            .columns([user::Column::IsStaff, user::Column::IsSuperuser, user::Column::Role])
+            .columns(RIGHTS)
             .into_tuple()
             .all(db.reader())
             .await?;
-        live.extend(
-            rows.into_iter()
-                .map(|(id, digest, staff, superuser, role)| (id, (digest, Rights::of(staff, superuser, role)))),
-        );
+        live.extend(rows.into_iter().map(|(id, digest, staff, superuser, role, factor)| {
+            (id, (digest, Rights::of(staff, superuser, role, factor)))
+        }));
     }
     Ok(live)
 }

@@ -1,16 +1,17 @@
-//! Revocation of everything that gives access to an account: sessions, mailed links, API tokens, a pending address,
-//! mails with a link, and registrations of the same address. [`Cause::ends`] maps each event to the things it ends;
+//! Revocation of everything that gives access to an account: sessions, mailed links, API tokens, young passkeys, a
+//! pending address, mails with a link, and registrations of the same address. [`Cause::ends`] maps each event to the things it ends;
 //! `docs/security.md` shows the table, and a test compares the two.
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QuerySelect as _};
 use uuid::Uuid;
 
+use crate::domain::auth::second_factor::factors;
 use crate::domain::{outbox, rate_limits};
 use crate::entity::mail::{self, Kind, Status};
 use crate::entity::{api_token, email_undo, known_network, one_time_token, registration, session, user};
 use crate::error::Result;
-use crate::tools::clock::Timestamp;
+use crate::tools::clock::{Now, Timestamp};
 use crate::tools::identifier;
 
 /// Mails that carry a link into an account.
@@ -59,7 +60,7 @@ pub struct Ends {
     pub sessions: Sessions,
     /// Mailed links, queued mails with a link, a pending address, and a registration of the account's address.
     pub links: bool,
-    /// API tokens, and the networks known as the owner's.
+    /// API tokens, young passkeys, and the networks known as the owner's.
     pub api_tokens: bool,
 }
 
@@ -81,7 +82,12 @@ impl Cause {
 
 /// Revokes the access of these users, whose rows are locked, according to the cause. Must be called before the
 /// statement that makes the change, so that the row returned by that statement is final.
-pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid], cause: Cause) -> Result<()> {
+pub(in crate::domain) async fn revoke(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    users: &[Uuid],
+    cause: Cause,
+) -> Result<()> {
     let Ends { sessions, links, api_tokens } = cause.ends();
     let theirs = session::Column::UserId.is_in(users.iter().copied());
     let ended = match sessions {
@@ -129,6 +135,7 @@ pub(in crate::domain) async fn revoke(txn: &DatabaseTransaction, users: &[Uuid],
             .await?;
         let theirs = api_token::Column::UserId.is_in(users.iter().copied());
         api_token::Entity::delete_many().filter(theirs).exec(txn).await?;
+        factors::remove_young_passkeys(txn, now, users).await?;
     }
     if matches!(cause, Cause::PasswordSet | Cause::EmailChangeUndone) {
         // The owner has no known network now; earlier guesses by strangers must not lock them out.

@@ -125,10 +125,7 @@ pub async fn refresh(
         .exec_with_returning(db.writer())
         .await?;
     let Some(session) = refreshed.into_iter().next() else {
-        let (txn, _) = db.begin(now).await?;
-        lock_owners(&txn, None, Some(id)).await?;
-        end_if_reused(&txn, &now.anew(), client, lives, token).await?;
-        txn.commit().await?;
+        notice_reuse(db, now, client, lives, token).await?;
         return Err(invalid_token());
     };
     let Some((_, Some(user))) = find(db, id).await? else { return Err(invalid_token()) };
@@ -186,6 +183,20 @@ pub(in crate::domain) async fn lock_owners(
     let owners = user::Entity::find().filter(user::Column::Id.is_in(owners)).order_by_asc(user::Column::Id);
     owners.lock_exclusive().all(txn).await?;
     Ok(())
+}
+
+/// Ends the session of a token that was refused, if it was reused.
+pub(in crate::domain) async fn notice_reuse(
+    db: &Db,
+    now: &Now,
+    client: &Client,
+    lives: &SessionConfig,
+    token: RefreshToken,
+) -> Result<()> {
+    let (txn, _) = db.begin(now).await?;
+    lock_owners(&txn, None, Some(token.session)).await?;
+    end_if_reused(&txn, &now.anew(), client, lives, token).await?;
+    Ok(txn.commit().await?)
 }
 
 /// Ends the session of a token that was reused after its successor was used: one of the two holders is a thief. The
@@ -278,7 +289,7 @@ pub async fn logout(db: &Db, now: &Now, client: &Client, lives: &SessionConfig, 
     let ended = session::Entity::delete_many().filter(may_end).exec_with_returning(&txn).await?;
     if let Some(session) = ended.into_iter().next() {
         if input.everywhere {
-            revocation::revoke(&txn, &[session.user_id], Cause::LoggedOutEverywhere).await?;
+            revocation::revoke(&txn, now, &[session.user_id], Cause::LoggedOutEverywhere).await?;
         }
         let event = Event::by_owner(client, Action::Logout, session.user_id);
         audit::record(&txn, now, event).await?;

@@ -482,7 +482,8 @@ pub(in crate::domain) async fn take_own_password(
 }
 
 /// Takes one attempt at the second factor of an account whose row is locked. It counts as a wrong code until it is given
-/// back.
+/// back. Attempts within a session have a count of their own: its thief, who needs no password, must not stop the codes of
+/// sign-ins.
 ///
 /// # Errors
 /// [`Error::RateLimited`] after too many wrong codes.
@@ -492,12 +493,17 @@ pub(in crate::domain) async fn take_second_factor(
     client: &Client,
     limits: &Limits,
     user: Uuid,
+    session: Option<Uuid>,
 ) -> Result<Attempt> {
     if !limits.hold() {
         return Ok(Attempt::default());
     }
-    let limits = limits.concerning(LimitSubject::stranger(client, Some(user)));
-    let share = limits.share(LimitKind::SecondFactor, &user.to_string());
+    let (subject, who) = match session {
+        Some(session) => (LimitSubject::user(user), format!("session\0{session}")),
+        None => (LimitSubject::stranger(client, Some(user)), user.to_string()),
+    };
+    let limits = limits.concerning(subject);
+    let share = limits.share(LimitKind::SecondFactor, &who);
     limits.take(txn, now, &share).await?;
     Ok(Attempt { taken: vec![share], is_void: false })
 }

@@ -216,7 +216,7 @@ impl AccountChange {
         // The next import from Django recognizes by this time that nobody changed the account here.
         let moved_at = if self.by == ChangedBy::Django { Some(now.at) } else { self.after.moved_at };
         let row = user::Model { updated_at: now.at, moved_at, ..self.after.clone() };
-        revoke(txn, slice::from_ref(self)).await?;
+        revoke(txn, now, slice::from_ref(self)).await?;
         let is_changed = |column: &Column| row.get(*column) != self.before.get(*column);
         // The time is written always, because two changes may have the same.
         let columns = Column::iter().filter(|column| matches!(column, Column::UpdatedAt) || is_changed(column));
@@ -237,14 +237,14 @@ impl AccountChange {
     /// # Errors
     /// [`Error::Unavailable`] if a username was taken or reserved meanwhile.
     pub(in crate::domain) async fn write_all(txn: &DatabaseTransaction, now: &Now, changes: &[Self]) -> Result<()> {
-        revoke(txn, changes).await?;
+        revoke(txn, now, changes).await?;
         store_importable(txn, now, changes).await?;
         finish(txn, now, changes).await
     }
 }
 
 /// Revokes the access that the changes end.
-async fn revoke(txn: &DatabaseTransaction, changes: &[AccountChange]) -> Result<()> {
+async fn revoke(txn: &DatabaseTransaction, now: &Now, changes: &[AccountChange]) -> Result<()> {
     let mut causes: Vec<(Cause, Vec<Uuid>)> = Vec::new();
     for (cause, id) in changes.iter().flat_map(|change| change.causes().map(|cause| (cause, change.after.id))) {
         match causes.iter_mut().find(|(known, _)| *known == cause) {
@@ -253,7 +253,7 @@ async fn revoke(txn: &DatabaseTransaction, changes: &[AccountChange]) -> Result<
         }
     }
     for (cause, ids) in causes {
-        revocation::revoke(txn, &ids, cause).await?;
+        revocation::revoke(txn, now, &ids, cause).await?;
     }
     Ok(())
 }

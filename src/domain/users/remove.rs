@@ -51,7 +51,7 @@ pub struct Removed {
 /// username for a while. The row must be locked, and the removal checked. [`Db::scrub`](crate::database::Db::scrub)
 /// must be called after the commit.
 pub async fn remove(txn: &DatabaseTransaction, now: &Now, user: &user::Model) -> Result<Removed> {
-    revocation::revoke(txn, &[user.id], Cause::Deleted).await?;
+    revocation::revoke(txn, now, &[user.id], Cause::Deleted).await?;
     outbox::forget(txn, user).await?;
     factors::remove_all(txn, user.id).await?;
     email_undo::Entity::delete_many().filter(email_undo::Column::UserId.eq(user.id)).exec(txn).await?;

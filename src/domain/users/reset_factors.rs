@@ -43,7 +43,7 @@ pub async fn reset_factors(db: &Db, now: &Now, staff: Staff<'_>, id: &str) -> Re
 
 /// Removes all second factors of a user whose row is locked, ends their sessions, and queues the mail.
 pub(in crate::domain) async fn remove_all(txn: &DatabaseTransaction, now: &Now, user: &user::Model) -> Result<()> {
-    revocation::revoke(txn, &[user.id], Cause::FactorsReset).await?;
+    revocation::revoke(txn, now, &[user.id], Cause::FactorsReset).await?;
     factors::remove_all(txn, user.id).await?;
     rate_limits::forget_wrong_codes(txn, user.id).await?;
     outbox::enqueue(txn, now, mail::Kind::FactorRemoved, &user.email, Some(user.id)).await?;

@@ -159,7 +159,7 @@ outbox-mail-sent = This email was already sent.
 
 mail-passkey-added-subject = A passkey was added to your account at { $site }
 mail-passkey-added-intro = A passkey was added to your account at { $site } on { $time }. It signs in without your password.
-mail-passkey-added-action = If this was you, you don't need to do anything. If it wasn't, someone else has access to your account. Reset your password now, remove the passkey, and contact { $support ->
+mail-passkey-added-action = If this was you, you don't need to do anything. If it wasn't, someone else has access to your account. Reset your password now, which also removes passkeys that were added within the last 7 days, and contact { $support ->
         [none] the administrators of { $site }
        *[other] { $support }
     }.

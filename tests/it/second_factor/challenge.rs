@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sea_orm::EntityTrait as _;
+use sea_orm::{ActiveModelTrait as _, ActiveValue::Set, EntityTrait as _};
 use serde_json::{Value, json};
 use test_macros::both_databases;
 use vestibule::entity::audit_event::{self, Action, Reason};
-use vestibule::entity::{factor, sign_in_challenge};
+use vestibule::entity::{factor, sign_in_challenge, user};
 use vestibule::worker;
 
 use super::{
-    LOGIN, STEP, challenge, complete, confirm, enrolled, events_of, login, refusals, secret_of, sessions_of, start,
+    LOGIN, STEP, challenge, complete, confirm, enroll, enrolled, events_of, login, refusals, secret_of, sessions_of,
+    start,
 };
-use crate::test_app::{PASSWORD, Person, TestApp};
+use crate::socket::Socket;
+use crate::test_app::{ADMIN, PASSWORD, Person, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
@@ -311,4 +313,75 @@ async fn signing_out_everywhere_ends_a_challenge(place: Place) {
         assert_eq!(client.data(logout, json!({})).await["logout"]["success"], true);
     })
     .await;
+}
+
+#[both_databases]
+async fn wrong_codes_within_a_session_stop_no_sign_in(place: Place) {
+    let app = TestApp::start(&place).await;
+    let (ada, thief, phone) = enrolled(&app, "ada").await;
+    app.mails().await;
+    let prove =
+        "mutation($c: String!) { reauthenticate(input: { proof: { totpCode: $c } }) { errors { code field } } }";
+    let wrong = json!({ "c": phone.wrong_code(&app) });
+    for _ in 0..20 {
+        assert_eq!(thief.refusals(prove, wrong.clone()).await, WRONG);
+    }
+    assert_eq!(thief.refusals(prove, wrong).await, ["TOTP_STOPPED totpCode"]);
+    assert!(app.mails().await.is_empty(), "nobody needed the password");
+    let token = challenge(&app.anyone(), &ada.email).await;
+    let right = json!({ "totpCode": phone.code(&app) });
+    assert_eq!(refusals(&complete(&app.anyone(), &token, right).await), [""; 0]);
+}
+
+#[both_databases]
+async fn other_staff_see_no_limit_of_a_superusers_codes(place: Place) {
+    const TRAIL: &str = "{ auditEvents(first: 60, filter: { action: LIMIT_REACHED }) { nodes { reason } } }";
+    let app = TestApp::start(&place).await;
+    let boss = app.add_staff("boss").await.sign_in(&app).await;
+    let admin = app.admin().await;
+    let phone = enroll(&app, &admin).await;
+    let wrong = json!({ "totpCode": phone.wrong_code(&app) });
+    for _ in 0..5 {
+        let payload = app.anyone().data(LOGIN, json!({ "i": ADMIN.0, "p": ADMIN.1 })).await["login"].clone();
+        let token = payload["challenge"]["token"].as_str().unwrap().to_owned();
+        for _ in 0..5 {
+            complete(&app.anyone(), &token, wrong.clone()).await;
+        }
+    }
+    worker_reports(&app).await;
+    let seen = json!({ "auditEvents": { "nodes": [{ "reason": "LIMIT_SECOND_FACTOR" }] } });
+    assert_eq!(admin.data(TRAIL, json!({})).await, seen);
+    assert_eq!(boss.data(TRAIL, json!({})).await, json!({ "auditEvents": { "nodes": [] } }));
+}
+
+#[both_databases]
+async fn a_connection_ends_with_the_second_factor_of_its_user(place: Place) {
+    let app = TestApp::start(&place).await;
+    let (_, client, phone) = enrolled(&app, "ada").await;
+    let mut socket = Socket::sign_in(&app.url, &client).await;
+    let check = async || {
+        app.app.live_connections.check(&app.app.db, &app.app.clock.now(), &app.app.ring()).await.unwrap();
+        app.app.live_connections.count()
+    };
+    assert_eq!(check().await, 1);
+    let delete = "mutation($id: ID!) { deleteFactor(input: { id: $id }) { errors { code field } } }";
+    assert_eq!(client.refusals(delete, json!({ "id": phone.id })).await, [""; 0]);
+    assert_eq!(check().await, 0, "the user may be one who must first enrol");
+    assert_eq!(socket.closed().await, 4403);
+}
+
+#[both_databases]
+async fn a_link_signs_in_nobody_who_became_staff(place: Place) {
+    let app = TestApp::start(&place).await;
+    let (ada, _, phone) = enrolled(&app, "ada").await;
+    let link = crate::parity::recovery::reset_link(&app, &ada.email).await;
+    let confirm =
+        "mutation($i: ConfirmResetInput!) { confirmReset(input: $i) { challenge { token } errors { code } } }";
+    let input = json!({ "i": { "uid": link.0, "token": link.1, "newPassword": "a new phrase of ada", "login": true } });
+    let payload = app.anyone().data(confirm, input).await["confirmReset"].clone();
+    let token = payload["challenge"]["token"].as_str().unwrap().to_owned();
+    let row = user::Entity::find_by_id(ada.id.parse::<uuid::Uuid>().unwrap()).one(app.db()).await.unwrap().unwrap();
+    user::ActiveModel { is_staff: Set(true), ..row.into() }.update(app.db()).await.unwrap();
+    let right = json!({ "recoveryCode": phone.recovery_codes[0] });
+    assert_eq!(refusals(&complete(&app.anyone(), &token, right).await), ENDED);
 }

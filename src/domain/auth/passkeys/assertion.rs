@@ -1,6 +1,8 @@
 //! Verification and use of a passkey. Each challenge is answered once, and the counter of an authenticator never goes
 //! back: conditional statements decide.
 
+use std::time::Duration;
+
 use ring::digest::{SHA256, digest};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
@@ -17,6 +19,9 @@ use crate::entity::{mail, user};
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Now;
 use crate::tools::webauthn::{self, Assertion, AuthenticatorState, Expected, PublicKey};
+
+/// Period in which one event and one email report that a passkey may have been copied.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Options for a browser that asks its user for a passkey.
 #[derive(Clone, Debug)]
@@ -149,7 +154,9 @@ pub(in crate::domain) async fn spend(
     if used.rows_affected > 0 {
         return Ok(Ok(()));
     }
-    if passkey::Entity::find().filter(own).one(txn).await?.is_some() {
+    let since = now.at.minus(NOTICE_INTERVAL);
+    let is_copied = passkey::Entity::find().filter(own).one(txn).await?.is_some();
+    if is_copied && !outbox::has_enqueued(txn, mail::Kind::PasskeyCopied, user.id, since).await? {
         let event = Event::by_anyone(client, Action::LoginFailed, user.id).because(Reason::PasskeyCopied);
         audit::record(txn, now, event).await?;
         outbox::enqueue(txn, now, mail::Kind::PasskeyCopied, &user.email, Some(user.id)).await?;

@@ -204,12 +204,14 @@ pub async fn complete(
     // Waiting for the locks may have taken long; events of the other transactions come first in the trail.
     let now = &now.anew();
     let user = user::Entity::find_by_id(contents.user).one(&txn).await?.ok_or_else(invalid)?;
-    let is_same_account = user.is_active && user.is_verified && contents.state == state(&user);
+    // A link never signs in staff, also those who became staff since.
+    let is_by_link_of_staff = contents.methods.contains(&Method::EmailLink) && user.is_staff_member();
+    let is_same_account = user.is_active && user.is_verified && contents.state == state(&user) && !is_by_link_of_staff;
     let is_answerable = is_same_account && user.has_second_factor && contents.is_alive(now);
     if !is_answerable || !take_proof(&txn, &contents).await? {
         return Err(invalid().into());
     }
-    let method = match verify::verify(&txn, now, client, second_factor, &user, input.code).await? {
+    let method = match verify::verify(&txn, now, client, second_factor, &user, input.code, None).await? {
         Ok(method) => method,
         Err(failure) => {
             let event = Event::by_anyone(client, Action::LoginFailed, user.id).because(failure.reason());

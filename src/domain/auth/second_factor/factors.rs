@@ -1,8 +1,9 @@
 //! Second factors and recovery codes of users.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
-use sea_orm::sea_query::{Expr, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
@@ -130,6 +131,26 @@ pub(in crate::domain) async fn remove_all(txn: &DatabaseTransaction, user: Uuid)
     factor::Entity::delete_many().filter(factor::Column::UserId.eq(user)).exec(txn).await?;
     passkey::Entity::delete_many().filter(passkey::Column::UserId.eq(user)).exec(txn).await?;
     settle(txn, user).await
+}
+
+/// Age below which a passkey ends with the access of an intruder, who may have added it: unlike a code of an app, it signs
+/// in alone. The owner was notified when it was added.
+const YOUNG: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Removes the young passkeys of these users, whose rows are locked.
+pub(in crate::domain) async fn remove_young_passkeys(
+    txn: &DatabaseTransaction,
+    now: &Now,
+    users: &[Uuid],
+) -> Result<()> {
+    let theirs = passkey::Column::UserId.is_in(users.iter().copied());
+    let young = theirs.and(passkey::Column::CreatedAt.gt(now.at.minus(YOUNG)));
+    let removed = passkey::Entity::delete_many().filter(young).exec_with_returning(txn).await?;
+    let losers: BTreeSet<Uuid> = removed.into_iter().map(|passkey| passkey.user_id).collect();
+    for user in losers {
+        settle(txn, user).await?;
+    }
+    Ok(())
 }
 
 /// True if a user whose row is locked has a passkey.

@@ -52,8 +52,8 @@ impl Failure {
     }
 }
 
-/// Verifies and uses up a code of a user whose row is locked. A wrong code counts for the account, so the transaction
-/// must be committed after a failure, too. The code that exhausts the limit is announced to the owner.
+/// Verifies and uses up a code of a user whose row is locked, at a sign-in or within this session. A wrong code counts for
+/// the account or the session, so the transaction must be committed after a failure, too. The code that exhausts the limit is announced to the owner.
 pub(in crate::domain) async fn verify(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -61,11 +61,12 @@ pub(in crate::domain) async fn verify(
     rules: SecondFactorRules<'_>,
     user: &user::Model,
     typed: SecondProof<'_>,
+    session: Option<Uuid>,
 ) -> Result<Result<Method, Failure>> {
     if let SecondProof::Passkey(answer) = typed {
         return by_passkey(txn, now, client, rules, user, answer).await;
     }
-    let attempt = match rate_limits::take_second_factor(txn, now, client, rules.limits, user.id).await {
+    let attempt = match rate_limits::take_second_factor(txn, now, client, rules.limits, user.id, session).await {
         Ok(attempt) => Some(attempt),
         Err(Error::RateLimited(_)) => None,
         Err(error) => return Err(error),
@@ -85,7 +86,9 @@ pub(in crate::domain) async fn verify(
             Ok(Ok(method))
         }
         (None, attempt) => {
-            if attempt.is_some() && rate_limits::has_stopped_totp(txn, now, rules.limits, user.id).await? {
+            let is_sign_in = session.is_none();
+            if is_sign_in && attempt.is_some() && rate_limits::has_stopped_totp(txn, now, rules.limits, user.id).await?
+            {
                 announce_stop(txn, now, user).await?;
             }
             Ok(Err(Failure::Wrong))
