@@ -77,7 +77,7 @@ impl Browser {
             }
         };
         let time = started.elapsed();
-        let body = without_number(String::from_utf8(received[length..].to_vec()).unwrap());
+        let body = without_numbers(std::str::from_utf8(&received[length..]).unwrap());
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let own = ["x-request-id: ", "date: "];
@@ -89,12 +89,15 @@ impl Browser {
     }
 }
 
-/// A page without the random number of its form.
-fn without_number(page: String) -> String {
+/// A page without the random numbers of its forms.
+fn without_numbers(page: &str) -> String {
     const BEGINNING: &str = "name=\"once\" value=\"";
-    let Some((before, number)) = page.split_once(BEGINNING) else { return page };
-    let (_, after) = number.split_once('"').unwrap();
-    format!("{before}{BEGINNING}\"{after}")
+    let mut parts = page.split(BEGINNING);
+    let start = parts.next().unwrap_or_default().to_owned();
+    parts.fold(start, |page, part| {
+        let (_, after) = part.split_once('"').unwrap();
+        format!("{page}{BEGINNING}\"{after}")
+    })
 }
 
 /// A header without the random secret of a registration; its length stays.
