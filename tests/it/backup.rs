@@ -40,7 +40,7 @@ fn files(folder: &Path) -> Vec<String> {
 
 #[both_databases]
 async fn a_backup_under_load_holds_all_that_was_acknowledged_before(place: Place) {
-    let app = TestApp::start(&place).await;
+    let app = TestApp::start_with(&place, |config| config.limits.limits = false).await;
     let furnished = furnish(&app).await;
     let admin = app.admin().await;
     let before = write(admin.clone(), "before", Arc::new(AtomicBool::new(true))).await;

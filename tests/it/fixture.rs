@@ -1,5 +1,7 @@
 //! A database with rows of every kind.
 
+use std::time::Duration;
+
 use image::ImageFormat;
 use sea_orm::{ActiveValue::Set, EntityTrait as _};
 use serde_json::json;
@@ -69,7 +71,8 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
         is_synced: Set(true),
         counter: Set(0),
         transports: Set("internal".to_owned()),
-        created_at: Set(app.clock_now()),
+        // A deactivation ends younger ones.
+        created_at: Set(app.clock_now().minus(Duration::from_secs(30 * 24 * 60 * 60))),
         last_used_at: Set(None),
     };
     passkey::Entity::insert(passkey).exec_without_returning(app.db()).await.unwrap();

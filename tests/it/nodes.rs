@@ -10,7 +10,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vestibule::entity::audit_event;
+use vestibule::entity::{audit_event, passkey};
 
 use crate::api_tokens::make;
 use crate::authenticator::Authenticator;
@@ -54,7 +54,12 @@ async fn session(client: &Client) -> String {
 /// Id of a new passkey.
 async fn passkey(app: &TestApp, client: &Client) -> String {
     let mut authenticator = Authenticator::new(&passkeys::origin(app));
-    passkeys::register(client, &mut authenticator).await["passkey"]["id"].as_str().unwrap().to_owned()
+    let id = passkeys::register(client, &mut authenticator).await["passkey"]["id"].as_str().unwrap().to_owned();
+    // A deactivation ends younger ones.
+    let long_ago = app.clock_now().minus(Duration::from_secs(30 * 24 * 60 * 60));
+    let aged = passkey::Entity::update_many().col_expr(passkey::Column::CreatedAt, Expr::value(long_ago));
+    aged.exec(app.db()).await.unwrap();
+    id
 }
 
 async fn my_id(client: &Client) -> String {
