@@ -1,5 +1,7 @@
 //! Passkeys on pages. The script of the page puts the browser's credential into the hidden field `passkey`, as JSON.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
@@ -7,7 +9,6 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use std::sync::Arc;
 
 use super::account::after_sign_in;
 use super::view::{Form, PasskeyForm, Section, View};

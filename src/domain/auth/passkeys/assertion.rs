@@ -52,6 +52,7 @@ pub struct PasskeyAnswer {
 /// A verified answer; its passkey is not used yet.
 #[derive(Debug)]
 pub(in crate::domain) struct Verified {
+    /// The passkey as it was before this use; its user is the one who answered.
     pub(in crate::domain) passkey: passkey::Model,
     challenge: Challenge,
     state: AuthenticatorState,
