@@ -8,6 +8,7 @@ mod table;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -32,7 +33,7 @@ const SERVER: &str = "VESTIBULE_TEST_POSTGRES_URL";
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let filter = std::env::args().nth(1).unwrap_or_default();
+    let selection = Selection::parse(std::env::args().skip(1))?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (guards, files) = table::read(root)?;
     let files = table::plant(&guards, files).map_err(|problems| problems.join("\n"))?;
@@ -44,8 +45,16 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     })?;
     let [lib, it] = build(&copy, &work.join("out"))?;
     let log = work.join("log");
-    let (mut unnoticed, mut skipped) = (0, 0);
-    for (number, guard) in guards.iter().enumerate().filter(|(_, guard)| guard.name.contains(&filter)) {
+    let (mut checked, mut unnoticed, mut skipped) = (0, 0, 0);
+    let started = Instant::now();
+    for number in selection.order(guards.len()) {
+        let guard = &guards[number];
+        if !guard.name.contains(&selection.name) {
+            continue;
+        }
+        if selection.time.is_some_and(|time| started.elapsed() > time) {
+            break;
+        }
         let (program, tests) = match guard.test.split_once(' ') {
             Some(("lib", tests)) => (&lib, tests),
             Some(("it", tests)) => (&it, tests),
@@ -62,14 +71,49 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             (Ran::Passed, Ran::Passed) => "UNNOTICED",
             _ => "NO SUCH TEST, or it fails even with the guard",
         };
+        checked += 1;
         unnoticed += usize::from(!verdict.starts_with("noticed"));
         println!("{verdict:<10} {:<70} {tests}", guard.name);
     }
-    println!("\n{} guards, {unnoticed} unnoticed", guards.len());
+    println!("\n{checked} of {} guards checked, {unnoticed} unnoticed", guards.len());
     if skipped > 0 {
         skip(&format!("mutations: {skipped} guards that only PostgreSQL needs: {SERVER} is not set"))?;
     }
     Ok(if unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The guards to remove.
+#[derive(Default)]
+struct Selection {
+    /// A part of their names.
+    name: String,
+    /// Time after which no further guard is removed.
+    time: Option<Duration>,
+}
+
+impl Selection {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
+        let mut selection = Self::default();
+        while let Some(argument) = arguments.next() {
+            if argument == "--seconds" {
+                let seconds = arguments.next().ok_or("--seconds needs a number")?;
+                selection.time = Some(Duration::from_secs(seconds.parse()?));
+            } else {
+                selection.name = argument;
+            }
+        }
+        Ok(selection)
+    }
+
+    /// All guards in the order of the table. With a time limit the first one is random, so that each is removed in one
+    /// of several runs.
+    fn order(&self, guards: usize) -> impl Iterator<Item = usize> {
+        let first = match self.time {
+            Some(_) => usize::try_from(RandomState::new().build_hasher().finish() % guards as u64).unwrap_or_default(),
+            None => 0,
+        };
+        (first..guards).chain(0..first)
+    }
 }
 
 /// Copies a directory with some files changed. Up-to-date files are not touched, so that little is rebuilt.
