@@ -18,6 +18,7 @@ use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Frame, SizeHint};
 
 use crate::app::App;
+use crate::http::connection::body_part::body_part;
 use crate::http::graphql::media_type::Media;
 use crate::http::graphql::response::RequestError;
 use crate::tools::concurrency_limit::{Full, Permit};
@@ -95,18 +96,6 @@ struct CountedBody {
     permits: Arc<Permits>,
 }
 
-/// A part of a body, which the connection drops once it is written.
-struct Part {
-    bytes: Bytes,
-    _permits: Arc<Permits>,
-}
-
-impl AsRef<[u8]> for Part {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 impl HttpBody for CountedBody {
     type Data = Bytes;
     type Error = axum::Error;
@@ -121,8 +110,7 @@ impl HttpBody for CountedBody {
         }
         let end = self.rest.len().min(PART);
         let bytes = Bytes::copy_from_slice(&self.rest.split_to(end));
-        let part = Part { bytes, _permits: Arc::clone(&self.permits) };
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(part)))))
+        Poll::Ready(Some(Ok(Frame::data(body_part(bytes, Arc::clone(&self.permits))))))
     }
 
     fn is_end_stream(&self) -> bool {

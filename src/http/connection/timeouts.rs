@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use crate::http::connection::body_part::body_part;
 use crate::http::connection::listener::Stream;
 use crate::tools::concurrency_limit::Permit;
 
@@ -213,18 +214,6 @@ pub(in crate::http) struct TimedBody {
     exchange: Arc<Exchange>,
 }
 
-/// A part of a body, which the connection drops once it is written.
-struct Part {
-    bytes: Bytes,
-    _exchange: Arc<Exchange>,
-}
-
-impl AsRef<[u8]> for Part {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 impl HttpBody for TimedBody {
     type Data = Bytes;
     type Error = axum::Error;
@@ -234,7 +223,7 @@ impl HttpBody for TimedBody {
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.exchange.sent(frame.data_ref().map_or(0, Bytes::len));
-                let timed = |bytes| Bytes::from_owner(Part { bytes, _exchange: Arc::clone(&self.exchange) });
+                let timed = |bytes| body_part(bytes, Arc::clone(&self.exchange));
                 Poll::Ready(Some(Ok(frame.map_data(timed))))
             }
             Poll::Pending => {
