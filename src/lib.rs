@@ -16,6 +16,8 @@ pub mod database;
 pub mod entity;
 // Business logic: plain functions over a database connection.
 pub mod domain;
+// Checks of settings, files, database and services.
+pub mod doctor;
 // Application state, created once at the start.
 pub mod app;
 // GraphQL resolvers, which only translate input and output.

@@ -2,7 +2,7 @@
 
 use sea_orm::{ActiveEnum as _, Iterable as _};
 
-use super::table::{Format, plain};
+use super::table::Format;
 use crate::config::Config;
 use crate::domain::operator::{self, Operator};
 use crate::domain::outbox::list::Filter;
@@ -10,6 +10,7 @@ use crate::domain::paging::PageArgs;
 use crate::entity::mail::{Kind, Model, Status};
 use crate::error::Result;
 use crate::tools::clock::{Clock, Timestamp};
+use crate::tools::text::plain;
 
 #[derive(clap::Subcommand)]
 pub(super) enum MailCommand {

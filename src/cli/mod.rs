@@ -39,12 +39,13 @@ use self::traces::Traces;
 use crate::app::App;
 use crate::config::{Config, Setting, SettingOrigin, Sources};
 use crate::database::{self, Db, Unfit};
-use crate::error::{DatabaseError, Error};
+use crate::domain::operator::explain;
+use crate::error::Error;
 use crate::tools::certificates::Trust;
 use crate::tools::clock::Clock;
 use crate::tools::io_error;
 use crate::tools::sheet;
-use crate::tools::text;
+use crate::tools::text::{self, counted};
 
 /// Self-hosted identity service with a GraphQL API
 #[derive(Parser)]
@@ -179,7 +180,7 @@ pub fn run() -> ExitCode {
             Command::Migrate => migrate::run(config).await,
             Command::Copy(options) => copy::run(config, options).await,
             Command::Backup(options) => backup::run(config, options).await,
-            Command::Doctor(options) => doctor::run(config, options).await,
+            Command::Doctor(options) => doctor::run(&config, options).await,
             Command::Config(command) => {
                 config::run(&cli.settings, &command);
                 Ok(())
@@ -262,29 +263,6 @@ fn fail(problem: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Describes the error in one line for the operator.
-fn explain(error: &Error) -> String {
-    match error {
-        Error::Refused(refusals) => refusals
-            .iter()
-            .map(|refusal| match refusal.field {
-                Some(field) => format!("{field}: {}", refusal.message()),
-                None => refusal.message(),
-            })
-            .collect::<Vec<_>>()
-            .join(" "),
-        Error::Internal(source) => match source.downcast_ref::<DatabaseError>() {
-            Some(DatabaseError(error)) => database::explain(error).replace('\n', " "),
-            None => source.to_string().replace('\n', " "),
-        },
-        Error::ImportRunning(_) => "another import is running: try again when it has finished".to_owned(),
-        Error::Unavailable(_) => "the database did not respond in time: try again".to_owned(),
-        Error::BadInput(text) => text.english(),
-        Error::Command(message) => message.clone(),
-        other => format!("{other:?}"),
-    }
-}
-
 /// First error on standard output.
 static OUTPUT: OnceLock<io::Error> = OnceLock::new();
 
@@ -312,11 +290,6 @@ fn lost_output() -> Option<String> {
 /// Path of an argument, for a message.
 fn shown(path: &Path) -> String {
     text::without_url(&path.to_string_lossy()).into_owned()
-}
-
-/// Formats a number with its singular or plural noun.
-fn counted(count: u64, one: &str, several: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// Error of commands that do not migrate.

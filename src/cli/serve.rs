@@ -13,15 +13,13 @@ use super::notify;
 use super::reload::{self, Reload};
 use crate::app::App;
 use crate::config::{Config, Listen};
+use crate::doctor::files::OTHER_FILES;
 use crate::domain::auth::passkeys::list;
 use crate::error::{Error, Result};
 use crate::http::{self, Listener, ServerOptions};
 use crate::tools::clock::Clock;
 use crate::tools::request_metrics::RequestMetrics;
 use crate::worker;
-
-/// Maximum number of open files besides connections: databases, emails, spreadsheets.
-pub(super) const OTHER_FILES: u64 = 200;
 
 /// Time limit for stopping. Supervisors kill the process after ten seconds.
 const STOP_TIMEOUT: Duration = Duration::from_millis(9500);

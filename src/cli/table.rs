@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::tools::text::plain;
+
 /// Output format of a list.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct Format {
@@ -89,16 +91,6 @@ fn lines(headings: &[&str], rows: &[Vec<String>]) -> Vec<String> {
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
-}
-
-/// Untrusted text without terminal control characters and bidirectional marks; "-" if empty.
-pub(super) fn plain(text: &str) -> String {
-    let tame = |c: char| match c {
-        c if c.is_control() => '\u{fffd}',
-        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        c => c,
-    };
-    if text.is_empty() { "-".to_owned() } else { text.chars().map(tame).collect() }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use sea_orm::ActiveEnum as _;
 
 use super::limits::setting;
-use super::table::{Format, plain};
+use super::table::Format;
 use crate::config::Config;
 use crate::database::Db;
 use crate::domain::operator::sign_in_problems::{self, Problem};
@@ -14,6 +14,7 @@ use crate::domain::users::list::{Filter, List};
 use crate::entity::user::Model;
 use crate::error::Result;
 use crate::tools::clock::{Clock, Timestamp};
+use crate::tools::text::plain;
 
 #[derive(clap::Subcommand)]
 pub(super) enum UsersCommand {

@@ -121,6 +121,21 @@ fn is_hidden(c: char) -> bool {
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
+/// Untrusted text without terminal control characters and bidirectional marks; "-" if empty.
+pub fn plain(text: &str) -> String {
+    let tame = |c: char| match c {
+        c if c.is_control() => '\u{fffd}',
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c => c,
+    };
+    if text.is_empty() { "-".to_owned() } else { text.chars().map(tame).collect() }
+}
+
+/// Formats a number with its singular or plural noun.
+pub fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

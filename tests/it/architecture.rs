@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use crate::Outcome;
 
 /// The modules from left to right; each may import itself, those to its left, and those on the same rank.
-const RANKS: [&[&str]; 11] = [
+const RANKS: [&[&str]; 12] = [
     &["error", "texts", "tools"],
     &["config"],
     &["database"],
     &["entity"],
     &["domain"],
+    &["doctor"],
     &["app"],
     &["graphql"],
     &["http"],

@@ -24,9 +24,12 @@ pub mod statistics;
 // Copying the service from one database to another.
 pub mod copy;
 
+use uuid::Uuid;
+
+use crate::database;
 use crate::domain::audit::Event;
 use crate::entity::audit_event::Action;
-use uuid::Uuid;
+use crate::error::{DatabaseError, Error};
 
 /// Proof that the command line was used.
 #[derive(Clone, Debug)]
@@ -43,5 +46,28 @@ impl Operator {
     #[expect(clippy::unused_self, reason = "the operator is the proof")]
     pub(in crate::domain) fn did(&self, action: Action, target: impl Into<Option<Uuid>>) -> Event<'static> {
         Event::by_operator(action, target)
+    }
+}
+
+/// Describes the error in one line for the operator.
+pub fn explain(error: &Error) -> String {
+    match error {
+        Error::Refused(refusals) => refusals
+            .iter()
+            .map(|refusal| match refusal.field {
+                Some(field) => format!("{field}: {}", refusal.message()),
+                None => refusal.message(),
+            })
+            .collect::<Vec<_>>()
+            .join(" "),
+        Error::Internal(source) => match source.downcast_ref::<DatabaseError>() {
+            Some(DatabaseError(error)) => database::explain(error).replace('\n', " "),
+            None => source.to_string().replace('\n', " "),
+        },
+        Error::ImportRunning(_) => "another import is running: try again when it has finished".to_owned(),
+        Error::Unavailable(_) => "the database did not respond in time: try again".to_owned(),
+        Error::BadInput(text) => text.english(),
+        Error::Command(message) => message.clone(),
+        other => format!("{other:?}"),
     }
 }

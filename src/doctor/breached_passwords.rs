@@ -7,6 +7,7 @@ use crate::config::{BaseUrl, Config};
 use crate::error::{Error, Result};
 use crate::tools::breached_passwords::{BreachedList, RangeApi};
 use crate::tools::certificates::Trust;
+use crate::tools::text::counted;
 
 const CHECK: &str = "breached";
 
@@ -29,7 +30,7 @@ fn check_list(path: &Path, is_quick: bool) -> Report {
     let checked = list.and_then(|list| if is_quick { Ok(list) } else { list.verify().map(|()| list) });
     match checked {
         Ok(list) => {
-            let hashes = crate::cli::counted(list.hashes().into(), "breached password", "breached passwords");
+            let hashes = counted(list.hashes().into(), "breached password", "breached passwords");
             report.ok(CHECK, format!("{} has {hashes}", path.display()));
         }
         Err(problem) => {

@@ -1,28 +1,35 @@
 //! Findings of the doctor.
 
-use crate::cli::table::plain;
+use crate::tools::text::plain;
 
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Level {
+pub enum Level {
+    /// In order.
     Ok,
+    /// Works, but should be looked at.
     Warn,
+    /// Does not work.
     Fail,
 }
 
 /// Result of one check.
 #[derive(Clone, Debug, serde::Serialize)]
-pub(super) struct Finding {
-    check: &'static str,
-    pub(super) level: Level,
-    found: String,
-    remedy: Option<String>,
+pub struct Finding {
+    /// Name of the check.
+    pub check: &'static str,
+    /// Severity.
+    pub level: Level,
+    /// The state that was found.
+    pub found: String,
+    /// Advice; `None` if all is in order.
+    pub remedy: Option<String>,
 }
 
 /// Findings so far.
 #[derive(Debug, Default)]
-pub(super) struct Report(pub(super) Vec<Finding>);
+pub struct Report(pub Vec<Finding>);
 
 impl Report {
     pub(super) fn ok(&mut self, check: &'static str, found: impl Into<String>) {
@@ -40,14 +47,14 @@ impl Report {
     }
 
     /// Number of findings with this level.
-    pub(super) fn count(&self, level: Level) -> usize {
+    pub fn count(&self, level: Level) -> usize {
         self.0.iter().filter(|finding| finding.level == level).count()
     }
 }
 
 impl Finding {
     /// Text of the finding, with the remedy on a second line.
-    pub(super) fn lines(&self) -> String {
+    pub fn lines(&self) -> String {
         let level = match self.level {
             Level::Ok => "ok  ",
             Level::Warn => "warn",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::report::Report;
 use crate::config::Config;
+use crate::domain::operator::explain;
 use crate::error::{Error, Result};
 use crate::tools::system;
 
@@ -17,7 +18,7 @@ const SPAN: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Parses the time budget for one hash.
-pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|_| format!("'{text}' is not a duration such as 250ms"))?;
     let fits = (Duration::from_millis(1)..=LONGEST).contains(&time);
     if fits { Ok(time) } else { Err(format!("'{text}' is not between 1ms and 10s")) }
@@ -79,7 +80,7 @@ pub(super) fn check(config: &Config, time: Duration) -> Report {
 fn failed(mut report: Report, error: &Error) -> Report {
     let found = match error {
         Error::Unavailable(_) => "not enough memory for one hash".to_owned(),
-        other => crate::cli::explain(other),
+        other => explain(other),
     };
     report.fail(CHECK, found, "lower m in VESTIBULE_ARGON2");
     report

@@ -7,12 +7,14 @@ use std::path::Path;
 use rustix::process::{Resource, getrlimit};
 
 use super::report::Report;
-use crate::cli::serve::OTHER_FILES;
 use crate::config::Config;
 use crate::tools::secret_file;
 use crate::tools::system;
 
 const CHECK: &str = "files";
+
+/// Maximum number of open files besides connections: databases, emails, spreadsheets.
+pub(crate) const OTHER_FILES: u64 = 200;
 
 const SECRET: &str = "the secret key";
 

@@ -11,6 +11,7 @@ use crate::domain::operator::{self, Operator};
 use crate::error::Error;
 use crate::tools::clock::{Clock, SKEW, Timestamp};
 use crate::tools::secret::{InstanceName, MasterKeys, MasterSecrets};
+use crate::tools::text::counted;
 
 /// Maximum latency of an empty statement.
 const LATENCY: Duration = Duration::from_millis(20);
@@ -73,7 +74,7 @@ pub(super) async fn check(config: &Config, secrets: Option<&MasterSecrets>) -> (
     match db.pending_migrations().await {
         Ok(0) => report.ok("database", "no pending migrations"),
         Ok(pending) => {
-            let found = crate::cli::counted(pending as u64, "pending migration", "pending migrations");
+            let found = counted(pending as u64, "pending migration", "pending migrations");
             report.fail("database", found, "back up the database, then run `vestibule migrate` or start this version");
             return (report, None);
         }
@@ -103,7 +104,7 @@ pub(super) async fn check(config: &Config, secrets: Option<&MasterSecrets>) -> (
 fn describe(error: &Error) -> String {
     match error {
         Error::Unavailable(_) => "no response: the database is locked, overloaded or damaged".to_owned(),
-        error => crate::cli::explain(error),
+        error => operator::explain(error),
     }
 }
 
@@ -162,14 +163,14 @@ fn rows(health: &Health, master_keys: Option<&MasterKeys>, config: &Config, repo
             );
         }
         number => {
-            report.ok("users", crate::cli::counted(number, "superuser can sign in", "superusers can sign in"));
+            report.ok("users", counted(number, "superuser can sign in", "superusers can sign in"));
         }
     }
     let public_url = config.public_url.clone().or_else(|| config.listen.url());
     let known_as = public_url.and_then(|url| config.relying_party(&url).ok().flatten());
     for (domain, number) in &health.passkeys {
         let number = u64::try_from(*number).unwrap_or_default();
-        let passkeys = crate::cli::counted(number, "passkey belongs", "passkeys belong");
+        let passkeys = counted(number, "passkey belongs", "passkeys belong");
         let found = format!("{passkeys} to {domain}");
         if known_as.as_ref().is_some_and(|service| service.id == *domain) {
             report.ok("users", found);
@@ -180,7 +181,7 @@ fn rows(health: &Health, master_keys: Option<&MasterKeys>, config: &Config, repo
         }
     }
     if health.temporary_passwords > 0 {
-        let found = crate::cli::counted(
+        let found = counted(
             health.temporary_passwords,
             "temporary password has not been changed",
             "temporary passwords have not been changed",
@@ -209,7 +210,7 @@ fn rows(health: &Health, master_keys: Option<&MasterKeys>, config: &Config, repo
         _ => report.ok("clock", format!("the time is {now}, later than all recorded events")),
     }
     let waits = health.mails.due_since.filter(|due| *due < now.minus(BACKLOG));
-    let waiting = crate::cli::counted(health.mails.waiting, "email waiting", "emails waiting");
+    let waiting = counted(health.mails.waiting, "email waiting", "emails waiting");
     let mut found = format!("{waiting}, {} failed", health.mails.given_up);
     if health.mails.held > 0 {
         found += &format!(", {} held", health.mails.held);
@@ -247,7 +248,7 @@ async fn previous_key(db: &Db, master_keys: &MasterKeys, report: &mut Report) {
             );
         }
         Ok(count) => {
-            let found = crate::cli::counted(
+            let found = counted(
                 count,
                 "stored secret is not sealed with VESTIBULE_SECRET_KEY",
                 "stored secrets are not sealed with VESTIBULE_SECRET_KEY",
@@ -273,7 +274,7 @@ fn signing_keys(health: &Health, master_keys: Option<&MasterKeys>, now: Timestam
     }
     let verifying = health.keys.iter().filter(|key| key.expires_at.is_none_or(|end| end > now)).count();
     let since = signing.signs_from.max(signing.created_at);
-    let verifying = crate::cli::counted(verifying as u64, "key verifies", "keys verify");
+    let verifying = counted(verifying as u64, "key verifies", "keys verify");
     let found = format!("{} has been signing since {since}; {verifying}", signing.kid);
     match signing.created_at.plus(KEY_AGE) < now {
         true => report.warn("keys", format!("{found}; it is more than a year old"), "run `vestibule keys rotate`"),
