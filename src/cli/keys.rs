@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::table::Format;
 use crate::app::App;
 use crate::config::{Config, SecretKey};
-use crate::domain::auth::signing_keys::{self, RELOAD, Start};
+use crate::domain::auth::signing_keys::{self, KeyState, RELOAD, Start};
 use crate::domain::operator::{self, Operator};
 use crate::entity::signing_key::Model;
 use crate::error::{Error, Result};
-use crate::tools::clock::{Clock, Timestamp};
+use crate::tools::clock::Clock;
 use crate::tools::secret::MasterSecrets;
 use crate::tools::secret_file;
 
@@ -81,19 +81,18 @@ async fn reset(config: Config) -> Result<()> {
 async fn list(config: Config, format: Format) -> Result<()> {
     let now = Clock::System.now().at;
     let keys = signing_keys::list(&super::open_migrated(&config).await?).await?;
-    let signing = signing_keys::signing(&keys, now).map(|key| key.kid.as_str());
-    let rows: Vec<Vec<String>> =
-        keys.iter().map(|key| vec![key.kid.clone(), key.created_at.to_string(), state(key, signing, now)]).collect();
+    let row = |(key, state): (&Model, KeyState)| vec![key.kid.clone(), key.created_at.to_string(), text(state)];
+    let rows: Vec<Vec<String>> = signing_keys::states(&keys, now).map(row).collect();
     format.print(&["KEY", "MADE", "STATE"], &rows);
     Ok(())
 }
 
-fn state(key: &Model, signing: Option<&str>, now: Timestamp) -> String {
-    match key.expires_at {
-        _ if signing == Some(key.kid.as_str()) => "signing".to_owned(),
-        None => format!("published, signing from {}", key.signs_from),
-        Some(end) if end > now => format!("verifying until {end}"),
-        Some(end) => format!("expired {end}"),
+fn text(state: KeyState) -> String {
+    match state {
+        KeyState::Signing => "signing".to_owned(),
+        KeyState::Published(start) => format!("published, signing from {start}"),
+        KeyState::Verifying(end) => format!("verifying until {end}"),
+        KeyState::Expired(end) => format!("expired {end}"),
     }
 }
 

@@ -34,7 +34,6 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use self::reload::Reload;
 use self::traces::Traces;
 use crate::app::App;
 use crate::config::{Config, Setting, SettingOrigin, Sources};
@@ -56,10 +55,6 @@ struct Cli {
 
     #[command(flatten)]
     config: Config,
-
-    /// Settings with their sources
-    #[arg(skip)]
-    settings: Vec<Setting>,
 }
 
 #[derive(Subcommand)]
@@ -171,18 +166,16 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
-    let config = cli.config;
-    let settings_read = cli.settings.clone();
+    let (config, read) = (cli.config.clone(), cli.config);
     let outcome = runtime.block_on(async {
-        let settings = config.clone();
         let outcome = match cli.command.unwrap_or(Command::Serve) {
-            Command::Serve => serve::run(config, Reload { settings: cli.settings, logs }).await,
+            Command::Serve => serve::run(config, logs).await,
             Command::Migrate => migrate::run(config).await,
             Command::Copy(options) => copy::run(config, options).await,
             Command::Backup(options) => backup::run(config, options).await,
             Command::Doctor(options) => doctor::run(&config, options).await,
             Command::Config(command) => {
-                config::run(&cli.settings, &command);
+                config::run(&config.settings, &command);
                 Ok(())
             }
             Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
@@ -202,7 +195,7 @@ pub fn run() -> ExitCode {
             Command::Man(options) => shell::man(Cli::command(), options),
         };
         match outcome {
-            Err(Error::Unavailable(_)) => Err(match diagnose(&settings).await {
+            Err(Error::Unavailable(_)) => Err(match diagnose(&read).await {
                 Some(problem) => problem,
                 None => explain(&Error::Unavailable(Duration::ZERO)),
             }),
@@ -216,7 +209,7 @@ pub fn run() -> ExitCode {
     }
     match outcome {
         Ok(()) => lost_output().map_or(ExitCode::SUCCESS, |problem| fail(&problem)),
-        Err(problem) => fail(&located(&settings_read, &problem)),
+        Err(problem) => fail(&located(&read.settings, &problem)),
     }
 }
 
@@ -234,8 +227,8 @@ fn parse() -> Result<Cli, ExitCode> {
     })?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| fail(&sources.explain(&error)))?;
     sources.complete(&mut cli.config).map_err(|problem| fail(&problem))?;
-    cli.settings = sources.settings(&matches, &cli.config);
-    check(&cli.config).map_err(|problem| fail(&located(&cli.settings, &problem)))?;
+    cli.config.settings = sources.settings(&matches, &cli.config);
+    check(&cli.config).map_err(|problem| fail(&located(&cli.config.settings, &problem)))?;
     Ok(cli)
 }
 

@@ -26,7 +26,7 @@ pub(super) fn listen(app: Arc<App>, mut hangup: Signal, mut reload: Reload) {
                 tracing::error!(?error, "loading the signing keys failed; will retry");
             }
             match read() {
-                Ok((config, settings)) => reload.apply(&config, settings),
+                Ok(config) => reload.apply(config),
                 Err(problem) => tracing::error!(problem, "invalid settings; keeping the current ones"),
             }
         }
@@ -34,7 +34,8 @@ pub(super) fn listen(app: Arc<App>, mut hangup: Signal, mut reload: Reload) {
 }
 
 impl Reload {
-    fn apply(&mut self, config: &Config, settings: Vec<Setting>) {
+    fn apply(&mut self, config: Config) {
+        let settings = config.settings;
         let is_changed = |name: &str, value: &Option<String>| {
             self.settings.iter().find(|setting| setting.name == name).is_none_or(|known| known.value != *value)
         };
@@ -64,12 +65,12 @@ impl Reload {
 }
 
 /// Reads the settings from all sources.
-fn read() -> Result<(Config, Vec<Setting>), String> {
+fn read() -> Result<Config, String> {
     let sources = Sources::read(Cli::command())?;
     let matches = sources.command.clone().try_get_matches().map_err(|error| sources.explain(&error))?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| sources.explain(&error))?;
     sources.complete(&mut cli.config)?;
-    let settings = sources.settings(&matches, &cli.config);
-    super::check(&cli.config).map_err(|problem| super::located(&settings, &problem))?;
-    Ok((cli.config, settings))
+    cli.config.settings = sources.settings(&matches, &cli.config);
+    super::check(&cli.config).map_err(|problem| super::located(&cli.config.settings, &problem))?;
+    Ok(cli.config)
 }

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::logging::SetFilter;
 use super::notify;
 use super::reload::{self, Reload};
 use crate::app::App;
@@ -35,8 +36,8 @@ async fn warn_of_passkeys(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Serves until the process receives SIGTERM or SIGINT.
-pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
+/// Serves until the process receives SIGTERM or SIGINT. `logs` replaces the log filter.
+pub(super) async fn run(mut config: Config, logs: Option<SetFilter>) -> Result<()> {
     // Registered first: until then, SIGHUP ends the process.
     let hangup = signal(SignalKind::hangup()).map_err(Error::internal)?;
     let listener = listener(&mut config).await?;
@@ -72,6 +73,7 @@ pub(super) async fn run(mut config: Config, reload: Reload) -> Result<()> {
         // An error means that the sender is gone, which also means stop.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
+    let reload = Reload { settings: app.config.settings.clone(), logs };
     reload::listen(Arc::clone(&app), hangup, reload);
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let worker = tokio::spawn(worker::run(Arc::clone(&app), wait(stopped.clone())));

@@ -112,6 +112,10 @@ pub struct Config {
     #[arg(skip)]
     pub secret_files: Vec<(String, PathBuf)>,
 
+    /// All settings with their sources, for display; secrets are hidden
+    #[arg(skip)]
+    pub settings: Vec<Setting>,
+
     /// True if the working directory has a `vestibule.toml` that is not read
     #[arg(skip)]
     pub ignored_file: bool,

@@ -13,6 +13,8 @@ pub mod report;
 mod settings;
 // The database and its rows.
 mod database;
+// The installation, for superusers.
+pub mod system;
 // Mail server and media store.
 mod services;
 

@@ -37,6 +37,7 @@ mod scalars;
 mod second_factor;
 mod sessions;
 mod sign_in;
+mod system;
 mod users;
 // Changes between two schemas.
 pub mod schema_diff;
@@ -63,6 +64,7 @@ struct Features(
     mails::MailsQuery,
     presence::PresenceQuery,
     nodes::NodesQuery,
+    system::SystemQuery,
 );
 
 /// Queries.

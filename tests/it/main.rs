@@ -95,6 +95,7 @@ mod sign_in_help;
 mod signing_keys;
 mod enumeration;
 mod stale_rights;
+mod system;
 mod temporary_passwords;
 mod text_normalization;
 mod upgrade;

@@ -23,6 +23,7 @@
 //! | reads about users | [`Staff`] | of staff | with READ, of staff |
 //! | administers users | [`Manager`] | of staff | with MANAGE_USERS, of staff, as far as `guard_rails::reach` goes |
 //! | exports a whole list | [`Exporter`] | yes | with EXPORT |
+//! | reads about the installation | [`Superuser`] | of superusers | never |
 //! | concerns a credential, a session or a token, or ends an account | [`SessionUser`] | yes | never |
 //!
 //! [`SessionUser`] is for everything that would let the holder of a leaked token stay, or lock the owner out: passwords
@@ -282,6 +283,16 @@ impl Viewer {
         self.check_enrollment().map(|()| present)
     }
 
+    /// Proof that the user is a superuser with a session.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for all other users, and for API tokens; [`Error::EnrollmentRequired`] for a user who must
+    /// first enrol a second factor.
+    pub fn superuser(&self) -> Result<Superuser<'_>> {
+        let present = self.session_user()?;
+        if self.user.is_superuser { Ok(Superuser(present)) } else { Err(Error::Forbidden) }
+    }
+
     fn enrolling_user(&self) -> Result<SessionUser<'_>> {
         match self.credential {
             Credential::Session(session) => Ok(SessionUser { viewer: self, session }),
@@ -354,6 +365,18 @@ impl SessionUser<'_> {
     /// The session of the request.
     pub fn session(&self) -> Uuid {
         self.session
+    }
+}
+
+/// Proof that the signed-in user is a superuser with a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Superuser<'a>(SessionUser<'a>);
+
+impl<'a> Deref for Superuser<'a> {
+    type Target = SessionUser<'a>;
+
+    fn deref(&self) -> &SessionUser<'a> {
+        &self.0
     }
 }
 

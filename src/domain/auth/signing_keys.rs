@@ -74,6 +74,33 @@ pub fn signing(keys: &[signing_key::Model], at: Timestamp) -> Option<&signing_ke
     keys.iter().filter(|key| key.expires_at.is_none_or(|end| end > at)).max_by_key(order)
 }
 
+/// State of a signing key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It signs.
+    Signing,
+    /// It is published, and signs from this time.
+    Published(Timestamp),
+    /// Tokens that it signed are valid until this time at most.
+    Verifying(Timestamp),
+    /// It has expired at this time.
+    Expired(Timestamp),
+}
+
+/// The keys with their states at this time, in the same order.
+pub fn states(keys: &[signing_key::Model], at: Timestamp) -> impl Iterator<Item = (&signing_key::Model, KeyState)> {
+    let signs = signing(keys, at).map(|key| key.kid.as_str());
+    keys.iter().map(move |key| {
+        let state = match key.expires_at {
+            _ if signs == Some(key.kid.as_str()) => KeyState::Signing,
+            None => KeyState::Published(key.signs_from),
+            Some(end) if end > at => KeyState::Verifying(end),
+            Some(end) => KeyState::Expired(end),
+        };
+        (key, state)
+    })
+}
+
 /// All keys, newest first.
 pub async fn list(db: &Db) -> Result<Vec<signing_key::Model>> {
     let keys = signing_key::Entity::find().order_by_desc(Column::CreatedAt).order_by_desc(Column::Kid);
