@@ -28,11 +28,13 @@ use crate::domain::operator::keys::{self as operator_keys, Resealed, Rotation};
 use crate::domain::outbox::{self, DeliveryMetrics, Mailer};
 use crate::domain::presence::Presence;
 use crate::domain::rate_limits::Limits;
+use crate::domain::statistics::PastDays;
 use crate::domain::users::address_keys;
 use crate::domain::users::superuser::{self, FirstPassword, Username};
 use crate::entity::mail;
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
+use crate::tools::brand::Brand;
 use crate::tools::breached_passwords::{BreachedList, BreachedPasswords, RangeApi};
 use crate::tools::certificates::Trust;
 use crate::tools::clock::{Clock, Now};
@@ -80,6 +82,8 @@ pub struct App {
     pub config: Config,
     /// URL that clients use.
     pub public_url: BaseUrl,
+    /// Look of pages and emails.
+    pub brand: Brand,
     /// Database.
     pub db: Db,
     /// Source of the time.
@@ -90,6 +94,8 @@ pub struct App {
     pub mailer: Mailer,
     /// Activity of users since the worker last recorded it.
     pub presence: Presence,
+    /// Numbers of events of past days.
+    pub past_days: PastDays,
     /// Connected callers.
     pub live_connections: LiveConnections,
     /// Store of users' files.
@@ -146,6 +152,7 @@ impl App {
         let found = secret_file::known(config.secret_key.as_ref().map(SecretKey::bytes), &path);
         let found = found.map_err(|error| named(&path.display(), &error))?;
         let relying_party = config.relying_party(&public_url).map_err(Error::Command)?;
+        let brand = config.brand.read().map_err(Error::Command)?;
         let url = config.database_url();
         if let Some(folder) = url.sqlite_path().and_then(std::path::Path::parent) {
             secret_file::make_folder(folder).map_err(|error| named(&folder.display(), &error))?;
@@ -190,6 +197,8 @@ impl App {
             site: Site {
                 name: config.site_name.clone(),
                 support: config.support.clone(),
+                color: brand.color,
+                legal: brand.legal.clone(),
                 sign_in: format!("{}/account/sign-in", frontend.as_str()),
                 forgot_password: format!("{}/account/forgot", frontend.as_str()),
             },
@@ -210,11 +219,13 @@ impl App {
         Ok(Self {
             config,
             public_url,
+            brand,
             db,
             clock,
             passwords,
             mailer,
             presence: Presence::new(&now),
+            past_days: PastDays::default(),
             live_connections: LiveConnections::default(),
             media,
             avatar_encoder: AvatarEncoder::default(),

@@ -90,6 +90,7 @@ pub enum Code {
     TooLong,
     AlreadyExists,
     NotFound,
+    Conflict,
     PasswordTooShort,
     PasswordTooCommon,
     PasswordTooSimilar,

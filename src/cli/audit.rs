@@ -98,7 +98,7 @@ pub(super) async fn run(config: Config, command: AuditCommand) -> Result<()> {
         Since::Time(time) => time.minus(Duration::from_millis(1)),
         Since::Ago(span) => Clock::System.now().at.minus(span),
     });
-    let filter = Filter { user, action: options.action, after, before: None };
+    let filter = Filter { user, action: options.action, after, before: None, ip: None };
     let args = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
     let page = operator::audit::page(&db, &operator, &filter, &args).await?;
     let mut events: Vec<Model> = page.rows.into_iter().map(|(event, _)| event).collect();

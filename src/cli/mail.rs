@@ -97,7 +97,7 @@ pub(super) async fn run(config: Config, command: MailCommand) -> Result<()> {
             let statuses =
                 [(options.waiting, Status::Queued), (options.failed, Status::Failed), (options.held, Status::Held)];
             let status = statuses.into_iter().find(|(is_asked_for, _)| *is_asked_for).map(|(_, status)| status);
-            let filter = Filter { status, recipient: options.to };
+            let filter = Filter { status, recipient: options.to, ..Filter::default() };
             let args = PageArgs { first: Some(options.first), offset: Some(options.offset), ..PageArgs::default() };
             let page = operator::mails::page(&db, &operator, &filter, &args).await?;
             let rows: Vec<Vec<String>> = page.rows.into_iter().map(|(mail, _)| row(mail)).collect();

@@ -81,6 +81,9 @@ pub(super) async fn run(mut config: Config, logs: Option<SetFilter>) -> Result<(
         let wire = ServerOptions::of(&app.config, &RequestMetrics::default());
         tokio::spawn(http::serve(listener, http::routes::metrics::router(&app), wire, wait(stopped.clone())));
     }
+    if let Some(url) = &own_url {
+        super::say(&format!("console for staff: {}/console", url.as_str()));
+    }
     let listening = own_url.map_or_else(|| app.config.listen.to_string(), |url| url.as_str().to_owned());
     super::say(&format!("listening on {listening}"));
     notify::say(notify::READY);

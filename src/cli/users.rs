@@ -6,11 +6,12 @@ use super::limits::setting;
 use super::table::Format;
 use crate::config::Config;
 use crate::database::Db;
-use crate::domain::operator::sign_in_problems::{self, Problem};
+use crate::domain::operator::sign_in_problems;
 use crate::domain::operator::{self, Operator};
 use crate::domain::paging::PageArgs;
 use crate::domain::rate_limits::Limits;
 use crate::domain::users::list::{Filter, List};
+use crate::domain::users::sign_in_problems::{Problem, Rules};
 use crate::entity::user::Model;
 use crate::error::Result;
 use crate::tools::clock::{Clock, Timestamp};
@@ -171,16 +172,15 @@ async fn why(config: &Config, db: &Db, operator: &Operator, who: &str, format: F
             let Some(waiting) = sign_in_problems::waiting_registration(db, &now, operator, who).await? else {
                 return Err(missing);
             };
-            let until = waiting.expires_at;
-            let problem = "registered, but has not opened the link in the confirmation email";
-            let advice = format!("ask them to open it, or to sign up again; the link expires {until}");
-            format.print(&PROBLEM, &[vec![problem.to_owned(), advice]]);
+            let problem = Problem::PendingRegistration(waiting.expires_at);
+            format.print(&PROBLEM, &[advise(&problem, who)]);
             return Ok(());
         }
     };
     let limits = Limits::new(config.limits);
-    let report = sign_in_problems::report(db, &now, operator, &limits, config.is_reachable(), &user).await?;
-    let rows: Vec<Vec<String>> = report.problems.iter().map(|problem| advise(problem, &user)).collect();
+    let rules = Rules { limits: &limits, second_factor: config.second_factor, is_reachable: config.is_reachable() };
+    let report = sign_in_problems::report(db, &now, operator, rules, &user).await?;
+    let rows: Vec<Vec<String>> = report.problems.iter().map(|problem| advise(problem, &user.id.to_string())).collect();
     if rows.is_empty() {
         format.note(&format!("no problem found: {} can sign in with the right password", plain(&user.email)));
     }
@@ -216,8 +216,7 @@ async fn why(config: &Config, db: &Db, operator: &Operator, who: &str, format: F
 const PROBLEM: [&str; 2] = ["PROBLEM", "WHAT TO DO"];
 
 /// Row with a problem and its remedy.
-fn advise(problem: &Problem, user: &Model) -> Vec<String> {
-    let id = user.id;
+fn advise(problem: &Problem, id: &str) -> Vec<String> {
     let (problem, advice) = match problem {
         Problem::Inactive => ("the account is deactivated".to_owned(), format!("vestibule users enable {id}")),
         Problem::Unverified => (
@@ -228,6 +227,22 @@ fn advise(problem: &Problem, user: &Model) -> Vec<String> {
         Problem::TemporaryPasswordExpired => {
             ("the temporary password has expired".to_owned(), format!("vestibule users reset {id}"))
         }
+        Problem::MustEnroll => (
+            "a second factor must be set up first".to_owned(),
+            "ask them to sign in on a page of the service, which leads through it".to_owned(),
+        ),
+        Problem::TotpStopped(until) => (
+            format!("codes of the authenticator app are not accepted until {until}"),
+            format!("ask them for a recovery code, or vestibule users reset-factors {id}"),
+        ),
+        Problem::Undelivered(mail) => (
+            format!("an email to the user was not delivered: {}", mail.last_error.as_deref().unwrap_or("waiting")),
+            format!("vestibule mail retry {}", mail.id),
+        ),
+        Problem::PendingRegistration(until) => (
+            "registered, but has not opened the link in the confirmation email".to_owned(),
+            format!("ask them to open it, or to sign up again; the link expires {until}"),
+        ),
         Problem::Exhausted(usage) => {
             let until = usage.exhausted_until.map(|until| until.to_string()).unwrap_or_default();
             (

@@ -21,13 +21,15 @@ use ipnet::IpNet;
 pub use self::database_url::DatabaseUrl;
 pub use self::relying_party::PasskeyDomain;
 pub use self::sections::{
-    ApiTokenConfig, DatabaseConfig, LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig, WatchConfig,
-    WireConfig,
+    ApiTokenConfig, BrandConfig, DatabaseConfig, LimitConfig, LinkConfig, RetentionConfig, SessionConfig, SocketConfig,
+    WatchConfig, WireConfig,
 };
 pub use self::sources::{Origin as SettingOrigin, Setting, Sources};
 pub(crate) use self::types::is_loopback;
 use self::types::parse_network;
-pub use self::types::{BaseUrl, Limit, Listen, LogFormat, Masked, Origin, Registration, SecondFactorPolicy, SecretKey};
+pub use self::types::{
+    BaseUrl, Limit, Listen, LogFormat, Masked, Origin, Registration, SecondFactorPolicy, SecretKey, WebLink,
+};
 use crate::tools::mail::{MailUrl, Sender};
 use crate::tools::media::MediaUrl;
 use crate::tools::password::{Argon2Engine, Argon2Params};
@@ -99,6 +101,10 @@ pub struct Config {
     /// Name of the site in emails and pages
     #[arg(long, global = true, env = "VESTIBULE_SITE_NAME", value_name = "NAME", default_value = "Vestibule")]
     pub site_name: String,
+
+    /// Look of pages and emails
+    #[command(flatten)]
+    pub brand: BrandConfig,
 
     /// Secret key, from which all other keys are derived [default: generated once in `DATA_DIR`]
     #[arg(skip)]

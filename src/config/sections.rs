@@ -1,12 +1,16 @@
 //! Groups of settings.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::types::{BaseUrl, Limit, parse_duration, parse_lifetime, parse_share, parse_timeout};
+use super::types::{BaseUrl, Limit, WebLink, parse_duration, parse_lifetime, parse_share, parse_timeout};
+use crate::texts::Text;
+use crate::tools::brand::{Brand, Logo};
+use crate::tools::color::Color;
 
 /// Lifetime and renewal of sessions.
 #[derive(Args, Clone, Copy, Debug)]
@@ -50,6 +54,50 @@ pub struct LinkConfig {
     /// Lifetime of a link to undo a change of the email address
     #[arg(long, global = true, env = "VESTIBULE_UNDO_TTL", value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
     pub undo_ttl: Duration,
+}
+
+/// Look of pages and emails.
+#[derive(Args, Clone, Debug, Default)]
+pub struct BrandConfig {
+    /// Logo in the header of pages: a PNG or SVG file of at most 256 KiB [default: none]
+    #[arg(long, global = true, env = "VESTIBULE_SITE_LOGO", value_name = "FILE")]
+    pub site_logo: Option<PathBuf>,
+
+    /// Accent color of pages and emails, such as `#1f4fbf` [default: blue]
+    #[arg(long, global = true, env = "VESTIBULE_SITE_COLOR", value_name = "COLOR")]
+    pub site_color: Option<Color>,
+
+    /// Imprint (legal notice), linked in pages and emails [default: none]
+    #[arg(long, global = true, env = "VESTIBULE_IMPRINT_URL", value_name = "URL")]
+    pub imprint_url: Option<WebLink>,
+
+    /// Privacy policy, linked in pages and emails [default: none]
+    #[arg(long, global = true, env = "VESTIBULE_PRIVACY_URL", value_name = "URL")]
+    pub privacy_url: Option<WebLink>,
+
+    /// Terms of use, linked in pages and emails [default: none]
+    #[arg(long, global = true, env = "VESTIBULE_TERMS_URL", value_name = "URL")]
+    pub terms_url: Option<WebLink>,
+}
+
+impl BrandConfig {
+    /// The look, with the logo read from its file.
+    ///
+    /// # Errors
+    /// One line that names the setting.
+    pub fn read(&self) -> Result<Brand, String> {
+        let logo = self.site_logo.as_ref().map(|path| {
+            let logo = Logo::open(path);
+            logo.map_err(|problem| format!("VESTIBULE_SITE_LOGO: {}: {problem}", path.display()))
+        });
+        let legal = [
+            (Text::new("legal-imprint"), &self.imprint_url),
+            (Text::new("legal-privacy"), &self.privacy_url),
+            (Text::new("legal-terms"), &self.terms_url),
+        ];
+        let legal = legal.into_iter().filter_map(|(label, url)| Some((label, url.as_ref()?.as_str().to_owned())));
+        Ok(Brand { logo: logo.transpose()?, color: self.site_color, legal: legal.collect() })
+    }
 }
 
 /// Rate limits: `3/1h` allows a burst of 3, refilled over one hour.

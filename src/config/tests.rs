@@ -115,6 +115,7 @@ fn accepted(kind: &str) -> (Option<&'static [&'static str]>, &'static str) {
         "ENGINE" => (None, "'portable'"),
         "STATE" => (None, "'closed'"),
         "DOMAIN" => (None, "'example.com'"),
+        "COLOR" => (None, "'#1f4fbf'"),
         "POLICY" => (None, "'staff'"),
         "FORMAT" => (None, "'json'"),
         // Any text.
@@ -159,6 +160,23 @@ fn each_setting_reads_or_refuses_every_type_of_value() {
             assert_eq!(problem, format!("f:1: {secret} must be a string"), "{value}");
         }
     }
+}
+
+#[test]
+fn the_look_of_the_site_is_checked() {
+    for (file, problem) in [
+        ("site_color = 'blue'", "VESTIBULE_SITE_COLOR: 'blue' is not a color such as #1f4fbf"),
+        ("terms_url = 'javascript:alert(1)'", "VESTIBULE_TERMS_URL: it must be a URL"),
+        ("privacy_url = '/privacy'", "VESTIBULE_PRIVACY_URL: it must be a URL"),
+        ("imprint_url = 'https://me:pass@example.com'", "VESTIBULE_IMPRINT_URL: it must be a URL"),
+    ] {
+        let found = parse(file, &[]).unwrap_err();
+        assert!(found.starts_with(&format!("f:1: {problem}")) && !found.contains("pass@"), "{found}");
+    }
+    let config = parse("imprint_url = 'https://example.com/a?b=c#d'\nsite_logo = '/missing.svg'", &[]).unwrap();
+    assert_eq!(config.brand.imprint_url.as_ref().unwrap().as_str(), "https://example.com/a?b=c#d");
+    let problem = config.brand.read().unwrap_err();
+    assert!(problem.starts_with("VESTIBULE_SITE_LOGO: /missing.svg: "), "{problem}");
 }
 
 #[test]

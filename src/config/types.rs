@@ -234,6 +234,30 @@ impl FromStr for BaseUrl {
     }
 }
 
+/// Address of a page elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebLink(String);
+
+impl WebLink {
+    /// Text of the address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for WebLink {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The text is not quoted: it may contain a password.
+        let bad = || "it must be a URL such as https://example.com/privacy, without a password".to_owned();
+        let url = Url::parse(text.trim()).map_err(|_| bad())?;
+        let is_plain = url.username().is_empty() && url.password().is_none();
+        let is_web = matches!(url.scheme(), "http" | "https");
+        if is_plain && is_web { Ok(Self(url.into())) } else { Err(bad()) }
+    }
+}
+
 /// Scheme, host and port of a calling page, as in the `Origin` header (RFC 6454).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);

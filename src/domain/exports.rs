@@ -16,9 +16,11 @@ use crate::domain::auth::authenticate;
 use crate::domain::auth::authorize::{Also, Authorized};
 use crate::domain::auth::identity::{Caller, Exporter};
 use crate::domain::import::spreadsheet;
+use crate::domain::paging::PageArgs;
 use crate::domain::rate_limits::{self, Limits};
+use crate::domain::users::list::Selection;
 use crate::entity::audit_event::Action;
-use crate::entity::{sample, user};
+use crate::entity::{audit_event, sample, user};
 use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::sheet::Row;
@@ -30,7 +32,7 @@ const PAGE: u64 = 500;
 const SAMPLE_COLUMNS: [&str; 5] = ["id", "key", "title", "created_at", "modified_at"];
 
 /// Headings of the export of users. The first ten are those of the import.
-const USER_COLUMNS: [&str; 15] = [
+const USER_COLUMNS: [&str; 16] = [
     "email",
     "username",
     "first_name",
@@ -46,7 +48,21 @@ const USER_COLUMNS: [&str; 15] = [
     "date_joined",
     "last_login",
     "external_id",
+    "id",
 ];
+
+/// Headings of the export of audit events.
+const EVENT_COLUMNS: [&str; 9] =
+    ["id", "created_at", "action", "reason", "actor_id", "target_id", "changes", "ip", "user_agent"];
+
+/// Number of audit events read at a time.
+const EVENTS: i32 = 200;
+
+/// Columns of times.
+const TIME_COLUMNS: [&str; 4] = ["created_at", "modified_at", "date_joined", "last_login"];
+
+/// Columns of long texts.
+const WIDE_COLUMNS: [&str; 5] = ["id", "email", "address", "bio", "title"];
 
 /// An export that was granted and recorded.
 #[derive(Clone, Debug)]
@@ -66,19 +82,19 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Checks that the rights are still valid.
+    /// Checks that the rights are still valid. Returns the caller as of now; `None` if no rights are needed.
     ///
     /// # Errors
     /// [`crate::error::Error::Unauthenticated`] and [`crate::error::Error::Forbidden`] if session, API token, signing
     /// key, account or rights have ended since.
-    pub async fn check(&self, db: &Db, now: &Now) -> Result<()> {
-        let Some(caller) = &self.to else { return Ok(()) };
+    pub async fn check(&self, db: &Db, now: &Now) -> Result<Option<Caller>> {
+        let Some(caller) = &self.to else { return Ok(None) };
         let caller = authenticate::still_alive(db, now, caller).await?;
         let rights = caller.exporter()?;
         if self.is_of_users {
             rights.staff()?;
         }
-        Ok(())
+        Ok(Some(caller))
     }
 }
 
@@ -89,6 +105,8 @@ enum List {
     Users(Select<user::Entity>),
     /// Users with the columns of the import.
     Sheet(Select<user::Entity>),
+    /// Audit events, newest first, and the cursor of the last one read.
+    Events(audit::list::Filter, Option<String>),
 }
 
 /// Exports the samples that the viewer was the last to modify. Records an audit event.
@@ -104,13 +122,21 @@ pub async fn samples(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits
     Ok(Export::of(Some(exporter.caller()), List::Samples(list)))
 }
 
-/// Exports all users; superusers only for superusers. Records an audit event.
+/// Exports the selected users; superusers only for superusers. Records an audit event.
 ///
 /// # Errors
-/// [`crate::error::Error::Forbidden`] if the viewer is not staff; [`crate::error::Error::RateLimited`].
-pub async fn users(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
+/// [`crate::error::Error::Forbidden`] if the viewer is not staff; [`crate::error::Error::BadInput`] if the search is
+/// invalid; [`crate::error::Error::RateLimited`].
+pub async fn users(
+    db: &Db,
+    now: &Now,
+    exporter: Exporter<'_>,
+    limits: &Limits,
+    selection: &Selection,
+) -> Result<Export> {
+    let selected = selection.condition(db, now)?;
     let visible = grant_users(db, now, exporter, limits).await?;
-    Ok(Export::of(Some(exporter.caller()), List::Users(in_order(visible))))
+    Ok(Export::of(Some(exporter.caller()), List::Users(in_order(visible.add(selected)))))
 }
 
 /// Exports the same users for a file that is written before it is sent. The caller of the function records the export
@@ -118,16 +144,39 @@ pub async fn users(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) 
 ///
 /// # Errors
 /// As for [`users`].
-pub async fn users_for_file(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
-    Ok(Export::of(Some(exporter.caller()), List::Users(users_of_file(db, now, exporter, limits).await?)))
+pub async fn users_for_file(
+    db: &Db,
+    now: &Now,
+    exporter: Exporter<'_>,
+    limits: &Limits,
+    selection: &Selection,
+) -> Result<Export> {
+    let selected = selection.condition(db, now)?;
+    let users = users_of_file(db, now, exporter, limits).await?.filter(selected);
+    Ok(Export::of(Some(exporter.caller()), List::Users(users)))
 }
 
-/// Exports the same users for a file, with the columns of the import.
+/// Exports all users for a file, with the columns of the import.
 ///
 /// # Errors
 /// As for [`users`].
 pub async fn users_to_import(db: &Db, now: &Now, exporter: Exporter<'_>, limits: &Limits) -> Result<Export> {
     Ok(Export::of(Some(exporter.caller()), List::Sheet(users_of_file(db, now, exporter, limits).await?)))
+}
+
+/// Exports the selected audit events, newest first, as far as the viewer sees them. Records an audit event.
+///
+/// # Errors
+/// [`crate::error::Error::Forbidden`] if the viewer is not staff; [`crate::error::Error::RateLimited`].
+pub async fn events(
+    db: &Db,
+    now: &Now,
+    exporter: Exporter<'_>,
+    limits: &Limits,
+    filter: audit::list::Filter,
+) -> Result<Export> {
+    grant_users(db, now, exporter, limits).await?;
+    Ok(Export::of(Some(exporter.caller()), List::Events(filter, None)))
 }
 
 /// Checks that the caller may export users. Nothing is counted or recorded.
@@ -199,7 +248,18 @@ impl Export {
             List::Samples(_) => &SAMPLE_COLUMNS,
             List::Users(_) => &USER_COLUMNS,
             List::Sheet(_) => &spreadsheet::COLUMNS,
+            List::Events(..) => &EVENT_COLUMNS,
         }
+    }
+
+    /// True for a column of times in RFC 3339.
+    pub fn is_time(&self, column: &str) -> bool {
+        TIME_COLUMNS.contains(&column)
+    }
+
+    /// True for a column of long texts.
+    pub fn is_wide(&self, column: &str) -> bool {
+        WIDE_COLUMNS.contains(&column)
     }
 
     /// The accepted values of a column; empty if any text is accepted.
@@ -222,8 +282,19 @@ impl Export {
         if self.is_complete {
             return Ok(None);
         }
-        self.grant().check(db, now).await?;
-        let (rows, last) = match &self.list {
+        let caller = self.grant().check(db, now).await?;
+        let (rows, last) = match &mut self.list {
+            List::Events(filter, cursor) => {
+                let Some(caller) = caller else { return Ok(None) };
+                let exporter = caller.exporter()?;
+                let staff = exporter.staff()?;
+                let page = PageArgs { first: Some(EVENTS), after: cursor.take(), ..PageArgs::default() };
+                let page = audit::list::page(db, staff, filter, &page).await?;
+                *cursor = page.rows.last().map(|(_, cursor)| cursor.clone());
+                self.is_complete = !page.has_next;
+                let rows: Vec<Row> = page.rows.into_iter().map(|(event, _)| event_row(event)).collect();
+                return Ok(Some(rows).filter(|rows| !rows.is_empty()));
+            }
             List::Samples(list) => {
                 let page = list.clone().filter(self.beyond(sample::Column::Id)).limit(PAGE).all(db.reader()).await?;
                 let last = page.last().map(|sample| sample.id);
@@ -244,6 +315,21 @@ impl Export {
     fn beyond(&self, id: impl sea_orm::ColumnTrait) -> Condition {
         Condition::all().add_option(self.after.map(|after| id.gt(after)))
     }
+}
+
+fn event_row(event: audit_event::Model) -> Row {
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    vec![
+        event.id.to_string(),
+        event.created_at.to_string(),
+        event.action.to_value(),
+        event.reason.map(|reason| reason.to_value()).unwrap_or_default(),
+        id(event.actor_id),
+        id(event.target_id),
+        event.changes.map(|changes| changes.to_string()).unwrap_or_default(),
+        event.ip.unwrap_or_default(),
+        event.user_agent.unwrap_or_default(),
+    ]
 }
 
 fn sample_row(sample: sample::Model) -> Row {
@@ -269,5 +355,6 @@ fn user_row(user: user::Model) -> Row {
         user.date_joined.to_string(),
         time(user.last_login),
         user.external_id.unwrap_or_default(),
+        user.id.to_string(),
     ]
 }

@@ -33,6 +33,8 @@ pub mod presence;
 pub mod retention;
 // Samples that users record.
 pub mod samples;
+// Figures for staff.
+pub mod statistics;
 // Forms of pages that are submitted twice.
 pub mod sent_forms;
 // Administering users.

@@ -72,6 +72,8 @@ pub enum Kind {
     ApiTokenCreated,
     /// Notice that an API token was rotated.
     ApiTokenRotated,
+    /// Notice that staff revoked an API token.
+    ApiTokenRevoked,
     /// Notice that a second factor was added.
     FactorAdded,
     /// Notice that second factors were removed.

@@ -113,6 +113,13 @@ impl Model {
         counts_as_staff(self.is_staff, self.is_superuser, self.role)
     }
 
+    /// True if the user was invited and has not signed in yet: nobody proved to read the address, which may be wrong. An
+    /// imported account was used before.
+    pub fn is_invited(&self) -> bool {
+        let was_used = self.last_login.is_some() || self.email_proved || self.moved_at.is_some();
+        self.password_hash.is_none() && !was_used
+    }
+
     /// First and last name, or the username if both are empty.
     pub fn name(&self) -> String {
         let name = format!("{} {}", self.first_name, self.last_name);
@@ -158,6 +165,15 @@ pub fn visible_to_staff(is_superuser: bool) -> Condition {
 pub fn ids_visible_to_staff(is_superuser: bool) -> Condition {
     let superusers = Query::select().column(Column::Id).from(Entity).and_where(superusers()).take();
     Condition::all().add_option((!is_superuser).then(|| Column::Id.not_in_subquery(superusers)))
+}
+
+/// The rows of another table whose user, in this column, is visible to this user.
+pub fn is_visible_to(viewer: &Model, user: impl ColumnTrait) -> Condition {
+    if !viewer.is_staff_member() {
+        return Condition::all().add(user.eq(viewer.id));
+    }
+    let superusers = Query::select().column(Column::Id).from(Entity).and_where(superusers()).take();
+    Condition::all().add_option((!viewer.is_superuser).then(|| user.not_in_subquery(superusers)))
 }
 
 /// The superusers, in the form that matches their index.

@@ -65,8 +65,8 @@ pub(crate) enum ApiTokenScope {
     Write,
     /// Complete lists: `/export/samples.csv`, and for staff `/export/users.csv`, `/export/users.xlsx` and `allEmails`.
     Export,
-    /// Administration of users, for staff: `createUser`, `updateUser`, `toggleActive` and `retryMail`. It covers the
-    /// username, names, phone, address, bio and active flag of other users without staff rights. It never covers role,
+    /// Administration of users, for staff: `createUser`, `updateUser`, `toggleActive`, `setUsersActive`, `sendLink`,
+    /// `retryMail`, `holdMails`, `releaseMails` and `cancelMails`. It covers the username, names, phone, address, bio and active flag of other users without staff rights. It never covers role,
     /// permission, staff rights, password, email address, or your own account.
     ManageUsers,
 }

@@ -1,12 +1,14 @@
 //! The audit trail.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object};
+use uuid::Uuid;
 
 use crate::domain::audit::list::{self, Filter};
+use crate::domain::auth::identity::Staff;
 use crate::domain::paging::PageArgs;
 use crate::entity::audit_change;
 use crate::entity::audit_event::{self, Action, Reason};
-use crate::graphql::context::{app, staff};
+use crate::graphql::context::{app, reader, staff};
 use crate::graphql::errors::Answer;
 use crate::graphql::loaders;
 use crate::graphql::paging::{Connection, CountQuery, page_complexity};
@@ -127,7 +129,7 @@ enum AuditField {
 /// Reason for a failed sign-in, or an exhausted limit. More values may be added.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Reason")]
-enum AuditReason {
+pub(crate) enum AuditReason {
     /// No account has this email address or username, or the account is a superuser's and you are not one.
     UnknownAccount,
     /// The password is wrong.
@@ -214,6 +216,14 @@ pub(crate) enum AuditAction {
     EmailChangeUndone,
     /// A link to reset a password was requested.
     ResetRequested,
+    /// Staff sent the invitation of a user again.
+    InvitationSent,
+    /// Staff held an email back.
+    MailHeld,
+    /// Staff released an email that was held back.
+    MailReleased,
+    /// Staff cancelled an email that was not sent yet.
+    MailCancelled,
     /// A forgotten password was reset.
     PasswordReset,
     /// A user changed their own password.
@@ -244,9 +254,9 @@ pub(crate) enum AuditAction {
     ApiTokenRotated,
     /// An API token was deleted.
     ApiTokenDeleted,
-    /// A user ended one of their sessions.
+    /// A user, staff or the operator ended a session.
     SessionRevoked,
-    /// The operator ended the sessions of all users.
+    /// Staff ended all sessions of a user, or the operator those of all users.
     SessionsRevoked,
     /// A list was exported.
     Exported,
@@ -273,6 +283,25 @@ pub(crate) struct AuditEventFilter {
     created_after: Option<DateTime>,
     /// Only events before this time.
     created_before: Option<DateTime>,
+    /// Only events of requests from this network address, while it is kept. Unless you are a superuser, events by
+    /// superusers are left out.
+    ip: Option<String>,
+}
+
+/// A page of the events by and about this user; `None` for callers who are not staff.
+pub(crate) async fn of_user(ctx: &Context<'_>, user: Uuid, args: PageArgs) -> Answer<Option<Connection<AuditEvent>>> {
+    let Ok(staff) = reader(ctx)?.staff() else { return Ok(None) };
+    page(ctx, staff, Filter { user: Some(user.to_string()), ..Filter::default() }, args).await
+}
+
+async fn page(
+    ctx: &Context<'_>,
+    staff: Staff<'_>,
+    filter: Filter,
+    args: PageArgs,
+) -> Answer<Option<Connection<AuditEvent>>> {
+    let page = list::page(&app(ctx).db, staff, &filter, &args).await?;
+    Ok(Some(Connection::new(page, CountQuery::Audit(filter), AuditEvent)))
 }
 
 #[derive(Default)]
@@ -299,9 +328,8 @@ impl AuditQuery {
             action: filter.action.map(Into::into),
             after: filter.created_after.map(|time| time.0),
             before: filter.created_before.map(|time| time.0),
+            ip: filter.ip,
         };
-        let args = PageArgs { first, after, last, before, offset: None };
-        let page = list::page(&app(ctx).db, staff(ctx)?, &filter, &args).await?;
-        Ok(Some(Connection::new(page, CountQuery::Audit(filter), AuditEvent)))
+        page(ctx, staff(ctx)?, filter, PageArgs { first, after, last, before, offset: None }).await
     }
 }

@@ -204,7 +204,7 @@ impl Request {
     }
 
     /// The signed-in user, if the credential allows any operation of this kind.
-    fn reader(&self) -> Result<&Viewer, Error> {
+    pub(crate) fn reader(&self) -> Result<&Viewer, Error> {
         match self.kind {
             OperationKind::Query | OperationKind::Subscription => self.viewer(),
             OperationKind::Mutation => self.viewer().or_else(|_| self.caller()?.viewer(Scope::ManageUsers)),

@@ -147,6 +147,8 @@ pub(crate) enum UserErrorCode {
     AlreadyExists,
     /// The record does not exist, or you may not see it.
     NotFound,
+    /// The record changed since you read it. Nothing was written: read it again, and repeat your change.
+    Conflict,
     /// The password has too few characters: see `passwordPolicy`.
     PasswordTooShort,
     /// The password is very common or too easy to guess.

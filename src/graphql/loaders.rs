@@ -8,16 +8,19 @@ use async_graphql::dataloader::{DataLoader, Loader};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::auth::passkeys;
+use crate::domain::auth::identity::Viewer;
 use crate::domain::auth::second_factor::factors;
+use crate::domain::auth::{api_tokens, passkeys, sessions};
 use crate::domain::{samples, users};
-use crate::entity::{factor, passkey, sample, user};
+use crate::entity::{api_token, factor, passkey, sample, session, user};
 use crate::error::Error;
-use crate::graphql::context::Request;
+use crate::graphql::api_tokens::ApiToken;
+use crate::graphql::context::{Request, app, reader};
 use crate::graphql::errors::{Answer, Failure};
 use crate::graphql::nodes::{Node, Nodes};
 use crate::graphql::passkeys::Passkey;
 use crate::graphql::second_factor::Factor;
+use crate::graphql::sessions::Session;
 use crate::graphql::users::User;
 
 /// Loaders of one request.
@@ -29,6 +32,8 @@ pub(crate) struct Loaders {
     factors: DataLoader<Factors>,
     passkeys: DataLoader<Passkeys>,
     recovery_codes: DataLoader<RecoveryCodes>,
+    sessions: DataLoader<Sessions>,
+    api_tokens: DataLoader<ApiTokens>,
 }
 
 impl Loaders {
@@ -37,6 +42,8 @@ impl Loaders {
         let users = Users { app: Arc::clone(app), request: Arc::clone(request) };
         let samples = Samples { app: Arc::clone(app), request: Arc::clone(request) };
         let recent_samples = RecentSamples { app: Arc::clone(app) };
+        let sessions = Sessions { app: Arc::clone(app), request: Arc::clone(request) };
+        let api_tokens = ApiTokens { app: Arc::clone(app), request: Arc::clone(request) };
         let nodes = Nodes { app: Arc::clone(app), request: Arc::clone(request) };
         Self {
             users: DataLoader::new(users, tokio::spawn),
@@ -46,6 +53,8 @@ impl Loaders {
             factors: DataLoader::new(Factors { app: Arc::clone(app) }, tokio::spawn),
             passkeys: DataLoader::new(Passkeys { app: Arc::clone(app) }, tokio::spawn),
             recovery_codes: DataLoader::new(RecoveryCodes { app: Arc::clone(app) }, tokio::spawn),
+            sessions: DataLoader::new(sessions, tokio::spawn),
+            api_tokens: DataLoader::new(api_tokens, tokio::spawn),
         }
     }
 }
@@ -98,6 +107,21 @@ pub(crate) async fn recovery_codes_left(ctx: &Context<'_>, user: &user::Model) -
     }
     let left = ctx.data_unchecked::<Loaders>().recovery_codes.load_one(user.id).await?;
     Ok(left.and_then(|left| i32::try_from(left).ok()).unwrap_or_default())
+}
+
+/// Valid sessions of a user who is visible to the viewer; `None` by API token.
+pub(crate) async fn sessions(ctx: &Context<'_>, user: Uuid) -> Answer<Option<Vec<Session>>> {
+    let Ok(viewer) = reader(ctx)?.session_user() else { return Ok(None) };
+    let found = ctx.data_unchecked::<Loaders>().sessions.load_one(user).await?;
+    let lives = &app(ctx).config.sessions;
+    let show = |session| Session::new(lives, viewer.session(), session);
+    Ok(Some(found.into_iter().flatten().map(show).collect()))
+}
+
+/// API tokens of a user who is visible to the viewer.
+pub(crate) async fn api_tokens(ctx: &Context<'_>, user: Uuid) -> Answer<Vec<ApiToken>> {
+    let found = ctx.data_unchecked::<Loaders>().api_tokens.load_one(user).await?;
+    Ok(found.into_iter().flatten().map(ApiToken).collect())
 }
 
 /// Users by id, limited to those visible to the viewer.
@@ -194,5 +218,38 @@ impl Loader<Uuid> for RecoveryCodes {
 
     async fn load(&self, users: &[Uuid]) -> Result<HashMap<Uuid, i64>, Error> {
         factors::recovery_codes_left(&self.app.db, users).await
+    }
+}
+
+/// Valid sessions of users, limited to those visible to the viewer.
+struct Sessions {
+    app: Arc<App>,
+    request: Arc<Request>,
+}
+
+impl Loader<Uuid> for Sessions {
+    type Value = Vec<session::Model>;
+    type Error = Error;
+
+    async fn load(&self, users: &[Uuid]) -> Result<HashMap<Uuid, Vec<session::Model>>, Error> {
+        let Ok(viewer) = self.request.reader().and_then(Viewer::session_user) else { return Ok(HashMap::new()) };
+        let lives = &self.app.config.sessions;
+        sessions::of_users(&self.app.db, &self.request.now, viewer, lives, users).await
+    }
+}
+
+/// API tokens of users, limited to those visible to the viewer.
+struct ApiTokens {
+    app: Arc<App>,
+    request: Arc<Request>,
+}
+
+impl Loader<Uuid> for ApiTokens {
+    type Value = Vec<api_token::Model>;
+    type Error = Error;
+
+    async fn load(&self, users: &[Uuid]) -> Result<HashMap<Uuid, Vec<api_token::Model>>, Error> {
+        let Ok(viewer) = self.request.reader() else { return Ok(HashMap::new()) };
+        api_tokens::of_users(&self.app.db, viewer, users).await
     }
 }

@@ -1,11 +1,15 @@
 //! The outbox.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use uuid::Uuid;
 
+use crate::domain::auth::identity::Staff;
+use crate::domain::outbox::failure::Failure;
 use crate::domain::outbox::list;
+use crate::domain::outbox::selected::{self, Decision};
 use crate::domain::paging::PageArgs;
 use crate::entity::mail::{self, Kind, Status};
-use crate::graphql::context::{app, manager, request, staff};
+use crate::graphql::context::{app, manager, reader, request, staff};
 use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::paging::{Connection, CountQuery, page_complexity};
 use crate::graphql::scalars::DateTime;
@@ -46,6 +50,11 @@ impl OutgoingMail {
     /// Error of the last failed attempt; null if none failed.
     async fn last_error(&self) -> Option<&str> {
         self.0.last_error.as_deref()
+    }
+
+    /// Reason of the last failed attempt in words, with advice, in English; null if none failed.
+    async fn failure(&self) -> Option<String> {
+        Failure::of(&self.0).map(|failure| failure.text().english())
     }
 
     /// Time of creation.
@@ -91,6 +100,8 @@ pub(crate) enum MailKind {
     ApiTokenCreated,
     /// Notice that an API token was given a new secret.
     ApiTokenRotated,
+    /// Notice that staff revoked an API token.
+    ApiTokenRevoked,
     /// Notice that a second factor was added.
     FactorAdded,
     /// Notice that the second factor was removed, by its owner, staff or the operator.
@@ -140,6 +151,22 @@ pub(crate) struct RetryMailPayload {
     errors: Vec<UserError>,
 }
 
+/// A page of the emails to this user; `None` for callers who are not staff.
+pub(crate) async fn of_user(ctx: &Context<'_>, user: Uuid, args: PageArgs) -> Answer<Option<Connection<OutgoingMail>>> {
+    let Ok(staff) = reader(ctx)?.staff() else { return Ok(None) };
+    page(ctx, staff, list::Filter { user: Some(user), ..list::Filter::default() }, args).await
+}
+
+async fn page(
+    ctx: &Context<'_>,
+    staff: Staff<'_>,
+    filter: list::Filter,
+    args: PageArgs,
+) -> Answer<Option<Connection<OutgoingMail>>> {
+    let page = list::page(&app(ctx).db, staff, &filter, &args).await?;
+    Ok(Some(Connection::new(page, CountQuery::Mails(filter), OutgoingMail)))
+}
+
 #[derive(Default)]
 pub(crate) struct MailsQuery;
 
@@ -158,12 +185,39 @@ impl MailsQuery {
         #[graphql(desc = "Cursor before which the page ends.")] before: Option<String>,
         #[graphql(desc = "Delivery status; by default all match.")] status: Option<MailStatus>,
         #[graphql(desc = "Address of the recipient, in any spelling; by default all match.")] recipient: Option<String>,
+        #[graphql(desc = "Kind of email; by default all match.")] kind: Option<MailKind>,
     ) -> Answer<Option<Connection<OutgoingMail>>> {
-        let filter = list::Filter { status: status.map(Into::into), recipient };
-        let args = PageArgs { first, after, last, before, offset: None };
-        let page = list::page(&app(ctx).db, staff(ctx)?, &filter, &args).await?;
-        Ok(Some(Connection::new(page, CountQuery::Mails(filter), OutgoingMail)))
+        let filter = list::Filter { status: status.map(Into::into), recipient, kind: kind.map(Into::into), user: None };
+        page(ctx, staff(ctx)?, filter, PageArgs { first, after, last, before, offset: None }).await
     }
+}
+
+/// Emails to hold, release or cancel.
+#[derive(InputObject)]
+pub(crate) struct SelectedMailsInput {
+    /// Ids of the emails: at most 500.
+    ids: Vec<ID>,
+}
+
+/// Result of `holdMails`, `releaseMails` and `cancelMails`.
+#[derive(SimpleObject)]
+pub(crate) struct SelectedMailsPayload {
+    /// Emails that were changed, without those to which the mutation does not apply; null if there are errors.
+    mails: Option<Vec<OutgoingMail>>,
+    /// REQUIRED or TOO_LONG for no ids or too many.
+    errors: Vec<UserError>,
+}
+
+async fn decide(
+    ctx: &Context<'_>,
+    input: SelectedMailsInput,
+    decision: Decision,
+) -> Answer<Option<SelectedMailsPayload>> {
+    let ids: Vec<String> = input.ids.into_iter().map(|id| id.0).collect();
+    let decided = selected::decide(&app(ctx).db, &request(ctx).now, manager(ctx)?, &ids, decision).await;
+    let (mails, errors) = outcome(ctx, decided)?;
+    let mails = mails.map(|mails| mails.into_iter().map(OutgoingMail).collect());
+    Ok(Some(SelectedMailsPayload { mails, errors }))
 }
 
 #[derive(Default)]
@@ -182,5 +236,35 @@ impl MailsMutation {
         let retried = list::retry(&app.db, &request(ctx).now, manager(ctx)?, &app.limits, &input.id).await;
         let (mail, errors) = outcome(ctx, retried)?;
         Ok(Some(RetryMailPayload { mail: mail.map(OutgoingMail), errors }))
+    }
+
+    /// Holds waiting invitations and reset emails back until `releaseMails`. Staff only. API tokens need the scope
+    /// MANAGE_USERS, and apply only to emails to users without staff rights. Emails that are being sent at this moment are
+    /// not held. Notices to owners cannot be held.
+    async fn hold_mails(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Emails to hold.")] input: SelectedMailsInput,
+    ) -> Answer<Option<SelectedMailsPayload>> {
+        decide(ctx, input, Decision::Hold).await
+    }
+
+    /// Queues invitations and reset emails that are held back for immediate delivery. Rights as for `holdMails`.
+    async fn release_mails(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Emails to release.")] input: SelectedMailsInput,
+    ) -> Answer<Option<SelectedMailsPayload>> {
+        decide(ctx, input, Decision::Release).await
+    }
+
+    /// Cancels invitations and reset emails that wait, are held back or failed, and ends their links. Rights as for
+    /// `holdMails`. `sendLink` sends new ones.
+    async fn cancel_mails(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Emails to cancel.")] input: SelectedMailsInput,
+    ) -> Answer<Option<SelectedMailsPayload>> {
+        decide(ctx, input, Decision::Cancel).await
     }
 }

@@ -38,6 +38,7 @@ mod second_factor;
 mod sessions;
 mod sign_in;
 mod system;
+mod statistics;
 mod users;
 // Changes between two schemas.
 pub mod schema_diff;
@@ -63,6 +64,8 @@ struct Features(
     audit::AuditQuery,
     mails::MailsQuery,
     presence::PresenceQuery,
+    statistics::StatisticsQuery,
+    users::SupportQuery,
     nodes::NodesQuery,
     system::SystemQuery,
 );
@@ -84,6 +87,8 @@ pub struct Mutation(
     account::AccountMutation,
     sessions::SessionsMutation,
     users::UsersMutation,
+    users::SupportMutation,
+    users::SetActiveMutation,
     samples::SamplesMutation,
     api_tokens::ApiTokensMutation,
     registration::RegistrationMutation,

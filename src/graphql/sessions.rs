@@ -1,4 +1,4 @@
-//! Sessions of the signed-in user.
+//! Sessions of users.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
@@ -21,9 +21,9 @@ pub(crate) struct Session {
     pub(crate) id: ID,
     /// Time of the sign-in.
     created_at: DateTime,
-    /// Time at which you last proved who you are: at the sign-in, or by `reauthenticate`.
+    /// Time at which the user last proved who they are: at the sign-in, or by `reauthenticate`.
     authenticated_at: DateTime,
-    /// Methods by which you proved who you are in this session.
+    /// Methods by which the user proved who they are in this session.
     methods: Vec<ProofMethod>,
     /// Time until which sensitive operations need no new proof; afterwards they return REAUTHENTICATION_REQUIRED.
     proof_valid_until: DateTime,

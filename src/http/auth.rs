@@ -13,8 +13,10 @@ use serde_json::json;
 use crate::app::App;
 use crate::domain::auth::identity::Caller;
 use crate::error::{Error, Reason, Result};
+use crate::graphql::context::Page;
 use crate::graphql::errors::Failure;
-use crate::http::client_ip;
+use crate::http::header::text;
+use crate::http::{client_ip, refresh_cookie};
 use crate::http::middleware::RequestId;
 use crate::tools::api_token::MovedToken;
 use crate::tools::clock::Now;
@@ -72,9 +74,13 @@ impl FromRequestParts<Arc<App>> for RequireCaller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
         let OptionalCaller { now, caller, context } = OptionalCaller::from_request_parts(parts, app).await?;
-        match caller {
-            Some(caller) => Ok(Self { now, caller, context }),
-            None => Err(error_response(Error::Unauthenticated(Reason::Missing), &context.request_id)),
+        let authenticated = match caller {
+            Some(caller) => Ok(caller),
+            None => of_browser(parts, app, &now).await,
+        };
+        match authenticated {
+            Ok(caller) => Ok(Self { now, caller, context }),
+            Err(error) => Err(error_response(error, &context.request_id)),
         }
     }
 }
@@ -99,6 +105,22 @@ impl FromRequestParts<Arc<App>> for OptionalCaller {
             Err(error) => Err(error_response(error, &request_id)),
         }
     }
+}
+
+/// The user of the refresh cookie, for links to downloads on pages of this service. No other site can cause a download,
+/// which is recorded and counted: the cookie is SameSite=Strict, and the request must not be reported as one of another
+/// page. Neither does a browser that fetches ahead of a click.
+async fn of_browser(parts: &Parts, app: &Arc<App>, now: &Now) -> Result<Caller> {
+    let (headers, public) = (&parts.headers, &app.public_url);
+    let is_prefetch = text(headers, "sec-purpose").is_some_and(|purpose| purpose.starts_with("prefetch"));
+    let is_own = text(headers, "sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
+    if is_prefetch || !is_own || headers.contains_key(header::ORIGIN) {
+        return Err(Error::Unauthenticated(Reason::Missing));
+    }
+    let token = refresh_cookie::read(headers, public, Page::Absent);
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+    let client = peer.map(|peer| client_ip::of(peer, headers, &app.config.trusted_proxies)).unwrap_or_default();
+    app.authenticate_page(now, &client, token.and_then(|token| app.token_issuer().read_refresh(token))).await
 }
 
 /// The token in `Authorization: Bearer …` (RFC 6750, section 2.1).

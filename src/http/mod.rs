@@ -15,6 +15,10 @@ mod response_memory;
 mod client_ip;
 mod auth;
 mod refresh_cookie;
+// Filter of audit events in query strings.
+mod event_selection;
+// Search and filter of users in query strings.
+mod user_selection;
 
 pub use crate::http::connection::listener::{Listener, own_url};
 pub use crate::http::connection::server::{ServerOptions, serve};

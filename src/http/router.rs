@@ -49,6 +49,7 @@ fn routes(app: &Arc<App>) -> Router {
     let routes = Router::new()
         .route("/.well-known/jwks.json", get(jwks::set))
         .route("/export/samples.csv", get(exports::samples_csv).head(exports::samples_csv_head))
+        .route("/export/audit.csv", get(exports::audit_csv).head(exports::audit_csv_head))
         .route("/export/users.csv", get(exports::users_csv).head(exports::users_csv_head))
         .route("/media/avatars/{name}", get(avatars::file))
         .route("/healthz", get(health::alive))

@@ -10,10 +10,11 @@ use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use unic_langid::LanguageIdentifier;
 
 /// The catalogues: one file for each part of the service.
-const ENGLISH: [&str; 4] = [
+const ENGLISH: [&str; 5] = [
     include_str!("en/account.ftl"),
     include_str!("en/import.ftl"),
     include_str!("en/pages.ftl"),
+    include_str!("en/console.ftl"),
     include_str!("en/mails.ftl"),
 ];
 

@@ -4,12 +4,16 @@
 pub mod api_token;
 // Binary data as letters and digits.
 pub mod base32;
+// Look of pages and emails.
+pub mod brand;
 // Passwords in public lists of stolen passwords.
 pub mod breached_passwords;
 // Trusted certificate authorities.
 pub mod certificates;
 // Time and randomness as one injected value.
 pub mod clock;
+// Colors and their contrast.
+pub mod color;
 // Signatures of access tokens.
 mod ed25519;
 // Fuzzing targets.

@@ -64,6 +64,8 @@ async fn each_scope_allows_its_operations_and_exports_only(place: Place) {
             ("query($id: ID!) { user(id: $id) { email } }", user.clone()),
             ("{ users { nodes { email } } }", json!({})),
             ("{ recentSamples { key } }", json!({})),
+            ("{ statistics(days: 1) { users } }", json!({})),
+            ("query($id: ID!) { signInProblems(id: $id) { kind } }", user.clone()),
             (LIST, json!({})),
         ];
         let mutations = [
@@ -75,6 +77,17 @@ async fn each_scope_allows_its_operations_and_exports_only(place: Place) {
         let managing = [
             ("mutation($id: ID!) { toggleActive(input: { id: $id, isActive: true }) { user { id } } }", other.clone()),
             ("mutation($id: ID!) { updateUser(input: { id: $id, bio: \"x\" }) { user { id } } }", other.clone()),
+            (
+                "mutation($id: ID!) { setUsersActive(input: { ids: [$id], isActive: true }) { errors { code } } }",
+                other.clone(),
+            ),
+            (
+                "mutation($id: ID!) { sendLink(input: { id: $id, kind: INVITATION }) { errors { code } } }",
+                other.clone(),
+            ),
+            ("mutation($id: ID!) { holdMails(input: { ids: [$id] }) { errors { code } } }", other.clone()),
+            ("mutation($id: ID!) { releaseMails(input: { ids: [$id] }) { errors { code } } }", other.clone()),
+            ("mutation($id: ID!) { cancelMails(input: { ids: [$id] }) { errors { code } } }", other.clone()),
             ("mutation($id: ID!) { retryMail(input: { id: $id }) { mail { id } } }", other),
             ("mutation { createUser(input: { email: \"x\" }) { user { id } } }", json!({})),
         ];
@@ -130,6 +143,8 @@ async fn no_token_touches_credentials_sessions_or_tokens(place: Place) {
         ("mutation { regenerateRecoveryCodes { recoveryCodes } }", json!({})),
         ("mutation { deleteFactor(input: { id: \"x\" }) { deletedId } }", json!({})),
         ("mutation { resetFactors(input: { id: \"x\" }) { user { id } } }", json!({})),
+        ("mutation { endUserSessions(input: { id: \"x\" }) { user { id } } }", json!({})),
+        ("mutation { revokeUserApiToken(input: { id: \"x\" }) { apiToken { id } } }", json!({})),
         ("mutation { deactivateMe(input: { currentPassword: \"x\" }) { success } }", json!({})),
         ("mutation { deleteMe(input: { currentPassword: \"x\" }) { outcome } }", json!({})),
     ] {
@@ -275,6 +290,7 @@ async fn viewer_can_agrees_with_the_scopes_of_a_token(place: Place) {
     let session = boss.sign_in(&app).await;
     let can = "query($id: ID!) { user(id: $id) { viewerCan {
         update { allowed } toggleActive { allowed } toggleStaff { allowed } setPassword { allowed } delete { allowed }
+        sendLink { allowed } endSessions { allowed } revokeApiTokens { allowed }
     } } }";
     for (scopes, id, reached) in [
         (&["READ"][..], &ada.id, false),
@@ -290,6 +306,9 @@ async fn viewer_can_agrees_with_the_scopes_of_a_token(place: Place) {
             ("toggleStaff", false),
             ("setPassword", false),
             ("delete", false),
+            ("sendLink", reached),
+            ("endSessions", false),
+            ("revokeApiTokens", false),
         ] {
             assert_eq!(said[deed]["allowed"], expected, "{scopes:?} {deed}");
         }

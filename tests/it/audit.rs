@@ -156,6 +156,18 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
         let document = format!("mutation($id: ID!) {{ {field}(input: {{ id: $id, {to} }}) {{ errors {{ code }} }} }}");
         leaves!(action, say(&boss, &document, json!({ "id": bob })).await;);
     }
+    let mails = "{ outgoingMails(recipient: \"bob@example.com\") { nodes { id } } }";
+    let mail = boss.data(mails, json!({})).await["outgoingMails"]["nodes"][0]["id"].clone();
+    for (field, action) in [
+        ("holdMails", Action::MailHeld),
+        ("releaseMails", Action::MailReleased),
+        ("cancelMails", Action::MailCancelled),
+    ] {
+        let document = format!("mutation($id: ID!) {{ {field}(input: {{ ids: [$id] }}) {{ errors {{ code }} }} }}");
+        leaves!(action, say(&boss, &document, json!({ "id": mail })).await;);
+    }
+    let send = "mutation($id: ID!) { sendLink(input: { id: $id, kind: INVITATION }) { errors { code } } }";
+    leaves!(Action::InvitationSent, say(&boss, send, json!({ "id": bob })).await;);
     let file = "email,first_name\nada@nowhere.example,Ada\n";
     let before = known().await;
     crate::spreadsheet_import::import(&boss, file).await;

@@ -10,6 +10,7 @@ use serde_json::json;
 use vestibule::domain::auth::identity;
 use vestibule::domain::exports;
 use vestibule::domain::operator::Operator;
+use vestibule::domain::users::list::Selection;
 use vestibule::entity::audit_event::{self, Action};
 use vestibule::entity::{sample, user};
 
@@ -17,7 +18,7 @@ use crate::test_app::{ADMIN, PASSWORD, TestApp};
 use crate::test_client::Client;
 use crate::test_database::Place;
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "email",
     "username",
     "first_name",
@@ -33,6 +34,7 @@ const COLUMNS: [&str; 15] = [
     "date_joined",
     "last_login",
     "external_id",
+    "id",
 ];
 
 #[both_databases]
@@ -48,7 +50,7 @@ async fn an_export_breaks_off_where_session_or_rights_end(place: Place) {
         let caller =
             app_of.authenticate(&now, &identity::Client::default(), client.access.as_ref().unwrap()).await.unwrap();
         let exporter = caller.exporter().unwrap();
-        let mut export = exports::users(&app_of.db, &now, exporter, &app_of.limits).await.unwrap();
+        let mut export = exports::users(&app_of.db, &now, exporter, &app_of.limits, &Selection::default()).await.unwrap();
         match ends_session {
             true => drop(client.data(logout, json!({})).await),
             false => drop(admin.data(toggle, json!({ "id": staff.id })).await),
@@ -70,14 +72,14 @@ async fn an_export_breaks_off_where_the_key_of_its_token_ends(place: Place) {
     let caller =
         app_of.authenticate(&now, &identity::Client::default(), client.access.as_ref().unwrap()).await.unwrap();
     let exporter = caller.exporter().unwrap();
-    let mut export = exports::users(&app_of.db, &now, exporter, &app_of.limits).await.unwrap();
+    let mut export = exports::users(&app_of.db, &now, exporter, &app_of.limits, &Selection::default()).await.unwrap();
     let keys = app.anyone().get("/.well-known/jwks.json").await;
     let kid = keys.body["keys"][0]["kid"].as_str().unwrap().to_owned();
     app_of.revoke_key(&now, &Operator::new(), &kid).await.unwrap();
     let refused = export.next(&app_of.db, &now).await.unwrap_err();
     assert_eq!(format!("{refused:?}"), "Unauthenticated(Invalid)");
     // A concurrent request writes nothing either.
-    let refused = exports::users(&app_of.db, &now, exporter, &app_of.limits).await.unwrap_err();
+    let refused = exports::users(&app_of.db, &now, exporter, &app_of.limits, &Selection::default()).await.unwrap_err();
     assert_eq!(format!("{refused:?}"), "Unauthenticated(Invalid)");
 }
 
@@ -133,13 +135,17 @@ async fn csv_rows(client: &Client, path: &str) -> Vec<Vec<String>> {
     reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
 }
 
-/// Rows of a workbook. All cells must be text or empty.
+/// Rows of a workbook. All cells must be text, times or empty.
 async fn xlsx_rows(client: &Client) -> Vec<Vec<String>> {
     let mut book = Xlsx::new(Cursor::new(bytes(client, "/export/users.xlsx").await)).unwrap();
     assert_eq!(book.sheet_names(), ["Users"]);
     assert!(book.worksheet_formula("Users").unwrap().is_empty());
     let text = |cell: &Data| match cell {
         Data::String(text) => text.clone(),
+        Data::DateTime(time) => {
+            let (year, month, day, hour, minute, second, _) = time.to_ymd_hms_milli();
+            format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000Z")
+        }
         Data::Empty => String::new(),
         other => panic!("a cell is no text: {other:?}"),
     };
@@ -151,12 +157,12 @@ async fn xlsx_rows(client: &Client) -> Vec<Vec<String>> {
 async fn users_come_in_both_formats_with_the_same_rows(place: Place) {
     let app = TestApp::start(&place).await;
     app.wait(Duration::from_secs(1));
-    app.add(json!({
+    let zoe = app.add(json!({
         "username": "zoe", "email": "Zoe@example.com", "password": PASSWORD, "firstName": "Zoë", "lastName": "O'Brien",
         "phone": "020 7946", "address": "1 \"High\" Street\nLondon", "role": "MANAGER", "permission": "DOWNLOAD",
         "isActive": false,
-    }))
-    .await;
+    }));
+    let zoe = zoe.await;
     app.wait(Duration::from_secs(1));
     let admin = app.admin().await;
     let rows = csv_rows(&admin, "/export/users.csv").await;
@@ -180,6 +186,7 @@ async fn users_come_in_both_formats_with_the_same_rows(place: Place) {
             "2026-01-05T09:00:01.000Z",
             "",
             "",
+            zoe.id.as_str(),
         ]
     );
     assert_eq!(rows[1][13], "2026-01-05T09:00:02.000Z");

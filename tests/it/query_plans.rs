@@ -100,6 +100,27 @@ async fn no_page_of_a_list_reads_a_whole_table(place: Place) {
 }
 
 #[both_databases]
+async fn figures_read_no_whole_table_and_the_trail_only_by_ranges(place: Place) {
+    let statements = Arc::new(Mutex::new(Vec::new()));
+    let app = TestApp::start_recording(&place, Arc::clone(&statements)).await;
+    let boss = app.add_staff("boss").await;
+    let staff = boss.sign_in(&app).await;
+    let of_user = "query($id: ID!) { user(id: $id) { sessions { id } apiTokens { id }
+        auditEvents { totalCount nodes { id } } mails { totalCount nodes { id } } } }";
+    let figures = "{ statistics(days: 90) { users days { signIns } } }";
+    for (document, variables) in [(figures, json!({})), (of_user, json!({ "id": boss.id }))] {
+        statements.lock().unwrap().clear();
+        staff.data(document, variables).await;
+        let recorded = std::mem::take(&mut *statements.lock().unwrap());
+        for statement in recorded.into_iter().filter(|statement| statement.sql.starts_with("SELECT")) {
+            let plan = explain(&app, &statement).await;
+            let of_trail = plan.iter().filter(|line| line.contains("SCAN audit_events USING")).count();
+            assert_eq!(whole_tables(&plan) + of_trail, 0, "{}\n{}", statement.sql, plan.join("\n"));
+        }
+    }
+}
+
+#[both_databases]
 async fn no_sweep_reads_a_whole_table(place: Place) {
     let statements = Arc::new(Mutex::new(Vec::new()));
     let app = TestApp::start_recording(&place, Arc::clone(&statements)).await;

@@ -56,7 +56,7 @@ async fn the_table_names_every_operation_and_field(place: Place) {
 fn harmless(operation: &str) -> Value {
     let nobody = "00000000-0000-7000-8000-000000000000";
     match operation {
-        "user" | "node" => json!({ "id": nobody }),
+        "user" | "node" | "signInProblems" => json!({ "id": nobody }),
         "nodes" => json!({ "ids": [nobody] }),
         "resetTokenIsValid" => json!({ "uid": nobody, "token": "x" }),
         "login" => json!({ "input": { "identifier": "nobody", "password": "x" } }),
@@ -69,7 +69,8 @@ fn harmless(operation: &str) -> Value {
         "uploadAvatar" | "importUsers" => json!({ "input": { "file": null } }),
         "deactivateMe" | "deleteMe" => json!({ "input": { "currentPassword": "x" } }),
         "revokeSession" | "rotateApiToken" | "deleteApiToken" | "toggleStaff" | "toggleActive" | "deleteUser"
-        | "deleteFactor" | "deletePasskey" | "resetFactors" | "retryMail" | "updateUser" => {
+        | "deleteFactor" | "deletePasskey" | "resetFactors" | "retryMail" | "updateUser" | "endUserSessions"
+        | "revokeUserApiToken" => {
             json!({ "input": { "id": nobody } })
         }
         "reauthenticate" => json!({ "input": { "proof": { "password": "x" } } }),
@@ -81,7 +82,9 @@ fn harmless(operation: &str) -> Value {
         "createApiToken" => json!({ "input": { "name": "" } }),
         "recordSample" => json!({ "input": { "key": "", "title": "" } }),
         "setUserPassword" => json!({ "input": { "id": nobody, "password": "x" } }),
-        "deleteUsers" => json!({ "input": { "ids": [] } }),
+        "deleteUsers" | "holdMails" | "releaseMails" | "cancelMails" => json!({ "input": { "ids": [] } }),
+        "setUsersActive" => json!({ "input": { "ids": [], "isActive": true } }),
+        "sendLink" => json!({ "input": { "id": nobody, "kind": "PASSWORD_RESET" } }),
         "updateMe" => json!({ "input": {} }),
         _ => json!({}),
     }

@@ -45,6 +45,8 @@ pub struct Filter {
     pub after: Option<Timestamp>,
     /// Events before this time.
     pub before: Option<Timestamp>,
+    /// Events of requests from this network address.
+    pub ip: Option<String>,
 }
 
 impl Filter {
@@ -53,14 +55,29 @@ impl Filter {
         id.map_err(|_| Error::BadInput(Text::new("user-id-invalid")))
     }
 
-    /// Condition for the time.
+    /// Condition for time and network address.
     fn span(&self) -> Condition {
         Condition::all()
+            .add_option(self.ip.as_deref().map(|ip| Column::Ip.eq(ip.trim())))
             .add_option(self.after.map(|time| Column::Id.gte(time.plus(Duration::from_millis(1)).first_id())))
             .add_option(self.before.map(|time| Column::Id.lt(time.first_id())))
     }
 
-    /// Condition for time and action.
+    /// Condition for what staff other than superusers see of the selected events. An address must not tell which events
+    /// are those of a superuser: it is not shown with them.
+    fn visible(&self) -> Condition {
+        let is_shown = || {
+            Condition::any().add(Column::ActorId.is_null()).add(Column::ActorId.not_in_subquery(superusers()))
+        };
+        Condition::all().add(visible()).add_option(self.ip.is_some().then(is_shown))
+    }
+
+    /// The same for the events of a user; the same for a superuser as for a user who does not exist.
+    fn visible_of(&self, user: Uuid) -> Condition {
+        self.visible().add(Expr::value(user).not_in_subquery(superusers()))
+    }
+
+    /// Condition for time, address and action.
     fn condition(&self) -> Condition {
         self.span().add_option(self.action.map(|action| Column::Action.eq(action)))
     }
@@ -131,11 +148,6 @@ fn by_operator() -> Condition {
     Condition::all().add(Column::Ip.is_null()).add(is_named)
 }
 
-/// Events of this user that such staff see; the same for a superuser as for a user who does not exist.
-fn visible_of(user: Uuid) -> Condition {
-    Condition::all().add(visible()).add(Expr::value(user).not_in_subquery(superusers()))
-}
-
 /// Removes superusers from events that such staff see.
 async fn mask<'a>(db: &Db, events: impl Iterator<Item = &'a mut audit_event::Model>) -> Result<()> {
     let events: Vec<&mut audit_event::Model> = events.collect();
@@ -180,8 +192,8 @@ pub(in crate::domain) async fn page_of(
     page: &PageArgs,
 ) -> Result<Page<audit_event::Model>> {
     let span = PageQuery::new(page, newest_first())?;
-    let seen = || if sees_all { Condition::all() } else { visible() };
-    let seen_of = |user| if sees_all { Condition::all() } else { visible_of(user) };
+    let seen = || if sees_all { Condition::all() } else { filter.visible() };
+    let seen_of = |user| if sees_all { Condition::all() } else { filter.visible_of(user) };
     let events = match (filter.user()?, filter.few(db).await?) {
         (None, _) => audit_event::Entity::find().filter(filter.condition()).filter(seen()),
         (Some(_), Some(few)) if few.is_empty() => return Ok(span.page(Vec::new())),
@@ -232,9 +244,36 @@ pub async fn count(db: &Db, staff: Staff<'_>, filter: &Filter) -> Result<u64> {
     let events = || audit_event::Entity::find().filter(filter.condition());
     match (staff.user().is_superuser, filter.user()?) {
         (true, user) => Ok(events().filter(Condition::all().add_option(user.map(in_it))).count(db.reader()).await?),
-        (false, Some(user)) => Ok(events().filter(in_it(user)).filter(visible_of(user)).count(db.reader()).await?),
+        (false, Some(user)) => Ok(events().filter(in_it(user)).filter(filter.visible_of(user)).count(db.reader()).await?),
+        (false, None) if filter.ip.is_some() => Ok(events().filter(filter.visible()).count(db.reader()).await?),
         (false, None) => count_visible(db, filter).await,
     }
+}
+
+/// Times and actions of the events of these actions since a time that only superusers see. They are found by the events of
+/// the superusers, who are few.
+pub(in crate::domain) async fn hidden(
+    db: &Db,
+    since: Timestamp,
+    actions: &[Action],
+) -> Result<Vec<(Timestamp, Action)>> {
+    let later = || Condition::all().add(Column::Id.gte(since.first_id()));
+    let events = audit_event::Entity::find()
+        .filter(later().add(Column::Id.in_subquery(of_superusers(&later))))
+        .filter(Column::Action.is_in(actions.iter().copied()))
+        .filter(visible().not())
+        .select_only()
+        .columns([Column::CreatedAt, Column::Action]);
+    Ok(events.into_tuple().all(db.reader()).await?)
+}
+
+/// Ids of the events by superusers, and of those about superusers, that match a condition.
+fn of_superusers(which: &impl Fn() -> Condition) -> SelectStatement {
+    let of = |role: Column| {
+        let theirs = which().add(role.in_subquery(superusers()));
+        Query::select().column(Column::Id).from(audit_event::Entity).cond_where(theirs).take()
+    };
+    of(Column::ActorId).union(UnionType::Distinct, of(Column::TargetId)).take()
 }
 
 /// Number of events that staff other than superusers see. All events are counted by one index; the events of superusers
@@ -242,10 +281,7 @@ pub async fn count(db: &Db, staff: Staff<'_>, filter: &Filter) -> Result<u64> {
 async fn count_visible(db: &Db, filter: &Filter) -> Result<u64> {
     let count = || Query::select().expr(Func::count(Expr::col(Asterisk))).from(audit_event::Entity).take();
     let all = count().cond_where(filter.condition()).take();
-    let of = |role: Column| {
-        Query::select().column(Column::Id).from(audit_event::Entity).and_where(role.in_subquery(superusers())).take()
-    };
-    let theirs = of(Column::ActorId).union(UnionType::Distinct, of(Column::TargetId)).take();
+    let theirs = of_superusers(&Condition::all);
     let hidden = count().cond_where(filter.condition().add(Column::Id.in_subquery(theirs)).add(visible().not())).take();
     let [all, hidden] = [all, hidden].map(|counted| Expr::SubQuery(None, Box::new(counted.into())));
     let seen = Query::select().expr(all.sub(hidden)).take();

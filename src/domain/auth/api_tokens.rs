@@ -64,6 +64,21 @@ pub async fn list(db: &Db, viewer: &Viewer) -> Result<Vec<api_token::Model>> {
     Ok(tokens_of(viewer).order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).all(db.reader()).await?)
 }
 
+/// The tokens of these users, as far as the viewer may see the users: staff others, everybody themself. Those of each user
+/// are in the order of [`list`].
+pub async fn of_users(db: &Db, viewer: &Viewer, users: &[Uuid]) -> Result<HashMap<Uuid, Vec<api_token::Model>>> {
+    let theirs = Condition::all()
+        .add(Column::UserId.is_in(users.iter().copied()))
+        .add(user::is_visible_to(viewer.user(), Column::UserId));
+    let tokens = api_token::Entity::find().filter(theirs);
+    let tokens = tokens.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id);
+    let mut found: HashMap<Uuid, Vec<api_token::Model>> = HashMap::new();
+    for token in tokens.all(db.reader()).await? {
+        found.entry(token.user_id).or_default().push(token);
+    }
+    Ok(found)
+}
+
 /// The viewer's tokens among these, in one statement.
 pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap<Uuid, api_token::Model>> {
     let found = tokens_of(viewer).filter(Column::Id.is_in(ids.iter().copied())).all(db.reader()).await?;

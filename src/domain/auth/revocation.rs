@@ -40,6 +40,8 @@ pub enum Cause {
     LoggedOutEverywhere,
     /// Staff or the operator removed the second factors.
     FactorsReset,
+    /// Staff ended all sessions.
+    SessionsEnded,
 }
 
 /// The sessions that end.
@@ -74,7 +76,7 @@ impl Cause {
             Self::PasswordChanged(present) => (Sessions::AllBut(present), true, false),
             Self::EmailChanged => (Sessions::None, true, false),
             Self::EmailImported => (Sessions::All, true, false),
-            Self::LoggedOutEverywhere | Self::FactorsReset => (Sessions::All, false, false),
+            Self::LoggedOutEverywhere | Self::FactorsReset | Self::SessionsEnded => (Sessions::All, false, false),
         };
         Ends { sessions, links, api_tokens }
     }
@@ -201,6 +203,7 @@ mod tests {
             ("deletion", Cause::Deleted),
             ("`logout(everywhere: true)`", Cause::LoggedOutEverywhere),
             ("`resetFactors`, or `users reset-factors`", Cause::FactorsReset),
+            ("`endUserSessions` without a session", Cause::SessionsEnded),
         ];
         for (name, cause) in causes {
             let Ends { sessions, links, api_tokens } = cause.ends();

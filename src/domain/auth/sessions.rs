@@ -326,6 +326,27 @@ pub async fn list(db: &Db, now: &Now, owner: SessionUser<'_>, lives: &SessionCon
     alive_of(db, now, owner.user().id, lives).await
 }
 
+/// The valid sessions of these users, as far as the viewer may see the users: staff others, everybody themself. Those of
+/// each user are in the order of [`list`].
+pub async fn of_users(
+    db: &Db,
+    now: &Now,
+    viewer: SessionUser<'_>,
+    lives: &SessionConfig,
+    users: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<session::Model>>> {
+    let theirs = are_alive(now, lives)
+        .add(Column::UserId.is_in(users.iter().copied()))
+        .add(user::is_visible_to(viewer.user(), Column::UserId));
+    let sessions = session::Entity::find().filter(theirs);
+    let sessions = sessions.order_by_desc(Column::LastUsedAt).order_by_desc(Column::Id);
+    let mut found: HashMap<Uuid, Vec<session::Model>> = HashMap::new();
+    for session in sessions.all(db.reader()).await? {
+        found.entry(session.user_id).or_default().push(session);
+    }
+    Ok(found)
+}
+
 /// The valid ones of these sessions that belong to the owner, in one statement.
 pub async fn find_many(
     db: &Db,

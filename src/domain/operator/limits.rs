@@ -61,9 +61,14 @@ impl Usage {
     }
 }
 
-/// Used limits, exhausted ones first. An account's limits by network are found for the networks of its recent failed
-/// sign-ins.
+/// Used limits, exhausted ones first.
 pub async fn list(db: &Db, now: &Now, _operator: &Operator, limits: &Limits, whose: &LimitOwner) -> Result<Vec<Usage>> {
+    used(db, now, limits, whose).await
+}
+
+/// The same without a proof of rights. An account's limits by network are found for the networks of its recent failed
+/// sign-ins.
+pub(in crate::domain) async fn used(db: &Db, now: &Now, limits: &Limits, whose: &LimitOwner) -> Result<Vec<Usage>> {
     let shares = shares(db, limits, whose).await?;
     let rows = limit::Entity::find().filter(Column::Key.is_in(shares.iter().map(|share| share.key.as_str())));
     let rows = rows.all(db.reader()).await?;

@@ -56,6 +56,7 @@ pub(super) async fn message(
         | Kind::RefreshReused
         | Kind::ApiTokenCreated
         | Kind::ApiTokenRotated
+        | Kind::ApiTokenRevoked
         | Kind::FactorAdded
         | Kind::FactorRemoved
         | Kind::PasskeyAdded
@@ -112,6 +113,7 @@ async fn to_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
         Kind::PasskeyCopied => Content::PasskeyCopied { at: draft.mail.created_at },
         Kind::ApiTokenCreated => Content::ApiTokenCreated(token_notice(draft).await?),
         Kind::ApiTokenRotated => Content::ApiTokenRotated(token_notice(draft).await?),
+        Kind::ApiTokenRevoked => Content::ApiTokenRevoked { at: draft.mail.created_at },
         Kind::VerifyEmail
         | Kind::AlreadyRegistered
         | Kind::ConfirmNewEmail

@@ -29,17 +29,30 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Mails to this address, in any spelling.
     pub recipient: Option<String>,
+    /// Mails of this kind.
+    pub kind: Option<Kind>,
+    /// Mails to this user, also at a former address. Requests that were not looked up yet have no user.
+    pub user: Option<Uuid>,
 }
 
 impl Filter {
     /// The selection as a condition.
     pub(in crate::domain) fn condition(&self) -> Condition {
         let recipient = self.recipient.as_ref().map(|address| Column::RecipientKey.eq(identifier::fold(address)));
-        Condition::all().add_option(self.status.map(|status| Column::Status.eq(status))).add_option(recipient)
+        Condition::all()
+            .add_option(self.status.map(|status| Column::Status.eq(status)))
+            .add_option(recipient)
+            .add_option(self.kind.map(|kind| Column::Kind.eq(kind)))
+            .add_option(self.user.map(|user| Column::UserId.eq(user)))
     }
 }
 
-/// The mails that these staff may see. Mails to superusers are visible to superusers only, also those queued before
+/// All mails that these staff may see.
+pub(in crate::domain) fn visible_to(staff: Staff<'_>) -> Condition {
+    visible(staff, &Filter::default())
+}
+
+/// The mails that match a filter and that these staff may see. Mails to superusers are visible to superusers only, also those queued before
 /// their account existed, which refer to no user.
 fn visible(staff: Staff<'_>, filter: &Filter) -> Condition {
     let superusers = |column| Query::select().column(column).from(user::Entity).and_where(user::superusers()).take();

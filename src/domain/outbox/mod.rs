@@ -9,9 +9,13 @@ pub mod by_kind;
 mod compose;
 mod deliver;
 mod draft;
+// Reasons of failed deliveries, in words.
+pub mod failure;
 // Reading the outbox, and retrying failed mails.
 pub mod list;
 mod order;
+// Holding, releasing and cancelling selected mails, by staff.
+pub mod selected;
 mod registration;
 mod email_change;
 mod link;

@@ -20,6 +20,7 @@ pub(super) fn urgency(kind: Kind) -> i32 {
         | Kind::RefreshReused
         | Kind::ApiTokenCreated
         | Kind::ApiTokenRotated
+        | Kind::ApiTokenRevoked
         | Kind::FactorAdded
         | Kind::FactorRemoved
         | Kind::PasskeyAdded

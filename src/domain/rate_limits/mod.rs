@@ -98,7 +98,7 @@ impl LimitKind {
     }
 
     /// The reason in an audit event about its exhaustion.
-    fn reason(self) -> Reason {
+    pub fn reason(self) -> Reason {
         match self {
             Self::MailToAddress => Reason::LimitMailAddress,
             Self::MailFromClient => Reason::LimitMailClient,

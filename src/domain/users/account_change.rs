@@ -103,6 +103,12 @@ impl AccountChange {
         self.after.email != self.before.email && !identifier::same_address(&self.after.email, &self.before.email)
     }
 
+    /// True if staff correct the address of a user who was invited and has not signed in yet. The old address may belong to
+    /// somebody else: it gets no mail, and the new one gets the invitation.
+    pub(in crate::domain) fn moves_invitation(&self) -> bool {
+        self.by == ChangedBy::Staff && self.moves() && self.before.is_invited()
+    }
+
     fn sets_password(&self) -> bool {
         self.after.password_hash != self.before.password_hash
     }
@@ -282,7 +288,9 @@ async fn finish(txn: &DatabaseTransaction, now: &Now, changes: &[AccountChange])
     reserved::claim_all(txn, now, &imported).await?;
     for change in changes {
         let AccountChange { by, before, after, .. } = change;
-        if change.moves() {
+        if change.moves_invitation() {
+            outbox::enqueue(txn, now, Kind::Welcome, &after.email, Some(after.id)).await?;
+        } else if change.moves() {
             // A password from Django is no attempt to recover a stolen account.
             let sets_password = *by == ChangedBy::Staff && change.sets_password();
             undo_email_change::announce(txn, now, MadeBy::Staff { sets_password }, before, after).await?;

@@ -27,6 +27,10 @@ pub enum Change {
     Credentials,
     /// Removal of the second factors.
     Factors,
+    /// The end of sessions or API tokens.
+    Endings,
+    /// A link to set a password, sent to the stored address.
+    Links,
     /// Removal of the account.
     Removal,
 }
@@ -40,7 +44,7 @@ impl Change {
             Self::Role(to) => to != Role::Member,
             Self::Permission(to) => to != Permission::OnlyView,
             Self::Active(to) => to && target.is_staff_member(),
-            Self::Details | Self::Staff(false) => false,
+            Self::Details | Self::Staff(false) | Self::Endings | Self::Links => false,
         }
     }
 }
@@ -65,22 +69,26 @@ pub fn check(actor: Actor, target: &user::Model, change: Change) -> Result<(), R
         Change::Credentials => Refusal::new(Code::Invalid, "own-credentials"),
         Change::Factors => Refusal::new(Code::Invalid, "own-factors"),
         Change::Removal => Refusal::new(Code::CannotDeleteSelf, "own-deletion"),
-        Change::Details | Change::Role(_) | Change::Permission(_) | Change::Staff(_) | Change::Active(true) => {
-            return Ok(());
-        }
+        Change::Details
+        | Change::Role(_)
+        | Change::Permission(_)
+        | Change::Staff(_)
+        | Change::Active(true)
+        | Change::Endings
+        | Change::Links => return Ok(()),
     };
     Err(refusal)
 }
 
 /// Checks that the credential of this user permits such a change of the target. A session permits every change. An API
-/// token permits changes of the details and the active flag of other users who are not staff. A leaked token must
+/// token permits changes of the details and the active flag of other users who are not staff, and links to them. A leaked token must
 /// neither gain rights, nor create or take over an account that outlives it, nor lock out the users who could revoke
 /// it.
 ///
 /// # Errors
 /// [`crate::error::Error::Forbidden`] for API tokens.
 pub fn reach(viewer: &Viewer, target: &user::Model, change: Change) -> Result<()> {
-    let is_harmless = matches!(change, Change::Details | Change::Active(_));
+    let is_harmless = matches!(change, Change::Details | Change::Active(_) | Change::Links);
     let is_in_reach = !target.is_staff_member() && target.id != viewer.user().id;
     if is_harmless && is_in_reach { Ok(()) } else { viewer.session_user().map(drop) }
 }

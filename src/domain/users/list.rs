@@ -41,6 +41,26 @@ pub struct List {
     pub page: PageArgs,
 }
 
+/// Users that match a search and a filter, for work on all of them.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// A part of a username, email address or name, in any case.
+    pub search: Option<String>,
+    /// The filter.
+    pub filter: Filter,
+}
+
+impl Selection {
+    /// The condition of the users, for a scan in the order of ids.
+    ///
+    /// # Errors
+    /// [`Error::BadInput`] if the search is invalid.
+    pub(in crate::domain) fn condition(&self, db: &Db, now: &Now) -> Result<Condition> {
+        let wanted = UserQuery::new(self.search.as_deref(), self.filter.terms(now), false)?;
+        Ok(wanted.condition(db.backend()))
+    }
+}
+
 /// Filter of users; a field that is `None` matches all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

@@ -1,7 +1,10 @@
 //! Finding an account by an identifier.
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, EntityTrait as _};
+use uuid::Uuid;
 
+use crate::database::Db;
+use crate::domain::auth::identity::Staff;
 use crate::entity::user;
 use crate::error::Result;
 use crate::tools::identifier;
@@ -12,6 +15,16 @@ pub(in crate::domain) async fn by_identifier(db: &impl ConnectionTrait, typed: &
     let key = identifier::fold(typed);
     let found = user::Entity::find_by_identifier(&key).one(db).await?;
     Ok(found.filter(|user| is_named(user, &key, typed)))
+}
+
+/// The user with this id, address or username, if these staff see them.
+pub async fn find(db: &Db, staff: Staff<'_>, typed: &str) -> Result<Option<user::Model>> {
+    let typed = typed.trim();
+    let found = match Uuid::parse_str(typed) {
+        Ok(id) => user::Entity::find_by_id(id).one(db.reader()).await?,
+        Err(_) => by_identifier(db.reader(), typed).await?,
+    };
+    Ok(found.filter(|user| staff.user().is_superuser || !user.is_superuser))
 }
 
 fn is_named(user: &user::Model, key: &str, typed: &str) -> bool {

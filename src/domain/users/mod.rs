@@ -12,12 +12,22 @@ pub mod delete;
 pub mod details;
 // Listing users.
 pub mod list;
+// Ending sessions of a user.
+pub mod end_sessions;
 // Finding an account by an identifier.
-pub(in crate::domain) mod lookup;
+pub mod lookup;
 // Deleting an account, or anonymizing it.
 pub mod remove;
 // Removing the second factors of a user.
 pub mod reset_factors;
+// Revoking an API token of a user.
+pub mod revoke_api_token;
+// Sending a link to a user again.
+pub mod send_link;
+// Activating or deactivating many users.
+pub mod set_active;
+// Reasons that keep a user from signing in.
+pub mod sign_in_problems;
 // Usernames and addresses reserved for a former owner.
 pub mod reserved;
 // Text search of users.
@@ -28,6 +38,8 @@ pub mod superuser;
 pub mod toggle;
 // Changing accounts.
 pub mod update;
+// Versions of accounts, by which a change based on an old one is refused.
+pub mod version;
 // Planning of user queries.
 mod query;
 // Allocation of free usernames.

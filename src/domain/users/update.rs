@@ -12,7 +12,9 @@ use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::Also;
 use crate::domain::auth::identity::Manager;
 use crate::domain::auth::passwords::{NewPassword, Passwords};
+use crate::domain::rate_limits;
 use crate::domain::users::guard_rails::{self, Change};
+use crate::domain::users::version;
 use crate::entity::user::{self, Permission, Role};
 use crate::error::{Error, Result};
 use crate::tools::clock::Now;
@@ -37,16 +39,20 @@ pub struct Update {
     pub is_active: Option<bool>,
     /// True for staff.
     pub is_staff: Option<bool>,
+    /// The version of the account that the changes are based on; without one, they apply to any.
+    pub expected_version: Option<String>,
 }
 
 /// Changes an account. Deactivating a user or setting a password signs them out everywhere immediately; a new password
-/// also deletes the API tokens. The owner gets a mail about a new password, and at the old address about a new address. An
-/// input that changes nothing writes nothing.
+/// also deletes the API tokens. The owner gets a mail about a new password, and at the old address about a new address; a
+/// user who was invited and has not signed in yet gets the invitation at the new address instead. An input that changes
+/// nothing writes nothing.
 ///
 /// # Errors
 /// [`crate::error::Code::NotFound`] of `id`; one refusal for each invalid field: required, invalid, too long, or taken;
 /// the refusal of the password; refusals of the guard rails; [`crate::error::Code::ReauthenticationRequired`] for an
-/// address, a password or more rights. [`Error::RateLimited`] after too many renames by API token.
+/// address, a password or more rights; [`crate::error::Code::Conflict`] if the account no longer has the expected
+/// version. [`Error::RateLimited`] after too many renames by API token, and too many invitations.
 /// [`Error::Forbidden`] if an API token would change more than details and the active flag, or an account beyond its
 /// reach.
 pub async fn update(
@@ -102,6 +108,7 @@ pub async fn update(
     change.guarded().try_for_each(|(_, change)| guard_rails::reach(&staff, target, change))?;
     // The response contains the whole account, which only superusers may see of a superuser.
     guard_rails::check(staff.actor(), target, Change::Details).map_err(|refusal| refusal.of("id"))?;
+    version::check(target, input.expected_version.as_deref())?;
     change.check(staff.actor())?;
     if change.guarded().any(|(_, change)| change.is_sensitive(target)) {
         authorized.check_recent_proof(now)?;
@@ -112,6 +119,9 @@ pub async fn update(
     }
     if change.is_empty() {
         return Ok(target.clone());
+    }
+    if change.moves_invitation() {
+        rate_limits::take_welcome(txn, now, &authorized, passwords.limits(), &change.after().email).await?;
     }
     let changed = change.write(txn, now).await?;
     for action in change.actions() {

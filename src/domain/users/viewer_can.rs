@@ -22,6 +22,12 @@ pub enum UserAction {
     ResetFactors,
     /// Delete the account.
     Delete,
+    /// End sessions.
+    EndSessions,
+    /// Revoke API tokens.
+    RevokeApiTokens,
+    /// Send a link to set a password.
+    SendLink,
 }
 
 /// Checks that the viewer may take this action on the user, by the rules of the operations themselves.
@@ -37,6 +43,8 @@ pub fn check(viewer: &Viewer, now: &Now, user: &user::Model, deed: UserAction) -
         UserAction::SetPassword => Change::Credentials,
         UserAction::ResetFactors => Change::Factors,
         UserAction::Delete => Change::Removal,
+        UserAction::EndSessions | UserAction::RevokeApiTokens => Change::Endings,
+        UserAction::SendLink => Change::Links,
     };
     let staff = viewer.manager().map_err(|_| None)?;
     guard_rails::reach(&staff, user, change).map_err(|_| None)?;

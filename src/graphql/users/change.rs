@@ -65,7 +65,8 @@ pub(crate) struct CreateUserPayload {
 pub(crate) struct UpdateUserInput {
     /// Id of the user.
     id: ID,
-    /// Email address. The change takes effect immediately, and the old address is notified. Not by API token.
+    /// Email address. The change takes effect immediately, and the old address is notified. A user who was invited and has
+    /// not signed in yet gets the invitation at the new address instead. Not by API token.
     email: Option<String>,
     /// Username; unique, without "@".
     username: Option<String>,
@@ -90,6 +91,8 @@ pub(crate) struct UpdateUserInput {
     is_active: Option<bool>,
     /// Staff flag: see `toggleStaff`.
     is_staff: Option<bool>,
+    /// `User.version` that the changes are based on. Without one, they apply whatever others have changed.
+    expected_version: Option<String>,
 }
 
 /// Result of `updateUser`.
@@ -99,7 +102,8 @@ pub(crate) struct UpdateUserPayload {
     user: Option<User>,
     /// NOT_FOUND, ALREADY_EXISTS, REQUIRED, INVALID, TOO_LONG, PASSWORD_…, CANNOT_DEMOTE_SELF, CANNOT_DEACTIVATE_SELF
     /// or CANNOT_EDIT_SUPERUSER. INVALID for your own email address and password: use `updateMe` and `changePassword`.
-    /// REAUTHENTICATION_REQUIRED for an email address, a password, more rights, or the activation of staff.
+    /// REAUTHENTICATION_REQUIRED for an email address, a password, more rights, or the activation of staff. CONFLICT if
+    /// the user no longer has the expected version.
     errors: Vec<UserError>,
 }
 
@@ -235,7 +239,7 @@ impl UsersMutation {
     /// Changes an account. Staff only. API tokens need the scope MANAGE_USERS, and change only the username, names,
     /// phone, address, bio and active flag of other users without staff rights. Deactivating a user or setting a
     /// password signs them out everywhere immediately; changed rights apply from their next request. The owner is
-    /// emailed when the address or password changes.
+    /// emailed when the address or password changes. RATE_LIMITED if you have sent too many invitations.
     async fn update_user(
         &self,
         ctx: &Context<'_>,
@@ -257,6 +261,7 @@ impl UsersMutation {
             permission: input.permission.map(Into::into),
             is_active: input.is_active,
             is_staff: input.is_staff,
+            expected_version: input.expected_version,
         };
         let (user, errors) = change(ctx, update).await?;
         Ok(Some(UpdateUserPayload { user, errors }))

@@ -4,26 +4,38 @@
 mod change;
 // Queries for users.
 mod list;
+// Activating and deactivating many users.
+mod set_active;
+// Support of users by staff.
+mod support;
 // Actions that the signed-in user may perform on another user.
 mod viewer_can;
 
 use async_graphql::{Context, Enum, ID, Object};
 
 use self::viewer_can::UserActions;
+use crate::domain::paging::PageArgs;
 use crate::domain::presence::ONLINE;
+use crate::domain::users::version;
 use crate::entity::user;
+use crate::graphql::api_tokens::ApiToken;
+use crate::graphql::audit::{self, AuditEvent};
 use crate::graphql::avatars;
 use crate::graphql::context::{now, reader};
 use crate::graphql::errors::Answer;
 use crate::graphql::loaders;
-use crate::graphql::paging::list_complexity;
+use crate::graphql::mails::{self, OutgoingMail};
+use crate::graphql::paging::{Connection, list_complexity, page_complexity};
 use crate::graphql::passkeys::Passkey;
 use crate::graphql::samples::{self, Sample};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::second_factor::Factor;
+use crate::graphql::sessions::Session;
 
 pub(crate) use self::change::UsersMutation;
 pub(crate) use self::list::UsersQuery;
+pub(crate) use self::set_active::SetActiveMutation;
+pub(crate) use self::support::{SupportMutation, SupportQuery};
 
 /// A user who is visible to the viewer: loaded by the rules of visibility.
 #[derive(Clone)]
@@ -192,6 +204,50 @@ impl User {
         #[graphql(desc = "Number of samples: at most 200.", default = 20)] first: i32,
     ) -> Answer<Vec<Sample>> {
         samples::recent(ctx, self.0.id, first).await
+    }
+
+    /// Version of the fields that `updateUser` changes, except the password: send it as `expectedVersion` to change only
+    /// what you have read.
+    async fn version(&self) -> String {
+        version::of(&self.0)
+    }
+
+    /// Valid sessions of the user, most recently used first: at most 50. Null by API token.
+    #[graphql(complexity = "list_complexity(5, child_complexity)")]
+    async fn sessions(&self, ctx: &Context<'_>) -> Answer<Option<Vec<Session>>> {
+        loaders::sessions(ctx, self.0.id).await
+    }
+
+    /// API tokens of the user without their secrets, newest first: at most 50.
+    #[graphql(complexity = "list_complexity(5, child_complexity)")]
+    async fn api_tokens(&self, ctx: &Context<'_>) -> Answer<Vec<ApiToken>> {
+        loaders::api_tokens(ctx, self.0.id).await
+    }
+
+    /// Audit events by and about the user, as `auditEvents` returns them; null unless you are staff.
+    #[graphql(complexity = "page_complexity(first, last, child_complexity)")]
+    async fn audit_events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Number of items from the start of the list, or after `after`.")] first: Option<i32>,
+        #[graphql(desc = "Cursor after which the page starts.")] after: Option<String>,
+        #[graphql(desc = "Number of items from the end of the list, or before `before`.")] last: Option<i32>,
+        #[graphql(desc = "Cursor before which the page ends.")] before: Option<String>,
+    ) -> Answer<Option<Connection<AuditEvent>>> {
+        audit::of_user(ctx, self.0.id, PageArgs { first, after, last, before, offset: None }).await
+    }
+
+    /// Emails to the user, as `outgoingMails` returns them; null unless you are staff.
+    #[graphql(complexity = "page_complexity(first, last, child_complexity)")]
+    async fn mails(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Number of items from the start of the list, or after `after`.")] first: Option<i32>,
+        #[graphql(desc = "Cursor after which the page starts.")] after: Option<String>,
+        #[graphql(desc = "Number of items from the end of the list, or before `before`.")] last: Option<i32>,
+        #[graphql(desc = "Cursor before which the page ends.")] before: Option<String>,
+    ) -> Answer<Option<Connection<OutgoingMail>>> {
+        mails::of_user(ctx, self.0.id, PageArgs { first, after, last, before, offset: None }).await
     }
 
     /// Actions that you may perform on this user, by the same rules that the mutations enforce.

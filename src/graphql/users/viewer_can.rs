@@ -42,6 +42,21 @@ impl UserActions {
     async fn delete(&self, ctx: &Context<'_>) -> Answer<ActionCheck> {
         self.check(ctx, UserAction::Delete)
     }
+
+    /// `endUserSessions`.
+    async fn end_sessions(&self, ctx: &Context<'_>) -> Answer<ActionCheck> {
+        self.check(ctx, UserAction::EndSessions)
+    }
+
+    /// `revokeUserApiToken`.
+    async fn revoke_api_tokens(&self, ctx: &Context<'_>) -> Answer<ActionCheck> {
+        self.check(ctx, UserAction::RevokeApiTokens)
+    }
+
+    /// `sendLink`; it also depends on the state of the account.
+    async fn send_link(&self, ctx: &Context<'_>) -> Answer<ActionCheck> {
+        self.check(ctx, UserAction::SendLink)
+    }
 }
 
 impl UserActions {

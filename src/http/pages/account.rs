@@ -3,7 +3,7 @@
 use axum::response::Response;
 
 use super::view::{Field, Form, View};
-use super::{Outcome, Sent, Visit, form, invalid_link, passkeys, password_hint, second_factor};
+use super::{Outcome, Sent, Visit, console, form, invalid_link, passkeys, password_hint, second_factor};
 use crate::app::App;
 use crate::config::Registration;
 use crate::domain::account::registration::register::{self, Register, Rules};
@@ -21,6 +21,7 @@ pub(super) async fn sign_in_form(visit: Visit) -> Response {
         "password" => Some(Text::new("page-password-set")),
         "verified" => Some(Text::new("page-verified")),
         "verified-beside" => Some(Text::new("page-verified-other-account")),
+        "signed-out" => Some(Text::new("page-signed-out-notice")),
         "signed-in" => return visit.show(&signed_in_view(&visit)),
         "changed" => {
             let title = Text::new("page-password-changed-title");
@@ -45,20 +46,22 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
     let (rules, then) = (app.sign_in_rules(), sent.field("then"));
     match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
         Ok(SignedIn::Session(session, user)) => {
-            visit.redirect_signed_in(after_sign_in(&user, then), &token_issuer.tokens(&visit.now, &session, &user))
+            visit.redirect_signed_in(&after_sign_in(&user, then), &token_issuer.tokens(&visit.now, &session, &user))
         }
         Ok(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge, then),
         Err(error) => visit.refuse(sign_in_view(visit, sent.field("identifier"), then), error),
     }
 }
 
-/// Page after a sign-in: the one that asked for it by name, if any.
-pub(super) fn after_sign_in(user: &user::Model, then: &str) -> &'static str {
-    match (user.temporary_password_at, then) {
+/// Page after a sign-in: the one that asked for it, if any.
+pub(super) fn after_sign_in(user: &user::Model, then: &str) -> String {
+    let page = match (user.temporary_password_at, then) {
         (Some(_), _) => "/account/password?temporary=1",
         (None, "security") => "/account/security",
+        (None, page) if console::is_page(page) => page,
         (None, _) => "/account/sign-in?done=signed-in",
-    }
+    };
+    page.to_owned()
 }
 
 fn identifier_field(identifier: &str) -> Field {

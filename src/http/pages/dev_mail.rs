@@ -14,6 +14,7 @@ use axum::routing::get;
 use mail_parser::{Message, MessageParser};
 use uuid::Uuid;
 
+use super::frame::Frame;
 use crate::app::App;
 use crate::texts::Text;
 use crate::tools::mail::MailUrl;
@@ -22,7 +23,8 @@ use crate::tools::mail::MailUrl;
 const MOST: usize = 200;
 
 /// Emails have their own styles; scripts and external content are blocked.
-const POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// True if the inbox is served. A service with a public address is not a development server, even if it listens only
 /// for a proxy on the same machine.
@@ -52,24 +54,18 @@ pub(super) fn routes() -> Router<Arc<App>> {
 #[derive(Template)]
 #[template(path = "mails.html", config = "src/http/pages/askama.toml")]
 struct Page<'a> {
-    site: &'a str,
-    base: &'a str,
+    frame: &'a Frame<'a>,
     mails: Vec<Line>,
     open: Option<Open>,
 }
 
 impl Page<'_> {
     fn document_title(&self) -> String {
-        Text::new("page-dev-mail-title").with("site", self.site).english()
+        Text::new("page-dev-mail-title").with("site", self.frame.site()).english()
     }
 
     fn site_line(&self) -> String {
-        Text::new("page-dev-mail-site").with("site", self.site).english()
-    }
-
-    #[expect(clippy::unused_self, reason = "templates call methods")]
-    fn text(&self, id: &'static str) -> String {
-        Text::new(id).english()
+        Text::new("page-dev-mail-site").with("site", self.frame.site()).english()
     }
 }
 
@@ -175,7 +171,7 @@ fn parts(text: &str) -> Vec<(String, bool)> {
 }
 
 fn page(app: &App, mails: Vec<Line>, open: Option<Open>) -> Response {
-    let page = Page { site: &app.config.site_name, base: app.public_url.path(), mails, open };
+    let page = Page { frame: &Frame::without_forms(app), mails, open };
     let html = page.render().expect("writing to a string does not fail");
     ([(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))], Html(html)).into_response()
 }

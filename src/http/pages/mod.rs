@@ -2,8 +2,13 @@
 //! for passkeys, and call the same operations as GraphQL. Opening a link never uses it up; submitting its form does.
 
 mod account;
+mod assets;
+// `/console`: pages for staff.
+mod console;
 mod csrf;
 mod dev_mail;
+mod frame;
+mod own;
 mod passkeys;
 mod recovery;
 mod second_factor;
@@ -24,7 +29,7 @@ use axum::routing::get;
 
 use crate::app::App;
 use crate::domain::account::verify_email::SignedIn;
-use crate::domain::auth::identity::Client;
+use crate::domain::auth::identity::{Caller, Client};
 use crate::domain::auth::token_issuer::Tokens;
 use crate::domain::sent_forms::{self, SentForm};
 use crate::error::{Code, Error, Refusal, Result};
@@ -32,7 +37,8 @@ use crate::graphql::context::CookieChange;
 use crate::graphql::errors::too_many_attempts;
 use crate::http::header::{elements, text};
 use crate::http::pages::csrf::Csrf;
-use crate::http::pages::view::{Form, Frame, View};
+use crate::http::pages::frame::Frame;
+use crate::http::pages::view::{Form, View};
 use crate::http::{client_ip, refresh_cookie};
 use crate::texts::Text;
 use crate::tools::clock::Now;
@@ -45,11 +51,12 @@ const MAX_FORM: usize = 16 * 1024;
 /// Routes of the pages.
 pub(super) fn routes(app: &App) -> Router<Arc<App>> {
     let pages = Router::new()
+        .route("/account", get(own::overview::page))
         .route("/account/sign-in", get(account::sign_in_form).post(account::sign_in))
         .route("/account/second-factor", get(second_factor::form_without_challenge).post(second_factor::complete))
         .route("/account/passkey", get(second_factor::form_without_challenge).post(passkeys::sign_in))
         .route("/account/passkey-options", get(passkeys::options))
-        .route("/account/passkeys.js", get(passkeys::script))
+        .route("/account/passkeys.js", get(async || assets::PASSKEYS.response()))
         .route("/account/security", get(security::overview))
         .route("/account/security/app", get(security::overview_instead).post(security::start_app))
         .route("/account/security/app/confirm", get(security::overview_instead).post(security::confirm_app))
@@ -58,25 +65,19 @@ pub(super) fn routes(app: &App) -> Router<Arc<App>> {
         .route("/account/security/passkey", get(security::passkey_form).post(security::add_passkey))
         .route("/account/security/passkey/rename", get(security::overview_instead).post(security::rename_passkey))
         .route("/account/security/passkey/remove", get(security::overview_instead).post(security::remove_passkey))
-        .route("/account/prove", get(security::prove_form).post(security::prove))
+        .route("/account/prove", get(own::prove::prove_form).post(own::prove::prove))
+        .route("/account/sign-out", get(own::sign_out::form_page).post(own::sign_out::sign_out))
         .route("/account/password", get(account::password_form).post(account::change_password))
         .route("/account/register", get(account::register_form).post(account::register))
         .route("/account/verify", get(account::verify_form).post(account::verify))
         .route("/account/undo", get(account::undo_form).post(account::undo))
         .route("/account/forgot", get(recovery::forgot_form).post(recovery::forgot))
         .route("/account/reset", get(recovery::reset_form).post(recovery::reset))
-        .route("/account/style.css", get(style));
+        .route("/account/style.css", get(async || assets::STYLE.response()))
+        .route("/account/brand.css", get(assets::serve_brand_style))
+        .route("/account/logo", get(assets::serve_logo))
+        .merge(console::routes());
     if dev_mail::is_served(app) { pages.merge(dev_mail::routes()) } else { pages }
-}
-
-/// True if emails are shown at `/dev/mail`.
-pub(super) fn has_dev_mail(app: &App) -> bool {
-    dev_mail::is_served(app)
-}
-
-async fn style() -> impl IntoResponse {
-    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
-    (headers, include_str!("style.css"))
 }
 
 /// A request for a page.
@@ -89,6 +90,8 @@ struct Visit {
     /// Parameters of the query string.
     query: HashMap<String, String>,
     csrf: Csrf,
+    /// Name of the signed-in user, once the page has asked for it.
+    who: Option<String>,
 }
 
 impl FromRequestParts<Arc<App>> for Visit {
@@ -104,6 +107,7 @@ impl FromRequestParts<Arc<App>> for Visit {
             csrf: Csrf::of(&parts.headers, &app.public_url),
             method: parts.method.clone(),
             headers: parts.headers.clone(),
+            who: None,
             app: Arc::clone(app),
         })
     }
@@ -129,33 +133,18 @@ impl Visit {
 
     /// Shows a form again with its errors, or with a notice if it could not be processed.
     fn refuse(&self, mut view: View, error: Error) -> Response {
-        let (status, notice, wait) = match error {
-            Error::Refused(refusals) => return self.show_as(StatusCode::UNPROCESSABLE_ENTITY, &view, &refusals),
-            Error::RateLimited(wait) => (StatusCode::TOO_MANY_REQUESTS, too_many_attempts(wait), Some(wait)),
-            Error::Unavailable(wait) => (StatusCode::SERVICE_UNAVAILABLE, Text::new("service-busy"), Some(wait)),
-            Error::EnrollmentRequired => (StatusCode::FORBIDDEN, Text::new("enrollment-required"), None),
-            Error::Forbidden => (StatusCode::FORBIDDEN, Text::new("page-not-available"), None),
-            Error::Unauthenticated(_) => (StatusCode::UNPROCESSABLE_ENTITY, Text::new("page-signed-out"), None),
-            other => {
-                tracing::error!(error = ?other, "page failed with an internal error");
-                (StatusCode::INTERNAL_SERVER_ERROR, Text::new("internal-error"), None)
-            }
-        };
-        view.notice = Some(notice);
-        let mut response = self.show_as(status, &view, &[]);
-        if let Some(wait) = wait {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-        }
-        response
+        let failure = Failure::from(error);
+        view.notice = failure.notice.clone().or(view.notice);
+        failure.delay(self.show_as(failure.status, &view, &failure.refusals))
     }
 
     fn show_as(&self, status: StatusCode, view: &View, refusals: &[Refusal]) -> Response {
-        let frame = Frame {
-            site: &self.app.config.site_name,
-            base: self.app.public_url.path(),
-            dev_mail: has_dev_mail(&self.app),
-        };
-        let mut response = view::show(&frame, &self.csrf.text, status, view, refusals);
+        let frame = Frame::new(&self.app, &self.csrf.text, self.who.as_deref());
+        self.with_csrf_cookie(view::show(&frame, status, view, refusals))
+    }
+
+    /// The response of a page with forms.
+    fn with_csrf_cookie(&self, mut response: Response) -> Response {
         if let Some(cookie) = self.csrf.set_cookie(&self.app.public_url) {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
@@ -183,6 +172,16 @@ impl Visit {
         known.and_then(|text| self.app.token_issuer().read_refresh(text))
     }
 
+    /// The signed-in user, whom the header then names.
+    ///
+    /// # Errors
+    /// As for [`App::authenticate_page`].
+    async fn caller(&mut self) -> Result<Caller> {
+        let caller = self.app.authenticate_page(&self.now, &self.client, self.refresh_token()).await?;
+        self.who = Some(caller.enrolling_user()?.user().name());
+        Ok(caller)
+    }
+
     /// Session of the browser.
     fn signed_in(&self) -> SignedIn<'_> {
         SignedIn { cookie: self.refresh_token(), caller: None }
@@ -207,10 +206,51 @@ impl Visit {
     }
 }
 
+/// A failed request, as its page shows it.
+struct Failure {
+    status: StatusCode,
+    /// Text above the page, unless the problems are shown at their fields.
+    notice: Option<Text>,
+    refusals: Vec<Refusal>,
+    /// Time after which the request may be repeated.
+    wait: Option<Duration>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let of = |status, notice, wait| Self { status, notice: Some(notice), refusals: Vec::new(), wait };
+        match error {
+            Error::Refused(refusals) => {
+                Self { status: StatusCode::UNPROCESSABLE_ENTITY, notice: None, refusals, wait: None }
+            }
+            Error::RateLimited(wait) => of(StatusCode::TOO_MANY_REQUESTS, too_many_attempts(wait), Some(wait)),
+            Error::Unavailable(wait) => of(StatusCode::SERVICE_UNAVAILABLE, Text::new("service-busy"), Some(wait)),
+            Error::EnrollmentRequired => of(StatusCode::FORBIDDEN, Text::new("enrollment-required"), None),
+            Error::Forbidden => of(StatusCode::FORBIDDEN, Text::new("page-not-available"), None),
+            Error::Unauthenticated(_) => of(StatusCode::UNPROCESSABLE_ENTITY, Text::new("page-signed-out"), None),
+            Error::BadInput(text) => of(StatusCode::BAD_REQUEST, text, None),
+            other => {
+                tracing::error!(error = ?other, "page failed with an internal error");
+                of(StatusCode::INTERNAL_SERVER_ERROR, Text::new("internal-error"), None)
+            }
+        }
+    }
+}
+
+impl Failure {
+    /// The response with the time after which the request may be repeated.
+    fn delay(&self, mut response: Response) -> Response {
+        if let Some(wait) = self.wait {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        response
+    }
+}
+
 /// A form submitted by a page of this service.
 struct Sent {
     visit: Visit,
-    fields: HashMap<String, String>,
+    fields: Vec<(String, String)>,
     form: SentForm,
 }
 
@@ -218,15 +258,22 @@ impl FromRequest<Arc<App>> for Sent {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
+        Self::receive(request, app, MAX_FORM).await
+    }
+}
+
+impl Sent {
+    /// Receives a form of at most this many bytes.
+    async fn receive(request: Request, app: &Arc<App>, most: usize) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, app).await?;
         let kind = elements(&parts.headers, "content-type", b';').next().unwrap_or_default();
         if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
         }
-        let body = receive(body, app.config.wire.body_timeout).await?;
+        let body = receive(body, most, app.config.wire.body_timeout).await?;
         let fields = pairs(&body);
-        if !csrf::is_ours(&visit.headers, &app.public_url, fields.get("csrf").map_or("", String::as_str)) {
+        if !csrf::is_ours(&visit.headers, &app.public_url, last(&fields, "csrf")) {
             let view = View {
                 paragraphs: vec![Text::new("page-foreign-form")],
                 links: vec![(Text::new("page-link-back-to-form"), parts.uri.path().to_owned())],
@@ -236,12 +283,10 @@ impl FromRequest<Arc<App>> for Sent {
         }
         Ok(Self { visit, fields, form: SentForm::of(parts.uri.path(), &body) })
     }
-}
 
-impl Sent {
     /// Value of a field; empty if missing.
     fn field(&self, name: &str) -> &str {
-        self.fields.get(name).map_or("", String::as_str)
+        last(&self.fields, name)
     }
 
     /// Checks if this browser already submitted the same form successfully. If the check fails, the form counts as new.
@@ -274,8 +319,8 @@ enum Outcome<T> {
     Failed(Error),
 }
 
-async fn receive(body: Body, timeout: Duration) -> Result<Vec<u8>, Response> {
-    match tokio::time::timeout(timeout, to_bytes(body, MAX_FORM)).await {
+async fn receive(body: Body, most: usize, timeout: Duration) -> Result<Vec<u8>, Response> {
+    match tokio::time::timeout(timeout, to_bytes(body, most)).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
         Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
@@ -283,8 +328,13 @@ async fn receive(body: Body, timeout: Duration) -> Result<Vec<u8>, Response> {
 }
 
 /// Fields of a form or query string, without NUL characters.
-fn pairs(text: &[u8]) -> HashMap<String, String> {
+fn pairs(text: &[u8]) -> Vec<(String, String)> {
     url::form_urlencoded::parse(text).map(|(key, value)| (key.into_owned(), value.replace('\0', ""))).collect()
+}
+
+/// Last value of this name; empty if missing.
+fn last<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
+    pairs.iter().rev().find(|(key, _)| key == name).map_or("", |(_, value)| value)
 }
 
 /// Parameters of a query string. Links copied from the HTML source of an email separate them by `&amp;`.

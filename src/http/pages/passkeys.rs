@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -99,13 +98,6 @@ pub(super) async fn options(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// The script.
-pub(super) async fn script() -> Response {
-    let headers =
-        [(header::CONTENT_TYPE, "text/javascript; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
-    (headers, include_str!("passkeys.js")).into_response()
-}
-
 /// Part of the sign-in page; `None` if the service has no domain.
 pub(super) fn sign_in_section(visit: &Visit, then: &str) -> Option<Section> {
     visit.app.relying_party.as_ref()?;
@@ -138,7 +130,7 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
     match sent.once(Box::pin(signing_in)).await {
         Outcome::Done((session, user)) => {
             let tokens = app.token_issuer().tokens(&visit.now, &session, &user);
-            visit.redirect_signed_in(after_sign_in(&user, sent.field("then")), &tokens)
+            visit.redirect_signed_in(&after_sign_in(&user, sent.field("then")), &tokens)
         }
         Outcome::Repeated => visit.redirect("/account/sign-in?done=signed-in"),
         Outcome::Failed(error) => visit.refuse(failed_view(), super::without_fields(error)),

@@ -29,8 +29,9 @@ pub(super) async fn complete(sent: Sent) -> Response {
     match sent.once(Box::pin(try_complete(&sent))).await {
         Outcome::Done(Completed { session, user, has_new_password }) => {
             let tokens = app.token_issuer().tokens(&visit.now, &session, &user);
-            let to = if has_new_password { "/account/sign-in?done=changed" } else { after_sign_in(&user, then) };
-            visit.redirect_signed_in(to, &tokens)
+            let changed = || "/account/sign-in?done=changed".to_owned();
+            let to = if has_new_password { changed() } else { after_sign_in(&user, then) };
+            visit.redirect_signed_in(&to, &tokens)
         }
         Outcome::Repeated => visit.redirect("/account/sign-in?done=signed-in"),
         Outcome::Failed(error) => {

@@ -1,93 +1,24 @@
-//! Pages of a signed-in user for second factors and passkeys. A browser is signed in by its refresh cookie, which these
-//! pages do not exchange.
+//! Pages of a signed-in user for second factors and passkeys.
 
-use std::sync::Arc;
-
-use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::request::Parts;
 use axum::response::Response;
 
+use super::own::{OwnForm, OwnVisit};
 use super::view::{Field, Form, PasskeyForm, Section, View};
-use super::{Outcome, Sent, Visit, form, passkeys, second_factor, without_fields};
+use super::{Outcome, Visit, form, passkeys, without_fields};
 use crate::app::App;
 use crate::domain::account::passkeys::register::{self, Registered};
 use crate::domain::account::passkeys::{delete as delete_passkey, rename};
-use crate::domain::account::reauthenticate::{self, TypedProof};
 use crate::domain::account::second_factor::enroll::{self, Enrollment};
 use crate::domain::account::second_factor::{delete as delete_factor, recovery_codes};
-use crate::domain::auth::identity::{Caller, SessionUser};
-use crate::domain::auth::passkeys::{assertion, list};
-use crate::domain::auth::second_factor::{SecondProof, factors};
+use crate::domain::auth::identity::SessionUser;
+use crate::domain::auth::passkeys::list;
+use crate::domain::auth::second_factor::factors;
 use crate::entity::{factor, passkey};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::texts::Text;
 use crate::tools::clock::Timestamp;
 
 const SECURITY: &str = "/account/security";
-
-/// A page requested by a signed-in browser; others are sent to the sign-in.
-pub(super) struct OwnVisit {
-    visit: Visit,
-    caller: Caller,
-}
-
-impl FromRequestParts<Arc<App>> for OwnVisit {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
-        let visit = Visit::from_request_parts(parts, app).await?;
-        let caller = caller(&visit).await?;
-        Ok(Self { visit, caller })
-    }
-}
-
-impl OwnVisit {
-    fn user(&self) -> Result<SessionUser<'_>> {
-        self.caller.enrolling_user()
-    }
-}
-
-/// A form sent by a signed-in browser.
-pub(super) struct OwnForm {
-    sent: Sent,
-    caller: Caller,
-}
-
-impl FromRequest<Arc<App>> for OwnForm {
-    type Rejection = Response;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
-        let sent = Sent::from_request(request, app).await?;
-        let caller = caller(&sent.visit).await?;
-        Ok(Self { sent, caller })
-    }
-}
-
-impl OwnForm {
-    fn user(&self) -> Result<SessionUser<'_>> {
-        self.caller.enrolling_user()
-    }
-
-    /// The response to a failed form. If a proof is due, its page comes first.
-    fn fail(&self, view: View, error: Error) -> Response {
-        let visit = &self.sent.visit;
-        match error {
-            Error::Refused(refusals) if refusals.iter().any(|one| one.code == Code::ReauthenticationRequired) => {
-                visit.redirect("/account/prove")
-            }
-            error => visit.refuse(view, error),
-        }
-    }
-}
-
-/// The user of the refresh cookie, or a redirect to the sign-in.
-async fn caller(visit: &Visit) -> Result<Caller, Response> {
-    match visit.app.authenticate_page(&visit.now, &visit.client, visit.refresh_token()).await {
-        Ok(caller) => Ok(caller),
-        Err(Error::Unauthenticated(_)) => Err(visit.redirect("/account/sign-in?then=security")),
-        Err(error) => Err(visit.refuse(View::new(Text::new("page-security-title")), error)),
-    }
-}
 
 /// `GET /account/security`
 pub(super) async fn overview(own: OwnVisit) -> Response {
@@ -397,65 +328,10 @@ pub(super) async fn remove_passkey(own: OwnForm) -> Response {
     }
 }
 
-/// `GET /account/prove`: asks for a new proof of identity.
-pub(super) async fn prove_form(own: OwnVisit) -> Response {
-    match prove_view(&own.visit, &own.caller).await {
-        Ok(view) => own.visit.show(&view),
-        Err(error) => own.visit.refuse(back_view("page-prove-title"), error),
-    }
-}
-
-/// `POST /account/prove`
-pub(super) async fn prove(own: OwnForm) -> Response {
-    let visit = &own.sent.visit;
-    let (password, code, passkey) = (own.sent.field("password"), own.sent.field("code"), own.sent.field("passkey"));
-    let proving = async {
-        let answer = passkeys::answer(passkey)?;
-        let typed = match (&answer, password.is_empty()) {
-            (Some(answer), _) => TypedProof::Code(SecondProof::Passkey(answer)),
-            (None, false) => TypedProof::Password(password),
-            (None, true) => TypedProof::Code(second_factor::typed_code(code)),
-        };
-        reauthenticate::reauthenticate(&visit.app.db, &visit.now, own.user()?, visit.app.sign_in_rules(), typed).await
-    };
-    match proving.await {
-        Ok(_) => visit.redirect("/account/security?done=proved"),
-        Err(error) => match prove_view(visit, &own.caller).await {
-            Ok(view) => visit.refuse(view, second_factor::on_the_form(error)),
-            Err(error) => visit.refuse(back_view("page-prove-title"), error),
-        },
-    }
-}
-
-async fn prove_view(visit: &Visit, caller: &Caller) -> Result<View> {
-    let owner = caller.enrolling_user()?;
-    let user = owner.user();
-    let mut fields = Vec::new();
-    if user.password_hash.is_some() {
-        fields.push(Field {
-            required: false,
-            ..Field::password("password", Text::new("page-label-password"), "current-password")
-        });
-    }
-    if user.has_second_factor {
-        fields.push(second_factor::code_field());
-    }
-    let app = &visit.app;
-    let options = assertion::request_of(app.db.reader(), &visit.now, app.second_factor_rules(), user).await?;
-    let passkey = options.map(|options| passkeys::section(options, "/account/prove", Vec::new()));
-    Ok(View {
-        paragraphs: vec![Text::new("page-prove-reason")],
-        form: (!fields.is_empty()).then(|| Form { fields, ..form("/account/prove", Text::new("page-button-prove")) }),
-        sections: passkey.into_iter().collect(),
-        links: vec![back_link()],
-        ..View::new(Text::new("page-prove-title"))
-    })
-}
-
-fn back_link() -> (Text, String) {
+pub(super) fn back_link() -> (Text, String) {
     (Text::new("page-link-security"), SECURITY.to_owned())
 }
 
-fn back_view(title: &'static str) -> View {
+pub(super) fn back_view(title: &'static str) -> View {
     View { links: vec![back_link()], ..View::new(Text::new(title)) }
 }

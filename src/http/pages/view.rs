@@ -4,18 +4,19 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 
+use super::frame::Frame;
 use crate::error::Refusal;
 use crate::graphql::passkeys::{PasskeyCreationOptions, PasskeyRequestOptions};
 use crate::texts::Text;
 use crate::tools::secret::Secret;
 
-/// Only the stylesheet is loaded, and forms are sent only to this service.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// Only stylesheets and pictures of this service are loaded, and forms are sent only to it.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'";
 
 /// The same with the script for passkeys.
-const SCRIPT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const SCRIPT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Content of a page.
 pub(super) struct View {
@@ -166,21 +167,10 @@ impl Field {
     }
 }
 
-/// Parts shared by all pages.
-pub(super) struct Frame<'a> {
-    /// Name of the site.
-    pub(super) site: &'a str,
-    /// Path under which browsers reach the service.
-    pub(super) base: &'a str,
-    /// True on a development server, whose pages link to its mails.
-    pub(super) dev_mail: bool,
-}
-
 #[derive(Template)]
 #[template(path = "page.html", config = "src/http/pages/askama.toml")]
 struct Page<'a> {
     frame: &'a Frame<'a>,
-    csrf: &'a str,
     /// Random text per form: distinguishes a form sent twice from one filled in again.
     once: &'a str,
     view: &'a View,
@@ -190,7 +180,7 @@ struct Page<'a> {
 impl Page<'_> {
     /// Address of a link as the browser needs it.
     fn address(&self, href: &str) -> String {
-        let base = if href.starts_with('/') { self.frame.base } else { "" };
+        let base = if href.starts_with('/') { self.frame.base() } else { "" };
         format!("{base}{href}")
     }
 
@@ -204,12 +194,7 @@ impl Page<'_> {
             true => Text::new("page-document-title"),
             false => Text::new("page-document-title-error"),
         };
-        text.with("title", self.view.title.english()).with("site", self.frame.site).english()
-    }
-
-    #[expect(clippy::unused_self, reason = "templates call methods")]
-    fn text(&self, id: &'static str) -> String {
-        Text::new(id).english()
+        text.with("title", self.view.title.english()).with("site", self.frame.site()).english()
     }
 
     fn error_of(&self, name: &str) -> Option<String> {
@@ -225,9 +210,9 @@ impl Page<'_> {
 }
 
 /// Renders a page with the errors of its form.
-pub(super) fn show(frame: &Frame<'_>, csrf: &str, status: StatusCode, view: &View, refusals: &[Refusal]) -> Response {
+pub(super) fn show(frame: &Frame<'_>, status: StatusCode, view: &View, refusals: &[Refusal]) -> Response {
     let once = Secret::<16>::random().to_text();
-    let page = Page { frame, csrf, once: &once, view, refusals };
+    let page = Page { frame, once: &once, view, refusals };
     let html = page.render().expect("writing to a string does not fail");
     let mut response = (status, Html(html)).into_response();
     let policy = if view.needs_script() { SCRIPT_POLICY } else { POLICY };

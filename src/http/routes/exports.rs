@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::domain::exports::{self, Export, Grant};
 use crate::error::{Error, Result};
 use crate::http::auth::RequireCaller;
+use crate::http::{event_selection, user_selection};
 use crate::texts::Text;
 use crate::tools::clock::Now;
 use crate::tools::sheet;
@@ -48,7 +49,7 @@ pub(in crate::http) async fn samples_csv(
     }
 }
 
-/// `/export/users.csv`: all users, for staff.
+/// `/export/users.csv`: the users that match the search and filter of the query string, for staff.
 pub(in crate::http) async fn users_csv(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
@@ -56,7 +57,8 @@ pub(in crate::http) async fn users_csv(
 ) -> Response {
     let granted = async {
         let mark = byte_order_mark(query.as_deref())?;
-        Ok((mark, exports::users(&app.db, &request.now, request.caller.exporter()?, &app.limits).await?))
+        let selection = user_selection::of_query(query.as_deref())?;
+        Ok((mark, exports::users(&app.db, &request.now, request.caller.exporter()?, &app.limits, &selection).await?))
     };
     match granted.await {
         Ok((mark, export)) => download(&request.now, "users", "csv", Body::from_stream(csv(app, mark, export))),
@@ -64,11 +66,42 @@ pub(in crate::http) async fn users_csv(
     }
 }
 
-/// `/export/users.xlsx`: all users, for staff.
-pub(in crate::http) async fn users_xlsx(State(app): State<Arc<App>>, request: RequireCaller) -> Response {
+/// `/export/audit.csv`: the audit events that match the filter of the query string, for staff.
+pub(in crate::http) async fn audit_csv(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    request: RequireCaller,
+) -> Response {
+    let granted = async {
+        let mark = byte_order_mark(query.as_deref())?;
+        let exporter = request.caller.exporter()?;
+        let filter = event_selection::of_query(&app.db, exporter.staff()?, query.as_deref()).await?;
+        Ok((mark, exports::events(&app.db, &request.now, exporter, &app.limits, filter).await?))
+    };
+    match granted.await {
+        Ok((mark, export)) => download(&request.now, "audit", "csv", Body::from_stream(csv(app, mark, export))),
+        Err(error) => request.refuse(error),
+    }
+}
+
+/// `HEAD /export/audit.csv`: as for users.
+pub(in crate::http) async fn audit_csv_head(request: RequireCaller) -> Response {
+    match request.caller.exporter().and_then(exports::may_export_users) {
+        Ok(()) => download(&request.now, "audit", "csv", nothing()),
+        Err(error) => request.refuse(error),
+    }
+}
+
+/// `/export/users.xlsx`: the same as a workbook.
+pub(in crate::http) async fn users_xlsx(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    request: RequireCaller,
+) -> Response {
     let written = async {
         let exporter = request.caller.exporter()?;
-        let export = exports::users_for_file(&app.db, &request.now, exporter, &app.limits).await?;
+        let selection = user_selection::of_query(query.as_deref())?;
+        let export = exports::users_for_file(&app.db, &request.now, exporter, &app.limits, &selection).await?;
         let grant = export.grant();
         let file = workbook(&app, &request.now, export).await?;
         exports::record_users(&app.db, &app.clock.now(), exporter).await?;
@@ -150,7 +183,13 @@ pub(in crate::http) async fn workbook(app: &App, now: &Now, mut export: Export) 
     let _turn = WRITING.acquire().await.map_err(Error::internal)?;
     let (sender, mut pages) = mpsc::channel(2);
     let (folder, at) = (app.config.data_dir.clone(), now.at);
-    let columns = export.columns().iter().map(|name| sheet::Column { name, values: export.values(name) }).collect();
+    let column = |name: &&'static str| sheet::Column {
+        name,
+        values: export.values(name),
+        is_time: export.is_time(name),
+        is_wide: export.is_wide(name),
+    };
+    let columns = export.columns().iter().map(column).collect();
     let layout = sheet::Layout { name: "Users", columns, explanations: export.explanations() };
     let writing = tokio::task::spawn_blocking(move || {
         sheet::workbook(&folder, at, &layout, std::iter::from_fn(|| pages.blocking_recv()))

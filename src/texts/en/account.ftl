@@ -126,6 +126,14 @@ registration-password-required = Enter a password to confirm { $email }: the one
 ## Administering users
 
 user-unknown = There is no user with this id.
+user-changed-meanwhile = Somebody else changed this user in the meantime. Load the user again, then repeat your changes.
+user-session-unknown = This user has no session with this id. It may have ended.
+user-api-token-unknown = There is no API token with this id. It may have been revoked.
+link-account-deactivated = This account is deactivated, so its links do not work. Activate it first.
+link-invitation-accepted = This user already has a password. Send a link to reset it instead.
+sign-in-problems-person = Enter either the id of a user, or a username or email address.
+statistics-days = Choose between 1 and { $max } days.
+users-too-many-to-change = Change at most { $max } users at a time.
 users-required = Select at least one user.
 users-too-many = Delete at most { $max } users at a time.
 delete-unknown-user = There is no user with the id { $id }.

@@ -116,6 +116,12 @@ mail-token-created-subject = A new API token for your account at { $site }
 mail-token-created-intro = An API token was created for your account at { $site } on { $time }.
 mail-token-rotated-subject = An API token of your account at { $site } has a new secret
 mail-token-rotated-intro = An API token of your account at { $site } was given a new secret on { $time }. The old secret no longer works.
+mail-token-revoked-subject = An API token of your account at { $site } was revoked
+mail-token-revoked-intro = An administrator revoked an API token of your account at { $site } on { $time }. Programs that use it no longer have access.
+mail-token-revoked-action = If you still need a token, create a new one. If you don't know the token, someone else may have had access to your account: reset your password, and contact { $support ->
+        [none] the administrators of { $site }
+       *[other] { $support }
+    }.
 mail-token-name = Name: { $name }
 mail-token-scopes = Scopes: { $scopes }
 mail-token-rights = Programs that have its secret can act for you within its scopes.
@@ -153,6 +159,13 @@ mail-reused-action = Sign in again on that device. If this happens again, reset 
 outbox-mail-missing = There is no email with this id.
 outbox-mail-outdated = This email is out of date: its link would no longer be valid. Request a new one.
 outbox-mail-held = An operator is holding this email back. It is sent when they release it.
+outbox-mails-required = Select at least one email.
+outbox-mails-too-many = Select at most { $max } emails at a time.
+mail-failure-unknown-address = The mail server of the recipient knows no such mailbox. Check the address for typing errors.
+mail-failure-mailbox-full = The mailbox of the recipient is full. Ask the recipient to make room, then retry the email.
+mail-failure-refused = The mail server of the recipient refused the email, for example as spam. Ask its administrators to accept it.
+mail-failure-later = The mail server of the recipient asked to try again later. Delivery is retried automatically.
+mail-failure-server = The mail server of this service cannot be used. Ask the operator to check its settings.
 outbox-mail-sent = This email was already sent.
 
 ## Passkeys.

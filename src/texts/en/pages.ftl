@@ -3,6 +3,10 @@
 page-document-title = { $title } – { $site }
 page-document-title-error = Error: { $title } – { $site }
 page-problem-heading = There is a problem
+page-skip = Skip to the content
+legal-imprint = Imprint
+legal-privacy = Privacy
+legal-terms = Terms
 
 ## Labels and hints
 
@@ -39,6 +43,7 @@ page-link-back-to-form = Back to the form
 page-link-security = Back to sign-in and security
 page-link-own-security = Sign-in and security
 page-link-change-password = Change your password
+page-link-account = Your account
 page-link-passkey-add = Add a passkey
 
 ## Sign in
@@ -50,6 +55,19 @@ page-signed-in-effect = You stay signed in on this browser.
 page-password-set = Your new password is set. Sign in with it.
 page-verified = Your email address is confirmed. You can sign in now.
 page-verified-other-account = Your email address is confirmed. This browser is still signed in to another account. To switch accounts, sign in here.
+
+## Sign out
+
+page-sign-out-title = Sign out
+page-sign-out-effect = You will be signed out on this browser.
+page-sign-out-everywhere-effect = You can also sign out on all your devices and browsers. API tokens stay valid.
+page-button-sign-out = Sign out
+page-button-sign-out-everywhere = Sign out everywhere
+page-signed-out-notice = You are signed out.
+
+## Your account
+
+page-account-title = Your account
 
 ## Second factor
 

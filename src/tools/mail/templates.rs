@@ -10,6 +10,19 @@ use super::message::Message;
 use super::wording;
 use crate::texts::{Param, Text};
 use crate::tools::clock::Timestamp;
+use crate::tools::color::Color;
+
+/// Default color of buttons and, in the light style, of links.
+const ACCENT: Color = Color::new(0x24, 0x57, 0xc5);
+
+/// Default color of links in the dark style.
+const DARK_LINK: Color = Color::new(0x8a, 0xb4, 0xff);
+
+/// Background of the light style.
+const LIGHT: Color = Color::WHITE;
+
+/// Background of the dark style.
+const DARK: Color = Color::new(0x20, 0x24, 0x2b);
 
 /// The site that sends the mails, and its links without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +35,27 @@ pub struct Site {
     pub sign_in: String,
     /// URL of the page that requests a password reset.
     pub forgot_password: String,
+    /// Accent color of buttons and links; `None` for the default.
+    pub color: Option<Color>,
+    /// Labels and addresses of legal pages.
+    pub legal: Vec<(Text, String)>,
+}
+
+impl Site {
+    /// Color of buttons.
+    fn accent(&self) -> Color {
+        self.color.unwrap_or(ACCENT)
+    }
+
+    /// Color of links in the light style.
+    fn link(&self) -> Color {
+        self.accent().readable_on(&[LIGHT], 4.5)
+    }
+
+    /// Color of links in the dark style.
+    fn dark_link(&self) -> Color {
+        self.color.map_or(DARK_LINK, |color| color.readable_on(&[DARK], 4.5))
+    }
 }
 
 /// Recipient of a mail.
@@ -170,6 +204,11 @@ pub enum Content {
     ApiTokenCreated(TokenNotice),
     /// To a user whose API token was rotated, by anybody.
     ApiTokenRotated(TokenNotice),
+    /// To a user one of whose API tokens was revoked by staff.
+    ApiTokenRevoked {
+        /// Time of the revocation.
+        at: Timestamp,
+    },
 }
 
 impl Content {
@@ -190,6 +229,7 @@ impl Content {
             Self::EmailChanged { .. } => Text::new("mail-address-changed-subject"),
             Self::ApiTokenCreated(_) => Text::new("mail-token-created-subject"),
             Self::ApiTokenRotated(_) => Text::new("mail-token-rotated-subject"),
+            Self::ApiTokenRevoked { .. } => Text::new("mail-token-revoked-subject"),
             Self::EmailChangeUndone => Text::new("mail-address-restored-subject"),
             Self::RefreshReused { .. } => Text::new("mail-reused-subject"),
             Self::FactorAdded { .. } => Text::new("mail-factor-added-subject"),
@@ -217,7 +257,8 @@ impl Content {
             | Self::TotpStopped { at: time }
             | Self::PasskeyAdded { at: time }
             | Self::PasskeyRemoved { at: time }
-            | Self::PasskeyCopied { at: time } => vec![at(*time)],
+            | Self::PasskeyCopied { at: time }
+            | Self::ApiTokenRevoked { at: time } => vec![at(*time)],
             Self::EmailChanged { new_address, undo } => {
                 let address = ("address", wording::masked(new_address).into());
                 std::iter::once(address).chain(undo.as_ref().map(Link::validity)).collect()

@@ -15,6 +15,8 @@ fn site() -> Site {
         support: Some("help@example.org".into()),
         sign_in: "https://id.example.org/account/sign-in".into(),
         forgot_password: "https://id.example.org/account/forgot".into(),
+        color: None,
+        legal: Vec::new(),
     }
 }
 
@@ -44,6 +46,7 @@ fn occasions() -> Vec<(&'static str, Content)> {
         ("email_change_undone", Content::EmailChangeUndone),
         ("api_token_created", Content::ApiTokenCreated(notice(Some("nightly export")))),
         ("api_token_rotated", Content::ApiTokenRotated(notice(Some("nightly export")))),
+        ("api_token_revoked", Content::ApiTokenRevoked { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("api_token_deleted_meanwhile", Content::ApiTokenCreated(notice(None))),
         ("factor_added", Content::FactorAdded { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("factor_removed", Content::FactorRemoved { at: Timestamp::from_millis(1_795_253_400_042) }),
@@ -92,6 +95,7 @@ fn without_a_support_address_mails_name_the_administrators() {
                     | Content::PasskeyAdded { .. }
                     | Content::PasskeyRemoved { .. }
                     | Content::PasskeyCopied { .. }
+                    | Content::ApiTokenRevoked { .. }
             );
             assert_eq!(body.contains("the administrators of Vestibule"), names, "{name}: {body}");
         }
@@ -119,6 +123,7 @@ fn each_mail_names_the_user_the_site_and_its_links_in_both_forms() {
             | Content::PasskeyAdded { .. }
             | Content::PasskeyRemoved { .. }
             | Content::PasskeyCopied { .. }
+            | Content::ApiTokenRevoked { .. }
             | Content::ApiTokenCreated(_)
             | Content::ApiTokenRotated(_) => (site().forgot_password, "21 November 2026, 09:30 UTC".into()),
             Content::EmailChanged { undo: None, .. } => (String::new(), "a***@example.com".into()),
@@ -130,6 +135,20 @@ fn each_mail_names_the_user_the_site_and_its_links_in_both_forms() {
             assert!(mail.html.contains(&part.replace('&', "&amp;")), "{name}: {part}");
         }
     }
+}
+
+#[test]
+fn mails_have_the_color_and_the_legal_links_of_the_site() {
+    let legal = vec![(Text::new("legal-imprint"), "https://example.org/imprint?a=1&b=2".to_owned())];
+    let site = Site { color: Some("#ffcc00".parse().unwrap()), legal, ..site() };
+    for (name, content) in occasions() {
+        let mail = rendered(&site, "", &content);
+        assert!(mail.text.ends_with("\nImprint: https://example.org/imprint?a=1&b=2\n"), "{name}: {}", mail.text);
+        assert!(mail.html.contains("href=\"https://example.org/imprint?a=1&amp;b=2\""), "{name}: {}", mail.html);
+        assert!(!mail.html.contains("#2457c5") && !mail.html.contains("color: #ffffff; border-radius"), "{name}");
+    }
+    let mail = rendered(&site, "", &Content::ResetPassword(link("reset", 1)));
+    assert!(mail.html.contains("background-color: #ffcc00; color: #000000;"), "{}", mail.html);
 }
 
 #[test]

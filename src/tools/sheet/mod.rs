@@ -1,4 +1,5 @@
-//! Tables for spreadsheet programs, read and written. All written cells are text, and none is taken for a formula.
+//! Tables for spreadsheet programs, read and written. Written cells are text or times, and none is taken for a
+//! formula.
 
 // Reading of a table in a child process.
 mod child;

@@ -25,6 +25,12 @@ const TEXT: u8 = 49;
 /// Width of columns, in characters.
 const WIDTH: f64 = 18.0;
 
+/// Width of columns of long texts, in characters.
+const WIDE: f64 = 36.0;
+
+/// Format of times, which are in UTC.
+const TIME: &str = "yyyy-mm-dd hh:mm:ss";
+
 /// Width of the column of sentences in the explanations, in characters.
 const SENTENCE_WIDTH: f64 = 80.0;
 
@@ -35,6 +41,10 @@ pub struct Column<'a> {
     pub name: &'a str,
     /// The values offered and accepted by spreadsheet programs; empty if any text is accepted.
     pub values: &'a [&'a str],
+    /// True for times in RFC 3339, which become dates of spreadsheet programs.
+    pub is_time: bool,
+    /// True for long texts.
+    pub is_wide: bool,
 }
 
 /// The layout of a workbook.
@@ -49,8 +59,8 @@ pub struct Layout<'a> {
 }
 
 /// Writes a workbook (Office Open XML) into a file in this folder and returns the file, positioned at its start. All
-/// columns have the text format, so that spreadsheet programs keep leading zeros and plus signs. So do single cells,
-/// except those that begin with a letter.
+/// columns but times have the text format, so that spreadsheet programs keep leading zeros and plus signs. So do single
+/// cells, except those that begin with a letter.
 ///
 /// Only one page of rows is in memory at a time: cells go to a second file first. Neither file has a name, so both
 /// disappear when they are closed or the process ends. This is slow and must not run on an asynchronous thread.
@@ -79,6 +89,7 @@ fn write(
     let created = DocProperties::new().set_creation_datetime(&ExcelDateTime::from_timestamp(at.seconds())?);
     workbook.set_properties(&created);
     let text = Format::new().set_num_format_index(TEXT);
+    let time = Format::new().set_num_format(TIME);
     let (mut sheets, mut row) = (0, max_rows);
     for cells in std::iter::once(Vec::new()).chain(pages.into_iter().flatten()) {
         if row == max_rows {
@@ -87,7 +98,7 @@ fn write(
             let sheet = workbook.add_worksheet_with_constant_memory()?;
             let Layout { name, .. } = layout;
             sheet.set_name(if sheets == 1 { (*name).to_owned() } else { format!("{name} {sheets}") })?;
-            begin(sheet, &layout.columns, &text, max_rows)?;
+            begin(sheet, &layout.columns, (&text, &time), max_rows)?;
         }
         if cells.is_empty() {
             continue;
@@ -96,6 +107,12 @@ fn write(
         for (column, cell) in (0..).zip(&cells) {
             let end = cell.char_indices().nth(MAX_CELL).map_or(cell.len(), |(end, _)| end);
             let cell = &cell[..end];
+            let is_time = layout.columns.get(usize::from(column)).is_some_and(|column| column.is_time);
+            if let Some(at) = Timestamp::parse(cell).filter(|_| is_time) {
+                let at = ExcelDateTime::from_timestamp(at.seconds())?;
+                sheet.write_datetime_with_format(row, column, at, &time)?;
+                continue;
+            }
             // Empty cells have the format of their column. Finding a format costs as much as writing the cell.
             match cell.chars().next() {
                 Some(first) if first.is_alphabetic() => sheet.write_string(row, column, cell)?,
@@ -117,11 +134,17 @@ fn write(
 }
 
 /// Sets up the columns of a sheet, and writes its frozen heading.
-fn begin(sheet: &mut Worksheet, columns: &[Column<'_>], text: &Format, max_rows: u32) -> Result<(), XlsxError> {
+fn begin(
+    sheet: &mut Worksheet,
+    columns: &[Column<'_>],
+    (text, time): (&Format, &Format),
+    max_rows: u32,
+) -> Result<(), XlsxError> {
     let heading = text.clone().set_bold();
     sheet.set_freeze_panes(1, 0)?;
     for (place, column) in (0..).zip(columns) {
-        sheet.set_column_format(place, text)?.set_column_width(place, WIDTH)?;
+        let width = if column.is_wide { WIDE } else { WIDTH };
+        sheet.set_column_format(place, if column.is_time { time } else { text })?.set_column_width(place, width)?;
         sheet.write_string_with_format(0, place, column.name, &heading)?;
         // Programs mark numbers stored as text as errors, and offer to drop their leading zeros.
         sheet.ignore_error_range(1, place, max_rows - 1, place, IgnoreError::NumberStoredAsText)?;
@@ -159,7 +182,7 @@ mod tests {
 
     fn sheets(columns: &[&str], pages: Vec<Vec<Row>>, max_rows: u32) -> Vec<(String, Vec<Vec<Data>>)> {
         let folder = tempfile::TempDir::new().unwrap();
-        let columns = columns.iter().map(|name| Column { name, values: &[] }).collect();
+        let columns = columns.iter().map(|name| Column { name, values: &[], is_time: *name == "time", is_wide: false }).collect();
         let layout = Layout { name: "Users", columns, explanations: Vec::new() };
         let file = write(folder.path(), AT, &layout, pages, max_rows).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -182,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn times_are_dates_of_spreadsheet_programs() {
+        let rows = vec![vec!["2026-01-05T09:30:00.000Z".to_owned()], vec!["later".to_owned()]];
+        let sheets = sheets(&["time"], vec![rows], 10);
+        let Data::DateTime(time) = &sheets[0].1[1][0] else { panic!("{:?}", sheets[0].1) };
+        assert_eq!(time.to_ymd_hms_milli(), (2026, 1, 5, 9, 30, 0, 0));
+        assert_eq!(sheets[0].1[2][0], text("later"));
+    }
+
+    #[test]
     fn a_cell_is_cut_where_a_workbook_holds_no_more() {
         let long = "é".repeat(MAX_CELL + 1);
         let sheets = sheets(&["a"], vec![vec![vec![long]]], 10);
@@ -192,7 +224,8 @@ mod tests {
     fn what_is_typed_into_the_sheet_stays_text() {
         let folder = tempfile::TempDir::new().unwrap();
         let columns =
-            vec![Column { name: "phone", values: &[] }, Column { name: "role", values: &["ADMIN", "MEMBER"] }];
+            [("phone", &[][..]), ("role", &["ADMIN", "MEMBER"])].map(|(name, values)| Column { name, values, is_time: false, is_wide: false });
+        let columns = columns.to_vec();
         let layout = Layout { name: "Users", columns, explanations: vec![["a", "b", "c", "d"].map(str::to_owned)] };
         let file = write(folder.path(), AT, &layout, [vec![vec!["007".to_owned(), String::new()]]], MAX_ROWS).unwrap();
         let mut archive = zip::ZipArchive::new(file).unwrap();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
+    ActiveValue::Set, ColumnTrait as _, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 use uuid::Uuid;
 
@@ -153,9 +153,9 @@ pub(in crate::domain) async fn remove_young_passkeys(
     Ok(())
 }
 
-/// True if a user whose row is locked has a passkey.
-pub(in crate::domain) async fn has_passkey(txn: &DatabaseTransaction, user: Uuid) -> Result<bool> {
-    let one = passkey::Entity::find().filter(passkey::Column::UserId.eq(user)).one(txn).await?;
+/// True if this user has a passkey.
+pub(in crate::domain) async fn has_passkey(db: &impl ConnectionTrait, user: Uuid) -> Result<bool> {
+    let one = passkey::Entity::find().filter(passkey::Column::UserId.eq(user)).one(db).await?;
     Ok(one.is_some())
 }
 

@@ -13,7 +13,7 @@ use crate::tools::sheet::read::{Fault, SheetRow};
 use crate::tools::{identifier, text};
 
 /// Columns of exports that cannot be imported and are ignored.
-const PASSED_OVER: [&str; 4] = ["is_verified", "date_joined", "last_login", "external_id"];
+const PASSED_OVER: [&str; 5] = ["is_verified", "date_joined", "last_login", "external_id", "id"];
 
 /// Maximum length of a heading in an error, in characters.
 const MAX_HEADING: usize = 60;

@@ -65,7 +65,7 @@ const MAX_INTROSPECTION_LISTS: u32 = 16;
 const CACHE_BYTES: usize = 256 * 1024;
 
 /// Fields limited to one per mutation: each guesses a secret, sends a mail, or is slow.
-const SENSITIVE: [&str; 24] = [
+const SENSITIVE: [&str; 25] = [
     "login",
     "completeLogin",
     "loginWithPasskey",
@@ -81,6 +81,7 @@ const SENSITIVE: [&str; 24] = [
     "changePassword",
     "setUserPassword",
     "retryMail",
+    "sendLink",
     "createUser",
     "confirmTotpEnrollment",
     "finishPasskeyRegistration",

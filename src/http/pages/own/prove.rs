@@ -1,0 +1,69 @@
+//! Page that asks for a new proof of identity.
+
+use axum::response::Response;
+
+use super::super::security::{back_link, back_view};
+use super::super::view::{Field, Form, View};
+use super::super::{Visit, form, passkeys, second_factor};
+use super::{OwnForm, OwnVisit};
+use crate::domain::account::reauthenticate::{self, TypedProof};
+use crate::domain::auth::identity::Caller;
+use crate::domain::auth::passkeys::assertion;
+use crate::domain::auth::second_factor::SecondProof;
+use crate::error::Result;
+use crate::texts::Text;
+
+/// `GET /account/prove`: asks for a new proof of identity.
+pub(in crate::http::pages) async fn prove_form(own: OwnVisit) -> Response {
+    match prove_view(&own.visit, &own.caller).await {
+        Ok(view) => own.visit.show(&view),
+        Err(error) => own.visit.refuse(back_view("page-prove-title"), error),
+    }
+}
+
+/// `POST /account/prove`
+pub(in crate::http::pages) async fn prove(own: OwnForm) -> Response {
+    let visit = &own.sent.visit;
+    let (password, code, passkey) = (own.sent.field("password"), own.sent.field("code"), own.sent.field("passkey"));
+    let proving = async {
+        let answer = passkeys::answer(passkey)?;
+        let typed = match (&answer, password.is_empty()) {
+            (Some(answer), _) => TypedProof::Code(SecondProof::Passkey(answer)),
+            (None, false) => TypedProof::Password(password),
+            (None, true) => TypedProof::Code(second_factor::typed_code(code)),
+        };
+        reauthenticate::reauthenticate(&visit.app.db, &visit.now, own.user()?, visit.app.sign_in_rules(), typed).await
+    };
+    match proving.await {
+        Ok(_) => visit.redirect("/account/security?done=proved"),
+        Err(error) => match prove_view(visit, &own.caller).await {
+            Ok(view) => visit.refuse(view, second_factor::on_the_form(error)),
+            Err(error) => visit.refuse(back_view("page-prove-title"), error),
+        },
+    }
+}
+
+async fn prove_view(visit: &Visit, caller: &Caller) -> Result<View> {
+    let owner = caller.enrolling_user()?;
+    let user = owner.user();
+    let mut fields = Vec::new();
+    if user.password_hash.is_some() {
+        fields.push(Field {
+            required: false,
+            ..Field::password("password", Text::new("page-label-password"), "current-password")
+        });
+    }
+    if user.has_second_factor {
+        fields.push(second_factor::code_field());
+    }
+    let app = &visit.app;
+    let options = assertion::request_of(app.db.reader(), &visit.now, app.second_factor_rules(), user).await?;
+    let passkey = options.map(|options| passkeys::section(options, "/account/prove", Vec::new()));
+    Ok(View {
+        paragraphs: vec![Text::new("page-prove-reason")],
+        form: (!fields.is_empty()).then(|| Form { fields, ..form("/account/prove", Text::new("page-button-prove")) }),
+        sections: passkey.into_iter().collect(),
+        links: vec![back_link()],
+        ..View::new(Text::new("page-prove-title"))
+    })
+}
