@@ -29,8 +29,8 @@ use crate::domain::outbox::{self, DeliveryMetrics, Mailer};
 use crate::domain::presence::Presence;
 use crate::domain::rate_limits::Limits;
 use crate::domain::statistics::PastDays;
-use crate::domain::users::address_keys;
 use crate::domain::users::superuser::{self, FirstPassword, Username};
+use crate::domain::users::{address_keys, search_terms};
 use crate::entity::mail;
 use crate::error::{Error, Reason, Result};
 use crate::tools::api_token::ApiToken;
@@ -175,6 +175,7 @@ impl App {
         let secrets = MasterSecrets { current, previous };
         let instance = InstanceName { id: instance::ensure(&txn, &now).await?, public_url: public_url.as_str() };
         address_keys::renew(&txn).await?;
+        search_terms::renew(&txn).await?;
         let master_keys = Arc::new(MasterKeys::new(&secrets, instance));
         signing_keys::ensure(&txn, &now, &master_keys).await?;
         let ring = signing_keys::load(&txn, &now, &master_keys, public_url.as_str()).await?;

@@ -135,14 +135,20 @@ impl Store {
         let syllable = |of: &str| format!("substr('babecibodafemigorukalesitovuwaxe', 1 + 2 * (({of}) % 16), 2)");
         let first = [syllable("i * 7"), syllable("i / 16"), syllable("i / 16 / 5")].join(" || ");
         let last = [syllable("i * 5"), syllable("i / 3"), syllable("i / 48"), syllable("i / 768")].join(" || ");
+        // A telephone number, and its digits as the service stores them.
+        let number = "CAST(491701000000 + i AS text)".to_owned();
+        let digits = ('0'..='9').zip('A'..);
+        let letters =
+            digits.fold(number.clone(), |text, (digit, letter)| format!("replace({text}, '{digit}', '{letter}')"));
         format!(
-            "WITH {}, named AS (SELECT i, {first} AS first, {last} AS last FROM numbers)
+            "WITH {}, named AS (SELECT i, {first} AS first, {last} AS last, '+' || {number} AS phone, '\n' || {letters} AS terms
+                 FROM numbers)
              INSERT INTO users (id, username, username_key, email, email_key, first_name, last_name, first_name_key,
-                 last_name_key, phone, address, bio, role, permission, is_active, is_staff, is_superuser, is_verified,
-                 date_joined, updated_at)
+                 last_name_key, phone, search_terms, address, bio, role, permission, is_active, is_staff, is_superuser,
+                 is_verified, date_joined, updated_at)
              SELECT {id}, first || '.' || i, first || '.' || i, first || i || '@example.com', first || i || '@example.com',
-                 first, last, first, last, '', '', '', CASE WHEN i % 50 = 0 THEN 'MANAGER' ELSE 'MEMBER' END, 'ONLY_VIEW',
-                 {flag}(i % 100 <> 0), {flag}(i % 20000 = 7), {flag}(1 = 0), {flag}(i % 10 <> 0),
+                 first, last, first, last, phone, terms, '', '', CASE WHEN i % 50 = 0 THEN 'MANAGER' ELSE 'MEMBER' END,
+                 'ONLY_VIEW', {flag}(i % 100 <> 0), {flag}(i % 20000 = 7), {flag}(1 = 0), {flag}(i % 10 <> 0),
                  1600000000000 + CAST(i AS bigint) * 180000, 1600000000000 FROM named",
             Self::numbers(begin, end)
         )

@@ -201,6 +201,11 @@ fn user_cases(size: u64, middle: &Value) -> Vec<Case> {
         users("search: no hit", json!({ "search": "zzzyyy" })),
         users("search: many hits, by last name", json!({ "search": "ba", "orderBy": by_name })),
         users("search: first and last name", json!({ "search": "bababa ba" })),
+        users("search: last and first name", json!({ "search": "febababa gobaba" })),
+        users("search: two frequent words, by last name", json!({ "search": "beba goba", "orderBy": by_name })),
+        users("search: two frequent words, no hit", json!({ "search": "bababa zzzyyy" })),
+        users("search: another spelling", json!({ "search": "fäbäbaba" })),
+        users("search: telephone number", json!({ "search": "0170 1000 777" })),
         users("search: inactive", json!({ "search": "vu", "filter": { "isActive": false } })),
         users("search: inactive, no hit", json!({ "search": "zzzyyy", "filter": { "isActive": false } })),
         users(

@@ -58,7 +58,7 @@ pub(super) struct Who {
 /// Options of `users list`.
 #[derive(clap::Args)]
 pub(super) struct ListOptions {
-    /// Only users with this text in a name or email address
+    /// Only users with these words in a name, email address, telephone number or external id
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 

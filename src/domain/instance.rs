@@ -3,7 +3,6 @@
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait as _};
 use uuid::Uuid;
 
-use crate::domain::users::address_keys::FORM;
 use crate::entity::instance;
 use crate::error::Result;
 use crate::tools::clock::Now;
@@ -16,7 +15,9 @@ pub async fn ensure(txn: &DatabaseTransaction, now: &Now) -> Result<Uuid> {
     }
     // Entirely random, unlike other ids, so that the time of the first start reveals nothing of it.
     let id = uuid::Builder::from_random_bytes(Secret::<16>::random().reveal()).into_uuid();
-    let row = instance::ActiveModel { id: Set(id), created_at: Set(now.at), address_keys: Set(FORM) };
+    // Users of a version without this row have keys and terms of the first form.
+    let row =
+        instance::ActiveModel { id: Set(id), created_at: Set(now.at), address_keys: Set(0), search_terms: Set(0) };
     instance::Entity::insert(row).exec_without_returning(txn).await?;
     Ok(id)
 }

@@ -16,6 +16,8 @@ pub struct Model {
     pub created_at: Timestamp,
     /// Version of the form of address keys: see `domain::users::address_keys`.
     pub address_keys: i32,
+    /// Version of the form of the users' search terms: see `domain::users::search_terms`.
+    pub search_terms: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -46,6 +46,8 @@ pub struct Model {
     pub first_name_key: String,
     /// Family name as searched and sorted: see `tools::text::fold`.
     pub last_name_key: String,
+    /// Further text by which a search finds the user, or empty: see `domain::users::search_terms`.
+    pub search_terms: String,
     /// Telephone number, or empty.
     pub phone: String,
     /// Postal address, or empty.

@@ -16,8 +16,8 @@ use crate::error::{Error, Reason, Result};
 use crate::graphql::context::Page;
 use crate::graphql::errors::Failure;
 use crate::http::header::text;
-use crate::http::{client_ip, refresh_cookie};
 use crate::http::middleware::RequestId;
+use crate::http::{client_ip, refresh_cookie};
 use crate::tools::api_token::MovedToken;
 use crate::tools::clock::Now;
 

@@ -37,6 +37,8 @@ pub mod network;
 pub mod password;
 // Rules for new passwords.
 pub mod password_policy;
+// Telephone numbers, as written and as searched.
+pub mod phone;
 // QR codes as pictures.
 pub mod qr_code;
 // Recovery codes for a lost second factor.
@@ -47,6 +49,8 @@ pub mod secret;
 pub mod secret_file;
 // Spreadsheet tables.
 pub mod sheet;
+// Spellings of names.
+pub mod spelling;
 // Normalisation of typed text.
 pub mod text;
 // Access and refresh tokens of clients.

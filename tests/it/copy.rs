@@ -72,7 +72,7 @@ pub(crate) async fn schema(db: &impl ConnectionTrait) -> BTreeSet<(String, Strin
         }
         _ => {
             "SELECT table_name::text, column_name::text FROM information_schema.columns
-             WHERE table_schema = 'public' AND is_generated = 'NEVER'"
+             WHERE table_schema = 'public' AND column_name <> 'search_text'"
         }
     };
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap();

@@ -42,7 +42,7 @@ const HASHES: [(&str, &str); 6] = [
 const KEY: &str = "9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b";
 
 /// A user in the format of `manage.py dumpdata`, with some fields changed.
-fn user(pk: u32, name: &str, changes: &Value) -> Value {
+pub(crate) fn user(pk: u32, name: &str, changes: &Value) -> Value {
     let mut fields = json!({
         "username": name, "email": format!("{name}@example.com"), "password": HASHES[0].1, "first_name": "", "last_name": "",
         "is_active": true, "is_staff": false, "is_superuser": false, "date_joined": "2020-02-03T04:05:06.789Z",
@@ -70,7 +70,7 @@ async fn try_moving(app: &TestApp, dump: &[Value], options: Options) -> Result<R
     Ok(report)
 }
 
-async fn move_in(app: &TestApp, dump: &[Value], options: Options) -> Report {
+pub(crate) async fn move_in(app: &TestApp, dump: &[Value], options: Options) -> Report {
     try_moving(app, dump, options).await.unwrap()
 }
 

@@ -50,7 +50,8 @@ async fn an_export_breaks_off_where_session_or_rights_end(place: Place) {
         let caller =
             app_of.authenticate(&now, &identity::Client::default(), client.access.as_ref().unwrap()).await.unwrap();
         let exporter = caller.exporter().unwrap();
-        let mut export = exports::users(&app_of.db, &now, exporter, &app_of.limits, &Selection::default()).await.unwrap();
+        let mut export =
+            exports::users(&app_of.db, &now, exporter, &app_of.limits, &Selection::default()).await.unwrap();
         match ends_session {
             true => drop(client.data(logout, json!({})).await),
             false => drop(admin.data(toggle, json!({ "id": staff.id })).await),

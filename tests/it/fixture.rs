@@ -132,8 +132,10 @@ impl Furnished {
         let samples = script.data("{ recentSamples { key title } }", json!({})).await;
         assert_eq!(samples["recentSamples"][0]["title"], "Gr\u{fc}n \u{1f43b}");
         let admin = app.admin().await;
-        // By a part of a name, and by a single letter: they have different indexes.
-        for (search, count) in [("OVELAC", 1), ("ad\u{e4}", 1), ("\u{1f43b}", 1), ("nobody", 0)] {
+        // By a part of a name, and by a single letter: they have different indexes. By terms that the service computed.
+        let searches =
+            [("OVELAC", 1), ("ad\u{e4}", 1), ("\u{1f43b}", 1), ("olovelace adae", 1), ("0049 301", 1), ("nobody", 0)];
+        for (search, count) in searches {
             let found =
                 admin.data("query($s: String!) { users(search: $s) { totalCount } }", json!({ "s": search })).await;
             assert_eq!(found["users"]["totalCount"], count, "{search}");

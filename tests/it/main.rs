@@ -40,6 +40,7 @@ mod exports;
 mod faults;
 mod federation;
 mod user_search;
+mod search_spellings;
 mod foreign_headers;
 mod forged_tokens;
 mod former_usernames;

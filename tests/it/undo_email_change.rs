@@ -318,7 +318,7 @@ async fn of_many_concurrent_uses_of_an_undo_link_one_wins(place: Place) {
 async fn the_owner_of_an_address_that_was_never_confirmed_undoes_nothing(place: Place) {
     let app = TestApp::start(&place).await;
     // Staff mistyped the address: it is a stranger's.
-    let ada = app.add(json!({ "username": "ada", "email": "stranger@example.com" })).await;
+    let ada = app.add(json!({ "username": "ada", "email": "stranger@example.com", "password": PASSWORD })).await;
     let told = move_by_staff(&app, &ada, "ada@example.com").await;
     assert_eq!(told.to, "stranger@example.com");
     assert!(!told.text.contains("token="), "{}", told.text);

@@ -9,6 +9,7 @@ use crate::domain::auth::identity::Client;
 use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::outbox;
 use crate::domain::users::reserved::{self, ReservationHolder, WrittenAccount};
+use crate::domain::users::search_terms;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
 use crate::entity::one_time_token::{self, Purpose};
@@ -106,6 +107,7 @@ pub(in crate::domain) async fn confirm(
     let key = identifier::fold(&email);
     revocation::revoke(txn, now, &[before.id], Cause::EmailChanged).await?;
     let changed = user::Entity::update_many()
+        .col_expr(Column::SearchTerms, Expr::value(search_terms::with_address(&before, &email, &key)))
         .col_expr(Column::Email, Expr::value(email))
         .col_expr(Column::EmailKey, Expr::value(key))
         .col_expr(Column::IsVerified, Expr::value(true))

@@ -26,6 +26,7 @@ use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits};
 use crate::domain::sent_forms::{self, SentForm};
 use crate::domain::users::reserved::{self, ReservationHolder, WrittenAccount};
+use crate::domain::users::search_terms;
 use crate::entity::audit_event::Action;
 use crate::entity::email_undo::{self, Column};
 use crate::entity::mail::Kind;
@@ -157,7 +158,9 @@ async fn carry_out(db: &Db, now: &Now, client: &Client, input: Undo<'_>) -> Resu
     revocation::revoke(&txn, now, &[before.id], Cause::EmailChangeUndone).await?;
     // The owner requests a reset next; strangers must not use up that limit.
     known_networks::note(&txn, now, client, before.id).await?;
+    let terms = search_terms::with_address(&before, &known.email, &known.email_key);
     let changed = user::Entity::update_many()
+        .col_expr(user::Column::SearchTerms, Expr::value(terms))
         .col_expr(user::Column::Email, Expr::value(known.email))
         .col_expr(user::Column::EmailKey, Expr::value(known.email_key))
         .col_expr(user::Column::PasswordHash, Expr::value(Option::<String>::None))

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::guard_rails::{self, Change};
 use super::reserved::{self, ReservationHolder, WrittenAccount};
-use super::{not_found, retry_on_conflict, taken};
+use super::{not_found, retry_on_conflict, search_terms, taken};
 use crate::domain::account::undo_email_change::{self, MadeBy};
 use crate::domain::auth::identity::{Actor, Manager};
 use crate::domain::auth::revocation::{self, Cause};
@@ -69,6 +69,7 @@ impl AccountChange {
         if after.last_name != before.last_name {
             after.last_name_key = text::fold(&after.last_name);
         }
+        after.search_terms = search_terms::of(&after);
         let mut change = Self { by, before: before.clone(), after, keeps_guesses: false };
         // Django states itself which addresses are verified, and its passwords are known to their owners only.
         if by == ChangedBy::Staff {
@@ -320,6 +321,7 @@ async fn store_importable(txn: &DatabaseTransaction, now: &Now, changes: &[Accou
         Column::FirstNameKey,
         Column::LastName,
         Column::LastNameKey,
+        Column::SearchTerms,
         Column::Bio,
         Column::Phone,
         Column::Address,
@@ -336,6 +338,7 @@ async fn store_importable(txn: &DatabaseTransaction, now: &Now, changes: &[Accou
             row.first_name_key.as_str().into(),
             row.last_name.as_str().into(),
             row.last_name_key.as_str().into(),
+            row.search_terms.as_str().into(),
             row.bio.as_str().into(),
             row.phone.as_str().into(),
             row.address.as_str().into(),

@@ -7,12 +7,13 @@ use sea_orm::{
     QuerySelect as _,
 };
 
+use super::search_terms;
 use crate::entity::{instance, user};
 use crate::error::Result;
 use crate::tools::identifier;
 
 /// Current form of the keys, counted from 0.
-pub const FORM: i32 = 1;
+const FORM: i32 = 1;
 
 /// Number of accounts updated per batch.
 const BATCH: u64 = 500;
@@ -58,6 +59,7 @@ async fn renew_one(txn: &DatabaseTransaction, user: &user::Model) -> Result<bool
     }
     if (&email, &key) != (&user.email, &user.email_key) {
         let update = user::Entity::update_many()
+            .col_expr(user::Column::SearchTerms, Expr::value(search_terms::with_address(user, &email, &key)))
             .col_expr(user::Column::Email, Expr::value(email))
             .col_expr(user::Column::EmailKey, Expr::value(key));
         update.filter(user::Column::Id.eq(user.id)).exec(txn).await?;

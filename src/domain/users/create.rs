@@ -11,6 +11,7 @@ use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_NAME, MAX_PHONE};
 use crate::domain::users::reserved::{self, ReservationHolder, WrittenAccount};
+use crate::domain::users::search_terms::searchable;
 use crate::domain::users::username_allocator::{self, NewAccount};
 use crate::domain::users::{Names, blank};
 use crate::entity::audit_event::Action;
@@ -115,7 +116,7 @@ pub async fn create(
     rate_limits::take_welcome(txn, now, &authorized, limits, &recipient).await?;
     let user = match given {
         Some(_) => {
-            let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
+            let user = user::Entity::insert(searchable(row)).exec_with_returning(txn).await.map_err(super::taken)?;
             reserved::claim(txn, now, WrittenAccount::new(&user), ReservationHolder::Other).await?;
             user
         }

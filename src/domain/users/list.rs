@@ -31,7 +31,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Search, filter, order and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct List {
-    /// A part of a username, email address or name, in any case.
+    /// Words that all match, each a part of a username, email address, name, telephone number or external id.
     pub search: Option<String>,
     /// The filter.
     pub filter: Filter,
@@ -232,7 +232,8 @@ pub(in crate::domain) async fn page_of(db: &Db, now: &Now, sees_all: bool, list:
         return Ok(span.page(rows.all(db.reader()).await?));
     }
     let are_few = wanted.are_few(db, &seen_ids).await?;
-    if !are_few && span.depth() <= STRETCH {
+    let rare = if are_few { None } else { wanted.rare(db).await? };
+    if !are_few && rare.is_none() && span.depth() <= STRETCH {
         for length in [STRETCH, LONG_STRETCH] {
             let mut stretch = all().cond_where(wanted.along().add(seen.clone()).add(span.between())).take();
             span.sort(&mut stretch);
@@ -249,7 +250,7 @@ pub(in crate::domain) async fn page_of(db: &Db, now: &Now, sees_all: bool, list:
             }
         }
     }
-    let lookup = wanted.lookup(backend, are_few, &seen_ids);
+    let lookup = wanted.lookup(backend, are_few, rare, &seen_ids);
     Ok(span.page(span.of(lookup).all(db.reader()).await?))
 }
 
@@ -282,7 +283,7 @@ pub(in crate::domain) async fn count_of(db: &Db, now: &Now, sees_all: bool, list
         return number_of(db, ids(wanted.filtered(db.backend()).add(seen))).await;
     }
     let are_few = wanted.are_few(db, &seen).await?;
-    Ok(wanted.lookup(db.backend(), are_few, &seen).count(db.reader()).await?)
+    Ok(wanted.lookup(db.backend(), are_few, None, &seen).count(db.reader()).await?)
 }
 
 /// The user with this id; `None` if there is no such user, or the viewer may not see it.

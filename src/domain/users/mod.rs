@@ -32,6 +32,8 @@ pub mod sign_in_problems;
 pub mod reserved;
 // Text search of users.
 mod search;
+// Further text by which a search finds a user.
+pub mod search_terms;
 // The first superuser.
 pub mod superuser;
 // Granting and revoking staff rights, deactivating and activating.
@@ -71,7 +73,7 @@ pub(in crate::domain) struct Names {
     pub(in crate::domain) last_name: String,
 }
 
-/// The row of a new account with these names.
+/// The row of a new account with these names, to complete by [`search_terms::searchable`] before it is inserted.
 pub(in crate::domain) fn blank(now: &Now, names: Names) -> user::ActiveModel {
     let Names { email, username, first_name, last_name } = names;
     user::ActiveModel {
@@ -91,6 +93,7 @@ pub(in crate::domain) fn blank(now: &Now, names: Names) -> user::ActiveModel {
         first_name: Set(first_name),
         last_name_key: Set(text::fold(&last_name)),
         last_name: Set(last_name),
+        search_terms: Set(String::new()),
         phone: Set(String::new()),
         address: Set(String::new()),
         bio: Set(String::new()),

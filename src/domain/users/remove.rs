@@ -10,7 +10,7 @@ use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::auth::second_factor::factors;
 use crate::domain::avatars;
 use crate::domain::outbox;
-use crate::domain::users::{reserved, retry_on_conflict};
+use crate::domain::users::{reserved, retry_on_conflict, search_terms};
 use crate::entity::audit_event::Action;
 use crate::entity::email_undo;
 use crate::entity::sample;
@@ -67,7 +67,8 @@ pub async fn remove(txn: &DatabaseTransaction, now: &Now, user: &user::Model) ->
     if deleted.rows_affected > 0 {
         return Ok(Removed { outcome: Outcome::Deleted, avatar: user.avatar.clone() });
     }
-    let anonymous = anonymous(now, user, free_name(txn, user).await?);
+    let mut anonymous = anonymous(now, user, free_name(txn, user).await?);
+    anonymous.search_terms = search_terms::of(&anonymous);
     user::Entity::update(anonymous.into_active_model().reset_all()).exec(txn).await.map_err(retry_on_conflict)?;
     Ok(Removed { outcome: Outcome::Anonymized, avatar: user.avatar.clone() })
 }
@@ -111,6 +112,7 @@ fn anonymous(now: &Now, user: &user::Model, name: String) -> user::Model {
         last_name: String::new(),
         first_name_key: text::fold("[deleted]"),
         last_name_key: String::new(),
+        search_terms: String::new(),
         phone: String::new(),
         address: String::new(),
         bio: String::new(),

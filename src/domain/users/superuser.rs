@@ -6,6 +6,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::{Actor, Client};
 use crate::domain::auth::passwords::{NewPassword, Passwords};
 use crate::domain::users::reserved::{self, ReservationHolder, WrittenAccount};
+use crate::domain::users::search_terms::searchable;
 use crate::domain::users::username_allocator::{self, NewAccount};
 use crate::domain::users::{Names, blank};
 use crate::entity::audit_event::Action;
@@ -124,7 +125,7 @@ pub async fn insert(txn: &DatabaseTransaction, now: &Now, by: Actor, superuser: 
     let Superuser { row, is_named, wanted } = superuser;
     let user = match is_named {
         true => {
-            let user = user::Entity::insert(row).exec_with_returning(txn).await.map_err(super::taken)?;
+            let user = user::Entity::insert(searchable(row)).exec_with_returning(txn).await.map_err(super::taken)?;
             reserved::claim(txn, now, WrittenAccount::new(&user), ReservationHolder::Other).await?;
             user
         }

@@ -10,6 +10,7 @@ use sea_orm::{
 };
 
 use super::reserved::{self, ReservationHolder, WrittenAccount};
+use super::search_terms::searchable;
 use crate::entity::user::{self, Column};
 use crate::error::{Error, Result};
 use crate::tools::clock::Now;
@@ -101,7 +102,7 @@ pub(in crate::domain) async fn insert(
         let key = row.username_key.clone().take().unwrap_or_default();
         let is_free = reserved::usernames(txn, now, [key.as_str()]).await?.is_empty();
         let skip = OnConflict::column(Column::UsernameKey).do_nothing().to_owned();
-        let insert = user::Entity::insert(row.clone()).on_conflict(skip);
+        let insert = user::Entity::insert(searchable(row.clone())).on_conflict(skip);
         if is_free && insert.exec_without_returning(txn).await.map_err(super::taken)? > 0 {
             let id = row.id.clone().take().unwrap_or_default();
             let user = user::Entity::find_by_id(id).one(txn).await?;

@@ -102,8 +102,11 @@ impl UsersQuery {
         #[graphql(desc = "Number of items from the end of the list, or before `before`.")] last: Option<i32>,
         #[graphql(desc = "Cursor before which the page ends.")] before: Option<String>,
         #[graphql(desc = "Number of items to skip; with `first` only.")] offset: Option<i32>,
-        #[graphql(desc = "Part of the username, the email address, or first and last name, in any case: at most 100 \
-                          characters.")]
+        #[graphql(
+            desc = "Words that all match, in any order: each a part of the username, the email address, a name, \
+                          the telephone number or the external id, in any case and spelling (`Grossmann` finds \
+                          Größmann). At most 100 characters."
+        )]
         search: Option<String>,
         #[graphql(desc = "Filter; by default all users match.")] filter: Option<UserFilter>,
         #[graphql(

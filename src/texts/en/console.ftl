@@ -403,6 +403,7 @@ console-column-number = Number
 console-nav-mails = Emails
 console-mails-title = Emails
 console-mails-recipient = Recipient
+console-mails-kind = Kind
 console-mails-next = Next attempt:
 console-mails-select-all = Select all open emails on this page
 console-mails-with-selected = With the selected emails:

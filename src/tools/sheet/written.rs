@@ -182,7 +182,8 @@ mod tests {
 
     fn sheets(columns: &[&str], pages: Vec<Vec<Row>>, max_rows: u32) -> Vec<(String, Vec<Vec<Data>>)> {
         let folder = tempfile::TempDir::new().unwrap();
-        let columns = columns.iter().map(|name| Column { name, values: &[], is_time: *name == "time", is_wide: false }).collect();
+        let columns =
+            columns.iter().map(|name| Column { name, values: &[], is_time: *name == "time", is_wide: false }).collect();
         let layout = Layout { name: "Users", columns, explanations: Vec::new() };
         let file = write(folder.path(), AT, &layout, pages, max_rows).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -223,8 +224,12 @@ mod tests {
     #[test]
     fn what_is_typed_into_the_sheet_stays_text() {
         let folder = tempfile::TempDir::new().unwrap();
-        let columns =
-            [("phone", &[][..]), ("role", &["ADMIN", "MEMBER"])].map(|(name, values)| Column { name, values, is_time: false, is_wide: false });
+        let columns = [("phone", &[][..]), ("role", &["ADMIN", "MEMBER"])].map(|(name, values)| Column {
+            name,
+            values,
+            is_time: false,
+            is_wide: false,
+        });
         let columns = columns.to_vec();
         let layout = Layout { name: "Users", columns, explanations: vec![["a", "b", "c", "d"].map(str::to_owned)] };
         let file = write(folder.path(), AT, &layout, [vec![vec!["007".to_owned(), String::new()]]], MAX_ROWS).unwrap();

@@ -48,10 +48,15 @@ async fn no_other_site_causes_an_export(place: Place) {
     let mut browser = superuser(&app).await;
     let before = exports(&app).await;
     let cookie = format!("refresh_token={}", browser.cookie("refresh_token").unwrap());
-    for header in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "null"),
-        ("origin", "https://evil.example"), ("sec-purpose", "prefetch;prerender")]
-    {
-        let request = app.anyone().request("GET", "/export/users.csv").header("cookie", &cookie).header(header.0, header.1);
+    for header in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "null"),
+        ("origin", "https://evil.example"),
+        ("sec-purpose", "prefetch;prerender"),
+    ] {
+        let request =
+            app.anyone().request("GET", "/export/users.csv").header("cookie", &cookie).header(header.0, header.1);
         assert_eq!(app.anyone().finish(request).await.status, 401, "{header:?}");
     }
     assert_eq!(exports(&app).await, before);

@@ -28,7 +28,8 @@ async fn a_name_is_text_on_every_page(place: Place) {
         let person = app.add(input).await;
         let token = "mutation($name: String!) { createApiToken(input: { name: $name, scopes: [READ], expiresAt: \"2026-01-20T00:00:00Z\" }) { errors { code } } }";
         person.sign_in(&app).await.with_header("user-agent", "<i>curl</i>").data(token, json!({ "name": name })).await;
-        let sample = "mutation($name: String!) { recordSample(input: { key: $name, title: $name }) { errors { code } } }";
+        let sample =
+            "mutation($name: String!) { recordSample(input: { key: $name, title: $name }) { errors { code } } }";
         person.sign_in(&app).await.data(sample, json!({ "name": name })).await;
         let own = page_of(&person);
         let list = browser.open("/console/users").await;
@@ -47,7 +48,12 @@ async fn a_name_is_text_on_every_page(place: Place) {
             }
         }
         let html = text(&pages[2]);
-        let escaped = name.replace('&', "&#38;").replace('<', "&#60;").replace('>', "&#62;").replace('"', "&#34;").replace('\'', "&#39;");
+        let escaped = name
+            .replace('&', "&#38;")
+            .replace('<', "&#60;")
+            .replace('>', "&#62;")
+            .replace('"', "&#34;")
+            .replace('\'', "&#39;");
         assert!(html.contains(&format!("<bdi>{escaped} x")), "the heading isolates the name: {html}");
         assert!(html.contains("dir=\"auto\""));
     }

@@ -31,7 +31,8 @@ async fn pages_follow_each_other_in_every_order(place: Place) {
     let app = TestApp::start(&place).await;
     for number in 0..60 {
         let email = format!("u{number:02}@example.com");
-        app.add(json!({ "email": email, "username": format!("u{number:02}"), "lastName": format!("L{}", number % 7) })).await;
+        app.add(json!({ "email": email, "username": format!("u{number:02}"), "lastName": format!("L{}", number % 7) }))
+            .await;
     }
     let mut browser = superuser(&app).await;
     for sort in ["username", "-username", "email", "lastName", "-lastName", "dateJoined", "lastActivity"] {
@@ -62,7 +63,8 @@ async fn search_and_filters_are_in_the_address(place: Place) {
     let app = TestApp::start(&place).await;
     for (name, role, is_active) in [("ann", "MANAGER", true), ("anna", "MEMBER", false), ("bert", "MANAGER", true)] {
         let email = format!("{name}@example.com");
-        app.add(json!({ "email": email, "username": name, "role": role, "isActive": is_active, "password": PASSWORD })).await;
+        app.add(json!({ "email": email, "username": name, "role": role, "isActive": is_active, "password": PASSWORD }))
+            .await;
     }
     let mut browser = superuser(&app).await;
     let mut found = async |query: &str| {
@@ -126,7 +128,8 @@ async fn the_first_page_has_less_than_60_kilobytes(place: Place) {
     let page = browser.open("/console/users").await;
     let html = text(&page);
     let files = html.split("<link rel=\"stylesheet\"").skip(1).map(|link| attribute(link, "href"));
-    let files: Vec<String> = files.chain(html.split("<script").skip(1).map(|script| attribute(script, "src"))).collect();
+    let files: Vec<String> =
+        files.chain(html.split("<script").skip(1).map(|script| attribute(script, "src"))).collect();
     assert_eq!(files.len(), 3, "two stylesheets and a script");
     let mut bytes = html.len();
     for file in files {

@@ -5,6 +5,7 @@ mod forms;
 mod hostile;
 mod list;
 mod rights;
+mod screens;
 mod selected;
 mod user;
 
@@ -46,7 +47,8 @@ impl Form {
         for tag in form.split('<').skip(1) {
             let (attributes, content) = tag.split_once('>').unwrap();
             let is = |name: &str| attributes.split_whitespace().any(|word| word == name);
-            let value = |of: &str| if of.contains("value=\"") { plain(&attribute(of, "value")) } else { "on".to_owned() };
+            let value =
+                |of: &str| if of.contains("value=\"") { plain(&attribute(of, "value")) } else { "on".to_owned() };
             match attributes.split_whitespace().next().unwrap_or_default() {
                 "input" if is("disabled") => {}
                 "input" if attributes.contains("\"checkbox\"") || attributes.contains("\"radio\"") => {
@@ -54,13 +56,16 @@ impl Form {
                         fields.push((attribute(attributes, "name"), value(attributes)));
                     }
                 }
-                "input" if attributes.contains(" name=\"") => fields.push((attribute(attributes, "name"), value(attributes))),
+                "input" if attributes.contains(" name=\"") => {
+                    fields.push((attribute(attributes, "name"), value(attributes)))
+                }
                 "textarea" if !is("disabled") => {
                     let text = content.strip_prefix('\n').unwrap_or(content);
                     fields.push((attribute(attributes, "name"), plain(text).replace('\n', "\r\n")));
                 }
                 "select" if !is("disabled") => {
-                    let options = form.split_once(&format!("<{attributes}>")).unwrap().1.split("</select>").next().unwrap();
+                    let options =
+                        form.split_once(&format!("<{attributes}>")).unwrap().1.split("</select>").next().unwrap();
                     let options: Vec<&str> = options.split("<option").skip(1).collect();
                     let chosen = options.iter().find(|option| option.split('>').next().unwrap().ends_with(" selected"));
                     fields.push((attribute(attributes, "name"), value(chosen.or(options.first()).unwrap())));

@@ -82,13 +82,19 @@ async fn actions_on_oneself_are_greyed_out_with_their_reason(place: Place) {
     let mut browser = signed_in(&app, &boss).await;
     let page = browser.open(&page_of(&boss)).await;
     let html = text(&page);
-    for reason in ["You cannot delete your own account here.", "You cannot change your own role.",
-        "Change your own email address and password on your account page."]
-    {
+    for reason in [
+        "You cannot delete your own account here.",
+        "You cannot change your own role.",
+        "Change your own email address and password on your account page.",
+    ] {
         assert!(html.contains(reason), "{reason}");
     }
     let form = Form::of(&page, &page_of(&boss));
-    assert_eq!((form.value("email"), form.value("role"), form.value("was-role")), ("", "", ""), "nothing locked is sent");
+    assert_eq!(
+        (form.value("email"), form.value("role"), form.value("was-role")),
+        ("", "", ""),
+        "nothing locked is sent"
+    );
     let saved = form.with("firstName", "Beatrice").send(&mut browser).await;
     assert!(text(&saved).contains("The changes are saved.") && text(&saved).contains("Beatrice"));
 }
@@ -125,7 +131,10 @@ async fn a_user_is_created_with_an_invitation_or_a_password(place: Place) {
     let invited = form().with("email", "ada@example.com").send(&mut browser).await;
     assert!(text(&invited).contains("The account is created."), "{}", text(&invited));
     let mails = app.mails().await;
-    assert!(mails.iter().any(|mail| mail.to == "ada@example.com" && mail.text.contains("/account/reset?")), "{mails:?}");
+    assert!(
+        mails.iter().any(|mail| mail.to == "ada@example.com" && mail.text.contains("/account/reset?")),
+        "{mails:?}"
+    );
     let with_password = || form().with("email", "bert@example.com").with("access", "password");
     let missing = with_password().send(&mut browser).await;
     assert!(text(&missing).contains("Enter a password, or choose the invitation."), "{}", text(&missing));

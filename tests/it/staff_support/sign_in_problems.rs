@@ -68,12 +68,9 @@ async fn an_exhausted_limit_says_when_it_ends(place: Place) {
     let boss = app.add_staff("boss").await.sign_in(&app).await;
     while app.anyone().send(LOGIN, json!({ "i": ada.email, "p": "wrong" })).await.body["errors"].is_null() {}
     let found = problems(&boss, json!({ "id": ada.id })).await;
-    assert_eq!(
-        (&found[0]["kind"], &found[0]["limit"]),
-        (&json!("LIMIT_EXHAUSTED"), &json!("LIMIT_SIGN_IN")),
-        "{found}"
-    );
-    assert!(found[0]["until"].as_str().unwrap() > app.clock_now().to_string().as_str(), "{found}");
+    let of_account = found.as_array().unwrap().iter().find(|problem| problem["limit"] == "LIMIT_SIGN_IN").unwrap();
+    assert_eq!(of_account["kind"], "LIMIT_EXHAUSTED");
+    assert!(of_account["until"].as_str().unwrap() > app.clock_now().to_string().as_str(), "{found}");
 }
 
 #[both_databases]

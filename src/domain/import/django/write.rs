@@ -19,6 +19,7 @@ use crate::domain::import::spreadsheet::rights::Rights;
 use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::guard_rails::{self, Change};
 use crate::domain::users::reserved::{self, ReservationHolder, WantedAddress, WrittenAccount};
+use crate::domain::users::search_terms::{self, searchable};
 use crate::domain::users::username_allocator::UsernameAllocator;
 use crate::domain::users::{Names, blank, retry_on_conflict};
 use crate::domain::{outbox, rate_limits};
@@ -67,7 +68,10 @@ pub(super) async fn write(
     if !rows.is_empty() {
         let users = rows.iter().cloned().map(user::Model::try_from);
         let users: Vec<user::Model> = users.collect::<Result<_, _>>().map_err(crate::error::Error::from)?;
-        user::Entity::insert_many(rows).exec_without_returning(txn).await.map_err(retry_on_conflict)?;
+        user::Entity::insert_many(rows.into_iter().map(searchable))
+            .exec_without_returning(txn)
+            .await
+            .map_err(retry_on_conflict)?;
         let written: Vec<WrittenAccount<'_>> = users.iter().map(WrittenAccount::new).collect();
         reserved::claim_all(txn, now, &written).await?;
         // Strangers may have guessed at the addresses before.
@@ -229,8 +233,10 @@ impl Batch<'_> {
         if let Some(other) = &account.external_id {
             self.refuse(entry, "email", Text::new("django-email-of-id").with("id", other.as_str()));
         } else if self.options.link {
+            let linked = user::Model { external_id: Some(entry.id.clone()), ..account.clone() };
             let tied = user::Entity::update_many()
                 .col_expr(Column::ExternalId, entry.id.clone().into())
+                .col_expr(Column::SearchTerms, search_terms::of(&linked).into())
                 .filter(Column::Id.eq(account.id))
                 .filter(Column::ExternalId.is_null());
             let tied = tied.exec(self.txn).await.map_err(retry_on_conflict)?;

@@ -11,6 +11,7 @@ use super::{BATCH, Begun, Errors, Progress, Watch};
 use crate::domain::rate_limits::{self, Limits};
 use crate::domain::users::account_change::AccountChange;
 use crate::domain::users::reserved::{self, WrittenAccount};
+use crate::domain::users::search_terms::searchable;
 use crate::domain::users::username_allocator::UsernameAllocator;
 use crate::domain::users::{Names, blank, retry_on_conflict};
 use crate::domain::{audit, outbox};
@@ -95,7 +96,10 @@ async fn insert(writing: Writing<'_>, batch: &[&Entry], names: &mut UsernameAllo
         mails.push((entry.email.to_string(), id));
     }
     let users: Vec<user::Model> = rows.iter().cloned().map(user::Model::try_from).collect::<Result<_, _>>()?;
-    user::Entity::insert_many(rows).exec_without_returning(txn).await.map_err(retry_on_conflict)?;
+    user::Entity::insert_many(rows.into_iter().map(searchable))
+        .exec_without_returning(txn)
+        .await
+        .map_err(retry_on_conflict)?;
     let written: Vec<WrittenAccount<'_>> = users.iter().map(WrittenAccount::new).collect();
     reserved::claim_all(txn, now, &written).await?;
     audit::record_all(txn, now, events).await?;

@@ -24,7 +24,7 @@ use crate::entity::{
 use crate::error::{Error, Result};
 use crate::texts::Text;
 
-/// Rows in memory at a time. A user has 32 columns, and SQLite accepts 32,766 values per statement.
+/// Rows in memory at a time. A user has 33 columns, and SQLite accepts 32,766 values per statement.
 const BATCH: u64 = 500;
 
 /// Progress of a copy.

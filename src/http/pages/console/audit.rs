@@ -7,11 +7,11 @@ use axum::response::Response;
 use sea_orm::{ActiveEnum as _, Iterable as _};
 use uuid::Uuid;
 
+use super::super::frame::Frame;
 use super::pager::Pager;
 use super::shell::{Page, Screen, Shell};
 use super::time::Time;
 use super::{StaffVisit, words};
-use super::super::frame::Frame;
 use crate::domain::audit::list as audit;
 use crate::domain::users::list;
 use crate::entity::audit_change::Changes;

@@ -70,9 +70,11 @@ impl ListQuery {
         let page = match (&self.after, &self.before) {
             (Some(after), _) => PageArgs { first: size, after: Some(after.clone()), ..PageArgs::default() },
             (None, Some(before)) => PageArgs { last: size, before: Some(before.clone()), ..PageArgs::default() },
-            (None, None) => {
-                PageArgs { first: size, offset: Some(i32::try_from(skipped).unwrap_or(i32::MAX)), ..PageArgs::default() }
-            }
+            (None, None) => PageArgs {
+                first: size,
+                offset: Some(i32::try_from(skipped).unwrap_or(i32::MAX)),
+                ..PageArgs::default()
+            },
         };
         Ok(List {
             search: selection.search,

@@ -4,12 +4,12 @@ use askama::Template;
 use axum::response::Response;
 use sea_orm::{ActiveEnum as _, Iterable as _};
 
+use super::super::frame::Frame;
 use super::pager::Pager;
 use super::question::Question;
 use super::shell::{Page, Screen, Shell};
 use super::time::Time;
 use super::{StaffForm, StaffVisit, words};
-use super::super::frame::Frame;
 use crate::domain::outbox::failure;
 use crate::domain::outbox::list::{self, Filter};
 use crate::domain::outbox::selected::{self, Decision};
@@ -91,6 +91,11 @@ type Choice = (String, String, bool);
 impl MailsPage<'_> {
     fn value(&self, name: &str) -> &str {
         self.pager.value(name).unwrap_or_default()
+    }
+
+    /// True if a decision may apply to an email of this page.
+    fn has_open(&self) -> bool {
+        self.rows.iter().any(|row| row.is_open)
     }
 
     fn kinds(&self) -> Vec<Choice> {

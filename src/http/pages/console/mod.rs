@@ -200,9 +200,17 @@ mod tests {
         for page in ["/console", "/console/users?search=a%20b", "/console?x=//evil.example"] {
             assert!(is_page(page), "{page}");
         }
-        for other in ["", "/", "/consoles", "//console", "https://evil.example/console", "/console\\x", "/console/ü",
-            "/console\r\nset-cookie: a=b", "console"]
-        {
+        for other in [
+            "",
+            "/",
+            "/consoles",
+            "//console",
+            "https://evil.example/console",
+            "/console\\x",
+            "/console/ü",
+            "/console\r\nset-cookie: a=b",
+            "console",
+        ] {
             assert!(!is_page(other), "{other}");
         }
     }

@@ -4,11 +4,11 @@ use askama::Template;
 use axum::response::Response;
 use sea_orm::ActiveEnum as _;
 
+use super::super::frame::Frame;
+use super::super::{Failure, password_hint};
 use super::fields::{Control, Field};
 use super::shell::{Page, Screen, Shell};
 use super::{StaffForm, StaffVisit, words};
-use super::super::{Failure, password_hint};
-use super::super::frame::Frame;
 use crate::domain::users::create::{self, Create};
 use crate::entity::user::{self, Permission, Role};
 use crate::error::{Code, Refusal, Result};

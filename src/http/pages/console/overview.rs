@@ -3,10 +3,10 @@
 use askama::Template;
 use axum::response::Response;
 
+use super::super::frame::Frame;
 use super::StaffVisit;
 use super::chart::Chart;
 use super::shell::{Page, Screen, Shell};
-use super::super::frame::Frame;
 use crate::doctor;
 use crate::doctor::report::{Finding, Level};
 use crate::domain::statistics::{self, Day, Statistics};
@@ -96,7 +96,8 @@ impl Overview<'_> {
 
     /// Numbers of days to choose from, with true for the present one.
     fn spans(&self) -> impl Iterator<Item = (i32, String, bool)> {
-        let label = |days: i32| Text::new("console-days").with("count", u64::try_from(days).unwrap_or_default()).english();
+        let label =
+            |days: i32| Text::new("console-days").with("count", u64::try_from(days).unwrap_or_default()).english();
         DAYS.into_iter().map(move |days| (days, label(days), days == self.days))
     }
 

@@ -2,12 +2,12 @@
 
 use askama::Template;
 
+use super::super::frame::Frame;
+use super::super::view::PasskeyForm;
 use super::StaffVisit;
 use super::fields::{Control, Field};
 use super::shell::{Page, Screen, Shell};
 use super::users::Row;
-use super::super::frame::Frame;
-use super::super::view::PasskeyForm;
 use crate::texts::Text;
 
 /// A page with a question.

@@ -4,9 +4,9 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 
-use super::StaffVisit;
 use super::super::frame::Frame;
 use super::super::{Failure, assets};
+use super::StaffVisit;
 use crate::error::{Error, Refusal};
 use crate::texts::Text;
 use crate::tools::secret::Secret;
@@ -122,8 +122,9 @@ pub(super) trait Page: Template {
 impl StaffVisit {
     /// The frame of a page.
     pub(super) fn frame(&self) -> Frame<'_> {
-        let is_superuser = self.caller.manager().is_ok_and(|staff| staff.superuser().is_ok());
-        Frame { is_superuser, ..Frame::new(&self.visit.app, &self.visit.csrf.text, self.visit.who.as_deref()) }
+        let mut frame = Frame::new(&self.visit.app, &self.visit.csrf.text, self.visit.who.as_deref());
+        frame.is_superuser = self.caller.manager().is_ok_and(|staff| staff.superuser().is_ok());
+        frame
     }
 
     /// Shows a page.

@@ -3,11 +3,11 @@
 
 use axum::response::Response;
 
+use super::super::view::PasskeyForm;
+use super::super::{Failure, passkeys, second_factor};
 use super::fields::{Control, Field};
 use super::question::Question;
 use super::{StaffForm, StaffVisit};
-use super::super::{Failure, passkeys, second_factor};
-use super::super::view::PasskeyForm;
 use crate::domain::account::reauthenticate::{self, TypedProof};
 use crate::domain::auth::passkeys::assertion;
 use crate::domain::auth::second_factor::SecondProof;
@@ -91,9 +91,8 @@ impl StaffForm {
         let rules = app.second_factor_rules();
         let options = assertion::request_of(app.db.reader(), &visit.now, rules, user).await?;
         question.passkey = options.map(|options| PasskeyForm::get(&options.into()));
-        let is_own = |name: &str| {
-            [ASKED, "csrf", "once"].contains(&name) || PROOFS.contains(&name) || PASSWORDS.contains(&name)
-        };
+        let is_own =
+            |name: &str| [ASKED, "csrf", "once"].contains(&name) || PROOFS.contains(&name) || PASSWORDS.contains(&name);
         let kept = self.fields.iter().filter(|(name, _)| !is_own(name)).cloned();
         question.hidden = kept.chain([(ASKED.to_owned(), "1".to_owned())]).collect();
         question.paragraphs.push(Text::new("console-proof-reason"));

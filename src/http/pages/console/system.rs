@@ -3,10 +3,10 @@
 use askama::Template;
 use axum::response::Response;
 
+use super::super::frame::Frame;
 use super::StaffVisit;
 use super::shell::{Page, Screen, Shell};
 use super::time::Time;
-use super::super::frame::Frame;
 use crate::doctor::report::{Finding, Level};
 use crate::doctor::system::{self, System};
 use crate::domain::auth::signing_keys::KeyState;

@@ -20,11 +20,8 @@ pub(super) struct Trouble {
 /// The reasons for a user; empty if there is none.
 pub(super) async fn of(staff: &StaffVisit, user: &user::Model) -> Result<Vec<Trouble>> {
     let app = &staff.visit.app;
-    let rules = Rules {
-        limits: &app.limits,
-        second_factor: app.config.second_factor,
-        is_reachable: app.config.is_reachable(),
-    };
+    let rules =
+        Rules { limits: &app.limits, second_factor: app.config.second_factor, is_reachable: app.config.is_reachable() };
     let id = user.id.to_string();
     let person = Person { id: Some(&id), identifier: None };
     let found = sign_in_problems::find(&app.db, &staff.visit.now, *staff.staff()?, rules, person).await?;

@@ -5,16 +5,16 @@ use axum::extract::Path;
 use axum::response::Response;
 use sea_orm::ActiveEnum as _;
 
+use super::super::Failure;
+use super::super::frame::Frame;
 use super::fields::{Control, Field, plain};
 use super::shell::{Page, Screen, Shell};
 use super::table::{Cell, Table};
 use super::time::Time;
-use super::user_actions::{self, Allowed, Link, Task};
 use super::trouble::{self, Trouble};
+use super::user_actions::{self, Allowed, Link, Task};
 use super::users::{Badge, badges, initial};
 use super::{StaffForm, StaffVisit, missing, user_parts, words};
-use super::super::Failure;
-use super::super::frame::Frame;
 use crate::domain::avatars::name::FileName;
 use crate::domain::users::details::Details;
 use crate::domain::users::list;
@@ -126,12 +126,7 @@ fn stored(user: &user::Model) -> [(&'static str, Text, Control, String); 10] {
         lines("address", Text::new("console-label-address"), &user.address),
         lines("bio", Text::new("console-label-bio"), &user.bio),
         choice("role", Text::new("console-label-role"), words::roles(), user.role.to_value()),
-        choice(
-            "permission",
-            Text::new("console-label-permission"),
-            words::permissions(),
-            user.permission.to_value(),
-        ),
+        choice("permission", Text::new("console-label-permission"), words::permissions(), user.permission.to_value()),
         ("isStaff", Text::new("console-label-staff"), Control::Flag, user.is_staff.to_string()),
     ]
 }

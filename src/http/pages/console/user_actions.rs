@@ -4,13 +4,13 @@ use axum::extract::Path;
 use axum::response::Response;
 use uuid::Uuid;
 
+use super::super::{Failure, password_hint};
 use super::fields::{Control, Field};
 use super::question::Question;
 use super::shell::Screen;
 use super::user::find;
 use super::users::Row;
 use super::{StaffForm, StaffVisit, missing};
-use super::super::{Failure, password_hint};
 use crate::domain::auth::identity::Viewer;
 use crate::domain::users::end_sessions::{self, EndSessions};
 use crate::domain::users::remove::Outcome;

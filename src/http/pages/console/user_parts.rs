@@ -10,8 +10,8 @@ use super::user_actions::Task;
 use super::{StaffVisit, words};
 use crate::app::App;
 use crate::domain::auth::identity::Manager;
-use crate::domain::auth::{api_tokens, passkeys, sessions};
 use crate::domain::auth::second_factor::factors;
+use crate::domain::auth::{api_tokens, passkeys, sessions};
 use crate::domain::paging::PageArgs;
 use crate::domain::users::list;
 use crate::domain::{audit, outbox, samples};
@@ -99,17 +99,9 @@ async fn tokens(app: &App, viewer: Manager<'_>, user: &user::Model) -> Result<Ta
 
 async fn factors(app: &App, user: &user::Model) -> Result<Table> {
     let ids = [user.id];
-    let columns = vec![
-        Text::new("console-column-factor"),
-        Text::new("console-column-added"),
-        Text::new("console-column-used"),
-    ];
-    let table = Table::new(
-        "factors",
-        Text::new("console-factors"),
-        Text::new("console-factors-none"),
-        columns,
-    );
+    let columns =
+        vec![Text::new("console-column-factor"), Text::new("console-column-added"), Text::new("console-column-used")];
+    let table = Table::new("factors", Text::new("console-factors"), Text::new("console-factors-none"), columns);
     if !user.has_second_factor {
         return Ok(table);
     }
@@ -117,7 +109,8 @@ async fn factors(app: &App, user: &user::Model) -> Result<Table> {
         vec![Cell::Plain(name), Cell::At(Some(Time::minute(added))), Cell::At(used.map(Time::minute))]
     };
     let apps = factors::list(&app.db, &ids).await?.remove(&user.id).unwrap_or_default();
-    let apps = apps.into_iter().map(|one| row(Text::new("console-factor-app").english(), one.created_at, one.last_used_at));
+    let apps =
+        apps.into_iter().map(|one| row(Text::new("console-factor-app").english(), one.created_at, one.last_used_at));
     let keys = passkeys::list::list(&app.db, &ids).await?.remove(&user.id).unwrap_or_default();
     let keys = keys.into_iter().map(|key| {
         let name = match key.name.as_str() {
@@ -195,11 +188,8 @@ fn event_row(event: audit_event::Model, user: &user::Model, people: &HashMap<Uui
 async fn samples(app: &App, user: &user::Model) -> Result<Table> {
     let rows = u64::try_from(ROWS).unwrap_or_default();
     let samples = samples::recent(&app.db, &[user.id], rows).await?.remove(&user.id).unwrap_or_default();
-    let columns = vec![
-        Text::new("console-column-sample"),
-        Text::new("console-column-key"),
-        Text::new("console-column-modified"),
-    ];
+    let columns =
+        vec![Text::new("console-column-sample"), Text::new("console-column-key"), Text::new("console-column-modified")];
     let table = Table::new("samples", Text::new("console-samples"), Text::new("console-samples-none"), columns);
     Ok(table.with_rows(samples.into_iter().map(|sample| {
         vec![Cell::Plain(sample.title), Cell::Plain(sample.key), Cell::At(Some(Time::minute(sample.modified_at)))]

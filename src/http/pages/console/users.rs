@@ -3,11 +3,11 @@
 use askama::Template;
 use axum::response::Response;
 
+use super::super::frame::Frame;
 use super::list_query::{ListQuery, SIZES};
 use super::shell::{Page, Screen, Shell};
 use super::time::Time;
 use super::{StaffVisit, words};
-use super::super::frame::Frame;
 use crate::domain::presence::ONLINE;
 use crate::domain::users::list;
 use crate::entity::user;
