@@ -42,6 +42,7 @@ mod m0039_staff_set_passwords;
 mod m0040_session_proof_time;
 mod m0041_second_factors;
 mod m0042_passkeys;
+mod m0043_imported_factors;
 mod m0050_search_terms;
 mod m0051_audit_ip_index;
 
@@ -88,6 +89,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0040_session_proof_time::Migration),
             Box::new(m0041_second_factors::Migration),
             Box::new(m0042_passkeys::Migration),
+            Box::new(m0043_imported_factors::Migration),
             Box::new(m0050_search_terms::Migration),
             Box::new(m0051_audit_ip_index::Migration),
         ]

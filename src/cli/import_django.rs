@@ -83,7 +83,7 @@ pub(super) async fn run(config: Config, options: Options) -> Result<()> {
     };
     let mut report = Report::default();
     let users = source.users();
-    let input = django::Import { source, mapping: &mapping, options: how };
+    let input = django::Import { source, mapping: &mapping, options: how, second_factor: app.second_factor_rules() };
     let moved = django::take_over(&app.db, &app.clock, input, &mut report, &watch).await;
     bar.finish_and_clear();
     print(&report, how);
@@ -129,6 +129,9 @@ fn print(report: &Report, how: django::Options) {
         (&report.weak_hashes, weak),
         (&report.naive_times, "times without a time zone read as UTC (set time_zone in the mapping to change this)"),
         (tokens, "API tokens imported"),
+        (&report.factors, "authenticator apps and passkeys imported"),
+        (&report.recovery_codes, "recovery codes imported"),
+        (&report.removed_factors, "authenticator apps and passkeys removed, as in Django"),
         (resets, "emails with a link to set a password"),
     ] {
         if *count > 0 {

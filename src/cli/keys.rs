@@ -120,7 +120,7 @@ async fn reseal(config: Config) -> Result<()> {
     super::say(&format!(
         "resealed {}, {} and {}",
         super::counted(done.signing_keys, "signing key", "signing keys"),
-        super::counted(done.factors, "second factor", "second factors"),
+        super::counted(done.factors + done.recovery_codes, "second factor", "second factors"),
         super::counted(done.mails, "email", "emails")
     ));
     if done.unreadable > 0 {

@@ -44,7 +44,7 @@ fn order(descends: bool) -> OrderBy<Row> {
 pub(crate) const DUMP: Target = Target {
     name: "dump",
     run: |bytes| match dump::read(bytes, &Mapping::default(), true) {
-        Ok(users) => assert!(!users.is_empty() && users.iter().all(|user| user.0[0].is_some())),
+        Ok(users) => assert!(!users.is_empty() && users.iter().all(|user| user.fields[0].is_some())),
         Err(problem) => assert!(!problem.is_empty()),
     },
     seeds: || {
@@ -52,7 +52,11 @@ pub(crate) const DUMP: Target = Target {
             "username": "ann", "first_name": "", "last_name": "", "email": "a@x.example", "is_staff": false,
             "is_active": true, "date_joined": "2026-01-05T09:00:00Z"}}"#;
         let token = r#"{"model": "authtoken.token", "pk": "abc", "fields": {"user": 7}}"#;
-        vec![format!("[{user}, {token}]").into_bytes(), format!("{token}\n{user}\n").into_bytes()]
+        let device = r#"{"model": "otp_totp.totpdevice", "pk": 1, "fields": {"user": 7, "confirmed": true, "key": "00",
+            "step": 30, "t0": 0, "digits": 6, "drift": 0, "last_t": -1}}"#;
+        let codes = r#"{"model": "mfa.authenticator", "pk": 1, "fields": {"user": 7, "type": "recovery_codes",
+            "data": {"seed": "00", "used_mask": 0}, "created_at": null, "last_used_at": null}}"#;
+        vec![format!("[{user}, {token}, {device}, {codes}]").into_bytes(), format!("{token}\n{user}\n").into_bytes()]
     },
 };
 

@@ -18,6 +18,10 @@ pub struct Model {
     pub kind: Kind,
     /// The secret, sealed under the id of the factor.
     pub sealed_secret: Vec<u8>,
+    /// Number of digits of its codes.
+    pub digits: i64,
+    /// Seconds for which a code is shown.
+    pub period: i64,
     /// The last time step of which a code was used; codes of earlier steps are no longer valid.
     pub last_step: i64,
     /// Time of the confirmation.

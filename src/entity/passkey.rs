@@ -33,6 +33,8 @@ pub struct Model {
     pub counter: i64,
     /// Ways to reach the authenticator, as the browser reported them, separated by commas.
     pub transports: String,
+    /// Id by which the authenticator knows its user, if the passkey was imported; otherwise that of the user.
+    pub user_handle: Option<Vec<u8>>,
     /// Time of the registration.
     pub created_at: Timestamp,
     /// Time of the last use.

@@ -1,9 +1,10 @@
 //! Recovery codes, which replace a lost second factor once each.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use crate::tools::base32;
-use crate::tools::secret::Secret;
+use crate::tools::secret::{Secret, digest_text};
 
 /// Length in bytes: 120 bits, 24 letters.
 const LENGTH: usize = 15;
@@ -40,6 +41,42 @@ impl RecoveryCode {
     }
 }
 
+/// Lengths of imported codes, without spaces and hyphens. Shorter ones would be guessed sooner than codes of an app.
+const IMPORTED: RangeInclusive<usize> = 6..=64;
+
+/// A recovery code of another system. It may have few bits, so that its digest would reveal it: it is stored sealed, and
+/// attempts at it are limited. It prints as `[secret]`.
+#[derive(Clone, Eq)]
+pub struct ImportedCode(String);
+
+impl ImportedCode {
+    /// Parses a stored or typed code, in any case, with or without hyphens and spaces. `None` if it is too short or too
+    /// long, or has other characters than letters and digits.
+    pub fn from_text(typed: &str) -> Option<Self> {
+        let code: String = typed.chars().filter(|char| !char.is_whitespace() && *char != '-').collect();
+        let is_plain = code.chars().all(|char| char.is_ascii_alphanumeric());
+        (is_plain && IMPORTED.contains(&code.len())).then(|| Self(code.to_ascii_lowercase()))
+    }
+
+    /// The letters and digits, for sealing.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Compares digests, so that the time reveals nothing.
+impl PartialEq for ImportedCode {
+    fn eq(&self, other: &Self) -> bool {
+        digest_text(&self.0) == digest_text(&other.0)
+    }
+}
+
+impl fmt::Debug for ImportedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
 impl fmt::Debug for RecoveryCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
@@ -63,6 +100,19 @@ mod tests {
         }
         for typed in ["", "123456", &text[1..], &format!("{text}a"), &text.replace('-', "_")] {
             assert_eq!(RecoveryCode::from_text(typed), None, "{typed}");
+        }
+        assert_eq!(format!("{code:?}"), "[secret]");
+    }
+
+    #[test]
+    fn an_imported_code_is_recognized_as_typed() {
+        let code = ImportedCode::from_text("mfrggzdf").unwrap();
+        for typed in ["mfrggzdf", " MFRG-GZDF\n", "mf rg gz df"] {
+            assert_eq!(ImportedCode::from_text(typed), Some(code.clone()), "{typed}");
+        }
+        assert_ne!(ImportedCode::from_text("mfrggzdg"), Some(code.clone()));
+        for typed in ["", "12345", "1-2-3 45", "mfrg_gzdf", "mfrggzd\u{f6}", &"a".repeat(65)] {
+            assert_eq!(ImportedCode::from_text(typed), None, "{typed}");
         }
         assert_eq!(format!("{code:?}"), "[secret]");
     }

@@ -1,6 +1,8 @@
 //! Time-based one-time passwords (TOTP, RFC 6238) as all authenticator apps compute them: SHA-1, 6 digits, 30 seconds.
+//! Imported apps may show other digits, or for another time.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::hmac;
@@ -9,55 +11,100 @@ use crate::tools::base32;
 use crate::tools::clock::Timestamp;
 use crate::tools::secret::Secret;
 
-/// Seconds per step.
-pub const STEP: i64 = 30;
-
 /// Permitted difference between the clocks of phone and service, in steps to each side (RFC 6238, section 5.2).
-const DRIFT: i64 = 1;
+pub const DRIFT: i64 = 1;
 
-/// Number of digits.
-const DIGITS: usize = 6;
-
-/// Length of a secret in bytes: that of the hash, as RFC 4226 recommends (section 4, requirement 6).
+/// Length of a new secret in bytes: that of the hash, as RFC 4226 recommends (section 4, requirement 6).
 const SECRET: usize = 20;
+
+/// Lengths of secrets in bytes. Apps of the first years have 80 bits, which nobody guesses; longer ones than a block of
+/// SHA-1 gain nothing.
+const SECRETS: RangeInclusive<usize> = 10..=64;
 
 /// Characters that stay as they are in an `otpauth` URI (RFC 3986, section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The secret that an authenticator app shares with the service. It prints as `[secret]`.
+/// The secret that an authenticator app shares with the service, and the form of its codes. It prints as `[secret]`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct TotpSecret(Secret<SECRET>);
+pub struct TotpSecret {
+    bytes: Vec<u8>,
+    form: CodeForm,
+}
 
-/// The number of a period of 30 seconds since 1970. Its code is valid at most once.
+/// Form of an app's codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeForm {
+    digits: u32,
+    period: i64,
+}
+
+/// The number of a period since 1970, by default of 30 seconds. Its code is valid at most once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimeStep(pub i64);
 
-impl TimeStep {
+impl CodeForm {
+    /// The form of all common apps, and of new ones here.
+    pub const COMMON: Self = Self { digits: 6, period: 30 };
+
+    /// A form with 6 to 8 digits, as RFC 4226 allows, and a period of 15 to 120 seconds; otherwise `None`.
+    pub fn new(digits: i64, period: i64) -> Option<Self> {
+        let digits = u32::try_from(digits).ok().filter(|digits| (6..=8).contains(digits))?;
+        (15..=120).contains(&period).then_some(Self { digits, period })
+    }
+
+    /// Number of digits.
+    pub fn digits(self) -> i64 {
+        self.digits.into()
+    }
+
+    /// Period in seconds.
+    pub fn period(self) -> i64 {
+        self.period
+    }
+
     /// The step of a point in time.
+    pub fn step_at(self, time: Timestamp) -> TimeStep {
+        TimeStep(time.seconds().div_euclid(self.period))
+    }
+}
+
+impl TimeStep {
+    /// The step of a point in time, for codes of the common form.
     pub fn at(time: Timestamp) -> Self {
-        Self(time.seconds().div_euclid(STEP))
+        CodeForm::COMMON.step_at(time)
     }
 }
 
 impl TotpSecret {
     /// A new secret.
     pub fn random() -> Self {
-        Self(Secret::random())
+        Self { bytes: Secret::<SECRET>::random().reveal().to_vec(), form: CodeForm::COMMON }
     }
 
-    /// A secret that was stored elsewhere; `None` if it has another length.
+    /// A secret that was stored elsewhere, for codes of the common form; `None` if it is too short or too long.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(|bytes| Self(Secret::new(bytes)))
+        SECRETS.contains(&bytes.len()).then(|| Self { bytes: bytes.to_vec(), form: CodeForm::COMMON })
+    }
+
+    /// The same secret for codes of this form.
+    #[must_use]
+    pub fn in_form(self, form: CodeForm) -> Self {
+        Self { form, ..self }
     }
 
     /// The bytes, for sealing.
-    pub fn reveal(&self) -> [u8; SECRET] {
-        self.0.reveal()
+    pub fn reveal(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The form of its codes.
+    pub fn form(&self) -> CodeForm {
+        self.form
     }
 
     /// The form for typing into an app.
     pub fn to_text(&self) -> String {
-        base32::encode(&self.reveal())
+        base32::encode(self.reveal())
     }
 
     /// The URI that an app reads from a QR code (the key URI format of Google Authenticator).
@@ -65,28 +112,29 @@ impl TotpSecret {
         // A colon separates issuer and account, and no app expects a second one.
         let issuer = issuer.replace(':', " ");
         let [issuer, account] = [issuer.as_str(), account].map(|text| utf8_percent_encode(text, UNRESERVED));
-        let secret = self.to_text();
+        let (secret, CodeForm { digits, period }) = (self.to_text(), self.form);
         format!(
-            "otpauth://totp/{issuer}:{account}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits={DIGITS}&period={STEP}"
+            "otpauth://totp/{issuer}:{account}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits={digits}&period={period}"
         )
     }
 
     /// The code of a step.
     pub fn code(&self, step: TimeStep) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.reveal());
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.reveal());
         let mac = hmac::sign(&key, &step.0.to_be_bytes());
         let mac = mac.as_ref();
         // Dynamic truncation (RFC 4226, section 5.3).
         let start = usize::from(mac[mac.len() - 1] & 15);
         let part = [mac[start] & 127, mac[start + 1], mac[start + 2], mac[start + 3]];
-        format!("{:06}", u32::from_be_bytes(part) % 1_000_000)
+        let digits = self.form.digits;
+        format!("{:0width$}", u32::from_be_bytes(part) % 10_u32.pow(digits), width = digits as usize)
     }
 
     /// The step of a typed code, if it is valid at this time; spaces are ignored. All candidates are compared, so that
     /// the time reveals nothing.
     pub fn step_of(&self, typed: &str, now: Timestamp) -> Option<TimeStep> {
         let typed: String = typed.chars().filter(|char| !char.is_whitespace()).collect();
-        let TimeStep(current) = TimeStep::at(now);
+        let TimeStep(current) = self.form.step_at(now);
         let steps = (current - DRIFT..=current + DRIFT).map(TimeStep);
         steps.fold(None, |found, step| if is_equal(&self.code(step), &typed) { Some(step) } else { found })
     }
@@ -134,6 +182,9 @@ mod tests {
         for (seconds, code) in vectors {
             assert_eq!(rfc().code(TimeStep::at(at(seconds))), code);
         }
+        // All eight digits.
+        let eight = rfc().in_form(CodeForm::new(8, 30).unwrap());
+        assert_eq!(eight.code(TimeStep::at(at(1_111_111_109))), "07081804");
         // RFC 4226, appendix D.
         let codes =
             ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
@@ -149,7 +200,7 @@ mod tests {
         for number in 0..10_000_i64 {
             let secret = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("secret {number}").as_bytes());
             let secret = TotpSecret::from_bytes(secret.as_ref()).unwrap();
-            codes.update(secret.code(TimeStep::at(at(number * 7919 * STEP + number % STEP))).as_bytes());
+            codes.update(secret.code(TimeStep::at(at(number * 7919 * 30 + number % 30))).as_bytes());
         }
         let codes = URL_SAFE_NO_PAD.encode(codes.finish());
         assert_eq!(codes, "MeP-MNoaIoHQKDZ_O75fQiaa5FlaRHQ8XLwGhVU8vHQ");
@@ -161,6 +212,21 @@ mod tests {
         let valid: Vec<i64> = (29_900..30_130).filter(|seconds| rfc().step_of(&code, at(*seconds)).is_some()).collect();
         assert_eq!((valid.first(), valid.last(), valid.len()), (Some(&29_970), Some(&30_059), 90));
         assert_eq!(rfc().step_of(&code, at(29_970)), Some(TimeStep(1000)));
+    }
+
+    #[test]
+    fn an_imported_app_keeps_its_digits_and_period() {
+        let slow = rfc().in_form(CodeForm::new(8, 60).unwrap());
+        let code = slow.code(TimeStep(500));
+        let valid: Vec<i64> = (29_900..30_130).filter(|seconds| slow.step_of(&code, at(*seconds)).is_some()).collect();
+        assert_eq!((code.len(), valid.first(), valid.last()), (8, Some(&29_940), Some(&30_119)));
+        assert_eq!(rfc().code(TimeStep(500)), code[2..]);
+        for (digits, period) in [(5, 30), (9, 30), (-6, 30), (6, 14), (6, 121), (6, 0), (6, -30)] {
+            assert_eq!(CodeForm::new(digits, period), None, "{digits} {period}");
+        }
+        for (length, is_fine) in [(9, false), (10, true), (40, true), (64, true), (65, false)] {
+            assert_eq!(TotpSecret::from_bytes(&vec![7; length]).is_some(), is_fine, "{length}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 """Moves real Django projects into the service, and looks at what their users meet afterwards: `check.py VESTIBULE`."""
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -17,6 +19,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 HERE = Path(__file__).parent
 VESTIBULE = sys.argv[1]
@@ -24,6 +29,8 @@ SERVER = os.environ.get("VESTIBULE_TEST_POSTGRES_URL")
 PASSWORD = "the old password, no. 7"
 HASHERS = ["pbkdf2_sha256", "pbkdf2_sha1", "argon2", "bcrypt_sha256", "bcrypt", "scrypt"]
 USERS = 10_000
+# The public URL whose domain the passkeys of the project belong to.
+ORIGIN = "http://localhost:8000"
 # Two of them cannot be taken over: one has no address, one another's.
 TAKEN = USERS - 2
 
@@ -121,8 +128,8 @@ class Service:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def query(self, query, token=None):
-        status, text = self.request("/graphql", token and f"Bearer {token}", {"query": query})
+    def query(self, query, token=None, **variables):
+        status, text = self.request("/graphql", token and f"Bearer {token}", {"query": query, "variables": variables})
         answer = json.loads(text)
         assert status == 200 and "errors" not in answer, answer
         return answer["data"]
@@ -135,6 +142,16 @@ class Service:
             return payload["tokens"]["accessToken"]
         assert payload["errors"] == [{"code": "INVALID_CREDENTIALS"}], payload
         return None
+
+    def prove(self, username, **proof):
+        """True if the password and this second factor sign in."""
+        fields = f"identifier: {json.dumps(username)}, password: {json.dumps(PASSWORD)}"
+        payload = self.query(f"mutation {{ login(input: {{ {fields} }}) {{ challenge {{ token }} errors {{ code }} }} }}")["login"]
+        equal(payload["errors"], [{"code": "SECOND_FACTOR_REQUIRED"}])
+        complete = "mutation($t: String!, $p: SecondFactorInput!) { completeLogin(input: { challengeToken: $t, proof: $p }) { tokens { accessToken } errors { code } } }"
+        payload = self.query(complete, t=payload["challenge"]["token"], p=proof)["completeLogin"]
+        assert payload["tokens"] or payload["errors"] == [{"code": "SECOND_FACTOR_INCORRECT"}], payload
+        return payload["tokens"] is not None
 
     def hash(self, username):
         return ask(self.database, f"SELECT password_hash FROM users WHERE username = '{username}'")[0]
@@ -328,6 +345,65 @@ def check_layouts(folder, databases, source):
     print("  layouts: as the manual says")
 
 
+def check_factors(folder, databases):
+    """Phones, codes and passkeys of django-otp and allauth sign in here, except codes that were used there."""
+    source = databases.new()
+    made = json.loads(project(source, "factors"))
+    otp, mfa = made["otp"], made["mfa"]
+    service = Service(folder, databases.new())
+    service.environment["VESTIBULE_PUBLIC_URL"] = ORIGIN
+    for options in [["--dry-run"], []]:
+        done, lines = service.move(source, *options)
+        equal((done, counts(lines)), (True, (5, 0, 0)))
+        assert "authenticator apps and passkeys imported: 4" in lines and "recovery codes imported: 11" in lines, lines
+    with service.serve():
+        assert service.sign_in("pending"), "a device that was not confirmed does not count"
+        assert not service.prove("otp", totpCode=otp["used"]) and not service.prove("mfa", totpCode=mfa["used"])
+        for name, codes in [("otp", otp["static"]), ("mfa", mfa["recovery"])]:
+            assert not service.prove(name, recoveryCode=codes[0]), "it was used there"
+            assert service.prove(name, recoveryCode=codes[1]) and not service.prove(name, recoveryCode=codes[1])
+        assert service.prove("odd", totpCode=project(source, "show", "otp", made["odd"]["key"], "60", "8"))
+        assert sign_in_with_passkey(service, made["passkey"])
+
+    used = json.loads(project(source, "use-factors"))
+    done, lines = service.move(source)
+    equal((done, counts(lines)), (True, (0, 0, 5)))
+    assert "authenticator apps and passkeys removed, as in Django: 1" in lines, lines
+    assert not any("recovery codes imported" in line for line in lines), lines
+    with service.serve():
+        assert not service.prove("otp", totpCode=used["totp"]) and not service.prove("otp", recoveryCode=used["static"])
+        assert not service.prove("mfa", recoveryCode=used["recovery"])
+        assert service.prove("mfa", recoveryCode=mfa["recovery"][2])
+        assert service.sign_in("passkey") and not sign_in_with_passkey(service, made["passkey"])
+        # The codes of the phones that come next.
+        time.sleep(30 - time.time() % 30)
+        assert service.prove("otp", totpCode=project(source, "show", "otp", otp["key"], "30", "6"))
+        assert service.prove("mfa", totpCode=project(source, "show", "allauth", mfa["secret"], "30", "6"))
+
+    project(source, "dump-factors", str(folder / "factors"))
+    for kind in ["json", "jsonl"]:
+        done, lines = Service(folder, databases.new()).move(str(folder / f"factors.{kind}"))
+        equal((done, counts(lines)), (True, (5, 0, 0)))
+        assert "authenticator apps and passkeys imported: 3" in lines and "recovery codes imported: 9" in lines, lines
+    print("  second factors: the phones, codes and passkeys sign in")
+
+
+def sign_in_with_passkey(service, made):
+    """True if the software authenticator of the project signs in alone."""
+    options = service.query("mutation { startPasskeyLogin { options { challenge rpId } } }")["startPasskeyLogin"]["options"]
+    client_data = json.dumps({"type": "webauthn.get", "challenge": options["challenge"], "origin": ORIGIN}).encode()
+    data = hashlib.sha256(options["rpId"].encode()).digest() + b"\x05" + (2).to_bytes(4, "big")
+    key = load_pem_private_key(made["key"].encode(), None)
+    signature = key.sign(data + hashlib.sha256(client_data).digest(), ec.ECDSA(hashes.SHA256()))
+    fields = {"clientDataJSON": client_data, "authenticatorData": data, "signature": signature, "userHandle": made["handle"].encode()}
+    response = {name: base64.urlsafe_b64encode(value).decode().rstrip("=") for name, value in fields.items()}
+    passkey = {"id": made["id"], "rawId": made["id"], "type": "public-key", "response": response}
+    login = "mutation($p: PasskeyAssertionInput!) { loginWithPasskey(input: { passkey: $p }) { tokens { accessToken } errors { code } } }"
+    payload = service.query(login, p=passkey)["loginWithPasskey"]
+    assert payload["tokens"] or payload["errors"] == [{"code": "INVALID_CREDENTIALS"}], payload
+    return payload["tokens"] is not None
+
+
 def main():
     for name, server in [("SQLite", None), ("PostgreSQL", SERVER)]:
         if server is None and name == "PostgreSQL":
@@ -342,6 +418,7 @@ def main():
                 check_broken_off(folder, databases, source)
                 check_files(folder, databases, source)
                 check_layouts(folder, databases, source)
+                check_factors(folder, databases)
             finally:
                 databases.drop()
     print("moving in: fine")

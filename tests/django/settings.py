@@ -11,10 +11,20 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "rest_framework",
     "rest_framework.authtoken",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "accounts",
 ]
+MIDDLEWARE = ["allauth.account.middleware.AccountMiddleware"]
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 # Tables are made from the models at once.
-MIGRATION_MODULES = {"auth": None, "contenttypes": None, "authtoken": None}
+MIGRATION_MODULES = {
+    app: None for app in ["auth", "contenttypes", "authtoken", "otp_totp", "otp_static", "account", "mfa"]
+}
 AUTH_USER_MODEL = os.environ.get("USERS", "auth.User")
 PASSWORD_HASHERS = [
     f"django.contrib.auth.hashers.{name}PasswordHasher"

@@ -185,7 +185,7 @@ async fn two_imports_from_django_at_once_make_nobody_twice(place: Place) {
         let options = Options { token_life: app.app.config.api_tokens.api_token_ttl, ..Options::default() };
         let mut report = Report::default();
         let (db, clock) = (&app.app.db, &app.app.clock);
-        let input = django::Import { source, mapping: &mapping, options };
+        let input = django::Import { source, mapping: &mapping, options, second_factor: app.app.second_factor_rules() };
         let outcome = django::take_over(db, clock, input, &mut report, &|_| ()).await;
         outcome.map(|()| (report.created, report.unchanged))
     };

@@ -21,10 +21,10 @@ use crate::test_client::Client;
 use crate::test_database::Place;
 
 /// Plain text of [`HASHES`].
-const OLD: &str = "l\u{e8}tmein";
+pub(crate) const OLD: &str = "l\u{e8}tmein";
 
 /// Hashes of [`OLD`] by each of Django's hashers. The first three have the rounds of Django 1.11, the others fewer.
-const HASHES: [(&str, &str); 6] = [
+pub(crate) const HASHES: [(&str, &str); 6] = [
     ("pbkdf2", "pbkdf2_sha256$36000$KFv8N8T3Nz0BA5PEA93Riz$XPd08s4DB/E+VJBLOR8OvIoON+7bT+MlVpOGz5a6VR4="),
     ("sha1", "pbkdf2_sha1$36000$8WunNAIB4RsVpjIDxzn9NG$OO7GMmJgSqqBzLrlFO3iFZrLHNs="),
     (
@@ -65,7 +65,7 @@ async fn try_moving(app: &TestApp, dump: &[Value], options: Options) -> Result<R
     let options = Options { token_life: app.app.config.api_tokens.api_token_ttl, ..options };
     let source = Source::open(path.to_str().unwrap(), &Trust::default(), &mapping, options.tokens).await?;
     let mut report = Report::default();
-    let input = django::Import { source, mapping: &mapping, options };
+    let input = django::Import { source, mapping: &mapping, options, second_factor: app.app.second_factor_rules() };
     django::take_over(&app.app.db, &app.app.clock, input, &mut report, &|_| ()).await?;
     Ok(report)
 }
@@ -74,16 +74,27 @@ pub(crate) async fn move_in(app: &TestApp, dump: &[Value], options: Options) -> 
     try_moving(app, dump, options).await.unwrap()
 }
 
+/// Imports tables of the service's own database.
+pub(crate) async fn move_in_database(app: &TestApp, place: &Place, mapping: &str) -> Result<Report, Error> {
+    let mapping = Mapping::parse(mapping).unwrap();
+    let source = Source::open(&place.database_url, &Trust::default(), &mapping, false).await?;
+    let (options, second_factor) = (Options::default(), app.app.second_factor_rules());
+    let mut report = Report::default();
+    let input = django::Import { source, mapping: &mapping, options, second_factor };
+    django::take_over(&app.app.db, &app.app.clock, input, &mut report, &|_| ()).await?;
+    Ok(report)
+}
+
 fn counts(report: &Report) -> (usize, usize, usize, usize) {
     (report.created, report.updated, report.unchanged, report.kept)
 }
 
-fn told(report: &Report) -> Vec<String> {
+pub(crate) fn told(report: &Report) -> Vec<String> {
     let all = report.refused.iter().chain(&report.notes);
     all.map(|problem| format!("{} {}: {}", problem.id, problem.field.unwrap_or("-"), problem.message)).collect()
 }
 
-async fn row(app: &TestApp, name: &str) -> user::Model {
+pub(crate) async fn row(app: &TestApp, name: &str) -> user::Model {
     let found = user::Entity::find().filter(user::Column::UsernameKey.eq(name)).one(app.db()).await.unwrap();
     found.unwrap_or_else(|| panic!("there is no {name}"))
 }
@@ -521,7 +532,8 @@ async fn a_database_is_read_by_a_mapping_and_not_written(place: Place) {
     let mut report = Report::default();
     let source = Source::open(&place.database_url, &Trust::default(), &mapping, false).await.unwrap();
     assert_eq!(source.users(), 1203);
-    let input = django::Import { source, mapping: &mapping, options: Options::default() };
+    let (options, second_factor) = (Options::default(), app.app.second_factor_rules());
+    let input = django::Import { source, mapping: &mapping, options, second_factor };
     django::take_over(&app.app.db, &app.app.clock, input, &mut report, &|_| ()).await.unwrap();
     assert_eq!((report.created, report.refused.len()), (2, 1201), "those whose kind means nothing are told");
     let two = by_address(&app, "p2@example.com").await;

@@ -8,7 +8,7 @@ use serde_json::json;
 use vestibule::domain::auth::signing_keys::Start;
 use vestibule::domain::operator::Operator;
 use vestibule::entity::{
-    email_undo, former_username, imported_id, passkey, pending_deletion, sent_form, sign_in_challenge,
+    email_undo, former_username, imported_id, passkey, pending_deletion, recovery_code, sent_form, sign_in_challenge,
 };
 use vestibule::tools::clock::Timestamp;
 use vestibule::tools::mail::SendError;
@@ -59,6 +59,16 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
     anyone.data(RESET, json!({ "e": ada.email })).await;
     app.deliver().await;
     plant(app, &bob).await;
+    let bob_id: uuid::Uuid = bob.id.parse().unwrap();
+    let code = recovery_code::ActiveModel {
+        digest: Set(vec![5; 32]),
+        user_id: Set(bob_id),
+        created_at: Set(app.clock_now()),
+        sealed_code: Set(Some(
+            app.app.second_factor_rules().master_keys.seal(&format!("recovery code {bob_id}"), b"mfrggzdf"),
+        )),
+    };
+    recovery_code::Entity::insert(code).exec_without_returning(app.db()).await.unwrap();
     let passkey = passkey::ActiveModel {
         id: Set(uuid::Uuid::from_u128(9)),
         user_id: Set(bob.id.parse().unwrap()),
@@ -71,6 +81,7 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
         is_synced: Set(true),
         counter: Set(0),
         transports: Set("internal".to_owned()),
+        user_handle: Set(Some(vec![4; 3])),
         // A deactivation ends younger ones.
         created_at: Set(app.clock_now().minus(Duration::from_secs(30 * 24 * 60 * 60))),
         last_used_at: Set(None),

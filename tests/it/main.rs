@@ -64,6 +64,7 @@ mod time_zones;
 mod mail;
 mod metrics;
 mod django_import;
+mod django_second_factors;
 mod mutations;
 mod nodes;
 mod client_networks;

@@ -65,7 +65,7 @@ async fn creation(client: &Client) -> Value {
 }
 
 /// Options for a sign-in by anybody.
-async fn request(app: &TestApp) -> Value {
+pub(crate) async fn request(app: &TestApp) -> Value {
     let document = format!(
         "mutation {{ startPasskeyLogin {{ options {{
             challenge timeout rpId userVerification allowCredentials {{ {DESCRIPTOR} }}
@@ -87,7 +87,7 @@ pub(crate) async fn register(client: &Client, authenticator: &mut Authenticator)
     registered
 }
 
-async fn sign_in(app: &TestApp, passkey: &Value) -> Value {
+pub(crate) async fn sign_in(app: &TestApp, passkey: &Value) -> Value {
     app.anyone().data(SIGN_IN, json!({ "passkey": passkey })).await["loginWithPasskey"].clone()
 }
 

@@ -66,6 +66,7 @@ async fn the_secret_key_is_replaced_and_everything_works(place: Place) {
     ada.refresh().await.unwrap();
     let done = both.app.reseal(&both.app.clock.now(), &Operator::new()).await.unwrap();
     assert!(done.signing_keys == 2 && done.factors == 1 && done.mails >= 1 && done.unreadable == 0, "{done:?}");
+    assert_eq!(done.recovery_codes, 1, "an imported one; the others are digests");
     let again = both.app.reseal(&both.app.clock.now(), &Operator::new()).await.unwrap();
     assert_eq!(again, Resealed::default());
 

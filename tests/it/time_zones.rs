@@ -138,7 +138,7 @@ async fn times_of_a_database_in_another_zone_are_imported_as_the_same_moments(pl
     let source = Source::open(&place.database_url, &Trust::default(), &mapping, false).await.unwrap();
     let mut report = Report::default();
     let options = Options::default();
-    let input = django::Import { source, mapping: &mapping, options };
+    let input = django::Import { source, mapping: &mapping, options, second_factor: app.app.second_factor_rules() };
     django::take_over(&app.app.db, &app.app.clock, input, &mut report, &|_| ()).await.unwrap();
     assert_eq!((report.created, report.naive_times), (1, 0));
     let ann = user::Entity::find().filter(user::Column::Email.eq("ann@example.com")).one(app.db()).await.unwrap();

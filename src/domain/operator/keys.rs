@@ -1,19 +1,22 @@
 //! Rotating and revoking the keys that sign access tokens, and resealing stored secrets under another secret key.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, Select,
+};
 use uuid::Uuid;
 
 use super::Operator;
 use crate::config::SessionConfig;
 use crate::database::Db;
 use crate::domain::audit;
-use crate::domain::auth::second_factor::factors;
+use crate::domain::auth::second_factor::{factors, imported};
 use crate::domain::auth::signing_keys::{self, NOTICE, Start};
 use crate::domain::instance;
 use crate::entity::audit_event::Action;
 use crate::entity::factor;
 use crate::entity::mail;
+use crate::entity::recovery_code;
 use crate::entity::signing_key::{self, Column};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::texts::Text;
@@ -111,8 +114,8 @@ pub struct Reset {
     pub sessions: u64,
 }
 
-/// Deletes everything that only the lost secret can unseal: signing keys, and the secrets of links in waiting mails,
-/// which get new ones when they are sent. All sessions end. The next start creates a key under the current secret.
+/// Deletes everything that only the lost secret can unseal: signing keys, imported recovery codes, and the secrets of
+/// links in waiting mails, which get new ones when they are sent. All sessions end. The next start creates a key under the current secret.
 ///
 /// # Errors
 /// [`Error::BadInput`] if the current secret unseals a signing key, so that nothing is lost.
@@ -127,6 +130,8 @@ pub async fn reset(db: &Db, now: &Now, operator: &Operator, secrets: Option<&Mas
     }
     let txn = db.begin_alone().await?;
     let signing_keys = signing_key::Entity::delete_many().exec(&txn).await?.rows_affected;
+    let sealed = recovery_code::Column::SealedCode.is_not_null();
+    recovery_code::Entity::delete_many().filter(sealed).exec(&txn).await?;
     mail::Entity::update_many()
         .col_expr(mail::Column::SealedToken, Expr::value(Option::<Vec<u8>>::None))
         .filter(mail::Column::SealedToken.is_not_null())
@@ -145,6 +150,8 @@ pub struct Resealed {
     pub signing_keys: u64,
     /// Secrets of second factors.
     pub factors: u64,
+    /// Imported recovery codes.
+    pub recovery_codes: u64,
     /// Secrets of links in waiting mails.
     pub mails: u64,
     /// Rows that neither secret unseals.
@@ -164,6 +171,7 @@ pub async fn reseal(db: &Db, now: &Now, operator: &Operator, master_keys: &Maste
         done.signing_keys += changed.exec(db.writer()).await?.rows_affected;
     }
     reseal_factors(db, master_keys, &mut done).await?;
+    reseal_recovery_codes(db, master_keys, &mut done).await?;
     let mut last = Uuid::nil();
     loop {
         let next = mail::Entity::find()
@@ -207,6 +215,30 @@ async fn reseal_factors(db: &Db, master_keys: &MasterKeys, done: &mut Resealed) 
     }
 }
 
+async fn reseal_recovery_codes(db: &Db, master_keys: &MasterKeys, done: &mut Resealed) -> Result<()> {
+    let mut last = Vec::new();
+    loop {
+        let next = sealed_codes().filter(recovery_code::Column::Digest.gt(last));
+        let codes = next.order_by_asc(recovery_code::Column::Digest).limit(STEP).all(db.reader()).await?;
+        let Some(code) = codes.last() else { return Ok(()) };
+        last = code.digest.clone();
+        for code in codes {
+            let Some(old) = code.sealed_code else { continue };
+            let context = imported::seal_context(code.user_id);
+            let Some(sealed) = renewed(master_keys, &context, &old, done) else { continue };
+            let changed = recovery_code::Entity::update_many()
+                .col_expr(recovery_code::Column::SealedCode, Expr::value(sealed))
+                .filter(recovery_code::Column::Digest.eq(code.digest));
+            done.recovery_codes += changed.exec(db.writer()).await?.rows_affected;
+        }
+    }
+}
+
+/// The recovery codes that are sealed: imported ones.
+fn sealed_codes() -> Select<recovery_code::Entity> {
+    recovery_code::Entity::find().filter(recovery_code::Column::SealedCode.is_not_null())
+}
+
 /// The same data, resealed; `None` if that is not needed or not possible.
 fn renewed(master_keys: &MasterKeys, context: &str, sealed: &[u8], done: &mut Resealed) -> Option<Vec<u8>> {
     if master_keys.is_sealed_anew(context, sealed) {
@@ -217,8 +249,8 @@ fn renewed(master_keys: &MasterKeys, context: &str, sealed: &[u8], done: &mut Re
     Some(master_keys.seal(context, &plain?))
 }
 
-/// Number of signing keys, second factors and mails that wait for [`reseal`]; at most `STEP` factors and mails are
-/// counted.
+/// Number of signing keys, second factors, imported recovery codes and mails that wait for [`reseal`]; at most `STEP` of
+/// each kind are counted.
 pub async fn count_old_seals(db: &Db, _operator: &Operator, master_keys: &MasterKeys) -> Result<u64> {
     let keys = signing_keys::list(db).await?;
     let old_keys = keys.iter().filter(|key| !master_keys.is_sealed_anew(&key.kid, &key.sealed_private_key)).count();
@@ -231,5 +263,11 @@ pub async fn count_old_seals(db: &Db, _operator: &Operator, master_keys: &Master
     let is_old_factor =
         |factor: &&factor::Model| !master_keys.is_sealed_anew(&factors::seal_context(factor.id), &factor.sealed_secret);
     let old_factors = factors.iter().filter(is_old_factor).count();
-    Ok((old_keys + old_factors + mails.iter().filter(is_old).count()) as u64)
+    let codes = sealed_codes().limit(STEP).all(db.reader()).await?;
+    let is_old_code = |code: &&recovery_code::Model| {
+        let context = imported::seal_context(code.user_id);
+        code.sealed_code.as_deref().is_some_and(|sealed| !master_keys.is_sealed_anew(&context, sealed))
+    };
+    let old_codes = codes.iter().filter(is_old_code).count();
+    Ok((old_keys + old_factors + old_codes + mails.iter().filter(is_old).count()) as u64)
 }

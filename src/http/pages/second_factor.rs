@@ -48,18 +48,10 @@ async fn try_complete(sent: &Sent) -> Result<Completed> {
     let visit = &sent.visit;
     let app = &visit.app;
     let answer = passkeys::answer(sent.field("passkey"))?;
-    let code = answer.as_ref().map_or_else(|| typed_code(sent.field("code")), SecondProof::Passkey);
+    let code = answer.as_ref().map_or_else(|| SecondProof::Either(sent.field("code")), SecondProof::Passkey);
     let token = sent.field("challengeToken");
     let answer = Complete { token, code, replaces: visit.refresh_token(), form: Some(&sent.form) };
     challenge::complete(&app.db, &visit.now, &visit.client, app.sign_in_rules(), answer).await
-}
-
-/// The code in a field for both kinds. Only codes of an app consist of digits alone.
-pub(super) fn typed_code(typed: &str) -> SecondProof<'_> {
-    match typed.chars().all(|char| char.is_ascii_digit() || char.is_whitespace()) {
-        true => SecondProof::Totp(typed),
-        false => SecondProof::Recovery(typed),
-    }
 }
 
 /// The field for a code of either kind.
@@ -70,13 +62,14 @@ pub(super) fn code_field() -> Field {
     }
 }
 
-/// The error at the field for codes, whichever kind was typed.
+/// The error at the field for codes, or at no field.
 pub(super) fn on_the_form(error: Error) -> Error {
     match error {
         Error::Refused(refusals) => {
-            let at_field = |field| if matches!(field, Some("totpCode" | "recoveryCode")) { Some("code") } else { None };
-            let move_there =
-                |refusal: crate::error::Refusal| crate::error::Refusal { field: at_field(refusal.field), ..refusal };
+            let move_there = |refusal: crate::error::Refusal| crate::error::Refusal {
+                field: refusal.field.filter(|field| *field == "code"),
+                ..refusal
+            };
             Error::Refused(refusals.into_iter().map(move_there).collect())
         }
         error => error,

@@ -92,6 +92,18 @@ django-hash-unknown = The account has no password: its hash was created by an un
 django-hash-broken = The account has no password: its hash cannot be read.
 django-hash-costly = The account has no password: checking its hash would take too much time or memory.
 django-hash-weak = The account has no password: its hash uses fewer rounds than Django 1.11. Use --weak-hashes to keep it.
+django-factor-start = The app was not imported: its codes count from a time of their own (t0). The user must add an app here.
+django-factor-form = The app was not imported: its codes have { $digits } digits, valid for { $period } seconds. The user must add an app here.
+django-factor-secret = The secret of the app cannot be read. If the project encrypts it, the user must add an app here.
+django-factor-drift = The clock of the phone is { $seconds } seconds off, so that its codes will be wrong. The user must correct it, or use a recovery code.
+django-factor-apps = The user has { $count } apps, and one is kept: the app that was used last.
+django-factor-token = A static token was not imported. Tokens have 6 to 64 letters and digits.
+django-factor-codes = The user has more than { $max } recovery codes. The others were not imported.
+django-factor-recovery = The recovery codes cannot be read. If the project encrypts them, the user must create new ones here.
+django-factor-passkey = A passkey was not imported: { $reason }. The user must add it again.
+django-factor-type = An authenticator of the type { $type } was not imported. The user must add an app or a passkey here.
+django-factor-kept = The authenticator app differs from the one in Django. It stays, because the account is not changed by the import.
+django-factor-codes-alone = The recovery codes were not imported, because no app was imported with them. The user must add an app here.
 
 ## Django: the mapping file.
 
@@ -103,6 +115,7 @@ mapping-email-column = `email` in [columns] must name a column.
 mapping-time-zone-unknown = Unknown time zone { $name } in time_zone. Use a name such as Europe/Berlin.
 mapping-role-unknown = { $value } is not a role. Use ADMIN, MANAGER, AGENT or MEMBER, or map it in [roles].
 mapping-permission-unknown = { $value } is not a permission. Use FULL_ACCESS, DOWNLOAD or ONLY_VIEW, or map it in [permissions].
+mapping-allauth = [allauth] takes codes of 6 to 8 digits for 15 to 120 seconds, and at most { $count } recovery codes of 6 to { $digits } digits.
 mapping-name-invalid = { $name } is not a valid name of a table or column.
 
 ## Django: the source.

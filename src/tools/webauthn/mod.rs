@@ -147,6 +147,20 @@ pub fn challenge_of(client_data: &[u8]) -> Result<Vec<u8>, Rejected> {
 /// The reason for which it is refused.
 pub fn register(expected: Expected<'_>, client_data: &[u8], attestation: &[u8]) -> Result<Credential, Rejected> {
     ClientData::read(client_data)?.check("webauthn.create", expected)?;
+    attested_credential(expected, attestation)
+}
+
+/// Reads the credential of a registration that another service verified for the same relying party. Its challenge and
+/// the page are not compared.
+///
+/// # Errors
+/// The reason for which it is refused.
+pub fn registered_elsewhere(relying_party: &RelyingParty, attestation: &[u8]) -> Result<Credential, Rejected> {
+    let expected = Expected { relying_party, challenge: &[], user_verification: true, cross_origin: false };
+    attested_credential(expected, attestation)
+}
+
+fn attested_credential(expected: Expected<'_>, attestation: &[u8]) -> Result<Credential, Rejected> {
     let bytes = attested_data(attestation).ok_or(Rejected::Malformed("attestationObject"))?;
     let data = AuthenticatorData::read(bytes)?;
     let state = data.check(expected)?;

@@ -27,11 +27,11 @@ use crate::test_client::Client;
 /// The period of a code.
 pub(crate) const STEP: Duration = Duration::from_secs(30);
 
-const LOGIN: &str = "mutation($i: String!, $p: String!) { login(input: { identifier: $i, password: $p }) {
+pub(crate) const LOGIN: &str = "mutation($i: String!, $p: String!) { login(input: { identifier: $i, password: $p }) {
     tokens { accessToken refreshToken } user { id } challenge { token expiresAt methods } errors { code field }
 } }";
 
-const COMPLETE: &str = "mutation($t: String!, $p: SecondFactorInput!) {
+pub(crate) const COMPLETE: &str = "mutation($t: String!, $p: SecondFactorInput!) {
     completeLogin(input: { challengeToken: $t, proof: $p }) {
         tokens { accessToken refreshToken } user { id } challenge { token } errors { code field }
 } }";
@@ -45,7 +45,7 @@ const CONFIRM: &str = "mutation($t: String!, $c: String!) {
         factor { id kind createdAt lastUsedAt } recoveryCodes errors { code field }
 } }";
 
-const FACTORS: &str = "{ me { factors { id kind lastUsedAt } recoveryCodesLeft } }";
+pub(crate) const FACTORS: &str = "{ me { factors { id kind lastUsedAt } recoveryCodesLeft } }";
 
 /// An authenticator app and recovery codes of a user.
 #[derive(Clone, Debug)]
@@ -119,7 +119,9 @@ pub(crate) async fn plant(app: &TestApp, person: &Person) -> Phone {
         id: Set(id),
         user_id: Set(user_id),
         kind: Set(factor::Kind::Totp),
-        sealed_secret: Set(app.app.second_factor_rules().master_keys.seal(&format!("factor {id}"), &secret.reveal())),
+        sealed_secret: Set(app.app.second_factor_rules().master_keys.seal(&format!("factor {id}"), secret.reveal())),
+        digits: Set(6),
+        period: Set(30),
         last_step: Set(0),
         created_at: Set(app.clock_now()),
         last_used_at: Set(None),
@@ -130,6 +132,7 @@ pub(crate) async fn plant(app: &TestApp, person: &Person) -> Phone {
         digest: Set(code.digest()),
         user_id: Set(user_id),
         created_at: Set(app.clock_now()),
+        sealed_code: Set(None),
     };
     recovery_code::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
     let flag = user::Entity::update_many().col_expr(user::Column::HasSecondFactor, Expr::value(true));
@@ -148,12 +151,12 @@ async fn challenge(client: &Client, identifier: &str) -> String {
     payload["challenge"]["token"].as_str().unwrap().to_owned()
 }
 
-async fn complete(client: &Client, token: &str, proof: Value) -> Value {
+pub(crate) async fn complete(client: &Client, token: &str, proof: Value) -> Value {
     client.data(COMPLETE, json!({ "t": token, "p": proof })).await["completeLogin"].clone()
 }
 
 /// Codes of the errors of a payload, with their fields.
-fn refusals(payload: &Value) -> Vec<String> {
+pub(crate) fn refusals(payload: &Value) -> Vec<String> {
     let one = |error: &Value| match error["field"].as_str() {
         Some(field) => format!("{} {field}", error["code"].as_str().unwrap()),
         None => error["code"].as_str().unwrap().to_owned(),

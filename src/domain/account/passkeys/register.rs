@@ -128,6 +128,7 @@ pub async fn finish(
         is_synced: Set(credential.state.is_synced),
         counter: Set(credential.state.counter.into()),
         transports: Set(transports(&new.transports)),
+        user_handle: Set(None),
         created_at: Set(now.at),
         last_used_at: Set(None),
     };
@@ -167,7 +168,7 @@ fn verify(rules: SecondFactorRules<'_>, challenge: &[u8], new: &NewPasskey) -> R
 }
 
 /// The short, plain ones of these names. They are hints for browsers.
-fn transports(names: &[String]) -> String {
+pub(in crate::domain) fn transports(names: &[String]) -> String {
     let is_plain = |name: &&String| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
     let mut text = String::new();
     for name in names.iter().filter(is_plain).filter(|name| !name.is_empty()) {

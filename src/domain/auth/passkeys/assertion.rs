@@ -102,7 +102,8 @@ pub(in crate::domain) async fn verify(
     let (challenge, bytes) = answered.ok_or_else(expired)?;
     let known = passkey::Entity::find().filter(Column::Digest.eq(digest_of(&answer.credential_id)));
     let passkey = known.one(db).await?.ok_or_else(refused)?;
-    let names_another = |handle: &Vec<u8>| handle != passkey.user_id.as_bytes();
+    let own = passkey.user_handle.as_deref().unwrap_or(passkey.user_id.as_bytes());
+    let names_another = |handle: &Vec<u8>| handle != own;
     if answer.user_handle.as_ref().is_some_and(names_another) {
         return Err(refused().into());
     }

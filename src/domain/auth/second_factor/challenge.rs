@@ -118,9 +118,13 @@ pub(in crate::domain) async fn make(
 ) -> Result<Challenge> {
     let FirstProofs { user, methods, new_hash } = first;
     let expires_at = now.at.plus(LIFETIME);
-    let has_codes =
-        recovery_code::Entity::find().filter(recovery_code::Column::UserId.eq(user.id)).count(db).await? > 0;
     let is_stopped = rate_limits::has_stopped_totp(db, now, rules.limits, user.id).await?;
+    let mut codes = recovery_code::Entity::find().filter(recovery_code::Column::UserId.eq(user.id));
+    if is_stopped {
+        // Imported ones can be guessed like codes of the app.
+        codes = codes.filter(recovery_code::Column::SealedCode.is_null());
+    }
+    let has_codes = codes.count(db).await? > 0;
     let passkey = assertion::request_of(db, now, rules, user).await?;
     let has_app = factor::Entity::find().filter(factor::Column::UserId.eq(user.id)).count(db).await? > 0;
     let answers = [

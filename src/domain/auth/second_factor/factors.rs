@@ -18,7 +18,8 @@ use crate::entity::{passkey, recovery_code, user};
 use crate::error::Result;
 use crate::tools::clock::Now;
 use crate::tools::recovery_code::RecoveryCode;
-use crate::tools::totp::{TimeStep, TotpSecret};
+use crate::tools::secret::MasterKeys;
+use crate::tools::totp::{CodeForm, TimeStep, TotpSecret};
 
 /// Number of recovery codes that a user gets at a time.
 pub const RECOVERY_CODES: usize = 10;
@@ -68,19 +69,38 @@ pub(in crate::domain) async fn put_totp(
 ) -> Result<factor::Model> {
     let earlier = factor::Entity::delete_many().filter(factor::Column::UserId.eq(user));
     earlier.filter(factor::Column::Kind.eq(Kind::Totp)).exec(txn).await?;
-    let id = now.id();
-    let row = factor::ActiveModel {
-        id: Set(id),
-        user_id: Set(user),
-        kind: Set(Kind::Totp),
-        sealed_secret: Set(rules.master_keys.seal(&seal_context(id), &secret.reveal())),
-        last_step: Set(confirmed_by.0),
-        created_at: Set(now.at),
-        last_used_at: Set(None),
-    };
+    let row = totp_row(now, rules.master_keys, user, secret, confirmed_by);
     let factor = factor::Entity::insert(row).exec_with_returning(txn).await?;
     mark(txn, user).await?;
     Ok(factor)
+}
+
+/// The row of an authenticator app whose codes up to this step are used up.
+pub(super) fn totp_row(
+    now: &Now,
+    master_keys: &MasterKeys,
+    user: Uuid,
+    secret: &TotpSecret,
+    last_step: TimeStep,
+) -> factor::ActiveModel {
+    let id = now.id();
+    factor::ActiveModel {
+        id: Set(id),
+        user_id: Set(user),
+        kind: Set(Kind::Totp),
+        sealed_secret: Set(master_keys.seal(&seal_context(id), secret.reveal())),
+        digits: Set(secret.form().digits()),
+        period: Set(secret.form().period()),
+        last_step: Set(last_step.0),
+        created_at: Set(now.at),
+        last_used_at: Set(None),
+    }
+}
+
+/// The secret of an authenticator app; `None` if it cannot be unsealed.
+pub(in crate::domain) fn secret_of(master_keys: &MasterKeys, factor: &factor::Model) -> Option<TotpSecret> {
+    let bytes = master_keys.unseal(&seal_context(factor.id), &factor.sealed_secret)?;
+    Some(TotpSecret::from_bytes(&bytes)?.in_form(CodeForm::new(factor.digits, factor.period)?))
 }
 
 /// The context under which the secret of a factor is sealed.
@@ -100,6 +120,7 @@ pub(in crate::domain) async fn renew_recovery_codes(
         digest: Set(code.digest()),
         user_id: Set(user),
         created_at: Set(now.at),
+        sealed_code: Set(None),
     });
     recovery_code::Entity::insert_many(rows).exec_without_returning(txn).await?;
     Ok(codes.iter().map(RecoveryCode::to_text).collect())

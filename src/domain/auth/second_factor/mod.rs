@@ -8,6 +8,8 @@
 pub mod challenge;
 // Factors and recovery codes of users.
 pub mod factors;
+// Second factors imported from another system.
+pub(in crate::domain) mod imported;
 // Verification of TOTP and recovery codes.
 pub(in crate::domain) mod verify;
 
@@ -52,6 +54,8 @@ pub enum SecondProof<'a> {
     Totp(&'a str),
     /// A recovery code.
     Recovery(&'a str),
+    /// A code of either kind, from a field for both.
+    Either(&'a str),
     /// A passkey.
     Passkey(&'a PasskeyAnswer),
 }
@@ -62,6 +66,7 @@ impl SecondProof<'_> {
         match self {
             Self::Totp(_) => "totpCode",
             Self::Recovery(_) => "recoveryCode",
+            Self::Either(_) => "code",
             Self::Passkey(_) => "passkey",
         }
     }
@@ -70,7 +75,7 @@ impl SecondProof<'_> {
     fn incorrect(self) -> &'static str {
         match self {
             Self::Passkey(_) => "passkey-incorrect",
-            Self::Totp(_) | Self::Recovery(_) => "second-factor-incorrect",
+            Self::Totp(_) | Self::Recovery(_) | Self::Either(_) => "second-factor-incorrect",
         }
     }
 }

@@ -6,7 +6,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::{SecondFactorRules, SecondProof, factors};
+use super::{SecondFactorRules, SecondProof, factors, imported};
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
 use crate::domain::auth::passkeys::assertion::{self, PasskeyAnswer};
@@ -19,7 +19,7 @@ use crate::entity::{mail, recovery_code, user};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Now;
 use crate::tools::recovery_code::RecoveryCode;
-use crate::tools::totp::{TimeStep, TotpSecret};
+use crate::tools::totp::TimeStep;
 
 /// Period in which one email reports that authenticator codes are stopped.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -71,16 +71,22 @@ pub(in crate::domain) async fn verify(
         Err(Error::RateLimited(_)) => None,
         Err(error) => return Err(error),
     };
-    let right = match (typed, &attempt) {
-        (SecondProof::Totp(_), None) => return Ok(Err(Failure::Stopped)),
-        (SecondProof::Totp(typed), Some(_)) => use_totp(txn, now, rules, user.id, typed).await?.then_some(Method::Totp),
-        // Nobody guesses 120 bits, so the owner may always use one.
-        (SecondProof::Recovery(typed), _) => {
-            use_recovery_code(txn, now, client, user, typed).await?.then_some(Method::RecoveryCode)
-        }
-        (SecondProof::Passkey(_), _) => None,
+    let (app_code, recovery_code) = match typed {
+        SecondProof::Totp(typed) => (Some(typed), None),
+        SecondProof::Recovery(typed) => (None, Some(typed)),
+        SecondProof::Either(typed) => (Some(typed), Some(typed)),
+        SecondProof::Passkey(_) => (None, None),
     };
+    let mut right = None;
+    if let (Some(typed), Some(_)) = (app_code, &attempt) {
+        right = use_totp(txn, now, rules, user.id, typed).await?.then_some(Method::Totp);
+    }
+    if let (Some(typed), None) = (recovery_code, right) {
+        let used = use_recovery_code(txn, now, client, rules, user, typed, attempt.is_some()).await?;
+        right = used.then_some(Method::RecoveryCode);
+    }
     match (right, attempt) {
+        (None, None) if is_stopped(txn, user.id, typed).await? => Ok(Err(Failure::Stopped)),
         (Some(method), attempt) => {
             rate_limits::give_back(txn, attempt.unwrap_or_default()).await?;
             Ok(Ok(method))
@@ -93,6 +99,18 @@ pub(in crate::domain) async fn verify(
             }
             Ok(Err(Failure::Wrong))
         }
+    }
+}
+
+/// True if a code of this form was not compared, because of too many wrong ones.
+async fn is_stopped(txn: &DatabaseTransaction, user: Uuid, typed: SecondProof<'_>) -> Result<bool> {
+    match typed {
+        SecondProof::Totp(_) => Ok(true),
+        SecondProof::Either(typed) => Ok(RecoveryCode::from_text(typed).is_none()),
+        SecondProof::Recovery(typed) => {
+            Ok(RecoveryCode::from_text(typed).is_none() && imported::has_codes(txn, user).await?)
+        }
+        SecondProof::Passkey(_) => Ok(false),
     }
 }
 
@@ -125,8 +143,7 @@ async fn use_totp(
 ) -> Result<bool> {
     let theirs = factor::Entity::find().filter(Column::UserId.eq(user)).filter(Column::Kind.eq(Kind::Totp));
     let Some(factor) = theirs.one(txn).await? else { return Ok(false) };
-    let secret = rules.master_keys.unseal(&factors::seal_context(factor.id), &factor.sealed_secret);
-    let Some(secret) = secret.and_then(|bytes| TotpSecret::from_bytes(&bytes)) else {
+    let Some(secret) = factors::secret_of(rules.master_keys, &factor) else {
         tracing::error!(factor = %factor.id, "secret of a second factor cannot be unsealed");
         return Ok(false);
     };
@@ -141,17 +158,23 @@ async fn use_totp(
     Ok(used.rows_affected > 0)
 }
 
-/// Uses up a recovery code, and notifies the owner. Returns false if it is wrong.
+/// Uses up a recovery code, and notifies the owner. Returns false if it is wrong. Nobody guesses 120 bits, so the owner
+/// may always use one; imported codes are compared only if `may_guess`.
 async fn use_recovery_code(
     txn: &DatabaseTransaction,
     now: &Now,
     client: &Client,
+    rules: SecondFactorRules<'_>,
     user: &user::Model,
     typed: &str,
+    may_guess: bool,
 ) -> Result<bool> {
-    let Some(code) = RecoveryCode::from_text(typed) else { return Ok(false) };
+    let mut digests: Vec<Vec<u8>> = RecoveryCode::from_text(typed).iter().map(RecoveryCode::digest).collect();
+    if may_guess {
+        digests.extend(imported::matching_code(txn, rules.master_keys, user.id, typed).await?);
+    }
     let used = recovery_code::Entity::delete_many()
-        .filter(recovery_code::Column::Digest.eq(code.digest()))
+        .filter(recovery_code::Column::Digest.is_in(digests))
         .filter(recovery_code::Column::UserId.eq(user.id))
         .exec(txn)
         .await?;

@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::mapping::{Field, Mapping};
+use super::second_factors::{self, Factors};
 use super::source::Raw;
 use super::{Options, Problem};
 use crate::domain::users::details::{MAX_ADDRESS, MAX_BIO, MAX_NAME, MAX_PHONE};
@@ -44,6 +45,8 @@ pub(super) struct Entry {
     /// The hash in Django's format.
     pub(super) password: Option<Result<String, NotKept>>,
     pub(super) token: Option<MovedToken>,
+    /// None if the source has no table of second factors.
+    pub(super) factors: Option<Factors>,
 }
 
 /// Problems of a user, by field.
@@ -110,6 +113,8 @@ pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<En
     if let Some(Err(_)) = &token {
         problems.add(Field::Token, Text::new("django-token-invalid"));
     }
+    let own = raw.get(Field::Id).unwrap_or_default();
+    let factors = raw.factors.as_ref().map(|rows| second_factors::read(rows, mapping, own, &id));
     let found = problems.found;
     match email {
         Some(email) if found.is_empty() => Ok(Entry {
@@ -133,6 +138,7 @@ pub(super) fn entry(raw: &Raw, mapping: &Mapping, options: Options) -> Result<En
             has_naive_time,
             password,
             token: token.and_then(Result::ok),
+            factors,
         }),
         _ => Err(found),
     }
@@ -158,7 +164,7 @@ fn kept(hash: &str, options: Options) -> Result<String, NotKept> {
     if is_weak && !options.weak_hashes { Err(NotKept::Weak) } else { Ok(hash.to_owned()) }
 }
 
-fn yes_or_no(value: &str) -> Result<bool, Text> {
+pub(super) fn yes_or_no(value: &str) -> Result<bool, Text> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "1" => Ok(true),
         "false" | "f" | "no" | "0" => Ok(false),
@@ -167,7 +173,7 @@ fn yes_or_no(value: &str) -> Result<bool, Text> {
 }
 
 /// A time in a format of Django or a database, and true if it has no zone. Then it is in `local`, or in UTC by default.
-fn time_of(value: &str, local: Option<&TimeZone>) -> Result<(Timestamp, bool), Text> {
+pub(super) fn time_of(value: &str, local: Option<&TimeZone>) -> Result<(Timestamp, bool), Text> {
     let invalid = || Text::new("django-time-invalid");
     let value = value.trim().replacen(' ', "T", 1);
     let (date, clock) = value.split_once('T').unwrap_or((&value, "00:00:00"));
@@ -194,7 +200,7 @@ mod tests {
     fn raw(values: &[(Field, &str)]) -> Raw {
         let mut raw = Raw::default();
         for (field, value) in values {
-            raw.0[*field as usize] = Some((*value).into());
+            raw.fields[*field as usize] = Some((*value).into());
         }
         raw
     }

@@ -6,11 +6,16 @@ use jiff::tz::TimeZone;
 use sea_orm::ActiveEnum as _;
 use serde::Deserialize;
 
+use super::second_factors::MAX_CODES;
 use crate::entity::user::{Permission, Role};
 use crate::texts::Text;
+use crate::tools::totp::CodeForm;
 
 /// Maximum length of the name of a table or column, in bytes.
 const MAX_NAME: usize = 128;
+
+/// Largest number of digits of a recovery code of allauth. Its value has half as many bytes.
+const MAX_CODE_DIGITS: usize = 32;
 
 /// A field read for each user, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +111,8 @@ pub struct Mapping {
     pub(super) places: Vec<Option<Place>>,
     /// Table of tokens.
     pub(super) tokens: TokenTable,
+    /// Settings of allauth, which its database does not have.
+    pub(super) allauth: AllauthSettings,
     /// The zone of times without one; none for UTC.
     pub(super) time_zone: Option<TimeZone>,
     roles: BTreeMap<String, Role>,
@@ -139,6 +146,20 @@ pub(super) struct TokenTable {
     pub(super) user: String,
 }
 
+/// Settings of `allauth.mfa` by which codes are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AllauthSettings {
+    /// `MFA_TOTP_DIGITS`.
+    pub(super) totp_digits: i64,
+    /// `MFA_TOTP_PERIOD`, in seconds.
+    pub(super) totp_period: i64,
+    /// `MFA_RECOVERY_CODE_COUNT`.
+    pub(super) recovery_code_count: usize,
+    /// `MFA_RECOVERY_CODE_DIGITS`.
+    pub(super) recovery_code_digits: usize,
+}
+
 /// Values for missing columns and empty cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Defaults {
@@ -157,6 +178,7 @@ struct Written {
     columns: BTreeMap<String, String>,
     joins: BTreeMap<String, WrittenJoin>,
     tokens: TokenTable,
+    allauth: AllauthSettings,
     roles: BTreeMap<String, String>,
     permissions: BTreeMap<String, String>,
     defaults: WrittenDefaults,
@@ -180,6 +202,23 @@ struct WrittenDefaults {
 impl Default for TokenTable {
     fn default() -> Self {
         Self { table: "authtoken_token".to_owned(), key: "key".to_owned(), user: "user_id".to_owned() }
+    }
+}
+
+/// The defaults of allauth.
+impl Default for AllauthSettings {
+    fn default() -> Self {
+        Self { totp_digits: 6, totp_period: 30, recovery_code_count: 10, recovery_code_digits: 8 }
+    }
+}
+
+impl AllauthSettings {
+    fn check(self) -> Result<Self, Text> {
+        let is_allowed = CodeForm::new(self.totp_digits, self.totp_period).is_some()
+            && (1..=MAX_CODES).contains(&self.recovery_code_count)
+            && (6..=MAX_CODE_DIGITS).contains(&self.recovery_code_digits);
+        let refusal = || Text::new("mapping-allauth").with("count", MAX_CODES).with("digits", MAX_CODE_DIGITS);
+        if is_allowed { Ok(self) } else { Err(refusal()) }
     }
 }
 
@@ -256,6 +295,7 @@ impl Mapping {
             joins,
             places,
             tokens,
+            allauth: written.allauth.check()?,
             roles: meanings(written.roles, role)?,
             permissions: meanings(written.permissions, permission)?,
             defaults: Defaults {
@@ -393,6 +433,9 @@ mod tests {
             ("[roles]\n1 = 'KING'", "\"KING\" is not a role"),
             ("[defaults]\npermission = 'all'", "\"all\" is not a permission"),
             ("[joins.p]\ntable = 'x'", "missing field `user`"),
+            ("[allauth]\ntotp_digits = 5", "at most 30 recovery codes of 6 to 32 digits"),
+            ("[allauth]\nrecovery_code_digits = 33", "at most 30 recovery codes of 6 to 32 digits"),
+            ("[allauth]\nrecovery_code_count = 31", "at most 30 recovery codes of 6 to 32 digits"),
         ] {
             let problem = Mapping::parse(text).unwrap_err();
             assert!(problem.contains(expected), "{text}: {problem}");

@@ -14,6 +14,8 @@
 mod entries;
 // Mapping of the source's tables, columns and values.
 pub mod mapping;
+// Second factors.
+mod second_factors;
 // The database or file of the users.
 pub mod source;
 // API tokens.
@@ -29,6 +31,7 @@ use self::mapping::Mapping;
 use self::source::Source;
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
+use crate::domain::auth::second_factor::SecondFactorRules;
 use crate::domain::import::spreadsheet::{Progress, Right, Watch};
 use crate::entity::audit_event::Action;
 use crate::error::Result;
@@ -77,6 +80,12 @@ pub struct Report {
     pub naive_times: usize,
     /// Number of API tokens imported.
     pub tokens: usize,
+    /// Number of authenticator apps and passkeys imported.
+    pub factors: usize,
+    /// Number of recovery codes imported.
+    pub recovery_codes: usize,
+    /// Number of imported authenticator apps and passkeys that were removed because Django no longer has them.
+    pub removed_factors: usize,
     /// Number of emails with a link to set a password.
     pub resets: usize,
     /// Changes of rights of existing accounts.
@@ -120,6 +129,8 @@ pub struct Import<'a> {
     pub mapping: &'a Mapping,
     /// Options of the import.
     pub options: Options,
+    /// Dependencies of second factors.
+    pub second_factor: SecondFactorRules<'a>,
 }
 
 /// Imports users for the operator. After a failure, `report` has the result of the batches that were committed.
@@ -134,7 +145,7 @@ pub async fn take_over(
     report: &mut Report,
     watch: &Watch<'_>,
 ) -> Result<()> {
-    let Import { mut source, mapping, options } = input;
+    let Import { mut source, mapping, options, second_factor } = input;
     // A dry run is one transaction that is never committed: each batch must see the one before, and nobody else any.
     let rehearsal = if options.dry_run { Some(begin(db, clock).await?.0) } else { None };
     let mut is_recorded = false;
@@ -155,10 +166,10 @@ pub async fn take_over(
             }
         }
         if let Some(txn) = &rehearsal {
-            write::write(txn, &clock.now(), entries, options, &mut done).await?;
+            write::write(txn, &clock.now(), second_factor, entries, options, &mut done).await?;
         } else {
             let (txn, now) = begin(db, clock).await?;
-            write::write(&txn, &now, entries, options, &mut done).await?;
+            write::write(&txn, &now, second_factor, entries, options, &mut done).await?;
             if done.has_changes() && !is_recorded {
                 record(&txn, &now).await?;
                 is_recorded = true;
@@ -185,7 +196,8 @@ async fn record(txn: &DatabaseTransaction, now: &Now) -> Result<()> {
 
 impl Report {
     fn has_changes(&self) -> bool {
-        self.created + self.updated + self.linked + self.tokens + self.resets > 0
+        let factors = self.factors + self.recovery_codes + self.removed_factors;
+        self.created + self.updated + self.linked + self.tokens + self.resets + factors > 0
     }
 
     fn add(&mut self, other: Self) {
@@ -199,6 +211,9 @@ impl Report {
         self.weak_hashes += other.weak_hashes;
         self.naive_times += other.naive_times;
         self.tokens += other.tokens;
+        self.factors += other.factors;
+        self.recovery_codes += other.recovery_codes;
+        self.removed_factors += other.removed_factors;
         self.resets += other.resets;
         self.rights.extend(other.rights);
         self.refused.extend(other.refused);

@@ -11,10 +11,12 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entries::Entry;
+use super::second_factors::{self, Holder};
 use super::tokens::{self, Owner};
 use super::{Options, Problem, Report, RightsChange};
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Actor;
+use crate::domain::auth::second_factor::SecondFactorRules;
 use crate::domain::import::spreadsheet::rights::Rights;
 use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::guard_rails::{self, Change};
@@ -36,6 +38,7 @@ use crate::tools::password::{DjangoHash, NotKept};
 pub(super) async fn write(
     txn: &DatabaseTransaction,
     now: &Now,
+    second_factor: SecondFactorRules<'_>,
     entries: Vec<Entry>,
     options: Options,
     report: &mut Report,
@@ -43,13 +46,15 @@ pub(super) async fn write(
     let known = Known::read(txn, now, &entries).await?;
     let (seen, usernames, addresses) = (HashSet::new(), UsernameAllocator::default(), HashMap::new());
     let mut batch = Batch { txn, now, options, known, seen, usernames, addresses, report };
-    let (mut rows, mut events, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut events, mut owners, mut holders) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for entry in &entries {
         if !batch.seen.insert(entry.id.clone()) {
             batch.refuse(entry, "id", Text::new("django-id-repeated"));
             continue;
         }
-        let account = match batch.known.by_id.remove(&entry.id) {
+        let known = batch.known.by_id.remove(&entry.id);
+        let before = known.as_ref().filter(|_| entry.factors.is_some()).cloned();
+        let account = match known {
             Some(account) => batch.change(entry, account, &mut events).await?,
             None => match batch.make(entry, &mut events).await? {
                 Some(row) => {
@@ -63,6 +68,7 @@ pub(super) async fn write(
                 None => None,
             },
         };
+        holders.extend(holder(entry, before.as_ref(), account.as_ref()));
         owners.extend(account.map(|account| Owner { account, token: entry.token.as_ref() }));
     }
     if !rows.is_empty() {
@@ -81,6 +87,7 @@ pub(super) async fn write(
     let taken: Vec<String> = owners.iter().filter_map(|owner| owner.account.external_id.clone()).collect();
     remember(txn, taken.iter().map(|id| digest_of_id(id))).await?;
     audit::record_all(txn, now, events).await?;
+    second_factors::write::write(txn, now, second_factor, &holders, batch.report).await?;
     if options.tokens {
         tokens::write(txn, now, &owners, options.token_life, batch.report).await?;
     }
@@ -88,6 +95,16 @@ pub(super) async fn write(
         batch.report.resets += mail_links(txn, now, &owners).await?;
     }
     Ok(())
+}
+
+/// The account of an entry with second factors, as it was before and is now, unless it was not imported. Superusers are
+/// imported and not changed.
+fn holder<'a>(entry: &'a Entry, before: Option<&user::Model>, now: Option<&user::Model>) -> Option<Holder<'a>> {
+    let factors = entry.factors.as_ref()?;
+    let account = now.or(before.filter(|account| account.moved_at.is_some()))?;
+    let may_change = now.is_some() && !before.is_some_and(|account| account.is_superuser);
+    let email = account.email.clone();
+    Some(Holder { user: account.id, email, id: &entry.id, is_new: before.is_none(), may_change, factors })
 }
 
 /// Existing records with the ids, addresses and usernames of a batch.

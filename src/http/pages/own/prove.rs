@@ -30,7 +30,7 @@ pub(in crate::http::pages) async fn prove(own: OwnForm) -> Response {
         let typed = match (&answer, password.is_empty()) {
             (Some(answer), _) => TypedProof::Code(SecondProof::Passkey(answer)),
             (None, false) => TypedProof::Password(password),
-            (None, true) => TypedProof::Code(second_factor::typed_code(code)),
+            (None, true) => TypedProof::Code(SecondProof::Either(code)),
         };
         reauthenticate::reauthenticate(&visit.app.db, &visit.now, own.user()?, visit.app.sign_in_rules(), typed).await
     };

@@ -1,8 +1,11 @@
 //! Source that is the database of a Django project, read in the order of the users' ids and never written to.
 
+use std::collections::HashMap;
+
 use sea_orm::{ConnectionTrait as _, DatabaseBackend, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
 
+use super::factors::{FactorRow, FactorTable, UsersTable};
 use super::{BATCH, Raw, missing, unusable};
 use crate::config::DatabaseUrl;
 use crate::database::{self, Pool};
@@ -23,8 +26,19 @@ pub(super) struct Tables {
     /// Query of the users beyond an id.
     further: String,
     last: Option<String>,
+    /// The tables of second factors that exist.
+    factors: Vec<Factors>,
     /// True if ids are UUIDs of 32 digits, as Django stores them in databases without a type for UUIDs.
     has_bare_uuids: bool,
+}
+
+/// Queries of a table of second factors, for the users up to an id.
+#[derive(Debug)]
+struct Factors {
+    table: FactorTable,
+    first: String,
+    /// Query of those beyond another id.
+    further: String,
 }
 
 impl Tables {
@@ -43,31 +57,50 @@ impl Tables {
             let tokens = &mapping.tokens;
             Table::of(&db, &tokens.table).await?.must_have([tokens.key.as_str(), &tokens.user].into_iter())?;
         }
-        let beyond = match (db.get_database_backend(), users.kind(id)) {
-            (DatabaseBackend::Postgres, kind) if KEYS.contains(&kind) => format!("CAST($1 AS {kind})"),
+        let cast = match (db.get_database_backend(), users.kind(id)) {
+            (DatabaseBackend::Postgres, kind) if KEYS.contains(&kind) => Some(kind.to_owned()),
             (DatabaseBackend::Postgres, kind) => {
                 let text = Text::new("source-unordered-ids").with("column", id).with("type", kind);
                 return Err(Error::BadInput(text));
             }
             // SQLite compares the text as a number if the column is one.
-            _ => "$1".to_owned(),
+            _ => None,
         };
+        let [one, other] = ["$1", "$2"].map(|value| match &cast {
+            Some(kind) => format!("CAST({value} AS {kind})"),
+            None => value.to_owned(),
+        });
         let has_bare_uuids = users.kind(id) == "char(32)";
         let (table, id) = (quoted(&mapping.table), quoted(id));
+        let key = users.key.as_deref().map_or_else(|| id.clone(), quoted);
+        let mut factors = Vec::new();
+        for kind in FactorTable::ALL {
+            let name = |name: &str| beside(&mapping.table, name);
+            let Some(found) = Table::find(&db, &name(kind.name())).await? else { continue };
+            found.must_have(kind.columns().iter().copied())?;
+            let select = |condition: &str| {
+                let users = UsersTable { table: &table, id: &id, key: &key, condition };
+                kind.select(|table| quoted(&name(table)), &users)
+            };
+            let first = select(&format!("u.{id} <= {one}"));
+            let further = select(&format!("u.{id} > {one} AND u.{id} <= {other}"));
+            factors.push(Factors { table: kind, first, further });
+        }
         let select = select(mapping, with_tokens);
         Ok(Self {
             db,
             count: format!("SELECT COUNT(*) FROM {table}"),
             first: format!("{select} ORDER BY u.{id} LIMIT {BATCH}"),
-            further: format!("{select} WHERE u.{id} > {beyond} ORDER BY u.{id} LIMIT {BATCH}"),
+            further: format!("{select} WHERE u.{id} > {one} ORDER BY u.{id} LIMIT {BATCH}"),
             last: None,
+            factors,
             has_bare_uuids,
         })
     }
 
     /// Number of users.
     pub(super) async fn count(&self) -> Result<usize> {
-        let rows = query(&self.db, &self.count, None).await?;
+        let rows = query(&self.db, &self.count, &[]).await?;
         let count =
             rows.first().map_or(Ok(0_i64), |row| row.try_get_by_index(0)).map_err(|error| unreadable(&error))?;
         Ok(usize::try_from(count).unwrap_or_default())
@@ -76,11 +109,13 @@ impl Tables {
     /// The next batch of users; empty at the end.
     pub(super) async fn next(&mut self) -> Result<Vec<Raw>> {
         let sql = if self.last.is_some() { &self.further } else { &self.first };
-        let rows = query(&self.db, sql, self.last.as_deref()).await?;
+        let rows = query(&self.db, sql, self.last.as_slice()).await?;
         let mut rows: Vec<Raw> =
             rows.iter().map(raw).collect::<Result<_, DbErr>>().map_err(|error| unreadable(&error))?;
         if let Some(id) = rows.last().and_then(|row| row.get(Field::Id)) {
-            self.last = Some(id.to_owned());
+            let id = id.to_owned();
+            self.read_factors(&mut rows, &id).await?;
+            self.last = Some(id);
         }
         for row in rows.iter_mut().filter(|_| self.has_bare_uuids) {
             // Other systems and dumps write them with hyphens.
@@ -89,6 +124,26 @@ impl Tables {
             }
         }
         Ok(rows)
+    }
+
+    /// Adds the second factors of a batch that ends with this id.
+    async fn read_factors(&self, users: &mut [Raw], upto: &str) -> Result<()> {
+        if self.factors.is_empty() {
+            return Ok(());
+        }
+        let mut found: HashMap<String, Vec<FactorRow>> = HashMap::new();
+        for Factors { table, first, further } in &self.factors {
+            let (sql, beyond) = if self.last.is_some() { (further, self.last.clone()) } else { (first, None) };
+            let values: Vec<String> = beyond.into_iter().chain([upto.to_owned()]).collect();
+            for row in query(&self.db, sql, &values).await? {
+                let (user, row) = factor(*table, &row).map_err(|error| unreadable(&error))?;
+                found.entry(user.unwrap_or_default()).or_default().push(row);
+            }
+        }
+        for user in users {
+            user.factors = Some(user.get(Field::Id).and_then(|id| found.remove(id)).unwrap_or_default());
+        }
+        Ok(())
     }
 }
 
@@ -129,29 +184,53 @@ fn raw(row: &QueryResult) -> Result<Raw, DbErr> {
     Ok(raw)
 }
 
-/// A table with the names and database types of its columns.
-struct Table<'a> {
-    name: &'a str,
-    columns: Vec<(String, String)>,
+/// A row of second factors with the id of its user.
+fn factor(table: FactorTable, row: &QueryResult) -> Result<(Option<String>, FactorRow), DbErr> {
+    let values = (1..=table.columns().len()).map(|at| row.try_get_by_index(at));
+    Ok((row.try_get_by_index(0)?, FactorRow { table, values: values.collect::<Result<_, DbErr>>()? }))
 }
 
-impl<'a> Table<'a> {
-    async fn of(db: &Pool, name: &'a str) -> Result<Self> {
+/// The name of a table in the schema of another one.
+fn beside(table: &str, name: &str) -> String {
+    table.rsplit_once('.').map_or_else(|| name.to_owned(), |(schema, _)| format!("{schema}.{name}"))
+}
+
+/// A table with the names and database types of its columns.
+struct Table {
+    name: String,
+    columns: Vec<(String, String)>,
+    /// The primary key, if it is one column.
+    key: Option<String>,
+}
+
+impl Table {
+    async fn of(db: &Pool, name: &str) -> Result<Self> {
+        let missing = || Error::BadInput(Text::new("source-table-missing").with("table", name));
+        Self::find(db, name).await?.ok_or_else(missing)
+    }
+
+    async fn find(db: &Pool, name: &str) -> Result<Option<Self>> {
         let (sql, given) = match db.get_database_backend() {
             DatabaseBackend::Postgres => (
-                "SELECT a.attname::text, t.typname::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
-                 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+                "SELECT a.attname::text, t.typname::text, CASE WHEN a.attnum = ANY(i.indkey) THEN 'key' ELSE '' END \
+                 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+                 LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
                 quoted(name),
             ),
-            _ => ("SELECT name, lower(type) FROM pragma_table_info($1)", name.to_owned()),
+            _ => {
+                let sql =
+                    "SELECT name, lower(type), CASE WHEN pk > 0 THEN 'key' ELSE '' END FROM pragma_table_info($1)";
+                (sql, name.to_owned())
+            }
         };
-        let rows = query(db, sql, Some(&given)).await?;
-        let columns = rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)));
-        let columns: Vec<_> = columns.collect::<Result<_, DbErr>>().map_err(|error| unreadable(&error))?;
-        if columns.is_empty() {
-            return Err(Error::BadInput(Text::new("source-table-missing").with("table", name)));
-        }
-        Ok(Self { name, columns })
+        let rows = query(db, sql, &[given]).await?;
+        let columns = |row: &QueryResult| -> Result<(String, String, String), DbErr> { row.try_get_many_by_index() };
+        let columns: Vec<_> =
+            rows.iter().map(columns).collect::<Result<_, DbErr>>().map_err(|error| unreadable(&error))?;
+        let mut keys = columns.iter().filter(|(.., part)| part == "key").map(|(name, ..)| name.clone());
+        let key = keys.next().filter(|_| keys.next().is_none());
+        let columns: Vec<_> = columns.into_iter().map(|(name, kind, _)| (name, kind)).collect();
+        Ok((!columns.is_empty()).then(|| Self { name: name.to_owned(), columns, key }))
     }
 
     fn kind(&self, column: &str) -> &str {
@@ -165,7 +244,7 @@ impl<'a> Table<'a> {
         if absent.is_empty() {
             return Ok(());
         }
-        let text = Text::new("source-table-lacks-columns").with("table", self.name);
+        let text = Text::new("source-table-lacks-columns").with("table", self.name.as_str());
         Err(Error::BadInput(missing(text, &absent, &there)))
     }
 }
@@ -175,8 +254,9 @@ fn quoted(name: &str) -> String {
     name.split('.').map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(".")
 }
 
-async fn query(db: &Pool, sql: &str, value: Option<&str>) -> Result<Vec<QueryResult>> {
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, value.map(Value::from));
+async fn query(db: &Pool, sql: &str, values: &[String]) -> Result<Vec<QueryResult>> {
+    let values = values.iter().map(|value| Value::from(value.as_str()));
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
     db.query_all_raw(statement).await.map_err(|error| unreadable(&error))
 }
 

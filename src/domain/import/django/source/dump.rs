@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::factors::{FactorRow, FactorTable, STATIC_DEVICES};
 use super::{Raw, missing};
 use crate::domain::import::django::mapping::{Field, Join, Mapping};
 use crate::texts::Text;
@@ -32,8 +33,16 @@ pub(in crate::domain) fn read(file: &[u8], mapping: &Mapping, with_tokens: bool)
     if let Some((line, escape)) = text::lone_surrogate(file) {
         return Err(Text::new("dump-lone-surrogate").with("line", line).with("escape", escape).english());
     }
-    let mut reading =
-        Reading { mapping, with_tokens, users: Vec::new(), beside: HashMap::new(), tokens: HashMap::new() };
+    let mut reading = Reading {
+        mapping,
+        with_tokens,
+        users: Vec::new(),
+        beside: HashMap::new(),
+        tokens: HashMap::new(),
+        factors: None,
+        static_devices: HashMap::new(),
+        static_tokens: Vec::new(),
+    };
     if file.trim_ascii_start().first() == Some(&b'{') {
         for object in serde_json::Deserializer::from_slice(file).into_iter() {
             reading.add(&object.map_err(|error| unreadable(&error))?)?;
@@ -61,6 +70,12 @@ struct Reading<'a> {
     beside: HashMap<(usize, String), Beside>,
     /// Tokens by their user's id.
     tokens: HashMap<String, String>,
+    /// Second factors by their user's id; none without a model of them.
+    factors: Option<HashMap<String, Vec<FactorRow>>>,
+    /// Users of confirmed devices with static tokens, by the device's id.
+    static_devices: HashMap<String, String>,
+    /// Static tokens, with their device's id.
+    static_tokens: Vec<(String, FactorRow)>,
 }
 
 impl Reading<'_> {
@@ -83,6 +98,22 @@ impl Reading<'_> {
             let user = owner(object, &mapping.tokens.user)?;
             let key = value(object, &mapping.tokens.key).or_else(|_| scalar("pk", &object.pk))?;
             self.tokens.extend(user.zip(key));
+        }
+        self.add_factor(object, &table)
+    }
+
+    fn add_factor(&mut self, object: &Object, table: &str) -> Result<(), String> {
+        if table == STATIC_DEVICES && field(object, "confirmed") == Some(&Value::Bool(true)) {
+            self.static_devices.extend(scalar("pk", &object.pk)?.zip(owner(object, "user_id")?));
+        }
+        let Some(table) = FactorTable::ALL.into_iter().find(|known| known.name() == table) else { return Ok(()) };
+        let factors = self.factors.get_or_insert_default();
+        let values = table.columns().iter().map(|column| value(object, column));
+        let row = FactorRow { table, values: values.collect::<Result<_, String>>()? };
+        if table == FactorTable::StaticTokens {
+            self.static_tokens.extend(value(object, "device_id")?.map(|device| (device, row)));
+        } else if let Some(user) = owner(object, "user_id")? {
+            factors.entry(user).or_default().push(row);
         }
         Ok(())
     }
@@ -120,6 +151,11 @@ impl Reading<'_> {
         if self.users.is_empty() {
             return Err(Text::new("dump-without-users").with("table", self.mapping.table.as_str()).english());
         }
+        for (device, row) in self.static_tokens {
+            if let (Some(factors), Some(user)) = (&mut self.factors, self.static_devices.get(&device)) {
+                factors.entry(user.clone()).or_default().push(row);
+            }
+        }
         let joins: &[Join] = &self.mapping.joins;
         for raw in &mut self.users {
             let id = raw.get(Field::Id).unwrap_or_default().to_owned();
@@ -129,6 +165,7 @@ impl Reading<'_> {
                 }
             }
             raw.set(Field::Token, self.tokens.remove(&id));
+            raw.factors = self.factors.as_mut().map(|factors| factors.remove(&id).unwrap_or_default());
         }
         Ok(self.users)
     }
@@ -164,6 +201,8 @@ fn scalar(column: &str, value: &Value) -> Result<Option<String>, String> {
         Value::Bool(is) => Ok(Some(is.to_string())),
         Value::Number(number) => Ok(Some(number.to_string())),
         Value::String(text) => Ok(Some(text.clone())),
+        // The one column of Django's that contains JSON.
+        Value::Object(_) if column == "data" => Ok(Some(value.to_string())),
         Value::Array(_) | Value::Object(_) => Err(Text::new("dump-nested-value").with("column", column).english()),
     }
 }
@@ -233,6 +272,29 @@ mod tests {
         let file = format!("[{}, {USER}, {token}, {}]", profile("null"), profile("7"));
         let users = read(file.as_bytes(), &mapping, true).unwrap();
         assert_eq!((users.len(), users[0].get(Field::Phone), users[0].get(Field::Token)), (1, Some("47"), None));
+    }
+
+    #[test]
+    fn second_factors_are_found_in_any_order() {
+        let token = |device: u8| {
+            format!(
+                r#"{{"model": "otp_static.statictoken", "pk": 1, "fields": {{"device": {device}, "token": "mfrggzdf"}}}}"#
+            )
+        };
+        let device = |pk: u8, confirmed: bool| {
+            format!(
+                r#"{{"model": "otp_static.staticdevice", "pk": {pk}, "fields": {{"user": 7, "confirmed": {confirmed}}}}}"#
+            )
+        };
+        let codes = r#"{"model": "mfa.authenticator", "pk": 1, "fields": {"user": 7, "type": "recovery_codes",
+            "data": {"used_mask": 0}, "created_at": "2026-01-05T09:00:00Z", "last_used_at": null}}"#;
+        let file = format!("[{}, {}, {codes}, {USER}, {}, {}]", token(4), token(5), device(4, true), device(5, false));
+        let users = read(file.as_bytes(), &Mapping::default(), false).unwrap();
+        let factors = users[0].factors.as_ref().unwrap();
+        let tables: Vec<_> = factors.iter().map(|row| row.table).collect();
+        assert_eq!(tables, [FactorTable::Authenticators, FactorTable::StaticTokens]);
+        assert_eq!((factors[0].get("data"), factors[1].get("token")), (Some("{\"used_mask\":0}"), Some("mfrggzdf")));
+        assert_eq!(read(format!("[{USER}]").as_bytes(), &Mapping::default(), false).unwrap()[0].factors, None);
     }
 
     #[test]

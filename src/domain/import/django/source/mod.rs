@@ -6,11 +6,14 @@ mod csv;
 mod database;
 // A dump by `manage.py dumpdata`.
 pub(in crate::domain) mod dump;
+// Tables of second factors.
+pub(in crate::domain) mod factors;
 
 use std::fmt::Display;
 use std::path::Path;
 
 use self::database::Tables;
+use self::factors::FactorRow;
 use super::mapping::{Field, Mapping};
 use crate::config::DatabaseUrl;
 use crate::error::{Error, Result};
@@ -21,17 +24,22 @@ use crate::tools::text;
 /// Number of users read and written at a time. A user has 27 columns here, and SQLite binds at most 32,766 values.
 pub(super) const BATCH: usize = 500;
 
-/// A user in a source: values as text in the order of [`Field::ALL`], none for missing ones.
+/// A user in a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::domain) struct Raw(pub(in crate::domain) [Option<Box<str>>; Field::ALL.len()]);
+pub(in crate::domain) struct Raw {
+    /// Values as text in the order of [`Field::ALL`], none for missing ones.
+    pub(in crate::domain) fields: [Option<Box<str>>; Field::ALL.len()],
+    /// Second factors; none if the source has no table of them.
+    pub(in crate::domain) factors: Option<Vec<FactorRow>>,
+}
 
 impl Raw {
     pub(super) fn get(&self, field: Field) -> Option<&str> {
-        self.0.get(field as usize).and_then(Option::as_deref)
+        self.fields.get(field as usize).and_then(Option::as_deref)
     }
 
     fn set(&mut self, field: Field, value: Option<String>) {
-        if let Some(place) = self.0.get_mut(field as usize) {
+        if let Some(place) = self.fields.get_mut(field as usize) {
             *place = value.filter(|value| !value.is_empty()).map(String::into_boxed_str);
         }
     }
