@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::domain::account::registration;
 use crate::domain::auth::second_factor::challenge;
 use crate::domain::auth::signing_keys::RELOAD;
-use crate::domain::auth::{known_networks, sessions};
+use crate::domain::auth::{known_devices, known_networks, sessions};
 use crate::domain::{avatars, rate_limits, retention, sent_forms};
 use crate::error::{Error, Result};
 
@@ -207,6 +207,7 @@ pub async fn run_maintenance(app: &App) -> Result<()> {
     app.reload_keys(&now).await?;
     rate_limits::sweep(&app.db, &now).await?;
     known_networks::sweep(&app.db, &now).await?;
+    known_devices::sweep(&app.db, &now).await?;
     registration::sweep(&app.db, &now).await?;
     sent_forms::sweep(&app.db, &now).await?;
     challenge::sweep(&app.db, &now).await?;

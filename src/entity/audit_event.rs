@@ -44,6 +44,7 @@ pub enum Action {
     FactorsReset,
     RecoveryCodesRenewed,
     RecoveryCodeUsed,
+    NewDevice,
     PasskeyAdded,
     PasskeyRemoved,
     Logout,
@@ -104,7 +105,7 @@ pub enum Reason {
     NewPasswordRefused,
     /// The password is right, but the account changed during the request.
     ChangedMeanwhile,
-    /// The password is right, but the code of the second factor is wrong.
+    /// The password or session is right, but the code of the second factor is wrong.
     WrongSecondFactor,
     /// The passkey is right, but its counter went back.
     PasskeyCopied,

@@ -80,6 +80,10 @@ pub enum Kind {
     FactorRemoved,
     /// Notice that a recovery code was used.
     RecoveryCodeUsed,
+    /// Notice that new recovery codes were created.
+    RecoveryCodesRenewed,
+    /// Notice that a second factor was used from a new device.
+    NewDevice,
     /// Notice that codes of the authenticator app are not accepted after too many wrong ones.
     TotpStopped,
     /// Notice that a passkey was added.

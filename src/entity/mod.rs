@@ -8,6 +8,8 @@ pub mod audit_change;
 pub mod audit_event;
 // The installation that the database belongs to.
 pub mod instance;
+// Devices from which users signed in with a second factor.
+pub mod known_device;
 // Networks from which users signed in recently.
 pub mod known_network;
 // Changes of address that can be undone.

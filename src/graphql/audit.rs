@@ -148,7 +148,7 @@ pub(crate) enum AuditReason {
     NewPasswordRefused,
     /// The password is right, but the account changed during the request.
     ChangedMeanwhile,
-    /// The password is right, but the code of the second factor is wrong.
+    /// The password or session is right, but the code of the second factor is wrong.
     WrongSecondFactor,
     /// The passkey is right, but its counter went back: it may have been copied.
     PasskeyCopied,
@@ -184,7 +184,7 @@ pub(crate) enum AuditReason {
 pub(crate) enum AuditAction {
     /// A user signed in.
     Login,
-    /// A sign-in failed.
+    /// A sign-in failed, or a proof of identity within a session.
     LoginFailed,
     /// A user proved again who they are, within a session.
     Reauthenticated,
@@ -198,6 +198,8 @@ pub(crate) enum AuditAction {
     RecoveryCodesRenewed,
     /// A recovery code was used.
     RecoveryCodeUsed,
+    /// A user signed in with a second factor from a new device, and was notified.
+    NewDevice,
     /// A user registered a passkey.
     PasskeyAdded,
     /// A user removed a passkey.

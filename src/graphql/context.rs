@@ -61,6 +61,7 @@ pub struct Request {
     /// Cookie with the secret of a registration.
     pub registration: RegistrationCookie,
     cookie_change: Mutex<Option<CookieChange>>,
+    keeps_device: OnceLock<()>,
     refused: OnceLock<Code>,
 }
 
@@ -122,6 +123,7 @@ impl Request {
             browser,
             registration: RegistrationCookie::default(),
             cookie_change: Mutex::default(),
+            keeps_device: OnceLock::new(),
             refused: OnceLock::new(),
         }
     }
@@ -160,6 +162,16 @@ impl Request {
     /// Change of the refresh cookie.
     pub fn cookie_change(&self) -> Option<CookieChange> {
         self.cookie_change.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Stores the secret of the client's device in its cookie: a second factor was added or used on it.
+    pub(crate) fn keep_device(&self) {
+        let _ = self.keeps_device.set(());
+    }
+
+    /// Secret for the device cookie of the response.
+    pub fn kept_device(&self) -> Option<&Secret> {
+        self.keeps_device.get().and(self.client.device.as_ref())
     }
 
     /// Records that a rule rejected the input.

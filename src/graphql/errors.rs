@@ -8,9 +8,12 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_graphql::resolver_utils::EnumType as _;
-use async_graphql::{Enum, ErrorExtensions as _, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, ErrorExtensions as _, SimpleObject};
 
+use crate::domain::account::reauthenticate;
 use crate::error::{Code, Error, Reason, Refusal};
+use crate::graphql::context::{app, enrolling, now};
+use crate::graphql::second_factor::ProofMethod;
 use crate::texts::{Param, Text};
 
 /// Error of a resolver.
@@ -90,7 +93,7 @@ pub(crate) fn name_of(code: Code) -> &'static str {
 /// An error in the input that the user can fix. If a payload has errors, its other fields are empty and nothing was
 /// changed.
 #[derive(SimpleObject)]
-#[graphql(shareable)]
+#[graphql(shareable, complex)]
 pub(crate) struct UserError {
     /// Violated rule. More codes may be added: treat unknown ones as INVALID.
     code: UserErrorCode,
@@ -100,6 +103,21 @@ pub(crate) struct UserError {
     message: String,
     /// Values in the message, such as a minimum, for messages of your own.
     params: Vec<UserErrorParam>,
+}
+
+#[ComplexObject]
+impl UserError {
+    /// Methods that `reauthenticate` accepts now, for REAUTHENTICATION_REQUIRED; empty for API tokens. Null for other
+    /// codes.
+    async fn methods(&self, ctx: &Context<'_>) -> Answer<Option<Vec<ProofMethod>>> {
+        if self.code != UserErrorCode::ReauthenticationRequired {
+            return Ok(None);
+        }
+        let Ok(owner) = enrolling(ctx) else { return Ok(Some(Vec::new())) };
+        let (app, now) = (app(ctx), now(ctx));
+        let accepted = reauthenticate::accepted(&app.db, &now, owner, app.sign_in_rules()).await?;
+        Ok(Some(accepted.methods.into_iter().map(Into::into).collect()))
+    }
 }
 
 /// A value in the message of a `UserError`.
@@ -165,7 +183,8 @@ pub(crate) enum UserErrorCode {
     PasswordRequired,
     /// The password is right, but it was temporary and has expired. Request a reset.
     PasswordExpired,
-    /// The operation needs a recent proof of who you are: call `reauthenticate`, then repeat the operation.
+    /// The operation needs a recent proof of who you are: call `reauthenticate` with one of `methods`, then repeat the
+    /// operation.
     ReauthenticationRequired,
     /// The password or link is right, and the account has a second factor: answer the `challenge` with `completeLogin`.
     SecondFactorRequired,

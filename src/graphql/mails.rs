@@ -108,6 +108,10 @@ pub(crate) enum MailKind {
     FactorRemoved,
     /// Notice that a recovery code was used.
     RecoveryCodeUsed,
+    /// Notice that new recovery codes were created.
+    RecoveryCodesRenewed,
+    /// Notice that someone signed in with a second factor from a new device.
+    NewDevice,
     /// Warning that codes of the authenticator app are not accepted after too many wrong ones.
     TotpStopped,
     /// Notice that a passkey was added.

@@ -424,6 +424,9 @@ impl PasskeysMutation {
             register::finish(&app.db, now, owner, app.sign_in_rules(), &new).await
         };
         let (registered, errors) = outcome(ctx, registered.await)?;
+        if registered.is_some() {
+            request(ctx).keep_device();
+        }
         let (passkey, recovery_codes) =
             registered.map(|registered| (Passkey(registered.passkey), registered.recovery_codes)).unzip();
         Ok(Some(FinishPasskeyRegistrationPayload { passkey, recovery_codes: recovery_codes.flatten(), errors }))
@@ -437,7 +440,8 @@ impl PasskeysMutation {
         Ok(Some(StartPasskeyLoginPayload { options }))
     }
 
-    /// Signs in with a passkey alone, which counts as two factors. Public. The refresh token is returned as by `login`.
+    /// Signs in with a passkey alone, which counts as two factors. Public. The refresh token is returned as by `login`. The
+    /// user is notified by email of a new device, as by `completeLogin`.
     async fn login_with_passkey(
         &self,
         ctx: &Context<'_>,
@@ -458,7 +462,10 @@ impl PasskeysMutation {
             // The session of the cookie was replaced.
             request.forget();
         }
-        let give = |(transport, (session, user))| (hand_out(ctx, transport, &session, &user), User(user));
+        let give = |(transport, (session, user))| {
+            request.keep_device();
+            (hand_out(ctx, transport, &session, &user), User(user))
+        };
         let (tokens, user) = opened.map(give).unzip();
         Ok(Some(LoginPayload { tokens, user, challenge: None, errors }))
     }

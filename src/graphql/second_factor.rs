@@ -121,7 +121,7 @@ pub(crate) struct CompleteLoginInput {
 /// Authenticator app to add.
 #[derive(SimpleObject)]
 pub(crate) struct TotpEnrollment {
-    /// Secret for `confirmTotpEnrollment`. It ends when another enrolment is confirmed.
+    /// Secret for `confirmTotpEnrollment`. It ends when your second factors or your password change.
     token: String,
     /// Secret of the app in base32, for typing it.
     secret: String,
@@ -167,7 +167,7 @@ pub(crate) struct ConfirmTotpEnrollmentPayload {
     factor: Option<Factor>,
     /// Ten new recovery codes, returned only here; null if there are errors.
     recovery_codes: Option<Vec<String>>,
-    /// SECOND_FACTOR_INCORRECT for `totpCode`; INVALID_TOKEN if the enrolment has expired, or another one was confirmed;
+    /// SECOND_FACTOR_INCORRECT for `totpCode`; INVALID_TOKEN if the enrolment has ended: start again;
     /// REAUTHENTICATION_REQUIRED.
     errors: Vec<UserError>,
 }
@@ -219,7 +219,8 @@ pub(crate) struct SecondFactorMutation;
 #[Object]
 impl SecondFactorMutation {
     /// Signs in with a code of the second factor, after `login` or `confirmReset` returned a challenge. Public.
-    /// The refresh token is returned as by `login`.
+    /// The refresh token is returned as by `login`. The user is notified by email of a new device: browsers are known by
+    /// an HttpOnly cookie, other clients by their network.
     async fn complete_login(
         &self,
         ctx: &Context<'_>,
@@ -246,6 +247,7 @@ impl SecondFactorMutation {
             request.forget();
         }
         let give = |(transport, completed): (_, Completed)| {
+            request.keep_device();
             (hand_out(ctx, transport, &completed.session, &completed.user), User(completed.user))
         };
         let (tokens, user) = completed.map(give).unzip();
@@ -257,7 +259,7 @@ impl SecondFactorMutation {
     async fn start_totp_enrollment(&self, ctx: &Context<'_>) -> Answer<Option<StartTotpEnrollmentPayload>> {
         let (app, now, owner) = (app(ctx), &request(ctx).now, enrolling(ctx)?);
         let site = app.config.site_name.as_str();
-        let started = enroll::start(&app.db, now, owner, app.second_factor_rules(), site).await;
+        let started = enroll::start(now, owner, app.second_factor_rules(), site);
         let (started, errors) = outcome(ctx, started)?;
         Ok(Some(StartTotpEnrollmentPayload { enrollment: started.map(Into::into), errors }))
     }
@@ -273,11 +275,15 @@ impl SecondFactorMutation {
         let (token, code) = (&*input.enrollment_token, &*input.totp_code);
         let confirmed = enroll::confirm(&app.db, now, owner, app.second_factor_rules(), token, code).await;
         let (confirmed, errors) = outcome(ctx, confirmed)?;
+        if confirmed.is_some() {
+            request(ctx).keep_device();
+        }
         let (factor, recovery_codes) = confirmed.map(|done| (Factor(done.factor), done.recovery_codes)).unzip();
         Ok(Some(ConfirmTotpEnrollmentPayload { factor, recovery_codes, errors }))
     }
 
-    /// Creates ten new recovery codes in place of all earlier ones. Requires a session with a recent proof.
+    /// Creates ten new recovery codes in place of all earlier ones. Requires a session with a recent proof. You are
+    /// notified by email.
     async fn regenerate_recovery_codes(&self, ctx: &Context<'_>) -> Answer<Option<RegenerateRecoveryCodesPayload>> {
         let (app, now, owner) = (app(ctx), &request(ctx).now, present(ctx)?);
         let (recovery_codes, errors) = outcome(ctx, recovery_codes::renew(&app.db, now, owner).await)?;

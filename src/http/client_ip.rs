@@ -19,7 +19,7 @@ pub(super) fn of(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Cl
         let end = text.floor_char_boundary(MAX_USER_AGENT);
         text[..end].chars().filter(|c| !c.is_control()).collect()
     });
-    Client { ip: Some(address(peer.ip(), headers, trusted).to_string()), user_agent }
+    Client { ip: Some(address(peer.ip(), headers, trusted).to_string()), user_agent, device: None }
 }
 
 /// The client's address alone.

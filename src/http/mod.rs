@@ -13,6 +13,7 @@ pub mod routes;
 mod middleware;
 mod response_memory;
 mod client_ip;
+mod device_cookie;
 mod auth;
 mod refresh_cookie;
 // Filter of audit events in query strings.

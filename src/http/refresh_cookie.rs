@@ -66,9 +66,9 @@ pub(super) fn read_registration(headers: &HeaderMap, public: &BaseUrl) -> Option
     cookies(headers, &registration_name(public)).find_map(Secret::from_text)
 }
 
-/// True if the browser keeps the registration cookie: on a page of this service, or of an allowed origin on the same
-/// site. On other sites browsers drop lax cookies.
-pub(super) fn keeps_registration(headers: &HeaderMap, page: Page) -> bool {
+/// True if the client is a browser that keeps lax cookies: on a page of this service, or of an allowed origin on the same
+/// site. On other sites browsers drop them.
+pub(super) fn keeps_lax_cookies(headers: &HeaderMap, page: Page) -> bool {
     page == Page::Known && text(headers, "sec-fetch-site") != Some("cross-site")
 }
 
@@ -169,7 +169,7 @@ mod tests {
         let allowed = ["https://app.example".parse().unwrap()];
         let keeps = |pairs: &[(&'static str, &str)]| {
             let headers = headers(pairs);
-            keeps_registration(&headers, page(&headers, &public, &allowed))
+            keeps_lax_cookies(&headers, page(&headers, &public, &allowed))
         };
         let app = ("origin", "https://app.example");
         assert!(keeps(&[("origin", "https://accounts.example")]) && keeps(&[app]));

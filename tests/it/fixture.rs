@@ -8,7 +8,8 @@ use serde_json::json;
 use vestibule::domain::auth::signing_keys::Start;
 use vestibule::domain::operator::Operator;
 use vestibule::entity::{
-    email_undo, former_username, imported_id, passkey, pending_deletion, recovery_code, sent_form, sign_in_challenge,
+    email_undo, former_username, imported_id, known_device, passkey, pending_deletion, recovery_code, sent_form,
+    sign_in_challenge,
 };
 use vestibule::tools::clock::Timestamp;
 use vestibule::tools::mail::SendError;
@@ -123,6 +124,14 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
     former_username::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
     let row = sent_form::ActiveModel { digest: Set(vec![9; 32]), expires_at: Set(Timestamp::from_millis(i64::MAX)) };
     sent_form::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = known_device::ActiveModel {
+        id: Set(uuid::Uuid::from_u128(10)),
+        user_id: Set(ada.id.parse().unwrap()),
+        digest: Set(vec![4; 32]),
+        first_seen_at: Set(app.clock_now()),
+        last_seen_at: Set(Timestamp::from_millis(i64::MAX)),
+    };
+    known_device::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
     Furnished { access: client.access.unwrap(), refresh: client.refresh, api_token }
 }
 

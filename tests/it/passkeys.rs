@@ -10,7 +10,7 @@ use vestibule::entity::{passkey, session, sign_in_challenge, user};
 
 use crate::authenticator::Authenticator;
 use crate::test_app::{PASSWORD, TestApp};
-use crate::test_client::Client;
+use crate::test_client::{Answer, Client};
 use crate::test_database::Place;
 
 /// Lifetime of a challenge.
@@ -18,11 +18,13 @@ const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 const DESCRIPTOR: &str = "type id transports";
 
-const FINISH: &str = "mutation($input: FinishPasskeyRegistrationInput!) { finishPasskeyRegistration(input: $input) {
+pub(crate) const FINISH: &str =
+    "mutation($input: FinishPasskeyRegistrationInput!) { finishPasskeyRegistration(input: $input) {
     passkey { id name isSynced lastUsedAt } recoveryCodes errors { code field }
 } }";
 
-const SIGN_IN: &str = "mutation($passkey: PasskeyAssertionInput!) { loginWithPasskey(input: { passkey: $passkey }) {
+pub(crate) const SIGN_IN: &str =
+    "mutation($passkey: PasskeyAssertionInput!) { loginWithPasskey(input: { passkey: $passkey }) {
     tokens { accessToken refreshToken } user { id } errors { code field message }
 } }";
 
@@ -51,7 +53,7 @@ pub(crate) fn origin(app: &TestApp) -> String {
 }
 
 /// Options for a registration.
-async fn creation(client: &Client) -> Value {
+pub(crate) async fn creation(client: &Client) -> Value {
     let document = format!(
         "mutation {{ startPasskeyRegistration {{ errors {{ code field }} options {{
             challenge timeout attestation rp {{ id name }} user {{ id name displayName }}
@@ -66,17 +68,30 @@ async fn creation(client: &Client) -> Value {
 
 /// Options for a sign-in by anybody.
 pub(crate) async fn request(app: &TestApp) -> Value {
+    request_at(&app.url).await
+}
+
+/// The same for a service at this URL.
+pub(crate) async fn request_at(url: &str) -> Value {
     let document = format!(
         "mutation {{ startPasskeyLogin {{ options {{
             challenge timeout rpId userVerification allowCredentials {{ {DESCRIPTOR} }}
         }} }} }}"
     );
-    app.anyone().data(&document, json!({})).await["startPasskeyLogin"]["options"].clone()
+    Client::new(url).data(&document, json!({})).await["startPasskeyLogin"]["options"].clone()
 }
 
 async fn finish(client: &Client, credential: &Value) -> Value {
     let input = json!({ "input": { "credential": credential, "name": "Ada's phone" } });
     client.data(FINISH, input).await["finishPasskeyRegistration"].clone()
+}
+
+/// Registers a passkey for a signed-in user. Returns the whole response.
+pub(crate) async fn send_registration(client: &Client, authenticator: &mut Authenticator) -> Answer {
+    let credential = authenticator.create(&creation(client).await);
+    let answer = client.send(FINISH, json!({ "input": { "credential": credential, "name": "" } })).await;
+    assert_eq!(answer.body["data"]["finishPasskeyRegistration"]["errors"], json!([]));
+    answer
 }
 
 /// Registers a passkey for a signed-in user.

@@ -66,6 +66,12 @@ impl Serving {
         assert!(done.success());
     }
 
+    /// Kills the process at once.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Reads the log up to a line with this text, and returns that line.
     pub(crate) fn log_until(&mut self, text: &str) -> String {
         let (done, expired) = std::sync::mpsc::channel::<()>();

@@ -135,6 +135,7 @@ async fn no_sweep_reads_a_whole_table(place: Place) {
         "audit_events",
         "email_undos",
         "former_usernames",
+        "known_devices",
         "known_networks",
         "limits",
         "mails",
@@ -191,6 +192,7 @@ fn whole_tables(plan: &[String]) -> usize {
     let tables = [
         "users",
         "audit_events",
+        "known_devices",
         "known_networks",
         "mails",
         "limits",

@@ -160,6 +160,8 @@ const SOCKET: &str = "http/graphql/socket/connection.rs";
 const RANGES: &str = "tools/breached_passwords/range_api.rs";
 
 const KNOWN: Figure = Constant("domain/auth/known_networks.rs", "KNOWN_FOR", DAY);
+const DEVICE: Figure = Constant("domain/auth/known_devices.rs", "KNOWN_FOR", DAY);
+const DEVICES: Figure = Constant("domain/auth/known_devices.rs", "DEVICES_PER_USER", 1);
 const SESSIONS: Figure = Constant("domain/auth/sessions.rs", "SESSIONS_PER_USER", 1);
 const TEMPORARY: Figure = Constant("domain/auth/passwords.rs", "TEMPORARY", HOUR);
 const UNDELIVERED: Figure = Constant("domain/outbox/link.rs", "WAITS_FOR", DAY);
@@ -184,6 +186,10 @@ const FIGURES: &[(&str, &str, &[Figure])] = &[
     (SECURITY, "within {} days keeps a budget of its own", &[KNOWN]),
     (SECURITY, "A network is known to an account for {} days", &[KNOWN]),
     (SECURITY, "| {} days after the last sign-in from there |", &[KNOWN]),
+    (SECURITY, "signed in within {} days. Otherwise, each", &[KNOWN]),
+    (SECURITY, "A device is known for {} days", &[DEVICE]),
+    (SECURITY, "A user has {} known devices at most", &[DEVICES]),
+    (SECURITY, "| {} days after the last use; {} per user |", &[DEVICE, DEVICES]),
     (SECURITY, "every instance reloads ({} s)", &[RELOAD]),
     (SECURITY, "key set are renewed ({} min), and clocks may differ ({} min)", &[CACHE, SKEW]),
     (SECURITY, "signing in with it ends after {} hours", &[TEMPORARY]),

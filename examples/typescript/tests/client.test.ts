@@ -60,7 +60,7 @@ function refusingOnce(browser: Browser, name: string): { fetch: typeof fetch; re
       const body = typeof init?.body === "string" ? init.body : "";
       if (!body.includes(`mutation ${name}`) || refused > 0) return browser.fetch(input, init);
       refused += 1;
-      const errors = [{ code: "REAUTHENTICATION_REQUIRED", field: null, message: "Enter your password again to continue." }];
+      const errors = [{ code: "REAUTHENTICATION_REQUIRED", field: null, message: "Confirm that it is you to continue.", methods: ["PASSWORD"] }];
       return Response.json({ data: { createApiToken: { apiToken: null, secret: null, errors } } });
     },
   };
@@ -75,8 +75,9 @@ describe("a sensitive operation", () => {
     const prompts: string[][] = [];
     const { client } = await signedIn({
       fetch,
-      prove: (errors) => {
+      prove: (errors, methods) => {
         prompts.push(errors.map((error) => error.code));
+        expect(methods).toEqual(["PASSWORD"]);
         return Promise.resolve({ password: prompts.length === 1 ? "wrong" : ADMIN.password });
       },
     });

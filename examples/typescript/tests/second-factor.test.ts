@@ -91,7 +91,7 @@ function refusingOnce(): typeof fetch {
   return (url, init) => {
     if (operationName(init) !== "CreateApiToken" || refused) return browser.fetch(url, init);
     refused = true;
-    const errors = [{ code: "REAUTHENTICATION_REQUIRED", field: null, message: "Enter your password again." }];
+    const errors = [{ code: "REAUTHENTICATION_REQUIRED", field: null, message: "Confirm that it is you to continue." }];
     return Promise.resolve(Response.json({ data: { createApiToken: { apiToken: null, secret: null, errors } } }));
   };
 }

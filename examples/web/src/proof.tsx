@@ -1,11 +1,13 @@
 import { useEffect, useLayoutEffect, useRef, useSyncExternalStore } from "react";
-import { hasPasskeys, type ProofErrors, type ProofInput } from "vestibule";
+import { hasPasskeys, type ProofErrors, type ProofInput, type ProofMethod } from "vestibule";
 import { Button, Field, Form, type Mendable, text, useSending } from "./form";
 import { askForPasskey, client, proofOf } from "./vestibule";
 
-/** A prompt: the errors of the last proof, and the function that takes the next one, or null. */
+/** A prompt: the errors of the last proof, the accepted methods, and the function that takes the next proof, or null. */
 interface Prompt {
   errors: readonly Mendable[];
+  /** Null if they are not known. */
+  methods: readonly ProofMethod[] | null;
   answer: (proof: ProofInput | null) => void;
 }
 
@@ -23,10 +25,11 @@ function subscribe(listener: () => void): () => void {
 }
 
 /** Asks for a proof of identity, in the dialog `Proof`: the option `prove` of the client. */
-export function prove(errors: ProofErrors): Promise<ProofInput | null> {
+export function prove(errors: ProofErrors, methods: readonly ProofMethod[] | null): Promise<ProofInput | null> {
   return new Promise((resolve) => {
     show({
       errors: errors.map((error) => ({ ...error, field: error.code === "PASSWORD_INCORRECT" ? "password" : "code" })),
+      methods,
       answer: (proof) => {
         show(null);
         resolve(proof);
@@ -43,7 +46,7 @@ export function Proof() {
   return shown === null ? null : <Dialog prompt={shown} />;
 }
 
-function Dialog({ prompt: { errors, answer } }: { prompt: Prompt }) {
+function Dialog({ prompt: { errors, methods, answer } }: { prompt: Prompt }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const sending = useSending();
   useLayoutEffect(() => {
@@ -61,21 +64,26 @@ function Dialog({ prompt: { errors, answer } }: { prompt: Prompt }) {
       return { errors: [] };
     });
   };
+  const offers = (...some: ProofMethod[]): boolean => methods === null || some.some((one) => methods.includes(one));
   const current = sending.errors.length > 0 ? sending.errors : errors;
   return (
     <dialog ref={dialog} aria-labelledby="proof" onCancel={() => answer(null)}>
       <h2 id="proof">Confirm that it is you</h2>
       <Form label="Proof of identity" submit="Continue" sending={{ ...sending, errors: current }} onSend={onSend}>
-        <Field name="password" label="Password" type="password" errors={current} autoComplete="current-password" />
-        <Field
-          name="code"
-          label="Or a code of your authenticator app, or a recovery code"
-          errors={current}
-          autoComplete="one-time-code"
-        />
+        {offers("PASSWORD") && (
+          <Field name="password" label="Password" type="password" errors={current} autoComplete="current-password" />
+        )}
+        {offers("TOTP", "RECOVERY_CODE") && (
+          <Field
+            name="code"
+            label="Or a code of your authenticator app, or a recovery code"
+            errors={current}
+            autoComplete="one-time-code"
+          />
+        )}
       </Form>
       <p className="buttons">
-        {hasPasskeys() && (
+        {hasPasskeys() && offers("PASSKEY") && (
           <Button quiet busy={sending.busy} onClick={withPasskey}>
             Use a passkey
           </Button>

@@ -27,8 +27,9 @@ use crate::database::Db;
 use crate::domain::auth::authorize::Authorized;
 use crate::domain::auth::identity::SessionUser;
 use crate::domain::auth::passwords::{Passwords, TypedPassword};
-use crate::domain::auth::sign_in::password_expired;
-use crate::domain::rate_limits::{self, Account};
+use crate::domain::auth::sign_in::{self, Failure, password_expired};
+use crate::domain::rate_limits::{self, Account, Attempt};
+use crate::entity::audit_event::Reason;
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Now;
 
@@ -55,7 +56,10 @@ async fn prove<'a>(
     current: CurrentPassword<'_>,
 ) -> Result<Proof<'a>> {
     let proof = prove_with_any(db, now, owner, passwords, current).await?;
-    if passwords.has_expired(owner.user(), now) {
+    let user = owner.user();
+    if passwords.has_expired(user, now) {
+        let failure = Failure::of(user, Attempt::default(), Reason::PasswordExpired);
+        sign_in::record_failure(db, now, owner.client(), failure).await?;
         return Err(password_expired().of(current.field).into());
     }
     Ok(proof)
@@ -77,6 +81,7 @@ async fn prove_with_any<'a>(
     let entered = TypedPassword { account: Account::Own(&owner), user: Some(user), text: typed };
     let (verdict, attempt) = passwords.verify(db, now, owner.client(), entered).await?;
     if !verdict.matches {
+        sign_in::record_failure(db, now, owner.client(), Failure::of_wrong_password(user)).await?;
         return Err(incorrect(field, typed).into());
     }
     rate_limits::give_back(db.writer(), attempt).await?;

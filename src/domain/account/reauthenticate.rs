@@ -11,6 +11,7 @@ use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::{Also, Authorized};
 use crate::domain::auth::identity::SessionUser;
 use crate::domain::auth::second_factor::SecondProof;
+use crate::domain::auth::second_factor::answers::{self, Answers};
 use crate::domain::auth::second_factor::verify::{self, Failure};
 use crate::domain::auth::sessions;
 use crate::domain::auth::sign_in::SignInRules;
@@ -71,7 +72,21 @@ pub async fn reauthenticate(
     Ok((session, user))
 }
 
-/// Verifies a code. A wrong one is counted, although nothing else of the transaction remains.
+/// The proofs that [`reauthenticate`] accepts now.
+///
+/// # Errors
+/// Database errors.
+pub async fn accepted(db: &Db, now: &Now, owner: SessionUser<'_>, rules: SignInRules<'_>) -> Result<Answers> {
+    let user = owner.user();
+    let mut accepted = answers::accepted(db.reader(), now, rules.second_factor, user, Some(owner.session())).await?;
+    if user.password_hash.is_some() && !rules.passwords.has_expired(user, now) {
+        accepted.methods.insert(0, Method::Password);
+    }
+    Ok(accepted)
+}
+
+/// Verifies a code. A wrong one is counted and recorded, although nothing else of the transaction remains. Codes of users
+/// without a second factor are not counted: none could be right.
 async fn by_code(
     authorized: Authorized,
     session: Uuid,
@@ -79,13 +94,17 @@ async fn by_code(
     code: SecondProof<'_>,
 ) -> Result<(Authorized, Method)> {
     let user = authorized.user();
-    if !user.has_second_factor {
-        return Err(Failure::Wrong.refusal(code).into());
-    }
     let (txn, now) = authorized.parts();
-    match verify::verify(txn, now, authorized.client(), rules.second_factor, user, code, Some(session)).await? {
+    let verified = if user.has_second_factor {
+        verify::verify(txn, now, authorized.client(), rules.second_factor, user, code, Some(session)).await?
+    } else {
+        Err(Failure::Wrong)
+    };
+    match verified {
         Ok(method) => Ok((authorized, method)),
         Err(failure) => {
+            let event = Event::by_anyone(authorized.client(), Action::LoginFailed, user.id);
+            audit::record(txn, now, event.because(failure.reason())).await?;
             authorized.commit().await?;
             Err(failure.refusal(code).into())
         }

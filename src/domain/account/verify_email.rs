@@ -13,9 +13,10 @@ use crate::domain::auth::identity::{Caller, Client};
 use crate::domain::auth::passwords::{NewPassword, Passwords, TypedPassword};
 use crate::domain::auth::second_factor::Proven;
 use crate::domain::auth::sessions::{self, SessionProof};
-use crate::domain::auth::sign_in::password_expired;
-use crate::domain::rate_limits::{self, Account as Attempted};
+use crate::domain::auth::sign_in::{self, Failure, password_expired};
+use crate::domain::rate_limits::{self, Account as Attempted, Attempt};
 use crate::domain::sent_forms::{self, SentForm};
+use crate::entity::audit_event::Reason;
 use crate::entity::session::Method;
 use crate::entity::{registration, session, user};
 use crate::error::{Code, Error, Refusal, Result};
@@ -328,10 +329,13 @@ async fn by_password(
     let entered = TypedPassword { account: Attempted::OfLink(user.id), user: Some(user), text: typed.password };
     let (verdict, attempt) = passwords.verify(db, now, client, entered).await?;
     if !verdict.matches {
+        sign_in::record_failure(db, now, client, Failure::of_wrong_password(user)).await?;
         return Err(wrong_password().into());
     }
     rate_limits::give_back(db.writer(), attempt).await?;
     if passwords.has_expired(user, now) {
+        let failure = Failure::of(user, Attempt::default(), Reason::PasswordExpired);
+        sign_in::record_failure(db, now, client, failure).await?;
         return Err(password_expired().of("password").into());
     }
     Ok(Proof::Password)

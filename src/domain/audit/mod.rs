@@ -39,7 +39,8 @@ pub struct Event<'a> {
 const COMMAND_LINE: &str = "command line";
 
 /// The client of the operator's events.
-static OPERATOR: LazyLock<Client> = LazyLock::new(|| Client { ip: None, user_agent: Some(COMMAND_LINE.to_owned()) });
+static OPERATOR: LazyLock<Client> =
+    LazyLock::new(|| Client { user_agent: Some(COMMAND_LINE.to_owned()), ..Client::default() });
 
 impl<'a> Event<'a> {
     /// An action without a signed-in user.
@@ -81,10 +82,15 @@ pub async fn record(db: &impl ConnectionTrait, now: &Now, event: Event<'_>) -> R
     Ok(())
 }
 
-/// Records an event with a mail that determines its target later.
+/// Records an event with a mail that determines its target later, or describes the event.
 pub async fn record_with_mail(db: &impl ConnectionTrait, now: &Now, mail: Uuid, event: Event<'_>) -> Result<()> {
     audit_event::Entity::insert(row(now, id_with_mail(mail), event)).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// The event that was recorded with this mail; `None` if there is none.
+pub async fn find_with_mail(db: &impl ConnectionTrait, mail: Uuid) -> Result<Option<audit_event::Model>> {
+    Ok(audit_event::Entity::find_by_id(id_with_mail(mail)).one(db).await?)
 }
 
 /// The id of an event that was recorded with this mail. It follows from the mail's id, but differs from it, because

@@ -48,6 +48,7 @@ use crate::entity::api_token::{Scope, Scopes};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Now, SKEW, Timestamp};
+use crate::tools::secret::Secret;
 use crate::tools::token::{Claims, SharedRing};
 
 /// Origin of a request, as far as it is known; stored with sessions and audit events.
@@ -57,6 +58,8 @@ pub struct Client {
     pub ip: Option<String>,
     /// The `User-Agent`.
     pub user_agent: Option<String>,
+    /// The secret of a browser, in its cookie or about to be: it proves nothing. `None` for clients without cookies.
+    pub device: Option<Secret>,
 }
 
 /// The party that acts, for audit events, guard rails and limits. It proves no right.

@@ -26,6 +26,8 @@ pub mod passwords;
 pub mod live_connections;
 // Revocation of sessions, links and tokens.
 pub mod revocation;
+// Devices of sign-ins with a second factor.
+pub mod known_devices;
 // Networks of recent sign-ins.
 pub mod known_networks;
 // Log lines about refused rights.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::domain::auth::second_factor::factors;
 use crate::domain::{outbox, rate_limits};
 use crate::entity::mail::{self, Kind, Status};
-use crate::entity::{api_token, email_undo, known_network, one_time_token, registration, session, user};
+use crate::entity::{api_token, email_undo, known_device, known_network, one_time_token, registration, session, user};
 use crate::error::Result;
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::identifier;
@@ -62,7 +62,7 @@ pub struct Ends {
     pub sessions: Sessions,
     /// Mailed links, queued mails with a link, a pending address, and a registration of the account's address.
     pub links: bool,
-    /// API tokens, young passkeys, and the networks known as the owner's.
+    /// API tokens, young passkeys, and the networks and devices known as the owner's.
     pub api_tokens: bool,
 }
 
@@ -130,9 +130,13 @@ pub(in crate::domain) async fn revoke(
             .await?;
     }
     if api_tokens {
-        // An intruder's network must not count as the owner's.
+        // An intruder's network and device must not count as the owner's.
         known_network::Entity::delete_many()
             .filter(known_network::Column::UserId.is_in(users.iter().copied()))
+            .exec(txn)
+            .await?;
+        known_device::Entity::delete_many()
+            .filter(known_device::Column::UserId.is_in(users.iter().copied()))
             .exec(txn)
             .await?;
         let theirs = api_token::Column::UserId.is_in(users.iter().copied());

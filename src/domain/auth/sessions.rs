@@ -17,13 +17,14 @@ use crate::database::{Db, Found, PrimaryKeyQuery};
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::Also;
 use crate::domain::auth::identity::{Client, SessionUser};
+use crate::domain::auth::known_devices;
 use crate::domain::auth::known_networks;
 use crate::domain::auth::revocation::{self, Cause};
 use crate::domain::auth::second_factor::Proven;
 use crate::domain::outbox;
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
-use crate::entity::session::{self, Column};
+use crate::entity::session::{self, Column, Method};
 use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Now, SKEW, Timestamp};
@@ -42,7 +43,8 @@ pub(in crate::domain) async fn find(db: &Db, id: Uuid) -> Result<Found<session::
     db.find(&BY_ID, id).await
 }
 
-/// Opens a session for a user who gave every proof. The client's network is then known as one of theirs.
+/// Opens a session for a user who gave every proof, and whose row is locked. The client's network, and with a second
+/// factor its device, is then known as one of theirs.
 pub async fn open(
     txn: &DatabaseTransaction,
     now: &Now,
@@ -77,6 +79,9 @@ pub async fn open(
         .limit(SESSIONS_PER_USER)
         .take();
     session::Entity::delete_many().filter(Column::Id.in_subquery(surplus)).exec(txn).await?;
+    if proven.methods().iter().any(Method::is_second_factor) {
+        known_devices::note_sign_in(txn, now, client, user).await?;
+    }
     known_networks::note(txn, now, client, user).await?;
     Ok(session)
 }

@@ -108,8 +108,7 @@ pub async fn sign_in(
             let reason = match &other {
                 None => Reason::UnknownAccount,
                 Some(_) if attempt.is_void => Reason::TooManyAttempts,
-                Some(user) if user.password_hash.is_none() => Reason::NoPassword,
-                Some(_) => Reason::WrongPassword,
+                Some(user) => wrong_password(user),
             };
             let failure = Failure { user: other.as_ref(), right: None, reason };
             return refuse(db, now, client, failure, invalid_credentials()).await;
@@ -206,9 +205,14 @@ async fn renew_hash(db: &Db, user: &user::Model, fresh_hash: Option<String>) -> 
     Ok(renewed.into_iter().next().unwrap_or_else(|| user.clone()))
 }
 
-/// A failed sign-in.
+/// The reason for which a password is not this user's.
+fn wrong_password(user: &user::Model) -> Reason {
+    if user.password_hash.is_none() { Reason::NoPassword } else { Reason::WrongPassword }
+}
+
+/// A failed sign-in, or a failed proof of identity after it.
 #[derive(Debug)]
-struct Failure<'a> {
+pub(in crate::domain) struct Failure<'a> {
     user: Option<&'a user::Model>,
     /// The attempt, if the password was right.
     right: Option<Attempt>,
@@ -216,8 +220,13 @@ struct Failure<'a> {
 }
 
 impl<'a> Failure<'a> {
+    /// A failure of this user with a wrong password.
+    pub(in crate::domain) fn of_wrong_password(user: &'a user::Model) -> Self {
+        Self { user: Some(user), right: None, reason: wrong_password(user) }
+    }
+
     /// A failure of this user with the right password.
-    fn of(user: &'a user::Model, attempt: Attempt, reason: Reason) -> Self {
+    pub(in crate::domain) fn of(user: &'a user::Model, attempt: Attempt, reason: Reason) -> Self {
         Self { user: Some(user), right: Some(attempt), reason }
     }
 }
@@ -227,9 +236,9 @@ async fn refuse<T>(db: &Db, now: &Now, client: &Client, failure: Failure<'_>, re
     Err(refusal.into())
 }
 
-/// Records a failed sign-in at the current time, which may be long after the start of the request. The attempt of a right
-/// password is given back.
-async fn record_failure(db: &Db, now: &Now, client: &Client, failure: Failure<'_>) -> Result<()> {
+/// Records a failed sign-in, or a failed proof, at the current time, which may be long after the start of the request.
+/// The attempt of a right password is given back.
+pub(in crate::domain) async fn record_failure(db: &Db, now: &Now, client: &Client, failure: Failure<'_>) -> Result<()> {
     let Failure { user, right, reason } = failure;
     let (txn, now) = db.begin(now).await?;
     if let Some(attempt) = right {

@@ -7,6 +7,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect 
 
 use crate::config::LinkConfig;
 use crate::database::Db;
+use crate::domain::audit;
 use crate::domain::outbox::draft::{Draft, reader};
 use crate::domain::outbox::link::{Issued, is_stale};
 use crate::domain::outbox::{Mailer, email_change, held_welcome, registration};
@@ -17,7 +18,7 @@ use crate::entity::one_time_token::Purpose;
 use crate::entity::user;
 use crate::error::Result;
 use crate::tools::clock::Now;
-use crate::tools::mail::{Content, Link, Message, Recipient, TokenNotice, TokenSummary, render};
+use crate::tools::mail::{Content, DeviceNotice, Link, Message, Recipient, TokenNotice, TokenSummary, render};
 use crate::tools::secret::MasterKeys;
 
 /// A mail that is ready to be sent.
@@ -63,6 +64,8 @@ pub(super) async fn message(
         | Kind::PasskeyRemoved
         | Kind::PasskeyCopied
         | Kind::RecoveryCodeUsed
+        | Kind::RecoveryCodesRenewed
+        | Kind::NewDevice
         | Kind::TotpStopped => to_user(draft).await?,
     };
     if composed.is_none() {
@@ -107,6 +110,8 @@ async fn to_user(draft: Draft<'_>) -> Result<Option<(Recipient, Content)>> {
         Kind::FactorAdded => Content::FactorAdded { at: draft.mail.created_at },
         Kind::FactorRemoved => Content::FactorRemoved { at: draft.mail.created_at },
         Kind::RecoveryCodeUsed => Content::RecoveryCodeUsed { at: draft.mail.created_at },
+        Kind::RecoveryCodesRenewed => Content::RecoveryCodesRenewed { at: draft.mail.created_at },
+        Kind::NewDevice => Content::NewDevice(device_notice(draft).await?),
         Kind::TotpStopped => Content::TotpStopped { at: draft.mail.created_at },
         Kind::PasskeyAdded => Content::PasskeyAdded { at: draft.mail.created_at },
         Kind::PasskeyRemoved => Content::PasskeyRemoved { at: draft.mail.created_at },
@@ -158,6 +163,13 @@ async fn token_notice(draft: Draft<'_>) -> Result<TokenNotice> {
     let token =
         token.map(|token| TokenSummary { name: token.name, scopes: token.scopes.to_string().replace(',', ", ") });
     Ok(TokenNotice { at: draft.mail.created_at, token })
+}
+
+/// The device of the notice, as far as the audit trail still knows it.
+async fn device_notice(draft: Draft<'_>) -> Result<DeviceNotice> {
+    let event = audit::find_with_mail(draft.txn, draft.mail.id).await?;
+    let (program, address) = event.map(|event| (event.user_agent, event.ip)).unwrap_or_default();
+    Ok(DeviceNotice { at: draft.mail.created_at, program, address })
 }
 
 /// The link to set a password: created at the first attempt, the same at each retry.

@@ -27,6 +27,8 @@ pub(super) fn urgency(kind: Kind) -> i32 {
         | Kind::PasskeyRemoved
         | Kind::PasskeyCopied
         | Kind::RecoveryCodeUsed
+        | Kind::RecoveryCodesRenewed
+        | Kind::NewDevice
         | Kind::TotpStopped => 1,
     }
 }

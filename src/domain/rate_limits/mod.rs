@@ -498,27 +498,29 @@ pub(in crate::domain) async fn take_second_factor(
     if !limits.hold() {
         return Ok(Attempt::default());
     }
-    let (subject, who) = match session {
-        Some(session) => (LimitSubject::user(user), format!("session\0{session}")),
-        None => (LimitSubject::stranger(client, Some(user)), user.to_string()),
+    let subject = match session {
+        Some(_) => LimitSubject::user(user),
+        None => LimitSubject::stranger(client, Some(user)),
     };
     let limits = limits.concerning(subject);
-    let share = limits.share(LimitKind::SecondFactor, &who);
+    let share = limits.wrong_codes(user, session);
     limits.take(txn, now, &share).await?;
     Ok(Attempt { taken: vec![share], is_void: false })
 }
 
-/// True if this account had so many wrong codes that codes of its authenticator app are not compared.
+/// True if this account had so many wrong codes, at sign-ins or within this session, that codes of its authenticator app
+/// are not compared.
 pub(in crate::domain) async fn has_stopped_totp(
     db: &impl ConnectionTrait,
     now: &Now,
     limits: &Limits,
     user: Uuid,
+    session: Option<Uuid>,
 ) -> Result<bool> {
     if !limits.hold() {
         return Ok(false);
     }
-    let share = limits.share(LimitKind::SecondFactor, &user.to_string());
+    let share = limits.wrong_codes(user, session);
     let row = limit::Entity::find_by_id(share.key.as_str()).one(db).await?;
     Ok(row.is_some_and(|row| row.full_until > share.room(now) && row.full_until <= share.furthest(now)))
 }
@@ -807,6 +809,15 @@ impl Limits {
     /// Changes of the own password from this network, once the other changes of the user are used up.
     fn own_password_reserve(&self, user: Uuid, networks: &Networks) -> Share {
         self.share(LimitKind::Writes, &format!("own password\0{user}\0{}", networks.subnet))
+    }
+
+    /// Wrong codes of the second factor of this account, at sign-ins or within this session.
+    fn wrong_codes(&self, user: Uuid, session: Option<Uuid>) -> Share {
+        let who = match session {
+            Some(session) => format!("session\0{session}"),
+            None => user.to_string(),
+        };
+        self.share(LimitKind::SecondFactor, &who)
     }
 
     /// Counts an exhausted limit.

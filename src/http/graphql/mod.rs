@@ -23,13 +23,14 @@ use self::media_type::Media;
 use self::response::RequestError;
 use crate::app::App;
 use crate::config::SocketConfig;
+use crate::domain::auth::identity::Client;
 use crate::error::{Error, Result};
 use crate::graphql::context::{Browser, OperationKind, Page, RegistrationCookie, Request};
 use crate::graphql::execution::{Executor, Operation, RejectedDocument, TimedOut};
 use crate::http::header::elements;
 use crate::http::middleware::RequestId;
 use crate::http::routes::graphiql;
-use crate::http::{auth, client_ip, refresh_cookie};
+use crate::http::{auth, client_ip, device_cookie, refresh_cookie};
 use crate::tools::concurrency_limit::ConcurrencyLimit;
 
 /// Longest body, in bytes.
@@ -197,6 +198,9 @@ impl Exchange<'_> {
             let value = refresh_cookie::write_registration(&secret, &app.public_url, app.config.links.verify_ttl);
             response.headers_mut().append(header::SET_COOKIE, value);
         }
+        if let Some(secret) = request.kept_device() {
+            response.headers_mut().append(header::SET_COOKIE, device_cookie::write(secret, &app.public_url));
+        }
         response
     }
 
@@ -204,7 +208,9 @@ impl Exchange<'_> {
     async fn authenticate(self, kind: OperationKind) -> Result<Request> {
         let (app, headers) = (&self.endpoint.app, &self.parts.headers);
         let now = app.clock.now();
-        let client = client_ip::of(self.peer, headers, &app.config.trusted_proxies);
+        let page = refresh_cookie::page(headers, &app.public_url, &app.config.allowed_origins);
+        let device = device_cookie::of(headers, &app.public_url, page);
+        let client = Client { device, ..client_ip::of(self.peer, headers, &app.config.trusted_proxies) };
         let caller = match auth::bearer(headers) {
             Err(reason) => Err(reason),
             Ok(token) => match app.authenticate(&now, &client, token).await {
@@ -213,7 +219,6 @@ impl Exchange<'_> {
                 Err(error) => return Err(error),
             },
         };
-        let page = refresh_cookie::page(headers, &app.public_url, &app.config.allowed_origins);
         let cookie = refresh_cookie::read(headers, &app.public_url, page);
         let cookie = cookie.and_then(|text| app.token_issuer().read_refresh(text));
         let registration = registration_cookie(app, headers, page);
@@ -237,7 +242,7 @@ impl Exchange<'_> {
 
 fn registration_cookie(app: &App, headers: &HeaderMap, page: Page) -> RegistrationCookie {
     let secret = refresh_cookie::read_registration(headers, &app.public_url).filter(|_| page != Page::Foreign);
-    RegistrationCookie { secret, is_kept: refresh_cookie::keeps_registration(headers, page), ..Default::default() }
+    RegistrationCookie { secret, is_kept: refresh_cookie::keeps_lax_cookies(headers, page), ..Default::default() }
 }
 
 /// Reads the body up to its longest length.

@@ -33,13 +33,13 @@ use crate::domain::auth::identity::{Caller, Client};
 use crate::domain::auth::token_issuer::Tokens;
 use crate::domain::sent_forms::{self, SentForm};
 use crate::error::{Code, Error, Refusal, Result};
-use crate::graphql::context::CookieChange;
+use crate::graphql::context::{CookieChange, Page};
 use crate::graphql::errors::too_many_attempts;
 use crate::http::header::{elements, text};
 use crate::http::pages::csrf::Csrf;
 use crate::http::pages::frame::Frame;
 use crate::http::pages::view::{Form, View};
-use crate::http::{client_ip, refresh_cookie};
+use crate::http::{client_ip, device_cookie, refresh_cookie};
 use crate::texts::Text;
 use crate::tools::clock::Now;
 use crate::tools::secret::Secret;
@@ -102,7 +102,11 @@ impl FromRequestParts<Arc<App>> for Visit {
         let ConnectInfo(peer) = peer.map_err(IntoResponse::into_response)?;
         Ok(Self {
             now: app.clock.now(),
-            client: client_ip::of(peer, &parts.headers, &app.config.trusted_proxies),
+            client: Client {
+                // Only pages send forms.
+                device: device_cookie::of(&parts.headers, &app.public_url, Page::Known),
+                ..client_ip::of(peer, &parts.headers, &app.config.trusted_proxies)
+            },
             query: parameters(parts.uri.query().unwrap_or_default()),
             csrf: Csrf::of(&parts.headers, &app.public_url),
             method: parts.method.clone(),
@@ -162,6 +166,15 @@ impl Visit {
         let mut response = self.redirect(to);
         let value = refresh_cookie::write(&change, &self.app.public_url, self.now.at);
         response.headers_mut().append(header::SET_COOKIE, value);
+        response
+    }
+
+    /// The same response with the device cookie: a second factor was added or used in this browser.
+    fn keep_device(&self, mut response: Response) -> Response {
+        if let Some(secret) = &self.client.device {
+            let value = device_cookie::write(secret, &self.app.public_url);
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
         response
     }
 

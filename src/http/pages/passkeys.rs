@@ -130,7 +130,7 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
     match sent.once(Box::pin(signing_in)).await {
         Outcome::Done((session, user)) => {
             let tokens = app.token_issuer().tokens(&visit.now, &session, &user);
-            visit.redirect_signed_in(&after_sign_in(&user, sent.field("then")), &tokens)
+            visit.keep_device(visit.redirect_signed_in(&after_sign_in(&user, sent.field("then")), &tokens))
         }
         Outcome::Repeated => visit.redirect("/account/sign-in?done=signed-in"),
         Outcome::Failed(error) => visit.refuse(failed_view(), super::without_fields(error)),

@@ -31,7 +31,7 @@ pub(super) async fn complete(sent: Sent) -> Response {
             let tokens = app.token_issuer().tokens(&visit.now, &session, &user);
             let changed = || "/account/sign-in?done=changed".to_owned();
             let to = if has_new_password { changed() } else { after_sign_in(&user, then) };
-            visit.redirect_signed_in(&to, &tokens)
+            visit.keep_device(visit.redirect_signed_in(&to, &tokens))
         }
         Outcome::Repeated => visit.redirect("/account/sign-in?done=signed-in"),
         Outcome::Failed(error) => {

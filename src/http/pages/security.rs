@@ -119,13 +119,10 @@ fn day(at: Timestamp) -> String {
 
 /// `POST /account/security/app`: starts the enrolment of an app.
 pub(super) async fn start_app(own: OwnForm) -> Response {
-    let started = async {
-        let app = &own.sent.visit.app;
-        let rules = app.second_factor_rules();
-        enroll::start(&app.db, &own.sent.visit.now, own.user()?, rules, &app.config.site_name).await
-    };
-    match started.await {
-        Ok(enrollment) => own.sent.visit.show(&app_view(&enrollment)),
+    let visit = &own.sent.visit;
+    let (rules, site) = (visit.app.second_factor_rules(), &visit.app.config.site_name);
+    match own.user().and_then(|user| enroll::start(&visit.now, user, rules, site)) {
+        Ok(enrollment) => visit.show(&app_view(&enrollment)),
         Err(error) => own.fail(back_view("page-app-heading"), error),
     }
 }
@@ -139,7 +136,7 @@ pub(super) async fn confirm_app(own: OwnForm) -> Response {
         enroll::confirm(&visit.app.db, &visit.now, own.user()?, rules, token, own.sent.field("totpCode")).await
     };
     match confirming.await {
-        Ok(confirmed) => visit.show(&codes_view("page-app-added", confirmed.recovery_codes)),
+        Ok(confirmed) => visit.keep_device(visit.show(&codes_view("page-app-added", confirmed.recovery_codes))),
         Err(Error::Refused(refusals)) if refusals.iter().any(|one| one.field == Some("totpCode")) => {
             let read = own.user().and_then(|user| {
                 let rules = visit.app.second_factor_rules();
@@ -300,9 +297,10 @@ pub(super) async fn add_passkey(own: OwnForm) -> Response {
     };
     match own.sent.once(Box::pin(adding)).await {
         Outcome::Done(Registered { recovery_codes: Some(codes), .. }) => {
-            visit.show(&codes_view("page-passkey-added", codes))
+            visit.keep_device(visit.show(&codes_view("page-passkey-added", codes)))
         }
-        Outcome::Done(_) | Outcome::Repeated => visit.redirect("/account/security?done=passkey-added"),
+        Outcome::Done(_) => visit.keep_device(visit.redirect("/account/security?done=passkey-added")),
+        Outcome::Repeated => visit.redirect("/account/security?done=passkey-added"),
         Outcome::Failed(error) => own.fail(back_view("page-passkey-add-title"), without_fields(error)),
     }
 }

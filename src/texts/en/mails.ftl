@@ -144,6 +144,17 @@ mail-factor-removed-action = If you expected this, you don't need to do anything
 mail-recovery-code-subject = A recovery code of your account at { $site } was used
 mail-recovery-code-intro = On { $time }, one of the recovery codes of your account at { $site } was used instead of your authenticator app. It no longer works.
 mail-recovery-code-action = If this was you, create new recovery codes when few are left. If it wasn't, someone else knows your password and your recovery codes. Reset your password now, and create new recovery codes.
+mail-codes-renewed-subject = New recovery codes for your account at { $site }
+mail-codes-renewed-intro = New recovery codes were created for your account at { $site } on { $time }. The old ones no longer work.
+mail-codes-renewed-action = If this was you, keep the new codes in a safe place. If it wasn't, someone else has access to your account. Reset your password now, create new recovery codes, and contact { $support ->
+        [none] the administrators of { $site }
+       *[other] { $support }
+    }.
+mail-new-device-subject = Your account at { $site } was used from a new device
+mail-new-device-intro = On { $time }, someone signed in to your account at { $site } with a second factor, from a device that was not used for that before.
+mail-new-device-program = Program: { $program }
+mail-new-device-address = Address: { $address }
+mail-new-device-action = If this was you, you don't need to do anything. A browser counts as new again after its cookies were deleted. If it wasn't you, someone else has your second factor. Reset your password now, which signs out all your devices. Then remove second factors and passkeys that aren't yours, and create new recovery codes.
 mail-totp-stopped-subject = Too many wrong codes for your account at { $site }
 mail-totp-stopped-intro = Someone who knows your password at { $site } has entered many wrong codes, most recently on { $time }. For now, codes of your authenticator app are not accepted. You can still sign in with a recovery code.
 mail-totp-stopped-action = If this was you, check the clock of your phone. If it wasn't, reset your password now.

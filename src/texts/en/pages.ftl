@@ -199,6 +199,6 @@ page-button-passkey-use = Use a passkey
 ## Proof of identity
 
 page-prove-title = Confirm that it is you
-page-prove-reason = You are about to change how you sign in. Enter your password again, or use your second factor.
+page-prove-reason = You are about to change how you sign in. Confirm that it is you first.
 page-button-prove = Continue
 page-proved = Thank you. Go on with what you wanted to change.

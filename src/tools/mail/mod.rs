@@ -16,7 +16,7 @@ mod wording;
 pub use memory::Memory;
 pub use message::{Message, Sender};
 pub use smtp::{ProbeReport, Smtp, probe};
-pub use templates::{Content, Link, Recipient, Site, TokenNotice, TokenSummary, render};
+pub use templates::{Content, DeviceNotice, Link, Recipient, Site, TokenNotice, TokenSummary, render};
 pub use transport::{SendError, Transport};
 pub use url::{BadSetting, MailUrl, SmtpUrl};
 pub use wording::span;

@@ -108,6 +108,30 @@ pub struct TokenSummary {
     pub scopes: String,
 }
 
+/// Facts about a sign-in in a mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceNotice {
+    /// Time of the sign-in.
+    pub at: Timestamp,
+    /// The program, as it named itself. Mails omit it if it looks like advertising.
+    pub program: Option<String>,
+    /// The IP address.
+    pub address: Option<String>,
+}
+
+impl DeviceNotice {
+    fn params(&self) -> Vec<(&'static str, Param)> {
+        let program = self.shown_program().unwrap_or_default();
+        let address = self.address.as_deref().unwrap_or_default();
+        vec![at(self.at), ("program", program.into()), ("address", address.into())]
+    }
+
+    /// The name of the program, if a mail may repeat it.
+    fn shown_program(&self) -> Option<String> {
+        wording::program(self.program.as_deref()?)
+    }
+}
+
 impl TokenNotice {
     fn params(&self) -> Vec<(&'static str, Param)> {
         let mut params = vec![at(self.at)];
@@ -180,6 +204,13 @@ pub enum Content {
         /// Time of the use.
         at: Timestamp,
     },
+    /// To a user whose account has new recovery codes.
+    RecoveryCodesRenewed {
+        /// Time of their creation.
+        at: Timestamp,
+    },
+    /// To a user whose second factor was used from a device that was not known.
+    NewDevice(DeviceNotice),
     /// To a user for whose account so many wrong codes were entered that no code of the app is accepted for a while.
     TotpStopped {
         /// Time of the last wrong code.
@@ -235,6 +266,8 @@ impl Content {
             Self::FactorAdded { .. } => Text::new("mail-factor-added-subject"),
             Self::FactorRemoved { .. } => Text::new("mail-factor-removed-subject"),
             Self::RecoveryCodeUsed { .. } => Text::new("mail-recovery-code-subject"),
+            Self::RecoveryCodesRenewed { .. } => Text::new("mail-codes-renewed-subject"),
+            Self::NewDevice(_) => Text::new("mail-new-device-subject"),
             Self::TotpStopped { .. } => Text::new("mail-totp-stopped-subject"),
             Self::PasskeyAdded { .. } => Text::new("mail-passkey-added-subject"),
             Self::PasskeyRemoved { .. } => Text::new("mail-passkey-removed-subject"),
@@ -254,6 +287,7 @@ impl Content {
             | Self::FactorAdded { at: time }
             | Self::FactorRemoved { at: time }
             | Self::RecoveryCodeUsed { at: time }
+            | Self::RecoveryCodesRenewed { at: time }
             | Self::TotpStopped { at: time }
             | Self::PasskeyAdded { at: time }
             | Self::PasskeyRemoved { at: time }
@@ -264,6 +298,7 @@ impl Content {
                 std::iter::once(address).chain(undo.as_ref().map(Link::validity)).collect()
             }
             Self::ApiTokenCreated(notice) | Self::ApiTokenRotated(notice) => notice.params(),
+            Self::NewDevice(notice) => notice.params(),
             Self::AlreadyRegistered | Self::Welcome(None) | Self::EmailChangeUndone => Vec::new(),
         }
     }

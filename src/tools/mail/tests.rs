@@ -29,6 +29,11 @@ fn notice(name: Option<&str>) -> TokenNotice {
     TokenNotice { at: Timestamp::from_millis(1_795_253_400_042), token }
 }
 
+fn device(program: Option<&str>) -> DeviceNotice {
+    let address = Some("203.0.113.9".into());
+    DeviceNotice { at: Timestamp::from_millis(1_795_253_400_042), program: program.map(str::to_owned), address }
+}
+
 fn occasions() -> Vec<(&'static str, Content)> {
     vec![
         ("verify_email", Content::VerifyEmail(link("verify", 24))),
@@ -51,6 +56,9 @@ fn occasions() -> Vec<(&'static str, Content)> {
         ("factor_added", Content::FactorAdded { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("factor_removed", Content::FactorRemoved { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("recovery_code_used", Content::RecoveryCodeUsed { at: Timestamp::from_millis(1_795_253_400_042) }),
+        ("recovery_codes_renewed", Content::RecoveryCodesRenewed { at: Timestamp::from_millis(1_795_253_400_042) }),
+        ("new_device", Content::NewDevice(device(Some("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Firefox/128.0")))),
+        ("new_device_forgotten", Content::NewDevice(DeviceNotice { program: None, address: None, ..device(None) })),
         ("totp_stopped", Content::TotpStopped { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("passkey_added", Content::PasskeyAdded { at: Timestamp::from_millis(1_795_253_400_042) }),
         ("passkey_removed", Content::PasskeyRemoved { at: Timestamp::from_millis(1_795_253_400_042) }),
@@ -92,6 +100,7 @@ fn without_a_support_address_mails_name_the_administrators() {
                     | Content::EmailChangeUndone
                     | Content::FactorAdded { .. }
                     | Content::FactorRemoved { .. }
+                    | Content::RecoveryCodesRenewed { .. }
                     | Content::PasskeyAdded { .. }
                     | Content::PasskeyRemoved { .. }
                     | Content::PasskeyCopied { .. }
@@ -119,6 +128,8 @@ fn each_mail_names_the_user_the_site_and_its_links_in_both_forms() {
             | Content::FactorAdded { .. }
             | Content::FactorRemoved { .. }
             | Content::RecoveryCodeUsed { .. }
+            | Content::RecoveryCodesRenewed { .. }
+            | Content::NewDevice(_)
             | Content::TotpStopped { .. }
             | Content::PasskeyAdded { .. }
             | Content::PasskeyRemoved { .. }
@@ -187,6 +198,13 @@ fn the_name_of_a_token_is_repeated_only_where_it_is_harmless() {
         assert!(!format!("{}{}{}", mail.subject, mail.text, mail.html).contains("evil"), "{name}");
         assert!(mail.text.contains("Scopes: READ, EXPORT"), "{name}");
     }
+}
+
+#[test]
+fn a_program_that_advertises_is_not_repeated() {
+    let mail = rendered(&site(), "Anna", &Content::NewDevice(device(Some("Bot (+https://evil.example)"))));
+    assert!(!format!("{}{}", mail.text, mail.html).contains("evil"), "{}", mail.text);
+    assert!(mail.text.contains("Address: 203.0.113.9"), "{}", mail.text);
 }
 
 #[test]

@@ -10,6 +10,9 @@ use crate::tools::clock::Timestamp;
 /// Maximum length of a name in a mail, in characters.
 const LONGEST_NAME: usize = 80;
 
+/// Length to which the name of a program is shortened in a mail, in characters.
+const LONGEST_PROGRAM: usize = 150;
+
 /// A point in time to the minute, such as `21 November 2026, 09:30 UTC`.
 pub(super) fn time(at: Timestamp) -> String {
     let Ok(time) = OffsetDateTime::from_unix_timestamp(at.seconds()) else {
@@ -63,24 +66,34 @@ fn is_unseen(char: char) -> bool {
 /// strangers, who can have mail sent to anybody by registering with that person's address.
 pub(super) fn name(name: &str) -> Option<String> {
     let name = one_line(name);
-    let lower = name.to_lowercase();
-    if name.is_empty()
-        || name.chars().count() > LONGEST_NAME
-        || ["://", "www.", "@"].iter().any(|mark| lower.contains(mark))
-    {
-        return None;
-    }
-    Some(name.split(' ').map(without_host).collect::<Vec<_>>().join(" "))
+    if name.chars().count() > LONGEST_NAME { None } else { harmless(&name) }
 }
 
-/// Removes the dots of host names: mail programs turn `example.org` into a link, but not `example org`. `J.R.` and
-/// `Jr.` stay unchanged.
+/// The name of a program, shortened: `None` if it is empty or advertises an address. Programs name themselves as they
+/// like.
+pub(super) fn program(user_agent: &str) -> Option<String> {
+    harmless(&one_line(user_agent).chars().take(LONGEST_PROGRAM).collect::<String>())
+}
+
+/// A line that mail programs do not turn into a link; `None` if it is empty or advertises an address.
+fn harmless(line: &str) -> Option<String> {
+    let lower = line.to_lowercase();
+    if line.is_empty() || ["://", "www.", "@"].iter().any(|mark| lower.contains(mark)) {
+        return None;
+    }
+    Some(line.split(' ').map(without_host).collect::<Vec<_>>().join(" "))
+}
+
+/// Removes the dots of host names: mail programs turn `example.org` into a link, but not `example org`. `J.R.`, `Jr.` and
+/// `curl/8.14` stay unchanged.
 fn without_host(word: &str) -> String {
     const DOTS: [char; 4] = ['.', '\u{3002}', '\u{FF0E}', '\u{FF61}'];
     let labels: Vec<&str> = word.split(DOTS).collect();
-    let is_host = labels
-        .windows(2)
-        .any(|pair| !pair[0].is_empty() && pair[1].chars().take(2).filter(|char| char.is_alphanumeric()).count() == 2);
+    let is_name = |label: &str| {
+        let start = || label.chars().take(2);
+        start().filter(|char| char.is_alphanumeric()).count() == 2 && start().any(char::is_alphabetic)
+    };
+    let is_host = labels.windows(2).any(|pair| !pair[0].is_empty() && is_name(pair[1]));
     if is_host { labels.join(" ").trim().to_owned() } else { word.to_owned() }
 }
 
@@ -143,6 +156,19 @@ mod tests {
         assert_eq!(name("(example.org/x.1)").as_deref(), Some("(example org/x 1)"));
         assert_eq!(name("example。org").as_deref(), Some("example org"));
         assert_eq!(name("anna.berg").as_deref(), Some("anna berg"));
+        assert_eq!(name("11.22.evil.example").as_deref(), Some("11 22 evil example"));
+    }
+
+    #[test]
+    fn programs_are_shortened_and_advertise_nothing() {
+        for kept in ["curl/8.14.1", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"] {
+            assert_eq!(program(kept).as_deref(), Some(kept));
+        }
+        assert_eq!(program(&"x".repeat(256)).unwrap().len(), LONGEST_PROGRAM);
+        assert_eq!(program("visit evil.example\r\nnow").as_deref(), Some("visit evil example now"));
+        for dropped in ["", "Bot/1.0 (+https://evil.example)", "me@evil.example"] {
+            assert_eq!(program(dropped), None, "{dropped}");
+        }
     }
 
     #[test]

@@ -138,6 +138,26 @@ async fn a_stolen_session_with_an_old_proof_changes_no_factor(place: Place) {
 }
 
 #[both_databases]
+async fn an_enrolment_ends_when_the_factors_change(place: Place) {
+    let app = TestApp::start(&place).await;
+    let client = app.add_user("ada").await.sign_in(&app).await;
+    let before_the_app = start(&client).await;
+    let phone = enroll(&app, &client).await;
+    let before_the_removal = start(&client).await;
+    let delete = "mutation($id: ID!) { deleteFactor(input: { id: $id }) { errors { code field } } }";
+    assert_eq!(client.refusals(delete, json!({ "id": phone.id })).await, [""; 0]);
+    let before_the_passkey = start(&client).await;
+    let mut authenticator = crate::authenticator::Authenticator::new(&crate::passkeys::origin(&app));
+    crate::passkeys::register(&client, &mut authenticator).await;
+    for enrollment in [before_the_app, before_the_removal, before_the_passkey] {
+        let code = secret_of(&enrollment).code(TimeStep::at(app.clock_now()));
+        assert_eq!(refusals(&confirm(&client, &enrollment, &code).await), ["INVALID_TOKEN enrollmentToken"]);
+    }
+    assert!(factor::Entity::find().one(app.db()).await.unwrap().is_none());
+    enroll(&app, &client).await;
+}
+
+#[both_databases]
 async fn an_enrolment_expires_and_belongs_to_its_user(place: Place) {
     let app = TestApp::start_with(&place, |config| config.sessions.access_ttl = Duration::from_secs(60 * 60)).await;
     let (ada, bob) = (app.add_user("ada").await.sign_in(&app).await, app.add_user("bob").await.sign_in(&app).await);

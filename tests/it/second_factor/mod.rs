@@ -3,10 +3,14 @@
 mod administration;
 mod challenge;
 mod claims;
+mod devices;
 mod enrolment;
+mod kills;
+mod methods;
 mod pages;
 mod policy;
 mod recovery_codes;
+mod trail;
 mod ways_in;
 
 use std::time::Duration;
@@ -167,6 +171,13 @@ pub(crate) fn refusals(payload: &Value) -> Vec<String> {
 /// A client with the session that the code of the app opened.
 async fn sign_in(app: &TestApp, person: &Person, phone: &Phone) -> Client {
     sign_in_by(app, &person.email, json!({ "totpCode": phone.code(app) })).await
+}
+
+/// Signs in by this proof in a browser that was not used before.
+pub(crate) async fn sign_in_on(app: &TestApp, identifier: &str, proof: Value) {
+    let browser = app.anyone().with_header("origin", app.url.clone());
+    let token = challenge(&browser, identifier).await;
+    assert_eq!(complete(&browser, &token, proof).await["errors"], json!([]));
 }
 
 /// A client with the session that this proof opened.

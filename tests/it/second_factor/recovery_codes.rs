@@ -72,6 +72,10 @@ async fn new_recovery_codes_replace_the_old_ones(place: Place) {
     let new = json!({ "recoveryCode": renewed["recoveryCodes"][9] });
     assert_eq!(refusals(&complete(&app.anyone(), &token, new).await), [""; 0]);
     assert_eq!(events_of(&app, &ada, Action::RecoveryCodesRenewed).await, 1);
+    let mails = app.mails().await;
+    let told: Vec<_> = mails.iter().filter(|mail| mail.subject.starts_with("New recovery codes")).collect();
+    assert_eq!(told.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), [ada.email.as_str()]);
+    assert!(told[0].text.contains("If it wasn't"), "{}", told[0].text);
     let bob = app.add_user("bob").await.sign_in(&app).await;
     assert_eq!(bob.refusals(RENEW, json!({})).await, ["NOT_FOUND"]);
 }

@@ -1,5 +1,5 @@
 import type { TypedDocumentNode } from "@graphql-typed-document-node/core";
-import type { CompleteLoginInput, LoginInput, PasskeyAssertionInput, ProofInput } from "../gql/graphql";
+import type { CompleteLoginInput, LoginInput, PasskeyAssertionInput, ProofInput, ProofMethod } from "../gql/graphql";
 import {
   type AuthTokens,
   type CompleteSignInResult,
@@ -49,9 +49,10 @@ export interface VestibuleOptions {
    * Asks the user for a proof of identity, for example in a dialog, when a sensitive operation is refused with
    * REAUTHENTICATION_REQUIRED. The operation is then sent once more. `errors` has the refusals of the last proof. Null
    * leaves the operation refused. Operations that are refused meanwhile share one prompt. A proof is a password, a code
-   * of the authenticator app, a recovery code or a passkey.
+   * of the authenticator app, a recovery code or a passkey. `methods` has those that the service accepts now; null if
+   * the refused document does not select `methods` in its errors.
    */
-  prove?: (errors: ProofErrors) => Promise<ProofInput | null>;
+  prove?: (errors: ProofErrors, methods: readonly ProofMethod[] | null) => Promise<ProofInput | null>;
 }
 
 /** Options of a request. */
@@ -160,7 +161,7 @@ export function createVestibuleClient(options: VestibuleOptions): VestibuleClien
     const received = await authorized(document, variables, requested);
     if (options.prove === undefined || !needsProof(received.result)) return received;
     const asked = credentials.state;
-    proving ??= askForProof(options.prove).finally(() => {
+    proving ??= askForProof(options.prove, methodsOf(received.result)).finally(() => {
       proving = null;
     });
     if (!(await proving) || isOther(asked, credentials.state)) return received;
@@ -169,10 +170,13 @@ export function createVestibuleClient(options: VestibuleOptions): VestibuleClien
   }
 
   /** Prompts until a proof is accepted. Returns false if the user gives up. */
-  async function askForProof(prove: NonNullable<VestibuleOptions["prove"]>): Promise<boolean> {
+  async function askForProof(
+    prove: NonNullable<VestibuleOptions["prove"]>,
+    methods: readonly ProofMethod[] | null,
+  ): Promise<boolean> {
     let errors: ProofErrors = [];
     for (;;) {
-      const proof = await prove(errors);
+      const proof = await prove(errors, methods);
       if (proof === null) return false;
       await credentials.token();
       errors = await credentials.reauthenticate(proof);
@@ -284,11 +288,25 @@ function needsProof({ data }: GraphQLResult): boolean {
   return fields.length > 0 && fields.every((field) => codesOf(field).includes("REAUTHENTICATION_REQUIRED"));
 }
 
+/** The methods of a proof that the service accepts; null if the document does not select them. */
+function methodsOf({ data }: GraphQLResult): readonly ProofMethod[] | null {
+  if (typeof data !== "object" || data === null) return null;
+  const methods = Object.values(data).flatMap(errorsOf).map((error) => error?.methods);
+  return methods.find((accepted) => Array.isArray(accepted)) ?? null;
+}
+
 /** The codes of a payload's errors, as far as the document selects them. */
 function codesOf(payload: unknown): unknown[] {
+  return errorsOf(payload).map((error) => error?.code);
+}
+
+/** A user error, as far as the document selects it. */
+type SelectedError = { code?: unknown; methods?: readonly ProofMethod[] | null } | null;
+
+/** The errors of a payload. */
+function errorsOf(payload: unknown): SelectedError[] {
   if (typeof payload !== "object" || payload === null || !("errors" in payload)) return [];
-  const { errors } = payload;
-  return Array.isArray(errors) ? errors.map((error: { code?: unknown } | null) => error?.code) : [];
+  return Array.isArray(payload.errors) ? payload.errors.map((error: SelectedError) => error) : [];
 }
 
 /** True for a result with data and without errors. */

@@ -9,6 +9,7 @@ use crate::domain::account::second_factor::add_method;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::Also;
 use crate::domain::auth::identity::SessionUser;
+use crate::domain::auth::known_devices;
 use crate::domain::auth::passkeys::assertion::digest_of;
 use crate::domain::auth::passkeys::ceremony::{Challenge, Purpose};
 use crate::domain::auth::passkeys::list;
@@ -142,6 +143,7 @@ pub async fn finish(
         false => None,
     };
     add_method(txn, owner.session(), Method::Passkey).await?;
+    known_devices::note(txn, now, authorized.client(), user.id).await?;
     audit::record(txn, now, Event::by(&authorized, Action::PasskeyAdded, user.id)).await?;
     outbox::enqueue(txn, now, mail::Kind::PasskeyAdded, &user.email, Some(user.id)).await?;
     authorized.commit().await?;

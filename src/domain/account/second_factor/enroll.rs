@@ -1,14 +1,13 @@
 //! Enrolment of an authenticator app.
 //!
 //! An unfinished enrolment is a sealed text that the client keeps; nothing is stored until a code confirms it. So it
-//! never counts, and leaves an earlier app working. It names the app that it replaces. So of several confirmations, the
-//! first decides, and ends all other enrolments.
+//! never counts, and leaves an earlier app working. It ends when the second factors of the user change. So of several
+//! confirmations, the first decides, and an enrolment from before a removal adds no app afterwards.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -18,13 +17,13 @@ use crate::database::Db;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::Also;
 use crate::domain::auth::identity::SessionUser;
+use crate::domain::auth::known_devices;
 use crate::domain::auth::second_factor::{SecondFactorRules, factors};
 use crate::domain::outbox;
 use crate::domain::rate_limits;
 use crate::entity::audit_event::Action;
-use crate::entity::factor::{self, Column, Kind};
-use crate::entity::mail;
 use crate::entity::session::Method;
+use crate::entity::{factor, mail, user};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Now, SKEW, Timestamp};
 use crate::tools::qr_code;
@@ -69,8 +68,8 @@ pub struct Confirmed {
 struct Contents {
     user: Uuid,
     secret: Vec<u8>,
-    /// The app that the new one replaces.
-    replaces: Option<Uuid>,
+    /// The state of the account, which another change of its factors ends.
+    generation: i32,
     /// In milliseconds since 1970.
     expires_at: i64,
 }
@@ -86,6 +85,11 @@ impl Contents {
         serde_json::from_slice(&master_keys.unseal(CONTEXT, &sealed)?).ok()
     }
 
+    /// True if the account is this user's, and in the same state.
+    fn is_of(&self, user: &user::Model) -> bool {
+        self.user == user.id && self.generation == user.access_generation
+    }
+
     fn is_alive(&self, now: &Now) -> bool {
         let end = Timestamp::from_millis(self.expires_at);
         // A clock that was set back must not extend the time.
@@ -97,13 +101,7 @@ impl Contents {
 ///
 /// # Errors
 /// [`Code::ReauthenticationRequired`]; [`Error::Forbidden`] if second factors are off.
-pub async fn start(
-    db: &Db,
-    now: &Now,
-    owner: SessionUser<'_>,
-    rules: SecondFactorRules<'_>,
-    site: &str,
-) -> Result<Enrollment> {
+pub fn start(now: &Now, owner: SessionUser<'_>, rules: SecondFactorRules<'_>, site: &str) -> Result<Enrollment> {
     check_policy(rules)?;
     owner.check_recent_proof(now)?;
     let user = owner.user();
@@ -112,7 +110,7 @@ pub async fn start(
     let contents = Contents {
         user: user.id,
         secret: secret.reveal().to_vec(),
-        replaces: app_of(db.reader(), user.id).await?,
+        generation: user.access_generation,
         expires_at: expires_at.millis(),
     };
     enrollment(contents.seal(rules.master_keys), &secret, site, &user.email, expires_at)
@@ -121,7 +119,7 @@ pub async fn start(
 /// Reads an unfinished enrolment of the owner, to show it again after a wrong code.
 ///
 /// # Errors
-/// [`Code::InvalidToken`] if it has expired, or belongs to another user.
+/// [`Code::InvalidToken`] if it has ended, or belongs to another user.
 pub fn read(
     now: &Now,
     owner: SessionUser<'_>,
@@ -130,7 +128,7 @@ pub fn read(
     token: &str,
 ) -> Result<Enrollment> {
     let known = Contents::unseal(token, rules.master_keys).ok_or_else(invalid)?;
-    if known.user != owner.user().id || !known.is_alive(now) {
+    if !known.is_of(owner.user()) || !known.is_alive(now) {
         return Err(invalid().into());
     }
     let secret = TotpSecret::from_bytes(&known.secret).ok_or_else(invalid)?;
@@ -151,10 +149,11 @@ fn enrollment(
 }
 
 /// Confirms an enrolment with a code of the app. The app replaces an earlier one, and new recovery codes replace the
-/// earlier ones. The owner gets a mail. Another enrolment of the same user ends.
+/// earlier ones. The owner gets a mail. Other enrolments of the same user end.
 ///
 /// # Errors
-/// [`Code::InvalidToken`] if the enrolment has expired, or another one was confirmed; [`Code::SecondFactorIncorrect`];
+/// [`Code::InvalidToken`] if the enrolment has expired, or the user's factors have changed since it was started;
+/// [`Code::SecondFactorIncorrect`];
 /// [`Code::ReauthenticationRequired`]; [`Error::Forbidden`] if second factors are off.
 pub async fn confirm(
     db: &Db,
@@ -171,8 +170,7 @@ pub async fn confirm(
     let (txn, now) = authorized.parts();
     authorized.check_recent_proof(now)?;
     let user = authorized.user();
-    let is_current = contents.replaces == app_of(txn, user.id).await?;
-    if contents.user != user.id || !is_current || !contents.is_alive(now) {
+    if !contents.is_of(user) || !contents.is_alive(now) {
         return Err(invalid().into());
     }
     let incorrect = || Refusal::new(Code::SecondFactorIncorrect, "totp-code-incorrect").of("totpCode");
@@ -182,6 +180,7 @@ pub async fn confirm(
     // Earlier wrong codes were not for this app.
     rate_limits::forget_wrong_codes(txn, user.id).await?;
     add_method(txn, owner.session(), Method::Totp).await?;
+    known_devices::note(txn, now, authorized.client(), user.id).await?;
     audit::record(txn, now, Event::by(&authorized, Action::FactorAdded, user.id)).await?;
     outbox::enqueue(txn, now, mail::Kind::FactorAdded, &user.email, Some(user.id)).await?;
     authorized.commit().await?;
@@ -190,12 +189,6 @@ pub async fn confirm(
 
 fn check_policy(rules: SecondFactorRules<'_>) -> Result<()> {
     if rules.policy == SecondFactorPolicy::Off { Err(Error::Forbidden) } else { Ok(()) }
-}
-
-/// The id of the user's authenticator app.
-async fn app_of(db: &impl ConnectionTrait, user: Uuid) -> Result<Option<Uuid>> {
-    let app = factor::Entity::find().filter(Column::UserId.eq(user)).filter(Column::Kind.eq(Kind::Totp));
-    Ok(app.one(db).await?.map(|app| app.id))
 }
 
 fn invalid() -> Refusal {

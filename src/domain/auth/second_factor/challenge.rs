@@ -10,27 +10,28 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait as _, PaginatorTrait as _,
+    ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
     QueryFilter as _,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::answers::{self, Answers};
 use super::verify;
 use super::{Proven, SecondFactorRules, SecondProof};
 use crate::database::{Db, batch_delete};
 use crate::domain::account::change_password;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
-use crate::domain::auth::passkeys::assertion::{self, RequestOptions};
+use crate::domain::auth::passkeys::assertion::RequestOptions;
 use crate::domain::auth::sessions;
-use crate::domain::auth::sign_in::SignInRules;
-use crate::domain::rate_limits;
+use crate::domain::auth::sign_in::{Failure, SignInRules, record_failure};
+use crate::domain::rate_limits::{self, Attempt};
 use crate::domain::sent_forms::{self, SentForm};
-use crate::entity::audit_event::Action;
+use crate::entity::audit_event::{Action, Reason};
 use crate::entity::session::{Method, Methods};
 use crate::entity::sign_in_challenge::{self, Column};
-use crate::entity::{factor, recovery_code, session, user};
+use crate::entity::{session, user};
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::{Now, SKEW, Timestamp};
 use crate::tools::secret::{self, MasterKeys};
@@ -111,27 +112,14 @@ pub(in crate::domain) struct FirstProofs<'a> {
 
 /// Makes a challenge for a user whose first proofs were right. Nothing is stored.
 pub(in crate::domain) async fn make(
-    db: &impl sea_orm::ConnectionTrait,
+    db: &impl ConnectionTrait,
     now: &Now,
     rules: SecondFactorRules<'_>,
     first: FirstProofs<'_>,
 ) -> Result<Challenge> {
     let FirstProofs { user, methods, new_hash } = first;
     let expires_at = now.at.plus(LIFETIME);
-    let is_stopped = rate_limits::has_stopped_totp(db, now, rules.limits, user.id).await?;
-    let mut codes = recovery_code::Entity::find().filter(recovery_code::Column::UserId.eq(user.id));
-    if is_stopped {
-        // Imported ones can be guessed like codes of the app.
-        codes = codes.filter(recovery_code::Column::SealedCode.is_null());
-    }
-    let has_codes = codes.count(db).await? > 0;
-    let passkey = assertion::request_of(db, now, rules, user).await?;
-    let has_app = factor::Entity::find().filter(factor::Column::UserId.eq(user.id)).count(db).await? > 0;
-    let answers = [
-        passkey.is_some().then_some(Method::Passkey),
-        (has_app && !is_stopped).then_some(Method::Totp),
-        has_codes.then_some(Method::RecoveryCode),
-    ];
+    let Answers { methods: accepted, passkey } = answers::accepted(db, now, rules, user, None).await?;
     let contents = Contents {
         id: now.id(),
         user: user.id,
@@ -140,12 +128,7 @@ pub(in crate::domain) async fn make(
         expires_at: expires_at.millis(),
         new_hash,
     };
-    Ok(Challenge {
-        token: contents.seal(rules.master_keys),
-        expires_at,
-        methods: answers.into_iter().flatten().collect(),
-        passkey,
-    })
+    Ok(Challenge { token: contents.seal(rules.master_keys), expires_at, methods: accepted, passkey })
 }
 
 /// Makes the same challenge again for a page that shows its form after a wrong answer. Its answers stay counted.
@@ -225,8 +208,12 @@ pub async fn complete(
         }
     };
     spend(&txn, contents.id).await?;
-    if contents.new_hash.is_some() {
-        rate_limits::take_own_password(&txn, now, user.id, client, passwords.limits()).await?;
+    if contents.new_hash.is_some()
+        && let Err(limited) = rate_limits::take_own_password(&txn, now, user.id, client, passwords.limits()).await
+    {
+        txn.rollback().await?;
+        record_failure(db, now, client, Failure::of(&user, Attempt::default(), Reason::LimitWrites)).await?;
+        return Err(limited);
     }
     if let Some(replaced) = input.replaces {
         sessions::replace(&txn, now, client, lives, replaced).await?;

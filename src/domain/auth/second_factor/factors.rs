@@ -180,12 +180,14 @@ pub(in crate::domain) async fn has_passkey(db: &impl ConnectionTrait, user: Uuid
     Ok(one.is_some())
 }
 
-/// Records in the row of a user, which is locked, if they have a second factor, and returns it.
+/// Records in the row of a user, which is locked, if they have a second factor, and returns it. Their unfinished enrolments
+/// and sign-ins end.
 pub(in crate::domain) async fn mark(txn: &DatabaseTransaction, user: Uuid) -> Result<bool> {
     let app = factor::Entity::find().filter(factor::Column::UserId.eq(user)).one(txn).await?;
     let has_second_factor = app.is_some() || has_passkey(txn, user).await?;
     user::Entity::update_many()
         .col_expr(user::Column::HasSecondFactor, Expr::value(has_second_factor))
+        .col_expr(user::Column::AccessGeneration, Expr::col(user::Column::AccessGeneration).add(1))
         .filter(user::Column::Id.eq(user))
         .exec(txn)
         .await?;

@@ -4,6 +4,8 @@
 //! only if the account has no second factor. Otherwise the sign-in ends with a [`challenge`], and only the right answer
 //! to it makes a [`Proven`]. So no way in can forget the second factor.
 
+// Proofs that are accepted now.
+pub mod answers;
 // Challenges of sign-ins, and their answers.
 pub mod challenge;
 // Factors and recovery codes of users.

@@ -93,7 +93,9 @@ pub(in crate::domain) async fn verify(
         }
         (None, attempt) => {
             let is_sign_in = session.is_none();
-            if is_sign_in && attempt.is_some() && rate_limits::has_stopped_totp(txn, now, rules.limits, user.id).await?
+            if is_sign_in
+                && attempt.is_some()
+                && rate_limits::has_stopped_totp(txn, now, rules.limits, user.id, None).await?
             {
                 announce_stop(txn, now, user).await?;
             }

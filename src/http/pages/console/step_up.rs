@@ -47,7 +47,7 @@ async fn try_prove(form: &StaffForm) -> Result<()> {
     let typed = match (&answer, password, code) {
         (Some(answer), ..) => TypedProof::Code(SecondProof::Passkey(answer)),
         (None, "", "") => return Err(Refusal::new(Code::Required, "console-proof-required").into()),
-        (None, "", code) => TypedProof::Code(second_factor::typed_code(code)),
+        (None, "", code) => TypedProof::Code(SecondProof::Either(code)),
         (None, password, _) => TypedProof::Password(password),
     };
     let owner = form.staff.caller.session_user()?;

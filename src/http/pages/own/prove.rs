@@ -8,8 +8,8 @@ use super::super::{Visit, form, passkeys, second_factor};
 use super::{OwnForm, OwnVisit};
 use crate::domain::account::reauthenticate::{self, TypedProof};
 use crate::domain::auth::identity::Caller;
-use crate::domain::auth::passkeys::assertion;
 use crate::domain::auth::second_factor::SecondProof;
+use crate::entity::session::Method;
 use crate::error::Result;
 use crate::texts::Text;
 
@@ -44,21 +44,19 @@ pub(in crate::http::pages) async fn prove(own: OwnForm) -> Response {
 }
 
 async fn prove_view(visit: &Visit, caller: &Caller) -> Result<View> {
-    let owner = caller.enrolling_user()?;
-    let user = owner.user();
+    let app = &visit.app;
+    let accepted = reauthenticate::accepted(&app.db, &visit.now, caller.enrolling_user()?, app.sign_in_rules()).await?;
     let mut fields = Vec::new();
-    if user.password_hash.is_some() {
+    if accepted.methods.contains(&Method::Password) {
         fields.push(Field {
             required: false,
             ..Field::password("password", Text::new("page-label-password"), "current-password")
         });
     }
-    if user.has_second_factor {
+    if accepted.methods.iter().any(|method| matches!(method, Method::Totp | Method::RecoveryCode)) {
         fields.push(second_factor::code_field());
     }
-    let app = &visit.app;
-    let options = assertion::request_of(app.db.reader(), &visit.now, app.second_factor_rules(), user).await?;
-    let passkey = options.map(|options| passkeys::section(options, "/account/prove", Vec::new()));
+    let passkey = accepted.passkey.map(|options| passkeys::section(options, "/account/prove", Vec::new()));
     Ok(View {
         paragraphs: vec![Text::new("page-prove-reason")],
         form: (!fields.is_empty()).then(|| Form { fields, ..form("/account/prove", Text::new("page-button-prove")) }),
