@@ -22,6 +22,7 @@ use crate::domain::auth::sign_in::SignInRules;
 use crate::domain::auth::signing_keys::{self, Start};
 use crate::domain::auth::token_issuer::TokenIssuer;
 use crate::domain::import::spreadsheet::Importer;
+use crate::domain::import::spreadsheet::jobs::Jobs;
 use crate::domain::instance;
 use crate::domain::operator::Operator;
 use crate::domain::operator::keys::{self as operator_keys, Resealed, Rotation};
@@ -291,6 +292,12 @@ impl App {
             limits: &self.limits,
             relying_party: self.relying_party.as_ref(),
         }
+    }
+
+    /// The imports that are kept, and the work on them.
+    pub fn import_jobs(&self) -> Jobs {
+        let (db, importer) = (self.db.clone(), self.importer.clone());
+        Jobs { db, importer, master_keys: Arc::clone(&self.master_keys), clock: self.clock }
     }
 
     /// Current keys that sign and verify access tokens.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr, SqlxError, SqlxPostgresError, SqlxSqliteError};
+use serde::{Deserialize, Serialize};
 
 use crate::texts::{Param, Text};
 
@@ -78,7 +79,7 @@ impl Refusal {
 }
 
 /// The rule that a [`Refusal`] is about. The schema's `UserErrorCode` describes each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "graphql/errors.rs describes each code")]
 pub enum Code {
     InvalidCredentials,

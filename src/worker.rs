@@ -12,6 +12,7 @@ use crate::domain::account::registration;
 use crate::domain::auth::second_factor::challenge;
 use crate::domain::auth::signing_keys::RELOAD;
 use crate::domain::auth::{known_devices, known_networks, sessions};
+use crate::domain::import::spreadsheet::jobs;
 use crate::domain::{avatars, rate_limits, retention, sent_forms};
 use crate::error::{Error, Result};
 
@@ -213,6 +214,7 @@ pub async fn run_maintenance(app: &App) -> Result<()> {
     challenge::sweep(&app.db, &now).await?;
     sessions::sweep(&app.db, &now, &app.config.sessions).await?;
     retention::sweep(&app.db, &now, &app.config.retention).await?;
+    jobs::sweep(&app.import_jobs(), &now).await?;
     avatars::sweep(&app.db, &now, &app.media).await?;
     app.db.scrub_again().await;
     Ok(())

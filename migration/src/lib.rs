@@ -44,6 +44,7 @@ mod m0041_second_factors;
 mod m0042_passkeys;
 mod m0043_imported_factors;
 mod m0044_known_devices;
+mod m0049_import_jobs;
 mod m0050_search_terms;
 mod m0051_audit_ip_index;
 
@@ -92,6 +93,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0042_passkeys::Migration),
             Box::new(m0043_imported_factors::Migration),
             Box::new(m0044_known_devices::Migration),
+            Box::new(m0049_import_jobs::Migration),
             Box::new(m0050_search_terms::Migration),
             Box::new(m0051_audit_ip_index::Migration),
         ]

@@ -137,8 +137,13 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 pub fn run() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == sheet::COMMAND) {
         // The child process that reads spreadsheets has no settings and a tight memory limit.
-        let heading = std::env::args().nth(2).unwrap_or_default();
-        return sheet::serve(&heading).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+        let headings: Vec<String> = std::env::args().skip(2).collect();
+        return sheet::serve(&headings).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == sheet::MARK_COMMAND) {
+        let folder = std::env::args_os().nth(2).map(std::path::PathBuf::from).unwrap_or_default();
+        let headings: Vec<String> = std::env::args().skip(3).collect();
+        return sheet::serve_marked(&folder, &headings).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let cli = match parse() {
         Ok(cli) => cli,

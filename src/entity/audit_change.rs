@@ -19,6 +19,7 @@ pub enum Field {
     Phone,
     Address,
     Bio,
+    ExternalId,
     Avatar,
     Role,
     Permission,

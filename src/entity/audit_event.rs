@@ -70,6 +70,7 @@ pub enum Action {
     Deleted,
     Anonymized,
     UsersImported,
+    ImportMappingDeleted,
     ApiTokenCreated,
     ApiTokenRotated,
     ApiTokenDeleted,

@@ -12,6 +12,12 @@ pub mod instance;
 pub mod known_device;
 // Networks from which users signed in recently.
 pub mod known_network;
+// Files and reports of imports, for a short time.
+pub mod import_file;
+// Imports of users from spreadsheets.
+pub mod import_job;
+// Remembered mappings of headings.
+pub mod import_mapping;
 // Changes of address that can be undone.
 pub mod email_undo;
 // Second factors of users.

@@ -110,6 +110,8 @@ enum AuditField {
     Address,
     /// `bio`
     Bio,
+    /// `externalId`
+    ExternalId,
     /// `avatar`
     Avatar,
     /// `role`
@@ -250,6 +252,8 @@ pub(crate) enum AuditAction {
     Anonymized,
     /// Users were imported from a file.
     UsersImported,
+    /// Staff deleted a remembered mapping of spreadsheet headings.
+    ImportMappingDeleted,
     /// An API token was created.
     ApiTokenCreated,
     /// An API token was rotated.

@@ -18,8 +18,8 @@ use crate::tools::clock::{Now, Timestamp};
 use crate::tools::secret::Secret;
 use crate::tools::token::RefreshToken;
 
-/// Mutation that takes a file from staff, by a session only.
-const IMPORT: &str = "importUsers";
+/// Mutations that take a file from staff, by a session only.
+const IMPORTS: [&str; 2] = ["importUsers", "startImport"];
 
 /// Mutation that takes a file from any signed-in user.
 const UPLOAD: &str = "uploadAvatar";
@@ -204,7 +204,7 @@ impl Request {
     /// # Errors
     /// [`Error::Unauthenticated`] and [`Error::Forbidden`].
     pub(crate) fn file_sender(&self, fields: &BTreeSet<&str>) -> Result<FileSender, Error> {
-        let imports = fields.contains(IMPORT);
+        let imports = IMPORTS.iter().any(|import| fields.contains(import));
         if self.kind != OperationKind::Mutation || !(imports || fields.contains(UPLOAD)) {
             return Err(Error::Forbidden);
         }

@@ -22,6 +22,7 @@ mod federation;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod import;
+mod import_jobs;
 mod loaders;
 mod mails;
 // Objects by id.
@@ -68,6 +69,7 @@ struct Features(
     users::SupportQuery,
     nodes::NodesQuery,
     system::SystemQuery,
+    import_jobs::ImportJobsQuery,
 );
 
 /// Queries.
@@ -95,6 +97,7 @@ pub struct Mutation(
     avatars::AvatarsMutation,
     mails::MailsMutation,
     import::ImportMutation,
+    import_jobs::ImportJobsMutation,
     reauthentication::ReauthenticationMutation,
     second_factor::SecondFactorMutation,
     passkeys::PasskeysMutation,

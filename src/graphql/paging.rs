@@ -3,10 +3,12 @@
 use async_graphql::{ComplexObject, Context, OutputType, SimpleObject};
 
 use crate::domain::paging::{DEFAULT_PAGE, Page};
+use crate::domain::import::spreadsheet::jobs;
 use crate::domain::{audit, outbox, users};
 use crate::graphql::audit::AuditEvent;
 use crate::graphql::context::{app, request, staff};
 use crate::graphql::errors::Answer;
+use crate::graphql::import_jobs::ImportJob;
 use crate::graphql::mails::OutgoingMail;
 use crate::graphql::users::User;
 
@@ -17,7 +19,8 @@ use crate::graphql::users::User;
     shareable,
     concrete(name = "UserConnection", params(User)),
     concrete(name = "AuditEventConnection", params(AuditEvent)),
-    concrete(name = "OutgoingMailConnection", params(OutgoingMail))
+    concrete(name = "OutgoingMailConnection", params(OutgoingMail)),
+    concrete(name = "ImportJobConnection", params(ImportJob))
 )]
 pub(crate) struct Connection<T: OutputType + Clone>
 where
@@ -39,7 +42,8 @@ where
     shareable,
     concrete(name = "UserEdge", params(User)),
     concrete(name = "AuditEventEdge", params(AuditEvent)),
-    concrete(name = "OutgoingMailEdge", params(OutgoingMail))
+    concrete(name = "OutgoingMailEdge", params(OutgoingMail)),
+    concrete(name = "ImportJobEdge", params(ImportJob))
 )]
 pub(crate) struct Edge<T: OutputType> {
     /// The item.
@@ -70,6 +74,8 @@ pub(crate) enum CountQuery {
     Audit(audit::list::Filter),
     /// Emails.
     Mails(outbox::list::Filter),
+    /// Imports.
+    Imports,
 }
 
 impl<T: OutputType + Clone> Connection<T>
@@ -102,6 +108,7 @@ where
             CountQuery::Users(list) => users::list::count(db, &request(ctx).now, staff, list).await?,
             CountQuery::Audit(filter) => audit::list::count(db, staff, filter).await?,
             CountQuery::Mails(filter) => outbox::list::count(db, staff, filter).await?,
+            CountQuery::Imports => jobs::count(db, staff).await?,
         })
     }
 }

@@ -70,6 +70,7 @@ fn workbooks(timeout: Duration) -> Router<Arc<App>> {
     Router::new()
         .route("/export/users.xlsx", get(exports::users_xlsx).head(exports::users_xlsx_head))
         .route("/import/users.xlsx", get(import::users_xlsx).head(import::users_xlsx_head))
+        .route("/import/{id}/marked.xlsx", get(import::marked_xlsx))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
 }
 

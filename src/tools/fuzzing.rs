@@ -235,7 +235,7 @@ pub(crate) const SHEET: Target = Target {
     name: "sheet",
     run: |bytes| {
         let mut last = 0;
-        let read = sheet::read::read(bytes, "email", &mut |row: SheetRow| {
+        let read = sheet::read::read(bytes, &["email".to_owned()], &mut |row: SheetRow| {
             assert!(last < row.number && row.number <= sheet::read::MAX_ROW);
             assert!(
                 row.cells.len() <= sheet::read::MAX_COLUMNS && row.cells.last().is_some_and(|cell| !cell.is_empty())

@@ -8,7 +8,7 @@ use serde_json::json;
 use vestibule::domain::import::django::mapping::Mapping;
 use vestibule::domain::import::django::source::Source;
 use vestibule::domain::import::django::{self, Options, Report};
-use vestibule::domain::import::spreadsheet::{self, Counts, Import, ImportedBy, Outcome, Progress};
+use vestibule::domain::import::spreadsheet::{self, Counts, Import, ImportOptions, ImportedBy, Outcome, Progress};
 use vestibule::domain::leases::LEASE;
 use vestibule::domain::operator::Operator;
 use vestibule::entity::audit_event::{self, Action};
@@ -106,7 +106,8 @@ async fn two_instances_import_one_sheet_once(place: Place) {
 async fn an_import_that_lost_its_lease_makes_nobody_twice(place: Place) {
     let app = TestApp::start(&place).await;
     let second = app.start_second(&place).await;
-    let input = || Import { file: newcomers(1), dry_run: false, send_welcome: true };
+    let options = || ImportOptions { send_welcome: true, ..ImportOptions::default() };
+    let input = move || Import { file: newcomers(1), dry_run: false, options: options() };
 
     let (reached, has_reached) = tokio::sync::oneshot::channel();
     let (go, may_go) = mpsc::channel::<()>();

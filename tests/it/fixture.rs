@@ -8,8 +8,8 @@ use serde_json::json;
 use vestibule::domain::auth::signing_keys::Start;
 use vestibule::domain::operator::Operator;
 use vestibule::entity::{
-    email_undo, former_username, imported_id, known_device, passkey, pending_deletion, recovery_code, sent_form,
-    sign_in_challenge,
+    email_undo, former_username, import_file, import_job, import_mapping, imported_id, known_device, passkey,
+    pending_deletion, recovery_code, sent_form, sign_in_challenge,
 };
 use vestibule::tools::clock::Timestamp;
 use vestibule::tools::mail::SendError;
@@ -132,6 +132,42 @@ pub(crate) async fn furnish(app: &TestApp) -> Furnished {
         last_seen_at: Set(Timestamp::from_millis(i64::MAX)),
     };
     known_device::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = import_job::ActiveModel {
+        id: Set(uuid::Uuid::from_u128(10)),
+        user_id: Set(Some(ada.id.parse().unwrap())),
+        file_name: Set("B\u{e4}ren.xlsx".to_owned()),
+        created_at: Set(app.clock_now()),
+        match_by: Set(import_job::MatchBy::ExternalId),
+        mapping: Set("{\"columns\":[]}".to_owned()),
+        send_welcome: Set(true),
+        state: Set(import_job::State::Refused),
+        failure: Set(None),
+        percent: Set(100),
+        created: Set(None),
+        updated: Set(None),
+        unchanged: Set(None),
+        rights_changes: Set(0),
+        errors: Set(3),
+        seen_at: Set(app.clock_now()),
+        applied_at: Set(None),
+    };
+    import_job::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = import_file::ActiveModel {
+        job_id: Set(uuid::Uuid::from_u128(10)),
+        file: Set(vec![0, 1, 255]),
+        columns: Set(vec![2; 32]),
+        report: Set(None),
+        expires_at: Set(Timestamp::from_millis(i64::MAX)),
+    };
+    import_file::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let row = import_mapping::ActiveModel {
+        id: Set(uuid::Uuid::from_u128(11)),
+        digest: Set("y".repeat(43)),
+        mapping: Set("{\"columns\":[]}".to_owned()),
+        match_by: Set(import_job::MatchBy::Username),
+        used_at: Set(app.clock_now()),
+    };
+    import_mapping::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
     Furnished { access: client.access.unwrap(), refresh: client.refresh, api_token }
 }
 

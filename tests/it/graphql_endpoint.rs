@@ -253,6 +253,7 @@ async fn each_sensitive_mutation_comes_once_a_document(place: Place) {
         "changePassword(input: { oldPassword: \"a\", newPassword: \"b\" }) { errors { code } }",
         "setUserPassword(input: { id: \"a\", password: \"b\" }) { errors { code } }",
         "retryMail(input: { id: \"a\" }) { errors { code } }",
+        "checkImport(input: { id: \"a\" }) { errors { code } }",
         "sendLink(input: { id: \"a\", kind: INVITATION }) { errors { code } }",
         "createUser(input: { email: \"a\" }) { errors { code } }",
         "createApiToken(input: { name: \"a\" }) { errors { code } }",

@@ -49,6 +49,8 @@ mod pre_hijacking;
 mod hostile_sheets;
 mod address_identity;
 mod spreadsheet_import;
+mod import_mapping;
+mod import_jobs;
 mod concurrent_imports;
 mod rate_limits;
 mod mail_links;

@@ -135,6 +135,8 @@ async fn no_sweep_reads_a_whole_table(place: Place) {
         "audit_events",
         "email_undos",
         "former_usernames",
+        "import_files",
+        "import_jobs",
         "known_devices",
         "known_networks",
         "limits",
@@ -192,6 +194,8 @@ fn whole_tables(plan: &[String]) -> usize {
     let tables = [
         "users",
         "audit_events",
+        "import_files",
+        "import_jobs",
         "known_devices",
         "known_networks",
         "mails",

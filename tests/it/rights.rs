@@ -56,7 +56,7 @@ async fn the_table_names_every_operation_and_field(place: Place) {
 fn harmless(operation: &str) -> Value {
     let nobody = "00000000-0000-7000-8000-000000000000";
     match operation {
-        "user" | "node" | "signInProblems" => json!({ "id": nobody }),
+        "user" | "node" | "importJob" | "signInProblems" => json!({ "id": nobody }),
         "nodes" => json!({ "ids": [nobody] }),
         "resetTokenIsValid" => json!({ "uid": nobody, "token": "x" }),
         "login" => json!({ "input": { "identifier": "nobody", "password": "x" } }),
@@ -66,11 +66,11 @@ fn harmless(operation: &str) -> Value {
         "resendVerification" | "requestReset" | "createUser" => json!({ "input": { "email": "x" } }),
         "confirmReset" => json!({ "input": { "uid": nobody, "token": "x", "newPassword": "x" } }),
         "changePassword" => json!({ "input": { "oldPassword": "x", "newPassword": "x" } }),
-        "uploadAvatar" | "importUsers" => json!({ "input": { "file": null } }),
+        "uploadAvatar" | "importUsers" | "startImport" => json!({ "input": { "file": null } }),
         "deactivateMe" | "deleteMe" => json!({ "input": { "currentPassword": "x" } }),
         "revokeSession" | "rotateApiToken" | "deleteApiToken" | "toggleStaff" | "toggleActive" | "deleteUser"
         | "deleteFactor" | "deletePasskey" | "resetFactors" | "retryMail" | "updateUser" | "endUserSessions"
-        | "revokeUserApiToken" => {
+        | "revokeUserApiToken" | "checkImport" | "applyImport" | "deleteImportMapping" => {
             json!({ "input": { "id": nobody } })
         }
         "reauthenticate" => json!({ "input": { "proof": { "password": "x" } } }),

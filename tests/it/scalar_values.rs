@@ -36,7 +36,7 @@ const LISTS: [&str; 7] = [
 ];
 
 /// Operations that end the caller's session, or take a file.
-const LEFT_OUT: [&str; 4] = ["logout", "refresh", "uploadAvatar", "importUsers"];
+const LEFT_OUT: [&str; 5] = ["logout", "refresh", "uploadAvatar", "importUsers", "startImport"];
 
 /// Boundary values of a scalar.
 fn extremes(scalar: &str) -> Vec<Value> {

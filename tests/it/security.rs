@@ -149,6 +149,7 @@ const API: &str = "docs/api.md";
 const DEPLOYMENT: &str = "docs/deployment.md";
 
 const LIMITS: &str = "graphql/execution/limits/mod.rs";
+const IMPORT_JOBS: &str = "domain/import/spreadsheet/jobs/mod.rs";
 const UPLOADS: &str = "http/graphql/multipart.rs";
 const SHEETS: &str = "tools/sheet/read.rs";
 const HASHES: &str = "tools/password/django.rs";
@@ -219,6 +220,10 @@ const FIGURES: &[(&str, &str, &[Figure])] = &[
     (SECURITY, "{} lines a minute for each user", &[Constant("domain/auth/refused_rights.rs", "LINES", 1)]),
     (SECURITY, "a leeway of {} seconds", &[Constant("tools/token.rs", "LEEWAY", 1)]),
     (SECURITY, "a digest is kept for {} minutes", &[Constant("domain/sent_forms.rs", "KNOWN_FOR", MINUTE)]),
+    (SECURITY, "| {} minutes after the last step;", &[Constant(IMPORT_JOBS, "KEPT", MINUTE)]),
+    (SECURITY, "at most {} for each user |", &[Constant(IMPORT_JOBS, "MAX_FILES", 1)]),
+    (SECURITY, "`import_jobs` | {} days", &[Constant(IMPORT_JOBS, "HISTORY", DAY)]),
+    (SECURITY, "the last {} are kept", &[Constant("domain/import/spreadsheet/remembered.rs", "MAX_MAPPINGS", 1)]),
     (OPERATIONS, "a temporary password expires after {} hours", &[TEMPORARY]),
     (OPERATIONS, "sends a ping every {} seconds", &[PING]),
     (OPERATIONS, "Documents without a file have {} KiB at most", &[MAX_BODY]),
@@ -233,6 +238,7 @@ const FIGURES: &[(&str, &str, &[Figure])] = &[
     (OPERATIONS, "every instance has reloaded ({} s)", &[RELOAD]),
     (OPERATIONS, "have been renewed ({} min), and clocks may differ ({} min)", &[CACHE, SKEW]),
     (SPREADSHEETS, "at most {} rows, heading included", &[Constant(SHEETS, "MAX_ROW", 1)]),
+    (SPREADSHEETS, "The first {} are", &[Constant("domain/import/spreadsheet/problems.rs", "MAX_KEPT", 1)]),
     (SPREADSHEETS, "and {} columns", &[Constant(SHEETS, "MAX_COLUMNS", 1)]),
     (SPREADSHEETS, "a file has at most {} MiB", &[MAX_FILE]),
     (SPREADSHEETS, "its lease expires after {} seconds", &[Constant("domain/leases.rs", "LEASE", SECOND)]),

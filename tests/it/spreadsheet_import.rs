@@ -20,7 +20,7 @@ use crate::test_client::{Answer, Client};
 use crate::test_database::Place;
 
 const IMPORT: &str = "mutation($input: ImportUsersInput!) { importUsers(input: $input) {
-    created updated unchanged sheet otherSheets rightsChangeCount rightsChanges { row userId email field before after } rowErrors { row column code message } errors { code field message }
+    created updated unchanged sheet otherSheets rightsChangeCount rightsChanges { row userId email field before after } rowErrors { row column code message value otherRow otherUserId } rowErrorCount rowErrorKinds { column code count firstRow message } errors { code field message }
 } }";
 
 /// Sends a file to import.

@@ -17,6 +17,7 @@ pub(super) fn between(action: Action, before: &Model, after: &Model) -> Changes 
         personal(Field::Phone, &before.phone, &after.phone),
         personal(Field::Address, &before.address, &after.address),
         personal(Field::Bio, &before.bio, &after.bio),
+        personal(Field::ExternalId, &before.external_id, &after.external_id),
         personal(Field::Avatar, &before.avatar, &after.avatar),
         valued(Field::Role, before.role.to_value(), after.role.to_value()),
         valued(Field::Permission, before.permission.to_value(), after.permission.to_value()),

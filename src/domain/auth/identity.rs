@@ -317,6 +317,13 @@ impl Credential {
 #[derive(Clone, Copy, Debug)]
 pub struct Staff<'a>(pub(super) &'a Viewer);
 
+impl Staff<'_> {
+    /// The caller, for work that continues after the request.
+    pub(in crate::domain) fn caller(&self) -> Caller {
+        Caller(self.0.clone())
+    }
+}
+
 impl Deref for Staff<'_> {
     type Target = Viewer;
 

@@ -31,7 +31,7 @@ pub(in crate::domain) enum ChangedBy {
     Staff,
     /// A change by the owner of their own details: names, another spelling of the address, or a pending address.
     Owner,
-    /// An import of a spreadsheet, which changes neither addresses nor passwords.
+    /// An import of a spreadsheet by staff, which changes no passwords.
     Spreadsheet,
     /// An import from Django.
     Django,
@@ -72,7 +72,7 @@ impl AccountChange {
         after.search_terms = search_terms::of(&after);
         let mut change = Self { by, before: before.clone(), after, keeps_guesses: false };
         // Django states itself which addresses are verified, and its passwords are known to their owners only.
-        if by == ChangedBy::Staff {
+        if matches!(by, ChangedBy::Staff | ChangedBy::Spreadsheet) {
             change.after.email_proved &= !change.moves();
             if change.sets_password() {
                 change.after.password_by_staff = true;
@@ -129,7 +129,8 @@ impl AccountChange {
             ("phone", &before.phone, &after.phone),
             ("address", &before.address, &after.address),
         ];
-        details.into_iter().find(|(_, before, after)| before != after).map(|(column, ..)| column)
+        let detail = details.into_iter().find(|(_, before, after)| before != after).map(|(column, ..)| column);
+        detail.or((before.external_id != after.external_id).then_some("external_id"))
     }
 
     /// The changes that the guard rails limit, each with its input field.
@@ -315,6 +316,10 @@ async fn store_importable(txn: &DatabaseTransaction, now: &Now, changes: &[Accou
     // Both databases use these names for the columns of a list of values.
     let value = |place: usize| Expr::col((Alias::new("new"), Alias::new(format!("column{place}"))));
     let columns = [
+        Column::Email,
+        Column::EmailKey,
+        Column::EmailProved,
+        Column::ExternalId,
         Column::Username,
         Column::UsernameKey,
         Column::FirstName,
@@ -332,6 +337,10 @@ async fn store_importable(txn: &DatabaseTransaction, now: &Now, changes: &[Accou
     let values = changes.iter().map(|AccountChange { after: row, .. }| {
         ValueTuple::Many(vec![
             Value::from(row.id),
+            row.email.as_str().into(),
+            row.email_key.as_str().into(),
+            row.email_proved.into(),
+            row.external_id.clone().into(),
             row.username.as_str().into(),
             row.username_key.as_str().into(),
             row.first_name.as_str().into(),

@@ -28,7 +28,7 @@ const CSV: &str = "text/csv; charset=utf-8";
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
 /// Bytes of a file to read between two checks of the grant.
-const CHUNK: usize = 256 * 1024;
+pub(in crate::http) const CHUNK: usize = 256 * 1024;
 
 /// Limit on workbooks written at a time, each of which keeps a core busy; others wait.
 static WRITING: Semaphore = Semaphore::const_new(2);

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
+use futures_util::stream;
+use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::OnceCell;
 
 use crate::app::App;
 use crate::domain::exports::{self, Export};
+use crate::entity::api_token::Scope;
 use crate::error::{Error, Result};
-use crate::http::auth::OptionalCaller;
-use crate::http::routes::exports::{chunks, download, nothing, workbook};
+use crate::http::auth::{OptionalCaller, RequireCaller};
+use crate::http::routes::exports::{CHUNK, chunks, download, nothing, workbook};
 
 /// Template without users. It is the same for all callers, so repeated requests are cheap.
 static HEADINGS: OnceCell<Vec<u8>> = OnceCell::const_new();
@@ -28,6 +31,35 @@ pub(in crate::http) async fn users_xlsx(State(app): State<Arc<App>>, request: Op
 /// `HEAD /import/users.xlsx`: the headers of GET, without reading the list.
 pub(in crate::http) async fn users_xlsx_head(request: OptionalCaller) -> Response {
     download(&request.now, "import-users", "xlsx", nothing())
+}
+
+/// `/import/{id}/marked.xlsx`: the file of an import with its faulty cells marked, for the user who uploaded it.
+pub(in crate::http) async fn marked_xlsx(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: RequireCaller,
+) -> Response {
+    let written = async {
+        let staff = request.caller.viewer(Scope::Write)?.staff()?;
+        app.import_jobs().marked(&request.now, staff, &id, &app.config.data_dir).await
+    };
+    match written.await {
+        Ok(file) => download(&request.now, MARKED, "xlsx", marked_body(file)),
+        Err(error) => request.refuse(error),
+    }
+}
+
+/// Name of the file with marked cells.
+pub(in crate::http) const MARKED: &str = "import-marked";
+
+/// Body of a workbook that needs no further check: its reader uploaded the values.
+pub(in crate::http) fn marked_body(file: std::fs::File) -> Body {
+    let file = File::from_std(file);
+    Body::from_stream(stream::try_unfold(file, async |mut file| {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        let read = (&mut file).take(CHUNK as u64).read_to_end(&mut chunk).await?;
+        Ok::<_, std::io::Error>((read > 0).then_some((chunk, file)))
+    }))
 }
 
 async fn sheet(app: &Arc<App>, request: &OptionalCaller) -> Result<Body> {

@@ -37,21 +37,53 @@ csv-quote-within = Line { $line }: a cell contains a quotation mark but does not
 column-unknown = This column is unknown. Use { $columns }.
 column-repeated = This column appears twice. Remove one of them.
 heading-without-email = The first row must be the heading, with a column `email`.
+heading-without-key = The first row must be the heading, with a column for `{ $column }`, by which rows are matched.
 cell-without-heading = This cell has no column heading. Add a heading, or clear the cell.
 cell-shows-error = The cell contains a spreadsheet error such as #REF!. Enter a value.
 cell-never-calculated = The cell has a formula that was never calculated. Open the file in a spreadsheet program, save it there and import it again, or enter the value itself.
 row-without-email = Enter an email address.
+row-without-key = Enter a value for `{ $column }`, by which rows are matched.
+new-account-without-email = No account matches this row, and a new one needs an email address. Enter one.
 role-unknown = Use ADMIN, MANAGER, AGENT or MEMBER.
 permission-unknown = Use FULL_ACCESS, DOWNLOAD or ONLY_VIEW.
 flag-unknown = Use true or false.
 email-in-other-row = This email address is already in row { $row }. Remove one of the two rows.
 username-in-other-row = This username is already in row { $row }. Choose another one.
+external-id-in-other-row = This external id is already in row { $row }. Remove one of the two rows.
+email-of-account = This email address belongs to another account. Use another address.
 email-resembles-row = The address { $email } looks like the address { $other } in row { $row }, but is not the same. Correct one of them.
 email-resembles-account = The address { $email } looks like the address of another account, { $other }, but is not the same. Correct one of them.
 email-resembles-hidden-account = The address { $email } looks like the address of an account that you cannot see, but is not the same. Use another address.
 staff-flag-not-imported = The staff flag is not imported. Change it with `toggleStaff`.
 row-username-taken = This username is taken. Choose another one.
+row-external-id-taken = Another account has this external id. Choose another one.
+external-id-differs = The account has the external id { $id }, which an import does not change. Correct the cell, or clear it.
 too-many-welcome-mails = This address has received too many welcome emails recently. Import it later, or without welcome emails.
+
+## Spreadsheets: mappings of headings.
+
+mapping-too-many-columns = The mapping has too many columns. Use at most { $max }.
+mapping-heading-empty = Name the heading that each column of the mapping stands for.
+mapping-too-long = The mapping of { $heading } is too long. Use at most { $words } words, and { $characters } characters in each text.
+mapping-heading-repeated = The heading { $heading } appears twice in the mapping. Remove one of them.
+mapping-target-repeated = Two headings stand for `{ $column }`. Ignore one of them.
+mapping-value-unknown = The word { $word } stands for an unknown value. Use { $values }.
+import-mapping-unknown = This mapping does not exist.
+
+## Spreadsheets: imports that are kept.
+
+import-unknown = This import does not exist, or another user uploaded its file.
+import-file-gone = The file of this import was deleted. Upload it again.
+import-not-checked = Only an import that was checked without errors can be applied. Check it first.
+import-under-way = This import is under way, or was applied. Wait until it ends, or upload the file again.
+import-without-errors = This import has no errors to mark.
+import-rights-changed = Accounts have changed since the dry run, so that other rights would change. Nothing was written. Review the differences and apply the import again.
+import-session-ended = Your session ended before the import did. Nothing was written. Sign in and try again.
+import-interrupted = The service stopped during this step. Nothing was written. Try again.
+import-more-errors = { $more ->
+        [one] { $more } further error is
+       *[other] { $more } further errors are
+    } not marked. Correct the marked cells, and import the file again.
 
 ## The template for imports.
 

@@ -1,11 +1,12 @@
 //! Reading of a table in a child process with limits on memory and time, so that no file can bring this process down.
 //!
-//! The child is the same program with the argument [`COMMAND`], followed by the required heading. It receives the file
+//! The child is the same program with the argument [`COMMAND`], followed by the preferred headings. It receives the file
 //! on its standard input, and writes frames to its standard output. A frame is a length in four bytes and that many
 //! bytes of JSON; a length of zero marks the end.
 
-use std::io::{self, Read as _, Write};
-use std::path::PathBuf;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -16,11 +17,20 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::marked::{self, Mark};
 use super::read::{self, MAX_BYTES, SheetRow, Sheets, damaged, too_large};
 use crate::error::{Code, Error, Refusal, Result};
 
 /// First argument of the child process. It is hidden from the help of the command line.
 pub const COMMAND: &str = "read-sheet";
+
+/// First argument of the child process that copies a table with marked cells, followed by a folder for temporary files
+/// and the preferred headings. It receives a length in four bytes, that many bytes of JSON with the marks, and the file,
+/// and writes a workbook.
+pub const MARK_COMMAND: &str = "mark-sheet";
+
+/// Limit on the size of a written workbook, in bytes.
+const MAX_WRITTEN: u64 = 256 * 1024 * 1024;
 
 /// Limit on the address space of the child, in bytes.
 const MEMORY: u64 = 512 * 1024 * 1024;
@@ -79,16 +89,16 @@ impl Reader {
         Ok(Self::new(std::env::current_exe().map_err(Error::internal)?))
     }
 
-    /// Starts to read a table. In a workbook, a sheet with a cell `heading` in its first row is preferred.
+    /// Starts to read a table. In a workbook, a sheet with one of these headings in its first row is preferred.
     ///
     /// # Errors
     /// [`Code::FileTooLarge`] of the field `file`; [`Error::Internal`] if the child cannot be started.
-    pub fn open(&self, file: impl AsRef<[u8]> + Send + 'static, heading: &str) -> Result<Pages> {
+    pub fn open(&self, file: impl AsRef<[u8]> + Send + 'static, headings: &[String]) -> Result<Pages> {
         if file.as_ref().len() > MAX_BYTES {
             return Err(read::file_too_large());
         }
         let mut command = Command::new(&self.program);
-        command.args([COMMAND, heading]).env_clear().current_dir("/").kill_on_drop(true);
+        command.arg(COMMAND).args(headings).env_clear().current_dir("/").kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(Error::internal)?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
@@ -99,6 +109,53 @@ impl Reader {
             let _ = input.write_all(file.as_ref()).await;
         });
         Ok(Pages { child, output, writing, deadline: Instant::now() + TIMEOUT })
+    }
+}
+
+impl Reader {
+    /// Copies a table into a workbook with marked cells: a file without a name, positioned at its start. `marks` are in
+    /// the order of rows and columns.
+    ///
+    /// # Errors
+    /// [`Code::FileTooLarge`] of the field `file` if this takes too long or too much memory; [`Error::Internal`] if the
+    /// folder for temporary files is not writable.
+    pub async fn mark(
+        &self,
+        file: impl AsRef<[u8]> + Send + 'static,
+        headings: &[String],
+        marks: &[Mark],
+        folder: &Path,
+    ) -> Result<std::fs::File> {
+        let marks = serde_json::to_vec(marks).map_err(Error::internal)?;
+        let length = u32::try_from(marks.len()).map_err(Error::internal)?;
+        let mut written = tempfile::tempfile_in(folder).map_err(Error::internal)?;
+        let output = written.try_clone().map_err(Error::internal)?;
+        let mut command = Command::new(&self.program);
+        command.arg(MARK_COMMAND).arg(folder).args(headings).env_clear().current_dir("/").kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(Error::internal)?;
+        let mut input = child.stdin.take().ok_or_else(|| Error::internal("sheet marker process has no pipe"))?;
+        let work = async {
+            let sent = async {
+                input.write_all(&length.to_be_bytes()).await?;
+                input.write_all(&marks).await?;
+                input.write_all(file.as_ref()).await
+            };
+            // A child that exits before it has read everything has a status that is no success.
+            let _ = sent.await;
+            drop(input);
+            child.wait().await.map_err(Error::internal)
+        };
+        match tokio::time::timeout(TIMEOUT, work).await.map_err(|_| too_costly())?? {
+            status if status.success() => {
+                written.seek(SeekFrom::Start(0)).map_err(Error::internal)?;
+                Ok(written)
+            }
+            status => {
+                tracing::warn!(%status, "sheet marker process failed");
+                Err(if status.code().is_none() { too_costly() } else { broken(status) })
+            }
+        }
     }
 }
 
@@ -199,12 +256,34 @@ fn broken(status: ExitStatus) -> Error {
     Error::internal(format!("sheet reader process failed: {status}"))
 }
 
+/// Main function of the child that marks cells: see [`MARK_COMMAND`].
+///
+/// # Errors
+/// Failures of input, output or the limits, and a refused file.
+pub fn serve_marked(folder: &Path, headings: &[String]) -> Result<()> {
+    limit(Resource::As, MEMORY)?;
+    limit(Resource::Cpu, SECONDS)?;
+    limit(Resource::Core, 0)?;
+    limit(Resource::Fsize, MAX_WRITTEN)?;
+    let mut input = io::stdin().lock();
+    let mut length = [0; 4];
+    input.read_exact(&mut length).map_err(Error::internal)?;
+    let mut marks = vec![0; u32::from_be_bytes(length) as usize];
+    input.read_exact(&mut marks).map_err(Error::internal)?;
+    let marks: Vec<Mark> = serde_json::from_slice(&marks).map_err(Error::internal)?;
+    let mut bytes = Vec::new();
+    input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Error::internal)?;
+    // Workbooks are written with seeks, which the parent's file allows.
+    let output = io::stdout().as_fd().try_clone_to_owned().map_err(Error::internal)?;
+    marked::write(&bytes, headings, &marks, folder, &output.into())
+}
+
 /// Main function of the child: sets its limits, reads the table from standard input, and writes frames to standard
-/// output. In a workbook, a sheet with this heading is preferred.
+/// output. In a workbook, a sheet with one of these headings is preferred.
 ///
 /// # Errors
 /// Failures of input, output or the limits. A refused file is not an error.
-pub fn serve(heading: &str) -> Result<()> {
+pub fn serve(headings: &[String]) -> Result<()> {
     limit(Resource::As, MEMORY)?;
     limit(Resource::Cpu, SECONDS)?;
     limit(Resource::Core, 0)?;
@@ -212,7 +291,7 @@ pub fn serve(heading: &str) -> Result<()> {
     io::stdin().lock().take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(Error::internal)?;
     let mut output = io::stdout().lock();
     let (mut page, mut length) = (Vec::new(), 0);
-    let done = read::read(&bytes, heading, &mut |row| {
+    let done = read::read(&bytes, headings, &mut |row| {
         length += row.cells.iter().map(|cell| cell.len() + 4).sum::<usize>();
         page.push(row);
         if length > FRAME {

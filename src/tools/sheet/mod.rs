@@ -5,6 +5,8 @@
 mod child;
 // Comma-separated values, checked and read.
 pub(crate) mod comma_separated;
+// Copies of tables with marked cells.
+mod marked;
 // Numbers in the format of their cell.
 mod number_format;
 // Reading of uploaded tables.
@@ -19,7 +21,8 @@ use std::borrow::Cow;
 use crate::error::{Error, Result};
 use crate::tools::text::is_invisible;
 
-pub use self::child::{COMMAND, Content, Page, Pages, Reader, serve};
+pub use self::child::{COMMAND, Content, MARK_COMMAND, Page, Pages, Reader, serve, serve_marked};
+pub use self::marked::Mark;
 pub use self::written::{Column, Layout, workbook};
 
 /// A row of a table, its cells in the order of the columns.

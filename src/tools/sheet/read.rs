@@ -71,18 +71,18 @@ pub struct Sheets {
 pub type Sink<'a> = dyn FnMut(SheetRow) -> Result<()> + 'a;
 
 /// Reads a table and passes its rows to the sink. The first bytes determine the format. In a workbook, the first
-/// visible sheet with a cell `heading` in its first row is read, or else the first visible one.
+/// visible sheet with one of these headings in its first row is read, or else the first visible one.
 ///
 /// # Errors
 /// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`; those of the sink.
-pub fn read(bytes: &[u8], heading: &str, sink: &mut Sink<'_>) -> Result<Sheets> {
+pub fn read(bytes: &[u8], headings: &[String], sink: &mut Sink<'_>) -> Result<Sheets> {
     if bytes.len() > MAX_BYTES {
         return Err(file_too_large());
     }
     let mut rows = Rows { sink, row: SheetRow::default(), text: 0 };
     let mut sheets = Sheets::default();
-    if bytes.starts_with(&ZIP) {
-        sheets = workbook::read(bytes, heading, &mut rows)?;
+    if is_workbook(bytes) {
+        sheets = workbook::read(bytes, headings, &mut rows)?;
     } else if bytes.starts_with(&OLE) {
         return Err(unsupported("workbook-old-or-protected"));
     } else {
@@ -90,6 +90,11 @@ pub fn read(bytes: &[u8], heading: &str, sink: &mut Sink<'_>) -> Result<Sheets> 
     }
     rows.finish()?;
     Ok(sheets)
+}
+
+/// True if the first bytes are those of a workbook.
+pub(super) fn is_workbook(bytes: &[u8]) -> bool {
+    bytes.starts_with(&ZIP)
 }
 
 fn comma_separated(bytes: &[u8], rows: &mut Rows<'_, '_>) -> Result<()> {
@@ -186,7 +191,7 @@ mod tests {
             rows.push((row.number, row.cells));
             Ok(())
         };
-        match read(bytes, "email", &mut keep) {
+        match read(bytes, &["email".to_owned()], &mut keep) {
             Ok(_) => Ok(rows),
             Err(Error::Refused(refusals)) => Err(refusals[0].code),
             Err(error) => panic!("{error:?}"),

@@ -31,18 +31,12 @@ const MAX_SHEETS: usize = 20;
 
 type Book<'a> = Xlsx<Cursor<&'a [u8]>>;
 
-/// Reads one sheet, cell by cell: the first visible one with this heading in its first row, or else the first visible
-/// one.
-pub(super) fn read(bytes: &[u8], heading: &str, rows: &mut Rows<'_, '_>) -> Result<Sheets> {
+/// Reads one sheet, cell by cell: the first visible one with one of these headings in its first row, or else the first
+/// visible one.
+pub(super) fn read(bytes: &[u8], headings: &[String], rows: &mut Rows<'_, '_>) -> Result<Sheets> {
     inspect(bytes)?;
     let mut book = Xlsx::new(Cursor::new(bytes)).map_err(|_| damaged())?;
-    let names = worksheets(&book);
-    let Some(first) = names.first().cloned() else {
-        return Err(unsupported("workbook-without-worksheet"));
-    };
-    let mut fitting = names.into_iter().filter(|name| has_heading(&mut book, name, heading));
-    let chosen = fitting.next().unwrap_or(first);
-    let passed_over: Vec<String> = fitting.take(MAX_SHEETS).map(|name| shown(&name)).collect();
+    let (chosen, passed_over) = choose(&mut book, headings)?;
     let mut unfilled = unfilled(&mut book, &chosen)?.into_iter().peekable();
     let mut cells = book.worksheet_cells_reader(&chosen).map_err(|_| damaged())?;
     while let Some((cell, style)) = cells.next_cell_with_style_id().map_err(|_| damaged())? {
@@ -67,6 +61,17 @@ pub(super) fn read(bytes: &[u8], heading: &str, rows: &mut Rows<'_, '_>) -> Resu
     Ok(Sheets { read: Some(shown(&chosen)), passed_over })
 }
 
+/// The sheet to read, and others with one of these headings, as they are reported.
+pub(super) fn choose(book: &mut Book<'_>, headings: &[String]) -> Result<(String, Vec<String>)> {
+    let names = worksheets(book);
+    let Some(first) = names.first().cloned() else {
+        return Err(unsupported("workbook-without-worksheet"));
+    };
+    let mut fitting = names.into_iter().filter(|name| has_heading(book, name, headings));
+    let chosen = fitting.next().unwrap_or(first);
+    Ok((chosen, fitting.take(MAX_SHEETS).map(|name| shown(&name)).collect()))
+}
+
 /// The visible worksheets, or the hidden ones if none is visible.
 fn worksheets(book: &Book<'_>) -> Vec<String> {
     let all = || book.sheets_metadata().iter().filter(|sheet| sheet.typ == SheetType::WorkSheet);
@@ -75,8 +80,8 @@ fn worksheets(book: &Book<'_>) -> Vec<String> {
     sheets.into_iter().map(|sheet| sheet.name.clone()).collect()
 }
 
-/// True if the first row of a sheet that is not empty has a cell with this heading.
-fn has_heading(book: &mut Book<'_>, sheet: &str, heading: &str) -> bool {
+/// True if the first row of a sheet that is not empty has a cell with one of these headings.
+fn has_heading(book: &mut Book<'_>, sheet: &str, headings: &[String]) -> bool {
     let Ok(mut cells) = book.worksheet_cells_reader(sheet) else { return false };
     let mut first = None;
     while let Ok(Some(cell)) = cells.next_cell() {
@@ -90,7 +95,8 @@ fn has_heading(book: &mut Book<'_>, sheet: &str, heading: &str) -> bool {
         if *first.get_or_insert(row) != row {
             return false;
         }
-        if text::trim(text).eq_ignore_ascii_case(heading) {
+        let text = text::trim(text).to_lowercase();
+        if headings.iter().any(|heading| heading.to_lowercase() == text) {
             return true;
         }
     }
@@ -116,7 +122,7 @@ fn shown(name: &str) -> String {
 }
 
 /// Inflates everything once and keeps nothing, because the sizes declared in an archive can be wrong.
-fn inspect(bytes: &[u8]) -> Result<()> {
+pub(super) fn inspect(bytes: &[u8]) -> Result<()> {
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|_| damaged())?;
     if archive.len() > MAX_ENTRIES {
         return Err(too_large("workbook-too-many-parts"));
@@ -174,7 +180,7 @@ mod tests {
             rows.push(row);
             Ok(())
         };
-        match super::super::read::read(bytes, "email", &mut keep) {
+        match super::super::read::read(bytes, &["email".to_owned()], &mut keep) {
             Ok(sheets) => Ok((rows, sheets)),
             Err(Error::Refused(refusals)) => Err(refusals[0].code),
             Err(error) => panic!("{error:?}"),
@@ -216,7 +222,7 @@ mod tests {
             std::io::Write::write_all(&mut zip, &content).unwrap();
         }
         let bytes = zip.finish().unwrap().into_inner();
-        match super::super::read::read(&bytes, "email", &mut |_| Ok(())) {
+        match super::super::read::read(&bytes, &["email".to_owned()], &mut |_| Ok(())) {
             Err(Error::Refused(refusals)) => refusals[0].message(),
             outcome => panic!("{outcome:?}"),
         }

@@ -14,7 +14,7 @@ use crate::tools::clock::Timestamp;
 use crate::tools::secret_file;
 
 /// Maximum length of a cell of a workbook, in characters.
-const MAX_CELL: usize = 32_767;
+pub(super) const MAX_CELL: usize = 32_767;
 
 /// Maximum number of rows of a sheet.
 const MAX_ROWS: u32 = 1_048_576;
@@ -22,8 +22,11 @@ const MAX_ROWS: u32 = 1_048_576;
 /// Number of the text format (ISO/IEC 29500-1, 18.8.30).
 const TEXT: u8 = 49;
 
+/// The same format by its code.
+pub(super) const TEXT_FORMAT: &str = "@";
+
 /// Width of columns, in characters.
-const WIDTH: f64 = 18.0;
+pub(super) const WIDTH: f64 = 18.0;
 
 /// Width of columns of long texts, in characters.
 const WIDE: f64 = 36.0;

@@ -3,6 +3,7 @@
 mod exports;
 mod forms;
 mod hostile;
+mod import;
 mod list;
 mod rights;
 mod screens;

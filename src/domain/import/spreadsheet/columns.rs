@@ -1,6 +1,56 @@
 //! The columns of a sheet of users, and their explanations in the template.
 
+use serde::{Deserialize, Serialize};
+
 use crate::texts::Text;
+
+/// The column of the ids that other systems use. It is not in the template: only a mapping or a match by it reads it.
+const EXTERNAL_ID: &str = "external_id";
+
+/// A column that an import reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "each is named as its column")]
+pub enum Target {
+    Email,
+    Username,
+    FirstName,
+    LastName,
+    Bio,
+    Phone,
+    Address,
+    Role,
+    Permission,
+    IsActive,
+    ExternalId,
+}
+
+impl Target {
+    /// All columns, in the order of [`ALL`].
+    pub const ALL: [Self; ALL.len() + 1] = [
+        Self::Email,
+        Self::Username,
+        Self::FirstName,
+        Self::LastName,
+        Self::Bio,
+        Self::Phone,
+        Self::Address,
+        Self::Role,
+        Self::Permission,
+        Self::IsActive,
+        Self::ExternalId,
+    ];
+
+    /// The heading of the column.
+    pub fn name(self) -> &'static str {
+        NAMES.get(self as usize).copied().unwrap_or(EXTERNAL_ID)
+    }
+
+    /// The accepted values; empty if any text is accepted.
+    pub fn values(self) -> &'static [&'static str] {
+        ALL.get(self as usize).map_or(&[], |column| column.values)
+    }
+}
 
 /// A column of a sheet of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +152,13 @@ mod tests {
 
     use super::*;
     use crate::entity::user::{Permission, Role};
+
+    #[test]
+    fn each_target_has_the_name_of_its_column() {
+        let names: Vec<&str> = Target::ALL.iter().map(|target| target.name()).collect();
+        assert_eq!(names.split_last(), Some((&EXTERNAL_ID, NAMES.as_slice())));
+        assert_eq!(Target::Permission.values(), ["FULL_ACCESS", "DOWNLOAD", "ONLY_VIEW"]);
+    }
 
     #[test]
     fn the_values_are_those_there_are() {

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, DatabaseTransaction, EntityTrait as _, FromQueryResult, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
 use uuid::Uuid;
 
+use super::columns::Target;
 use super::entries::{Entries, Entry};
+use super::mapping::MatchBy;
+use super::problems::{Errors, Fault};
 use super::rights::{Rights, RightsChange};
-use super::{BATCH, Counts, Errors, ImportedBy, Progress, Watch};
+use super::{BATCH, Counts, ImportedBy, Progress, Watch};
 use crate::domain::users::account_change::{AccountChange, ChangedBy};
 use crate::domain::users::guard_rails::{self, Change};
 use crate::domain::users::reserved::{self, ReservationHolder, WantedAddress};
-use crate::domain::users::username_allocator;
 use crate::entity::user::{self, Column};
 use crate::error::{Code, Refusal, Result};
 use crate::tools::clock::Now;
@@ -64,88 +67,195 @@ pub(super) struct Planning<'a> {
     pub(super) txn: &'a DatabaseTransaction,
     pub(super) now: &'a Now,
     pub(super) by: ImportedBy<'a>,
+    pub(super) match_by: MatchBy,
     pub(super) watch: &'a Watch<'a>,
 }
 
 /// Determines the effects of the entries. Their accounts are locked until the transaction ends, in the order of their
-/// addresses, to avoid deadlocks.
+/// keys, to avoid deadlocks.
 pub(super) async fn plan_rows(
     planning: Planning<'_>,
     Entries(entries): &Entries,
     errors: &mut Errors,
 ) -> Result<RowActions> {
-    let Planning { txn, now, by, watch } = planning;
+    let Planning { txn, now, by, match_by, watch } = planning;
     let mut actions = Vec::with_capacity(entries.len());
     let mut rights = Vec::new();
     for batch in entries.chunks(BATCH) {
         let batch: Vec<&Entry> = batch.iter().collect();
-        let accounts = accounts(txn, &batch).await?;
+        let accounts = accounts(txn, match_by, &batch).await?;
         let reserved = reserved::addresses(txn, now, batch.iter().map(|entry| &*entry.email_key)).await?;
-        let mut names = HashMap::new();
+        let mut wanted = Wanted::default();
         for entry in &batch {
-            let alike = accounts.get(&*entry.email_key);
-            let account = alike.filter(|account| identifier::same_address(&account.email, &entry.email));
-            if let (Some(alike), None) = (alike, account) {
-                let refusal = match is_hidden(by, alike) {
-                    true => Refusal::new(Code::AlreadyExists, "email-resembles-hidden-account"),
-                    false => {
-                        Refusal::new(Code::AlreadyExists, "email-resembles-account").with("other", alike.email.as_str())
-                    }
+            let alike = accounts.get(entry.key(match_by));
+            let account = alike.filter(|account| is_same(match_by, account, entry));
+            if let (Some(other), None, MatchBy::Email) = (alike, account, match_by) {
+                add_address_of(by, entry, &Owner::of(other), errors);
+            }
+            let user = account.map(|account| account.id);
+            if account.is_none_or(|account| match_by != MatchBy::Email && account.email_key != *entry.email_key) {
+                let key = &entry.email_key;
+                let address = WantedAddress {
+                    user: user.unwrap_or_default(),
+                    email: &entry.email,
+                    key,
+                    by: ReservationHolder::Other,
                 };
-                errors.add(entry.row, "email", &refusal.with("email", &*entry.email));
+                if reserved.iter().any(|undo| reserved::bars(undo, address)) {
+                    let refusal = Refusal::new(Code::AlreadyExists, reserved::RETURNS);
+                    errors.add(Fault::of(entry.row, Target::Email, &entry.email), &refusal);
+                }
+                if match_by != MatchBy::Email {
+                    wanted.add(MatchBy::Email, entry, user);
+                }
             }
-            let wanted = WantedAddress {
-                user: Uuid::nil(),
-                email: &entry.email,
-                key: &entry.email_key,
-                by: ReservationHolder::Other,
-            };
-            if account.is_none() && reserved.iter().any(|undo| reserved::bars(undo, wanted)) {
-                errors.add(entry.row, "email", &Refusal::new(Code::AlreadyExists, reserved::RETURNS));
+            if account.is_none() && entry.email.is_empty() {
+                let refusal = Refusal::new(Code::Required, "new-account-without-email");
+                errors.add(Fault::of(entry.row, Target::Email, ""), &refusal);
             }
-            let change = account.map(|account| change(entry, account));
+            let change = account.map(|account| change(match_by, entry, account));
             rights.extend(rights_changes(entry, change.as_ref()));
-            if entry.is_staff.unwrap_or(false) != account.is_some_and(|account| account.is_staff)
-                && entry.is_staff.is_some()
+            if let Some(flag) = entry.is_staff
+                && flag != account.is_some_and(|account| account.is_staff)
             {
-                errors.add(entry.row, "is_staff", &Refusal::new(Code::Invalid, "staff-flag-not-imported"));
+                let refusal = Refusal::new(Code::Invalid, "staff-flag-not-imported");
+                errors.add(Fault::named(entry.row, "is_staff", &flag.to_string()), &refusal);
             }
             match &change {
                 Some(change) => {
-                    if let Err((column, refusal)) = check(by, change) {
-                        errors.add(entry.row, column, &refusal);
+                    if let Err((column, refusal)) = check(by, match_by, change) {
+                        errors.add(Fault::named(entry.row, column, &entry.value_of(column)), &refusal);
                     }
                     actions.push(if change.is_empty() { RowAction::Same } else { RowAction::Changed });
                 }
                 None => actions.push(RowAction::New),
             }
-            if let Some((_, key)) = &entry.username
-                && account.is_none_or(|account| *account.username_key != **key)
-            {
-                names.insert(&**key, (entry.row, account.map(|account| account.id)));
+            if account.is_none_or(|account| *account.username_key != *entry.username_key()) {
+                wanted.add(MatchBy::Username, entry, user);
+            }
+            let known_id = account.and_then(|account| account.external_id.as_deref());
+            match (known_id, entry.external_id.as_deref()) {
+                (Some(known), Some(given)) if known != given => {
+                    let refusal = Refusal::new(Code::Invalid, "external-id-differs").with("id", known);
+                    errors.add(Fault::of(entry.row, Target::ExternalId, given), &refusal);
+                }
+                (None, Some(_)) => wanted.add(MatchBy::ExternalId, entry, user),
+                _ => {}
             }
         }
-        for (name, owner) in reserved::usernames(txn, now, names.keys().copied()).await? {
-            if let Some((row, user)) = names.get(name.as_str())
-                && *user != Some(owner)
-            {
-                errors.add(*row, "username", &reserved::username_taken());
-            }
-        }
-        for name in username_allocator::taken(txn, names.keys().copied()).await? {
-            if let Some((row, _)) = names.get(name.as_str()) {
-                errors.add(*row, "username", &Refusal::new(Code::AlreadyExists, "row-username-taken"));
-            }
-        }
+        wanted.check(txn, now, by, errors).await?;
         watch(Progress::Done(actions.len(), 2 * entries.len()));
     }
     rights.sort_by_key(|change| change.row);
     Ok(RowActions { actions, rights })
 }
 
-/// True if the actor cannot see the account.
-fn is_hidden(by: ImportedBy<'_>, account: &user::Model) -> bool {
-    matches!(by, ImportedBy::Staff(staff) if account.is_superuser && !staff.user().is_superuser)
+/// Unique values that entries of a batch shall get, each with its entry and the account of the entry.
+#[derive(Default)]
+struct Wanted<'a> {
+    emails: HashMap<&'a str, (&'a Entry, Option<Uuid>)>,
+    usernames: HashMap<&'a str, (&'a Entry, Option<Uuid>)>,
+    external_ids: HashMap<&'a str, (&'a Entry, Option<Uuid>)>,
+}
+
+impl<'a> Wanted<'a> {
+    fn add(&mut self, what: MatchBy, entry: &'a Entry, user: Option<Uuid>) {
+        let values = match what {
+            MatchBy::Email => &mut self.emails,
+            MatchBy::Username => &mut self.usernames,
+            MatchBy::ExternalId => &mut self.external_ids,
+        };
+        let key = entry.key(what);
+        if !key.is_empty() {
+            values.insert(key, (entry, user));
+        }
+    }
+
+    /// Reports the values that other accounts have, or that are reserved for others.
+    async fn check(&self, txn: &DatabaseTransaction, now: &Now, by: ImportedBy<'_>, errors: &mut Errors) -> Result<()> {
+        for (name, owner) in reserved::usernames(txn, now, self.usernames.keys().copied()).await? {
+            if let Some((entry, user)) = self.usernames.get(name.as_str())
+                && *user != Some(owner)
+            {
+                let fault = Fault::of(entry.row, Target::Username, entry.shown_key(MatchBy::Username));
+                errors.add(fault, &reserved::username_taken());
+            }
+        }
+        for (what, values, text) in [
+            (MatchBy::Email, &self.emails, ""),
+            (MatchBy::Username, &self.usernames, "row-username-taken"),
+            (MatchBy::ExternalId, &self.external_ids, "row-external-id-taken"),
+        ] {
+            for owner in owners(txn, what, values.keys().copied()).await? {
+                let Some((entry, user)) = values.get(owner.key.as_str()) else { continue };
+                if *user == Some(owner.id) {
+                    continue;
+                }
+                if what == MatchBy::Email {
+                    add_address_of(by, entry, &owner, errors);
+                    continue;
+                }
+                let fault = Fault::of(entry.row, what.target(), entry.shown_key(what));
+                errors.add(fault.against_user(owner.shown_to(by)), &Refusal::new(Code::AlreadyExists, text));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An account that has a unique value.
+#[derive(FromQueryResult)]
+struct Owner {
+    key: String,
+    id: Uuid,
+    email: String,
+    is_superuser: bool,
+}
+
+impl Owner {
+    fn of(account: &user::Model) -> Self {
+        let user::Model { id, email, email_key, is_superuser, .. } = account.clone();
+        Self { key: email_key, id, email, is_superuser }
+    }
+
+    /// The id, if the actor may see the account.
+    fn shown_to(&self, by: ImportedBy<'_>) -> Option<Uuid> {
+        (!is_hidden(by, self.is_superuser)).then_some(self.id)
+    }
+}
+
+/// The accounts that have these values.
+async fn owners<'a>(
+    txn: &DatabaseTransaction,
+    what: MatchBy,
+    keys: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Owner>> {
+    let (column, keys): (_, Vec<&str>) = (column_of(what), keys.collect());
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = user::Entity::find().filter(column.is_in(keys)).select_only().column_as(column, "key");
+    let found = found.columns([Column::Id, Column::Email, Column::IsSuperuser]);
+    Ok(found.into_model::<Owner>().all(txn).await?)
+}
+
+/// Reports an address that another account has, or one that looks alike.
+fn add_address_of(by: ImportedBy<'_>, entry: &Entry, owner: &Owner, errors: &mut Errors) {
+    let refusal = if identifier::same_address(&owner.email, &entry.email) {
+        Refusal::new(Code::AlreadyExists, "email-of-account")
+    } else if is_hidden(by, owner.is_superuser) {
+        Refusal::new(Code::AlreadyExists, "email-resembles-hidden-account").with("email", &*entry.email)
+    } else {
+        let refusal = Refusal::new(Code::AlreadyExists, "email-resembles-account").with("email", &*entry.email);
+        refusal.with("other", owner.email.as_str())
+    };
+    let fault = Fault::of(entry.row, Target::Email, &entry.email);
+    errors.add(fault.against_user(owner.shown_to(by)), &refusal);
+}
+
+/// True if the actor cannot see an account.
+fn is_hidden(by: ImportedBy<'_>, is_superuser: bool) -> bool {
+    matches!(by, ImportedBy::Staff(staff) if is_superuser && !staff.user().is_superuser)
 }
 
 /// The changes of rights by an entry.
@@ -158,7 +268,7 @@ fn rights_changes(entry: &Entry, change: Option<&AccountChange>) -> Vec<RightsCh
     let changes = after.changes(before).into_iter().map(|(field, before, after)| RightsChange {
         row: entry.row,
         user: account.map(|account| account.id),
-        email: entry.email.to_string(),
+        email: account.filter(|_| entry.email.is_empty()).map_or_else(|| entry.email.to_string(), |a| a.email.clone()),
         field,
         before: account.map(|_| before),
         after,
@@ -166,19 +276,54 @@ fn rights_changes(entry: &Entry, change: Option<&AccountChange>) -> Vec<RightsCh
     changes.collect()
 }
 
-/// The accounts of these entries by their folded addresses, locked.
-pub(super) async fn accounts(txn: &DatabaseTransaction, entries: &[&Entry]) -> Result<HashMap<String, user::Model>> {
-    let keys = entries.iter().map(|entry| &*entry.email_key);
-    let found = user::Entity::find().filter(Column::EmailKey.is_in(keys)).order_by_asc(Column::EmailKey);
-    let found = found.lock_exclusive().all(txn).await?;
-    Ok(found.into_iter().map(|account| (account.email_key.clone(), account)).collect())
+/// The column of a key, as compared.
+fn column_of(match_by: MatchBy) -> Column {
+    match match_by {
+        MatchBy::Email => Column::EmailKey,
+        MatchBy::Username => Column::UsernameKey,
+        MatchBy::ExternalId => Column::ExternalId,
+    }
 }
 
-/// The change of an account by an entry.
-pub(super) fn change(entry: &Entry, account: &user::Model) -> AccountChange {
+/// True if an account with the key of an entry is its account: keys only refuse, equality identifies.
+fn is_same(match_by: MatchBy, account: &user::Model, entry: &Entry) -> bool {
+    let given = entry.shown_key(match_by);
+    match match_by {
+        MatchBy::Email => identifier::same_address(&account.email, given),
+        MatchBy::Username => identifier::same_username(&account.username, given),
+        MatchBy::ExternalId => account.external_id.as_deref() == Some(given),
+    }
+}
+
+/// The accounts of these entries by their keys, locked.
+pub(super) async fn accounts(
+    txn: &DatabaseTransaction,
+    match_by: MatchBy,
+    entries: &[&Entry],
+) -> Result<HashMap<String, user::Model>> {
+    let column = column_of(match_by);
+    let keys = entries.iter().map(|entry| entry.key(match_by));
+    let found = user::Entity::find().filter(column.is_in(keys)).order_by_asc(column);
+    let found = found.lock_exclusive().all(txn).await?;
+    let key = |account: &user::Model| match match_by {
+        MatchBy::Email => account.email_key.clone(),
+        MatchBy::Username => account.username_key.clone(),
+        MatchBy::ExternalId => account.external_id.clone().unwrap_or_default(),
+    };
+    Ok(found.into_iter().map(|account| (key(&account), account)).collect())
+}
+
+/// The change of an account by an entry. The key by which it was matched stays as it is spelled.
+pub(super) fn change(match_by: MatchBy, entry: &Entry, account: &user::Model) -> AccountChange {
     let mut after = account.clone();
-    if let Some((name, _)) = &entry.username {
+    if match_by != MatchBy::Email && !entry.email.is_empty() {
+        after.email = entry.email.to_string();
+    }
+    if let (Some((name, _)), true) = (&entry.username, match_by != MatchBy::Username) {
         after.username = name.to_string();
+    }
+    if let (Some(id), None) = (&entry.external_id, &account.external_id) {
+        after.external_id = Some(id.to_string());
     }
     let [first_name, last_name, bio, phone, address] = &entry.texts;
     for (field, text) in [
@@ -199,9 +344,10 @@ pub(super) fn change(entry: &Entry, account: &user::Model) -> AccountChange {
 }
 
 /// Checks that the actor may make this change; otherwise returns the column and the refusal.
-fn check(by: ImportedBy<'_>, change: &AccountChange) -> Result<(), (&'static str, Refusal)> {
+fn check(by: ImportedBy<'_>, match_by: MatchBy, change: &AccountChange) -> Result<(), (&'static str, Refusal)> {
     // Staff cannot see superusers, and must not learn their details by guessing values that change nothing.
-    let hidden = is_hidden(by, change.before()).then_some(("email", Change::Details));
+    let is_hidden = is_hidden(by, change.before().is_superuser);
+    let hidden = is_hidden.then_some((match_by.target().name(), Change::Details));
     hidden.into_iter().chain(change.guarded()).try_for_each(|(column, asked)| {
         guard_rails::check(by.actor(), change.before(), asked).map_err(|refusal| (column, refusal))
     })

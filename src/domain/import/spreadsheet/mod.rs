@@ -1,4 +1,5 @@
-//! Import of users from a spreadsheet: matched by email address, created or updated, all rows or none.
+//! Import of users from a spreadsheet: matched by email address, username or external id, created or updated, all rows or
+//! none.
 //!
 //! 1. The file is read in a separate process (`tools/sheet`), and each cell is checked as by `createUser`.
 //! 2. In one transaction, the rows are matched with existing accounts, and the changes are checked against the actor's
@@ -10,6 +11,18 @@
 
 // Matching of rows with existing accounts.
 mod matching;
+// Mapping of a sheet's own headings and words.
+pub mod mapping;
+// Suggestion of a mapping.
+pub mod inspection;
+// Headings and words in several languages.
+mod synonyms;
+// Mappings that are remembered.
+pub mod remembered;
+// Errors of rows.
+pub mod problems;
+// Imports that are kept until they are applied.
+pub mod jobs;
 // The columns of a sheet.
 pub mod columns;
 // Conversion of rows to entries.
@@ -19,14 +32,20 @@ pub(in crate::domain) mod rights;
 // New and changed accounts.
 mod write;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use serde::{Deserialize, Serialize};
+
 use self::entries::{Entries, Reading};
+use self::jobs::Approval;
+use self::mapping::{Mapping, MatchBy};
 use self::matching::{Planning, RowAction};
+use self::problems::{Errors, Problems};
 pub use self::rights::{Right, RightsChange};
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
@@ -36,15 +55,15 @@ use crate::domain::leases;
 use crate::domain::operator::Operator;
 use crate::domain::rate_limits::{self, Limits};
 use crate::entity::audit_event::Action;
-use crate::error::{Code, Error, Refusal, Result};
+use crate::error::{Error, Result};
 use crate::tools::clock::{Clock, Now};
 use crate::tools::sheet::{self, Content, read::Sheets};
 
 /// The headings of the columns; only the first one is required.
 pub const COLUMNS: [&str; 10] = columns::NAMES;
 
-/// Maximum number of reported row errors.
-const MAX_ERRORS: usize = 1000;
+/// Maximum length of a text of the sheet in a report, in characters.
+const MAX_SHOWN: usize = 60;
 
 /// Number of rows read or written by one statement. A row has 23 columns, and SQLite binds at most 32,766 values.
 const BATCH: usize = 500;
@@ -56,19 +75,21 @@ const BUSY: Duration = Duration::from_secs(10);
 const TURN: &str = "import";
 
 /// Runs imports, one at a time over all instances on a database.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Importer {
     reader: sheet::Reader,
     limits: Limits,
     clock: Clock,
     /// Permit within this process, so that no import waits for SQLite's writer, which a running import holds.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
+    /// Imports of this process that are under way.
+    under_way: jobs::UnderWay,
 }
 
 impl Importer {
     /// An importer with this reader and these rate limits.
     pub fn new(reader: sheet::Reader, limits: Limits, clock: Clock) -> Self {
-        Self { reader, limits, clock, turn: Semaphore::new(1) }
+        Self { reader, limits, clock, turn: Arc::new(Semaphore::new(1)), under_way: jobs::UnderWay::default() }
     }
 }
 
@@ -142,6 +163,17 @@ pub struct Import<F> {
     pub file: F,
     /// Report the changes without making them.
     pub dry_run: bool,
+    /// Options.
+    pub options: ImportOptions,
+}
+
+/// Options of an import.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// The meaning of the sheet's own headings and words.
+    pub mapping: Mapping,
+    /// The key by which rows match accounts.
+    pub match_by: MatchBy,
     /// Send the welcome mail to new users.
     pub send_welcome: bool,
 }
@@ -152,12 +184,25 @@ pub enum Outcome {
     /// Success, also of a dry run: the counts, the changes of rights in the order of the rows, and the sheets of the
     /// workbook.
     Done(Counts, Vec<RightsChange>, Sheets),
-    /// Nothing was changed because of these errors: at most 1,000, in the order of the rows.
-    Refused(Vec<RowError>),
+    /// Nothing was changed because of these errors.
+    Refused(Problems, Sheets),
+    /// Nothing was changed, because the changes of rights are no longer the approved ones. These are the new ones.
+    Outdated(Counts, Vec<RightsChange>, Sheets),
+}
+
+/// The aim of an import.
+#[derive(Clone, Copy, Debug)]
+enum Aim<'a> {
+    /// A report.
+    DryRun,
+    /// All changes.
+    Write,
+    /// The changes of a kept import, if those of rights are the approved ones.
+    Apply(&'a Approval),
 }
 
 /// Numbers of users.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Accounts created.
     pub created: u32,
@@ -165,19 +210,6 @@ pub struct Counts {
     pub updated: u32,
     /// Accounts that matched already.
     pub unchanged: u32,
-}
-
-/// An error of a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowError {
-    /// The row number in spreadsheet programs: from 1, including the heading.
-    pub row: u32,
-    /// The heading of the column; none if it is not a single one.
-    pub column: Option<String>,
-    /// The violated rule.
-    pub code: Code,
-    /// The problem and its remedy.
-    pub message: String,
 }
 
 /// Progress of an import.
@@ -196,7 +228,9 @@ pub type Watch<'a> = dyn Fn(Progress) + Send + Sync + 'a;
 ///
 /// # Errors
 /// [`Error::Forbidden`] for an API token; [`Error::RateLimited`]; [`Error::ImportRunning`] while another import runs;
-/// [`Code::FileTooLarge`] and [`Code::FileUnsupported`] of the field `file`; [`Code::ReauthenticationRequired`].
+/// [`Code::FileTooLarge`](crate::error::Code::FileTooLarge) and
+/// [`Code::FileUnsupported`](crate::error::Code::FileUnsupported) of the field `file`; errors of
+/// [`Mapping::check`]; [`Code::ReauthenticationRequired`](crate::error::Code::ReauthenticationRequired).
 pub async fn import<F: AsRef<[u8]> + Send + 'static>(
     db: &Db,
     now: &Now,
@@ -209,10 +243,18 @@ pub async fn import<F: AsRef<[u8]> + Send + 'static>(
         // Before the file is read; the transaction checks again.
         staff.session_user()?.check_recent_proof(now)?;
     }
+    input.options.mapping.check()?;
     // Before the rate limit, so that an import refused because of a running one is not counted.
     let _own = importer.turn.try_acquire().map_err(|_| Error::ImportRunning(BUSY))?;
     let turn = leases::take(db, importer.clock, TURN).await?.ok_or(Error::ImportRunning(BUSY))?;
-    let outcome = import_in_turn(db, now, importer, by, input, watch).await;
+    let outcome = async {
+        if let ImportedBy::Staff(staff) = by {
+            rate_limits::take_bulk(db, now, &staff, &importer.limits).await?;
+        }
+        let aim = if input.dry_run { Aim::DryRun } else { Aim::Write };
+        import_in_turn(db, now, importer, by, (input.file, &input.options, aim), watch).await
+    };
+    let outcome = outcome.await;
     turn.end().await;
     outcome
 }
@@ -222,14 +264,11 @@ async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
     now: &Now,
     importer: &Importer,
     by: ImportedBy<'_>,
-    input: Import<F>,
+    (file, options, aim): (F, &ImportOptions, Aim<'_>),
     watch: &Watch<'_>,
 ) -> Result<Outcome> {
-    if let ImportedBy::Staff(staff) = by {
-        rate_limits::take_bulk(db, now, &staff, &importer.limits).await?;
-    }
-    let Import { file, dry_run, send_welcome } = input;
-    let (entries, mut errors, sheets) = read(importer, file, watch).await?;
+    let &ImportOptions { match_by, send_welcome, .. } = options;
+    let (entries, mut errors, sheets) = read(importer, file, options, watch).await?;
 
     let begun = by.begin(db, now).await?;
     let (txn, now) = begun.parts();
@@ -237,22 +276,34 @@ async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
         // A cached plan from when the table was small would scan the whole table for each batch.
         txn.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
     }
-    let actions = matching::plan_rows(Planning { txn, now, by, watch }, &entries, &mut errors).await?;
+    let actions = matching::plan_rows(Planning { txn, now, by, match_by, watch }, &entries, &mut errors).await?;
     if !errors.is_empty() {
-        return Ok(Outcome::Refused(errors.listed()));
+        return Ok(Outcome::Refused(errors.finish(), sheets));
     }
     let counts = actions.counts();
-    if dry_run || counts == (Counts { unchanged: counts.unchanged, ..Counts::default() }) {
-        return Ok(Outcome::Done(counts, actions.rights, sheets));
+    let is_idle = counts == (Counts { unchanged: counts.unchanged, ..Counts::default() });
+    match aim {
+        Aim::DryRun => return Ok(Outcome::Done(counts, actions.rights, sheets)),
+        Aim::Write if is_idle => return Ok(Outcome::Done(counts, actions.rights, sheets)),
+        Aim::Apply(approval) if approval.rights != actions.rights => {
+            return Ok(Outcome::Outdated(counts, actions.rights, sheets));
+        }
+        Aim::Write | Aim::Apply(_) => {}
     }
     if let (ImportedBy::Staff(_), true) = (by, send_welcome) {
         write::take_welcomes(txn, now, &importer.limits, &actions.of(RowAction::New, &entries), &mut errors).await?;
         if !errors.is_empty() {
-            return Ok(Outcome::Refused(errors.listed()));
+            return Ok(Outcome::Refused(errors.finish(), sheets));
         }
     }
-    write::write(write::Writing { txn, now, by: &begun, send_welcome, watch }, &entries, &actions).await?;
-    audit::record(txn, now, begun.event(Action::UsersImported, None)).await?;
+    if !is_idle {
+        let writing = write::Writing { txn, now, by: &begun, match_by, send_welcome, watch };
+        write::write(writing, &entries, &actions).await?;
+        audit::record(txn, now, begun.event(Action::UsersImported, None)).await?;
+    }
+    if let Aim::Apply(approval) = aim {
+        jobs::record_applied(txn, now, approval.job, counts).await?;
+    }
     begun.commit().await?;
     Ok(Outcome::Done(counts, actions.rights, sheets))
 }
@@ -261,10 +312,12 @@ async fn import_in_turn<F: AsRef<[u8]> + Send + 'static>(
 async fn read<F: AsRef<[u8]> + Send + 'static>(
     importer: &Importer,
     file: F,
+    options: &ImportOptions,
     watch: &Watch<'_>,
 ) -> Result<(Entries, Errors, Sheets)> {
-    let mut pages = importer.reader.open(file, COLUMNS[0])?;
-    let (mut reading, mut sheets) = (Reading::default(), Sheets::default());
+    let ImportOptions { mapping, match_by, .. } = options;
+    let mut pages = importer.reader.open(file, &mapping.headings_of(match_by.target()))?;
+    let (mut reading, mut sheets) = (Reading::new(mapping.clone(), *match_by), Sheets::default());
     while let Some(page) = pages.next().await? {
         // Checking would block an asynchronous thread for too long.
         let checked = tokio::task::spawn_blocking(move || {
@@ -279,29 +332,4 @@ async fn read<F: AsRef<[u8]> + Send + 'static>(
     }
     let (entries, errors) = tokio::task::spawn_blocking(move || reading.finish()).await.map_err(Error::internal)?;
     Ok((entries, errors, sheets))
-}
-
-/// Errors of a sheet, at most [`MAX_ERRORS`].
-#[derive(Debug, Default)]
-struct Errors(Vec<RowError>);
-
-impl Errors {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn add(&mut self, row: u32, column: &str, refusal: &Refusal) {
-        let (code, message) = (refusal.code, refusal.message());
-        let column = Some(column.to_owned()).filter(|column| !column.is_empty());
-        // A username can be both in another row and taken by an account.
-        let is_known = |error: &RowError| (error.row, error.code, &error.column) == (row, code, &column);
-        if self.0.len() < MAX_ERRORS && !self.0.iter().any(is_known) {
-            self.0.push(RowError { row, column, code, message });
-        }
-    }
-
-    fn listed(mut self) -> Vec<RowError> {
-        self.0.sort_by_key(|error| error.row);
-        self.0
-    }
 }

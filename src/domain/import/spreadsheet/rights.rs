@@ -1,12 +1,13 @@
 //! Changes of rights by an import, reported so that they can be reviewed in a dry run.
 
 use sea_orm::ActiveEnum as _;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::entity::user::{self, Permission, Role};
 
 /// A change of a user's rights by a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RightsChange {
     /// The row number in spreadsheet programs.
     pub row: u32,
@@ -23,7 +24,7 @@ pub struct RightsChange {
 }
 
 /// A right that an import can change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Right {
     /// The role.
     Role,

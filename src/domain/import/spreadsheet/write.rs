@@ -7,7 +7,10 @@ use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
 
 use super::entries::{Entries, Entry};
 use super::matching::{self, RowAction, RowActions};
-use super::{BATCH, Begun, Errors, Progress, Watch};
+use super::columns::Target;
+use super::mapping::MatchBy;
+use super::problems::{Errors, Fault};
+use super::{BATCH, Begun, Progress, Watch};
 use crate::domain::rate_limits::{self, Limits};
 use crate::domain::users::account_change::AccountChange;
 use crate::domain::users::reserved::{self, WrittenAccount};
@@ -27,6 +30,7 @@ pub(super) struct Writing<'a> {
     pub(super) txn: &'a DatabaseTransaction,
     pub(super) now: &'a Now,
     pub(super) by: &'a Begun<'a>,
+    pub(super) match_by: MatchBy,
     pub(super) send_welcome: bool,
     pub(super) watch: &'a Watch<'a>,
 }
@@ -66,7 +70,8 @@ pub(super) async fn take_welcomes(
         let refused = rate_limits::take_welcomes(txn, now, limits, batch.iter().map(|entry| &*entry.email)).await?;
         let refused: HashSet<&str> = refused.into_iter().collect();
         for entry in batch.iter().filter(|entry| refused.contains(&*entry.email)) {
-            errors.add(entry.row, "email", &Refusal::new(Code::Invalid, "too-many-welcome-mails"));
+            let fault = Fault::of(entry.row, Target::Email, &entry.email);
+            errors.add(fault, &Refusal::new(Code::Invalid, "too-many-welcome-mails"));
         }
     }
     Ok(())
@@ -87,6 +92,7 @@ async fn insert(writing: Writing<'_>, batch: &[&Entry], names: &mut UsernameAllo
             bio: Set(bio),
             phone: Set(phone),
             address: Set(address),
+            external_id: Set(entry.external_id.as_ref().map(ToString::to_string)),
             role: entry.role.map_or(row.role, Set),
             permission: entry.permission.map_or(row.permission, Set),
             is_active: entry.is_active.map_or(row.is_active, Set),
@@ -110,10 +116,10 @@ async fn insert(writing: Writing<'_>, batch: &[&Entry], names: &mut UsernameAllo
 }
 
 async fn change(writing: Writing<'_>, batch: &[&Entry]) -> Result<()> {
-    let Writing { txn, now, by, .. } = writing;
-    let accounts = matching::accounts(txn, batch).await?;
-    let changes = batch.iter().filter_map(|entry| Some(matching::change(entry, accounts.get(&*entry.email_key)?)));
-    let changes: Vec<AccountChange> = changes.collect();
+    let Writing { txn, now, by, match_by, .. } = writing;
+    let accounts = matching::accounts(txn, match_by, batch).await?;
+    let change = |entry: &&Entry| Some(matching::change(match_by, entry, accounts.get(entry.key(match_by))?));
+    let changes: Vec<AccountChange> = batch.iter().filter_map(change).collect();
     let mut events = Vec::new();
     for change in &changes {
         let (before, after) = (change.before(), change.after());

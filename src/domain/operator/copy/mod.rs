@@ -17,8 +17,9 @@ use sea_orm::{
 use self::checksum::TableChecksum;
 use crate::database::Db;
 use crate::entity::{
-    api_token, audit_event, email_undo, factor, former_username, imported_id, instance, known_device, known_network,
-    limit, mail, one_time_token, passkey, pending_deletion, recovery_code, registration, sample, sent_form, session,
+    api_token, audit_event, email_undo, factor, former_username, import_file, import_job, import_mapping, imported_id,
+    instance, known_device, known_network, limit, mail, one_time_token, passkey, pending_deletion, recovery_code,
+    registration, sample, sent_form, session,
     sign_in_challenge, signing_key, user,
 };
 use crate::error::{Error, Result};
@@ -69,7 +70,7 @@ macro_rules! each_table {
         each_table!($entity => $call;
             user, signing_key, session, factor, passkey, recovery_code, one_time_token, email_undo, former_username, api_token,
             registration, mail, sample, audit_event, limit, pending_deletion, imported_id, known_network, known_device,
-            sent_form, sign_in_challenge, instance)
+            sent_form, sign_in_challenge, instance, import_job, import_file, import_mapping)
     };
     ($entity:ident => $call:expr; $($module:ident),+) => {
         [$({ use $module::Entity as $entity; $call }),+]

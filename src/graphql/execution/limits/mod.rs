@@ -65,7 +65,7 @@ const MAX_INTROSPECTION_LISTS: u32 = 16;
 const CACHE_BYTES: usize = 256 * 1024;
 
 /// Fields limited to one per mutation: each guesses a secret, sends a mail, or is slow.
-const SENSITIVE: [&str; 25] = [
+const SENSITIVE: [&str; 27] = [
     "login",
     "completeLogin",
     "loginWithPasskey",
@@ -91,6 +91,8 @@ const SENSITIVE: [&str; 25] = [
     "deleteMe",
     "uploadAvatar",
     "importUsers",
+    "startImport",
+    "checkImport",
 ];
 
 /// Query fields that take a secret, which must not appear in a URL.

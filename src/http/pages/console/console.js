@@ -1,5 +1,5 @@
 // Improvements of the console, none of which is needed: times in the reader's zone, search while typing, selection of all
-// rows, questions in dialogs, and buttons that copy.
+// rows, questions in dialogs, buttons that copy, and the progress of work in the background.
 (() => {
   const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
   const minute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -109,5 +109,21 @@
     }
   });
 
+  // The page of work in the background is loaded again until the work has ended.
+  const follow = (part) => {
+    if (!part?.dataset.reload) return;
+    setTimeout(async () => {
+      try {
+        const next = (await load(location.href)).getElementById(part.id);
+        part.replaceWith(next);
+        improve(next);
+        follow(next);
+      } catch {
+        location.reload();
+      }
+    }, Number(part.dataset.reload));
+  };
+
   improve(document);
+  follow(document.querySelector("[data-reload]"));
 })();

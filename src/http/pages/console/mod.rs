@@ -10,6 +10,12 @@ mod audit;
 mod chart;
 // Fields of forms.
 mod fields;
+// The form of a dry run of an import.
+mod import_form;
+// An import.
+mod import_job;
+// Imports of users.
+mod imports;
 // Lists in the address: search, filter, order and page.
 mod list_query;
 // The outbox.
@@ -42,6 +48,8 @@ mod user;
 mod user_actions;
 // The parts of a user's page.
 mod user_parts;
+// Files that are sent by forms.
+mod upload;
 // The list of users.
 mod users;
 // Names of enumerations.
@@ -79,6 +87,10 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/console/users/selected", get(users::list_instead).post(selected::act))
         .route("/console/users/new", get(new_user::form).post(new_user::create))
         .route("/console/users/{id}", get(user::show).post(user::save))
+        .route("/console/import", get(imports::list).post(imports::upload))
+        .route("/console/import/{id}", get(import_job::show).post(import_job::check))
+        .route("/console/import/{id}/apply", get(import_job::show).post(import_job::apply))
+        .route("/console/import/{id}/marked.xlsx", get(import_job::marked))
         .route("/console/users/{id}/{action}", get(user_actions::ask).post(user_actions::act))
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Screen {
     Overview,
     /// The list of users, and everything about one.
     Users,
+    /// Imports of users.
+    Import,
     /// The outbox.
     Mails,
     /// The audit trail.
@@ -31,9 +33,10 @@ pub(super) enum Screen {
 }
 
 /// The navigation: screens with their addresses and labels, in order.
-const SCREENS: [(Screen, &str, Text); 5] = [
+const SCREENS: [(Screen, &str, Text); 6] = [
     (Screen::Overview, "/console", Text::new("console-nav-overview")),
     (Screen::Users, "/console/users", Text::new("console-nav-users")),
+    (Screen::Import, "/console/import", Text::new("console-nav-import")),
     (Screen::Mails, "/console/mails", Text::new("console-nav-mails")),
     (Screen::Audit, "/console/audit", Text::new("console-nav-audit")),
     (Screen::System, "/console/system", Text::new("console-nav-system")),
