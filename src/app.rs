@@ -12,6 +12,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::{BaseUrl, Config, SecretKey};
 use crate::database::{self, Db, Unfit};
+use crate::domain::account::registration::register;
+use crate::domain::account::verify_email;
 use crate::domain::auth::authenticate;
 use crate::domain::auth::identity::{Actor, Caller, Client};
 use crate::domain::auth::live_connections::LiveConnections;
@@ -278,6 +280,27 @@ impl App {
     /// Dependencies of operations that open a session.
     pub fn sign_in_rules(&self) -> SignInRules<'_> {
         SignInRules {
+            passwords: &self.passwords,
+            lives: &self.config.sessions,
+            second_factor: self.second_factor_rules(),
+        }
+    }
+
+    /// Dependencies of registration.
+    pub fn register_rules(&self) -> register::Rules<'_> {
+        register::Rules {
+            registration: self.config.registration,
+            passwords: &self.passwords,
+            verify_ttl: self.config.links.verify_ttl,
+            limits: &self.limits,
+            second_factor: self.second_factor_rules(),
+        }
+    }
+
+    /// Dependencies of the confirmation of addresses.
+    pub fn verify_rules(&self) -> verify_email::Rules<'_> {
+        verify_email::Rules {
+            registration: self.config.registration,
             passwords: &self.passwords,
             lives: &self.config.sessions,
             second_factor: self.second_factor_rules(),

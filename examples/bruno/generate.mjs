@@ -32,8 +32,14 @@ const EXAMPLES = {
 /** Example values by type, for all other fields. */
 const SCALARS = { Boolean: false, Int: 1, Upload: null, DateTime: "2030-01-01T00:00:00Z", Date: "2030-01-01" };
 
-/** Example values of inputs without required fields. */
-const INPUTS = { RefreshInput: { refreshToken: "{{refreshToken}}" }, LogoutInput: {} };
+/** Example values of inputs whose required fields are not enough. */
+const INPUTS = {
+  RefreshInput: { refreshToken: "{{refreshToken}}" },
+  LogoutInput: {},
+  ChangePasswordInput: { newPassword: EXAMPLES.newPassword, oldPassword: EXAMPLES.oldPassword },
+  DeactivateMeInput: { currentPassword: EXAMPLES.currentPassword },
+  DeleteMeInput: { currentPassword: EXAMPLES.currentPassword },
+};
 
 /** Returns an example value of this type. */
 function example(type, name) {

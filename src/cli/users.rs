@@ -223,7 +223,9 @@ fn advise(problem: &Problem, id: &str) -> Vec<String> {
             "the email address is not confirmed".to_owned(),
             format!("vestibule users reset {id} (its link confirms the address)"),
         ),
-        Problem::NoPassword => ("no password is set".to_owned(), format!("vestibule users reset {id}")),
+        Problem::NoPassword => {
+            ("neither a password nor a passkey is set".to_owned(), format!("vestibule users reset {id}"))
+        }
         Problem::TemporaryPasswordExpired => {
             ("the temporary password has expired".to_owned(), format!("vestibule users reset {id}"))
         }

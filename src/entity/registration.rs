@@ -21,7 +21,7 @@ pub struct Model {
     pub email_key: String,
     /// The requested username; `None` if one will be generated.
     pub username: Option<String>,
-    /// PHC string.
+    /// PHC string; empty for a registration without a password. Releases without those ones made the column NOT NULL.
     pub password_hash: String,
     /// Given name, or empty.
     pub first_name: String,
@@ -43,6 +43,21 @@ pub struct Model {
 }
 
 impl Model {
+    /// The hash of the password; `None` for a registration without one.
+    pub fn password(&self) -> Option<&str> {
+        Some(self.password_hash.as_str()).filter(|hash| !hash.is_empty())
+    }
+
+    /// First and last name, or the username, or the address if all are empty.
+    pub fn name(&self) -> String {
+        let name = format!("{} {}", self.first_name, self.last_name);
+        match (name.trim(), &self.username) {
+            ("", Some(username)) => username.clone(),
+            ("", None) => self.email.clone(),
+            (name, _) => name.to_owned(),
+        }
+    }
+
     /// True if this is the secret of the client that registered.
     pub fn is_of(&self, secret: &Secret) -> bool {
         self.secret_digest.as_ref() == Some(&secret.digest())

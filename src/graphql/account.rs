@@ -20,9 +20,9 @@ use crate::texts::Text;
 pub(crate) struct UpdateMeInput {
     /// Username; unique, without "@".
     username: Option<String>,
-    /// New email address. Requires `currentPassword`; not by API token. It takes effect when its owner opens the link
-    /// mailed to it. A different spelling of the same address (letter case, the `xn--` form of the domain) takes effect
-    /// immediately.
+    /// New email address. Requires `currentPassword`, or a recent proof without a password; not by API token. It takes
+    /// effect when its owner opens the link mailed to it. A different spelling of the same address (letter case, the
+    /// `xn--` form of the domain) takes effect immediately.
     email: Option<String>,
     /// Given name.
     first_name: Option<String>,
@@ -34,7 +34,7 @@ pub(crate) struct UpdateMeInput {
     address: Option<String>,
     /// Biography written by the user: at most 2000 characters.
     bio: Option<String>,
-    /// Current password. Required for a new email address.
+    /// Current password. Required for a new email address, if you have one.
     #[graphql(secret)]
     current_password: Option<String>,
 }
@@ -44,16 +44,17 @@ pub(crate) struct UpdateMeInput {
 pub(crate) struct UpdateMePayload {
     /// User after the change; null if there are errors.
     user: Option<User>,
-    /// Errors per field; PASSWORD_INCORRECT or PASSWORD_EXPIRED for `currentPassword`.
+    /// Errors per field; PASSWORD_INCORRECT or PASSWORD_EXPIRED for `currentPassword`, REAUTHENTICATION_REQUIRED without
+    /// a password.
     errors: Vec<UserError>,
 }
 
 /// Current and new password.
 #[derive(InputObject)]
 pub(crate) struct ChangePasswordInput {
-    /// Current password.
+    /// Current password. Required if you have one.
     #[graphql(secret)]
-    old_password: String,
+    old_password: Option<String>,
     /// New password; see `passwordPolicy`.
     #[graphql(secret)]
     new_password: String,
@@ -67,16 +68,17 @@ pub(crate) struct ChangePasswordInput {
 pub(crate) struct ChangePasswordPayload {
     /// True if the password was changed.
     success: bool,
-    /// PASSWORD_INCORRECT for `oldPassword`, or the errors of the new password.
+    /// PASSWORD_INCORRECT for `oldPassword`, REAUTHENTICATION_REQUIRED without a password, or the errors of the new
+    /// password.
     errors: Vec<UserError>,
 }
 
 /// Confirmation by the owner of the account.
 #[derive(InputObject)]
 pub(crate) struct DeactivateMeInput {
-    /// Current password.
+    /// Current password. Required if you have one; otherwise a recent proof is required.
     #[graphql(secret)]
-    current_password: String,
+    current_password: Option<String>,
 }
 
 /// Result of `deactivateMe`.
@@ -84,16 +86,16 @@ pub(crate) struct DeactivateMeInput {
 pub(crate) struct DeactivateMePayload {
     /// True if the account is deactivated.
     success: bool,
-    /// PASSWORD_INCORRECT, PASSWORD_EXPIRED or LAST_SUPERUSER.
+    /// PASSWORD_INCORRECT, PASSWORD_EXPIRED or LAST_SUPERUSER; REAUTHENTICATION_REQUIRED without a password.
     errors: Vec<UserError>,
 }
 
 /// Confirmation by the owner of the account.
 #[derive(InputObject)]
 pub(crate) struct DeleteMeInput {
-    /// Current password.
+    /// Current password. Required if you have one; otherwise a recent proof is required.
     #[graphql(secret)]
-    current_password: String,
+    current_password: Option<String>,
 }
 
 /// Result of `deleteMe`.
@@ -101,7 +103,7 @@ pub(crate) struct DeleteMeInput {
 pub(crate) struct DeleteMePayload {
     /// Result of the deletion; null if there are errors.
     outcome: Option<DeletionOutcome>,
-    /// PASSWORD_INCORRECT, PASSWORD_EXPIRED or LAST_SUPERUSER.
+    /// PASSWORD_INCORRECT, PASSWORD_EXPIRED or LAST_SUPERUSER; REAUTHENTICATION_REQUIRED without a password.
     errors: Vec<UserError>,
 }
 
@@ -180,8 +182,8 @@ impl AccountMutation {
         Ok(Some(UndoEmailChangePayload { success: undone.is_some(), message, errors }))
     }
 
-    /// Replaces your password. Requires a session. All your other sessions end, and you are notified by email. API
-    /// tokens stay valid: check `apiTokens` for unknown ones.
+    /// Replaces your password, or sets the first one, for which a recent proof is required. Requires a session. All your
+    /// other sessions end, and you are notified by email. API tokens stay valid: check `apiTokens` for unknown ones.
     async fn change_password(
         &self,
         ctx: &Context<'_>,
@@ -193,7 +195,7 @@ impl AccountMutation {
             confirm: input.new_password_confirm.as_deref(),
             fields: ("newPassword", "newPasswordConfirm"),
         };
-        let input = ChangePassword { old: &input.old_password, new };
+        let input = ChangePassword { old: input.old_password.as_deref().unwrap_or_default(), new };
         let now = &request(ctx).now;
         let changed = change_password::change_password(&app.db, now, present(ctx)?, &app.passwords, input).await;
         let (changed, errors) = outcome(ctx, changed)?;
@@ -208,8 +210,8 @@ impl AccountMutation {
         #[graphql(desc = "Confirmation by the owner.")] input: DeactivateMeInput,
     ) -> Answer<Option<DeactivateMePayload>> {
         let (app, request) = (app(ctx), request(ctx));
-        let left =
-            delete::deactivate(&app.db, &request.now, present(ctx)?, &app.passwords, &input.current_password).await;
+        let current = input.current_password.as_deref().unwrap_or_default();
+        let left = delete::deactivate(&app.db, &request.now, present(ctx)?, &app.passwords, current).await;
         let (left, errors) = outcome(ctx, left)?;
         if left.is_some() {
             request.forget();
@@ -226,7 +228,7 @@ impl AccountMutation {
     ) -> Answer<Option<DeleteMePayload>> {
         let (app, request) = (app(ctx), request(ctx));
         let (passwords, media) = (&app.passwords, &app.media);
-        let current = &input.current_password;
+        let current = input.current_password.as_deref().unwrap_or_default();
         let left = delete::delete(&app.db, &request.now, present(ctx)?, passwords, media, current).await;
         let (left, errors) = outcome(ctx, left)?;
         if left.is_some() {

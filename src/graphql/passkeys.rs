@@ -168,8 +168,8 @@ impl From<CreationOptions> for PasskeyCreationOptions {
             rp: PasskeyRelyingParty { id: domain, name: site },
             user: PasskeyUser {
                 id: URL_SAFE_NO_PAD.encode(user.id.as_bytes()),
-                display_name: user.name(),
                 name: user.email,
+                display_name: user.name,
             },
             challenge: URL_SAFE_NO_PAD.encode(challenge),
             pub_key_cred_params: Algorithm::ALL
@@ -289,11 +289,20 @@ fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, Refusal> {
 }
 
 impl PasskeyRegistrationInput {
-    fn read(self, name: Option<String>) -> Result<NewPasskey, Refusal> {
+    /// The new passkey, from the input fields of its credential and its name.
+    ///
+    /// # Errors
+    /// [`Code::Invalid`] for a text that is not base64url.
+    pub(crate) fn read(
+        self,
+        fields: (&'static str, &'static str),
+        name: Option<String>,
+    ) -> Result<NewPasskey, Refusal> {
         Ok(NewPasskey {
+            fields,
             name: name.unwrap_or_default(),
-            client_data: bytes("credential", &self.response.client_data_json)?,
-            attestation: bytes("credential", &self.response.attestation_object)?,
+            client_data: bytes(fields.0, &self.response.client_data_json)?,
+            attestation: bytes(fields.0, &self.response.attestation_object)?,
             transports: self.response.transports,
         })
     }
@@ -420,7 +429,7 @@ impl PasskeysMutation {
     ) -> Answer<Option<FinishPasskeyRegistrationPayload>> {
         let (app, now, owner) = (app(ctx), &request(ctx).now, enrolling(ctx)?);
         let registered = async {
-            let new = input.credential.read(input.name)?;
+            let new = input.credential.read(("credential", "name"), input.name)?;
             register::finish(&app.db, now, owner, app.sign_in_rules(), &new).await
         };
         let (registered, errors) = outcome(ctx, registered.await)?;

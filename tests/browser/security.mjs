@@ -8,7 +8,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { launch } from "./chromium.mjs";
-import { ADMIN_PASSWORD, assertAccessible, start } from "./service.mjs";
+import { ADMIN_PASSWORD, assertAccessible, linkOf, start } from "./service.mjs";
 import { codeOf } from "./totp.mjs";
 
 const [binary, shots] = process.argv.slice(2);
@@ -48,6 +48,17 @@ async function signIn(page, url, then = "") {
   await page.getByLabel("Email address or username").fill("admin");
   await page.getByLabel("Password", { exact: true }).fill(ADMIN_PASSWORD);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
+}
+
+/** Registers without a password on the pages, and resolves to the address of the emailed link. */
+async function registerWithPasskey(page, inbox, email) {
+  await page.goto(`${named}/account/register`);
+  await page.getByRole("link", { name: "Sign up with a passkey" }).click();
+  await page.getByLabel("Email address").fill(email);
+  await page.getByRole("button", { name: "Create account" }).click();
+  await page.getByRole("heading", { name: "Check your email" }).waitFor();
+  const { pathname, search } = new URL(await linkOf(inbox, url, /Confirm your email address/, email));
+  return `${named}${pathname}${search}`;
 }
 
 const { service, url } = await start(binary, folder);
@@ -152,6 +163,40 @@ try {
   }
   await own.forge({ isBogusSignature: false, isBadUV: false, isBadUP: false });
 
+  // Registration without a password: the link creates the passkey, which signs in alone.
+  const inbox = await (await browser.newContext()).newPage();
+  const joining = await browser.newContext();
+  const fresh = await withAuthenticator(joining);
+  await fresh.page.goto(await registerWithPasskey(fresh.page, inbox, "grace@example.com"));
+  await fresh.page.getByRole("button", { name: "Create a passkey" }).click();
+  await fresh.page.getByRole("heading", { name: "Your recovery codes" }).waitFor();
+  assert.equal(await fresh.page.locator(".codes code").count(), 10);
+  await fresh.page.screenshot({ path: join(shots, "registered-with-passkey.png"), fullPage: true });
+  await fresh.page.getByRole("link", { name: "Continue" }).click();
+  await fresh.page.getByRole("heading", { name: "You are signed in" }).waitFor();
+  const logout = { data: { query: "mutation { logout { success } }" }, headers: { "sec-fetch-site": "same-origin" } };
+  assert.ok((await joining.request.post(`${named}/graphql`, logout)).ok());
+  await fresh.present(false);
+  await fresh.page.goto(`${named}/account/security`);
+  await fresh.page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await fresh.click();
+  await fresh.page.getByText("You are signed in as grace@example.com.").waitFor();
+  await fresh.page.getByRole("link", { name: "Set a password" }).waitFor();
+  passed += 1;
+
+  // Another browser, without scripts, sets a password instead.
+  const pending = await registerWithPasskey(fresh.page, inbox, "pending@example.com");
+  const without = await registerWithPasskey(fresh.page, inbox, "scriptless@example.com");
+  const scriptless = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
+  scriptless.setDefaultTimeout(10_000);
+  await scriptless.goto(without);
+  assert.deepEqual(await scriptless.getByRole("button").allTextContents(), ["Confirm email address"]);
+  await scriptless.getByLabel("Password", { exact: true }).fill("quite a new long phrase");
+  await scriptless.getByLabel("Repeat password").fill("quite a new long phrase");
+  await scriptless.getByRole("button", { name: "Confirm email address" }).click();
+  await scriptless.getByRole("heading", { name: "You are signed in" }).waitFor();
+  passed += 1;
+
   // Every page, wide and narrow, light and dark.
   await own.page.goto(`${named}/account/sign-in?then=security`);
   await own.page.getByRole("heading", { name: "Sign-in and security" }).waitFor();
@@ -162,7 +207,7 @@ try {
       const looking = await browser.newContext({ colorScheme, viewport: { width, height: 800 }, bypassCSP: true });
       await looking.addCookies(cookies);
       const look = await looking.newPage();
-      const views = { security: "/account/security", passkey: `${passkey.pathname}${passkey.search}`, "passkey-add": "/account/security/passkey", prove: "/account/prove" };
+      const views = { security: "/account/security", passkey: `${passkey.pathname}${passkey.search}`, "passkey-add": "/account/security/passkey", prove: "/account/prove", "register-passkey": "/account/register?with=passkey", "verify-passkey": pending.slice(named.length) };
       for (const [name, path] of Object.entries(views)) {
         await look.goto(`${named}${path}`);
         await assertAccessible(assert, look, axe, `${name}, ${colorScheme}, ${width}`, width);

@@ -17,11 +17,11 @@ export async function start(binary, folder, settings = {}) {
   throw new Error("the service did not start");
 }
 
-/** Opens the mail with this subject, waiting for the worker, and returns the link in it. */
-export async function linkOf(page, url, subject) {
+/** Opens the mail with this subject to this address, waiting for the worker, and returns the link in it. */
+export async function linkOf(page, url, subject, to = "") {
   for (let attempt = 0; attempt < 100; attempt += 1) {
     await page.goto(`${url}/dev/mail`);
-    const mail = page.getByRole("link", { name: subject }).first();
+    const mail = page.getByRole("row").filter({ hasText: to }).getByRole("link", { name: subject }).first();
     if (await mail.count()) {
       await mail.click();
       return page.locator("pre a").first().getAttribute("href");

@@ -109,8 +109,10 @@ impl Stranger {
             headers.entry(name.to_string()).or_default().push(value);
         }
         let mut body = answer.body;
-        if let Some(secret) = body.pointer_mut("/data/register/registrationSecret") {
-            *secret = json!(secret.as_str().map(str::len));
+        for field in ["register", "registerWithoutPassword"] {
+            if let Some(secret) = body.pointer_mut(&format!("/data/{field}/registrationSecret")) {
+                *secret = json!(secret.as_str().map(str::len));
+            }
         }
         let body = match body {
             // Each form has a random number.
@@ -158,12 +160,15 @@ impl Stranger {
             told.push(("the page to reset", self.send("/account/forgot", &[("email", email)]).await));
             told.push(("resendVerification", self.ask(RESEND, json!({ "email": email })).await));
             told.push(("register", self.ask(REGISTER, wanted(email)["input"].clone()).await));
+            told.push(("registerWithoutPassword", self.ask(REGISTER_PASSKEY, json!({ "email": email })).await));
             let weak = json!({ "email": email, "password": "weak" });
             told.push(("register, weakly", self.ask(REGISTER, weak).await));
             for (password, confirm) in [(PASSWORD, PASSWORD), (PASSWORD, "other")] {
                 let fields = [("email", email.as_str()), ("password", password), ("passwordConfirm", confirm)];
                 told.push(("the page to register", self.send("/account/register", &fields).await));
             }
+            let fields = [("email", email.as_str()), ("with", "passkey")];
+            told.push(("the page to register with a passkey", self.send("/account/register", &fields).await));
         }
         told
     }
@@ -184,6 +189,10 @@ const RESEND: &str = "mutation($input: ResendVerificationInput!) { resendVerific
 const REGISTER: &str = "mutation($input: RegisterInput!) { register(input: $input) {
     success message registrationSecret errors { code field message }
 } }";
+
+const REGISTER_PASSKEY: &str = "mutation($input: RegisterWithoutPasswordInput!) {
+    registerWithoutPassword(input: $input) { success message registrationSecret errors { code field message } }
+}";
 
 const CONFIRM: &str = "mutation($input: ConfirmResetInput!) { confirmReset(input: $input) {
     success message tokens { accessToken } errors { code field message }

@@ -228,6 +228,9 @@ async fn places(app: &TestApp, uid: &str, text: &str) -> Vec<&'static str> {
     let undo = "mutation($t: String!) { undoEmailChange(input: { token: $t }) { success } }";
     let data = app.anyone().data(undo, json!({ "t": text })).await;
     note("undo", data["undoEmailChange"]["success"] == true);
+    let start = "mutation($t: String!) { startPasskeySignUp(input: { token: $t }) { options { challenge } } }";
+    let data = app.anyone().data(start, json!({ "t": text })).await;
+    note("passkey", data["startPasskeySignUp"]["options"].is_object());
     let typed = json!({ "token": text, "password": PASSWORD });
     note("verify", app.anyone().data(VERIFY, typed).await["verifyEmail"]["user"].is_object());
     open
@@ -246,7 +249,7 @@ async fn no_token_is_good_for_anything_but_its_own_purpose(place: Place) {
     assert_eq!(places(&app, &uid, &api).await, ["bearer", "export", "socket"]);
     // Two immediate uses are a second tab within the grace period.
     assert_eq!(places(&app, &uid, &refresh).await, ["refresh", "cookie"]);
-    assert_eq!(places(&app, &uid, &verify).await, ["verify"]);
+    assert_eq!(places(&app, &uid, &verify).await, ["passkey", "verify"]);
     assert_eq!(places(&app, &uid, &reset).await, ["valid", "reset"]);
     // Public values are no credentials.
     for text in [&uid, "", "null", "ada", "ada@example.com"] {
@@ -265,7 +268,7 @@ async fn no_token_is_good_when_it_is_cut_short(place: Place) {
         assert_eq!(places(&app, &uid, &format!("{text}A")).await, [""; 0], "{text}");
         assert_eq!(places(&app, &uid, &text[1..]).await, [""; 0], "{text}");
     }
-    assert_eq!(places(&app, &uid, &verify).await, ["verify"], "the whole one is good");
+    assert_eq!(places(&app, &uid, &verify).await, ["passkey", "verify"], "the whole one is good");
 }
 
 #[both_databases]

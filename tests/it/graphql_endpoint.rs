@@ -247,6 +247,8 @@ async fn each_sensitive_mutation_comes_once_a_document(place: Place) {
         "requestReset(input: { email: \"a@example.com\" }) { success }",
         "confirmReset(input: { uid: \"a\", token: \"b\", newPassword: \"c\" }) { success }",
         "register(input: { email: \"a@example.com\", password: \"b\" }) { success }",
+        "registerWithoutPassword(input: { email: \"a@example.com\" }) { success }",
+        "startPasskeySignUp(input: { token: \"b\" }) { errors { code } }",
         "verifyEmail(input: { token: \"b\" }) { errors { code } }",
         "undoEmailChange(input: { token: \"b\" }) { errors { code } }",
         "resendVerification(input: { email: \"a@example.com\" }) { success }",

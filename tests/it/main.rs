@@ -79,6 +79,7 @@ mod owner_notices;
 mod parity;
 mod password_page;
 mod passkeys;
+mod passwordless;
 mod passwords;
 mod query_plans;
 mod process;

@@ -73,6 +73,12 @@ impl<'a> Browser<'a> {
         }
     }
 
+    /// Sends this form, as a script of a page does.
+    pub(crate) async fn post(&mut self, path: &str, body: &str) -> Answer {
+        let request = self.app.anyone().request("POST", path).body(body.to_owned());
+        self.finish(request.header("content-type", "application/x-www-form-urlencoded")).await
+    }
+
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         self.cookies.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }

@@ -18,9 +18,11 @@ import {
   type PasskeyRequestOptions,
   type ProofInput,
   RegisterDocument,
+  RegisterWithoutPasswordDocument,
   type SignInChallenge,
   StartPasskeyLoginDocument,
   StartPasskeyRegistrationDocument,
+  StartPasskeySignUpDocument,
   StartTotpEnrollmentDocument,
   VerifyEmailDocument,
   type VestibuleClient,
@@ -51,13 +53,17 @@ function open(options: Partial<VestibuleOptions> = {}): VestibuleClient {
   return client;
 }
 
+/** Token of the link in the email that confirms this address. */
+async function tokenFor(email: string): Promise<string> {
+  const mail = (await service.mail(email, "Confirm your email address")).replace(/=\r?\n/g, "").replace(/=3D/g, "=");
+  return /\?token=([\w.-]+)/.exec(mail)?.[1] ?? "";
+}
+
 /** A new user, and a client that is signed in. */
 async function register(email: string): Promise<VestibuleClient> {
   const client = open();
   const { register } = await client.request(RegisterDocument, { input: { email, password: PASSWORD } });
-  const mail = (await service.mail(email, "Confirm your email address")).replace(/=\r?\n/g, "").replace(/=3D/g, "=");
-  const token = /\?token=([\w.-]+)/.exec(mail)?.[1] ?? "";
-  const input = { token, registrationSecret: register?.registrationSecret ?? null };
+  const input = { token: await tokenFor(email), registrationSecret: register?.registrationSecret ?? null };
   const { verifyEmail } = await client.request(VerifyEmailDocument, { input });
   if (!verifyEmail?.tokens) throw new Error(`not verified: ${JSON.stringify(verifyEmail?.errors)}`);
   await client.adopt(verifyEmail.tokens);
@@ -226,6 +232,28 @@ describe("a passkey", () => {
     expect(store.read()).toEqual(expect.any(String));
     const again = await open().signInWithPasskey(passkey);
     expect(again.errors.map(({ code }) => code)).toEqual(["INVALID_TOKEN"]);
+  });
+
+  test("replaces the password of a new account", async () => {
+    stubAuthenticator();
+    const address = "without-password@example.com";
+    const client = open();
+    const { registerWithoutPassword } = await client.request(RegisterWithoutPasswordDocument, {
+      input: { email: address },
+    });
+    const registrationSecret = registerWithoutPassword?.registrationSecret ?? null;
+    const link = { token: await tokenFor(address), registrationSecret };
+    const { startPasskeySignUp } = await client.request(StartPasskeySignUpDocument, { input: link });
+    if (!startPasskeySignUp?.options) throw new Error("no options");
+    const passkey = await createPasskey(startPasskeySignUp.options);
+    const { verifyEmail } = await client.request(VerifyEmailDocument, { input: { ...link, passkey } });
+    if (!verifyEmail?.tokens) throw new Error(`not verified: ${JSON.stringify(verifyEmail?.errors)}`);
+    expect(verifyEmail.recoveryCodes).toHaveLength(10);
+    await client.adopt(verifyEmail.tokens);
+    expect((await client.request(MeDocument)).me).toMatchObject({ email: address, hasPassword: false });
+    const next = open();
+    const { errors } = await next.signInWithPasskey(await getPasskey(await passkeyOptions(next)));
+    expect([errors, next.session.status]).toEqual([[], "signedIn"]);
   });
 
   test("answers the challenge after a password", async () => {

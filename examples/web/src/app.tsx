@@ -4,9 +4,11 @@ import { Forgot } from "./pages/forgot";
 import { Import } from "./pages/import";
 import { Online } from "./pages/online";
 import { Profile } from "./pages/profile";
+import { Register } from "./pages/register";
 import { Reset } from "./pages/reset";
 import { SignIn } from "./pages/sign-in";
 import { Users } from "./pages/users";
+import { Verify } from "./pages/verify";
 import { Proof } from "./proof";
 import { Link, usePath } from "./route";
 import { client, explain, useQuery, useSession } from "./vestibule";
@@ -22,8 +24,9 @@ export function App() {
   };
   useEffect(restore, []);
   if (path === "/account/reset") return <Outside page={<Reset />} />;
+  if (path === "/account/verify") return <Outside page={<Verify />} />;
   if (session.status === "signedIn") return <Inside key={session.userId} path={path} />;
-  if (session.status === "signedOut") return <Outside page={path === "/forgot" ? <Forgot /> : <SignIn />} />;
+  if (session.status === "signedOut") return <Outside page={outside(path)} />;
   return (
     <Outside
       page={
@@ -40,6 +43,12 @@ export function App() {
       }
     />
   );
+}
+
+function outside(path: string) {
+  if (path === "/forgot") return <Forgot />;
+  if (path === "/register") return <Register />;
+  return <SignIn />;
 }
 
 function Outside({ page }: { page: React.ReactNode }) {

@@ -56,13 +56,13 @@ async function startService(origin) {
   throw new Error("the service did not start");
 }
 
-/** Waits for the newest email with this subject, and returns its link. */
+/** Waits for the newest email with this subject, and returns its link with a token. */
 async function linkOf(page, subject) {
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const mails = existsSync(join(folder, "mail")) ? readdirSync(join(folder, "mail")).sort().reverse() : [];
     for (const name of mails) {
       const mail = readFileSync(join(folder, "mail", name), "utf8").replace(/=\r?\n/g, "").replace(/=3D/g, "=");
-      const link = mail.includes(`Subject: ${subject}`) && /http:\S+\?uid=[^\s"<]+/.exec(mail)?.[0];
+      const link = mail.includes(`Subject: ${subject}`) && /http:\S+\?\S*token=[^\s"<]+/.exec(mail)?.[0];
       if (link) return link;
     }
     await page.waitForTimeout(50);
@@ -105,8 +105,8 @@ async function refuseOnce(page, name, field) {
   });
 }
 
-/** A page whose browser has a virtual authenticator, with a passkey of this user from the pages of the service. */
-async function withPasskey(context, { identifier, password }) {
+/** A page whose browser has a virtual authenticator. */
+async function withAuthenticator(context) {
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);
   const devtools = await context.newCDPSession(page);
@@ -114,6 +114,13 @@ async function withPasskey(context, { identifier, password }) {
   const options = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true };
   const added = { options: { ...options, isUserVerified: true, automaticPresenceSimulation: true } };
   const { authenticatorId } = await devtools.send("WebAuthn.addVirtualAuthenticator", added);
+  const remove = () => devtools.send("WebAuthn.clearCredentials", { authenticatorId });
+  return { page, remove };
+}
+
+/** The same, with a passkey of this user from the pages of the service. */
+async function withPasskey(context, { identifier, password }) {
+  const { page, remove } = await withAuthenticator(context);
   await page.goto(new URL("/account/sign-in?then=security", url).href);
   await page.getByLabel("Email address or username").fill(identifier);
   await page.getByLabel("Password", { exact: true }).fill(password);
@@ -122,7 +129,6 @@ async function withPasskey(context, { identifier, password }) {
   await page.getByRole("button", { name: "Create the passkey" }).click();
   await page.getByRole("heading", { name: "Your recovery codes" }).waitFor();
   await context.clearCookies();
-  const remove = () => devtools.send("WebAuthn.clearCredentials", { authenticatorId });
   return { page, remove };
 }
 
@@ -300,6 +306,38 @@ try {
   await remove();
   await own.getByRole("button", { name: "Sign in with a passkey" }).click();
   await own.getByRole("alert").getByText("The passkey could not be used").waitFor();
+  passed += 1;
+
+  // Registration without a password: the link in the email creates the passkey, which signs in alone.
+  const newcomers = await browser.newContext({ viewport: { width: 320, height: 700 }, colorScheme: "dark" });
+  const { page: fresh } = await withAuthenticator(newcomers);
+  fresh.on("pageerror", (error) => broken.push(error.message));
+  await fresh.goto(origin);
+  await fresh.getByRole("link", { name: "Create an account" }).click();
+  await arrived(fresh, "Create an account");
+  await fresh.getByLabel("Email address").fill("not an address");
+  await fresh.keyboard.press("Enter");
+  await fresh.locator("input[name=email][aria-invalid=true]:focus").waitFor();
+  await inspect(fresh, "register-wrong-dark-320");
+  await fresh.getByLabel("Email address").fill("grace@example.com");
+  await fresh.getByLabel("First name").fill("Grace");
+  await fresh.keyboard.press("Enter");
+  await fresh.getByRole("status").getByText("sent you an email").waitFor();
+  await fresh.goto(await linkOf(fresh, "Confirm your email address"));
+  await fresh.getByLabel("Or a password").fill("short");
+  await fresh.keyboard.press("Enter");
+  await fresh.locator("input[name=password][aria-invalid=true]:focus").waitFor();
+  await inspect(fresh, "verify-wrong-dark-320");
+  await fresh.getByRole("button", { name: "Create a passkey" }).click();
+  await arrived(fresh, "Your recovery codes");
+  assert.equal(await fresh.locator(".codes code").count(), 10);
+  await inspect(fresh, "recovery-codes-dark-320");
+  await fresh.getByRole("button", { name: "Continue" }).click();
+  await arrived(fresh, "Grace");
+  await fresh.getByRole("button", { name: "Sign out", exact: true }).click();
+  await arrived(fresh, "Sign in");
+  await fresh.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await arrived(fresh, "Grace");
   passed += 1;
 
   // An authenticator app: a wrong code, the code, and a recovery code in the dialog that asks for a proof.

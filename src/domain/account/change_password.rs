@@ -21,7 +21,7 @@ use crate::tools::clock::{Now, Timestamp};
 /// The current and the new password.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangePassword<'a> {
-    /// The current password.
+    /// The current password; ignored for an account without one.
     pub old: &'a str,
     /// The new password.
     pub new: NewPassword<'a>,
@@ -31,7 +31,8 @@ pub struct ChangePassword<'a> {
 /// tokens stay valid: the owner knows the old password and can list them. A reset ends them.
 ///
 /// # Errors
-/// [`crate::error::Code::PasswordIncorrect`] of `oldPassword`, or the refusal of the new one.
+/// [`crate::error::Code::PasswordIncorrect`] of `oldPassword`, [`crate::error::Code::ReauthenticationRequired`] without a
+/// password, or the refusal of the new one.
 pub async fn change_password(
     db: &Db,
     now: &Now,

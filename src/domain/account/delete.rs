@@ -19,7 +19,7 @@ use crate::tools::media::MediaStore;
 ///
 /// # Errors
 /// [`crate::error::Code::PasswordIncorrect`] and [`crate::error::Code::PasswordExpired`] of `currentPassword`,
-/// [`crate::error::Code::LastSuperuser`].
+/// [`crate::error::Code::ReauthenticationRequired`] without a password, [`crate::error::Code::LastSuperuser`].
 pub async fn deactivate(
     db: &Db,
     now: &Now,
@@ -45,7 +45,7 @@ pub async fn deactivate(
 ///
 /// # Errors
 /// [`crate::error::Code::PasswordIncorrect`] and [`crate::error::Code::PasswordExpired`] of `currentPassword`,
-/// [`crate::error::Code::LastSuperuser`].
+/// [`crate::error::Code::ReauthenticationRequired`] without a password, [`crate::error::Code::LastSuperuser`].
 pub async fn delete(
     db: &Db,
     now: &Now,

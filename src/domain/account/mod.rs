@@ -43,11 +43,12 @@ struct CurrentPassword<'a> {
 }
 
 /// Verifies the current password before an operation that cannot be undone, or that would let the thief of a session
-/// take over the account.
+/// take over the account. An account without a password needs a recent proof by other means instead.
 ///
 /// # Errors
 /// [`Code::PasswordIncorrect`] of this field, and [`Code::PasswordExpired`] for a temporary password that was not
-/// replaced in time; [`crate::error::Error::RateLimited`] after too many wrong ones.
+/// replaced in time; [`crate::error::Error::RateLimited`] after too many wrong ones;
+/// [`Code::ReauthenticationRequired`] without a password.
 async fn prove<'a>(
     db: &Db,
     now: &Now,
@@ -55,7 +56,41 @@ async fn prove<'a>(
     passwords: &Passwords,
     current: CurrentPassword<'_>,
 ) -> Result<Proof<'a>> {
-    let proof = prove_with_any(db, now, owner, passwords, current).await?;
+    match owner.user().password_hash {
+        Some(_) => prove_by_password(db, now, owner, passwords, current).await,
+        None => Proof::without_password(now, owner, current.field),
+    }
+}
+
+/// The same for the operation that replaces the password, which an expired one may still do.
+///
+/// # Errors
+/// As for [`prove`], except [`Code::PasswordExpired`].
+async fn prove_with_any<'a>(
+    db: &Db,
+    now: &Now,
+    owner: SessionUser<'a>,
+    passwords: &Passwords,
+    current: CurrentPassword<'_>,
+) -> Result<Proof<'a>> {
+    match owner.user().password_hash {
+        Some(_) => verify(db, now, owner, passwords, current).await,
+        None => Proof::without_password(now, owner, current.field),
+    }
+}
+
+/// The same for a proof that is a password in every case.
+///
+/// # Errors
+/// As for [`prove`], except [`Code::ReauthenticationRequired`].
+async fn prove_by_password<'a>(
+    db: &Db,
+    now: &Now,
+    owner: SessionUser<'a>,
+    passwords: &Passwords,
+    current: CurrentPassword<'_>,
+) -> Result<Proof<'a>> {
+    let proof = verify(db, now, owner, passwords, current).await?;
     let user = owner.user();
     if passwords.has_expired(user, now) {
         let failure = Failure::of(user, Attempt::default(), Reason::PasswordExpired);
@@ -65,11 +100,7 @@ async fn prove<'a>(
     Ok(proof)
 }
 
-/// The same for the operation that replaces the password, which an expired one may still do.
-///
-/// # Errors
-/// As for [`prove`], except [`Code::PasswordExpired`].
-async fn prove_with_any<'a>(
+async fn verify<'a>(
     db: &Db,
     now: &Now,
     owner: SessionUser<'a>,
@@ -88,19 +119,33 @@ async fn prove_with_any<'a>(
     Ok(Proof { hash: owner.into_viewer().user().password_hash.as_deref(), field })
 }
 
-/// Proof that the password was correct at the start of the request.
+/// Proof that the password was correct at the start of the request, or that there was none.
 #[derive(Clone, Copy, Debug)]
 struct Proof<'a> {
     hash: Option<&'a str>,
     field: &'static str,
 }
 
-impl Proof<'_> {
-    /// Checks, in the transaction of the protected operation, that the password was not replaced meanwhile.
+impl<'a> Proof<'a> {
+    /// Proof of an account without a password, by a recent proof of the session.
     ///
     /// # Errors
-    /// [`Code::PasswordIncorrect`] of its field.
+    /// [`Code::ReauthenticationRequired`].
+    fn without_password(now: &Now, owner: SessionUser<'a>, field: &'static str) -> Result<Self> {
+        owner.check_recent_proof(now)?;
+        Ok(Self { hash: None, field })
+    }
+
+    /// Checks, in the transaction of the protected operation, that the password was not replaced meanwhile, and that the
+    /// proof without one is still recent.
+    ///
+    /// # Errors
+    /// [`Code::PasswordIncorrect`] of its field; [`Code::ReauthenticationRequired`] without a password.
     fn check(self, authorized: &Authorized) -> Result<(), Refusal> {
+        if self.hash.is_none() {
+            let (_, now) = authorized.parts();
+            authorized.check_recent_proof(now)?;
+        }
         let is_present = self.hash == authorized.user().password_hash.as_deref();
         if is_present {
             Ok(())

@@ -20,7 +20,7 @@ use crate::tools::identifier;
 pub struct Profile {
     /// Names and other details.
     pub details: Details,
-    /// The new address; requires the current password.
+    /// The new address; requires the current password, or a recent proof without one.
     pub email: Option<String>,
     /// The current password.
     pub current_password: Option<String>,
@@ -33,7 +33,7 @@ pub struct Profile {
 ///
 /// # Errors
 /// One refusal for each invalid field; [`Code::Required`], [`Code::PasswordIncorrect`] or [`Code::PasswordExpired`] of
-/// `currentPassword`;
+/// `currentPassword`, [`Code::ReauthenticationRequired`] without a password;
 /// [`Error::Forbidden`] for an email address by an API token; [`Error::RateLimited`] after too many mails with links or
 /// too many usernames or renames.
 pub async fn update(db: &Db, now: &Now, viewer: &Viewer, passwords: &Passwords, input: Profile) -> Result<user::Model> {
@@ -53,11 +53,11 @@ pub async fn update(db: &Db, now: &Now, viewer: &Viewer, passwords: &Passwords, 
     let mut proof = None;
     if moves.is_some() {
         let owner = viewer.session_user()?;
-        let typed = input
-            .current_password
-            .as_deref()
-            .ok_or_else(|| Refusal::new(Code::Required, "current-password-required").of("currentPassword"))?;
-        let current = CurrentPassword { typed, field: "currentPassword" };
+        let typed = input.current_password.as_deref();
+        if typed.is_none() && user.password_hash.is_some() {
+            return Err(Refusal::new(Code::Required, "current-password-required").of("currentPassword").into());
+        }
+        let current = CurrentPassword { typed: typed.unwrap_or_default(), field: "currentPassword" };
         proof = Some(prove(db, now, owner, passwords, current).await?);
         if let Some(email) = moves.as_ref().filter(|email| !identifier::same_address(email, &user.email)) {
             let by = Requester::Viewer(viewer);

@@ -5,7 +5,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use uuid::Uuid;
 
 use super::second_factor::add_method;
-use super::{CurrentPassword, prove};
+use super::{CurrentPassword, prove_by_password};
 use crate::database::Db;
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::authorize::{Also, Authorized};
@@ -48,7 +48,7 @@ pub async fn reauthenticate(
     let (authorized, method) = match typed {
         TypedProof::Password(password) => {
             let current = CurrentPassword { typed: password, field: "password" };
-            let proof = prove(db, now, owner, rules.passwords, current).await?;
+            let proof = prove_by_password(db, now, owner, rules.passwords, current).await?;
             let authorized = owner.begin(db, now, Also::Nobody).await?;
             proof.check(&authorized)?;
             (authorized, Method::Password)

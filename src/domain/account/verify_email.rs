@@ -1,31 +1,26 @@
 //! Confirming an address by a mailed link.
 
-use std::time::Duration;
-
 use sea_orm::QuerySelect as _;
 use sea_orm::sea_query::LockType;
 
-use crate::config::{Registration, SecondFactorPolicy, SessionConfig};
+use crate::config::{Registration, SessionConfig};
 use crate::database::Db;
 use crate::domain::account::email_change::{self, EmailChange};
-use crate::domain::account::registration::pending::{self, Account};
+use crate::domain::account::passkeys::register::{self as passkeys, NewPasskey};
+use crate::domain::account::registration::confirm;
 use crate::domain::auth::identity::{Caller, Client};
 use crate::domain::auth::passwords::{NewPassword, Passwords, TypedPassword};
-use crate::domain::auth::second_factor::Proven;
+use crate::domain::auth::second_factor::SecondFactorRules;
 use crate::domain::auth::sessions::{self, SessionProof};
 use crate::domain::auth::sign_in::{self, Failure, password_expired};
 use crate::domain::rate_limits::{self, Account as Attempted, Attempt};
 use crate::domain::sent_forms::{self, SentForm};
 use crate::entity::audit_event::Reason;
-use crate::entity::session::Method;
 use crate::entity::{registration, session, user};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::Now;
 use crate::tools::secret::Secret;
 use crate::tools::token::RefreshToken;
-
-/// Maximum age of a link that also signs in: old mails are forwarded and lie in mailboxes.
-const SIGNS_IN_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// Settings of the confirmation.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +31,8 @@ pub struct Rules<'a> {
     pub passwords: &'a Passwords,
     /// Lifetimes of sessions.
     pub lives: &'a SessionConfig,
-    /// The users who need a second factor.
-    pub second_factor: SecondFactorPolicy,
+    /// The rules for passkeys and second factors.
+    pub second_factor: SecondFactorRules<'a>,
 }
 
 /// A link that was followed, and the secrets of the client that follows it.
@@ -58,6 +53,8 @@ pub struct Confirm<'a> {
     pub link: Link<'a>,
     /// The password chosen at sign-up, or a new one; for the new address of an account, the account's password.
     pub password: Option<NewPassword<'a>>,
+    /// The passkey of a new account, instead of a password.
+    pub passkey: Option<&'a NewPasskey>,
     /// The session that the client is signed in with.
     pub signed_in: SignedIn<'a>,
     /// The submitted form of a page; a repeated submission is recognized by it.
@@ -89,8 +86,12 @@ pub struct Waiting {
     pub email: String,
     /// True if the link creates a new account; false if it changes the address of an account.
     pub is_new: bool,
-    /// True if the client has to enter a password.
+    /// True if the client has to enter a password, or for a new account create a passkey.
     pub needs_password: bool,
+    /// True for a new account that was registered without a password.
+    pub is_without_password: bool,
+    /// True for a new account that may have a passkey.
+    pub may_have_passkey: bool,
 }
 
 /// A user with a newly confirmed address.
@@ -102,11 +103,13 @@ pub struct Verified {
     pub session: Option<session::Model>,
     /// True if the browser stays signed in to another account.
     pub is_other_present: bool,
+    /// The texts of recovery codes, if the account is new and has a passkey.
+    pub recovery_codes: Option<Vec<String>>,
 }
 
 impl Link<'_> {
     /// Checks that the client that follows the link is the one that registered.
-    fn proves(&self, waiting: &registration::Model) -> bool {
+    pub(in crate::domain::account) fn proves(&self, waiting: &registration::Model) -> bool {
         let typed = self.registration_secret.and_then(Secret::from_text);
         self.cookie.into_iter().chain(&typed).any(|secret| waiting.is_of(secret))
     }
@@ -146,13 +149,19 @@ async fn waiting(
     signed_in: SignedIn<'_>,
 ) -> Result<Option<Waiting>> {
     let Some(secret) = Secret::from_text(link.token) else { return Ok(None) };
-    if let Some(waiting) = registered(db, now, rules, &secret).await? {
-        let needs_password = !link.proves(&waiting);
-        return Ok(Some(Waiting { email: waiting.email, is_new: true, needs_password }));
+    if let Some(waiting) = confirm::find(db, now, rules, &secret).await? {
+        let is_without_password = waiting.password().is_none();
+        return Ok(Some(Waiting {
+            needs_password: is_without_password || !link.proves(&waiting),
+            is_without_password,
+            may_have_passkey: passkeys::domain(rules.second_factor).is_ok(),
+            email: waiting.email,
+            is_new: true,
+        }));
     }
     let Some(EmailChange { user, to }) = email_change::find(db.reader(), now, &secret).await? else { return Ok(None) };
     let needs_password = held(db, now, rules.lives, signed_in, &user).await?.is_none();
-    Ok(Some(Waiting { email: to, is_new: false, needs_password }))
+    Ok(Some(Waiting { email: to, is_new: false, needs_password, is_without_password: false, may_have_passkey: false }))
 }
 
 /// The proof of a valid session of this user, if the client has one.
@@ -171,19 +180,12 @@ async fn held(
     Ok(None)
 }
 
-/// The registration of this link, while registration is open.
-async fn registered(db: &Db, now: &Now, rules: Rules<'_>, secret: &Secret) -> Result<Option<registration::Model>> {
-    if rules.registration != Registration::Open {
-        return Ok(None);
-    }
-    pending::find_by_link(db.reader(), now, secret).await
-}
-
 /// Confirms an address, and spends the link.
 ///
 /// A new account never gets a password typed by somebody else. The client that registered confirms with the link alone;
-/// other clients enter the password chosen at sign-up, or a new one. With a new password, the account keeps only
-/// the address of the registration, because a stranger may have typed the rest.
+/// other clients enter the password chosen at sign-up, or a new one, or create a passkey. With a new password or a passkey,
+/// the account keeps only the address of the registration, because a stranger may have typed the rest. A registration
+/// without a password always needs one of both.
 ///
 /// A link never gives access to another account that requested a move to the reader's address: the address changes only
 /// for a client with a session of that account, or with its password.
@@ -191,9 +193,9 @@ async fn registered(db: &Db, now: &Now, rules: Rules<'_>, secret: &Secret) -> Re
 /// # Errors
 /// [`Code::InvalidToken`] if the link was used, has expired, was replaced by a newer one or never existed, or if
 /// another account took the address meanwhile. A link to a new account is invalid once registration is closed.
-/// [`Code::PasswordRequired`], the refusal of a weak password, [`Code::PasswordIncorrect`] and
+/// [`Code::PasswordRequired`], the refusal of a weak password or of a passkey, [`Code::PasswordIncorrect`] and
 /// [`Code::PasswordExpired`] of the account that changes its address; the link stays valid after these.
-/// [`crate::error::Error::RateLimited`] after too many invalid links and refused passwords.
+/// [`crate::error::Error::RateLimited`] after too many invalid links, and refused passwords and passkeys.
 pub async fn verify_email(
     db: &Db,
     now: &Now,
@@ -202,92 +204,24 @@ pub async fn verify_email(
     input: Confirm<'_>,
 ) -> Result<Verified> {
     let attempt = rate_limits::take_link(db, now, client, rules.passwords.limits()).await?;
+    let verified = follow(db, now, client, rules, input).await;
+    // A password that was not typed is no guess.
+    let is_asked_for = matches!(&verified, Err(Error::Refused(refusals)) if refusals.iter().any(is_password_required));
+    if verified.is_ok() || is_asked_for {
+        rate_limits::give_back(db.writer(), attempt).await?;
+    }
+    verified
+}
+
+async fn follow(db: &Db, now: &Now, client: &Client, rules: Rules<'_>, input: Confirm<'_>) -> Result<Verified> {
     let secret = Secret::from_text(input.link.token).ok_or_else(invalid_link)?;
-    let following = Following { client, lives: rules.lives, second_factor: rules.second_factor, secret: &secret };
     // A secret belongs to one kind of link; the kinds are tried in turn.
-    let verified = match registered(db, now, rules, &secret).await? {
-        Some(waiting) => {
-            let is_known = input.link.proves(&waiting);
-            let account = match input.password {
-                Some(new) => account(rules.passwords, &waiting, is_known, new).await?,
-                None if is_known => Account::AsRegistered,
-                None => {
-                    rate_limits::give_back(db.writer(), attempt).await?;
-                    return Err(password_required(&waiting).into());
-                }
-            };
-            new_account(db, now, following, &input, account).await?
-        }
-        None => {
-            let waiting = email_change::find(db.reader(), now, &secret).await?.ok_or_else(invalid_link)?;
-            let proof = match prove(db, now, client, rules, &waiting, input).await {
-                Err(Error::Refused(refusals)) if refusals.iter().any(is_password_required) => {
-                    rate_limits::give_back(db.writer(), attempt).await?;
-                    return Err(Error::Refused(refusals));
-                }
-                proof => proof?,
-            };
-            moved(db, now, following, proof, input.form).await?
-        }
-    };
-    rate_limits::give_back(db.writer(), attempt).await?;
-    Ok(verified)
-}
-
-/// The account that results from a registration with the entered password. `is_known` is true for the client that
-/// registered. Refused passwords count as attempts at the link, because each costs a hash.
-async fn account(
-    passwords: &Passwords,
-    waiting: &registration::Model,
-    is_known: bool,
-    new: NewPassword<'_>,
-) -> Result<Account> {
-    passwords.check_form(new)?;
-    if passwords.matches(new.password, &waiting.password_hash).await? {
-        return Ok(Account::AsRegistered);
+    if let Some(waiting) = confirm::find(db, now, rules, &secret).await? {
+        return confirm::confirm(db, now, client, rules, input, (&secret, &waiting)).await;
     }
-    if is_known {
-        let name = waiting.username.as_deref().unwrap_or_default();
-        let about = [name, &waiting.email, &waiting.first_name, &waiting.last_name];
-        return Ok(Account::WithPassword(passwords.accept(new, &about).await?));
-    }
-    Ok(Account::AddressOnly(passwords.accept(new, &[&waiting.email]).await?))
-}
-
-/// A client that follows a link.
-#[derive(Clone, Copy, Debug)]
-struct Following<'a> {
-    client: &'a Client,
-    lives: &'a SessionConfig,
-    second_factor: SecondFactorPolicy,
-    /// The secret of the link.
-    secret: &'a Secret,
-}
-
-async fn new_account(
-    db: &Db,
-    now: &Now,
-    following: Following<'_>,
-    input: &Confirm<'_>,
-    account: Account,
-) -> Result<Verified> {
-    let Following { client, lives, second_factor, secret } = following;
-    let (txn, ref now) = db.begin(now).await?;
-    let completed = pending::complete(&txn, now, client, secret, account).await?;
-    let (user, made_at) = completed.ok_or_else(invalid_link)?;
-    sent_forms::note(&txn, now, input.form).await?;
-    let is_other_present = match input.signed_in.cookie {
-        Some(token) => sessions::is_alive(&txn, now, lives, token.session).await?,
-        None => false,
-    };
-    let password = input.password.map(|_| Method::Password);
-    let proven = Proven::first(second_factor, &user, password.into_iter().chain([Method::EmailLink]));
-    let session = match proven.filter(|_| now.at <= made_at.plus(SIGNS_IN_FOR) && !is_other_present) {
-        Some(proven) => Some(sessions::open(&txn, now, client, lives, &proven).await?),
-        None => None,
-    };
-    txn.commit().await?;
-    Ok(Verified { user, session, is_other_present })
+    let waiting = email_change::find(db.reader(), now, &secret).await?.ok_or_else(invalid_link)?;
+    let proof = prove(db, now, client, rules, &waiting, input).await?;
+    moved(db, now, client, rules, proof, (&secret, input.form)).await
 }
 
 /// Proof that the client owns an account.
@@ -344,11 +278,11 @@ async fn by_password(
 async fn moved(
     db: &Db,
     now: &Now,
-    following: Following<'_>,
+    client: &Client,
+    rules: Rules<'_>,
     proof: Proof,
-    form: Option<&SentForm>,
+    (secret, form): (&Secret, Option<&SentForm>),
 ) -> Result<Verified> {
-    let Following { client, lives, secret, .. } = following;
     let (txn, ref now) = db.begin(now).await?;
     let found = email_change::lock(&txn, now, secret).await?.ok_or_else(invalid_link)?;
     // Waiting for the locks may have taken long; events of the other transactions come first in the trail.
@@ -356,7 +290,7 @@ async fn moved(
     let user = &found.user;
     let is_proved = match &proof {
         Proof::Session(proof) => {
-            let held = sessions::held(now, lives, *proof, user.id).lock(LockType::KeyShare);
+            let held = sessions::held(now, rules.lives, *proof, user.id).lock(LockType::KeyShare);
             held.one(&txn).await?.is_some()
         }
         // A new password would have ended the link.
@@ -368,10 +302,10 @@ async fn moved(
     let user = email_change::confirm(&txn, now, client, secret, found).await?.ok_or_else(invalid_link)?;
     sent_forms::note(&txn, now, form).await?;
     txn.commit().await?;
-    Ok(Verified { user, session: None, is_other_present: false })
+    Ok(Verified { user, session: None, is_other_present: false, recovery_codes: None })
 }
 
-fn invalid_link() -> Refusal {
+pub(in crate::domain::account) fn invalid_link() -> Refusal {
     Refusal::new(Code::InvalidToken, "link-invalid").of("token")
 }
 
@@ -385,9 +319,4 @@ fn account_password_required(email: &str) -> Refusal {
 
 fn wrong_password() -> Refusal {
     Refusal::new(Code::PasswordIncorrect, "account-password-incorrect").of("password")
-}
-
-fn password_required(waiting: &registration::Model) -> Refusal {
-    let email = waiting.email.as_str();
-    Refusal::new(Code::PasswordRequired, "registration-password-required").with("email", email).of("password")
 }

@@ -16,7 +16,7 @@ const RECENT: u64 = 5;
 /// The state of a user's sign-ins.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The reasons; empty if the right password signs the user in.
+    /// The reasons; empty if the right password or passkey signs the user in.
     pub problems: Vec<Problem>,
     /// Recent failed sign-ins and exhausted limits, newest first.
     pub failures: Vec<audit_event::Model>,

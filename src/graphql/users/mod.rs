@@ -126,6 +126,12 @@ impl User {
         self.0.is_verified
     }
 
+    /// True if the user has a password. Without one, operations that take the current password need a recent proof
+    /// instead, and `changePassword` or a reset sets the first one.
+    async fn has_password(&self) -> bool {
+        self.0.password_hash.is_some()
+    }
+
     /// True while the user has a temporary password that the service generated and printed. Ask the user to replace it
     /// with `changePassword`: it expires after 24 hours if other machines can reach the service.
     async fn password_is_temporary(&self) -> bool {

@@ -3,12 +3,10 @@
 use axum::response::Response;
 
 use super::view::{Field, Form, View};
-use super::{Outcome, Sent, Visit, console, form, invalid_link, passkeys, password_hint, second_factor};
-use crate::app::App;
+use super::{Outcome, Sent, Visit, console, form, passkeys, password_hint, second_factor};
 use crate::config::Registration;
-use crate::domain::account::registration::register::{self, Register, Rules};
+use crate::domain::account::registration::register::{self, Register};
 use crate::domain::account::undo_email_change::{self, Undo};
-use crate::domain::account::verify_email::{self, Confirm, Link, Waiting};
 use crate::domain::auth::passwords::NewPassword;
 use crate::domain::auth::sign_in::{self, Replacement, SignIn, SignedIn};
 use crate::entity::user;
@@ -161,7 +159,7 @@ fn signed_in_view(visit: &Visit) -> View {
     View { paragraphs: vec![Text::new("page-signed-in-effect")], links, ..View::new(Text::new("page-signed-in-title")) }
 }
 
-fn sign_in_link() -> (Text, String) {
+pub(super) fn sign_in_link() -> (Text, String) {
     (Text::new("page-link-sign-in"), "/account/sign-in".to_owned())
 }
 
@@ -175,7 +173,10 @@ pub(super) async fn register_form(visit: Visit) -> Response {
         });
     }
     match visit.app.config.registration {
-        Registration::Open => visit.show(&register_view(&visit, &|_| String::new())),
+        Registration::Open => {
+            let by_passkey = may_register_by_passkey(&visit, visit.parameter("with"));
+            visit.show(&register_view(&visit, by_passkey, &|_| String::new()))
+        }
         Registration::Closed => visit.refuse(closed_view(), Error::Forbidden),
     }
 }
@@ -184,34 +185,50 @@ pub(super) async fn register_form(visit: Visit) -> Response {
 pub(super) async fn register(sent: Sent) -> Response {
     let visit = &sent.visit;
     let app = &visit.app;
-    let rules = Rules {
-        registration: app.config.registration,
-        passwords: &app.passwords,
-        verify_ttl: app.config.links.verify_ttl,
-        limits: &app.limits,
-    };
+    let by_passkey = may_register_by_passkey(visit, sent.field("with"));
     let wanted = Register {
         email: sent.field("email"),
         username: Some(sent.field("username")).filter(|name| !name.is_empty()),
-        password: NewPassword {
-            password: sent.field("password"),
-            confirm: Some(sent.field("passwordConfirm")),
-            fields: ("password", "passwordConfirm"),
-        },
+        password: (!by_passkey).then(|| new_password(&sent)),
         first_name: sent.field("firstName"),
         last_name: sent.field("lastName"),
         phone: "",
     };
-    match register::register(&app.db, &visit.now, &visit.client, rules, wanted).await {
+    match register::register(&app.db, &visit.now, &visit.client, app.register_rules(), wanted).await {
         Ok(secret) => visit.redirect_registered("/account/register?sent=1", &secret),
         Err(Error::Forbidden) => visit.refuse(closed_view(), Error::Forbidden),
-        Err(error) => visit.refuse(register_view(visit, &|name| sent.field(name).to_owned()), error),
+        Err(error) => visit.refuse(register_view(visit, by_passkey, &|name| sent.field(name).to_owned()), error),
     }
 }
 
-fn register_view(visit: &Visit, typed: &dyn Fn(&str) -> String) -> View {
+/// True for a registration without a password, where passkeys are possible.
+fn may_register_by_passkey(visit: &Visit, with: &str) -> bool {
+    with == "passkey" && passkeys::may_be_added(&visit.app)
+}
+
+/// The new password in a form.
+pub(super) fn new_password(sent: &Sent) -> NewPassword<'_> {
+    NewPassword {
+        password: sent.field("password"),
+        confirm: Some(sent.field("passwordConfirm")),
+        fields: ("password", "passwordConfirm"),
+    }
+}
+
+/// Fields for a new password.
+pub(super) fn new_password_fields(visit: &Visit) -> [Field; 2] {
+    [
+        Field {
+            hint: Some(password_hint(visit)),
+            ..Field::password("password", Text::new("page-label-password"), "new-password")
+        },
+        Field::password("passwordConfirm", Text::new("page-label-repeat-password"), "new-password"),
+    ]
+}
+
+fn register_view(visit: &Visit, by_passkey: bool, typed: &dyn Fn(&str) -> String) -> View {
     let field = |name, label, autocomplete| Field { value: typed(name), ..Field::new(name, label, autocomplete) };
-    let fields = vec![
+    let mut fields = vec![
         Field { inputmode: "email", required: true, ..field("email", Text::new("page-label-email"), "email") },
         Field {
             hint: Some(Text::new("page-hint-username")),
@@ -219,15 +236,23 @@ fn register_view(visit: &Visit, typed: &dyn Fn(&str) -> String) -> View {
         },
         field("firstName", Text::new("page-label-first-name"), "given-name"),
         field("lastName", Text::new("page-label-last-name"), "family-name"),
-        Field {
-            hint: Some(password_hint(visit)),
-            ..Field::password("password", Text::new("page-label-password"), "new-password")
-        },
-        Field::password("passwordConfirm", Text::new("page-label-repeat-password"), "new-password"),
     ];
+    let (mut paragraphs, mut hidden, mut links) = (Vec::new(), Vec::new(), Vec::new());
+    if by_passkey {
+        paragraphs.push(Text::new("page-register-passkey-effect"));
+        hidden.push(("with", "passkey".to_owned()));
+        links.push((Text::new("page-link-register-password"), "/account/register".to_owned()));
+    } else {
+        fields.extend(new_password_fields(visit));
+        if passkeys::may_be_added(&visit.app) {
+            links.push((Text::new("page-link-register-passkey"), "/account/register?with=passkey".to_owned()));
+        }
+    }
+    links.push((Text::new("page-link-sign-in-instead"), "/account/sign-in".to_owned()));
     View {
-        form: Some(Form { fields, ..form("/account/register", Text::new("page-button-register")) }),
-        links: vec![(Text::new("page-link-sign-in-instead"), "/account/sign-in".to_owned())],
+        paragraphs,
+        form: Some(Form { hidden, fields, ..form("/account/register", Text::new("page-button-register")) }),
+        links,
         ..View::new(Text::new("page-register-title"))
     }
 }
@@ -236,108 +261,7 @@ fn closed_view() -> View {
     View { links: vec![sign_in_link()], ..View::new(Text::new("page-registration-closed-title")) }
 }
 
-/// `GET /account/verify?token=…`: asks for a click, because mail scanners open links too.
-pub(super) async fn verify_form(visit: Visit) -> Response {
-    if let Some(ignored) = visit.ignored() {
-        return ignored;
-    }
-    let token = visit.parameter("token").to_owned();
-    show_verify(&visit, &token, None).await
-}
-
-/// `POST /account/verify`
-pub(super) async fn verify(sent: Sent) -> Response {
-    let visit = &sent.visit;
-    let app = &visit.app;
-    let (token, typed) = (sent.field("token"), sent.field("password"));
-    let new = NewPassword {
-        password: typed,
-        confirm: Some(sent.field("passwordConfirm")),
-        fields: ("password", "passwordConfirm"),
-    };
-    let cookie = visit.registration();
-    let input = Confirm {
-        link: Link { token, cookie: cookie.as_ref(), registration_secret: None },
-        password: (!typed.is_empty()).then_some(new),
-        signed_in: visit.signed_in(),
-        form: Some(&sent.form),
-    };
-    let verifying = verify_email::verify_email(&app.db, &visit.now, &visit.client, verify_rules(visit), input);
-    match sent.once(Box::pin(verifying)).await {
-        Outcome::Done(verified) => match verified.session {
-            Some(session) => {
-                let tokens = app.token_issuer().tokens(&visit.now, &session, &verified.user);
-                visit.redirect_signed_in("/account/sign-in?done=signed-in", &tokens)
-            }
-            None if verified.is_other_present => visit.redirect("/account/sign-in?done=verified-beside"),
-            None => visit.redirect("/account/sign-in?done=verified"),
-        },
-        Outcome::Repeated => visit.redirect("/account/sign-in?done=verified"),
-        Outcome::Failed(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
-            visit.refuse(invalid_link_view(), Error::Refused(invalid_link()))
-        }
-        Outcome::Failed(error) => show_verify(visit, token, Some(error)).await,
-    }
-}
-
-fn verify_rules(visit: &Visit) -> verify_email::Rules<'_> {
-    let App { config, passwords, .. } = &*visit.app;
-    verify_email::Rules {
-        registration: config.registration,
-        passwords,
-        lives: &config.sessions,
-        second_factor: config.second_factor,
-    }
-}
-
-/// Shows the address that the link confirms, with the errors of a form that was sent. Asks for a password unless the
-/// browser registered, or is signed in to the account that changes its address. An email links here from another site,
-/// so the browser sends no refresh cookie until the form is sent.
-async fn show_verify(visit: &Visit, token: &str, error: Option<Error>) -> Response {
-    let cookie = visit.registration();
-    let link = Link { token, cookie: cookie.as_ref(), registration_secret: None };
-    let (rules, signed_in) = (verify_rules(visit), visit.signed_in());
-    let (app, is_opened) = (&visit.app, error.is_none());
-    let found = verify_email::look_up(&app.db, &visit.now, &visit.client, rules, link, signed_in, is_opened).await;
-    match (found, error) {
-        (Ok(Some(waiting)), None) => visit.show(&verify_view(visit, token, &waiting)),
-        (Ok(Some(waiting)), Some(error)) => visit.refuse(verify_view(visit, token, &waiting), error),
-        (Ok(None), _) => visit.refuse(invalid_link_view(), Error::Refused(invalid_link())),
-        (Err(failed), error) => visit.refuse(invalid_link_view(), error.unwrap_or(failed)),
-    }
-}
-
-fn verify_view(visit: &Visit, token: &str, waiting: &Waiting) -> View {
-    let (email, site) = (waiting.email.as_str(), visit.app.config.site_name.as_str());
-    let mut paragraphs = vec![match waiting.is_new {
-        true => Text::new("page-verify-new-account").with("email", email).with("site", site),
-        false => Text::new("page-verify-new-address").with("email", email).with("site", site),
-    }];
-    let mut fields = Vec::new();
-    if waiting.needs_password && !waiting.is_new {
-        paragraphs.push(Text::new("page-verify-enter-account-password"));
-        fields.push(Field {
-            required: false,
-            ..Field::password("password", Text::new("page-label-password"), "current-password")
-        });
-    }
-    if waiting.needs_password && waiting.is_new {
-        paragraphs.push(Text::new("page-verify-enter-password"));
-        fields.push(Field {
-            hint: Some(password_hint(visit)),
-            ..Field::password("password", Text::new("page-label-password"), "new-password")
-        });
-        fields.push(Field::password("passwordConfirm", Text::new("page-label-repeat-password"), "new-password"));
-    }
-    let hidden = vec![("token", token.to_owned())];
-    View {
-        paragraphs,
-        form: Some(Form { hidden, fields, ..form("/account/verify", Text::new("page-button-verify")) }),
-        ..View::new(Text::new("page-verify-title"))
-    }
-}
-
-/// `GET /account/undo?token=…`: asks for a click, as [`verify_form`] does.
+/// `GET /account/undo?token=…`: asks for a click, because mail scanners open links too.
 pub(super) async fn undo_form(visit: Visit) -> Response {
     visit.show(&undo_view(visit.parameter("token")))
 }
@@ -368,11 +292,4 @@ fn undo_view(token: &str) -> View {
 
 fn undo_failed_view() -> View {
     View { links: vec![sign_in_link()], ..View::new(Text::new("page-undo-failed-title")) }
-}
-
-fn invalid_link_view() -> View {
-    View {
-        links: vec![(Text::new("page-link-register-again"), "/account/register".to_owned()), sign_in_link()],
-        ..View::new(Text::new("page-link-invalid-title"))
-    }
 }

@@ -13,6 +13,7 @@ mod passkeys;
 mod recovery;
 mod second_factor;
 mod security;
+mod verify;
 mod view;
 
 use std::collections::HashMap;
@@ -25,7 +26,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::app::App;
 use crate::domain::account::verify_email::SignedIn;
@@ -69,7 +70,8 @@ pub(super) fn routes(app: &App) -> Router<Arc<App>> {
         .route("/account/sign-out", get(own::sign_out::form_page).post(own::sign_out::sign_out))
         .route("/account/password", get(account::password_form).post(account::change_password))
         .route("/account/register", get(account::register_form).post(account::register))
-        .route("/account/verify", get(account::verify_form).post(account::verify))
+        .route("/account/verify", get(verify::page).post(verify::verify))
+        .route("/account/verify/passkey-options", post(verify::options))
         .route("/account/undo", get(account::undo_form).post(account::undo))
         .route("/account/forgot", get(recovery::forgot_form).post(recovery::forgot))
         .route("/account/reset", get(recovery::reset_form).post(recovery::reset))
@@ -162,8 +164,12 @@ impl Visit {
 
     /// Redirects to another page with the session in the cookie.
     fn redirect_signed_in(&self, to: &str, tokens: &Tokens) -> Response {
+        self.signed_in_by(self.redirect(to), tokens)
+    }
+
+    /// The response with the session in the cookie.
+    fn signed_in_by(&self, mut response: Response, tokens: &Tokens) -> Response {
         let change = CookieChange::Set(tokens.refresh.clone(), tokens.refresh_expires_at);
-        let mut response = self.redirect(to);
         let value = refresh_cookie::write(&change, &self.app.public_url, self.now.at);
         response.headers_mut().append(header::SET_COOKIE, value);
         response

@@ -1,6 +1,7 @@
 // Passkeys on the pages of this service. A form with `data-passkey` gets the browser's credential in its field `passkey`
 // and is sent. The options are in `data-options`, or are fetched from `data-options-from`, because those of a page that
-// has been open for long are too old. Forms stay hidden where the browser has no passkeys.
+// has been open for long are too old; for a new passkey, the form is sent there. Forms stay hidden where the browser has
+// no passkeys.
 (() => {
   if (!window.PublicKeyCredential) return;
 
@@ -36,8 +37,10 @@
   let waiting;
 
   const optionsOf = async (form) => {
-    if (form.dataset.options) return JSON.parse(form.dataset.options);
-    const response = await fetch(form.dataset.optionsFrom, { cache: "no-store" });
+    const { options, optionsFrom, passkey } = form.dataset;
+    if (options) return JSON.parse(options);
+    const sent = passkey === "create" && { method: "POST", body: new URLSearchParams(new FormData(form)) };
+    const response = await fetch(optionsFrom, { cache: "no-store", ...sent });
     if (!response.ok) throw new Error(`options: ${response.status}`);
     return response.json();
   };

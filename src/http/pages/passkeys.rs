@@ -13,6 +13,7 @@ use super::account::after_sign_in;
 use super::view::{Form, PasskeyForm, Section, View};
 use super::{Outcome, Sent, Visit, form};
 use crate::app::App;
+use crate::config::SecondFactorPolicy;
 use crate::domain::account::passkeys::register::NewPasskey;
 use crate::domain::auth::passkeys::assertion::{self, PasskeyAnswer, RequestOptions};
 use crate::domain::auth::passkeys::sign_in::{self, PasskeySignIn};
@@ -65,6 +66,7 @@ fn read(field: &str) -> Result<Written, Refusal> {
 pub(super) fn new_passkey(field: &str, name: &str) -> Result<NewPasskey, Refusal> {
     let Written { response, .. } = read(field)?;
     Ok(NewPasskey {
+        fields: ("passkey", "name"),
         name: name.to_owned(),
         client_data: response.client_data.0,
         attestation: response.attestation_object.0,
@@ -96,6 +98,11 @@ pub(super) async fn options(State(app): State<Arc<App>>) -> Response {
         Ok(options) => Json(PasskeyRequestOptions::from(options)).into_response(),
         Err(_) => axum::http::StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// True if users may add passkeys.
+pub(super) fn may_be_added(app: &App) -> bool {
+    app.relying_party.is_some() && app.config.second_factor != SecondFactorPolicy::Off
 }
 
 /// Part of the sign-in page; `None` if the service has no domain.

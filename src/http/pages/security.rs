@@ -13,7 +13,7 @@ use crate::domain::account::second_factor::{delete as delete_factor, recovery_co
 use crate::domain::auth::identity::SessionUser;
 use crate::domain::auth::passkeys::list;
 use crate::domain::auth::second_factor::factors;
-use crate::entity::{factor, passkey};
+use crate::entity::{factor, passkey, user};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::texts::Text;
 use crate::tools::clock::Timestamp;
@@ -43,13 +43,21 @@ pub(super) async fn overview(own: OwnVisit) -> Response {
                 passkey_section(app, &passkeys),
                 codes_section(codes, &factors, &passkeys),
             ],
-            links: vec![(Text::new("page-link-change-password"), "/account/password".to_owned())],
+            links: vec![password_link(&user)],
             ..View::new(Text::new("page-security-title"))
         })
     };
     match shown.await {
         Ok(view) => own.visit.show(&view),
         Err(error) => own.visit.refuse(View::new(Text::new("page-security-title")), error),
+    }
+}
+
+/// Link to the page that changes the password, or sets the first one.
+fn password_link(user: &user::Model) -> (Text, String) {
+    match user.password_hash {
+        Some(_) => (Text::new("page-link-change-password"), "/account/password".to_owned()),
+        None => (Text::new("page-link-set-password"), "/account/forgot".to_owned()),
     }
 }
 
@@ -205,7 +213,7 @@ pub(super) async fn renew_codes(own: OwnForm) -> Response {
     }
 }
 
-fn codes_view(notice: &'static str, codes: Vec<String>) -> View {
+pub(super) fn codes_view(notice: &'static str, codes: Vec<String>) -> View {
     let list = Section { codes, ..Section::new(Text::new("page-codes-list-heading")) };
     View {
         notice: Some(Text::new(notice)),

@@ -104,6 +104,8 @@ pub(super) struct PasskeyForm {
     pub(super) ceremony: &'static str,
     /// Options as JSON; empty if the script fetches them.
     pub(super) options: String,
+    /// Path from which the script fetches options; a new passkey sends the form there.
+    pub(super) options_from: &'static str,
     /// True if browsers offer passkeys in the username field.
     pub(super) autofill: bool,
 }
@@ -111,17 +113,22 @@ pub(super) struct PasskeyForm {
 impl PasskeyForm {
     /// A form for a new passkey.
     pub(super) fn create(options: &PasskeyCreationOptions) -> Self {
-        Self { ceremony: "create", options: json(options), autofill: false }
+        Self { ceremony: "create", options: json(options), options_from: "", autofill: false }
+    }
+
+    /// A form for a new passkey whose script fetches the options.
+    pub(super) fn create_from(options_from: &'static str) -> Self {
+        Self { ceremony: "create", options: String::new(), options_from, autofill: false }
     }
 
     /// A form for one of the passkeys of a user.
     pub(super) fn get(options: &PasskeyRequestOptions) -> Self {
-        Self { ceremony: "get", options: json(options), autofill: false }
+        Self { ceremony: "get", options: json(options), options_from: "", autofill: false }
     }
 
     /// A form for any passkey.
     pub(super) fn sign_in() -> Self {
-        Self { ceremony: "get", options: String::new(), autofill: true }
+        Self { ceremony: "get", options: String::new(), options_from: "/account/passkey-options", autofill: true }
     }
 }
 

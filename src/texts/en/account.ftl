@@ -121,6 +121,7 @@ undo-address-taken = This email address is now used by another account. Contact 
 email-change-taken = This email address is now used by another account.
 account-password-required = Sign in to the account that changes its address to { $email }, or enter its password.
 account-password-incorrect = Wrong password. Enter the password of the account that requested this address.
+registration-passkey-required = Create a passkey, or enter a password, to confirm { $email }.
 registration-password-required = Enter a password to confirm { $email }: the one chosen at sign-up, or a new one.
 
 ## Administering users
@@ -159,4 +160,5 @@ passkey-limit = You can have { $max } passkeys. Remove one first.
 passkey-unknown = You have no passkey with this id.
 passkey-last = This passkey is your only way to sign in. Set a password or add another passkey first.
 passkey-base64 = The credential is not in base64url. Send what `toJSON()` of the browser's credential returns.
+passkey-or-password = Send either a password or a passkey.
 passkey-json = The browser's credential cannot be read. Try again.

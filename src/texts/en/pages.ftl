@@ -34,6 +34,8 @@ page-link-sign-in-instead = Already have an account? Sign in
 page-link-back-to-sign-in = Back to sign in
 page-link-forgot = Forgot your password?
 page-link-register = Create an account
+page-link-register-passkey = Sign up with a passkey instead of a password
+page-link-register-password = Sign up with a password instead
 page-link-register-again = Sign up again
 page-link-request-new = Request a new link
 page-link-send-again = Send another email
@@ -44,6 +46,8 @@ page-link-security = Back to sign-in and security
 page-link-own-security = Sign-in and security
 page-link-change-password = Change your password
 page-link-account = Your account
+page-link-set-password = Set a password
+page-link-continue = Continue
 page-link-passkey-add = Add a passkey
 
 ## Sign in
@@ -88,6 +92,7 @@ page-temporary-password = You are signed in with a temporary password that other
 
 page-register-title = Create an account
 page-button-register = Create account
+page-register-passkey-effect = A passkey signs you in with your fingerprint, face or screen lock, without a password. You create it when you follow the link that we email to you.
 page-check-email-title = Check your email
 page-registration-sent = We've sent you an email. Follow the link in it to finish signing up. If you don't see it, check your spam folder.
 page-registration-closed-title = Sign-up is closed
@@ -100,6 +105,13 @@ page-verify-new-account = Confirm { $email } to create your account at { $site }
 page-verify-new-address = Confirm { $email } as the new email address of an account at { $site }.
 page-verify-enter-account-password = Enter the password of that account. If this browser is signed in to it, you can leave the password empty. If you didn't request this, close this page: someone else entered your address.
 page-verify-enter-password = You signed up in another browser, or someone else signed up with your address. Enter the password that you chose when you signed up. If you forgot it or didn't choose one, enter a new one; then only the email address is kept from the sign-up.
+page-verify-create-passkey = Create a passkey to sign in with your fingerprint, face, screen lock or security key. If you signed up in another browser, or someone else signed up with your address, only the email address is kept from the sign-up.
+page-verify-without-passkey = If there is no button for it, this browser has no passkeys, or its scripts are turned off. Set a password then.
+page-verify-set-password = Set a password to sign in with. If you signed up in another browser, or someone else signed up with your address, only the email address is kept from the sign-up.
+page-verify-password-heading = Set a password instead
+page-button-verify-passkey = Create a passkey
+page-button-verify-passkey-instead = Create a passkey instead of a password
+page-account-created = Your account is created. You can sign in with the passkey.
 
 ## Undo a change of email address
 

@@ -77,6 +77,18 @@ pub(crate) const QUESTIONS: &[Question] = &[
         times: 1,
     },
     Question {
+        name: "registerWithoutPassword",
+        kinds: &[Kind::Active, Kind::Inactive, Kind::Waiting],
+        put: |_, person| {
+            document(
+                "mutation($e: String!) { registerWithoutPassword(input: { email: $e }) { success message errors { code } } }",
+                &json!({ "e": person.email }),
+            )
+        },
+        echoes: false,
+        times: 1,
+    },
+    Question {
         name: "page: register",
         kinds: &[Kind::Active, Kind::Waiting],
         put: |browser, person| {

@@ -7,7 +7,7 @@ import type {
   StartPasskeyRegistrationMutation,
 } from "../gql/graphql";
 
-/** Options of `startPasskeyRegistration`. */
+/** Options of `startPasskeyRegistration`, or of `startPasskeySignUp`. */
 export type PasskeyCreationOptions = NonNullable<
   NonNullable<StartPasskeyRegistrationMutation["startPasskeyRegistration"]>["options"]
 >;
@@ -29,8 +29,8 @@ export function hasPasskeys(): boolean {
 }
 
 /**
- * Asks the user to create a passkey, for `finishPasskeyRegistration`. Throws the `DOMException` of the browser:
- * `NotAllowedError` if the user gives up, `InvalidStateError` if the device has a passkey of this user.
+ * Asks the user to create a passkey, for `finishPasskeyRegistration` or `verifyEmail`. Throws the `DOMException` of the
+ * browser: `NotAllowedError` if the user gives up, `InvalidStateError` if the device has a passkey of this user.
  */
 export async function createPasskey(
   options: PasskeyCreationOptions,

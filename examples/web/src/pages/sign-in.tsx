@@ -55,6 +55,9 @@ export function SignIn() {
       <p>
         <Link to="/forgot">Forgot your password?</Link>
       </p>
+      <p>
+        <Link to="/register">Create an account</Link>
+      </p>
     </>
   );
 }

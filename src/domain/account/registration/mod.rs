@@ -5,6 +5,8 @@
 pub mod pending;
 // Creating a registration.
 pub mod register;
+// Confirming a registration by its link.
+pub mod confirm;
 // Requesting another mail with a link.
 pub mod resend;
 

@@ -5,7 +5,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _,
     QueryFilter as _,
 };
-use uuid::Uuid;
+use uuid::{Builder, Uuid, Variant};
 
 use crate::database::Db;
 use crate::database::batch_delete;
@@ -20,7 +20,7 @@ use crate::entity::user;
 use crate::error::{Error, Result};
 use crate::tools::clock::{Now, Timestamp};
 use crate::tools::identifier;
-use crate::tools::secret::Secret;
+use crate::tools::secret::{self, Secret};
 
 /// Stores a registration. It replaces the earlier one of this address, whose link becomes invalid.
 pub(super) async fn store(txn: &DatabaseTransaction, row: registration::ActiveModel) -> Result<()> {
@@ -98,10 +98,21 @@ pub async fn remove(txn: &DatabaseTransaction, id: Uuid) -> Result<bool> {
 pub enum Account {
     /// The account as registered.
     AsRegistered,
-    /// The account as registered, but with a new password with this hash.
-    WithPassword(String),
-    /// An account with only the address and a new password with this hash: the other fields may come from a stranger.
-    AddressOnly(String),
+    /// The account as registered, but with a new password with this hash, or without one.
+    WithPassword(Option<String>),
+    /// An account with only the address, and a new password with this hash or without one: the other fields may come from
+    /// a stranger.
+    AddressOnly(Option<String>),
+}
+
+/// The id of the user that a registration becomes. It is known before, because a passkey names its user, and is the same
+/// for each attempt, so that an authenticator replaces the passkey of an earlier one.
+pub fn user_id(waiting: &registration::Model) -> Uuid {
+    let mut bytes = waiting.id.into_bytes();
+    // The first half is the time.
+    let random = secret::digest_parts(&[b"user of registration", &bytes]);
+    bytes[8..].copy_from_slice(&random[..8]);
+    Builder::from_bytes(bytes).with_variant(Variant::RFC4122).into_uuid()
 }
 
 /// Creates the user of the registration whose link has this secret, and spends the link. Of concurrent attempts, the
@@ -124,9 +135,9 @@ pub async fn complete(
     let mail = registration.id;
     let registration = match account {
         Account::AsRegistered => registration,
-        Account::WithPassword(password_hash) => registration::Model { password_hash, ..registration },
-        Account::AddressOnly(password_hash) => registration::Model {
-            password_hash,
+        Account::WithPassword(hash) => registration::Model { password_hash: hash.unwrap_or_default(), ..registration },
+        Account::AddressOnly(hash) => registration::Model {
+            password_hash: hash.unwrap_or_default(),
             username: None,
             first_name: String::new(),
             last_name: String::new(),
@@ -149,10 +160,12 @@ pub async fn complete(
 }
 
 fn new_user(now: &Now, registration: registration::Model) -> user::ActiveModel {
-    let registration::Model { email, username, first_name, last_name, password_hash, phone, .. } = registration;
+    let (id, password_hash) = (user_id(&registration), registration.password().map(str::to_owned));
+    let registration::Model { email, username, first_name, last_name, phone, .. } = registration;
     let username = username.unwrap_or_else(identifier::neutral_username);
     user::ActiveModel {
-        password_hash: Set(Some(password_hash)),
+        id: Set(id),
+        password_hash: Set(password_hash),
         phone: Set(phone),
         is_verified: Set(true),
         email_proved: Set(true),

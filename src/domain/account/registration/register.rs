@@ -6,10 +6,12 @@ use sea_orm::{ActiveValue::Set, ColumnTrait as _, EntityTrait as _, QueryFilter 
 
 use crate::config::Registration;
 use crate::database::Db;
+use crate::domain::account::passkeys;
 use crate::domain::account::registration::{pending, require_open};
 use crate::domain::audit::{self, Event};
 use crate::domain::auth::identity::Client;
 use crate::domain::auth::passwords::{NewPassword, Passwords};
+use crate::domain::auth::second_factor::SecondFactorRules;
 use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits, Purpose, Requester};
 use crate::domain::users::details::{MAX_NAME, MAX_PHONE};
@@ -32,6 +34,8 @@ pub struct Rules<'a> {
     pub verify_ttl: Duration,
     /// Limits on requested mails.
     pub limits: &'a Limits,
+    /// The rules for passkeys.
+    pub second_factor: SecondFactorRules<'a>,
 }
 
 /// The data of a registration.
@@ -41,8 +45,8 @@ pub struct Register<'a> {
     pub email: &'a str,
     /// The username; a neutral one is generated if it is missing.
     pub username: Option<&'a str>,
-    /// The password.
-    pub password: NewPassword<'a>,
+    /// The password; `None` if the user chooses a passkey or a password when following the link.
+    pub password: Option<NewPassword<'a>>,
     /// Given name.
     pub first_name: &'a str,
     /// Family name.
@@ -61,10 +65,13 @@ pub struct Register<'a> {
 /// address is registered. A taken username is reported, because usernames are public.
 ///
 /// # Errors
-/// [`Error::Forbidden`] if registration is closed; one refusal for each invalid field: required, invalid, too long, or
-/// taken; the refusal of the password; [`Error::RateLimited`].
+/// [`Error::Forbidden`] if registration is closed, and without a password if there are no passkeys; one refusal for each
+/// invalid field: required, invalid, too long, or taken; the refusal of the password; [`Error::RateLimited`].
 pub async fn register(db: &Db, now: &Now, client: &Client, rules: Rules<'_>, input: Register<'_>) -> Result<Secret> {
     require_open(rules.registration)?;
+    if input.password.is_none() {
+        passkeys::register::domain(rules.second_factor)?;
+    }
     let mut row = check(db, now, client, rules, input).await?;
 
     let (txn, ref now) = db.begin(now).await?;
@@ -81,7 +88,7 @@ pub async fn register(db: &Db, now: &Now, client: &Client, rules: Rules<'_>, inp
     Ok(secret)
 }
 
-/// The row of the registration with the hashed password, without its id and times.
+/// The row of the registration with the hash of its password, without its id and times.
 async fn check(
     db: &Db,
     now: &Now,
@@ -98,7 +105,7 @@ async fn check(
     let first_name = keep(text::line("firstName", input.first_name, MAX_NAME));
     let last_name = keep(text::line("lastName", input.last_name, MAX_NAME));
     let phone = keep(text::line("phone", input.phone, MAX_PHONE));
-    refusals.extend(rules.passwords.check_form(input.password).err());
+    refusals.extend(input.password.and_then(|new| rules.passwords.check_form(new).err()));
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
@@ -107,15 +114,20 @@ async fn check(
         refusals.extend(taken(db, now, name).await?);
     }
     let about = [username.as_deref().unwrap_or_default(), &email, &first_name, &last_name];
-    match rules.passwords.judge(input.password, &about).await {
-        Err(Error::Refused(more)) => refusals.extend(more),
-        judged => judged?,
+    if let Some(new) = input.password {
+        match rules.passwords.judge(new, &about).await {
+            Err(Error::Refused(more)) => refusals.extend(more),
+            judged => judged?,
+        }
     }
     if !refusals.is_empty() {
         return Err(Error::Refused(refusals));
     }
     rate_limits::take_mail(db, now, Requester::Anyone(client), rules.limits, Purpose::Registration, &email).await?;
-    let password_hash = rules.passwords.hash(input.password.password).await?;
+    let password_hash = match input.password {
+        Some(new) => rules.passwords.hash(new.password).await?,
+        None => String::new(),
+    };
     Ok(registration::ActiveModel {
         email_key: Set(identifier::canonical_address(&email)),
         email: Set(email),

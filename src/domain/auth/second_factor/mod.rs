@@ -106,6 +106,11 @@ impl Proven {
         Self { user: user.id, methods: Methods::new([Method::Passkey]) }
     }
 
+    /// A new user who created a passkey at the link to their address.
+    pub(in crate::domain) fn by_new_passkey(user: &user::Model) -> Self {
+        Self { user: user.id, methods: Methods::new([Method::EmailLink, Method::Passkey]) }
+    }
+
     /// The user.
     pub(in crate::domain) fn user(&self) -> Uuid {
         self.user

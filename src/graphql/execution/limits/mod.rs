@@ -65,7 +65,7 @@ const MAX_INTROSPECTION_LISTS: u32 = 16;
 const CACHE_BYTES: usize = 256 * 1024;
 
 /// Fields limited to one per mutation: each guesses a secret, sends a mail, or is slow.
-const SENSITIVE: [&str; 27] = [
+const SENSITIVE: [&str; 29] = [
     "login",
     "completeLogin",
     "loginWithPasskey",
@@ -75,6 +75,8 @@ const SENSITIVE: [&str; 27] = [
     "requestReset",
     "confirmReset",
     "register",
+    "registerWithoutPassword",
+    "startPasskeySignUp",
     "verifyEmail",
     "undoEmailChange",
     "resendVerification",

@@ -4,7 +4,7 @@
 use axum::response::Response;
 
 use super::super::view::PasskeyForm;
-use super::super::{Failure, passkeys, second_factor};
+use super::super::{Failure, passkeys};
 use super::fields::{Control, Field};
 use super::question::Question;
 use super::{StaffForm, StaffVisit};
