@@ -26,6 +26,9 @@ pub(super) fn check(config: &Config) -> Report {
         let remedy = "restrict access to Prometheus with a firewall, or set VESTIBULE_METRICS_LISTEN to 127.0.0.1";
         report.warn(CHECK, format!("anyone who can reach {address} can read the metrics"), remedy);
     }
+    if let Err(problem) = config.brand.read() {
+        report.fail(CHECK, problem, "correct the path or the file; the service does not start without it");
+    }
     let least = Argon2Params::default();
     if config.argon2.bytes() < least.bytes() {
         let remedy =

@@ -82,6 +82,11 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// The rights to the caller's own data.
+    pub(in crate::domain) fn of_own(caller: Caller) -> Self {
+        Self { to: Some(caller), is_of_users: false }
+    }
+
     /// Checks that the rights are still valid. Returns the caller as of now; `None` if no rights are needed.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use async_graphql::{Context, Enum, InputObject, Object, SimpleObject};
 
 use crate::domain::account::change_password::{self, ChangePassword};
 use crate::domain::account::delete;
+use crate::domain::account::pending_email;
 use crate::domain::account::profile::{self, Profile};
 use crate::domain::account::undo_email_change::{self, Undo};
 use crate::domain::auth::passwords::NewPassword;
@@ -46,6 +47,24 @@ pub(crate) struct UpdateMePayload {
     user: Option<User>,
     /// Errors per field; PASSWORD_INCORRECT or PASSWORD_EXPIRED for `currentPassword`, REAUTHENTICATION_REQUIRED without
     /// a password.
+    errors: Vec<UserError>,
+}
+
+/// Result of `withdrawEmailChange`.
+#[derive(SimpleObject)]
+pub(crate) struct WithdrawEmailChangePayload {
+    /// User without a pending address.
+    user: Option<User>,
+    /// Always empty.
+    errors: Vec<UserError>,
+}
+
+/// Result of `resendEmailChange`.
+#[derive(SimpleObject)]
+pub(crate) struct ResendEmailChangePayload {
+    /// User with the pending address; null if there are errors.
+    user: Option<User>,
+    /// NOT_FOUND without a pending address.
     errors: Vec<UserError>,
 }
 
@@ -163,6 +182,22 @@ impl AccountMutation {
         let updated = profile::update(&app.db, &request(ctx).now, viewer(ctx)?, &app.passwords, input).await;
         let (user, errors) = outcome(ctx, updated)?;
         Ok(Some(UpdateMePayload { user: user.map(User), errors }))
+    }
+
+    /// Withdraws the pending email address (`User.pendingEmail`). Requires a session. The link mailed to it becomes
+    /// invalid. Does nothing without a pending address.
+    async fn withdraw_email_change(&self, ctx: &Context<'_>) -> Answer<Option<WithdrawEmailChangePayload>> {
+        let user = pending_email::withdraw(&app(ctx).db, &request(ctx).now, present(ctx)?).await?;
+        Ok(Some(WithdrawEmailChangePayload { user: Some(User(user)), errors: Vec::new() }))
+    }
+
+    /// Mails the link to the pending email address again. Requires a session. The earlier link becomes invalid.
+    /// RATE_LIMITED after too many emails.
+    async fn resend_email_change(&self, ctx: &Context<'_>) -> Answer<Option<ResendEmailChangePayload>> {
+        let app = app(ctx);
+        let sent = pending_email::resend(&app.db, &request(ctx).now, present(ctx)?, &app.limits).await;
+        let (user, errors) = outcome(ctx, sent)?;
+        Ok(Some(ResendEmailChangePayload { user: user.map(User), errors }))
     }
 
     /// Restores the old email address of an account with the link that was mailed there when the address changed.

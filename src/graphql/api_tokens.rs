@@ -164,7 +164,7 @@ impl ApiTokensMutation {
         };
         let app = app(ctx);
         let rules = Rules { longest_life: app.config.api_tokens.api_token_ttl, limits: &app.limits };
-        let created = api_tokens::create(&app.db, &request(ctx).now, present(ctx)?, rules, input).await;
+        let created = api_tokens::create(&app.db, &request(ctx).now, present(ctx)?, rules, input, None).await;
         let (created, errors) = outcome(ctx, created)?;
         let (api_token, secret) = created.map(show).unzip();
         Ok(Some(CreateApiTokenPayload { api_token, secret, errors }))
@@ -178,7 +178,8 @@ impl ApiTokensMutation {
         #[graphql(desc = "API token to rotate.")] input: RotateApiTokenInput,
     ) -> Answer<Option<RotateApiTokenPayload>> {
         let app = app(ctx);
-        let rotated = api_tokens::rotate(&app.db, &request(ctx).now, present(ctx)?, &app.limits, &input.id).await;
+        let (now, owner) = (&request(ctx).now, present(ctx)?);
+        let rotated = api_tokens::rotate(&app.db, now, owner, &app.limits, &input.id, None).await;
         let (rotated, errors) = outcome(ctx, rotated)?;
         let (api_token, secret) = rotated.map(show).unzip();
         Ok(Some(RotateApiTokenPayload { api_token, secret, errors }))

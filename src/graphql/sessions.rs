@@ -12,6 +12,7 @@ use crate::graphql::errors::{Answer, UserError};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::second_factor::ProofMethod;
 use crate::graphql::user_errors::outcome;
+use crate::tools::device;
 
 /// A session: one device or browser on which a user is signed in.
 #[derive(Clone, SimpleObject)]
@@ -35,6 +36,9 @@ pub(crate) struct Session {
     ip: Option<String>,
     /// User agent of the sign-in.
     user_agent: Option<String>,
+    /// Browser and system that the user agent names, such as "Firefox on Windows"; "Unknown device" for others. Only a
+    /// label: clients choose their user agent.
+    device_name: String,
     /// True for the session of this request.
     is_current: bool,
 }
@@ -51,6 +55,7 @@ impl Session {
             proof_valid_until: session.authenticated_at.plus(lives.reauthenticate_after).into(),
             last_used_at: session.last_used_at.into(),
             expires_at: idle.min(session.expires_at).into(),
+            device_name: device::name(session.user_agent.as_deref()),
             ip: session.ip,
             user_agent: session.user_agent,
             is_current: session.id == current,
@@ -71,6 +76,15 @@ pub(crate) struct RevokeSessionPayload {
     /// Ended session; null if there are errors.
     session: Option<Session>,
     /// NOT_FOUND if you have no such session.
+    errors: Vec<UserError>,
+}
+
+/// Result of `revokeOtherSessions`.
+#[derive(SimpleObject)]
+pub(crate) struct RevokeOtherSessionsPayload {
+    /// True if all your other sessions have ended.
+    success: bool,
+    /// Always empty.
     errors: Vec<UserError>,
 }
 
@@ -103,5 +117,10 @@ impl SessionsMutation {
         let (ended, errors) = outcome(ctx, sessions::revoke(&app.db, &request(ctx).now, owner, &input.id).await)?;
         let session = ended.map(|ended| Session::new(&app.config.sessions, owner.session(), ended));
         Ok(Some(RevokeSessionPayload { session, errors }))
+    }
+    /// Ends all your sessions except that of the request. Requires a session. API tokens stay valid.
+    async fn revoke_other_sessions(&self, ctx: &Context<'_>) -> Answer<Option<RevokeOtherSessionsPayload>> {
+        sessions::revoke_others(&app(ctx).db, &request(ctx).now, present(ctx)?).await?;
+        Ok(Some(RevokeOtherSessionsPayload { success: true, errors: Vec::new() }))
     }
 }

@@ -43,7 +43,8 @@ pub fn router(app: &Arc<App>) -> Router {
 }
 
 fn routes(app: &Arc<App>) -> Router {
-    let endpoint = Arc::new(Endpoint::new(Arc::clone(app)));
+    let uploads = Arc::default();
+    let endpoint = Arc::new(Endpoint::new(Arc::clone(app), Arc::clone(&uploads)));
     let methods = || get(graphql::get).post(graphql::post).fallback(graphql::other_method);
     let graphql = Router::new().route("/graphql", methods()).route("/graphql/", methods()).with_state(endpoint);
     let routes = Router::new()
@@ -57,6 +58,7 @@ fn routes(app: &Arc<App>) -> Router {
         .merge(graphiql::routes(app))
         .merge(pages::routes(app))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
+        .merge(pages::uploads(uploads))
         .merge(workbooks(app.config.wire.export_timeout));
     routes
         .with_state(Arc::clone(app))
@@ -65,9 +67,11 @@ fn routes(app: &Arc<App>) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::clone(app), middleware::wrap))
 }
 
-/// Routes of workbooks, which are complete before their download starts.
+/// Routes of workbooks and archives, which are complete before their download starts.
 fn workbooks(timeout: Duration) -> Router<Arc<App>> {
     Router::new()
+        .merge(pages::downloads())
+        .route("/export/account.zip", get(exports::account_zip).head(exports::account_zip_head))
         .route("/export/users.xlsx", get(exports::users_xlsx).head(exports::users_xlsx_head))
         .route("/import/users.xlsx", get(import::users_xlsx).head(import::users_xlsx_head))
         .route("/import/{id}/marked.xlsx", get(import::marked_xlsx))

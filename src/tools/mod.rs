@@ -6,6 +6,8 @@ pub mod api_token;
 pub mod base32;
 // Look of pages and emails.
 pub mod brand;
+// Archives of files.
+pub mod archive;
 // Passwords in public lists of stolen passwords.
 pub mod breached_passwords;
 // Trusted certificate authorities.
@@ -14,6 +16,8 @@ pub mod certificates;
 pub mod clock;
 // Colors and their contrast.
 pub mod color;
+// Names of devices.
+pub mod device;
 // Signatures of access tokens.
 mod ed25519;
 // Fuzzing targets.

@@ -135,6 +135,9 @@ async fn no_token_touches_credentials_sessions_or_tokens(place: Place) {
         ),
         ("{ sessions { id } }", json!({})),
         ("mutation { revokeSession(input: { id: \"x\" }) { session { id } } }", json!({})),
+        ("mutation { revokeOtherSessions { success } }", json!({})),
+        ("mutation { withdrawEmailChange { user { id } } }", json!({})),
+        ("mutation { resendEmailChange { user { id } } }", json!({})),
         ("mutation { startTotpEnrollment { errors { code } } }", json!({})),
         (
             "mutation { confirmTotpEnrollment(input: { enrollmentToken: \"x\", totpCode: \"1\" }) { recoveryCodes } }",

@@ -51,6 +51,8 @@ async fn pages_forms_and_links_work_under_the_path(place: Place) {
     let signed_in = browser.submit(&done, &[("identifier", "eve@example.com"), ("password", new)]).await;
     assert!(text(&signed_in).contains("<a href=\"/id/graphiql\">"), "{}", text(&signed_in));
 
+    let chosen = browser.open("/id/account/sign-in?returnTo=%2Fid%2Faccount%2Fsecurity").await;
+    assert!(text(&chosen).contains("<a href=\"/id/account/security\">Continue</a>"), "{}", text(&chosen));
     let foreign = Browser::new(&app).submit(&page, &[]).await;
     assert!(text(&foreign).contains("<a href=\"/id/account/reset\">"), "{}", text(&foreign));
 }

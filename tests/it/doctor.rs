@@ -241,6 +241,8 @@ async fn valid_but_unwise_settings_are_reported(place: Place) {
     assert!(told(&frontend, "warn  settings  links in emails lead").contains("add https://app.example.com to"));
     let clear = [("VESTIBULE_PUBLIC_URL", "http://id.example.com")];
     assert!(told(&clear, "FAIL  settings").contains("are sent unencrypted → put a TLS proxy in front"));
+    let logo = [("VESTIBULE_SITE_LOGO", "/missing.svg")];
+    assert!(told(&logo, "FAIL  settings").contains("VESTIBULE_SITE_LOGO: /missing.svg: "));
     let weak = doctor(&place);
     assert!(
         finding(&examined(weak).1, "warn  settings  VESTIBULE_ARGON2=m=8,t=1,p=1").contains("less memory than OWASP")

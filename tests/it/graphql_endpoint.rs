@@ -252,6 +252,7 @@ async fn each_sensitive_mutation_comes_once_a_document(place: Place) {
         "verifyEmail(input: { token: \"b\" }) { errors { code } }",
         "undoEmailChange(input: { token: \"b\" }) { errors { code } }",
         "resendVerification(input: { email: \"a@example.com\" }) { success }",
+        "resendEmailChange { errors { code } }",
         "changePassword(input: { oldPassword: \"a\", newPassword: \"b\" }) { errors { code } }",
         "setUserPassword(input: { id: \"a\", password: \"b\" }) { errors { code } }",
         "retryMail(input: { id: \"a\" }) { errors { code } }",

@@ -75,6 +75,7 @@ mod operator_trail;
 mod outbox_order;
 mod expired_mails;
 mod pages;
+mod own_pages;
 mod owner_notices;
 mod parity;
 mod password_page;

@@ -8,15 +8,18 @@ use crate::test_app::{ADMIN, PASSWORD, TestApp};
 use crate::test_client::Answer;
 use crate::test_database::Place;
 
-/// The only script of the pages, which has a version in its address.
+/// Script of pages with passkeys, which has a version in its address.
 const PASSKEY_SCRIPT: &str = "<script src=\"/account/passkeys.js?v=";
 
-/// The page without its script.
+/// The page without its scripts.
 fn unscripted(html: &str) -> String {
-    match html.split_once(PASSKEY_SCRIPT) {
-        Some((before, after)) => format!("{before}{}", after.split_once("\" defer></script>").unwrap().1),
-        None => html.to_owned(),
+    let mut html = html.to_owned();
+    for script in [PASSKEY_SCRIPT, "<script src=\"/account/pages.js?v="] {
+        if let Some((before, after)) = html.split_once(script) {
+            html = format!("{before}{}", after.split_once("\" defer></script>").unwrap().1);
+        }
     }
+    html
 }
 
 /// The part of a page between header and footer.
@@ -46,17 +49,16 @@ impl<'a> Browser<'a> {
         self.finish(request).await
     }
 
-    /// Submits the form of an open page with its hidden fields, and follows redirects.
+    /// Submits the first form of an open page with its hidden fields, and follows redirects.
     pub(crate) async fn submit(&mut self, page: &Answer, typed: &[(&str, &str)]) -> Answer {
-        let html = content(page.body.as_str().unwrap());
-        let action = attribute(html.split("<form").nth(1).expect("the page has a form"), "action");
-        let hidden: Vec<(String, String)> = html
-            .split("<input type=\"hidden\"")
-            .skip(1)
-            .map(|input| (attribute(input, "name"), attribute(input, "value")))
-            .collect();
+        self.submit_to(page, "", typed).await
+    }
+
+    /// Submits the first form of an open page whose path starts like this, with its hidden fields, and follows redirects.
+    pub(crate) async fn submit_to(&mut self, page: &Answer, path: &str, typed: &[(&str, &str)]) -> Answer {
+        let (action, fields) = form(page, path);
         let typed = typed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        self.send(&action, hidden.into_iter().chain(typed)).await
+        self.send(&action, fields.into_iter().chain(typed)).await
     }
 
     /// Sends a form with these fields, and follows redirects.
@@ -64,10 +66,27 @@ impl<'a> Browser<'a> {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.app.anyone().request("POST", action).body(body);
         let answer = self.finish(request.header("content-type", "application/x-www-form-urlencoded")).await;
+        self.follow(answer).await
+    }
+
+    /// Submits a form with a file.
+    pub(crate) async fn submit_file(&mut self, page: &Answer, path: &str, file: Vec<u8>) -> Answer {
+        let (action, fields) = form(page, path);
+        let mut parts = reqwest::multipart::Form::new();
+        for (name, value) in fields {
+            parts = parts.text(name, value);
+        }
+        let parts = parts.part("file", reqwest::multipart::Part::bytes(file).file_name("photo.png"));
+        let answer = self.finish(self.app.anyone().request("POST", &action).multipart(parts)).await;
+        self.follow(answer).await
+    }
+
+    /// Opens the page that a redirect leads to.
+    pub(crate) async fn follow(&mut self, answer: Answer) -> Answer {
         match answer.status {
             303 => {
                 let to = answer.header("location").to_owned();
-                self.open(&to).await
+                Box::pin(self.open(&to)).await
             }
             _ => answer,
         }
@@ -102,7 +121,16 @@ impl<'a> Browser<'a> {
 
 pub(crate) fn attribute(html: &str, name: &str) -> String {
     let (_, rest) = html.split_once(&format!("{name}=\"")).expect("the attribute exists");
-    rest.split('"').next().unwrap().to_owned()
+    rest.split('"').next().unwrap().replace("&#38;", "&").replace("&#39;", "'")
+}
+
+/// Path and hidden fields of the first form of a page whose path starts like this.
+fn form(page: &Answer, path: &str) -> (String, Vec<(String, String)>) {
+    let mut forms = content(text(page)).split("<form").skip(1);
+    let form = forms.find(|form| attribute(form, "action").starts_with(path)).expect("the page has the form");
+    let form = form.split("</form>").next().unwrap();
+    let hidden = form.split("<input type=\"hidden\"").skip(1);
+    (attribute(form, "action"), hidden.map(|input| (attribute(input, "name"), attribute(input, "value"))).collect())
 }
 
 pub(crate) fn text(answer: &Answer) -> &str {
@@ -245,9 +273,10 @@ async fn pages_are_framed_and_scripted_by_nobody(place: Place) {
         assert_eq!(page.header("cache-control"), "no-store", "{path}");
         let html = text(&page);
         assert!(html.contains("<html lang=\"en\">") && html.contains("name=\"viewport\""), "{path}");
-        // Only forms for passkeys have a script, which is that of the service.
+        // Only scripts of the service run, and only that for passkeys loads anything.
         assert_eq!(html.contains("data-passkey"), html.contains(PASSKEY_SCRIPT), "{path}");
-        assert_eq!(policy.contains("script-src 'self';"), html.contains(PASSKEY_SCRIPT), "{path}: {policy}");
+        assert!(policy.contains("script-src 'self'; "), "{path}: {policy}");
+        assert_eq!(policy.contains("connect-src 'self';"), html.contains(PASSKEY_SCRIPT), "{path}: {policy}");
         assert!(
             !unscripted(html).contains("<script") && !html.contains("onpaste") && !html.contains("style="),
             "{path}"

@@ -249,6 +249,14 @@ async fn a_request_behind_the_end_of_its_session_changes_nothing(place: Place) {
 }
 
 #[both_databases]
+async fn a_request_behind_the_end_of_all_other_sessions_changes_nothing(place: Place) {
+    let scene = Scene::set(place).await;
+    let elsewhere = used(scene.actor.sign_in(&scene.app).await).await;
+    let revoke = done(&elsewhere, "mutation { revokeOtherSessions { errors { code } } }", json!({}));
+    scene.nothing_was_done(revoke, "UNAUTHENTICATED REVOKED").await;
+}
+
+#[both_databases]
 async fn a_request_behind_a_change_of_the_password_changes_nothing(place: Place) {
     let scene = Scene::set(place).await;
     let elsewhere = used(scene.actor.sign_in(&scene.app).await).await;

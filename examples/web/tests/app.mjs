@@ -121,7 +121,7 @@ async function withAuthenticator(context) {
 /** The same, with a passkey of this user from the pages of the service. */
 async function withPasskey(context, { identifier, password }) {
   const { page, remove } = await withAuthenticator(context);
-  await page.goto(new URL("/account/sign-in?then=security", url).href);
+  await page.goto(new URL("/account/sign-in?returnTo=/account/security", url).href);
   await page.getByLabel("Email address or username").fill(identifier);
   await page.getByLabel("Password", { exact: true }).fill(password);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();

@@ -2,6 +2,7 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait as _, QueryFilter as _};
+use uuid::Uuid;
 
 use crate::domain::account::undo_email_change::{self, MadeBy};
 use crate::domain::audit::{self, Event};
@@ -28,11 +29,7 @@ pub(super) async fn request(
     account: &mut user::Model,
     email: String,
 ) -> Result<()> {
-    let earlier = Condition::all()
-        .add(one_time_token::Column::UserId.eq(account.id))
-        .add(one_time_token::Column::Purpose.eq(Purpose::EmailChange));
-    one_time_token::Entity::delete_many().filter(earlier).exec(txn).await?;
-    revocation::cancel_mails(txn, &[account.id], &[Kind::ConfirmNewEmail]).await?;
+    cancel(txn, account.id).await?;
     if identifier::same_address(&email, &account.email) {
         account.email = email;
         account.pending_email = None;
@@ -41,6 +38,15 @@ pub(super) async fn request(
         account.pending_email = Some(email);
     }
     Ok(())
+}
+
+/// Invalidates the link to the pending address of this account, which is locked, and cancels its unsent mail.
+pub(super) async fn cancel(txn: &DatabaseTransaction, account: Uuid) -> Result<()> {
+    let earlier = Condition::all()
+        .add(one_time_token::Column::UserId.eq(account))
+        .add(one_time_token::Column::Purpose.eq(Purpose::EmailChange));
+    one_time_token::Entity::delete_many().filter(earlier).exec(txn).await?;
+    revocation::cancel_mails(txn, &[account], &[Kind::ConfirmNewEmail]).await
 }
 
 /// A pending change of address.

@@ -18,6 +18,10 @@ pub mod registration;
 pub mod password_reset;
 // Confirming an address by a mailed link.
 pub mod verify_email;
+// Withdrawing a pending address, and sending its link again.
+pub mod pending_email;
+// The user's own data as files.
+pub mod own_data;
 // Changing the email address.
 pub(in crate::domain) mod email_change;
 // Deactivating and deleting the account.

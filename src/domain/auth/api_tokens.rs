@@ -17,6 +17,7 @@ use crate::domain::auth::authorize::{Also, Authorized};
 use crate::domain::auth::identity::{SessionUser, Viewer};
 use crate::domain::outbox;
 use crate::domain::rate_limits::{self, Limits};
+use crate::domain::sent_forms::{self, SentForm};
 use crate::entity::api_token::{self, Column, Scope, Scopes};
 use crate::entity::audit_event::Action;
 use crate::entity::mail::Kind;
@@ -85,7 +86,8 @@ pub async fn find_many(db: &Db, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap
     Ok(found.into_iter().map(|token| (token.id, token)).collect())
 }
 
-/// Creates a token and notifies its owner by mail. The secret is returned and not stored.
+/// Creates a token and notifies its owner by mail. The secret is returned and not stored. A repeated submission of a
+/// page is recognized by its form.
 ///
 /// # Errors
 /// Errors of [`text::required_line`] for `name`; of `scopes` [`Code::Required`], and [`Code::Invalid`] for MANAGE_USERS
@@ -98,6 +100,7 @@ pub async fn create(
     owner: SessionUser<'_>,
     rules: Rules<'_>,
     input: Create,
+    form: Option<&SentForm>,
 ) -> Result<(api_token::Model, ApiToken)> {
     let mut refusals = Vec::new();
     let name = text::required_line("name", &input.name, MAX_NAME);
@@ -144,12 +147,13 @@ pub async fn create(
     let token = api_token::Entity::insert(row).exec_with_returning(txn).await?;
     audit::record(txn, now, Event::by(&authorized, Action::ApiTokenCreated, token.user_id)).await?;
     outbox::enqueue_for_token(txn, now, Kind::ApiTokenCreated, &authorized.user().email, &token).await?;
+    sent_forms::note(txn, now, form).await?;
     authorized.commit().await?;
     Ok((token, secret))
 }
 
 /// Replaces the secret of a token and notifies its owner by mail. The old secret is revoked immediately. Name, scopes
-/// and expiry stay.
+/// and expiry stay. A repeated submission of a page is recognized by its form.
 ///
 /// # Errors
 /// [`Code::NotFound`] if the user has no such token; [`Code::Invalid`] if it has expired;
@@ -160,6 +164,7 @@ pub async fn rotate(
     owner: SessionUser<'_>,
     limits: &Limits,
     id: &str,
+    form: Option<&SentForm>,
 ) -> Result<(api_token::Model, ApiToken)> {
     let own = own(&owner, id)?;
     let secret = ApiToken::new(now.secret());
@@ -181,6 +186,7 @@ pub async fn rotate(
     rate_limits::take_api_token(txn, now, &authorized, limits).await?;
     audit::record(txn, now, Event::by(&authorized, Action::ApiTokenRotated, token.user_id)).await?;
     outbox::enqueue_for_token(txn, now, Kind::ApiTokenRotated, &authorized.user().email, &token).await?;
+    sent_forms::note(txn, now, form).await?;
     authorized.commit().await?;
     Ok((token, secret))
 }

@@ -226,7 +226,7 @@ impl Viewer {
     ///
     /// # Errors
     /// [`Code::ReauthenticationRequired`], also for API tokens, whose owner proves nothing.
-    pub(in crate::domain) fn check_recent_proof(&self, now: &Now) -> Result<(), Refusal> {
+    pub fn check_recent_proof(&self, now: &Now) -> Result<(), Refusal> {
         // A clock that was set back must not extend the time.
         let is_recent = |at: Timestamp| now.at < at.plus(self.reauthenticate_after) && at <= now.at.plus(SKEW);
         match self.authenticated_at.is_some_and(is_recent) {
@@ -372,6 +372,11 @@ pub struct SessionUser<'a> {
 }
 
 impl SessionUser<'_> {
+    /// The caller, for work that continues after the grant.
+    pub(in crate::domain) fn caller(&self) -> Caller {
+        Caller(self.viewer.clone())
+    }
+
     /// The session of the request.
     pub fn session(&self) -> Uuid {
         self.session

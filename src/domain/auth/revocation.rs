@@ -38,6 +38,8 @@ pub enum Cause {
     Deleted,
     /// The owner signed out everywhere.
     LoggedOutEverywhere,
+    /// The owner signed out everywhere but in this session.
+    OthersSignedOut(Uuid),
     /// Staff or the operator removed the second factors.
     FactorsReset,
     /// Staff ended all sessions.
@@ -74,6 +76,7 @@ impl Cause {
                 (Sessions::All, true, true)
             }
             Self::PasswordChanged(present) => (Sessions::AllBut(present), true, false),
+            Self::OthersSignedOut(present) => (Sessions::AllBut(present), false, false),
             Self::EmailChanged => (Sessions::None, true, false),
             Self::EmailImported => (Sessions::All, true, false),
             Self::LoggedOutEverywhere | Self::FactorsReset | Self::SessionsEnded => (Sessions::All, false, false),
@@ -206,6 +209,7 @@ mod tests {
             ("another address by `import django`", Cause::EmailImported),
             ("deletion", Cause::Deleted),
             ("`logout(everywhere: true)`", Cause::LoggedOutEverywhere),
+            ("`revokeOtherSessions`", Cause::OthersSignedOut(Uuid::nil())),
             ("`resetFactors`, or `users reset-factors`", Cause::FactorsReset),
             ("`endUserSessions` without a session", Cause::SessionsEnded),
         ];

@@ -399,6 +399,16 @@ pub async fn revoke(db: &Db, now: &Now, owner: SessionUser<'_>, id: &str) -> Res
     Ok(session)
 }
 
+/// Ends all sessions of the owner except that of the request.
+pub async fn revoke_others(db: &Db, now: &Now, owner: SessionUser<'_>) -> Result<()> {
+    let authorized = owner.begin_ending(db, now, Also::Nobody).await?;
+    let (txn, now) = authorized.parts();
+    let user = authorized.user().id;
+    revocation::revoke(txn, now, &[user], Cause::OthersSignedOut(owner.session())).await?;
+    audit::record(txn, now, Event::by(&authorized, Action::SessionsRevoked, user)).await?;
+    authorized.commit().await
+}
+
 /// Removes the rows of expired sessions.
 pub async fn sweep(db: &Db, now: &Now, lives: &SessionConfig) -> Result<u64> {
     let unused = Condition::all().add(Column::LastUsedAt.lte(now.at.minus(lives.refresh_ttl)));

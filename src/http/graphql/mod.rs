@@ -40,18 +40,18 @@ const MAX_BODY: usize = 128 * 1024;
 pub(super) struct Endpoint {
     app: Arc<App>,
     executor: Arc<Executor>,
-    uploads: multipart::Uploads,
+    uploads: Arc<multipart::Uploads>,
     /// Limit on WebSocket connections.
     sockets: ConcurrencyLimit,
 }
 
 impl Endpoint {
-    /// The endpoint of this application.
-    pub(super) fn new(app: Arc<App>) -> Self {
+    /// The endpoint of this application, which shares the limits on uploads with its pages.
+    pub(super) fn new(app: Arc<App>, uploads: Arc<multipart::Uploads>) -> Self {
         let SocketConfig { sockets, sockets_per_client } = app.config.sockets;
         let sockets = ConcurrencyLimit::new(sockets, sockets_per_client, app.request_metrics.sockets.clone());
         let executor = Arc::new(Executor::new(Arc::clone(&app)));
-        Self { app, executor, uploads: multipart::Uploads::default(), sockets }
+        Self { app, executor, uploads, sockets }
     }
 }
 

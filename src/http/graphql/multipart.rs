@@ -178,6 +178,24 @@ pub(in crate::http) async fn head(
     body: Body,
     limit: Duration,
 ) -> Result<(Request, Head), RequestError> {
+    let parts = parts(headers, body)?;
+    timeout(limit, parts.head()).await.unwrap_or_else(|_| Err(RequestError::body_timeout()))
+}
+
+/// Reads the fields of a page's form before its part `file`, and the headers of that part, within this time.
+///
+/// # Errors
+/// BAD_REQUEST, PAYLOAD_TOO_LARGE.
+pub(in crate::http) async fn form(
+    headers: &HeaderMap,
+    body: Body,
+    limit: Duration,
+) -> Result<(HashMap<String, String>, Head), RequestError> {
+    let parts = parts(headers, body)?;
+    timeout(limit, parts.form()).await.unwrap_or_else(|_| Err(RequestError::body_timeout()))
+}
+
+fn parts(headers: &HeaderMap, body: Body) -> Result<Parts, RequestError> {
     let text = media_type::content_type(headers).unwrap_or_default();
     let boundary =
         multer::parse_boundary(text).map_err(|_| bad("The Content-Type multipart/form-data requires a boundary."))?;
@@ -198,8 +216,7 @@ pub(in crate::http) async fn head(
             Some((chunk.and_then(|chunk| counted.spend(chunk.len()).map(|()| chunk)), (chunks, true)))
         }
     });
-    let parts = Parts { multipart: Multipart::new(chunks, boundary), allowance };
-    timeout(limit, parts.head()).await.unwrap_or_else(|_| Err(RequestError::body_timeout()))
+    Ok(Parts { multipart: Multipart::new(chunks, boundary), allowance })
 }
 
 /// The next chunk, joined with those that have arrived already up to [`MIN_CHUNK`]: the parser searches the buffered bytes
@@ -350,6 +367,20 @@ impl Parts {
         let content_type = file.content_type().map(ToString::to_string);
         request.set_upload(&path, UploadValue { filename, content_type, content: Bytes::new() });
         Ok((request, Head { parts: self, file }))
+    }
+
+    async fn form(mut self) -> Result<(HashMap<String, String>, Head), RequestError> {
+        let mut fields = HashMap::new();
+        loop {
+            let field = self.multipart.next_field().await.map_err(|error| parse_error(&error))?;
+            let field = field.ok_or_else(|| bad("The form has no part `file`."))?;
+            let name = field.name().unwrap_or_default().to_owned();
+            if name == "file" {
+                return Ok((fields, Head { parts: self, file: field }));
+            }
+            let value = whole(field, &name, MAX_MAP).await?;
+            fields.insert(name, String::from_utf8_lossy(&value).into_owned());
+        }
     }
 
     /// Reads the next part, which must have this name.

@@ -2,8 +2,9 @@
 
 use axum::response::Response;
 
+use super::return_to::ReturnTo;
 use super::view::{Field, Form, View};
-use super::{Outcome, Sent, Visit, console, form, passkeys, password_hint, second_factor};
+use super::{Outcome, Sent, Visit, form, passkeys, password_hint, second_factor};
 use crate::config::Registration;
 use crate::domain::account::registration::register::{self, Register};
 use crate::domain::account::undo_email_change::{self, Undo};
@@ -14,20 +15,27 @@ use crate::error::{Error, Refusal, Result};
 use crate::texts::Text;
 
 /// `GET /account/sign-in`
-pub(super) async fn sign_in_form(visit: Visit) -> Response {
+pub(super) async fn sign_in_form(mut visit: Visit) -> Response {
     let notice = match visit.parameter("done") {
         "password" => Some(Text::new("page-password-set")),
         "verified" => Some(Text::new("page-verified")),
         "verified-beside" => Some(Text::new("page-verified-other-account")),
+        "deactivated" => Some(Text::new("page-deactivated")),
+        "deleted" => Some(Text::new("page-deleted")),
         "signed-out" => Some(Text::new("page-signed-out-notice")),
-        "signed-in" => return visit.show(&signed_in_view(&visit)),
-        "changed" => {
-            let title = Text::new("page-password-changed-title");
-            return visit.show(&View { title, ..signed_in_view(&visit) });
-        }
         _ => None,
     };
-    visit.show(&View { notice, ..sign_in_view(&visit, "", visit.parameter("then")) })
+    if notice.is_none() && visit.parameter("switch").is_empty() {
+        match visit.user().await {
+            Ok(user) => return visit.show(&present_view(&visit, &user)),
+            Err(Error::Unauthenticated(_)) => {}
+            Err(error) => return visit.refuse(sign_in_view(&visit, ""), error),
+        }
+        if let Some(reload) = visit.reload() {
+            return reload;
+        }
+    }
+    visit.show(&View { notice, ..sign_in_view(&visit, "") })
 }
 
 /// `POST /account/sign-in`
@@ -41,25 +49,13 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
         replaces: visit.refresh_token(),
         replacement: None,
     };
-    let (rules, then) = (app.sign_in_rules(), sent.field("then"));
-    match sign_in::sign_in(&app.db, &visit.now, &visit.client, rules, input).await {
+    match sign_in::sign_in(&app.db, &visit.now, &visit.client, app.sign_in_rules(), input).await {
         Ok(SignedIn::Session(session, user)) => {
-            visit.redirect_signed_in(&after_sign_in(&user, then), &token_issuer.tokens(&visit.now, &session, &user))
+            visit.signed_in_as(&user, &token_issuer.tokens(&visit.now, &session, &user))
         }
-        Ok(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge, then),
-        Err(error) => visit.refuse(sign_in_view(visit, sent.field("identifier"), then), error),
+        Ok(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge),
+        Err(error) => visit.refuse(sign_in_view(visit, sent.field("identifier")), error),
     }
-}
-
-/// Page after a sign-in: the one that asked for it, if any.
-pub(super) fn after_sign_in(user: &user::Model, then: &str) -> String {
-    let page = match (user.temporary_password_at, then) {
-        (Some(_), _) => "/account/password?temporary=1",
-        (None, "security") => "/account/security",
-        (None, page) if console::is_page(page) => page,
-        (None, _) => "/account/sign-in?done=signed-in",
-    };
-    page.to_owned()
 }
 
 fn identifier_field(identifier: &str) -> Field {
@@ -71,10 +67,14 @@ fn identifier_field(identifier: &str) -> Field {
 }
 
 /// `GET /account/password`
-pub(super) async fn password_form(visit: Visit) -> Response {
+pub(super) async fn password_form(mut visit: Visit) -> Response {
     let is_temporary = !visit.parameter("temporary").is_empty();
     let notice = is_temporary.then(|| Text::new("page-temporary-password"));
-    visit.show(&View { notice, ..password_view(&visit, "") })
+    let view = match visit.user().await {
+        Ok(user) => own_password_view(&visit, user.email),
+        Err(_) => password_view(&visit, ""),
+    };
+    visit.show(&View { notice, ..view })
 }
 
 /// `POST /account/password`: signs in with the old password, so that no cookie is needed, and replaces it.
@@ -83,9 +83,9 @@ pub(super) async fn change_password(sent: Sent) -> Response {
     match sent.once(Box::pin(replace_password(&sent))).await {
         Outcome::Done(SignedIn::Session(session, user)) => {
             let tokens = visit.app.token_issuer().tokens(&visit.now, &session, &user);
-            visit.redirect_signed_in("/account/sign-in?done=changed", &tokens)
+            visit.with_session(visit.go_on("/account?done=password"), &tokens)
         }
-        Outcome::Done(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge, ""),
+        Outcome::Done(SignedIn::Challenge(challenge)) => second_factor::ask(visit, challenge),
         Outcome::Repeated => visit.redirect("/account/sign-in?done=password"),
         Outcome::Failed(error) => visit.refuse(password_view(visit, sent.field("identifier")), error),
     }
@@ -109,6 +109,16 @@ async fn replace_password(sent: &Sent) -> Result<SignedIn> {
     sign_in::sign_in(&app.db, now, &visit.client, rules, input).await
 }
 
+/// The form of a user who is signed in and need not type their address.
+fn own_password_view(visit: &Visit, email: String) -> View {
+    let mut view = View { back: View::own(Text::new("page-account-title")).back, ..password_view(visit, "") };
+    if let Some(form) = &mut view.form {
+        form.fields.retain(|field| field.name != "identifier");
+        form.hidden.push(("identifier", email));
+    }
+    view
+}
+
 fn password_view(visit: &Visit, identifier: &str) -> View {
     let fields = vec![
         identifier_field(identifier),
@@ -127,8 +137,8 @@ fn password_view(visit: &Visit, identifier: &str) -> View {
     }
 }
 
-fn sign_in_view(visit: &Visit, identifier: &str, then: &str) -> View {
-    let section = passkeys::sign_in_section(visit, then);
+fn sign_in_view(visit: &Visit, identifier: &str) -> View {
+    let section = passkeys::sign_in_section(visit);
     // The browser offers passkeys in this field.
     let autocomplete = if section.is_some() { "username webauthn" } else { "username" };
     let fields = vec![
@@ -139,24 +149,25 @@ fn sign_in_view(visit: &Visit, identifier: &str, then: &str) -> View {
     if visit.app.config.registration == Registration::Open {
         links.push((Text::new("page-link-register"), "/account/register".to_owned()));
     }
-    let hidden = vec![("then", then.to_owned())];
     View {
-        form: Some(Form { hidden, fields, ..form("/account/sign-in", Text::new("page-button-sign-in")) }),
+        form: Some(Form { fields, has_focus: true, ..form("/account/sign-in", Text::new("page-button-sign-in")) }),
         sections: section.into_iter().collect(),
         links,
         ..View::new(Text::new("page-sign-in-title"))
     }
 }
 
-fn signed_in_view(visit: &Visit) -> View {
-    let mut links = vec![(Text::new("page-link-own-security"), "/account/security".to_owned())];
-    if let Some(frontend) = &visit.app.config.frontend_url {
-        links.push((Text::new("page-link-site"), frontend.as_str().to_owned()));
+/// The sign-in page of a user who is signed in.
+fn present_view(visit: &Visit, user: &user::Model) -> View {
+    let go_on = visit.return_to.as_ref().map_or("/account", ReturnTo::address).to_owned();
+    View {
+        paragraphs: vec![Text::new("page-security-account").with("email", user.email.as_str())],
+        links: vec![
+            (Text::new("page-link-go-on"), go_on),
+            (Text::new("page-link-switch"), "/account/sign-in?switch=1".to_owned()),
+        ],
+        ..View::new(Text::new("page-signed-in-title"))
     }
-    if visit.app.config.graphiql {
-        links.push((Text::new("page-link-graphiql"), "/graphiql".to_owned()));
-    }
-    View { paragraphs: vec![Text::new("page-signed-in-effect")], links, ..View::new(Text::new("page-signed-in-title")) }
 }
 
 pub(super) fn sign_in_link() -> (Text, String) {

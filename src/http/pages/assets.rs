@@ -34,10 +34,18 @@ pub(super) static STYLE: Asset = Asset {
     version: LazyLock::new(|| version(include_str!("style.css"))),
 };
 
+/// The script of all pages.
+pub(super) static SCRIPT: Asset = Asset {
+    path: "/account/pages.js",
+    media_type: JAVASCRIPT,
+    content: include_str!("pages.js"),
+    version: LazyLock::new(|| version(include_str!("pages.js"))),
+};
+
 /// The script for passkeys.
 pub(super) static PASSKEYS: Asset = Asset {
     path: "/account/passkeys.js",
-    media_type: "text/javascript; charset=utf-8",
+    media_type: JAVASCRIPT,
     content: include_str!("passkeys.js"),
     version: LazyLock::new(|| version(include_str!("passkeys.js"))),
 };
@@ -53,10 +61,12 @@ pub(super) static CONSOLE_STYLE: Asset = Asset {
 /// The script of the console.
 pub(super) static CONSOLE_SCRIPT: Asset = Asset {
     path: "/console/console.js",
-    media_type: "text/javascript; charset=utf-8",
+    media_type: JAVASCRIPT,
     content: include_str!("console/console.js"),
     version: LazyLock::new(|| version(include_str!("console/console.js"))),
 };
+
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 const CSS: &str = "text/css; charset=utf-8";
 

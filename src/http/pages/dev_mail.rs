@@ -23,8 +23,7 @@ use crate::tools::mail::MailUrl;
 const MOST: usize = 200;
 
 /// Emails have their own styles; scripts and external content are blocked.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// True if the inbox is served. A service with a public address is not a development server, even if it listens only
 /// for a proxy on the same machine.

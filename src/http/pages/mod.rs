@@ -11,6 +11,7 @@ mod frame;
 mod own;
 mod passkeys;
 mod recovery;
+mod return_to;
 mod second_factor;
 mod security;
 mod verify;
@@ -23,28 +24,35 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::extract::{ConnectInfo, Extension, FromRequest, FromRequestParts, Request};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use crate::app::App;
 use crate::domain::account::verify_email::SignedIn;
 use crate::domain::auth::identity::{Caller, Client};
+use crate::domain::auth::second_factor as second_factor_rules;
 use crate::domain::auth::token_issuer::Tokens;
 use crate::domain::sent_forms::{self, SentForm};
+use crate::entity::user;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::graphql::context::{CookieChange, Page};
 use crate::graphql::errors::too_many_attempts;
+use crate::http::graphql::multipart::Uploads;
 use crate::http::header::{elements, text};
 use crate::http::pages::csrf::Csrf;
 use crate::http::pages::frame::Frame;
+use crate::http::pages::return_to::{RETURN_TO, ReturnTo};
 use crate::http::pages::view::{Form, View};
 use crate::http::{client_ip, device_cookie, refresh_cookie};
 use crate::texts::Text;
 use crate::tools::clock::Now;
 use crate::tools::secret::Secret;
 use crate::tools::token::RefreshToken;
+
+/// Mark of a page that was loaded once more, so that no browser does it forever.
+const RELOADED: &str = "reloaded=1";
 
 /// Maximum size of a form, in bytes.
 const MAX_FORM: usize = 16 * 1024;
@@ -57,6 +65,7 @@ pub(super) fn routes(app: &App) -> Router<Arc<App>> {
         .route("/account/second-factor", get(second_factor::form_without_challenge).post(second_factor::complete))
         .route("/account/passkey", get(second_factor::form_without_challenge).post(passkeys::sign_in))
         .route("/account/passkey-options", get(passkeys::options))
+        .route("/account/pages.js", get(async || assets::SCRIPT.response()))
         .route("/account/passkeys.js", get(async || assets::PASSKEYS.response()))
         .route("/account/security", get(security::overview))
         .route("/account/security/app", get(security::overview_instead).post(security::start_app))
@@ -67,6 +76,22 @@ pub(super) fn routes(app: &App) -> Router<Arc<App>> {
         .route("/account/security/passkey/rename", get(security::overview_instead).post(security::rename_passkey))
         .route("/account/security/passkey/remove", get(security::overview_instead).post(security::remove_passkey))
         .route("/account/prove", get(own::prove::prove_form).post(own::prove::prove))
+        .route("/account/profile", get(own::profile::page).post(own::profile::save))
+        .route("/account/profile/photo/remove", get(own::profile::page).post(own::photo::remove))
+        .route("/account/email", get(own::email::page).post(own::email::change))
+        .route("/account/email/resend", get(own::email::page).post(own::email::resend))
+        .route("/account/email/withdraw", get(own::email::page).post(own::email::withdraw))
+        .route("/account/sessions", get(own::sessions::page))
+        .route("/account/sessions/end", get(own::sessions::page).post(own::sessions::end))
+        .route("/account/sessions/end-others", get(own::sessions::page).post(own::sessions::end_others))
+        .route("/account/tokens", get(own::api_tokens::page))
+        .route("/account/tokens/new", get(own::api_tokens::new_form).post(own::api_tokens::create))
+        .route("/account/tokens/token", get(own::api_tokens::token_page))
+        .route("/account/tokens/rotate", get(own::api_tokens::page).post(own::api_tokens::rotate))
+        .route("/account/tokens/delete", get(own::api_tokens::page).post(own::api_tokens::delete))
+        .route("/account/data", get(own::data::page))
+        .route("/account/deactivate", get(own::leave::deactivate_form).post(own::leave::deactivate))
+        .route("/account/delete", get(own::leave::delete_form).post(own::leave::delete))
         .route("/account/sign-out", get(own::sign_out::form_page).post(own::sign_out::sign_out))
         .route("/account/password", get(account::password_form).post(account::change_password))
         .route("/account/register", get(account::register_form).post(account::register))
@@ -82,6 +107,18 @@ pub(super) fn routes(app: &App) -> Router<Arc<App>> {
     if dev_mail::is_served(app) { pages.merge(dev_mail::routes()) } else { pages }
 }
 
+/// Routes of forms with a file, which have a timeout of their own.
+pub(super) fn uploads(uploads: Arc<Uploads>) -> Router<Arc<App>> {
+    Router::new()
+        .route("/account/profile/photo", get(own::profile::page).post(own::photo::upload))
+        .layer(Extension(uploads))
+}
+
+/// Routes of files that are complete before their download starts.
+pub(super) fn downloads() -> Router<Arc<App>> {
+    Router::new().route("/account/data/download", get(own::data::page).post(own::data::download))
+}
+
 /// A request for a page.
 struct Visit {
     app: Arc<App>,
@@ -90,8 +127,12 @@ struct Visit {
     method: Method,
     headers: HeaderMap,
     /// Parameters of the query string.
-    query: HashMap<String, String>,
+    query: Parameters,
     csrf: Csrf,
+    /// Path and query of the request, under the path of the service.
+    here: String,
+    /// Page to go on to afterwards.
+    return_to: Option<ReturnTo>,
     /// Name of the signed-in user, once the page has asked for it.
     who: Option<String>,
 }
@@ -102,6 +143,7 @@ impl FromRequestParts<Arc<App>> for Visit {
     async fn from_request_parts(parts: &mut axum::http::request::Parts, app: &Arc<App>) -> Result<Self, Response> {
         let peer = ConnectInfo::<SocketAddr>::from_request_parts(parts, app).await;
         let ConnectInfo(peer) = peer.map_err(IntoResponse::into_response)?;
+        let query = parameters(parts.uri.query().unwrap_or_default());
         Ok(Self {
             now: app.clock.now(),
             client: Client {
@@ -109,7 +151,9 @@ impl FromRequestParts<Arc<App>> for Visit {
                 device: device_cookie::of(&parts.headers, &app.public_url, Page::Known),
                 ..client_ip::of(peer, &parts.headers, &app.config.trusted_proxies)
             },
-            query: parameters(parts.uri.query().unwrap_or_default()),
+            here: here(app, &parts.uri),
+            return_to: query.get(RETURN_TO).and_then(|text| ReturnTo::parse(app, text)),
+            query,
             csrf: Csrf::of(&parts.headers, &app.public_url),
             method: parts.method.clone(),
             headers: parts.headers.clone(),
@@ -145,8 +189,18 @@ impl Visit {
     }
 
     fn show_as(&self, status: StatusCode, view: &View, refusals: &[Refusal]) -> Response {
-        let frame = Frame::new(&self.app, &self.csrf.text, self.who.as_deref());
-        self.with_csrf_cookie(view::show(&frame, status, view, refusals))
+        self.with_csrf_cookie(view::show(&self.frame(), status, view, refusals))
+    }
+
+    /// The frame of a page with forms.
+    fn frame(&self) -> Frame<'_> {
+        Frame {
+            app: &self.app,
+            csrf: &self.csrf.text,
+            who: self.who.as_deref(),
+            is_superuser: false,
+            return_to: self.return_to.as_ref(),
+        }
     }
 
     /// The response of a page with forms.
@@ -157,18 +211,39 @@ impl Visit {
         response
     }
 
-    /// Redirects to another page, so that a reload does not submit the form again.
+    /// Redirects to another page of this service, so that a reload does not submit the form again. That page still knows
+    /// the page to go on to.
     fn redirect(&self, to: &str) -> Response {
-        Redirect::to(&format!("{}{to}", self.app.public_url.path())).into_response()
+        Redirect::to(&frame::address(self.app.public_url.path(), to, self.return_to.as_ref())).into_response()
     }
 
-    /// Redirects to another page with the session in the cookie.
-    fn redirect_signed_in(&self, to: &str, tokens: &Tokens) -> Response {
-        self.signed_in_by(self.redirect(to), tokens)
+    /// Redirects to the page to go on to, or to this page of the service.
+    fn go_on(&self, otherwise: &str) -> Response {
+        match &self.return_to {
+            Some(page) => Redirect::to(page.address()).into_response(),
+            None => self.redirect(otherwise),
+        }
+    }
+
+    /// Redirects to a page that leads back here.
+    fn detour(&self, to: &str) -> Response {
+        let back = ReturnTo::parse(&self.app, &self.here);
+        Redirect::to(&frame::address(self.app.public_url.path(), to, back.as_ref())).into_response()
+    }
+
+    /// The response to a sign-in: the page to go on to, unless the user has to do something first.
+    fn signed_in_as(&self, user: &user::Model, tokens: &Tokens) -> Response {
+        let is_incomplete = second_factor_rules::must_enroll(self.app.config.second_factor, user);
+        let response = match (user.temporary_password_at, is_incomplete) {
+            (Some(_), _) => self.redirect("/account/password?temporary=1"),
+            (None, true) => self.redirect("/account/security?done=enroll"),
+            (None, false) => self.go_on("/account"),
+        };
+        self.with_session(response, tokens)
     }
 
     /// The response with the session in the cookie.
-    fn signed_in_by(&self, mut response: Response, tokens: &Tokens) -> Response {
+    fn with_session(&self, mut response: Response, tokens: &Tokens) -> Response {
         let change = CookieChange::Set(tokens.refresh.clone(), tokens.refresh_expires_at);
         let value = refresh_cookie::write(&change, &self.app.public_url, self.now.at);
         response.headers_mut().append(header::SET_COOKIE, value);
@@ -201,6 +276,14 @@ impl Visit {
         Ok(caller)
     }
 
+    /// The same user, for pages that only name them.
+    ///
+    /// # Errors
+    /// As for [`App::authenticate_page`].
+    async fn user(&mut self) -> Result<user::Model> {
+        Ok(self.caller().await?.enrolling_user()?.user().clone())
+    }
+
     /// Session of the browser.
     fn signed_in(&self) -> SignedIn<'_> {
         SignedIn { cookie: self.refresh_token(), caller: None }
@@ -209,6 +292,21 @@ impl Visit {
     /// Secret in the registration cookie.
     fn registration(&self) -> Option<Secret> {
         refresh_cookie::read_registration(&self.headers, &self.app.public_url)
+    }
+
+    /// The response to a visit from another site, for which browsers send no session: a page that loads this one once
+    /// more, now from this site. `None` if that does not help.
+    fn reload(&self) -> Option<Response> {
+        let site = text(&self.headers, "sec-fetch-site");
+        let is_foreign = matches!(site, Some("cross-site" | "same-site"));
+        let is_opened = self.method == Method::GET && text(&self.headers, "sec-fetch-mode") == Some("navigate");
+        let is_again = self.query.contains_key("reloaded");
+        let here = ReturnTo::parse(&self.app, &self.here)?;
+        (is_foreign && is_opened && !is_again).then(|| {
+            let mark = if here.address().contains('?') { '&' } else { '?' };
+            let again = format!("{}{mark}{RELOADED}", here.address());
+            self.show(&View { reload: Some(again), ..View::new(Text::new("page-reload-title")) })
+        })
     }
 
     /// Redirects to another page with the secret of a registration in the cookie.
@@ -266,10 +364,16 @@ impl Failure {
     }
 }
 
+/// Parameters of a query string.
+type Parameters = HashMap<String, String>;
+
+/// Fields of a form, in their order.
+type Fields = Vec<(String, String)>;
+
 /// A form submitted by a page of this service.
 struct Sent {
     visit: Visit,
-    fields: Vec<(String, String)>,
+    fields: Fields,
     form: SentForm,
 }
 
@@ -291,21 +395,31 @@ impl Sent {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
         }
         let body = receive(body, most, app.config.wire.body_timeout).await?;
-        let fields = pairs(&body);
-        if !csrf::is_ours(&visit.headers, &app.public_url, last(&fields, "csrf")) {
-            let view = View {
-                paragraphs: vec![Text::new("page-foreign-form")],
-                links: vec![(Text::new("page-link-back-to-form"), parts.uri.path().to_owned())],
-                ..View::new(Text::new("page-foreign-form-title"))
-            };
-            return Err(visit.show_as(StatusCode::FORBIDDEN, &view, &[]));
+        Self::checked(visit, pairs(&body), SentForm::of(parts.uri.path(), &body), parts.uri.path())
+    }
+
+    /// The form sent to this path with these fields, if it is one of our pages.
+    fn checked(mut visit: Visit, fields: Fields, form: SentForm, path: &str) -> Result<Self, Response> {
+        visit.return_to = ReturnTo::parse(&visit.app, last(&fields, RETURN_TO));
+        if csrf::is_ours(&visit.headers, &visit.app.public_url, last(&fields, "csrf")) {
+            return Ok(Self { visit, fields, form });
         }
-        Ok(Self { visit, fields, form: SentForm::of(parts.uri.path(), &body) })
+        let view = View {
+            paragraphs: vec![Text::new("page-foreign-form")],
+            links: vec![(Text::new("page-link-back-to-form"), path.to_owned())],
+            ..View::new(Text::new("page-foreign-form-title"))
+        };
+        Err(visit.show_as(StatusCode::FORBIDDEN, &view, &[]))
     }
 
     /// Value of a field; empty if missing.
     fn field(&self, name: &str) -> &str {
         last(&self.fields, name)
+    }
+
+    /// Value of a field; `None` if the form does not have it.
+    fn given(&self, name: &str) -> Option<String> {
+        self.fields.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     }
 
     /// Checks if this browser already submitted the same form successfully. If the check fails, the form counts as new.
@@ -347,7 +461,7 @@ async fn receive(body: Body, most: usize, timeout: Duration) -> Result<Vec<u8>, 
 }
 
 /// Fields of a form or query string, without NUL characters.
-fn pairs(text: &[u8]) -> Vec<(String, String)> {
+fn pairs(text: &[u8]) -> Fields {
     url::form_urlencoded::parse(text).map(|(key, value)| (key.into_owned(), value.replace('\0', ""))).collect()
 }
 
@@ -357,9 +471,17 @@ fn last<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
 }
 
 /// Parameters of a query string. Links copied from the HTML source of an email separate them by `&amp;`.
-fn parameters(query: &str) -> HashMap<String, String> {
+fn parameters(query: &str) -> Parameters {
     let plain = |(key, value): (String, String)| (key.strip_prefix("amp;").map(str::to_owned).unwrap_or(key), value);
     pairs(query.as_bytes()).into_iter().map(plain).collect()
+}
+
+/// Path and query of a request as the browser needs them, without the mark of a reload.
+fn here(app: &App, uri: &Uri) -> String {
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && *pair != RELOADED);
+    let query = pairs.collect::<Vec<_>>().join("&");
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{}{}{mark}{query}", app.public_url.path(), uri.path())
 }
 
 /// The error without its fields, for pages that have no form.
@@ -379,7 +501,17 @@ fn invalid_link() -> Vec<Refusal> {
 
 /// A form without fields.
 fn form(action: &'static str, button: Text) -> Form {
-    Form { action, button, hidden: Vec::new(), fields: Vec::new(), is_quiet: false, passkey: None }
+    Form {
+        action,
+        button,
+        hidden: Vec::new(),
+        fields: Vec::new(),
+        is_quiet: false,
+        is_dangerous: false,
+        has_focus: false,
+        is_download: false,
+        passkey: None,
+    }
 }
 
 /// Hint for fields with a new password.

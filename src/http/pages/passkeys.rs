@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-use super::account::after_sign_in;
 use super::view::{Form, PasskeyForm, Section, View};
 use super::{Outcome, Sent, Visit, form};
 use crate::app::App;
@@ -106,11 +105,9 @@ pub(super) fn may_be_added(app: &App) -> bool {
 }
 
 /// Part of the sign-in page; `None` if the service has no domain.
-pub(super) fn sign_in_section(visit: &Visit, then: &str) -> Option<Section> {
+pub(super) fn sign_in_section(visit: &Visit) -> Option<Section> {
     visit.app.relying_party.as_ref()?;
-    let hidden = vec![("then", then.to_owned())];
     let sign_in = Form {
-        hidden,
         is_quiet: true,
         passkey: Some(PasskeyForm::sign_in()),
         ..form("/account/passkey", Text::new("page-button-passkey-use"))
@@ -137,9 +134,9 @@ pub(super) async fn sign_in(sent: Sent) -> Response {
     match sent.once(Box::pin(signing_in)).await {
         Outcome::Done((session, user)) => {
             let tokens = app.token_issuer().tokens(&visit.now, &session, &user);
-            visit.keep_device(visit.redirect_signed_in(&after_sign_in(&user, sent.field("then")), &tokens))
+            visit.keep_device(visit.signed_in_as(&user, &tokens))
         }
-        Outcome::Repeated => visit.redirect("/account/sign-in?done=signed-in"),
+        Outcome::Repeated => visit.go_on("/account"),
         Outcome::Failed(error) => visit.refuse(failed_view(), super::without_fields(error)),
     }
 }

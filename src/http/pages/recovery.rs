@@ -45,7 +45,11 @@ fn forgot_view(email: &str) -> View {
     };
     View {
         paragraphs: vec![Text::new("page-forgot-effect")],
-        form: Some(Form { fields: vec![field], ..form("/account/forgot", Text::new("page-button-send-link")) }),
+        form: Some(Form {
+            fields: vec![field],
+            has_focus: true,
+            ..form("/account/forgot", Text::new("page-button-send-link"))
+        }),
         links: vec![(Text::new("page-link-back-to-sign-in"), "/account/sign-in".to_owned())],
         ..View::new(Text::new("page-forgot-title"))
     }

@@ -2,7 +2,6 @@
 
 use axum::response::Response;
 
-use super::account::after_sign_in;
 use super::view::{Field, Form, View};
 use super::{Outcome, Sent, Visit, form, passkeys, without_fields};
 use crate::domain::auth::second_factor::SecondProof;
@@ -12,8 +11,8 @@ use crate::error::{Code, Error, Result};
 use crate::texts::Text;
 
 /// Shows the forms for a challenge. It is in a hidden field, so that no cookie exists before the sign-in.
-pub(super) fn ask(visit: &Visit, challenge: Challenge, then: &str) -> Response {
-    visit.show(&view(challenge, then))
+pub(super) fn ask(visit: &Visit, challenge: Challenge) -> Response {
+    visit.show(&view(challenge))
 }
 
 /// `GET /account/second-factor`: without a challenge, a sign-in starts with the password.
@@ -25,18 +24,19 @@ pub(super) async fn form_without_challenge(visit: Visit) -> Response {
 pub(super) async fn complete(sent: Sent) -> Response {
     let visit = &sent.visit;
     let app = &visit.app;
-    let (token, then) = (sent.field("challengeToken"), sent.field("then"));
+    let token = sent.field("challengeToken");
     match sent.once(Box::pin(try_complete(&sent))).await {
         Outcome::Done(Completed { session, user, has_new_password }) => {
             let tokens = app.token_issuer().tokens(&visit.now, &session, &user);
-            let changed = || "/account/sign-in?done=changed".to_owned();
-            let to = if has_new_password { changed() } else { after_sign_in(&user, then) };
-            visit.keep_device(visit.redirect_signed_in(&to, &tokens))
+            visit.keep_device(match has_new_password {
+                true => visit.with_session(visit.go_on("/account?done=password"), &tokens),
+                false => visit.signed_in_as(&user, &tokens),
+            })
         }
-        Outcome::Repeated => visit.redirect("/account/sign-in?done=signed-in"),
+        Outcome::Repeated => visit.go_on("/account"),
         Outcome::Failed(error) => {
             match challenge::show_again(&app.db, &visit.now, app.second_factor_rules(), token).await {
-                Ok(challenge) if !is_ended(&error) => visit.refuse(view(challenge, then), on_the_form(error)),
+                Ok(challenge) if !is_ended(&error) => visit.refuse(view(challenge), on_the_form(error)),
                 Ok(_) => visit.refuse(ended_view(), without_fields(error)),
                 Err(ended) => visit.refuse(ended_view(), without_fields(ended)),
             }
@@ -80,13 +80,14 @@ fn is_ended(error: &Error) -> bool {
     matches!(error, Error::Refused(refusals) if refusals.iter().any(|refusal| refusal.code == Code::InvalidToken))
 }
 
-fn view(challenge: Challenge, then: &str) -> View {
-    let hidden = vec![("challengeToken", challenge.token), ("then", then.to_owned())];
+fn view(challenge: Challenge) -> View {
+    let hidden = vec![("challengeToken", challenge.token)];
     let has_codes = challenge.methods.iter().any(|method| matches!(method, Method::Totp | Method::RecoveryCode));
     let section = challenge.passkey.map(|options| passkeys::section(options, "/account/second-factor", hidden.clone()));
     let code = Form {
         hidden,
         fields: vec![Field { required: true, ..code_field() }],
+        has_focus: true,
         ..form("/account/second-factor", Text::new("page-button-sign-in"))
     };
     View {

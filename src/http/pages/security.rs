@@ -27,6 +27,7 @@ pub(super) async fn overview(own: OwnVisit) -> Response {
         "passkey-removed" => Some(Text::new("page-passkey-removed")),
         "passkey-renamed" => Some(Text::new("page-passkey-renamed")),
         "passkey-added" => Some(Text::new("page-passkey-added")),
+        "enroll" => Some(Text::new("enrollment-required")),
         "proved" => Some(Text::new("page-proved")),
         _ => None,
     };
@@ -44,7 +45,7 @@ pub(super) async fn overview(own: OwnVisit) -> Response {
                 codes_section(codes, &factors, &passkeys),
             ],
             links: vec![password_link(&user)],
-            ..View::new(Text::new("page-security-title"))
+            ..View::own(Text::new("page-security-title"))
         })
     };
     match shown.await {
@@ -241,7 +242,7 @@ pub(super) async fn passkey_form(own: OwnVisit) -> Response {
     match shown.await {
         Ok(view) => own.visit.show(&view),
         Err(Error::Refused(refusals)) if refusals.iter().any(|one| one.code == Code::ReauthenticationRequired) => {
-            own.visit.redirect("/account/prove")
+            own.visit.detour("/account/prove")
         }
         Err(error) => own.visit.refuse(back_view("page-passkeys-heading"), error),
     }

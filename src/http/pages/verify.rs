@@ -73,20 +73,19 @@ fn verified_page(visit: &Visit, verified: Verified) -> Response {
     let Verified { user, session, is_other_present, recovery_codes } = verified;
     let tokens = session.map(|session| visit.app.token_issuer().tokens(&visit.now, &session, &user));
     let done = match (&tokens, is_other_present) {
-        (Some(_), _) => "/account/sign-in?done=signed-in",
+        (Some(_), _) => "/account",
         (None, true) => "/account/sign-in?done=verified-beside",
         (None, false) => "/account/sign-in?done=verified",
     };
-    let response = match recovery_codes {
-        Some(codes) => {
-            let links = vec![(Text::new("page-link-continue"), done.to_owned())];
-            visit.show(&View { links, ..codes_view("page-account-created", codes) })
-        }
-        None => visit.redirect(done),
-    };
-    match tokens {
-        Some(tokens) => visit.signed_in_by(response, &tokens),
-        None => response,
+    let shown = recovery_codes.map(|codes| {
+        let links = vec![(Text::new("page-link-continue"), done.to_owned())];
+        visit.show(&View { links, ..codes_view("page-account-created", codes) })
+    });
+    match (shown, tokens) {
+        (Some(shown), Some(tokens)) => visit.keep_device(visit.with_session(shown, &tokens)),
+        (Some(shown), None) => visit.keep_device(shown),
+        (None, Some(tokens)) => visit.signed_in_as(&user, &tokens),
+        (None, None) => visit.redirect(done),
     }
 }
 

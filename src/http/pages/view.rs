@@ -5,23 +5,21 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 
 use super::frame::Frame;
+use super::return_to::ReturnTo;
 use crate::error::Refusal;
 use crate::graphql::passkeys::{PasskeyCreationOptions, PasskeyRequestOptions};
 use crate::texts::Text;
+use crate::tools::clock::Timestamp;
 use crate::tools::secret::Secret;
-
-/// Only stylesheets and pictures of this service are loaded, and forms are sent only to it.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
-    frame-ancestors 'none'";
-
-/// The same with the script for passkeys.
-const SCRIPT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; \
-    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Content of a page.
 pub(super) struct View {
     /// Heading.
     pub(super) title: Text,
+    /// Link to the page above.
+    pub(super) back: Option<(Text, String)>,
+    /// Address that the browser loads at once.
+    pub(super) reload: Option<String>,
     /// Result of the previous action.
     pub(super) notice: Option<Text>,
     /// Text above the form.
@@ -37,10 +35,24 @@ pub(super) struct View {
 impl View {
     /// A page with this heading and nothing else.
     pub(super) fn new(title: Text) -> Self {
-        Self { title, notice: None, paragraphs: Vec::new(), form: None, sections: Vec::new(), links: Vec::new() }
+        Self {
+            title,
+            back: None,
+            reload: None,
+            notice: None,
+            paragraphs: Vec::new(),
+            form: None,
+            sections: Vec::new(),
+            links: Vec::new(),
+        }
     }
 
-    /// True if a form asks for a passkey.
+    /// A page with this heading below the entrance of the account pages.
+    pub(super) fn own(title: Text) -> Self {
+        Self { back: Some((Text::new("page-account-title"), "/account".to_owned())), ..Self::new(title) }
+    }
+
+    /// True if a form asks for a passkey, by a script.
     fn needs_script(&self) -> bool {
         let forms = self.sections.iter().flat_map(|section| &section.forms).chain(&self.form);
         forms.into_iter().any(|form| form.passkey.is_some())
@@ -55,8 +67,12 @@ pub(super) struct Section {
     pub(super) paragraphs: Vec<Text>,
     /// An SVG picture made by this service.
     pub(super) picture: Option<String>,
+    /// Address of a photo of the user.
+    pub(super) photo: Option<String>,
     /// Codes to keep.
     pub(super) codes: Vec<String>,
+    /// Entries of a list.
+    pub(super) rows: Vec<Row>,
     /// Forms without errors of their own.
     pub(super) forms: Vec<Form>,
     /// Links: label, and path on this service.
@@ -75,11 +91,44 @@ impl Section {
             heading: None,
             paragraphs: Vec::new(),
             picture: None,
+            photo: None,
             codes: Vec::new(),
+            rows: Vec::new(),
             forms: Vec::new(),
             links: Vec::new(),
         }
     }
+}
+
+/// An entry of a list.
+pub(super) struct Row {
+    /// Name, which users may have chosen.
+    pub(super) title: String,
+    /// Mark beside the name.
+    pub(super) badge: Option<Text>,
+    /// Facts below the name.
+    pub(super) facts: Vec<Fact>,
+    /// Page about it.
+    pub(super) href: Option<String>,
+    /// Forms about it.
+    pub(super) forms: Vec<Form>,
+}
+
+impl Row {
+    /// An entry with this name and nothing else.
+    pub(super) fn new(title: impl Into<String>) -> Self {
+        Self { title: title.into(), badge: None, facts: Vec::new(), href: None, forms: Vec::new() }
+    }
+}
+
+/// A fact about an entry.
+pub(super) enum Fact {
+    /// A sentence.
+    Sentence(Text),
+    /// A text that users may have chosen.
+    Typed(String),
+    /// A labelled point in time.
+    Time(Text, Timestamp),
 }
 
 /// A form.
@@ -94,8 +143,31 @@ pub(super) struct Form {
     pub(super) button: Text,
     /// True if the button is one of several.
     pub(super) is_quiet: bool,
+    /// True if the button ends or deletes something.
+    pub(super) is_dangerous: bool,
+    /// True if its first field gets the focus, on a page with nothing else to do.
+    pub(super) has_focus: bool,
+    /// True if the answer is a file, after which the page stays open.
+    pub(super) is_download: bool,
     /// The passkey that its script asks for; without scripts the form is hidden.
     pub(super) passkey: Option<PasskeyForm>,
+}
+
+impl Form {
+    /// Class of its button.
+    fn button_class(&self) -> Option<&'static str> {
+        match (self.is_dangerous, self.is_quiet) {
+            (true, true) => Some("quiet danger"),
+            (true, false) => Some("danger"),
+            (false, true) => Some("quiet"),
+            (false, false) => None,
+        }
+    }
+
+    /// True if a file is sent with it.
+    fn has_file(&self) -> bool {
+        self.fields.iter().any(|field| field.kind == "file")
+    }
 }
 
 /// A form that is sent with a passkey.
@@ -140,7 +212,7 @@ fn json(options: &impl serde::Serialize) -> String {
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) label: Text,
-    /// Type of the input element.
+    /// Type of the input element, or `textarea`, `select` or `checkboxes`.
     pub(super) kind: &'static str,
     /// Kind of on-screen keyboard (HTML, section 6.8.7); empty for any text. Email addresses are text, because browsers
     /// refuse in the type `email` those with letters beyond ASCII before the "@".
@@ -151,6 +223,17 @@ pub(super) struct Field {
     pub(super) value: String,
     pub(super) hint: Option<Text>,
     pub(super) required: bool,
+    /// Options to choose from.
+    pub(super) choices: Vec<Choice>,
+}
+
+/// An option of a field.
+pub(super) struct Choice {
+    /// Value of an option; name of a checkbox.
+    pub(super) value: &'static str,
+    pub(super) label: Text,
+    pub(super) hint: Option<Text>,
+    pub(super) is_chosen: bool,
 }
 
 impl Field {
@@ -165,7 +248,13 @@ impl Field {
             value: String::new(),
             hint: None,
             required: false,
+            choices: Vec::new(),
         }
+    }
+
+    /// A field for several lines.
+    pub(super) fn lines(name: &'static str, label: Text, autocomplete: &'static str) -> Self {
+        Self { kind: "textarea", ..Self::new(name, label, autocomplete) }
     }
 
     /// A required field for a password.
@@ -185,12 +274,6 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// Address of a link as the browser needs it.
-    fn address(&self, href: &str) -> String {
-        let base = if href.starts_with('/') { self.frame.base() } else { "" };
-        format!("{base}{href}")
-    }
-
     fn problems(&self) -> &[Refusal] {
         self.refusals
     }
@@ -222,7 +305,18 @@ pub(super) fn show(frame: &Frame<'_>, status: StatusCode, view: &View, refusals:
     let page = Page { frame, once: &once, view, refusals };
     let html = page.render().expect("writing to a string does not fail");
     let mut response = (status, Html(html)).into_response();
-    let policy = if view.needs_script() { SCRIPT_POLICY } else { POLICY };
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy(frame, view));
     response
+}
+
+/// Only stylesheets, pictures and scripts of this service are loaded. Forms are sent only to it; browsers apply this to
+/// the redirect that follows too, so that it names the origin of the page to go on to.
+fn policy(frame: &Frame<'_>, view: &View) -> HeaderValue {
+    let connections = if view.needs_script() { "connect-src 'self'; " } else { "" };
+    let origin = frame.return_to.and_then(ReturnTo::origin).map(|origin| format!(" {origin}")).unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; {connections}\
+         form-action 'self'{origin}; base-uri 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).expect("an origin is ASCII")
 }

@@ -13,13 +13,15 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::app::App;
+use crate::domain::account::own_data::{self, OwnData};
+use crate::domain::auth::identity::SessionUser;
 use crate::domain::exports::{self, Export, Grant};
 use crate::error::{Error, Result};
 use crate::http::auth::RequireCaller;
 use crate::http::{event_selection, user_selection};
 use crate::texts::Text;
 use crate::tools::clock::Now;
-use crate::tools::sheet;
+use crate::tools::{archive, sheet};
 
 /// Media type of comma-separated values (RFC 7111).
 const CSV: &str = "text/csv; charset=utf-8";
@@ -27,10 +29,13 @@ const CSV: &str = "text/csv; charset=utf-8";
 /// Media type of workbooks.
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 
+/// Media type of archives.
+const ZIP: &str = "application/zip";
+
 /// Bytes of a file to read between two checks of the grant.
 pub(in crate::http) const CHUNK: usize = 256 * 1024;
 
-/// Limit on workbooks written at a time, each of which keeps a core busy; others wait.
+/// Limit on workbooks and archives written at a time, each of which keeps a core busy; others wait.
 static WRITING: Semaphore = Semaphore::const_new(2);
 
 /// `/export/samples.csv`: the caller's samples.
@@ -137,6 +142,31 @@ pub(in crate::http) async fn users_xlsx_head(request: RequireCaller) -> Response
     }
 }
 
+/// `/export/account.zip`: the caller's own data.
+pub(in crate::http) async fn account_zip(State(app): State<Arc<App>>, request: RequireCaller) -> Response {
+    let exported = async { own_data(&app, &request.now, request.caller.session_user()?).await };
+    exported.await.unwrap_or_else(|error| request.refuse(error))
+}
+
+/// `HEAD /export/account.zip`, likewise.
+pub(in crate::http) async fn account_zip_head(request: RequireCaller) -> Response {
+    match request.caller.session_user() {
+        Ok(_) => download(&request.now, "account", "zip", nothing()),
+        Err(error) => request.refuse(error),
+    }
+}
+
+/// The response with the user's own data.
+///
+/// # Errors
+/// As for [`own_data::export`].
+pub(in crate::http) async fn own_data(app: &Arc<App>, now: &Now, owner: SessionUser<'_>) -> Result<Response> {
+    let data = own_data::export(&app.db, now, owner, &app.limits, &app.config.sessions).await?;
+    let grant = data.grant();
+    let file = archive(app, now, data).await?;
+    Ok(download(now, "account", "zip", Body::from_stream(chunks(Arc::clone(app), file, grant))))
+}
+
 /// Body of unknown length that is never sent.
 pub(in crate::http) fn nothing() -> Body {
     Body::from_stream(stream::empty::<io::Result<Vec<u8>>>())
@@ -147,7 +177,11 @@ pub(in crate::http) fn download(now: &Now, name: &str, extension: &str, body: Bo
     let time = now.at.to_string();
     let (day, _) = time.split_once('T').unwrap_or_default();
     let disposition = format!("attachment; filename=\"{name}-{day}.{extension}\"");
-    let media = if extension == "csv" { CSV } else { XLSX };
+    let media = match extension {
+        "csv" => CSV,
+        "zip" => ZIP,
+        _ => XLSX,
+    };
     ([(header::CONTENT_TYPE, media.to_owned()), (header::CONTENT_DISPOSITION, disposition)], body).into_response()
 }
 
@@ -196,6 +230,23 @@ pub(in crate::http) async fn workbook(app: &App, now: &Now, mut export: Export) 
     });
     while let Some(page) = export.next(&app.db, &app.clock.now()).await? {
         if sender.send(page).await.is_err() {
+            // The writer failed and returns its error below.
+            break;
+        }
+    }
+    drop(sender);
+    Ok(File::from_std(writing.await.map_err(Error::internal)??))
+}
+
+/// Own data as an archive in an unnamed temporary file, so that an error is reported before the download starts.
+async fn archive(app: &App, now: &Now, mut data: OwnData) -> Result<File> {
+    let _turn = WRITING.acquire().await.map_err(Error::internal)?;
+    let (sender, mut parts) = mpsc::channel(2);
+    let (folder, at) = (app.config.data_dir.clone(), now.at);
+    let writing =
+        tokio::task::spawn_blocking(move || archive::write(&folder, at, std::iter::from_fn(|| parts.blocking_recv())));
+    while let Some(part) = data.next(&app.db, &app.clock.now(), &app.media).await? {
+        if sender.send(part).await.is_err() {
             // The writer failed and returns its error below.
             break;
         }

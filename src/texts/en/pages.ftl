@@ -4,6 +4,11 @@ page-document-title = { $title } – { $site }
 page-document-title-error = Error: { $title } – { $site }
 page-problem-heading = There is a problem
 page-skip = Skip to the content
+page-script-show = Show
+page-script-hide = Hide
+page-script-caps = Caps lock is on.
+page-script-copy = Copy
+page-script-copied = Copied
 legal-imprint = Imprint
 legal-privacy = Privacy
 legal-terms = Terms
@@ -20,6 +25,22 @@ page-label-repeat-password = Repeat password
 page-label-current-password = Current password
 page-label-new-password = New password
 page-label-repeat-new-password = Repeat new password
+page-label-phone = Phone number
+page-label-address = Postal address
+page-label-bio = About you
+page-label-photo = New photo
+page-label-new-email = New email address
+page-label-last-used = Last used
+page-label-signed-in = Signed in
+page-label-expires = Expires
+page-label-token-name = Name of the token
+page-label-token-scopes = Permissions
+page-label-token-life = Valid for
+page-hint-own-username = You can sign in with it. Others may see it.
+page-hint-bio = At most 2000 characters.
+page-hint-photo = PNG, JPEG, WebP or GIF, at most 10 MB. It is cropped to a square around its center.
+page-hint-new-email = We send a link to it. Your address changes when you open the link.
+page-hint-token-name = A name helps you to recognize it, such as "Nightly export".
 page-hint-username = Optional. If you leave it empty, we create a neutral one for you.
 page-hint-password = At least { $min } characters, and not easy to guess.
 page-label-app-code = Code of the app
@@ -45,9 +66,15 @@ page-link-back-to-form = Back to the form
 page-link-security = Back to sign-in and security
 page-link-own-security = Sign-in and security
 page-link-change-password = Change your password
-page-link-account = Your account
 page-link-set-password = Set a password
 page-link-continue = Continue
+page-link-back-to-host = Back to { $host }
+page-link-back-to-site = Back to the site
+page-link-go-on = Continue
+page-link-switch = Use another account
+page-link-sign-out-everywhere = Sign out everywhere
+page-link-token-new = Create a token
+page-link-data-first = Download your data first
 page-link-passkey-add = Add a passkey
 
 ## Sign in
@@ -55,7 +82,7 @@ page-link-passkey-add = Add a passkey
 page-sign-in-title = Sign in
 page-button-sign-in = Sign in
 page-signed-in-title = You are signed in
-page-signed-in-effect = You stay signed in on this browser.
+page-reload-title = One moment
 page-password-set = Your new password is set. Sign in with it.
 page-verified = Your email address is confirmed. You can sign in now.
 page-verified-other-account = Your email address is confirmed. This browser is still signed in to another account. To switch accounts, sign in here.
@@ -72,6 +99,127 @@ page-signed-out-notice = You are signed out.
 ## Your account
 
 page-account-title = Your account
+page-account-personal = Personal data
+page-account-sign-in = Sign-in
+page-account-data = Your data
+page-account-password-effect = You will be signed out on all other devices.
+page-account-factor-on = A second factor protects your account.
+page-account-factor-off = Only your password protects your account.
+page-account-devices = { $count ->
+        [one] { $count } device is signed in.
+       *[other] { $count } devices are signed in.
+    }
+page-account-tokens = { $count ->
+        [0] Scripts cannot act for you.
+        [one] { $count } token for scripts
+       *[other] { $count } tokens for scripts
+    }
+page-account-data-effect = Download everything that we store about you.
+page-account-deactivate-effect = Nobody can sign in until an administrator activates your account again.
+page-account-delete-effect = This cannot be undone.
+
+## Profile and photo
+
+page-profile-title = Profile
+page-profile-saved = Your profile is saved.
+page-button-save = Save
+page-photo-heading = Photo
+page-photo-alt = Your photo
+page-photo-saved = Your photo is saved.
+page-photo-removed = Your photo is removed.
+page-button-photo-upload = Upload the photo
+page-button-photo-remove = Remove the photo
+photo-required = Choose a photo.
+photo-too-large = The photo is too large. The maximum is 10 MB.
+photo-incomplete = The photo did not arrive completely. Try again.
+
+## Email address
+
+page-email-title = Email address
+page-email-present = Your email address is { $email }.
+page-email-change-heading = Change it
+page-button-email-change = Send the link
+page-email-saved = Your email address is saved.
+page-email-sent = We've sent the link. If you don't see the email, check the spam folder.
+page-email-withdrawn = The change is withdrawn. Your email address stays as it is.
+page-email-pending-badge = Change not confirmed
+page-email-pending-heading = Waiting for confirmation
+page-email-pending = We sent a link to { $email }. Until you open it, your email address stays as it is.
+page-button-email-resend = Send the link again
+page-button-email-withdraw = Withdraw the change
+
+## Devices
+
+page-sessions-title = Devices
+page-sessions-effect = You are signed in on these devices and browsers.
+page-session-present = This device
+page-session-address = Network address of the sign-in: { $ip }
+page-sessions-others = Other devices
+page-sessions-advice = If you do not recognize a device, sign it out and change your password.
+page-button-session-end = Sign out
+page-button-sessions-end-others = Sign out on all other devices
+page-session-ended = The device is signed out.
+page-sessions-others-ended = You are signed out on all other devices.
+
+## API tokens
+
+page-tokens-title = API tokens
+page-tokens-effect = With an API token, a script can act for you. It cannot change how you sign in.
+page-tokens-none = You have no API tokens.
+page-token-title = API token
+page-token-scopes = Permissions: { $scopes }
+page-token-prefix = Starts with { $prefix }
+page-token-never-used = Never used
+page-token-expired = Expired
+page-token-new-title = Create an API token
+page-button-token-create = Create the token
+page-token-days = { $days ->
+        [one] { $days } day
+       *[other] { $days } days
+    }
+page-token-longest = { $days ->
+        [0] Less than a day, as long as possible
+        [one] { $days } day, as long as possible
+       *[other] { $days } days, as long as possible
+    }
+page-token-created = The token "{ $name }" is ready.
+page-token-repeated = This was done already. The secret is shown only once: if you missed it, replace it.
+page-token-secret-title = Your new token
+page-token-secret-heading = Secret
+page-token-secret-effect = Copy the secret now. It is not shown again. Whoever has it can act for you.
+page-token-rotate-heading = Replace the secret
+page-token-rotate-effect = The old secret stops working at once. Name, permissions and expiry stay.
+page-button-token-rotate = Replace the secret
+page-token-delete-heading = Delete the token
+page-token-delete-effect = Scripts that use it stop working at once.
+page-button-token-delete = Delete the token
+page-token-deleted = The token is deleted.
+scope-read = Read
+scope-read-effect = See what you can see.
+scope-write = Write
+scope-write-effect = Change your profile, photo and samples.
+scope-export = Export
+scope-export-effect = Download whole lists.
+scope-manage-users = Manage users
+scope-manage-users-effect = Create and change users who are not staff.
+
+## Your data
+
+page-data-title = Download your data
+page-data-effect = You get a ZIP archive with everything that we store about you. Keep it in a safe place.
+page-data-contents = It contains your profile and photo, your devices, API tokens and second factors without their secrets, the history of your account, and your samples, as JSON files.
+page-button-data-download = Download the archive
+
+## Deactivating and deleting the account
+
+page-deactivate-title = Deactivate your account
+page-deactivate-effect = You will be signed out everywhere, and your API tokens stop working. Your data stays. Only an administrator can activate your account again.
+page-button-deactivate = Deactivate my account
+page-deactivated = Your account is deactivated.
+page-delete-title = Delete your account
+page-delete-effect = Your account is deleted for good, with your devices, API tokens and photo. Records that others still need stay without your name.
+page-button-delete = Delete my account
+page-deleted = Your account is deleted.
 
 ## Second factor
 

@@ -19,7 +19,7 @@ pub use smtp::{ProbeReport, Smtp, probe};
 pub use templates::{Content, DeviceNotice, Link, Recipient, Site, TokenNotice, TokenSummary, render};
 pub use transport::{SendError, Transport};
 pub use url::{BadSetting, MailUrl, SmtpUrl};
-pub use wording::span;
+pub use wording::{span, time};
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ const LONGEST_NAME: usize = 80;
 const LONGEST_PROGRAM: usize = 150;
 
 /// A point in time to the minute, such as `21 November 2026, 09:30 UTC`.
-pub(super) fn time(at: Timestamp) -> String {
+pub fn time(at: Timestamp) -> String {
     let Ok(time) = OffsetDateTime::from_unix_timestamp(at.seconds()) else {
         return Text::new("mail-time-unknown").english();
     };

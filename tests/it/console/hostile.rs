@@ -35,15 +35,16 @@ async fn a_name_is_text_on_every_page(place: Place) {
         let list = browser.open("/console/users").await;
         let selected = Form::of(&list, "/console/users/selected").with("id", &person.id).with("do", "deactivate");
         let asked = selected.send(&mut browser).await;
-        let mut pages = vec![list, asked.clone(), browser.open(&own).await];
+        let confirm = Form::of(&asked, "/console/users/selected");
+        let mut pages = vec![list, asked, browser.open(&own).await];
         for action in ["delete", "deactivate", "set-password", "send-reset", "end-sessions"] {
             pages.push(browser.open(&format!("{own}/{action}")).await);
         }
         pages.push(browser.open(&format!("/console/users?search={}&externalId=%22%3E%3Ci%3E", "%3Cimg%22%3E")).await);
-        pages.push(Form::of(&asked, "/console/users/selected").send(&mut browser).await);
+        pages.push(confirm.send(&mut browser).await);
         for page in &pages {
             let html = text(page);
-            for tag in ["<img src=x", "<script>", "<b>", "<i>", "&#60;b&#62;gt;"] {
+            for tag in ["<img src=x", "<script>", "<b>", "<i>"] {
                 assert!(!html.contains(tag), "{tag} in {html}");
             }
         }

@@ -72,7 +72,7 @@ impl Phone {
     }
 
     /// A code that is wrong now.
-    fn wrong_code(&self, app: &TestApp) -> String {
+    pub(crate) fn wrong_code(&self, app: &TestApp) -> String {
         let near: Vec<String> = (-1..=1).map(|later| self.code_of(app, later)).collect();
         (0..4).map(|digit| digit.to_string().repeat(6)).find(|code| !near.contains(code)).unwrap()
     }
@@ -107,7 +107,7 @@ pub(crate) async fn enroll(app: &TestApp, client: &Client) -> Phone {
 }
 
 /// A user with an app, and a client in the session that enrolled it.
-async fn enrolled(app: &TestApp, name: &str) -> (Person, Client, Phone) {
+pub(crate) async fn enrolled(app: &TestApp, name: &str) -> (Person, Client, Phone) {
     let person = app.add_user(name).await;
     let client = person.sign_in(app).await;
     let phone = enroll(app, &client).await;

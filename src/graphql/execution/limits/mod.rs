@@ -65,7 +65,7 @@ const MAX_INTROSPECTION_LISTS: u32 = 16;
 const CACHE_BYTES: usize = 256 * 1024;
 
 /// Fields limited to one per mutation: each guesses a secret, sends a mail, or is slow.
-const SENSITIVE: [&str; 29] = [
+const SENSITIVE: [&str; 30] = [
     "login",
     "completeLogin",
     "loginWithPasskey",
@@ -80,6 +80,7 @@ const SENSITIVE: [&str; 29] = [
     "verifyEmail",
     "undoEmailChange",
     "resendVerification",
+    "resendEmailChange",
     "changePassword",
     "setUserPassword",
     "retryMail",

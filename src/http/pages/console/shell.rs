@@ -125,9 +125,8 @@ pub(super) trait Page: Template {
 impl StaffVisit {
     /// The frame of a page.
     pub(super) fn frame(&self) -> Frame<'_> {
-        let mut frame = Frame::new(&self.visit.app, &self.visit.csrf.text, self.visit.who.as_deref());
-        frame.is_superuser = self.caller.manager().is_ok_and(|staff| staff.superuser().is_ok());
-        frame
+        let is_superuser = self.caller.manager().is_ok_and(|staff| staff.superuser().is_ok());
+        Frame { is_superuser, ..self.visit.frame() }
     }
 
     /// Shows a page.

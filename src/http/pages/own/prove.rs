@@ -35,7 +35,7 @@ pub(in crate::http::pages) async fn prove(own: OwnForm) -> Response {
         reauthenticate::reauthenticate(&visit.app.db, &visit.now, own.user()?, visit.app.sign_in_rules(), typed).await
     };
     match proving.await {
-        Ok(_) => visit.redirect("/account/security?done=proved"),
+        Ok(_) => visit.go_on("/account/security?done=proved"),
         Err(error) => match prove_view(visit, &own.caller).await {
             Ok(view) => visit.refuse(view, second_factor::on_the_form(error)),
             Err(error) => visit.refuse(back_view("page-prove-title"), error),
@@ -59,7 +59,11 @@ async fn prove_view(visit: &Visit, caller: &Caller) -> Result<View> {
     let passkey = accepted.passkey.map(|options| passkeys::section(options, "/account/prove", Vec::new()));
     Ok(View {
         paragraphs: vec![Text::new("page-prove-reason")],
-        form: (!fields.is_empty()).then(|| Form { fields, ..form("/account/prove", Text::new("page-button-prove")) }),
+        form: (!fields.is_empty()).then(|| Form {
+            fields,
+            has_focus: true,
+            ..form("/account/prove", Text::new("page-button-prove"))
+        }),
         sections: passkey.into_iter().collect(),
         links: vec![back_link()],
         ..View::new(Text::new("page-prove-title"))

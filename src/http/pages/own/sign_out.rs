@@ -11,11 +11,13 @@ use crate::graphql::context::CookieChange;
 use crate::http::refresh_cookie;
 use crate::texts::Text;
 
+const SIGNED_OUT: &str = "/account/sign-in?done=signed-out";
+
 /// `GET /account/sign-out`: asks for a click, because any page can link here.
 pub(in crate::http::pages) async fn form_page(mut visit: Visit) -> Response {
     match visit.caller().await {
         Ok(_) => visit.show(&view()),
-        Err(Error::Unauthenticated(_)) => visit.redirect("/account/sign-in?done=signed-out"),
+        Err(Error::Unauthenticated(_)) => visit.reload().unwrap_or_else(|| visit.go_on(SIGNED_OUT)),
         Err(error) => visit.refuse(view(), error),
     }
 }
@@ -26,14 +28,16 @@ pub(in crate::http::pages) async fn sign_out(sent: Sent) -> Response {
     let visit = &sent.visit;
     match end(visit, !sent.field("everywhere").is_empty()).await {
         // The browser has no use for a token that is no longer accepted.
-        Ok(()) | Err(Error::Refused(_)) => {
-            let mut response = visit.redirect("/account/sign-in?done=signed-out");
-            let gone = refresh_cookie::write(&CookieChange::Clear, &visit.app.public_url, visit.now.at);
-            response.headers_mut().append(header::SET_COOKIE, gone);
-            response
-        }
+        Ok(()) | Err(Error::Refused(_)) => signed_out(visit, visit.go_on(SIGNED_OUT)),
         Err(error) => visit.refuse(view(), error),
     }
+}
+
+/// The response with the session removed from the browser.
+pub(super) fn signed_out(visit: &Visit, mut response: Response) -> Response {
+    let gone = refresh_cookie::write(&CookieChange::Clear, &visit.app.public_url, visit.now.at);
+    response.headers_mut().append(header::SET_COOKIE, gone);
+    response
 }
 
 async fn end(visit: &Visit, everywhere: bool) -> Result<()> {
@@ -56,7 +60,6 @@ fn view() -> View {
             forms: vec![everywhere],
             ..Section::untitled()
         }],
-        links: vec![(Text::new("page-link-account"), "/account".to_owned())],
-        ..View::new(Text::new("page-sign-out-title"))
+        ..View::own(Text::new("page-sign-out-title"))
     }
 }
