@@ -10,11 +10,14 @@ import typescript from "typescript-eslint";
 const globals = [
   ...["AbortController", "Buffer", "FormData", "Headers", "Response", "URL", "URLSearchParams", "clearTimeout"],
   ...["console", "fetch", "performance", "process", "setTimeout"],
-  ...["document", "innerWidth", "localStorage", "navigator", "sessionStorage"],
+  ...["document", "innerWidth", "localStorage", "location", "navigator", "sessionStorage"],
 ];
 
 /** Global names of the scripts that the pages of the service load. */
-const pageGlobals = ["PublicKeyCredential", "atob", "btoa", "clearInterval", "setInterval", "window"];
+const pageGlobals = [
+  ...["DOMParser", "PublicKeyCredential", "addEventListener", "atob", "btoa", "clearInterval", "history", "setInterval"],
+  "window",
+];
 
 export default defineConfig(
   globalIgnores([
@@ -31,7 +34,7 @@ export default defineConfig(
     languageOptions: { globals: Object.fromEntries(globals.map((name) => [name, "readonly"])) },
   },
   {
-    files: ["src/http/pages/*.js"],
+    files: ["src/http/pages/**/*.js"],
     languageOptions: { globals: Object.fromEntries(pageGlobals.map((name) => [name, "readonly"])) },
   },
   {

@@ -185,7 +185,7 @@ pub fn run() -> ExitCode {
             }
             Command::CreateSuperuser(options) => create_superuser::run(config, options).await,
             Command::Import(ImportCommand::Users(options)) => import::run(config, options).await,
-            Command::Import(ImportCommand::Django(options)) => import_django::run(config, options).await,
+            Command::Import(ImportCommand::Django(options)) => Box::pin(import_django::run(config, options)).await,
             Command::Schema { command: None } => schema::print(&config),
             Command::Schema { command: Some(SchemaCommand::Diff(options)) } => schema::diff(&config, &options),
             Command::Keys(command) => keys::run(config, command).await,

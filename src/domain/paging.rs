@@ -19,7 +19,7 @@ pub const MAX_PAGE: u64 = 200;
 pub const DEFAULT_PAGE: u64 = 20;
 
 /// Arguments for a page, in the terms of the Relay cursor specification or by the offset of its first row.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageArgs {
     /// Number of rows from the start, or after `after`.
     pub first: Option<i32>,

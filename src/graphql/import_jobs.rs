@@ -61,7 +61,7 @@ fn part<T: Clone, U: From<T>>(items: &[T], (first, offset): (i32, i32)) -> Answe
 #[Object]
 impl ImportJob {
     /// Opaque id, never reused.
-    async fn id(&self) -> ID {
+    pub(crate) async fn id(&self) -> ID {
         self.row.id.into()
     }
 

@@ -18,6 +18,7 @@ use crate::graphql::api_tokens::ApiToken;
 use crate::graphql::audit::AuditEvent;
 use crate::graphql::context::{Request, viewer};
 use crate::graphql::errors::Answer;
+use crate::graphql::import_jobs::ImportJob;
 use crate::graphql::loaders;
 use crate::graphql::mails::OutgoingMail;
 use crate::graphql::paging::list_complexity;
@@ -44,6 +45,7 @@ pub(crate) enum Node {
     OutgoingMail(OutgoingMail),
     Factor(Factor),
     Passkey(Passkey),
+    ImportJob(ImportJob),
 }
 
 #[derive(Default)]
@@ -53,8 +55,8 @@ pub(crate) struct NodesQuery;
 impl NodesQuery {
     /// Returns the object with this id; null if it does not exist or you may not read it. You may read your account, the
     /// samples that you modified last, and your sessions, second factors, passkeys and API tokens; staff also other users
-    /// with their second factors and passkeys, samples, audit events and emails. Superusers, and events and emails about
-    /// them, are visible to superusers only. API tokens need the scope READ, and do not find sessions.
+    /// with their second factors and passkeys, samples, audit events, emails and imports. Superusers, and events and
+    /// emails about them, are visible to superusers only. API tokens need the scope READ, and do not find sessions.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Id of the object.")] id: ID) -> Answer<Option<Node>> {
         Ok(find(ctx, &[id]).await?.into_iter().next().flatten())
     }
@@ -109,7 +111,11 @@ impl Loader<Uuid> for Nodes {
             let Some(staff) = staff else { return Ok(HashMap::new()) };
             outbox::list::find_many(db, staff, ids).await
         };
-        let (users, samples, sessions, api_tokens, events, mails, factors, passkeys) = tokio::try_join!(
+        let imports = async {
+            let Some(staff) = staff else { return Ok(HashMap::new()) };
+            self.app.import_jobs().find_many(staff, ids).await
+        };
+        let (users, samples, sessions, api_tokens, events, mails, factors, passkeys, imports) = tokio::try_join!(
             users::list::find_many(db, viewer, ids),
             samples::find_many(db, viewer, ids),
             sessions,
@@ -118,6 +124,7 @@ impl Loader<Uuid> for Nodes {
             mails,
             factors::find_many(db, viewer, ids),
             passkeys::list::find_many(db, viewer, ids),
+            imports,
         )?;
         // Versions before 0.2 gave some events the id of an email. The event replaces it here, because it is kept longer.
         let mut found = HashMap::new();
@@ -128,6 +135,7 @@ impl Loader<Uuid> for Nodes {
         found.extend(samples.into_iter().map(|(id, row)| (id, Sample(row).into())));
         found.extend(factors.into_iter().map(|(id, row)| (id, Factor(row).into())));
         found.extend(passkeys.into_iter().map(|(id, row)| (id, Passkey(row).into())));
+        found.extend(imports.into_iter().map(|(id, row)| (id, ImportJob::from(row).into())));
         found.extend(users.into_iter().map(|(id, row)| (id, User(row).into())));
         Ok(found)
     }

@@ -2,8 +2,8 @@
 
 use async_graphql::{ComplexObject, Context, OutputType, SimpleObject};
 
-use crate::domain::paging::{DEFAULT_PAGE, Page};
 use crate::domain::import::spreadsheet::jobs;
+use crate::domain::paging::{DEFAULT_PAGE, Page};
 use crate::domain::{audit, outbox, users};
 use crate::graphql::audit::AuditEvent;
 use crate::graphql::context::{app, request, staff};

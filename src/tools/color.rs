@@ -39,6 +39,7 @@ impl Color {
     }
 
     /// Black or white, whichever is easier to read on this color; the ratio is at least 4.58.
+    #[must_use]
     pub fn text_on(self) -> Self {
         if self.contrast(Self::WHITE) >= self.contrast(Self::BLACK) { Self::WHITE } else { Self::BLACK }
     }

@@ -173,7 +173,7 @@ try {
   assert.equal(await fresh.page.locator(".codes code").count(), 10);
   await fresh.page.screenshot({ path: join(shots, "registered-with-passkey.png"), fullPage: true });
   await fresh.page.getByRole("link", { name: "Continue" }).click();
-  await fresh.page.getByRole("heading", { name: "You are signed in" }).waitFor();
+  await fresh.page.getByRole("heading", { name: "Your account" }).waitFor();
   const logout = { data: { query: "mutation { logout { success } }" }, headers: { "sec-fetch-site": "same-origin" } };
   assert.ok((await joining.request.post(`${named}/graphql`, logout)).ok());
   await fresh.present(false);
@@ -194,7 +194,7 @@ try {
   await scriptless.getByLabel("Password", { exact: true }).fill("quite a new long phrase");
   await scriptless.getByLabel("Repeat password").fill("quite a new long phrase");
   await scriptless.getByRole("button", { name: "Confirm email address" }).click();
-  await scriptless.getByRole("heading", { name: "You are signed in" }).waitFor();
+  await scriptless.getByRole("heading", { name: "Your account" }).waitFor();
   passed += 1;
 
   // Every page, wide and narrow, light and dark.

@@ -253,7 +253,7 @@ def check_ids(service, source):
     equal(service.query("{ me { externalId isSuperuser } }", boss)["me"]["isSuperuser"], True)
     equal(service.query("{ me { externalId } }", service.sign_in("scrypt"))["me"]["externalId"], None)
     status, table = service.request("/export/users.csv", f"Bearer {boss}")
-    assert status == 200 and table.splitlines()[0].endswith(',"external_id"') and f',"{old}"\r\n' in table
+    assert status == 200 and table.splitlines()[0].endswith(',"external_id","id"') and f',"{old}",' in table
 
 
 def check_tokens(service, tokens):

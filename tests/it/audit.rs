@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use test_macros::both_databases;
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, Iterable as _, QueryFilter as _, QueryOrder as _};
 use serde_json::json;
 use vestibule::domain::auth::signing_keys::Start;
 use vestibule::domain::operator::{self, Operator};
 use vestibule::entity::audit_event::{self, Action};
+use vestibule::entity::{import_job, import_mapping};
 
 use crate::parity::recovery::reset_link;
 use crate::test_app::{PASSWORD, TestApp};
@@ -225,6 +227,18 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
     leaves!(Action::SessionRevoked, say(&client, revoke, json!({ "id": id })).await;);
     leaves!(Action::Exported, client.get("/export/samples.csv").await;);
 
+    let mapping = uuid::Uuid::from_u128(1);
+    let row = import_mapping::ActiveModel {
+        id: Set(mapping),
+        digest: Set("y".repeat(43)),
+        mapping: Set("{\"columns\":[]}".to_owned()),
+        match_by: Set(import_job::MatchBy::Email),
+        used_at: Set(app.clock_now()),
+    };
+    import_mapping::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    let forget = "mutation($id: ID!) { deleteImportMapping(input: { id: $id }) { errors { code } } }";
+    leaves!(Action::ImportMappingDeleted, say(&admin, forget, json!({ "id": mapping })).await;);
+
     let remove = "mutation($id: ID!) { deleteUser(input: { id: $id }) { errors { code } } }";
     leaves!(Action::Deleted, say(&admin, remove, json!({ "id": bob })).await;);
     client.data("mutation { recordSample(input: { key: \"k\", title: \"t\" }) { errors { code } } }", json!({})).await;
@@ -262,7 +276,7 @@ async fn each_of_the_actions_leaves_exactly_one_event(place: Place) {
     );
 
     let untold: Vec<Action> = Action::iter().filter(|action| !done.contains(action)).collect();
-    assert_eq!((Action::iter().count(), untold), (45, vec![]));
+    assert_eq!((Action::iter().count(), untold), (46, vec![]));
 }
 
 #[both_databases]

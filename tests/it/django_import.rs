@@ -494,7 +494,10 @@ async fn old_ids_are_for_staff(place: Place) {
     assert_eq!(ann.data("{ me { externalId } }", json!({})).await["me"]["externalId"], Value::Null);
     assert_eq!(admin.data("{ me { externalId } }", json!({})).await["me"]["externalId"], Value::Null);
     let table = String::from_utf8(download(&bob, "/export/users.csv").await).unwrap();
-    assert!(table.lines().next().unwrap().ends_with(",\"external_id\"") && table.contains(",\"17\"\r\n"), "{table}");
+    assert!(
+        table.lines().next().unwrap().ends_with(",\"external_id\",\"id\"") && table.contains(",\"17\","),
+        "{table}"
+    );
 }
 
 #[both_databases]

@@ -136,7 +136,7 @@ async fn the_phone_and_the_static_tokens_of_django_otp_sign_in(place: Place) {
     assert!(!stored.sealed_secret.windows(20).any(|part| part == phone().reveal()));
     let added = events(&app, "ann", Action::FactorAdded).await;
     assert_eq!((added.len(), added[0].actor_id), (1, None), "by the operator");
-    assert_eq!(app.mails().await.len(), 1, "about the used code");
+    assert_eq!(app.mails().await.len(), 2, "about the used code and the new device");
     let again = plainly(&app, &dump).await;
     assert_eq!(factors(&again), (0, 0, 0));
     assert_eq!(sign_in(&app, "ann", json!({ "recoveryCode": "mfrggzdf" })).await, WRONG_CODE, "it does not come back");

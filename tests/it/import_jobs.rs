@@ -1,7 +1,7 @@
 //! Imports that are kept: uploaded once, checked, corrected and applied.
 
 use std::io::Cursor;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use test_macros::both_databases;
 
 use calamine::{Reader as _, Xlsx};
@@ -25,7 +25,8 @@ const START: &str = "mutation($input: StartImportInput!) { startImport(input: $i
     id state fileName columns { suggested { heading target words { word value } } samples values } matchBy
 } errors { code field message } } }";
 
-const CHECK: &str = "mutation($input: CheckImportInput!) { checkImport(input: $input) { job { id state } errors { code field } } }";
+const CHECK: &str =
+    "mutation($input: CheckImportInput!) { checkImport(input: $input) { job { id state } errors { code field } } }";
 
 const APPLY: &str = "mutation($id: ID!) { applyImport(input: { id: $id }) { job { id state } errors { code field } } }";
 
@@ -207,7 +208,8 @@ async fn an_application_is_refused_if_other_rights_would_change(place: Place) {
     let outdated = apply(&admin, &started["id"]).await;
     assert_eq!(outdated["state"], "CHECKED", "{outdated}");
     assert!(outdated["failure"].as_str().unwrap().contains("other rights would change"), "{outdated}");
-    let difference = json!({ "isNew": true, "change": { "email": "ada@example.com", "field": "ROLE", "after": "MEMBER" } });
+    let difference =
+        json!({ "isNew": true, "change": { "email": "ada@example.com", "field": "ROLE", "after": "MEMBER" } });
     assert_eq!(outdated["rightsDifferences"], json!([difference]));
     assert_eq!(users(&app).await, 2, "nothing was written");
 
@@ -219,9 +221,9 @@ async fn an_application_is_refused_if_other_rights_would_change(place: Place) {
 async fn errors_that_appear_after_the_dry_run_stop_the_application(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
-    let started = start(&admin, "email,username\nann@example.com,ann\n").await;
+    let started = start(&admin, "email,username\nann@example.com,zoe\n").await;
     assert_eq!(check(&admin, &started["id"], json!({})).await["state"], "CHECKED");
-    app.add(json!({ "email": "other@example.com", "username": "ann", "password": PASSWORD })).await;
+    app.add(json!({ "email": "zed@example.com", "username": "zoe", "password": PASSWORD })).await;
     let refused = apply(&admin, &started["id"]).await;
     assert_eq!(json!([refused["state"], refused["rowErrors"][0]["column"]]), json!(["REFUSED", "username"]));
     assert_eq!(users(&app).await, 2);
@@ -236,11 +238,14 @@ async fn only_its_user_sees_the_content_of_an_import(place: Place) {
     let id = &started["id"];
     assert_eq!(check(&boss, id, json!({})).await["rowErrors"][0]["value"], "nobody");
     let seen = job(&admin, id).await;
-    assert_eq!(json!([seen["state"], seen["rowErrorCount"], seen["createdBy"]["username"]]), json!(["REFUSED", 1, "boss"]));
+    assert_eq!(
+        json!([seen["state"], seen["rowErrorCount"], seen["createdBy"]["username"]]),
+        json!(["REFUSED", 1, "boss"])
+    );
     let hidden = json!([seen["rowErrors"], seen["columns"], seen["markedWorkbookPath"], seen["expiresAt"]]);
     assert_eq!(hidden, json!([[], [], null, null]));
     for document in [CHECK, APPLY] {
-        assert_eq!(admin.refusals(document, json!({ "id": id, "input": { "id": id } })).await, ["NOT_FOUND"]);
+        assert_eq!(admin.refusals(document, json!({ "id": id, "input": { "id": id } })).await, ["NOT_FOUND id"]);
     }
     let token = app.anyone().with_token(make(&boss, &["READ", "MANAGE_USERS"]).await.1);
     assert_eq!(job(&token, id).await["rowErrors"], json!([]));
@@ -272,14 +277,14 @@ async fn files_are_sealed_and_deleted_after_an_hour(place: Place) {
     for sealed in [&kept.file, &kept.columns] {
         assert!(!sealed.windows(3).any(|part| part == b"ann"), "the file is not readable in the database");
     }
-    app.wait(KEPT - Duration::from_secs(1));
+    app.wait(KEPT.saturating_sub(Duration::from_secs(1)));
     worker::run_maintenance(&app.app).await.unwrap();
     assert_eq!(import_file::Entity::find().count(app.db()).await.unwrap(), 1);
     app.wait(Duration::from_secs(1));
     worker::run_maintenance(&app.app).await.unwrap();
     assert_eq!(import_file::Entity::find().count(app.db()).await.unwrap(), 0);
     let admin = app.admin().await;
-    assert_eq!(admin.refusals(CHECK, json!({ "input": { "id": started["id"] } })).await, ["NOT_FOUND"]);
+    assert_eq!(admin.refusals(CHECK, json!({ "input": { "id": started["id"] } })).await, ["NOT_FOUND id"]);
     assert_eq!(job(&admin, &started["id"]).await["state"], "UPLOADED", "the history stays");
     app.wait(HISTORY);
     worker::run_maintenance(&app.app).await.unwrap();
@@ -311,7 +316,10 @@ async fn the_step_of_a_process_that_died_is_reported_and_can_be_repeated(place: 
     app.wait(LEASE);
     worker::run_maintenance(&app.app).await.unwrap();
     let failed = job(&admin, &started["id"]).await;
-    assert!(failed["state"] == "FAILED" && failed["failure"].as_str().unwrap().contains("Nothing was written"), "{failed}");
+    assert!(
+        failed["state"] == "FAILED" && failed["failure"].as_str().unwrap().contains("Nothing was written"),
+        "{failed}"
+    );
     assert_eq!(check(&admin, &started["id"], json!({})).await["state"], "CHECKED");
 }
 
@@ -346,17 +354,13 @@ fn ten_thousand(has_errors: bool) -> String {
 async fn ten_thousand_rows_are_checked_marked_and_applied(place: Place) {
     let app = TestApp::start(&place).await;
     let admin = app.admin().await;
-    let begun = Instant::now();
     let started = start(&admin, ten_thousand(true)).await;
     let refused = check(&admin, &started["id"], json!({})).await;
     assert_eq!(json!([refused["state"], refused["rowErrorCount"]]), json!(["REFUSED", 38]));
-    let checked = begun.elapsed();
     let marked = crate::spreadsheet_import::download(&admin, refused["markedWorkbookPath"].as_str().unwrap()).await;
     assert_eq!(Xlsx::new(Cursor::new(&marked)).unwrap().worksheet_range("Users").unwrap().height(), 10_001);
-    let downloaded = begun.elapsed();
     let started = start(&admin, ten_thousand(false)).await;
     assert_eq!(check(&admin, &started["id"], json!({ "sendWelcome": false })).await["created"], 10_000);
     let applied = apply(&admin, &started["id"]).await;
     assert_eq!(json!([applied["state"], applied["created"]]), json!(["APPLIED", 10_000]), "{applied}");
-    println!("checked after {checked:?}, marked after {downloaded:?}, applied after {:?}", begun.elapsed());
 }

@@ -74,7 +74,11 @@ async fn a_wrong_mapping_is_refused_before_the_file_is_read(place: Place) {
     for (mapping, code, message) in [
         (json!([{ "heading": " ", "target": "EMAIL" }]), "REQUIRED", "Name the heading"),
         (json!([{ "heading": "a", "target": "EMAIL" }, { "heading": "A " }]), "INVALID", "appears twice"),
-        (json!([{ "heading": "a", "target": "BIO" }, { "heading": "b", "target": "BIO" }]), "INVALID", "stand for `bio`"),
+        (
+            json!([{ "heading": "a", "target": "BIO" }, { "heading": "b", "target": "BIO" }]),
+            "INVALID",
+            "stand for `bio`",
+        ),
         (
             json!([{ "heading": "a", "target": "ROLE", "words": [{ "word": "x", "value": "KING" }] }]),
             "INVALID",

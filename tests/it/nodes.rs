@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use test_macros::both_databases;
 
+use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
 use uuid::Uuid;
-use vestibule::entity::{audit_event, passkey};
+use vestibule::entity::{audit_event, import_job, passkey};
 
 use crate::api_tokens::make;
 use crate::authenticator::Authenticator;
@@ -37,6 +38,7 @@ const FRAGMENTS: &str = "
     fragment Passkey on Passkey { id name isSynced createdAt lastUsedAt }
     fragment AuditEvent on AuditEvent { id action reason actor { id } target { id } ip userAgent createdAt }
     fragment OutgoingMail on OutgoingMail { id kind recipient status createdAt }
+    fragment ImportJob on ImportJob { id fileName state createdAt createdBy { id } }
 ";
 
 async fn record(client: &Client, key: &str) -> String {
@@ -44,6 +46,32 @@ async fn record(client: &Client, key: &str) -> String {
         "mutation($key: String!) { recordSample(input: { key: $key, title: \"A sample\" }) { sample { id } } }";
     let data = client.data(record, json!({ "key": key })).await;
     data["recordSample"]["sample"]["id"].as_str().unwrap().to_owned()
+}
+
+/// Id of an import that was uploaded.
+async fn import(app: &TestApp) -> String {
+    let id = Uuid::from_u128(10);
+    let row = import_job::ActiveModel {
+        id: Set(id),
+        user_id: Set(None),
+        file_name: Set("users.csv".to_owned()),
+        created_at: Set(app.clock_now()),
+        match_by: Set(import_job::MatchBy::Email),
+        mapping: Set("{\"columns\":[]}".to_owned()),
+        send_welcome: Set(true),
+        state: Set(import_job::State::Uploaded),
+        failure: Set(None),
+        percent: Set(0),
+        created: Set(None),
+        updated: Set(None),
+        unchanged: Set(None),
+        rights_changes: Set(0),
+        errors: Set(0),
+        seen_at: Set(app.clock_now()),
+        applied_at: Set(None),
+    };
+    import_job::Entity::insert(row).exec_without_returning(app.db()).await.unwrap();
+    id.to_string()
 }
 
 /// Id of the only session.
@@ -116,6 +144,7 @@ async fn scene(place: &Place) -> Scene {
         (("AuditEvent", event(&admin, "USER_CREATED", &ada.id).await), staff),
         (("AuditEvent", event(&admin, "LOGIN", &ada.id).await), staff),
         (("AuditEvent", event(&admin, "LOGIN", &admin_id).await), &["admin"]),
+        (("ImportJob", import(&app).await), staff),
         (("OutgoingMail", mail(&admin, &ada.email).await), staff),
         (("OutgoingMail", mail(&admin, "admin@localhost").await), &["admin"]),
     ];
@@ -199,13 +228,14 @@ async fn objects_have_the_same_fields_as_in_their_own_queries(place: Place) {
             apiTokens {{ ...ApiToken }}
             auditEvents(first: 60) {{ nodes {{ ...AuditEvent }} }}
             outgoingMails(first: 20) {{ nodes {{ ...OutgoingMail }} }}
+            importJobs(first: 20) {{ nodes {{ ...ImportJob }} }}
             users(search: \"ada\") {{ nodes {{ factors {{ ...Factor }} passkeys {{ ...Passkey }} }} }}
         }}
         {FRAGMENTS}"
     );
     let by_id = format!(
         "query($ids: [ID!]!) {{
-            nodes(ids: $ids) {{ ...User ...Sample ...Session ...ApiToken ...AuditEvent ...OutgoingMail ...Factor ...Passkey }}
+            nodes(ids: $ids) {{ ...User ...Sample ...Session ...ApiToken ...AuditEvent ...OutgoingMail ...Factor ...Passkey ...ImportJob }}
         }}
         {FRAGMENTS}"
     );
@@ -219,6 +249,7 @@ async fn objects_have_the_same_fields_as_in_their_own_queries(place: Place) {
             data["apiTokens"].clone(),
             data["auditEvents"]["nodes"].clone(),
             data["outgoingMails"]["nodes"].clone(),
+            data["importJobs"]["nodes"].clone(),
             data["users"]["nodes"][0]["factors"].clone(),
             data["users"]["nodes"][0]["passkeys"].clone(),
         ];
@@ -295,12 +326,12 @@ async fn objects_of_all_types_cost_a_fixed_number_of_statements(place: Place) {
         (found, counter.load(Ordering::SeqCst) - before)
     };
     // The caller, and one for each type.
-    assert_eq!(count(&admin, &ids[..5]).await, (4, 9));
-    assert_eq!(count(&admin, &ids[..25]).await, (20, 9));
-    assert_eq!(count(&admin, &[NOBODY.to_owned()]).await, (0, 9));
+    assert_eq!(count(&admin, &ids[..5]).await, (4, 10));
+    assert_eq!(count(&admin, &ids[..25]).await, (20, 10));
+    assert_eq!(count(&admin, &[NOBODY.to_owned()]).await, (0, 10));
     // And the superusers to be removed from events.
-    assert_eq!(count(&boss, &ids[..5]).await, (4, 10));
-    assert_eq!(count(&boss, &ids[..25]).await, (20, 10));
+    assert_eq!(count(&boss, &ids[..5]).await, (4, 11));
+    assert_eq!(count(&boss, &ids[..25]).await, (20, 11));
     // Users, samples, sessions, second factors, passkeys and API tokens only.
     assert_eq!(count(&ada, &ids[..5]).await, (0, 7));
     assert_eq!(count(&ada, &ids[..25]).await, (0, 7));

@@ -42,7 +42,10 @@ impl Serving {
             if let Some(url) = line.strip_prefix("listening on ") {
                 return Self { child, printed, url: url.to_owned() };
             }
-            printed.push(line);
+            // The address of the console is printed at every start.
+            if !line.starts_with("console for staff: ") {
+                printed.push(line);
+            }
         }
         let mut errors = String::new();
         child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();

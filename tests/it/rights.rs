@@ -62,16 +62,30 @@ fn harmless(operation: &str) -> Value {
         "login" => json!({ "input": { "identifier": "nobody", "password": "x" } }),
         "refresh" | "logout" => json!({ "input": { "refreshToken": "x" } }),
         "register" => json!({ "input": { "email": "x", "password": "x" } }),
-        "registerWithoutPassword" => json!({ "input": { "email": "x" } }),
         "verifyEmail" | "undoEmailChange" | "startPasskeySignUp" => json!({ "input": { "token": "x" } }),
-        "resendVerification" | "requestReset" | "createUser" => json!({ "input": { "email": "x" } }),
+        "registerWithoutPassword" | "resendVerification" | "requestReset" | "createUser" => {
+            json!({ "input": { "email": "x" } })
+        }
         "confirmReset" => json!({ "input": { "uid": nobody, "token": "x", "newPassword": "x" } }),
         "changePassword" => json!({ "input": { "oldPassword": "x", "newPassword": "x" } }),
         "uploadAvatar" | "importUsers" | "startImport" => json!({ "input": { "file": null } }),
         "deactivateMe" | "deleteMe" => json!({ "input": { "currentPassword": "x" } }),
-        "revokeSession" | "rotateApiToken" | "deleteApiToken" | "toggleStaff" | "toggleActive" | "deleteUser"
-        | "deleteFactor" | "deletePasskey" | "resetFactors" | "retryMail" | "updateUser" | "endUserSessions"
-        | "revokeUserApiToken" | "checkImport" | "applyImport" | "deleteImportMapping" => {
+        "revokeSession"
+        | "rotateApiToken"
+        | "deleteApiToken"
+        | "toggleStaff"
+        | "toggleActive"
+        | "deleteUser"
+        | "deleteFactor"
+        | "deletePasskey"
+        | "resetFactors"
+        | "retryMail"
+        | "updateUser"
+        | "endUserSessions"
+        | "revokeUserApiToken"
+        | "checkImport"
+        | "applyImport"
+        | "deleteImportMapping" => {
             json!({ "input": { "id": nobody } })
         }
         "reauthenticate" => json!({ "input": { "proof": { "password": "x" } } }),

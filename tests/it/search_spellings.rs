@@ -51,7 +51,7 @@ async fn every_spelling_of_an_umlaut_finds_every_other(place: Place) {
         (&["Größmann", "Grossmann", "GROESSMANN", "GRÖẞMANN", "größ", "Großmann"], &["u4"]),
         (&["Åse", "aase", "ase", "bjørn", "Bjoernsen", "BJORNSEN", "A\u{30a}se Björnsen"], &["u5"]),
         (&["Bär", "baer"], &["u6"]),
-        (&["IŞIK", "ışık", "isik", "Isik lukas", "łukasz"], &["u7"]),
+        (&["IŞIK", "ışık", "isik", "Isik lukas", "łukas"], &["u7"]),
         (&["ΟΔΥΣΣΕΎΣ", "οδυσσευς", "АЛЕШИН", "алёш"], &["u8"]),
         (&["Ås"], &["u5"]),
         (&["Ö"], &["u4"]),

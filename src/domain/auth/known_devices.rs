@@ -52,9 +52,10 @@ pub(in crate::domain) async fn note_sign_in(
     Ok(())
 }
 
-/// Records the device on which a user, whose row is locked, adds a second factor or uses one.
+/// Records the device on which a user, whose row is locked, adds a second factor or uses one. Of a client without a
+/// cookie, it records the network.
 pub(in crate::domain) async fn note(txn: &DatabaseTransaction, now: &Now, client: &Client, user: Uuid) -> Result<()> {
-    let Some(device) = &client.device else { return Ok(()) };
+    let Some(device) = &client.device else { return known_networks::note(txn, now, client, user).await };
     let row = known_device::ActiveModel {
         id: Set(now.id()),
         user_id: Set(user),

@@ -31,13 +31,12 @@ impl Failure {
         let Some(code) = words.next().and_then(|word| word.parse::<u16>().ok()) else { return Self::Server };
         let enhanced = words.next().and_then(|word| word.split_once('.')).map(|(_, detail)| detail);
         match (code, enhanced) {
-            (_, Some("2.2")) => Self::MailboxFull,
-            (_, Some("1.1" | "1.2" | "1.3" | "1.6" | "1.10" | "2.1")) => Self::UnknownAddress,
-            (432 | 454 | 530 | 534 | 535 | 538, _) => Self::Server,
-            (452 | 552, None) => Self::MailboxFull,
-            (550 | 551 | 553 | 556, None) => Self::UnknownAddress,
+            (_, Some("2.2")) | (452 | 552, None) => Self::MailboxFull,
+            (_, Some("1.1" | "1.2" | "1.3" | "1.6" | "1.10" | "2.1")) | (550 | 551 | 553 | 556, None) => {
+                Self::UnknownAddress
+            }
+            (432 | 454 | 500..=504 | 530 | 534 | 535 | 538, _) => Self::Server,
             (400..=499, _) => Self::Later,
-            (500..=504, _) => Self::Server,
             _ => Self::Refused,
         }
     }

@@ -210,9 +210,9 @@ mod tests {
         for (typed, expected) in [
             ("ada", vec![vec!["ada"]]),
             ("Ada ADA", vec![vec!["ada"]]),
-            ("Müller", vec![vec!["muller"]]),
+            ("Müller", vec![vec!["muller", "mu\u{308}ller"]]),
             ("Mueller, Ann", vec![vec!["mueller", "muller"], vec!["ann"]]),
-            ("Ås Mae", vec![vec!["ås"], vec!["mae"]]),
+            ("Ås Mae", vec![vec!["ås", "a\u{30a}s"], vec!["mae"]]),
             ("O'Neil", vec![vec!["o'neil", "oneil"]]),
             ("17 0170 12", vec![vec!["17", "BHABHABC"], vec!["0170", "BHABHABC"], vec!["12", "BHABHABC"]]),
             ("а, ,", vec![vec!["а", "a"], vec![","]]),
@@ -252,7 +252,7 @@ mod tests {
             typed = if is_upper { typed.to_uppercase() } else { typed.to_lowercase() };
             typed = if is_decomposed { typed.nfd().collect() } else { typed.nfc().collect() };
             if is_unmarked {
-                typed = typed.nfd().filter(|c| !('\u{300}'..='\u{36f}').contains(c)).collect();
+                typed = spelling::plain(&text::fold(&typed));
             }
             prop_assert!(finds(&text, &typed), "{typed:?} in {text:?}");
         }

@@ -118,10 +118,10 @@ pub(in crate::domain) async fn of(db: &Db, now: &Now, rules: Rules<'_>, user: &u
     let whose = LimitOwner::User(Box::new(user.clone()));
     let used = usage::used(db, now, rules.limits, &whose).await?;
     let exhausted = used.into_iter().filter_map(|usage| match (usage.what, usage.exhausted_until) {
-        (_, None) => None,
         (LimitKind::SecondFactor, Some(until)) => Some(Problem::TotpStopped(until)),
         // Limits of users who are signed in.
-        (
+        (_, None)
+        | (
             LimitKind::Register | LimitKind::Bulk | LimitKind::Welcome | LimitKind::ApiToken | LimitKind::Writes,
             Some(_),
         ) => None,

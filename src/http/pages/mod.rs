@@ -399,6 +399,7 @@ impl Sent {
     }
 
     /// The form sent to this path with these fields, if it is one of our pages.
+    #[expect(clippy::result_large_err, reason = "the response of an extractor")]
     fn checked(mut visit: Visit, fields: Fields, form: SentForm, path: &str) -> Result<Self, Response> {
         visit.return_to = ReturnTo::parse(&visit.app, last(&fields, RETURN_TO));
         if csrf::is_ours(&visit.headers, &visit.app.public_url, last(&fields, "csrf")) {

@@ -81,7 +81,7 @@ pub(super) async fn reset(sent: Sent) -> Response {
     };
     let rules = app.sign_in_rules();
     let confirm = Confirm { link, new, login: false, form: Some(&sent.form) };
-    match sent.once(password_reset::confirm(&app.db, &visit.now, &visit.client, rules, confirm)).await {
+    match sent.once(Box::pin(password_reset::confirm(&app.db, &visit.now, &visit.client, rules, confirm))).await {
         Outcome::Done(_) | Outcome::Repeated => visit.redirect("/account/sign-in?done=password"),
         Outcome::Failed(Error::Refused(refusals)) if refusals.iter().any(|refusal| refusal.field == Some("token")) => {
             visit.refuse(invalid_link_view(), Error::Refused(invalid_link()))

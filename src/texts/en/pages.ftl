@@ -178,9 +178,9 @@ page-token-days = { $days ->
        *[other] { $days } days
     }
 page-token-longest = { $days ->
-        [0] Less than a day, as long as possible
-        [one] { $days } day, as long as possible
-       *[other] { $days } days, as long as possible
+        [0] Less than a day
+        [one] { $days } day (longest)
+       *[other] { $days } days (longest)
     }
 page-token-created = The token "{ $name }" is ready.
 page-token-repeated = This was done already. The secret is shown only once: if you missed it, replace it.
@@ -359,6 +359,6 @@ page-button-passkey-use = Use a passkey
 ## Proof of identity
 
 page-prove-title = Confirm that it is you
-page-prove-reason = You are about to change how you sign in. Confirm that it is you first.
+page-prove-reason = The next step is sensitive. Confirm that it is you first.
 page-button-prove = Continue
 page-proved = Thank you. Go on with what you wanted to change.

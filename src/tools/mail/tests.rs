@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::*;
+use crate::texts::Text;
 use crate::tools::clock::Timestamp;
 
 const HOUR: Duration = Duration::from_hours(1);

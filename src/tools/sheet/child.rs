@@ -130,6 +130,8 @@ impl Reader {
         let length = u32::try_from(marks.len()).map_err(Error::internal)?;
         let mut written = tempfile::tempfile_in(folder).map_err(Error::internal)?;
         let output = written.try_clone().map_err(Error::internal)?;
+        // The child has another working directory.
+        let folder = std::path::absolute(folder).map_err(Error::internal)?;
         let mut command = Command::new(&self.program);
         command.arg(MARK_COMMAND).arg(folder).args(headings).env_clear().current_dir("/").kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());

@@ -56,7 +56,8 @@ pub(super) fn write(bytes: &[u8], headings: &[String], marks: &[Mark], folder: &
 }
 
 fn copy_text(bytes: &[u8], marks: &[Mark], book: &mut Workbook) -> Result<()> {
-    let sheet = book.add_worksheet_with_constant_memory().and_then(|sheet| sheet.set_name(SHEET)).map_err(Error::internal)?;
+    let sheet =
+        book.add_worksheet_with_constant_memory().and_then(|sheet| sheet.set_name(SHEET)).map_err(Error::internal)?;
     let mut copy = Copy::new(sheet, marks);
     let text = text::decode(bytes).ok_or_else(|| unsupported("sheet-unknown-format"))?;
     let mut records = Records::of(&text).map_err(|malformed| unsupported(malformed.text()))?;

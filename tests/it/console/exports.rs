@@ -45,7 +45,7 @@ async fn a_link_exports_the_users_of_the_list_and_is_recorded(place: Place) {
 async fn no_other_site_causes_an_export(place: Place) {
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
-    let mut browser = superuser(&app).await;
+    let browser = superuser(&app).await;
     let before = exports(&app).await;
     let cookie = format!("refresh_token={}", browser.cookie("refresh_token").unwrap());
     for header in [

@@ -34,7 +34,8 @@ async fn upload(browser: &mut Browser<'_>, app: &TestApp, file: &str) -> Answer 
 
 /// Address of the form of a dry run.
 fn action(page: &Answer) -> String {
-    let form = text(page).split("<form").find(|form| form.contains("heading-0")).unwrap_or_else(|| panic!("{}", text(page)));
+    let form =
+        text(page).split("<form").find(|form| form.contains("heading-0")).unwrap_or_else(|| panic!("{}", text(page)));
     attribute(form, "action")
 }
 
@@ -76,7 +77,8 @@ async fn a_messy_sheet_is_mapped_checked_corrected_and_applied(place: Place) {
     assert_eq!(marked.status, 200);
     assert!(marked.header("content-disposition").contains("import-marked-"));
 
-    let right = MESSY.replace("nobody", "cy@example.com").replace("ann@example.com;Dora;Köchin", "dora@example.com;Dora;");
+    let right =
+        MESSY.replace("nobody", "cy@example.com").replace("ann@example.com;Dora;Köchin", "dora@example.com;Dora;");
     let page = upload(&mut browser, &app, &right).await;
     let path = action(&page);
     Form::of(&page, &path).send(&mut browser).await;

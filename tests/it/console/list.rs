@@ -111,7 +111,7 @@ async fn a_page_costs_as_many_statements_for_many_users_as_for_few(place: Place)
     }
     assert_eq!(counted[0], counted[1]);
     let (list, user) = counted[0];
-    assert!(list <= 3 && user <= 14, "{counted:?}");
+    assert!(list <= 3 && user <= 15, "{counted:?}");
 }
 
 #[both_databases]
@@ -130,7 +130,7 @@ async fn the_first_page_has_less_than_60_kilobytes(place: Place) {
     let files = html.split("<link rel=\"stylesheet\"").skip(1).map(|link| attribute(link, "href"));
     let files: Vec<String> =
         files.chain(html.split("<script").skip(1).map(|script| attribute(script, "src"))).collect();
-    assert_eq!(files.len(), 3, "two stylesheets and a script");
+    assert_eq!(files.len(), 4, "two stylesheets and two scripts");
     let mut bytes = html.len();
     for file in files {
         let file = app.anyone().request("GET", &file).send().await.unwrap();

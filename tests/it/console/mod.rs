@@ -48,17 +48,14 @@ impl Form {
         for tag in form.split('<').skip(1) {
             let (attributes, content) = tag.split_once('>').unwrap();
             let is = |name: &str| attributes.split_whitespace().any(|word| word == name);
+            let is_choice = attributes.contains("\"checkbox\"") || attributes.contains("\"radio\"");
             let value =
                 |of: &str| if of.contains("value=\"") { plain(&attribute(of, "value")) } else { "on".to_owned() };
             match attributes.split_whitespace().next().unwrap_or_default() {
                 "input" if is("disabled") => {}
-                "input" if attributes.contains("\"checkbox\"") || attributes.contains("\"radio\"") => {
-                    if is("checked") {
-                        fields.push((attribute(attributes, "name"), value(attributes)));
-                    }
-                }
+                "input" if is_choice && !is("checked") => {}
                 "input" if attributes.contains(" name=\"") => {
-                    fields.push((attribute(attributes, "name"), value(attributes)))
+                    fields.push((attribute(attributes, "name"), value(attributes)));
                 }
                 "textarea" if !is("disabled") => {
                     let text = content.strip_prefix('\n').unwrap_or(content);

@@ -27,7 +27,7 @@ async fn a_stranger_signs_in_and_comes_back_to_the_page(place: Place) {
         let page = page.replace("ID", &boss.id);
         let answer = Browser::new(&app).open(&page).await;
         assert_eq!(answer.status, 303, "{page}");
-        assert!(answer.header("location").starts_with("/account/sign-in?then=%2Fconsole"), "{page}");
+        assert!(answer.header("location").starts_with("/account/sign-in?returnTo=%2Fconsole"), "{page}");
     }
     let mut browser = Browser::new(&app);
     let asked = browser.open("/console/users?search=bo%26s").await;

@@ -28,7 +28,7 @@ async fn a_leaver_is_deactivated_and_signed_out(place: Place) {
     let done = act(&mut browser, &format!("{}/deactivate", page_of(&ada))).await;
     assert!(text(&done).contains("The account is deactivated and signed out everywhere."), "{}", text(&done));
     assert!(text(&done).contains("The user is not signed in anywhere.") && text(&done).contains("Inactive"));
-    assert_eq!(session.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED");
+    assert_eq!(session.code("{ me { id } }", json!({})).await, "UNAUTHENTICATED REVOKED");
     let active = act(&mut browser, &format!("{}/activate", page_of(&ada))).await;
     assert!(text(&active).contains("The account is active again."));
 }
@@ -56,7 +56,7 @@ async fn one_session_and_one_token_end_alone(place: Place) {
     assert_eq!(alive, 1, "one of two sessions is left");
     let done = act(&mut browser, &link("revoke-token")).await;
     assert!(text(&done).contains("The API token is revoked."), "{}", text(&done));
-    assert_eq!(app.anyone().with_token(token).code("{ me { id } }", json!({})).await, "UNAUTHENTICATED");
+    assert_eq!(app.anyone().with_token(token).code("{ me { id } }", json!({})).await, "UNAUTHENTICATED INVALID");
 }
 
 #[both_databases]

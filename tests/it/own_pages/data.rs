@@ -117,7 +117,10 @@ async fn an_old_session_proves_first(place: Place) {
     let mut client = client;
     client.refresh().await.unwrap();
     let refused = client.get("/export/account.zip").await;
-    assert_eq!((refused.status, refused.body["errors"][0]["extensions"]["code"].as_str()), (400, Some("BAD_REQUEST")));
+    assert_eq!(
+        (refused.status, refused.body["errors"][0]["extensions"]["code"].as_str()),
+        (400, Some("BAD_USER_INPUT"))
+    );
     assert_eq!(exports(&app).await, 0);
 }
 

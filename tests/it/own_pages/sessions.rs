@@ -73,8 +73,8 @@ async fn an_ended_session_ends_its_pages(place: Place) {
     let app = TestApp::start(&place).await;
     app.add_user("ada").await;
     let mut browser = signed_in(&app, "ada").await;
-    let page = browser.open("/account/sessions").await;
     let client = on_firefox(&app, "ada").await;
+    let page = browser.open("/account/sessions").await;
     let ended = client.data("mutation { revokeOtherSessions { success errors { code } } }", json!({})).await;
     assert_eq!(ended["revokeOtherSessions"], json!({ "success": true, "errors": [] }));
     let led = browser.submit_to(&page, "/account/sessions/end-others", &[]).await;

@@ -179,23 +179,25 @@ async fn users_of_one_browser_have_nothing_in_common(place: Place) {
 
 #[both_databases]
 async fn a_device_is_forgotten_after_a_year_and_with_an_intruder(place: Place) {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    const SECOND: Duration = Duration::from_secs(1);
+    const ALMOST: Duration = Duration::from_secs(365 * 24 * 60 * 60 - 31);
     let app = TestApp::start(&place).await;
     let ada = app.add_user("ada").await;
     let phone = plant(&app, &ada).await;
     let mut browser = Browser::new(&app);
     let count = async || known_device::Entity::find().all(app.db()).await.unwrap().len();
     browser.sign_in(&ada, &phone).await;
-    app.wait(YEAR - STEP - Duration::from_secs(1));
+    // The sign-in itself takes a step.
+    app.wait(ALMOST);
     browser.sign_in(&ada, &phone).await;
     assert_eq!(announced(&app).await.len(), 1, "the first time");
-    app.wait(YEAR);
+    app.wait(ALMOST + SECOND);
     browser.sign_in(&ada, &phone).await;
     assert_eq!(announced(&app).await.len(), 1);
-    app.wait(YEAR - Duration::from_secs(1));
+    app.wait(ALMOST + STEP);
     worker::run_maintenance(&app.app).await.unwrap();
     assert_eq!(count().await, 1);
-    app.wait(Duration::from_secs(1));
+    app.wait(SECOND);
     worker::run_maintenance(&app.app).await.unwrap();
     assert_eq!(count().await, 0);
 
@@ -239,11 +241,11 @@ async fn pages_keep_the_device_of_their_browser(place: Place) {
     let mut browser = pages::Browser::new(&app);
     for number in [1, 0] {
         app.wait(STEP);
-        let page = browser.open("/account/sign-in").await;
+        let page = browser.open("/account/sign-in?switch=1").await;
         let asked = browser.submit(&page, &[("identifier", &ada.email), ("password", PASSWORD)]).await;
         assert_eq!(browser.cookie("device").is_some(), number == 0);
         let done = browser.submit(&asked, &[("code", &phone.code(&app))]).await;
-        assert!(text(&done).contains("You are signed in"), "{}", text(&done));
+        assert!(text(&done).contains("Your account"), "{}", text(&done));
         assert_eq!(announced(&app).await.len(), number);
     }
 }

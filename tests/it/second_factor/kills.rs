@@ -2,12 +2,12 @@
 //! after it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use test_macros::both_databases;
-use vestibule::tools::clock::Timestamp;
+use vestibule::tools::clock::Clock;
 use vestibule::tools::totp::{TimeStep, TotpSecret};
 
 use super::{COMPLETE, CONFIRM, FACTORS, START, challenge, complete, confirm, login, secret_of, start};
@@ -63,8 +63,7 @@ fn serve(place: &Place) -> Serving {
 
 /// A code of the app; `later` counts steps from now.
 fn code(app: &TotpSecret, later: i64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let TimeStep(now) = TimeStep::at(Timestamp::from_millis(now.try_into().unwrap()));
+    let TimeStep(now) = TimeStep::at(Clock::System.now().at);
     app.code(TimeStep(now + later))
 }
 

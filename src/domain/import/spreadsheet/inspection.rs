@@ -56,6 +56,7 @@ impl Inspection {
     }
 
     /// The same sheet with the mapping of an earlier import.
+    #[must_use]
     pub fn with(mut self, mapping: &Mapping, match_by: MatchBy) -> Self {
         for column in &mut self.columns {
             if let Some(known) = mapping.of(&column.suggested.heading) {

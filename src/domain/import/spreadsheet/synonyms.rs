@@ -1,38 +1,91 @@
 //! Headings and words of spreadsheets in several languages, for suggestions only: staff review each suggestion.
 
 use super::columns::Target;
-use crate::tools::text;
+use crate::tools::{spelling, text};
 
 /// Headings for each column, as compared by [`simplified`].
 const HEADINGS: [(Target, &[&str]); Target::ALL.len()] = [
     (
         Target::Email,
         &[
-            "email", "emailaddress", "mail", "mailaddress", "emailadresse", "mailadresse", "courriel", "adressemail",
-            "adresseelectronique", "correo", "correoelectronico", "posta", "postaelettronica", "emailadres", "epost",
-            "poczta", "sahkoposti",
+            "email",
+            "emailaddress",
+            "mail",
+            "mailaddress",
+            "emailadresse",
+            "mailadresse",
+            "courriel",
+            "adressemail",
+            "adresseelectronique",
+            "correo",
+            "correoelectronico",
+            "posta",
+            "postaelettronica",
+            "emailadres",
+            "epost",
+            "poczta",
+            "sahkoposti",
         ],
     ),
     (
         Target::Username,
         &[
-            "username", "user", "login", "loginname", "benutzername", "benutzer", "kennung", "nutzername", "anmeldename",
-            "nomdutilisateur", "utilisateur", "identifiant", "usuario", "nombredeusuario", "nomeutente",
-            "gebruikersnaam", "utilizador",
+            "username",
+            "user",
+            "login",
+            "loginname",
+            "benutzername",
+            "benutzer",
+            "kennung",
+            "nutzername",
+            "anmeldename",
+            "nomdutilisateur",
+            "utilisateur",
+            "identifiant",
+            "usuario",
+            "nombredeusuario",
+            "nomeutente",
+            "gebruikersnaam",
+            "utilizador",
         ],
     ),
     (
         Target::FirstName,
         &[
-            "firstname", "givenname", "forename", "vorname", "rufname", "prenom", "nombre", "nome", "voornaam", "imie",
-            "fornamn", "etunimi",
+            "firstname",
+            "givenname",
+            "forename",
+            "vorname",
+            "rufname",
+            "prenom",
+            "nombre",
+            "nome",
+            "voornaam",
+            "imie",
+            "fornamn",
+            "etunimi",
         ],
     ),
     (
         Target::LastName,
         &[
-            "lastname", "surname", "familyname", "nachname", "familienname", "zuname", "name", "nom", "nomdefamille",
-            "apellido", "apellidos", "cognome", "achternaam", "nazwisko", "efternamn", "sukunimi", "sobrenome",
+            "lastname",
+            "surname",
+            "familyname",
+            "nachname",
+            "familienname",
+            "zuname",
+            "name",
+            "nom",
+            "nomdefamille",
+            "apellido",
+            "apellidos",
+            "cognome",
+            "achternaam",
+            "nazwisko",
+            "efternamn",
+            "sukunimi",
+            "sobrenome",
         ],
     ),
     (
@@ -42,14 +95,35 @@ const HEADINGS: [(Target, &[&str]); Target::ALL.len()] = [
     (
         Target::Phone,
         &[
-            "phone", "phonenumber", "telephone", "mobile", "telefon", "telefonnummer", "rufnummer", "handy",
-            "handynummer", "mobil", "tel", "portable", "telefono", "movil", "cellulare", "telefoon",
+            "phone",
+            "phonenumber",
+            "telephone",
+            "mobile",
+            "telefon",
+            "telefonnummer",
+            "rufnummer",
+            "handy",
+            "handynummer",
+            "mobil",
+            "tel",
+            "portable",
+            "telefono",
+            "movil",
+            "cellulare",
+            "telefoon",
         ],
     ),
     (
         Target::Address,
         &[
-            "address", "postaladdress", "adresse", "anschrift", "postanschrift", "direccion", "indirizzo", "domicilio",
+            "address",
+            "postaladdress",
+            "adresse",
+            "anschrift",
+            "postanschrift",
+            "direccion",
+            "indirizzo",
+            "domicilio",
             "adres",
         ],
     ),
@@ -65,8 +139,17 @@ const HEADINGS: [(Target, &[&str]); Target::ALL.len()] = [
     (
         Target::ExternalId,
         &[
-            "externalid", "employeeid", "employeenumber", "personalnummer", "personalnr", "mitarbeiternummer",
-            "mitgliedsnummer", "matricule", "matricola", "legajo", "numero",
+            "externalid",
+            "employeeid",
+            "employeenumber",
+            "personalnummer",
+            "personalnr",
+            "mitarbeiternummer",
+            "mitgliedsnummer",
+            "matricule",
+            "matricola",
+            "legajo",
+            "numero",
         ],
     ),
 ];
@@ -105,7 +188,7 @@ const SCORES: [u32; 4] = [4, 3, 2, 1];
 
 /// Letters and digits without case and accents.
 fn simplified(text: &str) -> String {
-    text::fold(text).chars().filter(|c| c.is_alphanumeric()).collect()
+    spelling::plain(&text::fold(text)).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// Similarity of a heading and a column; 0 if the heading means something else.

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 
 use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait as _};
 
-use super::entries::{Entries, Entry};
-use super::matching::{self, RowAction, RowActions};
 use super::columns::Target;
+use super::entries::{Entries, Entry};
 use super::mapping::MatchBy;
+use super::matching::{self, RowAction, RowActions};
 use super::problems::{Errors, Fault};
 use super::{BATCH, Begun, Progress, Watch};
 use crate::domain::rate_limits::{self, Limits};

@@ -19,8 +19,7 @@ use crate::database::Db;
 use crate::entity::{
     api_token, audit_event, email_undo, factor, former_username, import_file, import_job, import_mapping, imported_id,
     instance, known_device, known_network, limit, mail, one_time_token, passkey, pending_deletion, recovery_code,
-    registration, sample, sent_form, session,
-    sign_in_challenge, signing_key, user,
+    registration, sample, sent_form, session, sign_in_challenge, signing_key, user,
 };
 use crate::error::{Error, Result};
 use crate::texts::Text;

@@ -38,7 +38,7 @@
 
   const offerCopies = (part) => {
     if (!navigator.clipboard) return;
-    for (const text of part.querySelectorAll("[data-copy]")) {
+    for (const text of part.querySelectorAll("code[data-copy]")) {
       const button = document.createElement("button");
       Object.assign(button, { type: "button", className: "copy", textContent: text.dataset.copy });
       button.addEventListener("click", async () => {

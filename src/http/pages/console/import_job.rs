@@ -4,14 +4,14 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::Response;
 
+use super::super::Failure;
+use super::super::frame::Frame;
 use super::import_form::{self, ColumnField, KEYS};
 use super::imports;
 use super::shell::{Page, Screen, Shell};
 use super::table::{Cell, Table};
 use super::time::Time;
 use super::{StaffForm, StaffVisit, missing};
-use super::super::Failure;
-use super::super::frame::Frame;
 use crate::domain::import::spreadsheet::jobs::Report;
 use crate::domain::import::spreadsheet::problems::RowError;
 use crate::domain::import::spreadsheet::{Right, RightsChange};
@@ -60,7 +60,8 @@ async fn shown(form: &StaffForm, id: &str, begun: Result<Model>) -> Response {
 /// `GET /console/import/{id}/marked.xlsx`
 pub(super) async fn marked(Path(id): Path<String>, staff: StaffVisit) -> Response {
     let app = &staff.visit.app;
-    let written = async { app.import_jobs().marked(&staff.visit.now, *staff.staff()?, &id, &app.config.data_dir).await };
+    let written =
+        async { app.import_jobs().marked(&staff.visit.now, *staff.staff()?, &id, &app.config.data_dir).await };
     match written.await {
         Ok(file) => download(&staff.visit.now, MARKED, "xlsx", marked_body(file)),
         Err(error) => page(&staff, &id, Some((error.into(), None))).await,
@@ -109,7 +110,9 @@ impl JobPage<'_> {
             State::Applying => Text::new("console-import-explain-applying"),
             State::Applied => Text::new("console-import-explain-applied"),
             State::Failed if is_own => Text::new("console-import-explain-failed"),
-            State::Uploaded | State::Refused | State::Checked | State::Failed => Text::new("console-import-explain-gone"),
+            State::Uploaded | State::Refused | State::Checked | State::Failed => {
+                Text::new("console-import-explain-gone")
+            }
         };
         text.english()
     }
@@ -180,7 +183,9 @@ async fn try_page<'a>(
     let mut shell = Shell::new(Screen::Import, job.file_name.clone());
     if let Some((failure, form)) = failure {
         shell = shell.failing(failure);
-        columns.iter_mut().for_each(|column: &mut ColumnField| column.keep(*form));
+        for column in &mut columns {
+            column.keep(*form);
+        }
     }
     let tables = if State::UNDER_WAY.contains(&job.state) { Vec::new() } else { tables(report) };
     let marked = (total > 0 && job.state == State::Refused).then_some(total);
@@ -235,7 +240,8 @@ fn tables(report: Report) -> Vec<Table> {
         Table::new("kinds", Text::new("console-import-kinds"), none(), kinds_columns).with_rows(kinds),
         Table::new("errors", errors_title, none(), errors_columns)
             .with_rows(problems.list.into_iter().take(ROWS).map(error)),
-        Table::new("rights", rights_title, none(), rights_columns()).with_rows(rights.into_iter().take(ROWS).map(right)),
+        Table::new("rights", rights_title, none(), rights_columns())
+            .with_rows(rights.into_iter().take(ROWS).map(right)),
     ];
     tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }

@@ -6,13 +6,13 @@ use askama::Template;
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::response::Response;
 
+use super::super::frame::Frame;
+use super::super::{Failure, Visit};
 use super::import_form::match_by;
 use super::shell::{Page, Screen, Shell};
 use super::table::{Cell, Table};
 use super::time::Time;
 use super::{StaffVisit, upload};
-use super::super::frame::Frame;
-use super::super::{Failure, Visit};
 use crate::app::App;
 use crate::domain::paging::PageArgs;
 use crate::domain::users;

@@ -19,6 +19,9 @@ use crate::texts::Text;
 
 const PATH: &str = "/console/mails";
 
+/// Path of decisions.
+const SELECTED: &str = "/console/mails/selected";
+
 /// Names of the filters.
 const NAMES: [&str; 3] = ["recipient", "kind", "status"];
 
@@ -151,7 +154,7 @@ impl Row {
     }
 }
 
-/// `POST /console/mails`: a decision about the selected emails. Cancelling asks first.
+/// `POST /console/mails/selected`: a decision about the selected emails. Cancelling asks first.
 pub(super) async fn act(form: StaffForm) -> Response {
     let decision = match form.field("do") {
         "hold" => Some(Decision::Hold),
@@ -185,7 +188,7 @@ pub(super) async fn act(form: StaffForm) -> Response {
 
 fn question<'a>(form: &'a StaffForm, ids: &[String]) -> Question<'a> {
     let title = Text::new("console-mails-cancel").with("count", ids.len());
-    let mut question = Question::new(&form.staff, &title, PATH, PATH);
+    let mut question = Question::new(&form.staff, &title, SELECTED, PATH);
     question.shell = Shell::new(Screen::Mails, title.english());
     question.paragraphs.push(Text::new("console-mails-cancel-effect"));
     let fields = [("do", "cancel"), ("confirmed", "1")].into_iter();

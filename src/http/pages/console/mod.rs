@@ -1,5 +1,5 @@
-//! `/console`: pages for staff. A screen is a file here, a template in `templates/console/`, its routes below and, if it is
-//! in the navigation, a line in [`shell::SCREENS`].
+//! `/console`: pages for staff. A screen is a file here, a template in `templates/console/`, its routes below and, if it
+//! is in the navigation, a variant of [`shell::Screen`] and a line in `shell::SCREENS`.
 //!
 //! A handler takes a [`StaffVisit`] or a [`StaffForm`], so that only staff reach it. It calls the same functions of
 //! `domain/` as GraphQL, and shows a page that contains a [`shell::Shell`].
@@ -80,7 +80,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/console", get(overview::show))
         .route("/console/console.css", get(async || assets::CONSOLE_STYLE.response()))
         .route("/console/console.js", get(async || assets::CONSOLE_SCRIPT.response()))
-        .route("/console/mails", get(mails::list).post(mails::act))
+        .route("/console/mails", get(mails::list))
+        .route("/console/mails/selected", get(mails::list).post(mails::act))
         .route("/console/audit", get(audit::list))
         .route("/console/system", get(system::show))
         .route("/console/users", get(users::list))
@@ -160,7 +161,7 @@ impl FromRequest<Arc<App>> for StaffForm {
         let sent = Sent::receive(Request::from_parts(parts, body), app, MAX_FORM).await?;
         let staff = StaffVisit::authenticate(sent.visit, &own).await?;
         let form = Self { staff, path: own.uri.path().to_owned(), fields: sent.fields };
-        step_up::prove(form).await
+        Box::pin(step_up::prove(form)).await
     }
 }
 

@@ -101,6 +101,7 @@ impl Overview<'_> {
         DAYS.into_iter().map(move |days| (days, label(days), days == self.days))
     }
 
+    #[expect(clippy::unused_self, reason = "templates call methods")]
     fn has_failed(&self, finding: &Finding) -> bool {
         finding.level == Level::Fail
     }

@@ -142,7 +142,7 @@ fn text_of(failure: Failure) -> Text {
 }
 
 /// Does it for each user.
-async fn run<'a>(form: &'a StaffForm, task: Task, users: Selected) -> Result<Results<'a>> {
+async fn run(form: &StaffForm, task: Task, users: Selected) -> Result<Results<'_>> {
     let visit = &form.staff.visit;
     let (app, staff) = (&visit.app, form.staff.staff()?);
     let ids: Vec<String> = users.to_do.iter().map(|user| user.id.to_string()).collect();

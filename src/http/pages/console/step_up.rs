@@ -1,5 +1,5 @@
-//! Proof of identity before sensitive actions. If one is due, the page asks for it and repeats the form in hidden fields,
-//! except passwords. So nothing else has to be typed again, and the proof and the action are one click.
+//! Proof of identity before sensitive actions. If one is due, the page asks for it and repeats the form in hidden
+//! fields, except passwords. So nothing else has to be typed again, and the proof and the action are one click.
 
 use axum::response::Response;
 

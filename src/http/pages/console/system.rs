@@ -83,6 +83,7 @@ impl SystemPage<'_> {
     }
 
     /// Kind and label of a severity.
+    #[expect(clippy::unused_self, reason = "templates call methods")]
     fn level(&self, finding: &Finding) -> (&'static str, String) {
         match finding.level {
             Level::Ok => ("good", Text::new("console-level-ok").english()),

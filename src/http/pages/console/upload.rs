@@ -9,8 +9,8 @@ use multer::{Constraints, Multipart, SizeLimit};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::StaffVisit;
 use super::super::{csrf, view::View};
+use super::StaffVisit;
 use crate::domain::import::spreadsheet::jobs::UploadedSheet;
 use crate::error::{Code, Error, Refusal, Result};
 use crate::texts::Text;
@@ -42,7 +42,10 @@ pub(super) async fn receive(
     let sizes = SizeLimit::new().whole_stream(MAX_BYTES as u64 + MAX_AROUND).for_field("csrf", MAX_SECRET);
     let form = Multipart::with_constraints(body.into_data_stream(), boundary, Constraints::new().size_limit(sizes));
     let received = timeout(staff.visit.app.config.wire.upload_timeout, parts(staff, headers, form));
-    received.await.unwrap_or_else(|_| Err(StatusCode::REQUEST_TIMEOUT.into_response()))
+    match received.await {
+        Ok(received) => received,
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
+    }
 }
 
 async fn parts(

@@ -131,10 +131,10 @@ async fn mails(app: &App, viewer: Manager<'_>, user: &user::Model) -> Result<Tab
     let columns =
         vec![Text::new("console-column-mail"), Text::new("console-column-status"), Text::new("console-column-time")];
     let table = Table::new("mails", Text::new("console-mails"), Text::new("console-mails-none"), columns);
-    Ok(table.with_rows(page.rows.into_iter().map(|(mail, _)| mail_row(mail))))
+    Ok(table.with_rows(page.rows.into_iter().map(|(mail, _)| mail_row(&mail))))
 }
 
-fn mail_row(mail: mail::Model) -> Vec<Cell> {
+fn mail_row(mail: &mail::Model) -> Vec<Cell> {
     let kind = match mail.status {
         Status::Sent => "good",
         Status::Queued | Status::Held => "plain",

@@ -43,8 +43,8 @@ async fn view(own: &OwnVisit) -> Result<View> {
 }
 
 fn personal(own: &OwnVisit, user: &user::Model) -> Section {
-    let profile = row(Text::new("page-profile-title"), "/account/profile", Fact::Typed(user.name()));
-    let mut email = row(Text::new("page-email-title"), "/account/email", Fact::Typed(user.email.clone()));
+    let profile = row(&Text::new("page-profile-title"), "/account/profile", Fact::Typed(user.name()));
+    let mut email = row(&Text::new("page-email-title"), "/account/email", Fact::Typed(user.email.clone()));
     email.badge = user.pending_email.as_ref().map(|_| Text::new("page-email-pending-badge"));
     Section {
         photo: photo::address(&own.visit, user),
@@ -61,11 +61,11 @@ async fn sign_in(own: &OwnVisit, user: &user::Model) -> Result<Section> {
     };
     let mut rows = vec![
         row(
-            Text::new("page-change-password-title"),
+            &Text::new("page-change-password-title"),
             "/account/password",
             Fact::Sentence(Text::new("page-account-password-effect")),
         ),
-        row(Text::new("page-security-title"), "/account/security", Fact::Sentence(factor)),
+        row(&Text::new("page-security-title"), "/account/security", Fact::Sentence(factor)),
     ];
     match own.caller.session_user() {
         Ok(owner) => {
@@ -73,8 +73,8 @@ async fn sign_in(own: &OwnVisit, user: &user::Model) -> Result<Section> {
             let tokens = api_tokens::list(&app.db, &owner).await?.len();
             let devices = Text::new("page-account-devices").with("count", devices);
             let tokens = Text::new("page-account-tokens").with("count", tokens);
-            rows.push(row(Text::new("page-sessions-title"), "/account/sessions", Fact::Sentence(devices)));
-            rows.push(row(Text::new("page-tokens-title"), "/account/tokens", Fact::Sentence(tokens)));
+            rows.push(row(&Text::new("page-sessions-title"), "/account/sessions", Fact::Sentence(devices)));
+            rows.push(row(&Text::new("page-tokens-title"), "/account/tokens", Fact::Sentence(tokens)));
         }
         Err(Error::EnrollmentRequired) => {}
         Err(error) => return Err(error),
@@ -84,17 +84,21 @@ async fn sign_in(own: &OwnVisit, user: &user::Model) -> Result<Section> {
 
 fn data() -> Section {
     let rows = vec![
-        row(Text::new("page-data-title"), "/account/data", Fact::Sentence(Text::new("page-account-data-effect"))),
+        row(&Text::new("page-data-title"), "/account/data", Fact::Sentence(Text::new("page-account-data-effect"))),
         row(
-            Text::new("page-deactivate-title"),
+            &Text::new("page-deactivate-title"),
             "/account/deactivate",
             Fact::Sentence(Text::new("page-account-deactivate-effect")),
         ),
-        row(Text::new("page-delete-title"), "/account/delete", Fact::Sentence(Text::new("page-account-delete-effect"))),
+        row(
+            &Text::new("page-delete-title"),
+            "/account/delete",
+            Fact::Sentence(Text::new("page-account-delete-effect")),
+        ),
     ];
     Section { rows, ..Section::new(Text::new("page-account-data")) }
 }
 
-fn row(title: Text, href: &str, fact: Fact) -> Row {
+fn row(title: &Text, href: &str, fact: Fact) -> Row {
     Row { href: Some(href.to_owned()), facts: vec![fact], ..Row::new(title.english()) }
 }

@@ -72,7 +72,10 @@ pub(in crate::http::pages) async fn upload(
         let viewer = own.viewer()?;
         let sender = FileSender { user: viewer.user().id, ip: viewer.client().ip.clone(), imports: false };
         let _arriving = uploads.arrive(&sender)?;
-        let arrived = head.receive(&app.config.data_dir, app.config.wire.upload_timeout).await.map_err(of_body)?;
+        let arrived = head
+            .receive(&app.config.data_dir, app.config.wire.upload_timeout)
+            .await
+            .map_err(|error| of_body(&error))?;
         let _turn = uploads.turn(sender.user).await?;
         let file = arrived.load().await?;
         if file.is_empty() {
@@ -102,7 +105,7 @@ async fn open(app: &Arc<App>, parts: &mut Parts, body: Body) -> Result<(OwnForm,
 }
 
 /// Error of a file that did not arrive.
-fn of_body(error: RequestError) -> Error {
+fn of_body(error: &RequestError) -> Error {
     match error.status {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(Code::FileTooLarge, "photo-too-large").of("file").into(),
         _ => Refusal::new(Code::FileUnsupported, "photo-incomplete").of("file").into(),

@@ -37,8 +37,8 @@ use crate::domain::auth::authorize::Also;
 use crate::domain::auth::identity::Staff;
 use crate::domain::paging::{self, Key, OrderBy, OrderTerm, Page, PageArgs};
 use crate::domain::rate_limits;
-use crate::entity::import_job::{self, Column, MatchBy, Model, State};
 use crate::entity::import_file;
+use crate::entity::import_job::{self, Column, MatchBy, Model, State};
 use crate::error::{Code, Error, Refusal, Result};
 use crate::tools::clock::{Clock, Now, Timestamp};
 use crate::tools::secret::MasterKeys;
@@ -299,6 +299,13 @@ impl Jobs {
         let Ok(id) = Uuid::parse_str(id) else { return Ok(None) };
         let found = import_job::Entity::find_by_id(id).one(self.db.reader()).await?;
         Ok(found.map(|job| self.with_progress(job)))
+    }
+
+    /// The imports with these ids, in one statement.
+    pub async fn find_many(&self, _staff: Staff<'_>, ids: &[Uuid]) -> Result<HashMap<Uuid, Model>> {
+        let found = import_job::Entity::find().filter(Column::Id.is_in(ids.iter().copied()));
+        let found = found.all(self.db.reader()).await?;
+        Ok(found.into_iter().map(|job| (job.id, self.with_progress(job))).collect())
     }
 
     /// A page of the imports by all staff, newest first.

@@ -75,8 +75,7 @@ impl Jobs {
             }
         };
         let input = (file, &options, aim);
-        let outcome =
-            spreadsheet::import_in_turn(&self.db, &self.clock.now(), &self.importer, by, input, &watch).await;
+        let outcome = spreadsheet::import_in_turn(&self.db, &self.clock.now(), &self.importer, by, input, &watch).await;
         turn.end().await;
         Ok(end(is_application, &approval.rights, outcome?))
     }
@@ -121,7 +120,9 @@ impl Jobs {
         if let Some(report) = &end.report {
             let rights = i32::try_from(report.rights.len()).unwrap_or(i32::MAX);
             let errors = i64::try_from(report.problems.total).unwrap_or(i64::MAX);
-            ended = ended.col_expr(Column::RightsChanges, Expr::value(rights)).col_expr(Column::Errors, Expr::value(errors));
+            ended = ended
+                .col_expr(Column::RightsChanges, Expr::value(rights))
+                .col_expr(Column::Errors, Expr::value(errors));
         }
         let ended = match end.counts {
             Some(counts) => counted(ended, counts),

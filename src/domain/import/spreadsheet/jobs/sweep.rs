@@ -6,8 +6,8 @@ use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, Q
 use super::{HISTORY, Jobs};
 use crate::database::batch_delete;
 use crate::domain::leases::LEASE;
-use crate::entity::import_job::{self, Column, State};
 use crate::entity::import_file;
+use crate::entity::import_job::{self, Column, State};
 use crate::error::Result;
 use crate::texts::Text;
 use crate::tools::clock::Now;
