@@ -99,7 +99,7 @@ impl JobPage<'_> {
         (kind, label.english())
     }
 
-    /// What the state means, and what to do next.
+    /// Meaning of the state, and the next step.
     fn explanation(&self) -> String {
         let is_own = self.expires.is_some();
         let text = match self.job.state {

@@ -139,7 +139,7 @@ struct UserPage<'a> {
     user: user::Model,
     /// The version that the form is based on.
     version: String,
-    /// What somebody else changed since the form was opened.
+    /// Changes by somebody else since the form was opened.
     changed: Vec<String>,
     avatar: Option<String>,
     badges: Vec<Badge>,

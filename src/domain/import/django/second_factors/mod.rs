@@ -94,7 +94,7 @@ impl App {
     }
 }
 
-/// What the rows of a user contain.
+/// Contents of the rows of a user.
 #[derive(Default)]
 struct Found {
     apps: Vec<App>,
